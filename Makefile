@@ -1,0 +1,42 @@
+# Two commands do all the set-up on a fresh machine: `make demo` and `make test`. The work is in noxfile.py.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes
+
+.PHONY: help demo test check bench conformance matrix soak lock build clean
+help:            ## this list
+	@sed -n 's/^\([a-z]*\): .*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+demo: build      ## the main job in this terminal: meet, talk, close, reset, be killed
+	@$(BIN)/adieu demo $(ARGS)
+
+test: $(VENV)/.dev build   ## set up and run every test (asks before it installs system packages)
+	@$(BIN)/nox --no-error-on-missing-interpreters -s test
+
+check: $(VENV)/.dev build  ## lint, types, import contracts, generated files
+	@$(BIN)/nox -s check
+
+bench: $(VENV)/.dev build  ## speed beside the peers, one run, alternating: benchmarks/report.md
+	@$(BIN)/nox -s bench
+
+conformance matrix soak: $(VENV)/.dev build
+	@$(BIN)/nox -s $@
+
+lock:            ## renew requirements/*.txt
+	@$(BIN)/nox -s lock
+
+build: $(VENV)/.run        # the wheel, into .venv; cargo rebuilds only what changed
+	@$(BIN)/python tools/build.py
+
+$(VENV)/.run: requirements/run.txt tools/bootstrap.py
+	@$(PYTHON) tools/bootstrap.py $(VENV)
+	@$(PIP) -r requirements/run.txt
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.run
+	@$(PIP) -r requirements/dev.txt
+	@touch $@
+
+clean:           ## remove what was built
+	rm -rf $(VENV) target dist .cache reports

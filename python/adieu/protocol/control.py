@@ -1,0 +1,292 @@
+"""In-band: the control channel `adieu` and the header of session messages.
+
+The control channel is negotiated, id 1022, ordered, reliable, protocol `adieu.v1`; JSON text tagged by `type`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from adieu.protocol.words import (
+    Cancel,
+    Closed,
+    Closing,
+    Count,
+    Done,
+    Id,
+    Message,
+    Name,
+    Reset,
+    ResetOk,
+    Switch,
+    Switched,
+    Text,
+    Wait,
+)
+
+LABEL = "adieu"
+PROTOCOL = "adieu.v1"
+CONTROL_ID = 1022
+FIRST_ID_SMALLER, FIRST_ID_LARGER = 1020, 1021
+"""Session channels count downwards by two from these, by which peer id opened them."""
+MAX_CONTROL = 256 * 1024
+"""A longer control message is a protocol error."""
+MAX_FRAGMENT = 64 * 1024
+MAX_HEADER = 17
+DEFAULT_WINDOW = 4 * 1024 * 1024
+DEFAULT_MAX_MESSAGE = 16 * 1024 * 1024
+
+StreamId = Annotated[int, Meta(ge=0, le=65534)]
+
+
+class Hello(Message, frozen=True, kw_only=True, tag="hello"):
+    """First on each connection, from both sides."""
+
+    version: int
+    peer: Id
+    session: Id
+    epoch: Count
+    have: dict[Name, Count]
+    heartbeat_ms: Count = 1000
+    capabilities: list[Annotated[str, Meta(max_length=64)]] = []
+
+
+class Ping(Message, frozen=True, kw_only=True, tag="ping"):
+    """Answer with the same `n`."""
+
+    n: Count
+
+
+class Pong(Message, frozen=True, kw_only=True, tag="pong"):
+    """The answer to a `ping`."""
+
+    n: Count
+
+
+class Reliability(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """Neither member set: reliable. As RTCDataChannelInit has it, at most one is set."""
+
+    max_retransmits: Annotated[int, Meta(ge=0, le=65535)] | None = None
+    max_packet_life_time: Annotated[int, Meta(ge=0, le=65535)] | None = None
+
+
+class Open(Message, frozen=True, kw_only=True, tag="open"):
+    """A named channel. Nothing is sent on it before `opened`."""
+
+    name: Name
+    id: StreamId
+    ordered: bool = True
+    reliability: Reliability = Reliability()
+    window: Count
+    """Bytes that may follow message 0."""
+
+
+class Opened(Message, frozen=True, kw_only=True, tag="opened"):
+    """The answer to `open`: the id both use, or the error that both sides raise."""
+
+    name: Name
+    id: StreamId
+    window: Count = 0
+    error: Text = ""
+
+
+class Acknowledged(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """What the application has taken of one channel."""
+
+    up_to: Count
+    ranges: list[tuple[Count, Count]] = []
+    """First and last of what was taken beyond `up_to` (unordered channels)."""
+    window: Count
+    """Bytes that may follow message `up_to`."""
+
+
+class Ack(Message, frozen=True, kw_only=True, tag="ack"):
+    """After 64 messages, 256 KiB or 20 ms; at once while closing. An older one than the last is ignored."""
+
+    channels: dict[Name, Acknowledged]
+
+
+class Moved(Message, frozen=True, kw_only=True, tag="moved"):
+    """A restarted server gave this side a new peer id; the session keeps its own."""
+
+    peer: Id
+
+
+class MediaState(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One m-line, for notices."""
+
+    enabled: bool = True
+    ended: bool = False
+    reason: Text = ""
+
+
+class Media(Message, frozen=True, kw_only=True, tag="media"):
+    """What happens to tracks: mid to state."""
+
+    media: dict[Annotated[str, Meta(max_length=16)], MediaState]
+
+
+class FileOffer(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """A file that the sender would send."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=255)]
+    size: Count
+    type: Annotated[str, Meta(max_length=255)] = ""
+    sha256: Annotated[str, Meta(min_length=64, max_length=64, pattern="^[0-9a-f]*$")]
+    channel: Name
+
+
+class File(Message, frozen=True, kw_only=True, tag="file"):
+    """A step of a file transfer: exactly one member besides `id` is set."""
+
+    id: Id
+    offer: FileOffer | None = None
+    accept: Count | None = None
+    """From which byte to send."""
+    refuse: Text | None = None
+    done: bool | None = None
+    """The receiver has all of it and the hash agrees."""
+    failed: Text | None = None
+
+
+AnyControl = (
+    Hello | Ping | Pong | Open | Opened | Ack | Moved | Media | File
+    | Closing | Wait | Done | Closed | Reset | ResetOk | Switch | Switched | Cancel
+)  # fmt: skip
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[AnyControl] = msgspec.json.Decoder(AnyControl)
+
+
+class _Tag(Struct):
+    type: str
+
+
+_tag_decoder = msgspec.json.Decoder(_Tag)
+_KNOWN = frozenset(str(kind.__struct_config__.tag) for kind in AnyControl.__args__)
+
+
+def encode(message: AnyControl) -> str:
+    """The text of a control message."""
+    return _encoder.encode(message).decode()
+
+
+def decode(text: str | bytes) -> AnyControl | None:
+    """Read a control message; None for a type of a later version, which is ignored.
+
+    Raises:
+        ValueError: it is not JSON, too long, or a field is wrong; the message names which.
+    """
+    if len(text) > MAX_CONTROL:
+        raise ValueError(f"a control message of {len(text)} bytes; the limit is {MAX_CONTROL}")
+    try:
+        return _decoder.decode(text)
+    except msgspec.ValidationError:
+        if _tag_decoder.decode(text).type not in _KNOWN:
+            return None
+        raise
+    except (UnicodeError, RecursionError) as error:
+        raise ValueError(f"not a control message: {error}") from error
+
+
+# --- the header of session messages -------------------------------------------------------------------------
+
+TEXT, FIRST, LAST, AGAIN = 1, 2, 4, 8
+_WHOLE = FIRST | LAST
+RECEIPT_BYTES = 16
+
+
+class Fragment(Struct, frozen=True):
+    """One SCTP message of a session channel: a whole message or a piece of one."""
+
+    text: bool
+    first: bool
+    last: bool
+    seq: int
+    """Of the message, from 1."""
+    index: int
+    """Of the fragment within the message, from 0."""
+    payload: memoryview
+    again: tuple[str, int] | None = None
+    """On a first fragment of a message sent again: (receipt id, sequence number) of the first time."""
+
+
+Kind = Literal["text", "binary"]
+
+
+def encode_varint(value: int) -> bytes:
+    """A QUIC variable-length integer (RFC 9000 section 16)."""
+    if value < 0x40:
+        return value.to_bytes(1)
+    if value < 0x4000:
+        return (value | 0x4000).to_bytes(2)
+    if value < 0x4000_0000:
+        return (value | 0x8000_0000).to_bytes(4)
+    if value < 0x4000_0000_0000_0000:
+        return (value | 0xC000_0000_0000_0000).to_bytes(8)
+    raise ValueError(f"{value} does not fit a 62-bit variable-length integer")
+
+
+def decode_varint(data: bytes | memoryview, at: int) -> tuple[int, int]:
+    """The integer at `at` and the position after it. Raises ValueError when it is cut short."""
+    try:
+        size = 1 << (data[at] >> 6)
+    except IndexError:
+        raise ValueError("a header cut short") from None
+    end = at + size
+    if end > len(data):
+        raise ValueError("a header cut short")
+    return int.from_bytes(data[at:end]) & ((1 << (8 * size - 2)) - 1), end
+
+
+def encode_header(
+    seq: int,
+    *,
+    text: bool,
+    first: bool = True,
+    last: bool = True,
+    index: int = 0,
+    again: tuple[str, int] | None = None,
+) -> bytes:
+    """The bytes before the payload. At most `MAX_HEADER`, and `RECEIPT_BYTES + 8` more with `again`."""
+    flags = (TEXT if text else 0) | (FIRST if first else 0) | (LAST if last else 0)
+    head = encode_varint(seq)
+    if flags & _WHOLE != _WHOLE:
+        head += encode_varint(index)
+    if again is not None and first:
+        flags |= AGAIN
+        receipt, original = again
+        head += bytes.fromhex(receipt) + encode_varint(original)
+    return bytes((flags,)) + head
+
+
+def decode_fragment(data: bytes) -> Fragment:
+    """Read one SCTP message of a session channel. Raises ValueError when the header is wrong."""
+    if not data:
+        raise ValueError("an empty message has no header")
+    flags = data[0]
+    if flags & 0xF0:
+        raise ValueError(f"unknown header bits 0x{flags & 0xF0:02x}")
+    seq, at = decode_varint(data, 1)
+    if seq == 0:
+        raise ValueError("sequence numbers start at 1")
+    index = 0
+    if flags & _WHOLE != _WHOLE:
+        index, at = decode_varint(data, at)
+        if (index == 0) != bool(flags & FIRST):
+            raise ValueError(f"fragment {index} with first={bool(flags & FIRST)}")
+    again = None
+    if flags & AGAIN:
+        if not flags & FIRST:
+            raise ValueError("only a first fragment says that a message is sent again")
+        receipt = bytes(data[at : at + RECEIPT_BYTES])
+        if len(receipt) != RECEIPT_BYTES:
+            raise ValueError("a header cut short")
+        original, at = decode_varint(data, at + RECEIPT_BYTES)
+        again = (receipt.hex(), original)
+    return Fragment(
+        bool(flags & TEXT), bool(flags & FIRST), bool(flags & LAST), seq, index, memoryview(data)[at:], again
+    )

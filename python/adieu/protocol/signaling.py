@@ -1,0 +1,312 @@
+"""Signaling: the messages between a client and the server, WebSocket subprotocol `adieu.v1+json`.
+
+JSON text frames tagged by `type`. Every message may carry the envelope members `id` (a request's number, echoed in
+its answer), `seq` (numbers relayed messages, per direction, for resume) and `ack` (the last `seq` received).
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from adieu.protocol.words import (
+    Cancel,
+    Closed,
+    Closing,
+    Count,
+    Done,
+    Id,
+    Message,
+    Reset,
+    ResetOk,
+    Switch,
+    Switched,
+    Text,
+    Wait,
+    Word,
+)
+
+SUBPROTOCOL = "adieu.v1+json"
+Token = Annotated[str, Meta(max_length=8192)]
+PersonName = Annotated[str, Meta(max_length=256)]
+
+
+class Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The members that any frame may carry beside its own."""
+
+    id: int | None = None
+    seq: int | None = None
+    ack: int | None = None
+
+
+# --- from the client ----------------------------------------------------------------------------------------
+
+
+class Resume(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Take one's seat back after the socket was lost."""
+
+    token: Token
+    last_seq: Count
+
+
+class Hello(Message, frozen=True, kw_only=True, tag="hello"):
+    """First, within 5 s."""
+
+    version: int
+    name: PersonName = ""
+    token: Token | None = None
+    resume: Resume | None = None
+    capabilities: list[Annotated[str, Meta(max_length=64)]] = []
+
+
+class Join(Message, frozen=True, kw_only=True, tag="join"):
+    """Enter a room: answered by `joined`."""
+
+    room: Annotated[str, Meta(min_length=1, max_length=256)]
+    meta: dict[str, Any] = {}
+
+
+class Leave(Message, frozen=True, kw_only=True, tag="leave"):
+    """Leave it: answered by `left`."""
+
+    room: Annotated[str, Meta(min_length=1, max_length=256)]
+    reason: Text = ""
+
+
+class Description(Word, frozen=True, kw_only=True, tag="description"):
+    """A session description for the other side's connection of this epoch."""
+
+    epoch: Count
+    sdp_type: Literal["offer", "pranswer", "answer", "rollback"]
+    sdp: Annotated[str, Meta(max_length=60 * 1024)]
+
+
+class Candidate(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """RTCIceCandidateInit."""
+
+    candidate: Annotated[str, Meta(max_length=1024)]
+    sdp_mid: Annotated[str, Meta(max_length=64)] | None = None
+    sdp_m_line_index: Annotated[int, Meta(ge=0, le=65535)] | None = msgspec.field(
+        default=None, name="sdpMLineIndex"
+    )
+    username_fragment: Annotated[str, Meta(max_length=256)] | None = None
+
+
+class Candidates(Word, frozen=True, kw_only=True, tag="candidates"):
+    """A batch of them."""
+
+    epoch: Count
+    candidates: Annotated[list[Candidate], Meta(max_length=50)]
+    end: bool = False
+
+
+class Probe(Word, frozen=True, kw_only=True, tag="probe"):
+    """Is that peer's socket alive? The server answers (`from` empty) and so does the peer (`alive` set)."""
+
+    alive: bool | None = None
+
+
+class IceServersRequest(Message, frozen=True, kw_only=True, tag="iceServers"):
+    """Fresh TURN credentials, after a join."""
+
+
+class Refresh(Message, frozen=True, kw_only=True, tag="refresh"):
+    """A new token before the old one expires: answered by `refreshed`."""
+
+    token: Token
+
+
+class Kick(Message, frozen=True, kw_only=True, tag="kick"):
+    """Send a peer out; needs the right `kick`."""
+
+    peer: Id
+    reason: Text = ""
+
+
+class Quit(Message, frozen=True, kw_only=True, tag="quit"):
+    """Leave for good: answered by `goodbye` and close code 1000; the seat is free at once."""
+
+    reason: Text = ""
+
+
+class BareAck(Message, frozen=True, kw_only=True, tag="ack"):
+    """Carries only the envelope's `ack`, when there is nothing else to say."""
+
+
+Relayed = (
+    Description | Candidates | Probe | Closing | Wait | Done | Closed | Reset | ResetOk | Switch | Switched | Cancel
+)
+FromClient = Hello | Join | Leave | IceServersRequest | Refresh | Kick | Quit | BareAck | Relayed
+
+
+# --- from the server ----------------------------------------------------------------------------------------
+
+
+class IceServer(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """RTCIceServer."""
+
+    urls: list[str]
+    username: str | None = None
+    credential: str | None = None
+
+
+class Limits(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What the server refuses beyond."""
+
+    message_bytes: int
+    sdp_bytes: int
+    candidates: int
+    messages_per_second: float
+    burst: int
+    rooms: int
+    room_peers: int
+
+
+class Welcome(Message, frozen=True, kw_only=True, tag="welcome"):
+    """The answer to `hello`."""
+
+    peer: Id
+    resume_token: str
+    resumed: bool
+    resume_grace_ms: Count
+    ping_ms: Count
+    limits: Limits
+    ice_servers: list[IceServer] = []
+    ice_ttl: Count = 0
+    """Seconds that the credentials in `ice_servers` hold; 0: for ever."""
+
+
+class Peer(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Somebody in a room."""
+
+    peer: Id
+    name: str = ""
+    user: str = ""
+    meta: dict[str, Any] = {}
+    away: bool = False
+
+
+class Joined(Message, frozen=True, kw_only=True, tag="joined"):
+    """The answer to `join`: who else is there."""
+
+    room: str
+    peers: list[Peer]
+
+
+class Left(Message, frozen=True, kw_only=True, tag="left"):
+    """The answer to `leave`."""
+
+    room: str
+
+
+class PeerJoined(Message, frozen=True, kw_only=True, tag="peerJoined"):
+    """Somebody came in."""
+
+    room: str
+    peer: Peer
+    reloaded: Id = ""
+    """The peer id that the same tab had until a moment ago: that one's cause is `reloaded`."""
+
+
+class PeerAway(Message, frozen=True, kw_only=True, tag="peerAway"):
+    """Its socket ended without `quit`; it is in grace."""
+
+    room: str
+    peer: Id
+
+
+class PeerBack(Message, frozen=True, kw_only=True, tag="peerBack"):
+    """It has resumed."""
+
+    room: str
+    peer: Id
+
+
+LeaveReason = Literal["left", "kicked", "replaced", "timeout", "shutdown"]
+
+
+class PeerLeft(Message, frozen=True, kw_only=True, tag="peerLeft"):
+    """It is gone."""
+
+    room: str
+    peer: Id
+    reason: LeaveReason
+    text: Text = ""
+
+
+class Kicked(Message, frozen=True, kw_only=True, tag="kicked"):
+    """You were sent out; close code 3509 follows."""
+
+    reason: Text = ""
+
+
+class IceServers(Message, frozen=True, kw_only=True, tag="iceServersAre"):
+    """The answer to `iceServers`."""
+
+    ice_servers: list[IceServer]
+    ice_ttl: Count = 0
+
+
+class Refreshed(Message, frozen=True, kw_only=True, tag="refreshed"):
+    """The answer to `refresh`."""
+
+    expires_in: float
+    """Seconds."""
+
+
+class TokenExpiring(Message, frozen=True, kw_only=True, tag="tokenExpiring"):
+    """Send `refresh` within this time."""
+
+    in_ms: Count
+
+
+class Goaway(Message, frozen=True, kw_only=True, tag="goaway"):
+    """The server is about to stop."""
+
+    reason: Text
+    action: Literal["reconnect", "stop"] = "reconnect"
+    after_ms: Count
+
+
+class Goodbye(Message, frozen=True, kw_only=True, tag="goodbye"):
+    """The answer to `quit`."""
+
+
+class Error(Message, frozen=True, kw_only=True, tag="error"):
+    """What went wrong with a request, or with the connection before it closes."""
+
+    code: str
+    message: Text
+    temporary: bool = False
+
+
+FromServer = (
+    Welcome | Joined | Left | PeerJoined | PeerAway | PeerBack | PeerLeft | Kicked | IceServers | Refreshed
+    | TokenExpiring | Goaway | Goodbye | Error | BareAck | Relayed
+)  # fmt: skip
+
+
+class CloseCode(IntEnum):
+    """WebSocket close codes. 3500 and above are final; with all others a client comes again."""
+
+    QUIT = 1000
+    TOO_BIG = 1009
+    LOST = 3000
+    SHUTDOWN = 3001
+    EXPIRED = 3005
+    SLOW = 3008
+    NO_PONG = 3012
+    TOO_MANY = 3013
+    INVALID_TOKEN = 3500
+    BAD_REQUEST = 3501
+    LIMIT = 3504
+    DENIED = 3507
+    KICKED = 3509
+
+    @property
+    def final(self) -> bool:
+        """Whether coming again is pointless."""
+        return self >= 3500 or self is CloseCode.QUIT

@@ -1,0 +1,129 @@
+"""Closing and reset words: the same structs in-band and by signaling.
+
+By signaling they carry `session` and `to` (`from` once relayed); in-band these stay empty and are left out.
+All of them are idempotent: a receiver ignores what it knows already.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+Name = Annotated[str, Meta(min_length=1, max_length=128)]
+"""A channel's name."""
+Id = Annotated[str, Meta(max_length=128)]
+Text = Annotated[str, Meta(max_length=1024)]
+Count = Annotated[int, Meta(ge=0)]
+Level = Literal["ice", "transport", "full"]
+"""How deep a reset goes: the ICE path; the connection; the connection, tracks and devices."""
+
+
+class Message(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel", tag_field="type"):
+    """What every message of both protocols has in common."""
+
+
+class Word(Message, frozen=True, kw_only=True):
+    """A message between the two sides of a session."""
+
+    session: Id = ""
+    to: Id = ""
+    from_: Id = field(default="", name="from")
+    """Set by the server, never taken from a client."""
+
+
+class Reason(Struct, frozen=True, omit_defaults=True):
+    """Why: a code for programs, a text for people."""
+
+    code: Annotated[str, Meta(max_length=64)]
+    text: Text = ""
+
+
+class Total(Struct, frozen=True, omit_defaults=True):
+    """A number of messages and their payload bytes (text counted as UTF-8)."""
+
+    messages: Count = 0
+    bytes: Count = 0
+
+
+class Closing(Word, frozen=True, kw_only=True, tag="closing"):
+    """Step 1: no new sends here; what was accepted is counted in `final` and still goes out."""
+
+    receipt: Id
+    reason: Reason
+    deadline_ms: Count
+    """From the moment it is said. Said again it may only grow, which answers a `wait` with yes. A page that goes
+    away says 0."""
+    final: dict[Name, Count]
+    """Channel name to the number of messages accepted on it."""
+
+
+class Wait(Word, frozen=True, kw_only=True, tag="wait"):
+    """Asks the closer for more time; granted only if the closer's `on_wait` agrees."""
+
+    reason: Text = ""
+    eta_ms: Count
+
+
+class Done(Word, frozen=True, kw_only=True, tag="done"):
+    """This side sends no more and has taken everything up to the other's `final` (reliable channels)."""
+
+    final: dict[Name, Count]
+
+
+class ChannelAccount(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one side states of one channel: its own sending, and what it took of the other's."""
+
+    accepted: Total = Total()
+    unsent: Total = Total()
+    taken: Total = Total()
+
+
+class Closed(Word, frozen=True, kw_only=True, tag="closed"):
+    """This side neither sends nor takes any more: said after both `done`, or at the deadline."""
+
+    receipt: Id
+    channels: dict[Name, ChannelAccount]
+
+
+class Reset(Word, frozen=True, kw_only=True, tag="reset"):
+    """Asks for (or answers by `resetOk`) a reset. (asker, n) names it; n counts the asker's resets."""
+
+    asker: Id
+    n: Count
+    epoch: Count
+    """The epoch it leads to; for level `ice` the one it stays in."""
+    level: Level
+
+
+class ResetOk(Word, frozen=True, kw_only=True, tag="resetOk"):
+    """The other side has quiesced and joins the reset."""
+
+    asker: Id
+    n: Count
+    epoch: Count
+    level: Level
+
+
+class Switch(Word, frozen=True, kw_only=True, tag="switch"):
+    """The offerer's word: from now on the connection of `epoch` carries the session."""
+
+    epoch: Count
+    have: dict[Name, Count]
+    """Channel name to the last sequence number received without a gap."""
+
+
+class Switched(Word, frozen=True, kw_only=True, tag="switched"):
+    """The answer to `switch`, with what this side has."""
+
+    epoch: Count
+    have: dict[Name, Count]
+
+
+class Cancel(Word, frozen=True, kw_only=True, tag="cancel"):
+    """The offerer's word: the old connection goes on, the number of the new one is burnt."""
+
+    epoch: Count
+
+
+AnyWord = Closing | Wait | Done | Closed | Reset | ResetOk | Switch | Switched | Cancel
