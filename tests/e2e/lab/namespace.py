@@ -2,8 +2,8 @@
 
     python tests/e2e/lab/namespace.py COMMAND [ARGUMENT ...]
 
-The namespace has loopback, one ordinary interface (10.9.0.1, fd09::1) and a default route, which browsers look for, and
-rejects whatever is not for itself: with packets that vanish instead, Firefox waits half a minute for its start-up.
+The namespace has loopback, one ordinary interface (10.9.0.1, fd09::1) and a default route, which browsers look for,
+and rejects whatever is not for itself: with packets that vanish instead, Firefox waits half a minute for its start-up.
 Processes have a namespace too, so that what COMMAND leaves running dies with it, however it ends.
 
 It needs root, or a kernel that lets a user have namespaces. Where neither is had, COMMAND runs on the machine's own
@@ -62,7 +62,7 @@ def _works(way: list[str]) -> bool:
     if any(shutil.which(tool) is None for tool in ("unshare", "ip", "iptables", "ip6tables")):
         return False
     probe = [*way, "iptables", "-L", "-n"]
-    return subprocess.run(probe, capture_output=True).returncode == 0
+    return subprocess.run(probe, capture_output=True, check=False).returncode == 0
 
 
 def _first_process(command: list[str]) -> int:

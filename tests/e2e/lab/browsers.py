@@ -1,0 +1,240 @@
+"""Real Chromium and Firefox, each a process of its own with a fresh profile.
+
+Tabs are opened and closed over the browsers' own remote protocols, the Chrome DevTools Protocol and WebDriver BiDi;
+all else a test does through its page (`pages.py`). Both protocols are JSON calls over one WebSocket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import re
+import shutil
+import subprocess
+from asyncio.subprocess import DEVNULL
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from websockets.asyncio.client import ClientConnection, connect
+
+from e2e.lab.processes import running, scratch
+
+if TYPE_CHECKING:
+    from asyncio.subprocess import Process
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+START = 60.0  # seconds that a cold browser may take on a busy machine
+
+CHROMIUM_FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--no-default-browser-check",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-default-apps",
+    "--disable-extensions",
+    "--disable-breakpad",
+    "--disable-background-timer-throttling",
+    "--disable-renderer-backgrounding",
+    "--disable-backgrounding-occluded-windows",
+    "--disable-dev-shm-usage",
+    "--use-fake-device-for-media-stream",
+    "--autoplay-policy=no-user-gesture-required",
+    "--remote-debugging-port=0",
+)
+CHROMIUM_SHOW_ADDRESSES = ("--use-fake-ui-for-media-stream", "--disable-features=WebRtcHideLocalIpsWithMdns")
+
+FIREFOX_PREFERENCES: dict[str, bool | int | str] = {
+    "media.navigator.streams.fake": True,
+    "media.navigator.permission.disabled": True,
+    "media.peerconnection.ice.obfuscate_host_addresses": False,
+    "media.peerconnection.ice.loopback": True,
+    "media.autoplay.default": 0,
+    "media.gmp-manager.url": "",
+    "media.gmp-manager.updateEnabled": False,
+    "privacy.reduceTimerPrecision": False,
+    "app.normandy.enabled": False,
+    "app.update.enabled": False,
+    "browser.aboutwelcome.enabled": False,
+    "browser.newtabpage.enabled": False,
+    "browser.region.network.url": "",
+    "browser.safebrowsing.malware.enabled": False,
+    "browser.safebrowsing.phishing.enabled": False,
+    "browser.shell.checkDefaultBrowser": False,
+    "browser.startup.page": 0,
+    "browser.startup.homepage_override.mstone": "ignore",
+    "browser.topsites.contile.enabled": False,
+    "datareporting.healthreport.uploadEnabled": False,
+    "datareporting.policy.dataSubmissionEnabled": False,
+    "dom.push.connection.enabled": False,
+    "extensions.getAddons.cache.enabled": False,
+    "extensions.systemAddon.update.enabled": False,
+    "extensions.update.enabled": False,
+    "network.captive-portal-service.enabled": False,
+    "network.connectivity-service.enabled": False,
+    "network.dns.disablePrefetch": True,
+    "network.prefetch-next": False,
+    "security.certerrors.mitm.auto_enable_enterprise_roots": False,
+    "services.settings.server": "data:,",
+    "toolkit.telemetry.enabled": False,
+    "toolkit.telemetry.server": "",
+}
+
+
+class Browser(Protocol):
+    """A running browser."""
+
+    name: str
+    version: str
+    process: Process
+
+    async def open(self, url: str) -> str:
+        """Open a tab; its id."""
+
+    async def close(self, tab: str) -> None:
+        """Close a tab as its owner's program would, without asking the page."""
+
+
+class Remote:
+    """JSON calls over one WebSocket: what DevTools and BiDi have in common. Used by one task at a time."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
+        self._ids = itertools.count(1)
+
+    async def call(self, method: str, **params: Any) -> Any:
+        wanted = next(self._ids)
+        await self._socket.send(json.dumps({"id": wanted, "method": method, "params": params}))
+        async with asyncio.timeout(START):
+            while True:
+                answer = json.loads(await self._socket.recv())
+                if answer.get("id") != wanted:
+                    continue  # an event that nobody asked for
+                if "error" in answer:
+                    raise RuntimeError(f"{method}: {answer}")
+                return answer["result"]
+
+
+@dataclass
+class Chromium:
+    """Chromium by the Chrome DevTools Protocol."""
+
+    version: str
+    process: Process
+    remote: Remote
+    name: str = "chromium"
+
+    async def open(self, url: str) -> str:
+        return (await self.remote.call("Target.createTarget", url=url))["targetId"]
+
+    async def close(self, tab: str) -> None:
+        await self.remote.call("Target.closeTarget", targetId=tab)
+
+
+@dataclass
+class Firefox:
+    """Firefox by WebDriver BiDi."""
+
+    version: str
+    process: Process
+    remote: Remote
+    name: str = "firefox"
+
+    async def open(self, url: str) -> str:
+        tab = (await self.remote.call("browsingContext.create", type="tab"))["context"]
+        await self.remote.call("browsingContext.navigate", context=tab, url=url, wait="none")
+        return tab
+
+    async def close(self, tab: str) -> None:
+        await self.remote.call("browsingContext.close", context=tab)
+
+
+def program(*names: str) -> str | None:
+    """The first of these programs that is installed."""
+    return next((path for name in names if (path := shutil.which(name))), None)
+
+
+def chromium_program() -> str | None:
+    return program("chromium", "chromium-browser", "google-chrome")
+
+
+def firefox_program() -> str | None:
+    return program("firefox-esr", "firefox")
+
+
+@asynccontextmanager
+async def chromium(*, hide_addresses: bool = False, flags: tuple[str, ...] = ()) -> AsyncIterator[Chromium]:
+    """Run Chromium while the block lasts.
+
+    Args:
+        hide_addresses: offer mDNS names in place of addresses, as it does for pages without permission for a camera.
+        flags: more command line flags.
+    """
+    path = chromium_program()
+    assert path, "Chromium is not installed"
+    version = _version(path, "--version", "--no-sandbox")
+    more = (*(() if hide_addresses else CHROMIUM_SHOW_ADDRESSES), *flags)
+    with scratch("chromium") as home:
+        profile = home / "profile"
+        command = [path, *CHROMIUM_FLAGS, *more, f"--user-data-dir={profile}", "about:blank"]
+        async with _started(home, command) as process:
+            port, where = (await _file(profile / "DevToolsActivePort", process, home)).split()
+            async with connect(f"ws://127.0.0.1:{port}{where}", max_size=None, compression=None) as socket:
+                yield Chromium(version, process, Remote(socket))
+
+
+@asynccontextmanager
+async def firefox() -> AsyncIterator[Firefox]:
+    """Run Firefox while the block lasts."""
+    path = firefox_program()
+    assert path, "Firefox is not installed"
+    version = _version(path, "--version")
+    with scratch("firefox") as home:
+        profile = home / "profile"
+        profile.mkdir()
+        preferences = [f"user_pref({json.dumps(k)}, {json.dumps(v)});" for k, v in FIREFOX_PREFERENCES.items()]
+        (profile / "user.js").write_text("\n".join(preferences))
+        command = [path, "--headless", "--no-remote", "--profile", str(profile), "--remote-debugging-port=0"]
+        async with _started(home, command) as process:
+            port = json.loads(await _file(profile / "WebDriverBiDiServer.json", process, home))["ws_port"]
+            async with connect(f"ws://127.0.0.1:{port}/session", max_size=None, compression=None) as socket:
+                remote = Remote(socket)
+                await remote.call("session.new", capabilities={})
+                yield Firefox(version, process, remote)
+
+
+def _version(*command: str) -> str:
+    said = subprocess.run(command, capture_output=True, text=True, timeout=START, check=False).stdout
+    found = re.search(r"\d+(\.\d+)+", said)
+    return found.group() if found else "unknown"
+
+
+@asynccontextmanager
+async def _started(home: Path, command: list[str]) -> AsyncIterator[Process]:
+    """Run a browser with nothing of the user's own profile, no desktop, its words in log.txt."""
+    own = {"HOME": home, "XDG_CONFIG_HOME": home, "XDG_CACHE_HOME": home, "TMPDIR": home}
+    env = {**{name: str(path) for name, path in own.items()}, "MOZ_HEADLESS": "1"}
+    with (home / "log.txt").open("wb") as log:
+        async with running(*command, env=env, stdin=DEVNULL, stdout=log, stderr=log) as process:
+            yield process
+
+
+async def _file(path: Path, process: Process, home: Path) -> str:
+    """What the browser writes when it can be spoken to."""
+    async with asyncio.timeout(START):
+        while not (text := _text(path)):
+            if process.returncode is not None:
+                raise RuntimeError(f"the browser ended at its start: {_text(home / 'log.txt')[-2000:]}")
+            await asyncio.sleep(0.02)  # it tells nobody but the file
+    return text
+
+
+def _text(path: Path) -> str:
+    return path.read_text(errors="replace").strip() if path.exists() else ""

@@ -1,0 +1,67 @@
+"""Child processes that end when their owner says so, with everything they started."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import tempfile
+import uuid
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from asyncio.subprocess import Process
+    from collections.abc import AsyncIterator, Iterator, Mapping
+
+MARK = "ADIEU_LAB_MARK"
+
+
+@asynccontextmanager
+async def running(*command: str, env: Mapping[str, str] | None = None, **options: Any) -> AsyncIterator[Process]:
+    """Run `command` while the block lasts, then kill it and all its descendants, and wait until they are gone.
+
+    A browser's helpers leave its process group and its session, so they are known by a mark in their environment.
+    Where the system can, the command dies with this process too (setpriv --pdeathsig).
+    """
+    mark = uuid.uuid4().hex
+    if shutil.which("setpriv"):
+        command = ("setpriv", "--pdeathsig", "KILL", *command)
+    environment = {**os.environ, **(env or {}), MARK: mark}
+    process = await asyncio.create_subprocess_exec(*command, env=environment, start_new_session=True, **options)
+    try:
+        yield process
+    finally:
+        while family := list(marked(mark)):
+            for pid in family:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            await asyncio.sleep(0.01)  # the kernel's time to take them down; the loop looks again
+        await process.wait()
+
+
+def marked(mark: str) -> Iterator[int]:
+    """The living processes that inherited this mark."""
+    sought = f"{MARK}={mark}".encode()
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        with contextlib.suppress(OSError):  # gone meanwhile, or not ours to read
+            if sought in (entry / "environ").read_bytes().split(b"\0"):
+                state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+                if state not in "ZX":
+                    yield int(entry.name)
+
+
+@contextlib.contextmanager
+def scratch(prefix: str) -> Iterator[Path]:
+    """A temporary directory that goes away even while its last writer is dying."""
+    directory = Path(tempfile.mkdtemp(prefix=f"adieu-{prefix}-"))
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+        shutil.rmtree(directory, ignore_errors=True)

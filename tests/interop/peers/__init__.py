@@ -1,0 +1,1 @@
+"""Peers that are programs: aiortc, pion; and adieu in this process."""
