@@ -174,7 +174,7 @@ async def chromium(*, hide_addresses: bool = False, flags: tuple[str, ...] = ())
     """Run Chromium while the block lasts.
 
     Args:
-        hide_addresses: offer mDNS names in place of addresses, as it does for pages without permission for a camera.
+        hide_addresses: offer mDNS names in place of addresses, as for pages that may not use a camera.
         flags: more command line flags.
     """
     path = chromium_program()
@@ -211,8 +211,8 @@ async def firefox() -> AsyncIterator[Firefox]:
 
 
 def _version(*command: str) -> str:
-    said = subprocess.run(command, capture_output=True, text=True, timeout=START, check=False).stdout
-    found = re.search(r"\d+(\.\d+)+", said)
+    said = subprocess.run(command, capture_output=True, text=True, timeout=START, check=False)
+    found = re.search(r"\d+(\.\d+)+", said.stdout)
     return found.group() if found else "unknown"
 
 

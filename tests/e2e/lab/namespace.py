@@ -3,7 +3,7 @@
     python tests/e2e/lab/namespace.py COMMAND [ARGUMENT ...]
 
 The namespace has loopback, one ordinary interface (10.9.0.1, fd09::1) and a default route, which browsers look for,
-and rejects whatever is not for itself: with packets that vanish instead, Firefox waits half a minute for its start-up.
+and rejects whatever is not for itself: were such packets to vanish, Firefox would take half a minute to start.
 Processes have a namespace too, so that what COMMAND leaves running dies with it, however it ends.
 
 It needs root, or a kernel that lets a user have namespaces. Where neither is had, COMMAND runs on the machine's own

@@ -9,6 +9,7 @@ test reads the same for all of them. A peer has one connection; its channels are
 | `channel` | label, init | – |
 | `media` | – : one audio and one video transceiver, to record SDP | – |
 | `offer` / `answer` / `accept` | – / sdp / sdp | the local description's sdp, or – |
+| `local` | – | the local description's sdp, with the candidates so far |
 | `candidate` | candidate (RTCIceCandidateInit, or None at the end) | – |
 | `send` | label, text or base64 | – |
 | `flood` | label, size, count: so many binary messages at once | – |

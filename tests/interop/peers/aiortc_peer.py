@@ -58,6 +58,9 @@ class AiortcPeer:
     async def do_accept(self, sdp):
         await self.pc.setRemoteDescription(aiortc.RTCSessionDescription(sdp, "answer"))
 
+    async def do_local(self):
+        return self.pc.localDescription.sdp
+
     async def do_candidate(self, candidate):
         if candidate is None or not candidate["candidate"]:
             await self.pc.addIceCandidate(None)

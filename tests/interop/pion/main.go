@@ -97,6 +97,8 @@ func (p *peer) do(c command) (any, error) {
 		return p.setLocal(answer)
 	case "accept":
 		return nil, p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: c.SDP})
+	case "local":
+		return p.pc.LocalDescription().SDP, nil
 	case "candidate":
 		if c.Candidate == nil {
 			return nil, nil // pion reads no end of candidates

@@ -53,6 +53,7 @@ const commands = {
     await pc.setRemoteDescription({ type: "answer", sdp });
     watchTransports();
   },
+  local: () => pc.localDescription.sdp,
   async candidate({ candidate }) {
     if (candidate) await pc.addIceCandidate(candidate);
     else await pc.addIceCandidate();
