@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes
 
-.PHONY: help demo test check bench conformance matrix soak lock build clean
+.PHONY: help demo test check bench lock build clean
 help:            ## this list
 	@sed -n 's/^\([a-z]*\): .*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
@@ -12,18 +12,15 @@ demo: build      ## the main job in this terminal: meet, talk, close, reset, be 
 	@$(BIN)/adieu demo $(ARGS)
 
 test: $(VENV)/.dev build   ## set up and run every test (asks before it installs system packages)
-	@$(BIN)/nox --no-error-on-missing-interpreters -s test
+	@$(BIN)/nox -s test -- $(ARGS)
 
 check: $(VENV)/.dev build  ## lint, types, import contracts, generated files
 	@$(BIN)/nox -s check
 
 bench: $(VENV)/.dev build  ## speed beside the peers, one run, alternating: benchmarks/report.md
-	@$(BIN)/nox -s bench
+	@$(BIN)/nox -s bench -- $(ARGS)
 
-conformance matrix soak: $(VENV)/.dev build
-	@$(BIN)/nox -s $@
-
-lock:            ## renew requirements/*.txt
+lock: $(VENV)/.dev  ## renew requirements/*.txt
 	@$(BIN)/nox -s lock
 
 build: $(VENV)/.run        # the wheel, into .venv; cargo rebuilds only what changed

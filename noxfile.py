@@ -1,0 +1,111 @@
+"""The checks. `make` sets up .venv and calls them here; there are no other environments.
+
+nox -s check              what can be said without running anything
+nox -s test               check, then all tests; with CI=true nothing may be left out
+nox -s test -- unit sim   only these parts of tests/
+nox -s bench -- --quick   speed beside others
+nox -s lock               renew requirements/*.txt
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import nox
+from nox.command import CommandFailed
+
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["test"]
+
+ROOT = Path(__file__).parent
+BIN = Path(sys.executable).parent
+os.environ["PATH"] = os.pathsep.join([str(BIN), os.environ.get("PATH", ""), "/usr/local/go/bin"])
+os.environ["VIRTUAL_ENV"] = str(BIN.parent)
+PARTS = ("unit", "sim", "property", "fuzz", "interop", "e2e")
+IN_NAMESPACE = {"interop", "e2e"}
+# One profile for build, lint and test, so that nothing is compiled twice.
+CARGO = ("--release", "--workspace", "--locked")
+
+CHECKS: dict[str, tuple[str, ...]] = {
+    "ruff": ("ruff", "check", "--output-format=concise"),
+    "format": ("ruff", "format", "--check", "--quiet"),
+    "mypy": ("mypy",),
+    "pyright": ("pyright", "--warnings"),
+    "layers": ("lint-imports",),
+    "schema": ("python", "tools/schema.py", "--check"),
+    "words": ("python", "tools/words.py"),
+    "stub": ("python", "-m", "mypy.stubtest", "adieu._core"),
+    "rustfmt": ("cargo", "fmt", "--all", "--check"),
+    "clippy": ("cargo", "clippy", "--quiet", *CARGO, "--all-targets", "--", "-D", "warnings"),
+}
+
+
+@nox.session
+def check(session: nox.Session) -> None:
+    """Lint, types, layers, generated files, words."""
+    _all(session, CHECKS)
+
+
+@nox.session
+def test(session: nox.Session) -> None:
+    """Everything, or the parts of tests/ that are named."""
+    parts = {
+        part: _pytest(part)
+        for part in session.posargs or PARTS
+        if any((ROOT / "tests" / part).rglob("test_*.py")) or session.posargs
+    }
+    if session.posargs:
+        _all(session, parts)
+        return
+    system = {"system packages": ("python", "tools/system.py")}
+    cargo = {"cargo test": ("cargo", "test", "--quiet", *CARGO)}
+    _all(session, system | CHECKS | cargo | parts)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Throughput, messages, round trip and setup beside the peers; writes benchmarks/report.md."""
+    session.run("python", "benchmarks/run.py", *session.posargs, external=True)
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Pin what requirements/*.in name, with hashes, for all platforms."""
+    where = ROOT / ".cache" / "uv"
+    session.run(
+        "python", "-m", "pip", "install", "--quiet", "--upgrade", "--target", str(where), "uv", external=True
+    )
+    for name in ("run", "dev"):
+        session.run(
+            *(str(where / "bin" / "uv"), "pip", "compile", "--quiet"),
+            *("--universal", "--python-version=3.11", "--generate-hashes"),
+            *("--no-header", "--no-emit-index-url", "--no-emit-find-links", *session.posargs),
+            *(f"requirements/{name}.in", f"--output-file=requirements/{name}.txt"),
+            external=True,
+        )
+
+
+def _pytest(part: str) -> tuple[str, ...]:
+    command = ("python", "-m", "pytest", "-q", f"tests/{part}")
+    return ("python", "tests/e2e/lab/namespace.py", *command) if part in IN_NAMESPACE else command
+
+
+def _all(session: nox.Session, steps: dict[str, tuple[str, ...]]) -> None:
+    """Run every step, also after one has failed; then say which ones and how long each took."""
+    outcome: list[tuple[str, bool, float]] = []
+    for name, command in steps.items():
+        session.log(f"--- {name}")
+        start = time.monotonic()
+        try:
+            session.run(*command, external=True)
+            outcome.append((name, True, time.monotonic() - start))
+        except CommandFailed:
+            outcome.append((name, False, time.monotonic() - start))
+    for name, passed, seconds in outcome:
+        session.log(f"{'ok    ' if passed else 'FAILED'} {seconds:6.1f} s  {name}")
+    failed = [name for name, passed, _ in outcome if not passed]
+    if failed:
+        session.error(f"failed: {', '.join(failed)}")
