@@ -40,3 +40,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         report.outcome = "failed"
         report.longrepr = f"left out, which CI=true forbids: {report.longrepr}"
     return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, Any]:
+    """The same for a whole module that leaves itself out."""
+    report: pytest.CollectReport = yield
+    if CI and report.outcome == "skipped" and "elsewhere:" not in str(report.longrepr):
+        report.outcome = "failed"
+        report.longrepr = f"left out, which CI=true forbids: {report.longrepr}"
+    return report

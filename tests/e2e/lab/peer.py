@@ -90,10 +90,9 @@ class Peer:
         return heard["kind"], heard["size"], heard["crc"]
 
     def seen(self, label: str) -> list[str]:
-        """The events of this channel in order, its messages left out."""
-        return [
-            heard["event"] for heard in self.events if heard.get("label") == label and heard["event"] != "message"
-        ]
+        """The events of this channel in order, its messages and its arrival left out."""
+        left_out = {"message", "datachannel"}
+        return [e["event"] for e in self.events if e.get("label") == label and e["event"] not in left_out]
 
     def story(self) -> str:
         """All that was reported, for a reader."""

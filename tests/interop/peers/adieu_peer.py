@@ -1,0 +1,193 @@
+"""adieu in this process under the hand of a test: the commands and events of tests/e2e/lab/peer.py."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+import zlib
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import adieu
+from e2e.lab.peer import PATIENCE, Peer, RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+STATES = {
+    "connection": "connectionState",
+    "ice": "iceConnectionState",
+    "gathering": "iceGatheringState",
+    "signaling": "signalingState",
+}
+
+
+class AdieuPeer(Peer):
+    """Commands are done one after the other, as they were given, by one task."""
+
+    def __init__(self) -> None:
+        super().__init__("adieu", adieu.__version__)
+        self.pc: Any = None
+        self.channels: dict[str, Any] = {}
+        self._turns: asyncio.Queue[tuple[str, dict[str, Any], asyncio.Future[Any] | None]] = asyncio.Queue()
+        self._watched: Any = None
+
+    async def call(self, command: str, **arguments: Any) -> Any:
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._turns.put_nowait((command, arguments, answer))
+        async with asyncio.timeout(PATIENCE):
+            return await answer
+
+    def post(self, command: str, **arguments: Any) -> None:
+        self._turns.put_nowait((command, arguments, None))
+
+    async def run(self) -> None:
+        while True:
+            command, arguments, answer = await self._turns.get()
+            try:
+                result = await getattr(self, f"do_{command}")(**arguments)
+            except Exception as error:  # noqa: BLE001 the test decides what it means
+                name = getattr(error, "name", type(error).__name__)
+                if answer is None:
+                    self.hear({"event": "fault", "command": command, "name": name, "message": str(error)})
+                elif not answer.done():
+                    answer.set_exception(RefusedError(name, str(error)))
+            else:
+                if answer is not None and not answer.done():
+                    answer.set_result(result)
+
+    async def do_new(self, configuration: dict[str, Any] | None = None, rsa: bool = False) -> None:
+        assert not rsa, "adieu makes ECDSA certificates only"
+        self.pc = pc = adieu.RTCPeerConnection(configuration or {})
+        pc.onicecandidate = lambda event: self.tell(
+            "candidate", candidate=event.candidate.toJSON() if event.candidate else None
+        )
+        for kind, attribute in STATES.items():
+            pc.addEventListener(
+                f"{attribute.lower()}change",
+                lambda _, kind=kind, attribute=attribute: self.tell("state", kind=kind, state=getattr(pc, attribute)),
+            )
+        pc.ondatachannel = self._arrived
+
+    async def do_channel(self, label: str, init: dict[str, Any] | None = None) -> None:
+        self.watch(self.pc.createDataChannel(label, **(init or {})))
+
+    async def do_offer(self) -> str:
+        await self.pc.setLocalDescription(await self.pc.createOffer())
+        self.watch_transports()
+        return self.pc.localDescription.sdp
+
+    async def do_answer(self, sdp: str) -> str:
+        await self.pc.setRemoteDescription({"type": "offer", "sdp": sdp})
+        await self.pc.setLocalDescription(await self.pc.createAnswer())
+        self.watch_transports()
+        return self.pc.localDescription.sdp
+
+    async def do_accept(self, sdp: str) -> None:
+        await self.pc.setRemoteDescription({"type": "answer", "sdp": sdp})
+        self.watch_transports()
+
+    async def do_local(self) -> str:
+        return self.pc.localDescription.sdp
+
+    async def do_candidate(self, candidate: dict[str, Any] | None) -> None:
+        await self.pc.addIceCandidate(candidate)
+
+    async def do_send(self, label: str, **data: str) -> None:
+        self.channels[label].send(data["text"] if "text" in data else base64.b64decode(data["base64"]))
+
+    async def do_flood(self, label: str, size: int, count: int) -> None:
+        for index in range(count):
+            self.channels[label].send(index.to_bytes(4, "big") + bytes(size - 4))
+
+    async def do_close_channel(self, label: str) -> None:
+        self.channels[label].close()
+
+    async def do_close(self) -> None:
+        self.pc.close()
+
+    async def do_close_both(self, label: str) -> None:
+        self.channels[label].close()
+        self.pc.close()
+
+    async def do_stats(self) -> list[dict[str, Any]]:
+        return list((await self.pc.getStats()).values())
+
+    async def do_look(self) -> dict[str, Any]:
+        sctp = self.pc.sctp
+        return {
+            **{kind: getattr(self.pc, attribute) for kind, attribute in STATES.items()},
+            "sctp": sctp.state if sctp else None,
+            "dtls": sctp.transport.state if sctp else None,
+            "maxMessageSize": sctp.maxMessageSize if sctp else None,
+            "channels": {
+                label: {**options(c), "readyState": c.readyState, "bufferedAmount": c.bufferedAmount}
+                for label, c in self.channels.items()
+            },
+        }
+
+    async def do_settle(self) -> None:
+        await asyncio.sleep(0.15)
+
+    def _arrived(self, event: Any) -> None:
+        self.watch(event.channel)
+        self.tell("datachannel", **options(event.channel))
+
+    def watch(self, channel: Any) -> None:
+        label = channel.label
+        self.channels[label] = channel
+        channel.onopen = lambda _: self.tell("open", label=label, id=channel.id)
+        channel.onclosing = lambda _: self.tell("closing", label=label, readyState=channel.readyState)
+        channel.onclose = lambda _: self.tell("close", label=label, readyState=channel.readyState)
+        channel.onerror = lambda event: self.tell(
+            "error",
+            label=label,
+            detail=event.error.errorDetail,
+            cause=event.error.sctpCauseCode,
+            message=event.error.message,
+        )
+        channel.onmessage = lambda event: self._message(label, event.data)
+
+    def watch_transports(self) -> None:
+        sctp = self.pc.sctp
+        if sctp is None or sctp is self._watched:
+            return
+        self._watched = sctp
+        dtls = sctp.transport
+        sctp.onstatechange = lambda _: self.tell("state", kind="sctp", state=sctp.state)
+        dtls.onstatechange = lambda _: self.tell("state", kind="dtls", state=dtls.state)
+        dtls.onerror = lambda event: self.tell(
+            "error", of="dtls", detail=event.error.errorDetail, message=event.error.message
+        )
+
+    def _message(self, label: str, data: str | bytes) -> None:
+        raw = data.encode() if isinstance(data, str) else data
+        kind = "text" if isinstance(data, str) else "binary"
+        text = {"text": data} if kind == "text" and len(raw) < 200 else {}
+        self.tell("message", label=label, kind=kind, size=len(raw), crc=zlib.crc32(raw), **text)
+
+    def tell(self, event: str, **detail: Any) -> None:
+        self.hear({"event": event, "at": time.time() * 1e3, **detail})
+
+
+def options(channel: Any) -> dict[str, Any]:
+    names = ("label", "id", "ordered", "maxRetransmits", "maxPacketLifeTime", "protocol", "negotiated")
+    return {name: getattr(channel, name) for name in names}
+
+
+@asynccontextmanager
+async def adieu_peer() -> AsyncIterator[AdieuPeer]:
+    """A connection of this process; at the end it is closed, and nothing of it is left."""
+    peer = AdieuPeer()
+    turns = asyncio.create_task(peer.run())
+    try:
+        yield peer
+    finally:
+        turns.cancel()
+        await asyncio.wait([turns])
+        if peer.pc is not None:
+            peer.pc.close()
+            async with asyncio.timeout(PATIENCE):
+                left = await peer.pc.wait_closed()
+            assert not left, f"after the close something is left: {left}"
