@@ -28,6 +28,7 @@ PARTS = ("unit", "sim", "property", "fuzz", "interop", "e2e")
 IN_NAMESPACE = {"interop", "e2e"}
 # One profile for build, lint and test, so that nothing is compiled twice.
 CARGO = ("--release", "--workspace", "--locked")
+LOCKS = {"requirements/run": "3.11", "requirements/dev": "3.11", "benchmarks/peers/libdatachannel": "3.12"}
 
 CHECKS: dict[str, tuple[str, ...]] = {
     "ruff": ("ruff", "check", "--output-format=concise"),
@@ -73,17 +74,14 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def lock(session: nox.Session) -> None:
-    """Pin what requirements/*.in name, with hashes, for all platforms."""
+    """Pin what the .in files name, with hashes, for all platforms; `-- --upgrade` takes what is newest."""
     where = ROOT / ".cache" / "uv"
-    session.run(
-        "python", "-m", "pip", "install", "--quiet", "--upgrade", "--target", str(where), "uv", external=True
-    )
-    for name in ("run", "dev"):
+    session.run("python", "-m", "pip", "install", "--quiet", "--upgrade", "--target", str(where), "uv", external=True)
+    for name, python in LOCKS.items():
         session.run(
-            *(str(where / "bin" / "uv"), "pip", "compile", "--quiet"),
-            *("--universal", "--python-version=3.11", "--generate-hashes"),
-            *("--no-header", "--no-emit-index-url", "--no-emit-find-links", *session.posargs),
-            *(f"requirements/{name}.in", f"--output-file=requirements/{name}.txt"),
+            *(str(where / "bin" / "uv"), "pip", "compile", "--quiet", "--universal", "--generate-hashes"),
+            *("--no-header", "--no-emit-index-url", "--no-emit-find-links", f"--python-version={python}"),
+            *(*session.posargs, f"{name}.in", f"--output-file={name}.txt"),
             external=True,
         )
 

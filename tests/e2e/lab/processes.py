@@ -35,11 +35,14 @@ async def running(*command: str, env: Mapping[str, str] | None = None, **options
     try:
         yield process
     finally:
-        while family := list(marked(mark)):
+        quiet = 0
+        while quiet < 2:  # a process that is just being made shows no environment for a moment
+            family = list(marked(mark))
             for pid in family:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-            await asyncio.sleep(0.01)  # the kernel's time to take them down; the loop looks again
+            quiet = 0 if family else quiet + 1
+            await asyncio.sleep(0.01)  # the kernel's time to take them down
         await process.wait()
 
 
