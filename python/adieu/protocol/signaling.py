@@ -1,13 +1,17 @@
 """Signaling: the messages between a client and the server, WebSocket subprotocol `adieu.v1+json`.
 
-JSON text frames tagged by `type`. Every message may carry the envelope members `id` (a request's number, echoed in
-its answer), `seq` (numbers relayed messages, per direction, for resume) and `ack` (the last `seq` received).
+JSON text frames tagged by `type`. Every message may carry the envelope members `id` (a request's number, echoed
+in its answer), `seq` (numbers what must survive a lost socket, per direction) and `ack` (the last `seq` received).
+
+A client numbers what it has relayed, from 1 for each seat. The server numbers what it relays, presence, and the
+`error` that tells a sender that a message could not be passed on: all of it arrives once and in order, also across
+a resume. Answers to requests are not numbered: a client asks again.
 """
 
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -37,9 +41,9 @@ PersonName = Annotated[str, Meta(max_length=256)]
 class Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The members that any frame may carry beside its own."""
 
-    id: int | None = None
-    seq: int | None = None
-    ack: int | None = None
+    id: Count | None = None
+    seq: Annotated[int, Meta(ge=1, le=2**53 - 1)] | None = None
+    ack: Count | None = None
 
 
 # --- from the client ----------------------------------------------------------------------------------------
@@ -89,9 +93,7 @@ class Candidate(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="c
 
     candidate: Annotated[str, Meta(max_length=1024)]
     sdp_mid: Annotated[str, Meta(max_length=64)] | None = None
-    sdp_m_line_index: Annotated[int, Meta(ge=0, le=65535)] | None = msgspec.field(
-        default=None, name="sdpMLineIndex"
-    )
+    sdp_m_line_index: Annotated[int, Meta(ge=0, le=65535)] | None = msgspec.field(default=None, name="sdpMLineIndex")
     username_fragment: Annotated[str, Meta(max_length=256)] | None = None
 
 
@@ -133,7 +135,7 @@ class Quit(Message, frozen=True, kw_only=True, tag="quit"):
 
 
 class BareAck(Message, frozen=True, kw_only=True, tag="ack"):
-    """Carries only the envelope's `ack`, when there is nothing else to say."""
+    """Carries only the envelope: `ack` when there is nothing else to say, `id` as a plain yes to a request."""
 
 
 Relayed = (
@@ -166,7 +168,7 @@ class Limits(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Welcome(Message, frozen=True, kw_only=True, tag="welcome"):
-    """The answer to `hello`."""
+    """The answer to `hello`. When resumed, the envelope's `ack` says what the server has of the client's."""
 
     peer: Id
     resume_token: str
@@ -281,12 +283,25 @@ class Error(Message, frozen=True, kw_only=True, tag="error"):
     code: str
     message: Text
     temporary: bool = False
+    peer: Id = ""
+    """Whom the message that could not be passed on was for."""
 
 
 FromServer = (
     Welcome | Joined | Left | PeerJoined | PeerAway | PeerBack | PeerLeft | Kicked | IceServers | Refreshed
     | TokenExpiring | Goaway | Goodbye | Error | BareAck | Relayed
 )  # fmt: skip
+
+
+# --- beside the WebSocket -----------------------------------------------------------------------------------
+
+
+class Leaving(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """The body of `POST /v1/leave`, a page's `sendBeacon` when it goes away. The seat is free at once."""
+
+    resume_token: Token
+    closing: Annotated[list[Closing], Meta(max_length=128)] = []
+    reason: Text = ""
 
 
 class CloseCode(IntEnum):
@@ -310,3 +325,77 @@ class CloseCode(IntEnum):
     def final(self) -> bool:
         """Whether coming again is pointless."""
         return self >= 3500 or self is CloseCode.QUIT
+
+
+def is_final(code: int) -> bool:
+    """Whether a socket that ended with this code shall not be opened again; unknown codes are temporary."""
+    return code in _FINAL
+
+
+_FINAL = frozenset(int(code) for code in CloseCode if code.final)
+
+
+# --- text ---------------------------------------------------------------------------------------------------
+
+_encoder = msgspec.json.Encoder()
+_envelope_decoder = msgspec.json.Decoder(Envelope)
+_client_decoder: msgspec.json.Decoder[FromClient] = msgspec.json.Decoder(FromClient)
+_server_decoder: msgspec.json.Decoder[FromServer] = msgspec.json.Decoder(FromServer)
+
+
+class _Tag(Struct):
+    type: str
+
+
+_tag_decoder = msgspec.json.Decoder(_Tag)
+_CLIENT_TAGS = frozenset(str(kind.__struct_config__.tag) for kind in FromClient.__args__)
+_SERVER_TAGS = frozenset(str(kind.__struct_config__.tag) for kind in FromServer.__args__)
+
+T = TypeVar("T")
+
+
+def encode(
+    message: FromClient | FromServer, *, request: int | None = None, seq: int | None = None, ack: int | None = None
+) -> str:
+    """The text of a frame: the message and its envelope, where `request` is the `id`."""
+    return wrap(_encoder.encode(message), request=request, seq=seq, ack=ack)
+
+
+def encode_body(message: FromClient | FromServer) -> bytes:
+    """The message alone, to be wrapped when it is sent: the envelope of a replayed frame is a new one."""
+    return _encoder.encode(message)
+
+
+def wrap(body: bytes, *, request: int | None = None, seq: int | None = None, ack: int | None = None) -> str:
+    """Put the envelope's members in front of those of an encoded message (which has at least its `type`)."""
+    envelope = _encoder.encode(Envelope(id=request, seq=seq, ack=ack))
+    if envelope == b"{}":
+        return body.decode()
+    return (envelope[:-1] + b"," + body[1:]).decode()
+
+
+def decode_client(text: str | bytes) -> tuple[Envelope, FromClient | None]:
+    """Read a frame from a client; the message is None for a type of a later version.
+
+    Raises:
+        ValueError: it is not JSON, or a field is wrong; the message names which.
+    """
+    return _decode(text, _client_decoder, _CLIENT_TAGS)
+
+
+def decode_server(text: str | bytes) -> tuple[Envelope, FromServer | None]:
+    """Read a frame from the server; as `decode_client`."""
+    return _decode(text, _server_decoder, _SERVER_TAGS)
+
+
+def _decode(text: str | bytes, decoder: msgspec.json.Decoder[T], known: frozenset[str]) -> tuple[Envelope, T | None]:
+    try:
+        envelope = _envelope_decoder.decode(text)
+        try:
+            return envelope, decoder.decode(text)
+        except msgspec.ValidationError:
+            if _tag_decoder.decode(text).type not in known:
+                return envelope, None
+            raise
+    except (UnicodeError, RecursionError) as error:
+        raise ValueError(f"not a signaling message: {error}") from error

@@ -14,7 +14,8 @@ Name = Annotated[str, Meta(min_length=1, max_length=128)]
 """A channel's name."""
 Id = Annotated[str, Meta(max_length=128)]
 Text = Annotated[str, Meta(max_length=1024)]
-Count = Annotated[int, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+"""What both languages count exactly."""
 Level = Literal["ice", "transport", "full"]
 """How deep a reset goes: the ICE path; the connection; the connection, tracks and devices."""
 
@@ -83,6 +84,10 @@ class Closed(Word, frozen=True, kw_only=True, tag="closed"):
     """This side neither sends nor takes any more: said after both `done`, or at the deadline."""
 
     receipt: Id
+    closer: Id
+    """Who ended it, as this side sees it: a peer id, "both" or "network". Both sides settle on one view by the same
+    rule once each has the other's."""
+    reason: Reason
     channels: dict[Name, ChannelAccount]
 
 

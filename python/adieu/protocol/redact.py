@@ -1,0 +1,40 @@
+"""Text for logs and recordings: messages without what opens doors."""
+
+from __future__ import annotations
+
+import re
+from typing import TypeAlias
+
+import msgspec
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+
+SECRETS = frozenset({"token", "resumeToken", "credential", "password"})
+"""Members whose values are never written anywhere."""
+_ICE_PWD = re.compile(r"(a=ice-pwd:)[^\r\n]*")
+HIDDEN = "…"
+
+
+def redact(text: str | bytes, *, limit: int = 400) -> str:
+    """A frame for a person to read: tokens, TURN passwords and ice-pwd hidden, cut to about `limit` characters.
+
+    What is not JSON is not shown at all, as it could hold anything.
+    """
+    try:
+        message = msgspec.json.decode(text)
+    except (ValueError, RecursionError):
+        return f"<{len(text)} bytes that are not JSON>"
+    shown = msgspec.json.encode(_hide(message)).decode()
+    return shown if len(shown) <= limit else f"{shown[:limit]}{HIDDEN} ({len(text)} bytes)"
+
+
+def _hide(value: Json) -> Json:
+    match value:
+        case dict():
+            return {name: HIDDEN if name in SECRETS else _hide(member) for name, member in value.items()}
+        case list():
+            return [_hide(item) for item in value]
+        case str():
+            return _ICE_PWD.sub(rf"\1{HIDDEN}", value)
+        case _:
+            return value

@@ -1,0 +1,102 @@
+"""Who may talk to this server from a browser.
+
+A WebSocket has no CORS: any page that a browser shows may open one to any address that the browser reaches, a server
+on loopback among them. The page's origin stands in `Origin`, so it is checked always. `Host` is checked because a name
+that an attacker owns may be made to point here (DNS rebinding), and then its page is of the same origin.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+_DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """A host and perhaps a port, as it stands in `Host`."""
+
+    host: str
+    port: int | None
+
+    @classmethod
+    def parse(cls, text: str) -> Authority | None:
+        """Read it; None when it is none."""
+        try:
+            parts = urlsplit(f"//{text}")
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            return None
+        if not host or parts.username is not None or parts.path or parts.query or parts.fragment:
+            return None
+        return cls(host.rstrip("."), port)
+
+    @property
+    def is_address(self) -> bool:
+        """Whether the host is an IP address, which nobody can point elsewhere."""
+        try:
+            ipaddress.ip_address(self.host.partition("%")[0])
+        except ValueError:
+            return False
+        return True
+
+
+class Guard:
+    """What may stand in `Host` and `Origin`.
+
+    Args:
+        hosts: names of this server, beside `localhost` and IP addresses.
+        origins: pages of elsewhere that may come, as `https://app.example.org`; `*` for all, which is wise only where
+            tokens are needed.
+        secure: whether this server itself speaks TLS, which decides the port that `Host` leaves out.
+
+    Raises:
+        ValueError: an origin or a host that is none.
+    """
+
+    def __init__(self, *, hosts: tuple[str, ...] = (), origins: tuple[str, ...] = (), secure: bool = False) -> None:
+        self._any_origin = "*" in origins
+        self._origins = frozenset(_origin(text) for text in origins if text != "*")
+        self._hosts = frozenset(_host(text) for text in hosts)
+        self._own_port = 443 if secure else 80
+
+    def refusal(self, host: str | None, origin: str | None) -> str | None:
+        """Why this request is refused, with the remedy; None: it is not.
+
+        A program that is no browser sends no origin, and could send any.
+        """
+        authority = None if host is None else Authority.parse(host)
+        if authority is None:
+            return f"no usable Host header: {host!r}"
+        known = authority.host == "localhost" or authority.is_address or authority.host in self._hosts
+        if not known:
+            return f"this server is not known as {authority.host!r}: start it with --name {authority.host}"
+        if origin is None or self._any_origin or self._is_same(origin, authority) or origin in self._origins:
+            return None
+        return f"pages of {origin!r} may not use this server: start it with --origin {origin}"
+
+    def _is_same(self, origin: str, authority: Authority) -> bool:
+        try:
+            parts = urlsplit(origin)
+            port = parts.port or _DEFAULT_PORTS[parts.scheme]
+        except (ValueError, KeyError):
+            return False
+        # Behind a proxy that ends TLS, `Host` without a port means the port of the page's own scheme.
+        own = authority.port or (443 if parts.scheme == "https" else self._own_port)
+        return parts.hostname == authority.host and port == own
+
+
+def _origin(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/") or parts.query:
+        raise ValueError(f"{text!r} is no origin: it looks like https://app.example.org or http://localhost:5173")
+    return f"{parts.scheme}://{parts.netloc}".lower()
+
+
+def _host(text: str) -> str:
+    authority = Authority.parse(text)
+    if authority is None or authority.port is not None:
+        raise ValueError(f"{text!r} is no host name: it looks like signaling.example.org, without a port")
+    return authority.host

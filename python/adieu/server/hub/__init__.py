@@ -1,0 +1,7 @@
+"""The signaling server's mind, without a network. `hub` has the theory of operation; one procedure a file."""
+
+from adieu.server.hub.hub import Hub
+from adieu.server.hub.limits import Settings
+from adieu.server.hub.state import Close, Grant, IceSource, Output, Send, TokenRefusedError
+
+__all__ = ["Close", "Grant", "Hub", "IceSource", "Output", "Send", "Settings", "TokenRefusedError"]

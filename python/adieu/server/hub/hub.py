@@ -1,0 +1,387 @@
+"""The signaling server without a network: sockets and text in, text and closes out.
+
+Theory of operation. A *connection* is a socket; it must say `hello` and then has a *seat*, which is a peer as others
+see it. A seat outlives its connection by the grace time: `hello` with the resume token takes it back, and everything
+numbered that either side lacks is sent again. Rooms are sets of seats. The hub takes the time as an argument and
+randomness as a function; whoever drives it hands it what sockets say, asks `poll_output` until it is None after
+every call, and calls `handle_timeout` at `poll_timeout`.
+
+    connect ──> waiting ──hello──> seated ──socket ends──> away ──resume──> seated
+                   │ 5 s, bad          │ quit, kicked         │ grace over
+                   v                   v                      v
+                 closed              free                    free
+
+Whatever a stranger sends, the hub neither raises nor keeps more than `Settings` says.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never, cast
+
+import msgspec
+
+from adieu.protocol.signaling import (
+    BareAck,
+    CloseCode,
+    Envelope,
+    Error,
+    FromClient,
+    Goaway,
+    Goodbye,
+    Hello,
+    IceServers,
+    IceServersRequest,
+    Join,
+    Kick,
+    Leave,
+    LeaveReason,
+    Leaving,
+    Left,
+    Probe,
+    Quit,
+    Refresh,
+    Relayed,
+    TokenExpiring,
+    decode_client,
+    encode,
+)
+from adieu.protocol.words import Word
+from adieu.server.hub import presence, relay, resume
+from adieu.server.hub.limits import Settings
+from adieu.server.hub.state import Connection, Grant, IceSource, Output, Seat, State, Timer, everybody, no_ice_servers
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable
+
+    from adieu.server.hub.state import TabKey
+
+_leaving_decoder = msgspec.json.Decoder(Leaving)
+
+
+class Hub:
+    """One signaling server's mind.
+
+    Args:
+        settings: its limits.
+        random: `n` unpredictable bytes; peers' ids and resume tokens are made of them.
+        authenticate: reads a token (or None) into what it grants; raises `TokenRefusedError`.
+        ice_servers: STUN and TURN servers for a peer.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        random: Callable[[int], bytes],
+        authenticate: Callable[[str | None], Grant] = everybody,
+        ice_servers: IceSource = no_ice_servers,
+    ) -> None:
+        self._state = State(settings or Settings(), random=random, authenticate=authenticate, ice_servers=ice_servers)
+        self._last_connection = 0
+        self._closing_at: float | None = None
+
+    # --- in -----------------------------------------------------------------------------------------------
+
+    def handle_connect(self, address: str, now: float) -> int:
+        """A socket has come from this address; it may be told to close at once.
+
+        Returns:
+            Its number for the other calls.
+        """
+        state = self._state
+        self._last_connection += 1
+        connection = Connection(self._last_connection, address)
+        state.connections[connection.id] = connection
+        state.counters["connections"] += 1
+        if self._closing_at is not None:
+            state.close(connection, CloseCode.SHUTDOWN, "the server stops")
+        elif len(state.connections) > state.settings.connections or not state.gate.admit(address, now):
+            state.close(connection, CloseCode.TOO_MANY, "too many connections: come again")
+        else:
+            state.timers.set((Timer.HELLO, connection.id), now + state.settings.hello_timeout)
+        return connection.id
+
+    def handle_message(self, connection: int, data: str | bytes, now: float) -> None:
+        """A socket has received a frame (text as str, binary as bytes)."""
+        known = self._state.connections.get(connection)
+        if known is not None:
+            self._message(known, data, now)
+            self._settle(now)
+
+    def handle_disconnect(self, connection: int, now: float) -> None:
+        """A socket has ended. One that the hub has closed itself may be said to have ended, or not."""
+        known = self._state.connections.get(connection)
+        if known is not None:
+            self._detach(known, now)
+            self._settle(now)
+
+    def handle_slow(self, connection: int, now: float) -> None:
+        """A socket does not take what is sent: it is closed with 3008, and its client may come again."""
+        known = self._state.connections.get(connection)
+        if known is not None:
+            self._state.slow.append(known)
+            self._settle(now)
+
+    def handle_leaving(self, body: bytes, now: float) -> bool:
+        """A page's `POST /v1/leave`: its last words are passed on and its seat is free.
+
+        Returns:
+            Whether the token was a seat's; the answer to the page need not differ.
+        """
+        state = self._state
+        try:
+            leaving = _leaving_decoder.decode(body)
+        except (ValueError, RecursionError):
+            state.counters["leaves_bad"] += 1
+            return False
+        seat = resume.seat_of_token(state, leaving.resume_token)
+        if seat is None:
+            state.counters["leaves_unknown"] += 1
+            return False
+        relay.last_words(state, seat, list[Relayed](leaving.closing))
+        self._free(seat, "left", leaving.reason, CloseCode.QUIT, now)
+        self._settle(now)
+        return True
+
+    def handle_shutdown(self, after: float, now: float) -> None:
+        """Say `goaway`, let nobody in, and close all with 3001 after so many seconds."""
+        state = self._state
+        if self._closing_at is not None:
+            self._closing_at = min(self._closing_at, now + after)
+        else:
+            self._closing_at = now + after
+            text = encode(Goaway(reason="the server stops", after_ms=round(after * 1000)))
+            for connection in state.connections.values():
+                state.send(connection, text)
+        state.timers.set((Timer.SHUTDOWN, None), self._closing_at)
+
+    def handle_timeout(self, now: float) -> None:
+        """Do what is due."""
+        state = self._state
+        while (key := state.timers.pop_due(now)) is not None:
+            self._due(key[0], key[1], now)
+        self._settle(now)
+
+    # --- out ----------------------------------------------------------------------------------------------
+
+    def poll_output(self) -> Output | None:
+        """What to do next with a socket; None: nothing."""
+        outputs = self._state.outputs
+        return outputs.popleft() if outputs else None
+
+    def poll_timeout(self) -> float | None:
+        """When to call `handle_timeout`; None: not before something else happens."""
+        return self._state.timers.next()
+
+    @property
+    def settings(self) -> Settings:
+        """Its limits."""
+        return self._state.settings
+
+    @property
+    def counters(self) -> Counter[str]:
+        """What has happened, by name. Only grows."""
+        return self._state.counters
+
+    def gauges(self) -> dict[str, int]:
+        """What is there now: all that the hub remembers is in one of these."""
+        state = self._state
+        return {
+            "connections": len(state.connections),
+            "seats": len(state.seats),
+            "away": sum(seat.connection is None for seat in state.seats.values()),
+            "rooms": len(state.rooms),
+            "kept_bytes": state.kept,
+            "tokens": len(state.tokens),
+            "timers": len(state.timers),
+            "departed": len(state.departed),
+        }
+
+    # --- a frame ------------------------------------------------------------------------------------------
+
+    def _message(self, connection: Connection, data: str | bytes, now: float) -> None:
+        state = self._state
+        state.counters["messages"] += 1
+        seat = connection.seat
+        if seat is not None and not seat.bucket.take(now):
+            text = f"more than {state.settings.messages_per_second:g} messages a second"
+            self._drop(connection, CloseCode.TOO_MANY, "too-many", text, now)
+            return
+        if len(data) > state.settings.message_bytes:
+            text = f"a message of {len(data)} bytes; the limit is {state.settings.message_bytes}"
+            self._drop(connection, CloseCode.TOO_BIG, "too-big", text, now)
+            return
+        if isinstance(data, bytes):
+            self._strike(connection, None, "bad-request", "frames are JSON text, not binary", now)
+            return
+        try:
+            envelope, message = decode_client(data)
+        except ValueError as error:
+            self._strike(connection, None, "bad-request", str(error), now)
+            return
+        if seat is None:
+            self._before_hello(connection, envelope, message, now)
+        elif self._in_order(connection, seat, envelope, now):
+            if message is None:
+                state.refuse(seat, envelope.id, "unsupported", "this server does not know this type of message")
+            else:
+                self._dispatch(connection, seat, message, data, envelope.id, now)
+
+    def _before_hello(self, connection: Connection, envelope: Envelope, message: FromClient | None, now: float) -> None:
+        if isinstance(message, Hello):
+            resume.hello(self._state, connection, message, envelope.id, now)
+        else:
+            text = "the first message is `hello`"
+            resume.turn_away(self._state, connection, CloseCode.BAD_REQUEST, "bad-request", text, envelope.id)
+
+    def _in_order(self, connection: Connection, seat: Seat, envelope: Envelope, now: float) -> bool:
+        """Count both directions; False: it came before, or the socket is closed for what cannot be."""
+        state = self._state
+        try:
+            if envelope.ack is not None:
+                state.acknowledged(seat, envelope.ack)
+            if envelope.seq is None:
+                return True
+            new = seat.incoming.accept(envelope.seq)
+        except ValueError as error:
+            self._drop(connection, CloseCode.BAD_REQUEST, "out-of-order", str(error), now)
+            return False
+        if seat.incoming.unsaid >= state.settings.ack_messages:
+            state.reply(seat, BareAck())
+        elif (Timer.ACK, seat.peer) not in state.timers:
+            state.timers.set((Timer.ACK, seat.peer), now + state.settings.ack_delay)
+        if not new:
+            state.counters["duplicates"] += 1
+        return new
+
+    def _dispatch(
+        self, connection: Connection, seat: Seat, message: FromClient, data: str, request: int | None, now: float
+    ) -> None:
+        if isinstance(message, Word):
+            self._pass_on(seat, message, data, request)
+            return
+        state = self._state
+        match message:
+            case Hello():
+                self._strike(connection, request, "bad-request", "`hello` is said once", now)
+            case Join():
+                presence.join(state, seat, message, data, request, now)
+            case Leave():
+                presence.leave(state, seat, message.room, message.reason, now)
+                state.reply(seat, Left(room=message.room), request)
+            case IceServersRequest():
+                self._ice_servers(seat, request)
+            case Refresh():
+                resume.refresh(state, seat, message, request, now)
+            case Kick():
+                kicked = relay.kick(state, seat, message, request)
+                if kicked is not None:
+                    self._free(kicked, "kicked", message.reason, CloseCode.KICKED, now)
+            case Quit():
+                state.reply(seat, Goodbye(), request)
+                self._free(seat, "left", message.reason, CloseCode.QUIT, now)
+            case BareAck():
+                pass
+            case _:
+                assert_never(message)
+
+    def _pass_on(self, seat: Seat, message: Relayed, data: str, request: int | None) -> None:
+        if isinstance(message, Probe):
+            relay.probe(self._state, seat, message, data, request)
+        else:
+            relay.relay(self._state, seat, message, data, request)
+
+    def _ice_servers(self, seat: Seat, request: int | None) -> None:
+        if not seat.rooms:
+            self._state.refuse(seat, request, "denied", "`iceServers` is answered after a join")
+            return
+        servers, ttl = self._state.ice_servers(seat.peer, joined=True)
+        self._state.reply(seat, IceServers(ice_servers=servers, ice_ttl=ttl), request)
+
+    # --- time ---------------------------------------------------------------------------------------------
+
+    def _due(self, timer: Timer, whose: object, now: float) -> None:
+        state = self._state
+        match timer:
+            case Timer.HELLO:
+                connection = state.connections[cast("int", whose)]
+                resume.turn_away(state, connection, CloseCode.LOST, "no-hello", "no `hello` has come in time")
+            case Timer.GRACE:
+                presence.vacate(state, self._seat(whose), "timeout", "it did not come back", now)
+            case Timer.ACK:
+                state.reply(self._seat(whose), BareAck())
+            case Timer.EXPIRING:
+                seat = self._seat(whose)
+                left = resume.warning(state, seat.grant.expires_in or 0.0)
+                state.reply(seat, TokenExpiring(in_ms=round(left * 1000)))
+            case Timer.EXPIRED:
+                seat = self._seat(whose)
+                if seat.connection is not None:
+                    self._drop(seat.connection, CloseCode.EXPIRED, "expired", "the token has expired", now)
+            case Timer.TAB:
+                presence.forget_tab(state, cast("TabKey", whose))
+            case Timer.SHUTDOWN:
+                for connection in list(state.connections.values()):
+                    state.close(connection, CloseCode.SHUTDOWN, "the server stops")
+            case _:
+                assert_never(timer)
+
+    def _seat(self, whose: object) -> Seat:
+        """Whose timer has run; it is cancelled when the seat is freed, so the seat is there."""
+        return self._state.seats[cast("str", whose)]
+
+    # --- ends ---------------------------------------------------------------------------------------------
+
+    def _strike(self, connection: Connection, request: int | None, code: str, text: str, now: float) -> None:
+        """Bad input is counted and answered; who goes on with it is closed, at once before `hello`."""
+        state = self._state
+        state.counters["bad_messages"] += 1
+        if connection.seat is None:
+            resume.turn_away(state, connection, CloseCode.BAD_REQUEST, code, text, request)
+            return
+        connection.strikes += 1
+        if connection.strikes >= state.settings.strikes:
+            self._drop(connection, CloseCode.BAD_REQUEST, code, text, now)
+        else:
+            state.refuse(connection.seat, request, code, text)
+
+    def _drop(self, connection: Connection, close: CloseCode, code: str, text: str, now: float) -> None:
+        """Say why and close a socket. A final code frees its seat; with the others the seat is away."""
+        state = self._state
+        state.counters[f"refused_{code}"] += 1
+        state.send(connection, encode(Error(code=code, message=text, temporary=not close.final)))
+        seat = connection.seat
+        state.close(connection, close, code)
+        if seat is None:
+            return
+        if close.final:
+            presence.vacate(state, seat, "left", text, now)
+        else:
+            presence.away(state, seat, now)
+
+    def _detach(self, connection: Connection, now: float) -> None:
+        seat = connection.seat
+        self._state.forget(connection)
+        if seat is not None:
+            presence.away(self._state, seat, now)
+
+    def _free(self, seat: Seat, reason: LeaveReason, text: str, close: CloseCode, now: float) -> None:
+        if seat.connection is not None:
+            self._state.close(seat.connection, close, text)
+        presence.vacate(self._state, seat, reason, text, now)
+
+    def _settle(self, now: float) -> None:
+        """Close sockets and free seats whose queue is full. Telling that may fill others: each turn ends one."""
+        state = self._state
+        while state.slow or state.doomed:
+            if state.slow:
+                connection = state.slow.pop()
+                if connection.id in state.connections:
+                    text = f"{state.settings.queue_bytes} bytes wait for this client, which is the most"
+                    self._drop(connection, CloseCode.SLOW, "slow", text, now)
+            else:
+                seat = state.doomed.pop()
+                if state.seats.get(seat.peer) is seat:
+                    state.counters["overflows"] += 1
+                    self._free(seat, "timeout", "it missed too much", CloseCode.SLOW, now)

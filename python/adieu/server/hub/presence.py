@@ -1,0 +1,202 @@
+"""Who is in which room, and how the others hear of it: joined, away, back, left.
+
+A seat whose socket ends without `quit` is away. It is back when it resumes, or left (`timeout`) when the grace time
+is over. All of it is announced in order with the relayed words, so that nobody gets a message of a peer it has not met.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+
+from adieu.protocol.signaling import (
+    Joined,
+    LeaveReason,
+    Left,
+    Peer,
+    PeerAway,
+    PeerBack,
+    PeerJoined,
+    PeerLeft,
+)
+from adieu.server.hub.state import Membership, Timer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from adieu.protocol.signaling import Join
+    from adieu.server.hub.state import Seat, State, TabKey
+
+MAX_TAB = 64
+
+
+class _JoinMembers(msgspec.Struct):
+    meta: dict[str, msgspec.Raw] = {}
+
+
+_join_decoder = msgspec.json.Decoder(_JoinMembers)
+_tab_decoder = msgspec.json.Decoder(str)
+
+
+# --- rooms --------------------------------------------------------------------------------------------------
+
+
+def join(state: State, seat: Seat, message: Join, data: str, request: int | None, now: float) -> None:
+    """Enter a room. Joining again changes nothing and is answered again."""
+    room = message.room
+    if not seat.grant.allows(room):
+        state.refuse(seat, request, "denied", f"the token does not allow the room {room!r}")
+        return
+    if room not in seat.rooms and not _enter(state, seat, room, data, request, now):
+        return
+    others = [_describe(other, room) for other in state.rooms[room].values() if other is not seat]
+    state.reply(seat, Joined(room=room, peers=others), request)
+
+
+def _enter(state: State, seat: Seat, room: str, data: str, request: int | None, now: float) -> bool:
+    settings = state.settings
+    if len(seat.rooms) >= settings.rooms:
+        state.refuse(seat, request, "limit", f"{settings.rooms} rooms are the most for one connection: leave one")
+        return False
+    membership = _read_meta(data)
+    if len(bytes(membership.meta)) > settings.meta_bytes:
+        state.refuse(seat, request, "limit", f"meta is longer than {settings.meta_bytes} bytes")
+        return False
+    if state.kept + membership.size > settings.kept_bytes:
+        state.refuse(seat, request, "busy", "the server is full: come again", temporary=True)
+        return False
+    reloaded = _before_reload(state, seat, room, membership.tab, now)
+    members = state.rooms.get(room, {})
+    if len(members) >= settings.room_peers:
+        text = f"{settings.room_peers} peers are in the room {room!r}, which is the most"
+        state.refuse(seat, request, "room-full", text, temporary=True)
+        return False
+    state.kept += membership.size
+    seat.rooms[room] = membership
+    state.rooms.setdefault(room, {})[seat.peer] = seat
+    state.counters["joins"] += 1
+    for other in list(members.values()):
+        state.announce(other, PeerJoined(room=room, peer=_describe(seat, room), reloaded=reloaded))
+    return True
+
+
+def _read_meta(data: str) -> Membership:
+    """What the others will be told, and the tab's id apart: who knows it could pass for the tab's reload."""
+    meta = _join_decoder.decode(data).meta
+    tab = ""
+    if (raw := meta.pop("tab", None)) is not None:
+        try:
+            tab = _tab_decoder.decode(raw)
+        except msgspec.ValidationError:
+            tab = ""
+    return Membership(msgspec.Raw(msgspec.json.encode(meta)), tab if len(tab) <= MAX_TAB else "")
+
+
+def _before_reload(state: State, seat: Seat, room: str, tab: str, now: float) -> str:
+    """The peer that the same tab had until a moment ago, or "".
+
+    A seat that is still away is freed: its tab is here. One that is connected stays: a browser gives the copy of a
+    tab the same id.
+    """
+    if not tab:
+        return ""
+    for other in list(state.rooms.get(room, {}).values()):
+        if (
+            other.rooms[room].tab == tab
+            and other.grant.user == seat.grant.user
+            and other.connection is None
+            and now - other.away_since <= state.settings.reload_window
+        ):
+            vacate(state, other, "replaced", "its page was loaded again", now)
+            state.departed.pop((room, seat.grant.user, tab), None)
+            return other.peer
+    return state.departed.pop((room, seat.grant.user, tab), "")
+
+
+def _describe(seat: Seat, room: str) -> Peer:
+    meta = seat.rooms[room].meta
+    return Peer(
+        peer=seat.peer,
+        name=seat.name,
+        user=seat.grant.user,
+        meta=cast("dict[str, Any]", meta),  # written as it stands; never read here
+        away=seat.connection is None,
+    )
+
+
+def leave(state: State, seat: Seat, room: str, text: str, now: float) -> None:
+    """Leave one room; the seat stays."""
+    if room in seat.rooms:
+        _remove(state, seat, room, "left", text, now)
+
+
+def confine(state: State, seat: Seat, now: float) -> None:
+    """A new token may allow less: leave the rooms that it does not."""
+    for room in [room for room in seat.rooms if not seat.grant.allows(room)]:
+        leave(state, seat, room, "its token does not allow this room any more", now)
+        state.reply(seat, Left(room=room))
+
+
+def _remove(state: State, seat: Seat, room: str, reason: LeaveReason, text: str, now: float) -> None:
+    membership = seat.rooms.pop(room)
+    state.kept -= membership.size
+    members = state.rooms[room]
+    del members[seat.peer]
+    if not members:
+        del state.rooms[room]
+    for other in list(members.values()):
+        state.announce(other, PeerLeft(room=room, peer=seat.peer, reason=reason, text=text))
+    if membership.tab and reason == "left":
+        key = (room, seat.grant.user, membership.tab)
+        state.departed[key] = seat.peer
+        state.timers.set((Timer.TAB, key), now + state.settings.reload_window)
+
+
+def forget_tab(state: State, key: TabKey) -> None:
+    """Its page has not come back in time: it was not a reload."""
+    state.departed.pop(key, None)
+
+
+# --- seats --------------------------------------------------------------------------------------------------
+
+
+def away(state: State, seat: Seat, now: float) -> None:
+    """Its socket has ended (and is forgotten): keep the seat for the grace time, tell the others."""
+    seat.away_since = now
+    state.counters["aways"] += 1
+    state.timers.set((Timer.GRACE, seat.peer), now + state.settings.grace)
+    for room, other in _neighbours(state, seat):
+        state.announce(other, PeerAway(room=room, peer=seat.peer))
+
+
+def back(state: State, seat: Seat) -> None:
+    """It has resumed."""
+    state.timers.cancel((Timer.GRACE, seat.peer))
+    for room, other in _neighbours(state, seat):
+        state.announce(other, PeerBack(room=room, peer=seat.peer))
+
+
+def vacate(state: State, seat: Seat, reason: LeaveReason, text: str, now: float) -> None:
+    """The seat is free: the others hear it, nothing of it is kept, its token opens nothing.
+
+    Its socket, if it has one, is the caller's to close before or after.
+    """
+    state.counters[f"left_{reason}"] += 1
+    for room in list(seat.rooms):
+        _remove(state, seat, room, reason, text, now)
+    state.acknowledged(seat, seat.outgoing.last)
+    del state.seats[seat.peer]
+    state.tokens.pop(seat.resume_hash, None)
+    state.tokens.pop(seat.spent_hash, None)
+    state.gate.free_seat(seat.address)
+    for timer in (Timer.GRACE, Timer.ACK, Timer.EXPIRING, Timer.EXPIRED):
+        state.timers.cancel((timer, seat.peer))
+
+
+def _neighbours(state: State, seat: Seat) -> Iterator[tuple[str, Seat]]:
+    for room in list(seat.rooms):
+        for other in list(state.rooms[room].values()):
+            if other is not seat:
+                yield room, other

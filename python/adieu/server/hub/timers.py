@@ -1,0 +1,56 @@
+"""Deadlines by key, for sans-IO code: set again, cancelled, asked for the next."""
+
+from __future__ import annotations
+
+import heapq
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    _Bound = Hashable
+
+Key = TypeVar("Key", bound="_Bound")
+
+
+class Timers(Generic[Key]):
+    """At most one deadline for each key. A cancelled one costs its place in the heap until the next clean-up."""
+
+    def __init__(self) -> None:
+        self._at: dict[Key, float] = {}
+        self._heap: list[tuple[float, int, Key]] = []
+        self._count = 0
+
+    def __len__(self) -> int:
+        return len(self._at)
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._at
+
+    def set(self, key: Key, at: float) -> None:
+        """Call `key` at this time, and no longer at the time set before."""
+        self._at[key] = at
+        self._count += 1
+        heapq.heappush(self._heap, (at, self._count, key))
+        if len(self._heap) > 2 * len(self._at) + 64:
+            self._heap = [(when, index, which) for index, (which, when) in enumerate(self._at.items())]
+            heapq.heapify(self._heap)
+
+    def cancel(self, key: Key) -> None:
+        """Do not call it."""
+        self._at.pop(key, None)
+
+    def next(self) -> float | None:
+        """When the first deadline is; None without any."""
+        while self._heap and self._at.get(self._heap[0][2]) != self._heap[0][0]:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def pop_due(self, now: float) -> Key | None:
+        """The first key whose time has come, no longer set; None when there is none."""
+        at = self.next()
+        if at is None or at > now:
+            return None
+        key = heapq.heappop(self._heap)[2]
+        del self._at[key]
+        return key

@@ -1,0 +1,174 @@
+"""A signaling server in this process: sockets bound, safe by default, ended with a word to everybody."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from adieu.server.app import Bridge, make_app, random_bytes
+from adieu.server.guard import Guard
+from adieu.server.hub import Hub, Settings
+from adieu.server.hub.state import everybody
+from adieu.server.ice import IceConfig
+from adieu.server.tokens import TokenReader
+from adieu.server.transport import CLOSE_TIMEOUT, HttpConnection, UvicornServer, WebSocketConnection
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+    from pathlib import Path
+
+BACKLOG = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running server.
+
+    Attributes:
+        url: for `adieu.join` and `SignalingClient`; of this machine when the server listens on all its addresses.
+        http_url: of the same server, for `/healthz` and `/metrics`.
+        addresses: where it listens: host and port.
+        hub: its state, to look at.
+    """
+
+    url: str
+    http_url: str
+    addresses: tuple[tuple[str, int], ...]
+    hub: Hub
+
+
+@asynccontextmanager
+async def run(
+    host: str,
+    port: int,
+    *,
+    keys: Sequence[str | bytes],
+    audience: str | None,
+    open_to_all: bool,
+    names: Sequence[str],
+    origins: Sequence[str],
+    proxies: Sequence[str],
+    cert: str | Path | None,
+    key: str | Path | None,
+    ice: IceConfig | None,
+    metrics: bool | None,
+    settings: Settings | None,
+    drain: float,
+) -> AsyncGenerator[Server]:
+    """What `adieu.server.serve` documents."""
+    if (cert is None) != (key is None):
+        raise ValueError("TLS needs both the certificate and its key (cert and key)")
+    addresses = await _resolve(host, port)
+    loopback = all(_is_loopback(address) for _, address in addresses)
+    if not (loopback or keys or open_to_all):
+        raise ValueError(
+            f"{host} is reachable from outside, and without a key anybody may come in: give a key, or say that this is"
+            " meant (open_to_all, --open)"
+        )
+    secure = cert is not None
+    guard = Guard(hosts=tuple(names), origins=tuple(origins), secure=secure)
+    hub = Hub(
+        settings,
+        random=random_bytes,
+        authenticate=TokenReader(keys, audience=audience) if keys else everybody,
+        ice_servers=(ice or IceConfig()).servers,
+    )
+    bridge = Bridge(hub)
+    config = uvicorn.Config(
+        make_app(bridge, guard, metrics=loopback if metrics is None else metrics),
+        http=HttpConnection,
+        ws=WebSocketConnection,
+        ws_max_size=hub.settings.message_bytes,
+        ws_ping_interval=hub.settings.ping,
+        ws_ping_timeout=hub.settings.ping,
+        ws_per_message_deflate=False,
+        loop="none",
+        lifespan="off",
+        log_config=None,
+        log_level="warning",  # of uvicorn's own loggers; frames, at their DEBUG, hold tokens
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=list(proxies),
+        limit_concurrency=hub.settings.connections,
+        timeout_graceful_shutdown=round(CLOSE_TIMEOUT),
+        ssl_certfile=cert,
+        ssl_keyfile=key,
+    )
+    config.load()  # reads the certificate: what is wrong with it is said before anything listens
+    sockets = _listen(addresses)
+    server = UvicornServer(config)
+    serving = asyncio.create_task(server.serve(sockets), name="adieu server")
+    ready = asyncio.create_task(server.ready.wait())
+    try:
+        await asyncio.wait({serving, ready}, return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            serving.result()
+            raise OSError("the server has ended before it began")
+        yield _describe(host, sockets, hub, secure=secure)
+        await bridge.shut_down(drain, CLOSE_TIMEOUT + 0.5)
+    finally:
+        ready.cancel()
+        server.stop()
+        try:
+            await asyncio.wait({serving})
+        except asyncio.CancelledError:
+            serving.cancel()
+            await asyncio.wait({serving})
+            raise
+        finally:
+            bridge.stop()
+            for connection in list(server.server_state.connections):
+                connection.transport.abort()
+        serving.result()
+
+
+async def _resolve(host: str, port: int) -> list[tuple[socket.AddressFamily, tuple[str, int]]]:
+    if not 0 <= port <= 65535:
+        raise ValueError(f"{port} is no port: 0 (any that is free) to 65535")
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except socket.gaierror as error:
+        raise OSError(f"{host!r} is no address of this machine: {error.strerror}") from None
+    addresses: dict[tuple[str, int], socket.AddressFamily] = {}
+    for family, _, _, _, address in found:
+        if family in {socket.AF_INET, socket.AF_INET6}:
+            addresses[str(address[0]), int(address[1])] = family
+    return [(family, address) for address, family in addresses.items()]
+
+
+def _is_loopback(address: tuple[str, int]) -> bool:
+    return ipaddress.ip_address(address[0].partition("%")[0]).is_loopback
+
+
+def _listen(addresses: list[tuple[socket.AddressFamily, tuple[str, int]]]) -> list[socket.socket]:
+    sockets: list[socket.socket] = []
+    port = 0
+    for family, (address, wanted) in addresses:
+        port = wanted or port
+        try:
+            sockets.append(socket.create_server((address, port), family=family, backlog=BACKLOG))
+        except OSError as error:
+            for listener in sockets:
+                listener.close()
+            raise OSError(error.errno, f"cannot listen on {address} port {port}: {error.strerror}") from None
+        port = sockets[-1].getsockname()[1]  # the same for all, also when any will do
+    return sockets
+
+
+def _describe(host: str, sockets: list[socket.socket], hub: Hub, *, secure: bool) -> Server:
+    addresses = tuple((str(name[0]), int(name[1])) for name in (listener.getsockname() for listener in sockets))
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}.get(  # noqa: S104 compared, not bound
+        host, f"[{host}]" if ":" in host else host
+    )
+    s = "s" if secure else ""
+    place = f"{shown}:{addresses[0][1]}"
+    return Server(f"ws{s}://{place}/ws", f"http{s}://{place}", addresses, hub)

@@ -1,0 +1,125 @@
+"""Tokens: a JWT says who may come in, and where. They stand in `hello`, never in a URL.
+
+Claims: `sub` (the user) and `exp` are needed; `room` is a room, a list of rooms, or `*`; `can` is a list of rights,
+of which there is one, `kick`. The algorithm is that of the server's key, whatever the token says.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import jwt
+import msgspec
+from msgspec import Meta
+
+from adieu.protocol.signaling import CloseCode
+from adieu.server.hub import Grant, TokenRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+MIN_SECRET = 32
+"""Bytes; RFC 7518 section 3.2: as long as the hash."""
+_EC_ALGORITHMS = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
+
+
+class _Claims(msgspec.Struct):
+    sub: Annotated[str, Meta(min_length=1, max_length=128)]
+    exp: float
+    room: str | list[str] = []
+    can: list[str] = []
+
+
+class TokenReader:
+    """Reads tokens.
+
+    Args:
+        keys: secrets (at least 32 bytes: HS256) or public keys in PEM (RS256, ES256, ES384, ES512, EdDSA by their
+            kind). Several, so that a new one can come in before an old one goes.
+        audience: what `aud` must name, if anything.
+        clock: seconds since 1970.
+
+    Raises:
+        ValueError: a key that is none; says why, and never shows it.
+    """
+
+    def __init__(
+        self, keys: Sequence[str | bytes], *, audience: str | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._keys = [_read_key(key) for key in keys]
+        self._audience = audience
+        self._clock = clock
+
+    def __call__(self, token: str | None) -> Grant:
+        """What this token grants. Raises TokenRefusedError with a text that does not show the token."""
+        if not token:
+            raise TokenRefusedError("this server needs a token: it was started with a key")
+        expired = False
+        for algorithm, key in self._keys:
+            try:
+                claims = self._decode(token, algorithm, key)
+            except jwt.ExpiredSignatureError:
+                expired = True
+            except jwt.InvalidSignatureError:
+                continue
+            except jwt.PyJWTError as error:
+                raise TokenRefusedError(f"the token is not valid: {error}") from None
+            else:
+                return self._grant(claims)
+        if expired:
+            raise TokenRefusedError("the token has expired: get a new one", CloseCode.EXPIRED)
+        raise TokenRefusedError("the token is not signed by a key of this server")
+
+    def _decode(self, token: str, algorithm: str, key: Any) -> _Claims:
+        options: Any = {"require": ["exp", "sub"], "verify_aud": self._audience is not None, "verify_exp": False}
+        claims = jwt.decode(token, key, algorithms=[algorithm], audience=self._audience, options=options)
+        try:
+            read = msgspec.convert(claims, _Claims)
+        except msgspec.ValidationError as error:
+            raise TokenRefusedError(f"the token's claims are not as they should be: {error}") from None
+        if read.exp <= self._clock():
+            raise jwt.ExpiredSignatureError
+        return read
+
+    def _grant(self, claims: _Claims) -> Grant:
+        rooms = [claims.room] if isinstance(claims.room, str) else claims.room
+        return Grant(
+            user=claims.sub,
+            rooms=None if "*" in rooms else frozenset(rooms),
+            can=frozenset(claims.can),
+            expires_in=claims.exp - self._clock(),
+        )
+
+
+def _read_key(key: str | bytes) -> tuple[str, Any]:
+    """The key and the one algorithm that goes with it."""
+    data = (key.encode() if isinstance(key, str) else key).strip()
+    if data.startswith(b"-----BEGIN"):
+        return _read_pem(data)
+    if len(data) < MIN_SECRET:
+        raise ValueError(f"a secret of {len(data)} bytes: it needs {MIN_SECRET}; `openssl rand -hex 32` makes one")
+    return "HS256", data
+
+
+def _read_pem(data: bytes) -> tuple[str, Any]:
+    try:
+        from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa  # noqa: PLC0415 not always there
+        from cryptography.hazmat.primitives.serialization import load_pem_public_key  # noqa: PLC0415
+    except ImportError:
+        raise ValueError("public keys need the package `cryptography`: pip install cryptography") from None
+    if b"PRIVATE KEY" in data.split(b"\n", 1)[0]:
+        raise ValueError("a private key: give the server the public one, it only checks tokens")
+    try:
+        key = load_pem_public_key(data)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"not a public key in PEM: {error}") from None
+    match key:
+        case rsa.RSAPublicKey():
+            return "RS256", key
+        case ec.EllipticCurvePublicKey() if key.curve.name in _EC_ALGORITHMS:
+            return _EC_ALGORITHMS[key.curve.name], key
+        case ed25519.Ed25519PublicKey() | ed448.Ed448PublicKey():
+            return "EdDSA", key
+        case _:
+            raise ValueError(f"a {type(key).__name__} signs no JWT: use RSA, P-256, P-384, P-521 or Ed25519")

@@ -1,0 +1,514 @@
+"""The signaling client on asyncio: one WebSocket, one task that owns it, and the machine that decides.
+
+The owner task keeps the time and hands out events; its two children, made anew for each socket, read and write. When
+the owner ends, all is closed, every caller has an answer, and `Ended` is the last event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import random
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.typing import Subprotocol
+
+from adieu.errors import SignalingError, SignalingLostError, SignalingRefusedError
+from adieu.protocol.redact import redact
+from adieu.protocol.signaling import (
+    SUBPROTOCOL,
+    BareAck,
+    CloseCode,
+    IceServers,
+    IceServersRequest,
+    Join,
+    Joined,
+    Kick,
+    Leave,
+    Left,
+    Probe,
+    Refresh,
+    Refreshed,
+    TokenExpiring,
+)
+from adieu.signaling.buffer import EventBuffer
+from adieu.signaling.events import Down, Ended, Up
+from adieu.signaling.machine import Machine
+from adieu.signaling.policy import Policy
+from adieu.signaling.states import Alive, Answer, Refusal, Want
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from ssl import SSLContext
+    from types import TracebackType
+    from typing import Self, TypeAlias
+
+    from adieu.protocol.signaling import FromServer, Peer, Relayed
+    from adieu.signaling.events import SignalingEvent
+    from adieu.signaling.states import Request
+
+    Token: TypeAlias = str | Callable[[], str | Awaitable[str]]
+
+logger = logging.getLogger("adieu.signaling")
+_socket_logger = logging.getLogger("adieu.signaling.websocket")
+_socket_logger.setLevel(logging.INFO)  # at DEBUG it would write frames, and tokens with them
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_COME_AGAIN = frozenset({408, 425, 429})
+MAX_FRAME = 1024 * 1024
+CLOSE_TIMEOUT = 1.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What is known of a peer.
+
+    Attributes:
+        socket: the server has its socket.
+        program: the program itself has answered in time.
+    """
+
+    socket: bool
+    program: bool
+
+
+class SignalingClient:
+    """A client of `adieu serve`: one WebSocket for any number of rooms.
+
+    ```python
+    async with SignalingClient("ws://127.0.0.1:8080/ws", name="ada") as client:
+        peers = await client.join("lab")
+        async for event in client.events():
+            ...
+    ```
+
+    Losing the server is no end: it comes again by itself, the waits between attempts growing to two seconds, and
+    takes its seat back, so that nothing relayed is lost or doubled. After a server was started anew it has a new peer
+    id (event `Moved`) and joins its rooms again.
+
+    The events are to be read always: when `policy.events` of them wait, nothing more is read from the server.
+
+    Args:
+        url: `ws://` or `wss://`, as `adieu serve` prints it.
+        name: what people read of us.
+        token: a JWT, or a function (plain or async) that makes one; it is called for each connection and when the
+            server says that a token is about to expire.
+        meta: told to the others of each room.
+        policy: how patient it is.
+        ssl_context: for `wss://`, instead of the system's trust.
+
+    Raises:
+        ValueError: the url is none.
+
+    Thread safety: of one event loop.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        name: str = "",
+        token: Token | None = None,
+        meta: Mapping[str, Any] | None = None,
+        policy: Policy | None = None,
+        ssl_context: SSLContext | None = None,
+    ) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in {"ws", "wss"} or not parts.hostname:
+            raise ValueError(f"{url!r} is no signaling server: it begins with ws:// or wss://, then host and path")
+        self.url = url
+        self._loopback = parts.hostname in _LOOPBACK
+        self._ssl = ssl_context
+        self._token = token
+        self._meta = dict(meta or {})
+        self._policy = policy or Policy()
+        self._machine = Machine(self._policy, name=name, random=random.random)
+        self._answers: dict[int, asyncio.Future[FromServer]] = {}
+        self._probes: dict[str, set[asyncio.Future[None]]] = {}
+        self._events = EventBuffer(self._policy.events)
+        self._wake = asyncio.Event()
+        self._to_write = asyncio.Event()
+        self._owner: asyncio.Task[None] | None = None
+        self._begun: asyncio.Future[None] | None = None
+        self._socket: ClientConnection | None = None
+        self._token_due = False
+
+    # --- begin and end ------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        """Connect.
+
+        Raises:
+            SignalingLostError: nobody answers there.
+            SignalingRefusedError: somebody answers and does not want us.
+        """
+        if self._owner is not None:
+            raise RuntimeError("a SignalingClient connects once: make another one")
+        loop = asyncio.get_running_loop()
+        self._begun = loop.create_future()
+        self._machine.start(loop.time())
+        self._owner = loop.create_task(self._own(), name=f"adieu signaling {self.url}")
+        try:
+            await self._begun
+        except BaseException:
+            await self._cancel()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.quit()
+        if self._owner is not None:
+            self._owner.result()
+
+    async def quit(self, reason: str = "") -> None:
+        """Leave for good: what was sent before is sent first, within `policy.quit_timeout`. The seat is free at once.
+
+        Cancellation: it ends at once, without a word.
+        """
+        if self._owner is None:
+            return
+        self._machine.quit(reason, self._now())
+        self._hand_out()
+        self._wake.set()
+        try:
+            await asyncio.wait({self._owner})
+        except asyncio.CancelledError:
+            await self._cancel()
+            raise
+
+    async def _cancel(self) -> None:
+        if self._owner is not None:
+            self._owner.cancel()
+            await asyncio.wait({self._owner})
+
+    # --- asking -------------------------------------------------------------------------------------------
+
+    @property
+    def peer(self) -> str:
+        """Our id, which others know us by. Another one after `Moved`."""
+        return self._machine.peer
+
+    @property
+    def up(self) -> bool:
+        """Whether the server is there."""
+        return self._machine.up
+
+    @property
+    def rooms(self) -> frozenset[str]:
+        """The rooms that we are in, and come back to."""
+        return self._machine.rooms
+
+    async def join(self, room: str, meta: Mapping[str, Any] | None = None) -> list[Peer]:
+        """Enter a room; the same list comes as the event `Joined`, in order with the others.
+
+        Args:
+            room: its name.
+            meta: told to the others there, beside the client's own.
+
+        Returns:
+            Who else is there.
+
+        Raises:
+            SignalingRefusedError: the room is full, or not for us (`code`).
+            SignalingLostError: no answer within `policy.request_timeout`, or the client has ended.
+            ValueError: a name that is none, or too much meta.
+
+        Cancellation: the room is left again if it was entered.
+        """
+        return _expect(await self._ask(Join(room=room, meta={**self._meta, **(meta or {})})), Joined).peers
+
+    async def leave(self, room: str, reason: str = "") -> None:
+        """Leave a room. Raises as `join`; cancellation: it may be left or not."""
+        _expect(await self._ask(Leave(room=room, reason=reason)), Left)
+
+    async def ice_servers(self) -> tuple[list[dict[str, Any]], float]:
+        """STUN and TURN servers with fresh credentials, for RTCConfiguration, and for how many seconds they hold.
+
+        0 seconds: for ever. Only after a join. Raises as `join`.
+        """
+        answer = _expect(await self._ask(IceServersRequest()), IceServers)
+        return [msgspec.to_builtins(server) for server in answer.ice_servers], float(answer.ice_ttl)
+
+    async def kick(self, peer: str, reason: str = "") -> None:
+        """Send a peer out; needs a token with the right `kick`. Raises as `join`."""
+        _expect(await self._ask(Kick(peer=peer, reason=reason)), BareAck)
+
+    async def refresh(self, token: str) -> float:
+        """Show a new token before the old one expires.
+
+        Done by itself when the client was given a function that makes tokens. Raises as `join`.
+
+        Returns:
+            Seconds until it expires; 0: never.
+        """
+        return _expect(await self._ask(Refresh(token=token)), Refreshed).expires_in
+
+    async def probe(self, peer: str, wait: float = 2.0) -> Probed:
+        """Is that peer there? The server answers for its socket, then the peer for itself.
+
+        Args:
+            peer: its id.
+            wait: seconds for the peer's own answer.
+
+        Raises:
+            SignalingLostError: the server does not answer.
+        """
+        answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting = self._probes.setdefault(peer, set())
+        waiting.add(answered)
+        try:
+            if not _expect(await self._ask(Probe(to=peer)), Probe).alive:
+                return Probed(socket=False, program=False)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await answered
+            return Probed(socket=True, program=answered.done() and not answered.cancelled())
+        finally:
+            waiting.discard(answered)
+            if not waiting:
+                self._probes.pop(peer, None)
+
+    def send(self, message: Relayed) -> None:
+        """Have a message passed on to `message.to`. Never blocks.
+
+        While the server is away it waits, and is sent after the resume. What cannot be passed on comes back as the
+        event `Undelivered`. After `Ended` it does nothing.
+
+        Raises:
+            ValueError: it is not a message that the protocol allows, or too long; says which member.
+        """
+        self._machine.send(message)
+        self._hand_out()
+        self._wake.set()
+
+    def events(self) -> AsyncIterator[SignalingEvent]:
+        """What happens, from the connection on; `Ended` is the last. To be read by one task at a time.
+
+        Cancellation: no event is lost.
+        """
+        return self._events
+
+    async def _ask(self, message: Request) -> FromServer:
+        if self._owner is None:
+            raise RuntimeError("the client is not connected: use it as `async with SignalingClient(…) as client`")
+        number = self._machine.request(message, self._now())
+        answer: asyncio.Future[FromServer] = asyncio.get_running_loop().create_future()
+        self._answers[number] = answer
+        self._wake.set()
+        try:
+            return await answer
+        finally:
+            if self._answers.pop(number, None) is not None:
+                self._machine.abandon(number)
+
+    # --- the owner ----------------------------------------------------------------------------------------
+
+    async def _own(self) -> None:
+        machine = self._machine
+        try:
+            while True:
+                machine.handle_timeout(self._now())
+                self._hand_out()
+                match machine.want:
+                    case Want.DIAL:
+                        await self._connect()
+                    case Want.WAIT | Want.TALK:
+                        await self._pause()
+                    case Want.NOTHING:
+                        return
+        finally:
+            machine.quit("", self._now())
+            machine.handle_lost("the client was cancelled", self._now())
+            self._hand_out()
+
+    async def _connect(self) -> None:
+        """One socket, from the dialing to its end."""
+        machine = self._machine
+        async with asyncio.TaskGroup() as group:
+            children = [reader := group.create_task(self._read(group))]
+            reader.add_done_callback(lambda _: self._wake.set())
+            while not reader.done() and machine.want in {Want.DIAL, Want.TALK}:
+                await self._pause()
+                machine.handle_timeout(self._now())
+                self._hand_out()
+                self._to_write.set()
+                if self._token_due:
+                    self._token_due = False
+                    children.append(group.create_task(self._refresh()))
+            if not reader.done() and self._socket is not None:
+                await self._socket.close(CloseCode.QUIT if machine.want is Want.NOTHING else CloseCode.LOST)
+            for child in children:
+                child.cancel()
+
+    async def _pause(self) -> None:
+        """Until something has happened, or is due."""
+        deadline = self._machine.poll_timeout()
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline):
+                await self._wake.wait()
+        self._wake.clear()
+
+    def _hand_out(self) -> None:
+        while (output := self._machine.poll_event()) is not None:
+            match output:
+                case Answer(request=request, message=message):
+                    if (answer := self._answers.pop(request, None)) is not None and not answer.done():
+                        answer.set_result(message)
+                case Refusal(request=request, error=error):
+                    if (answer := self._answers.pop(request, None)) is not None and not answer.done():
+                        answer.set_exception(error)
+                case Alive(peer=peer):
+                    for answered in self._probes.get(peer, ()):
+                        if not answered.done():
+                            answered.set_result(None)
+                case _:
+                    self._begin(output)
+                    self._events.put(output)
+                    self._token_due |= isinstance(output, TokenExpiring) and callable(self._token)
+
+    def _begin(self, event: SignalingEvent) -> None:
+        """The first word decides whether `__aenter__` returns or raises."""
+        if self._begun is None or self._begun.done():
+            return
+        match event:
+            case Up():
+                self._begun.set_result(None)
+            case Down(reason=reason):
+                self._begun.set_exception(SignalingLostError(f"no signaling at {self.url}: {reason}"))
+            case Ended(error=error):
+                self._begun.set_exception(error or SignalingLostError(f"quit before {self.url} had answered"))
+            case _:
+                pass
+
+    # --- the socket ---------------------------------------------------------------------------------------
+
+    async def _read(self, group: asyncio.TaskGroup) -> None:
+        try:
+            token = await self._make_token()
+            socket = await self._dial()
+        except _DialError as error:
+            self._machine.handle_lost(str(error), self._now(), final=error.final)
+            return
+        writer = group.create_task(self._write(socket))
+        self._socket = socket
+        try:
+            self._machine.handle_open(token)
+            self._wake.set()
+            while True:
+                frame = await socket.recv()
+                logger.debug("< %s", _Shown(frame))
+                self._machine.handle_frame(frame, self._now())
+                self._hand_out()
+                self._wake.set()
+                await self._events.room()
+        except ConnectionClosed as closed:
+            code, reason = _why(closed)
+            final = code == CloseCode.EXPIRED and not callable(self._token)
+            self._machine.handle_lost(reason, self._now(), code=code, final=final)
+        finally:
+            self._socket = None
+            writer.cancel()
+            socket.transport.abort()
+
+    async def _write(self, socket: ClientConnection) -> None:
+        with suppress(ConnectionClosed):  # the reader sees it too, and says so
+            while True:
+                self._to_write.clear()
+                while (frame := self._machine.poll_transmit(self._now())) is not None:
+                    logger.debug("> %s", _Shown(frame))
+                    await socket.send(frame)
+                self._wake.set()
+                await self._to_write.wait()
+
+    async def _dial(self) -> ClientConnection:
+        try:
+            socket = await connect(
+                self.url,
+                subprotocols=[Subprotocol(SUBPROTOCOL)],
+                compression=None,
+                proxy=None if self._loopback else True,
+                user_agent_header="adieu",
+                open_timeout=None,  # the machine's clock
+                ping_interval=self._policy.ping,
+                ping_timeout=self._policy.pong,
+                close_timeout=CLOSE_TIMEOUT,
+                max_size=MAX_FRAME,
+                logger=_socket_logger,
+                ssl=self._ssl,
+            )
+        except ConnectionRefusedError:
+            raise _DialError("nothing listens there: is the server running? `adieu serve` starts one") from None
+        except InvalidStatus as error:
+            status = error.response.status_code
+            body = bytes(error.response.body or b"")[:300].decode(errors="replace").strip()
+            final = 400 <= status < 500 and status not in _COME_AGAIN
+            raise _DialError(f"HTTP {status}: {body or 'no reason given'}", final=final) from None
+        except (OSError, InvalidHandshake, EOFError) as error:
+            raise _DialError(str(error) or type(error).__name__) from error
+        if socket.subprotocol != SUBPROTOCOL:
+            socket.transport.abort()
+            raise _DialError(f"a WebSocket, but not one of adieu: it does not speak {SUBPROTOCOL}", final=True)
+        return socket
+
+    async def _make_token(self) -> str | None:
+        if self._token is None or isinstance(self._token, str):
+            return self._token
+        try:
+            token = self._token()
+            return await token if inspect.isawaitable(token) else token
+        except Exception as error:
+            raise _DialError(f"no token: {error!r}") from error
+
+    async def _refresh(self) -> None:
+        """In time before its end; when this fails the socket will end with 3005 and the next `hello` has a new one."""
+        try:
+            token = await self._make_token()
+            if token is not None:
+                await self.refresh(token)
+        except (_DialError, SignalingError) as error:
+            logger.warning("the token was not refreshed: %s", error)
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+class _DialError(Exception):
+    """No socket. `final`: nor will there be one."""
+
+    def __init__(self, message: str, *, final: bool = False) -> None:
+        super().__init__(message)
+        self.final = final
+
+
+class _Shown:
+    """A frame for the log, redacted only if it is written."""
+
+    def __init__(self, frame: str | bytes) -> None:
+        self._frame = frame
+
+    def __str__(self) -> str:
+        return redact(self._frame)
+
+
+def _why(closed: ConnectionClosed) -> tuple[int | None, str]:
+    if closed.rcvd is not None:
+        return closed.rcvd.code, closed.rcvd.reason or f"the server closed with code {closed.rcvd.code}"
+    if closed.sent is not None:
+        return None, closed.sent.reason or "the connection has failed"
+    return None, "the connection was lost"
+
+
+def _expect(answer: FromServer, kind: type[T]) -> T:
+    if not isinstance(answer, kind):
+        raise SignalingRefusedError(f"the server answered with {type(answer).__name__}", "bad-answer")
+    return answer
