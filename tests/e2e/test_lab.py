@@ -54,10 +54,7 @@ async def test_a_browser_leaves_no_process_and_no_profile(name):
         missing(name, "python tools/system.py installs it, or says how")
     async with {"chromium": browsers.chromium, "firefox": browsers.firefox}[name]() as browser:
         mark = _mark(browser.process.pid)
-        command = Path(f"/proc/{browser.process.pid}/cmdline").read_bytes().decode()
-        profile = next(
-            Path(part.partition("=")[2] or part) for part in command.split("\0") if part.endswith("/profile")
-        )
+        profile = _profile(browser.process.pid)
         assert _is_there(profile)
         await browser.open("about:blank")
         assert len(list(marked(mark))) > 1
