@@ -1,0 +1,507 @@
+"""The five steps: announce, drain, channels, connection, clean-up (closing rules S1-S6, S11).
+
+Each side walks them by itself; the words of the other move it on, and the deadline moves it on without them. The
+last tenth of the time (200 ms at least) is kept for the steps after the drain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from adieu.protocol import words
+from adieu.protocol.words import Reason, Total
+from adieu.session.machine import actions, reset
+from adieu.session.machine.cause import CAUSES
+from adieu.session.machine.receipt import (
+    Account,
+    By,
+    ChannelReceipt,
+    Outcome,
+    Path,
+    StepName,
+    StepReceipt,
+    account,
+    agreed_text,
+)
+
+if TYPE_CHECKING:
+    from adieu.session.machine.machine import Channel, SessionMachine
+
+GOING_AWAY = 0.25
+"""Seconds: what a page that goes away (deadline 0) has sent may still arrive behind its word."""
+LAST_WORD = 0.5
+"""Seconds: after an end without agreement, wait so long for the other's `closed` by signaling."""
+
+
+@dataclass(slots=True)
+class Close:
+    """The close that is under way."""
+
+    by: Literal["local", "remote", "both", "network"]
+    reason: Reason
+    began: float
+    deadline: float
+    drain_until: float
+    may_send: bool = False
+    """Last words: the other side closes, and the `closing` handlers here have not settled."""
+    final: dict[str, int] | None = None
+    """How much the other side sends on each channel, once it is known."""
+    said_done: bool = False
+    heard_done: bool = False
+    said_closed: words.Closed | None = None
+    heard_closed: words.Closed | None = None
+    abrupt: bool = False
+    late: bool = False
+    """The drain met its deadline."""
+    cause: str = ""
+    step: StepName = "announce"
+    step_began: float = 0.0
+    steps: list[StepReceipt] = field(default_factory=list)
+    streams: set[int | None] = field(default_factory=set)
+    """Data channels that are being closed."""
+    streams_asked: bool = False
+    releasing: set[int] = field(default_factory=set)
+
+    @property
+    def kept(self) -> float:
+        """Seconds for the steps after the drain."""
+        return self.deadline - self.drain_until
+
+
+def _drain_until(now: float, deadline: float) -> float:
+    total = deadline - now
+    return deadline - min(max(0.1 * total, 0.2), total / 2)
+
+
+# --- how it begins --------------------------------------------------------------------------------------------------
+
+
+def begin(m: SessionMachine, reason: Reason, timeout: float, now: float) -> None:
+    """This side closes. A close that is under way already goes on as it is."""
+    if m.closing is not None or m.state == "closed":
+        return
+    if m.state == "connecting":
+        end(m, now, "local", reason.code, reason.text)
+        return
+    if timeout <= 0:
+        abort(m, now, reason)
+        return
+    _open(m, Close("local", reason, now, now + timeout, _drain_until(now, now + timeout)))
+    m.say(_closing(m), both=True)
+
+
+def _open(m: SessionMachine, closing: Close) -> None:
+    """Announced: from here on nothing new is accepted, what is queued counts as taken, and the drain runs."""
+    reset.cancel_by_closing(m)
+    m.closing = closing
+    closing.step_began = closing.began
+    m.timers["drain"] = closing.drain_until
+    m.enter("closing", closing.cause)
+    _next_step(m, "drain", "ok")
+    keep(m)
+
+
+def _closing(m: SessionMachine, deadline_ms: int | None = None) -> words.Closing:
+    assert m.closing is not None
+    if deadline_ms is None:
+        deadline_ms = max(round((m.closing.deadline - m.now) * 1000), 0)
+    return words.Closing(
+        receipt=m.receipt,
+        reason=m.closing.reason,
+        deadline_ms=deadline_ms,
+        final=_final(m),
+    )
+
+
+def _final(m: SessionMachine) -> dict[str, int]:
+    return {name: channel.sender.accepted.messages for name, channel in m.channels.items()}
+
+
+def handle_word(m: SessionMachine, word: words.Closing | words.Wait | words.Done | words.Closed, now: float) -> None:
+    """A word of the other side, in-band or by signaling; each is idempotent."""
+    closing = m.closing
+    match word:
+        case words.Closing():
+            if word.receipt == m.receipt:
+                _announced(m, word, now)
+        case words.Wait():
+            if closing is not None and closing.by in {"local", "both"} and closing.said_closed is None:
+                m.tell(actions.WaitAsked(word.reason, word.eta_ms / 1000))
+        case words.Done():
+            if closing is not None:
+                closing.heard_done, closing.final = True, word.final
+        case words.Closed():
+            if word.receipt != m.receipt:
+                return
+            if closing is None:
+                _gone(m, word.reason, now, "remote" if word.closer == m.peer else "network")
+            assert m.closing is not None
+            m.closing.heard_closed = word
+            m.took_effect("closed", "done")
+
+
+def _announced(m: SessionMachine, word: words.Closing, now: float) -> None:
+    closing = m.closing
+    deadline = now + word.deadline_ms / 1000
+    if closing is None:
+        if word.deadline_ms == 0 or m.state == "connecting":
+            _gone(m, word.reason, now)
+            return
+        m.closing = closing = Close("remote", word.reason, now, deadline, _drain_until(now, deadline))
+        closing.final, closing.may_send = word.final, True
+        closing.cause = _cause_of(word.reason)
+        _open(m, closing)
+        m.tell(actions.ClosingAsked(word.reason, closing.drain_until))
+    elif closing.by == "local" and not closing.abrupt:
+        # Both at once: no last words; the smaller deadline, the smaller peer id's reason.
+        closing.by = "both"
+        closing.final = closing.final or word.final
+        if not m.smaller:
+            closing.reason = word.reason
+        _move_deadline(m, min(closing.deadline, deadline), now)
+    elif closing.by == "remote" and deadline > closing.deadline:
+        _move_deadline(m, deadline, now)
+
+
+def _cause_of(reason: Reason) -> str:
+    return reason.code if reason.code in CAUSES else "left"
+
+
+def _gone(m: SessionMachine, reason: Reason, now: float, by: Literal["remote", "network"] = "remote") -> None:
+    """The other side goes away without waiting: what it has sent may be a moment behind."""
+    closing = Close(by, reason, now, now + GOING_AWAY + LAST_WORD, now + GOING_AWAY)
+    closing.abrupt, closing.cause = True, _cause_of(reason)
+    _open(m, closing)
+
+
+def abort(m: SessionMachine, now: float, reason: Reason | None = None) -> None:
+    """End at once, whatever is under way. The receipt is kept."""
+    if m.state == "closed":
+        return
+    closing = m.closing
+    if closing is None:
+        closing = Close("local", reason or Reason("left"), now, now, now)
+        _open(m, closing)
+        closing.abrupt = True
+        m.say(_closing(m, 0), both=True)
+    closing.abrupt = True
+    closing.deadline = closing.drain_until = now
+    progress(m, now)
+
+
+def end(
+    m: SessionMachine,
+    now: float,
+    by: Literal["local", "remote", "network"],
+    cause: str,
+    text: str,
+) -> None:
+    """The session ends without agreement: the other side is told by signaling, and heard there for a moment."""
+    if m.state == "closed":
+        return
+    closing = m.closing
+    if closing is None:
+        closing = Close(by, Reason(cause, text[:1024]), now, now + LAST_WORD, now)
+        closing.abrupt, closing.cause = True, cause
+        _open(m, closing)
+        if by == "local":
+            m.say(_closing(m, 0), both=True)
+    closing.abrupt = True
+    closing.drain_until = now
+    closing.deadline = min(closing.deadline, now + LAST_WORD)
+    progress(m, now)
+
+
+def say_again(m: SessionMachine) -> None:
+    """Somebody asks for something that a closing session does not do: say that it closes."""
+    if m.closing is not None and m.closing.said_closed is None and m.closing.by in {"local", "both"}:
+        m.say(_closing(m), repeat=False)
+
+
+def extend(m: SessionMachine, eta: float, now: float) -> None:
+    """The other side gets `eta` seconds from now: said to it, and kept here."""
+    closing = m.closing
+    if closing is None or closing.by not in {"local", "both"} or closing.said_closed is not None:
+        return
+    deadline = now + eta + closing.kept
+    if deadline > closing.deadline:
+        _move_deadline(m, deadline, now)
+        m.say(_closing(m), both=True)
+
+
+def _move_deadline(m: SessionMachine, deadline: float, now: float) -> None:
+    closing = m.closing
+    assert closing is not None
+    if closing.said_closed is None:
+        closing.deadline = deadline
+        closing.drain_until = max(_drain_until(closing.began, deadline), now)
+        m.timers["drain"] = closing.drain_until
+
+
+def last_words_over(m: SessionMachine) -> None:
+    """No more last words: what was accepted still goes out."""
+    if m.closing is not None:
+        m.closing.may_send = False
+
+
+# --- the steps ------------------------------------------------------------------------------------------------------
+
+
+def progress(m: SessionMachine, now: float) -> None:
+    """Go on as far as the steps' conditions are met."""
+    closing = m.closing
+    if closing is None or m.state == "closed":
+        return
+    if closing.step == "drain":
+        _drain(m, closing, now)
+    if closing.step == "channels":
+        _channels(m, closing, now)
+    if closing.step == "connection":
+        _connection(m, closing, now)
+    if closing.step == "clean-up":
+        _clean_up(m, closing, now)
+
+
+def _drain(m: SessionMachine, closing: Close, now: float) -> None:
+    if not closing.abrupt and not closing.said_done and not closing.may_send:
+        if closing.final is not None and _has_taken(m, closing.final):
+            closing.said_done = True
+            m.say(words.Done(final=_final(m)))
+    if closing.said_done and closing.heard_done:
+        _say_closed(m, closing, "ok")
+    elif closing.heard_closed is not None:
+        _say_closed(m, closing, "the other side ended it")
+    elif m.active is None and m.reset is None:
+        _say_closed(m, closing, "the connection was lost")
+    elif now >= closing.drain_until:
+        closing.late = not closing.abrupt
+        _say_closed(m, closing, "abrupt" if closing.abrupt else "deadline")
+
+
+def _has_taken(m: SessionMachine, final: dict[str, int]) -> bool:
+    for name, count in final.items():
+        channel = m.channels.get(name)
+        if channel is None:
+            if count:
+                return False
+        elif channel.reliable and channel.receiver.up_to < count:
+            return False
+    return True
+
+
+def keep(m: SessionMachine) -> None:
+    """While closing what is queued counts as taken and gives its credit back, up to a bound for the session."""
+    closing = m.closing
+    if closing is None or closing.said_closed is not None:
+        return
+    room = m.options.closing_bound - sum(channel.receiver.kept_bytes for channel in m.channels.values())
+    for channel in m.channels.values():
+        room -= channel.receiver.keep(room)
+        m.ack_later(channel, m.now)
+
+
+def _say_closed(m: SessionMachine, closing: Close, outcome: str) -> None:
+    """This side neither sends nor takes any more: its account is final with this word."""
+    keep(m)
+    m.took_effect("done", "closing")
+    closing.may_send = False
+    for channel in m.channels.values():
+        channel.receiver.freeze()
+    closing.said_closed = words.Closed(
+        receipt=m.receipt,
+        closer=_closer(m, closing),
+        reason=closing.reason,
+        channels={
+            name: words.ChannelAccount(
+                accepted=channel.sender.accepted.total(),
+                unsent=channel.sender.unsent_total(),
+                taken=channel.receiver.taken.total(),
+            )
+            for name, channel in m.channels.items()
+        },
+    )
+    m.say(closing.said_closed, both=closing.abrupt)
+    m.timers.pop("drain", None)
+    _next_step(m, "channels", outcome)
+
+
+def _channels(m: SessionMachine, closing: Close, now: float) -> None:
+    """Reset the data channels once the other's `closed` is here, the control channel last."""
+    if closing.abrupt or m.active is None:
+        # After both words ABORT, close_notify or silence counts as the reset.
+        _next_step(m, "connection", "ok" if closing.heard_closed and not closing.abrupt else "skipped")
+        return
+    link = m.links[m.active]
+    if not closing.streams_asked:
+        wait_until = closing.drain_until + 0.4 * closing.kept
+        if closing.heard_closed is None and now < wait_until:
+            m.timers["end"] = wait_until
+            return
+        closing.streams_asked = True
+        for id_ in link.streams:
+            closing.streams.add(id_)
+            m.act(actions.CloseStream(link.epoch, id_))
+    if not closing.streams:
+        closing.streams.add(None)
+        m.act(actions.CloseStream(link.epoch, None))
+    until = closing.drain_until + 0.8 * closing.kept
+    if now >= until:
+        _next_step(m, "connection", "deadline")
+    else:
+        m.timers["end"] = until
+
+
+def stream_closed(m: SessionMachine, epoch: int, id_: int | None) -> bool:
+    """A data channel is closed. Whether that was to be expected."""
+    closing = m.closing
+    if closing is None or closing.said_closed is None:
+        return False
+    if epoch == m.active and closing.streams_asked:
+        closing.streams.discard(id_)
+        if id_ is None and closing.step == "channels":
+            _next_step(m, "connection", "ok")
+    return True
+
+
+def _connection(m: SessionMachine, closing: Close, now: float) -> None:
+    for epoch in list(m.links):
+        closing.releasing.add(epoch)
+        m.release(epoch)
+    if not closing.releasing:
+        _next_step(m, "clean-up", "ok")
+        return
+    until = closing.deadline + (LAST_WORD if closing.abrupt else 0.0)
+    if now >= until:
+        _next_step(m, "clean-up", "deadline")
+    else:
+        m.timers["end"] = until
+
+
+def released(m: SessionMachine, epoch: int) -> None:
+    """Nothing of that connection is left."""
+    if m.closing is not None:
+        m.closing.releasing.discard(epoch)
+
+
+def _clean_up(m: SessionMachine, closing: Close, now: float) -> None:
+    """The last word may still come by signaling; then the account is closed."""
+    hopeful = closing.heard_closed is None and m.witness.signaling and m.witness.presence in {"here", "away"}
+    if hopeful and now < closing.deadline:
+        m.timers["end"] = closing.deadline
+        return
+    _next_step(m, "clean-up", "ok")
+    m.outcome = _outcome(m, closing)
+    m.timers.clear()
+    m.words.clear()
+    m.enter("closed", m.outcome.cause)
+    m.tell(actions.Ended())
+
+
+def _next_step(m: SessionMachine, step: StepName, outcome: str) -> None:
+    """Write the step that ends here into the account, and go to the next."""
+    closing = m.closing
+    assert closing is not None
+    closing.steps.append(
+        StepReceipt(
+            name=closing.step,
+            start=closing.step_began - closing.began,
+            duration=m.now - closing.step_began,
+            outcome=outcome,
+        )
+    )
+    closing.step, closing.step_began = step, m.now
+
+
+def handle_timeout(m: SessionMachine, kind: str, now: float) -> None:
+    """A timer of this file is due; `progress` follows."""
+    if kind == "farewell" and m.closing is None:
+        end(m, now, "remote", m.witness.cause() if m.witness.reloaded else "connection-closed", "")
+
+
+# --- the account ----------------------------------------------------------------------------------------------------
+
+
+def late(m: SessionMachine, word: words.AnyWord) -> None:
+    """A word for a session that has ended: the answer is `closed`."""
+    closing = m.closing
+    if closing is not None and closing.said_closed is not None and not isinstance(word, words.Closed):
+        m.act(actions.Signal(closing.said_closed))
+
+
+def _outcome(m: SessionMachine, closing: Close) -> Outcome:
+    channels = _accounts(m, closing)
+    closer, reason = _settled(m, closing)
+    by: By = "local" if closer == m.me else "remote" if closer == m.peer else "both" if closer == "both" else "network"
+    return Outcome(
+        id=m.receipt,
+        by=by,
+        closer=closer,
+        reason=reason,
+        path=_path(closing),
+        cause=closing.cause or "left",
+        evidence=m.witness.evidence(),
+        channels=channels,
+        steps=closing.steps,
+        confirmed=closing.heard_closed is not None,
+        agreed=agreed_text(m.receipt, reason, closer, channels, m.me, m.peer),
+    )
+
+
+def _closer(m: SessionMachine, closing: Close) -> str:
+    return {"local": m.me, "remote": m.peer, "both": "both", "network": "network"}[closing.by]
+
+
+def _settled(m: SessionMachine, closing: Close) -> tuple[str, Reason]:
+    """One view of who ended it and why, out of both sides' words: the same on both sides."""
+    mine, theirs = closing.said_closed, closing.heard_closed
+    assert mine is not None
+    if theirs is None:
+        return mine.closer, mine.reason
+    views = {m.me: mine, m.peer: theirs}
+    first = views[min(views)]
+    own = [peer for peer, view in views.items() if view.closer == peer]
+    if len(own) == 2 or "both" in {mine.closer, theirs.closer}:
+        both = first if first.closer in {"both", min(views)} else views[max(views)]
+        return "both", both.reason
+    if own:
+        return own[0], views[own[0]].reason  # who says "I did" is believed
+    blamed = [view for view in views.values() if view.closer != "network"]
+    if len(blamed) == 1:
+        return blamed[0].closer, blamed[0].reason
+    return "network", first.reason  # each saw the other vanish
+
+
+def _path(closing: Close) -> Path:
+    confirmed = closing.heard_closed is not None
+    if closing.abrupt or not (confirmed or closing.late or closing.heard_done):
+        return "abrupt"
+    return "graceful" if confirmed and closing.said_done and closing.heard_done else "deadline"
+
+
+def _accounts(m: SessionMachine, closing: Close) -> dict[str, ChannelReceipt]:
+    assert closing.said_closed is not None
+    mine = closing.said_closed.channels
+    theirs = closing.heard_closed.channels if closing.heard_closed is not None else None
+    names = sorted({*mine, *(theirs or ())})
+    nothing = words.ChannelAccount()
+    receipts = {}
+    for name in names:
+        my = mine.get(name, nothing)
+        channel = m.channels.get(name)
+        reliable = channel is None or channel.reliable
+        if theirs is None:
+            sent = _unconfirmed(channel, my)
+            received = Account(accepted=None, delivered=my.taken, unknown=None, unsent=None)
+        else:
+            their = theirs.get(name, nothing)
+            sent = account(my.accepted, my.unsent, their.taken)
+            received = account(their.accepted, their.unsent, my.taken)
+        receipts[name] = ChannelReceipt(sent=sent, received=received, reliable=reliable)
+    return receipts
+
+
+def _unconfirmed(channel: Channel | None, my: words.ChannelAccount) -> Account:
+    """Without the other's word: delivered is what it acknowledged."""
+    delivered = Total() if channel is None else channel.sender.delivered.total()
+    return account(my.accepted, my.unsent, delivered)

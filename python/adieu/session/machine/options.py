@@ -1,0 +1,79 @@
+"""The numbers of a session, and the replaceable policy of its recovery."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+from adieu.protocol import control
+
+Step = Literal["wait", "ice", "transport", "give-up"]
+
+
+class RecoveryPolicy(Protocol):
+    """When to try what while the other side does not answer (closing rule S10)."""
+
+    def step(self, silence: float, attempts: int) -> tuple[Step, float]:
+        """What is to be done after `silence` seconds without an answer, and when (in the same seconds) to ask again.
+
+        Args:
+            silence: seconds since the first question that got no answer.
+            attempts: new connections begun since then.
+        """
+        ...
+
+
+class Ladder(Struct, frozen=True, kw_only=True):
+    """The default: ICE restart at 5 s, a new connection beside the old one at 8 s and every 10 s, an end at 60 s."""
+
+    ice_restart: float = 5.0
+    new_connection: float = 8.0
+    again: float = 10.0
+    give_up: float = 60.0
+
+    def step(self, silence: float, attempts: int) -> tuple[Step, float]:
+        """See `RecoveryPolicy.step`."""
+        if silence >= self.give_up:
+            return "give-up", self.give_up
+        due = self.new_connection + attempts * self.again
+        if silence >= due:
+            return "transport", min(due + self.again, self.give_up)
+        if silence >= self.ice_restart and attempts == 0:
+            return "ice", due
+        return "wait", min(self.ice_restart if silence < self.ice_restart else due, self.give_up)
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """Settings of a session. Times in seconds, sizes in bytes."""
+
+    connect_timeout: float = 60.0
+    """For the first connection; then the session ends with `gave-up`."""
+    hello_timeout: float = 5.0
+    heartbeat: float = 1.0
+    """Silence after which a `ping` is sent."""
+    suspect_after: float = 3.0
+    """An unanswered ping of this age makes the session `suspect`."""
+    burst: float = 0.8
+    """The same, after its signaling socket ended: pings in a burst."""
+    word_repeat: float = 0.25
+    """A word without effect in-band is then said by signaling too."""
+    reset_timeout: float = 20.0
+    close_timeout: float = 5.0
+    window: int = control.DEFAULT_WINDOW
+    """Credit given to the sender of each reliable channel; what an unreliable one queues."""
+    send_buffer: int = 16 * 1024 * 1024
+    """Accepted and not yet started, per channel; then `send()` waits."""
+    max_message: int = control.DEFAULT_MAX_MESSAGE
+    closing_bound: int = 64 * 1024 * 1024
+    """What may lie unread and yet count as taken while closing, for the whole session."""
+    stream_high: int = 1024 * 1024
+    stream_low: int = 256 * 1024
+    """Between these the bufferedAmount of a session's data channel is held."""
+    ack_messages: int = 64
+    ack_bytes: int = 256 * 1024
+    ack_delay: float = 0.02
+    max_channels: int = 256
+    peer_resets_burst: int = 20
+    peer_resets_every: float = 2.0
+    recovery: RecoveryPolicy = Ladder()

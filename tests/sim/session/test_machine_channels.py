@@ -1,0 +1,188 @@
+"""Named channels: opening, credit, acknowledgement, and what a wrong peer gets."""
+
+from __future__ import annotations
+
+import pytest
+
+from adieu.errors import ChannelError
+from adieu.protocol import control
+from adieu.session.machine import actions
+from adieu.session.machine.options import Options
+from sim.session.test_machine_close import opened
+from sim.session.world import World
+
+
+def test_the_same_name_from_both_at_once_is_one_channel() -> None:
+    world = World().start()
+    world.run(when=world.both("open"))
+    world.a.open("chat")
+    world.b.open("chat")
+    world.run(world.now + 1)
+    a, b = world.a.machine.channels["chat"], world.b.machine.channels["chat"]
+    assert a.open and b.open and a.id == b.id == control.FIRST_ID_SMALLER
+    world.a.send("chat", b"1")
+    world.b.send("chat", b"2")
+    world.run(world.now + 1)
+    assert world.a.got["chat"] == [b"2"] and world.b.got["chat"] == [b"1"]
+
+
+def test_channels_opened_before_the_connection_open_with_it() -> None:
+    world = World().start()
+    world.a.open("early")
+    world.a.send("early", b"first")
+    world.run(when=world.both("open"))
+    world.run(world.now + 1)
+    assert world.b.got["early"] == [b"first"]
+
+
+def test_options_that_differ_are_an_error_on_both_sides() -> None:
+    world = World().start()
+    world.run(when=world.both("open"))
+    world.a.open("chat", ordered=False)
+    world.b.open("chat")
+    world.run(world.now + 1)
+    for side in (world.a, world.b):
+        assert "wanted differently" in side.events(actions.ChannelFailed)[0].message
+        assert "chat" not in side.machine.channels
+    world.a.open("chat")
+    world.run(world.now + 1)
+    assert world.b.machine.channels["chat"].open
+    with pytest.raises(ChannelError, match="already open with ordered=True"):
+        world.a.open("chat", ordered=False)
+
+
+def test_a_slow_reader_stops_its_channel_and_no_other() -> None:
+    world = opened(window=1 << 20)
+    world.a.open("other")
+    world.run(world.now + 0.2)
+    world.b.reads = False
+    for _ in range(100):
+        world.a.send("chat", bytes(65536))
+    world.run(world.now + 2)
+    assert world.b.machine.channels["chat"].receiver.queued_bytes == 1 << 20
+    world.a.send("other", b"passes")
+    world.run(world.now + 0.5)
+    world.b.read("other")
+    assert world.b.got["other"] == [b"passes"]
+    world.b.reads = True
+    world.b.read("chat")
+    world.b.settle()
+    world.run(when=lambda: len(world.b.got["chat"]) == 100)
+
+
+def test_a_message_starts_while_any_credit_is_left_and_is_sent_whole() -> None:
+    world = opened(window=1000)
+    world.b.reads = False
+    world.a.send("chat", bytes(999))
+    world.a.send("chat", bytes(1 << 20))
+    world.a.send("chat", b"waits")
+    world.run(world.now + 1)
+    assert [len(m.payload.data) for m in world.b.machine.channels["chat"].receiver.queue] == [999, 1 << 20]
+
+
+def test_large_messages_are_fragmented_and_arrive_whole() -> None:
+    world = opened()
+    data = bytes(range(256)) * 65536
+    world.a.send("chat", data)
+    world.run(when=lambda: bool(world.b.got["chat"]))
+    assert world.b.got["chat"] == [data]
+    with pytest.raises(ChannelError, match="limit is 16777216"):
+        world.a.send("chat", data + b"x")
+
+
+def test_acknowledgements_come_after_64_messages_or_20_ms() -> None:
+    world = opened()
+    sender = world.a.machine.channels["chat"].sender
+    world.a.send("chat", b"x")
+    world.run(world.now + 0.015)
+    assert not sender.is_acknowledged(1)
+    world.run(world.now + 0.04)
+    assert sender.is_acknowledged(1)
+    assert sender.delivered.messages == 1
+
+
+def test_unordered_reliable_channels_survive_a_reset() -> None:
+    world = opened()
+    world.a.open("bag", ordered=False)
+    world.run(world.now + 0.2)
+    for n in range(300):
+        world.a.send("bag", n.to_bytes(2) + bytes(20000))
+    world.run(world.now + 0.03)
+    world.a.reset()
+    world.run(when=lambda: len(world.b.got["bag"]) >= 300)
+    world.run(world.now + 1)
+    assert sorted(int.from_bytes(d[:2]) for d in world.b.got["bag"]) == list(range(300))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        '{"type":"ping"}',
+        '{"type":"ack","channels":{"chat":{"upTo":7,"window":1}}}',
+        '{"type":"open","name":"x","id":1020,"window":1}',
+        '{"type":"open","name":"x","id":1022,"window":1}',
+        '{"type":"hello","version":1,"peer":"b","session":"x","epoch":1,"have":{}}',
+        "[" * 100000,
+    ],
+)
+def test_a_wrong_control_message_ends_the_session_with_a_protocol_error(text: str) -> None:
+    world = opened()
+    world.a.call("control_received", 1, text)
+    world.run(when=world.both("closed"))
+    assert world.a.outcome.cause == world.b.outcome.cause == "protocol-error"
+    assert world.a.outcome.reason.text
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [b"", b"\x80\x01", b"\x06", b"\x06\x00", b"\x06\x05x", b"\x00\x01\x01x", b"\x02\xff", b"\x04\x01\x00x"],
+)
+def test_a_wrong_frame_ends_the_session_with_a_protocol_error(frame: bytes) -> None:
+    world = opened()
+    world.a.call("data_received", 1, world.a.machine.channels["chat"].id, frame)
+    world.run(when=world.both("closed"))
+    assert world.a.outcome.cause == "protocol-error"
+
+
+def test_more_than_the_credit_given_is_a_protocol_error_and_bounded() -> None:
+    world = opened(window=1000, max_message=1000)
+    world.a.reads = False
+    channel = world.a.machine.channels["chat"]
+    for seq in range(1, 100):
+        world.a.call("data_received", 1, channel.id, control.encode_header(seq, text=False) + bytes(500))
+    assert world.a.state in {"closing", "closed"}
+    assert channel.receiver.queued_bytes + channel.receiver.kept_bytes <= 3000
+
+
+def test_an_unknown_message_type_is_ignored() -> None:
+    world = opened()
+    world.a.call("control_received", 1, '{"type":"later","x":1}')
+    assert world.a.state == "open"
+
+
+def test_a_full_unreliable_queue_drops_its_oldest_and_counts() -> None:
+    world = World(options=Options(window=1000)).start()
+    world.run(when=world.both("open"))
+    world.a.open("state", max_retransmits=0)
+    world.run(world.now + 0.5)
+    world.b.reads = False
+    for n in range(10):
+        world.a.send("state", bytes([n]) * 200)
+    world.run(world.now + 1)
+    receiver = world.b.machine.channels["state"].receiver
+    assert receiver.dropped == 5
+    world.b.reads = True
+    world.b.read("state")
+    assert [d[0] for d in world.b.got["state"]] == [5, 6, 7, 8, 9]
+
+
+def test_a_peer_that_says_no_hello_does_not_speak_adieu() -> None:
+    world = World()
+    world.b.stuck = True
+    world.start()
+    world.a.connections[1] = world.b.connections[1] = {None}
+    world.a.connect(1)
+    world.run(when=lambda: world.a.state == "closed")
+    assert 5.0 < world.now < 8.0
+    assert "does not speak adieu" in world.a.outcome.reason.text

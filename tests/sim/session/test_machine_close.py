@@ -1,0 +1,255 @@
+"""The five steps on virtual time: closing rules S1 to S6 and S11."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from adieu.errors import SessionClosedError
+from adieu.protocol.words import Total
+from adieu.session.machine import actions
+from adieu.session.machine.options import Options
+from sim.session.world import World
+
+
+def opened(**options: object) -> World:
+    world = World(options=Options(**options)).start()  # type: ignore[arg-type]
+    world.run(when=world.both("open"))
+    world.a.open("chat")
+    world.run(when=lambda: "chat" in world.b.machine.channels and world.a.machine.channels["chat"].open)
+    return world
+
+
+def accounts_add_up(world: World) -> None:
+    for side in (world.a, world.b):
+        for channel in side.outcome.channels.values():
+            for account in (channel.sent, channel.received):
+                if account.accepted is not None:
+                    for field in ("messages", "bytes"):
+                        parts = sum(
+                            getattr(getattr(account, name), field) for name in ("delivered", "unknown", "unsent")
+                        )
+                        assert parts == getattr(account.accepted, field)
+
+
+@pytest.mark.parametrize("closer", ["a", "b", "both"])
+def test_everything_in_flight_both_ways_arrives_and_both_hold_the_same_receipt_closing_rules_s1_s2(closer: str) -> None:
+    world = opened()
+    for number in range(128):
+        world.a.send("chat", number.to_bytes(2) * 32768)
+        world.b.send("chat", number.to_bytes(2) * 32768)
+    began = world.now
+    for side in (world.a, world.b):
+        if closer in {side.name, "both"}:
+            side.close()
+    world.run(when=world.both("closed"))
+    assert world.now - began < 1.0
+    a, b = world.a.outcome, world.b.outcome
+    assert a.agreed == b.agreed
+    assert (a.by, b.by) == {"a": ("local", "remote"), "b": ("remote", "local"), "both": ("both", "both")}[closer]
+    assert a.clean and b.clean and a.path == b.path == "graceful"
+    assert a.channels["chat"].sent.delivered == Total(128, 8 << 20) == b.channels["chat"].sent.delivered
+    assert [step.name for step in a.steps] == ["announce", "drain", "channels", "connection", "clean-up"]
+    assert world.a.got["chat"] == world.b.got["chat"] == [n.to_bytes(2) * 32768 for n in range(128)]
+    assert len(world.a.events(actions.Ended)) == len(world.b.events(actions.Ended)) == 1
+
+
+def test_last_words_are_delivered_closing_rule_s3() -> None:
+    world = opened()
+    world.b.auto_last_words = False
+    world.a.close()
+    world.run(when=lambda: bool(world.b.events(actions.ClosingAsked)))
+    world.run(world.now + 0.5)
+    assert world.a.state == "closing"
+    world.b.send("chat", b"thanks, bye")
+    world.b.call("last_words_over")
+    with pytest.raises(SessionClosedError):
+        world.b.send("chat", b"one more")
+    world.run(when=world.both("closed"))
+    assert world.a.got["chat"] == [b"thanks, bye"]
+    assert world.a.outcome.agreed == world.b.outcome.agreed
+    assert world.a.outcome.clean
+
+
+def test_both_at_once_have_no_last_words_one_receipt_and_the_smaller_ones_reason_closing_rule_s4() -> None:
+    world = opened()
+    world.a.send("chat", b"from a")
+    world.b.send("chat", b"from b")
+    world.a.close(5.0, "a says")
+    world.b.close(3.0, "b says")
+    world.run(when=world.both("closed"))
+    assert not world.a.events(actions.ClosingAsked) and not world.b.events(actions.ClosingAsked)
+    assert world.a.outcome.agreed == world.b.outcome.agreed
+    assert json.loads(world.a.outcome.agreed)["closer"] == "both"
+    assert json.loads(world.a.outcome.agreed)["reason"]["text"] == "a says"
+    assert world.a.got["chat"] == [b"from b"]
+
+
+def test_the_closer_sends_nothing_new_and_says_so() -> None:
+    world = opened()
+    world.a.close()
+    with pytest.raises(SessionClosedError, match="is closing"):
+        world.a.send("chat", b"late")
+    with pytest.raises(SessionClosedError, match="is closing"):
+        world.a.open("other")
+    world.run(when=world.both("closed"))
+    with pytest.raises(SessionClosedError, match="has ended"):
+        world.b.send("chat", b"later")
+
+
+def test_a_peer_that_never_answers_ends_at_the_deadline_with_exact_counts_closing_rule_s2() -> None:
+    world = opened(send_buffer=1 << 30)
+    world.b.reads = False
+    for _ in range(200):
+        world.a.send("chat", bytes(65536))
+    world.run(world.now + 0.5)
+    world.hang(world.b)
+    began = world.now
+    world.a.close(2.0)
+    world.run(when=lambda: world.a.state == "closed")
+    assert 1.5 <= world.now - began <= 2.01
+    outcome = world.a.outcome
+    assert not outcome.confirmed and not outcome.clean and outcome.path in {"deadline", "abrupt"}
+    sent = outcome.channels["chat"].sent
+    assert sent.delivered == Total(0, 0)
+    assert sent.unsent.messages == 200 - 64
+    assert sent.unknown.messages == 64
+    assert outcome.channels["chat"].received.accepted is None
+    accounts_add_up_one(world.a.outcome)
+
+
+def accounts_add_up_one(outcome: object) -> None:
+    for channel in outcome.channels.values():  # type: ignore[attr-defined]
+        sent = channel.sent
+        assert sent.accepted.messages == sent.delivered.messages + sent.unknown.messages + sent.unsent.messages
+        assert sent.accepted.bytes == sent.delivered.bytes + sent.unknown.bytes + sent.unsent.bytes
+
+
+def test_unread_messages_beyond_the_closing_bound_end_at_the_deadline_and_delivered_is_not_overstated() -> None:
+    world = opened(closing_bound=1 << 20, send_buffer=1 << 30)
+    world.b.reads = False
+    for _ in range(100):
+        world.a.send("chat", bytes(65536))
+    world.a.close(1.0)
+    world.run(when=world.both("closed"))
+    a, b = world.a.outcome, world.b.outcome
+    assert a.path == b.path == "deadline"
+    assert a.agreed == b.agreed and a.confirmed and not a.clean
+    assert a.channels["chat"].sent.delivered == Total(16, 1 << 20)
+    accounts_add_up(world)
+    world.b.read("chat")
+    assert len(world.b.got["chat"]) == 16  # what was delivered stays readable after the close
+
+
+def test_what_is_delivered_but_not_read_stays_readable() -> None:
+    world = opened()
+    world.b.reads = False
+    world.a.send("chat", b"one")
+    world.a.send("chat", b"two")
+    world.a.close()
+    world.run(when=world.both("closed"))
+    assert world.a.outcome.clean
+    world.b.read("chat")
+    assert world.b.got["chat"] == [b"one", b"two"]
+
+
+def test_wait_is_granted_only_by_the_closer() -> None:
+    for grants in (False, True):
+        world = opened()
+        world.b.auto_last_words = False
+        world.a.grants = grants
+        began = world.now
+        world.a.close(1.0)
+        world.run(when=lambda world=world: bool(world.b.events(actions.ClosingAsked)))
+        world.b.call("ask_wait", "saving", 3.0)
+        world.run(began + 2.5)
+        assert (world.a.state == "closing") is grants
+        if grants:
+            world.b.send("chat", b"saved")
+            world.b.call("last_words_over")
+            world.run(when=world.both("closed"))
+            assert world.a.got["chat"] == [b"saved"] and world.a.outcome.clean
+
+
+def test_an_abort_keeps_its_receipt_and_the_other_side_knows_at_once_closing_rule_s11() -> None:
+    world = opened()
+    for _ in range(50):
+        world.a.send("chat", bytes(65536))
+    world.a.close()
+    world.run(world.now + 0.01)
+    began = world.now
+    world.a.call("abort")
+    world.run(when=world.both("closed"))
+    assert world.now - began < 1.2
+    assert world.a.outcome.path == "abrupt"
+    accounts_add_up(world)
+    assert not world.a.outcome.confirmed  # it did not wait for the other's word
+    assert world.b.outcome.confirmed
+    sent, received = world.a.outcome.channels["chat"].sent, world.b.outcome.channels["chat"].received
+    assert sent.unsent == received.unsent
+    assert sent.delivered.messages <= received.delivered.messages
+
+
+def test_last_words_lost_with_the_connection_come_by_signaling() -> None:
+    world = opened()
+    world.a.send("chat", b"x")
+    world.run(world.now + 0.1)
+    world.cut_link()
+    world.a.close(2.0)
+    world.run(when=world.both("closed"))
+    assert world.a.outcome.confirmed and world.b.outcome.confirmed
+    assert world.a.outcome.agreed == world.b.outcome.agreed
+
+
+def test_a_closed_connection_without_a_word_is_a_deliberate_end_closing_rule_58() -> None:
+    world = opened()
+    world.a.send("chat", bytes(1000))
+    began = world.now
+    world.b.lost(1, "left", "User-Initiated Abort")
+    world.run(when=world.both("closed"))
+    assert world.now - began < 1.5
+    assert world.b.outcome.cause == "connection-closed" and world.b.outcome.by == "remote"
+
+
+def test_the_application_closing_the_connection_itself_ends_the_session() -> None:
+    world = opened()
+    world.a.lost(1, "closed", "pc.close() was called")
+    world.run(when=world.both("closed"))
+    assert world.a.outcome.cause == world.b.outcome.cause == "connection-closed"
+    assert world.a.outcome.by == "local"
+
+
+def test_a_word_for_an_ended_session_is_answered_by_closed() -> None:
+    world = opened()
+    world.b.signaling = False
+    world.kill(world.b, socket_ends=False)
+    world.a.close(0.5)
+    world.run(when=lambda: world.a.state == "closed")
+    from adieu.protocol import words
+
+    world.a.machine.signal_received(words.Reset(asker="b", n=1, epoch=2, level="transport"), now=world.now)
+    action = world.a.machine.poll_action()
+    assert isinstance(action, actions.Signal) and isinstance(action.word, words.Closed)
+
+
+def test_closing_during_connect_ends_both() -> None:
+    world = World().start()
+    world.a.close()
+    world.run(when=world.both("closed"), limit=80)
+    assert world.a.outcome.by == "local" and world.b.outcome.by == "remote"
+
+
+def test_unreliable_channels_do_not_spoil_clean() -> None:
+    world = opened()
+    world.a.open("state", ordered=False, max_retransmits=0)
+    world.run(world.now + 0.2)
+    world.b.reads = False
+    for _ in range(10):
+        world.a.send("state", b"tick")
+    world.run(world.now + 0.2)
+    world.a.close()
+    world.run(when=world.both("closed"))
+    assert world.a.outcome.clean
+    assert world.a.outcome.channels["state"].sent.delivered == Total(10, 40)
+    assert world.a.outcome.agreed == world.b.outcome.agreed

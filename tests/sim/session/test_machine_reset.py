@@ -1,0 +1,234 @@
+"""Resets and recovery on virtual time: closing rules S7, S8, S10."""
+
+from __future__ import annotations
+
+import pytest
+
+from adieu.session.machine import actions
+from adieu.session.machine.options import Options
+from sim.session.test_machine_close import opened
+from sim.session.world import World
+
+
+def stream(world: World, count: int = 400, every: float = 0.01, size: int = 20000) -> None:
+    """Both sides send while the rest happens."""
+
+    def tick(n: int = 0) -> None:
+        for side in (world.a, world.b):
+            if (
+                side.alive
+                and not side.hung
+                and side.state not in {"closing", "closed"}
+                and side.machine.has_room("chat")
+            ):
+                side.send("chat", n.to_bytes(4) + bytes(size))
+                side.sent = n  # type: ignore[attr-defined]
+        if n < count:
+            world.later(every, lambda: tick(n + 1))
+
+    tick(1)
+
+
+def numbers(got: list[bytes]) -> list[int]:
+    return [int.from_bytes(data[:4]) for data in got]
+
+
+def exactly_once(world: World, count: int) -> None:
+    for side in (world.a, world.b):
+        assert numbers(side.got["chat"]) == list(range(1, count + 1))
+
+
+@pytest.mark.parametrize("level", ["ice", "transport", "full"])
+@pytest.mark.parametrize("who", ["a", "b", "both"])
+def test_a_reset_in_the_middle_of_a_stream_loses_and_doubles_nothing_closing_rule_s8(level: str, who: str) -> None:
+    world = opened()
+    stream(world)
+    for _ in range(10):
+        world.run(world.now + 0.2)
+        for side in (world.a, world.b):
+            if who in {side.name, "both"}:
+                side.reset(level)
+        ended = [len(side.events(actions.ResetEnded)) for side in (world.a, world.b)]
+        world.run(
+            when=lambda ended=ended: all(
+                len(s.events(actions.ResetEnded)) > n for s, n in zip((world.a, world.b), ended, strict=True)
+            )
+        )
+        for side in (world.a, world.b):
+            assert side.events(actions.ResetEnded)[-1].error == ""
+    world.run(when=lambda: len(world.a.got["chat"]) == len(world.b.got["chat"]) == 400)
+    exactly_once(world, 400)
+    assert world.a.state == world.b.state == "open"
+    world.a.close()
+    world.run(when=world.both("closed"))
+    assert world.a.outcome.clean and world.a.outcome.agreed == world.b.outcome.agreed
+
+
+def test_the_highest_level_wins_when_both_ask_at_once() -> None:
+    world = opened()
+    world.a.reset("transport")
+    world.b.reset("full")
+    world.run(when=lambda: bool(world.a.events(actions.ResetEnded)) and world.both("open")())
+    assert world.a.events(actions.ResetEnded)[-1].level == "full"
+    assert list(world.a.machine.links) == list(world.b.machine.links)
+
+
+def test_a_second_reset_joins_and_a_higher_level_escalates() -> None:
+    world = opened()
+    world.a.reset("ice")
+    world.a.reset("ice")
+    world.a.reset("full")
+    world.run(when=lambda: any(e.level == "full" and not e.error for e in world.a.events(actions.ResetEnded)))
+    world.run(when=world.both("open"))
+    assert len([e for e in world.a.events(actions.ResetEnded) if not e.error]) == 1
+
+
+def test_too_many_resets_of_the_peer_wait_and_pestering_is_a_protocol_error() -> None:
+    world = opened(peer_resets_burst=2)
+    for _ in range(2):
+        world.a.reset()
+        world.run(when=lambda: world.both("open")() and world.a.machine.reset is None and world.b.machine.reset is None)
+    began = world.now
+    world.a.reset()
+    world.run(when=lambda: world.a.machine.reset is None and world.b.machine.reset is None and world.both("open")())
+    assert world.now - began >= 1.5
+    for _ in range(8):
+        if world.a.state != "closed":
+            world.a.machine.reset = None  # a peer that does not wait
+            world.a.reset()
+        world.run(world.now + 0.05)
+    world.run(when=lambda: world.b.state == "closed")
+    assert world.b.outcome.cause == "protocol-error"
+
+
+def test_a_reset_that_cannot_be_done_says_so_and_the_old_connection_goes_on() -> None:
+    world = opened()
+    world.ice = lambda side, epoch: None  # type: ignore[method-assign]
+    world.b.reset()
+    world.run(when=lambda: bool(world.a.events(actions.ResetEnded)) and bool(world.b.events(actions.ResetEnded)))
+    assert "not done within 20 s" in world.a.events(actions.ResetEnded)[0].error
+    assert world.a.state == world.b.state == "open"
+    world.a.send("chat", b"still here")
+    world.run(when=lambda: world.b.got["chat"] == [b"still here"])
+
+
+def test_closing_cancels_a_reset_whose_old_connection_answers() -> None:
+    world = opened()
+    world.b.send("chat", bytes(100000))
+    world.a.reset()
+    world.run(world.now + 0.005)
+    world.a.close()
+    world.run(when=world.both("closed"))
+    assert world.a.outcome.clean and world.a.outcome.path == "graceful"
+
+
+def test_closing_in_a_full_reset_finishes_the_new_connection_and_drains() -> None:
+    world = opened()
+    world.a.reset("full")
+    world.run(when=lambda: world.a.machine.active is None)
+    world.a.send("chat", b"said while nothing stands")
+    world.a.close()
+    world.run(when=world.both("closed"))
+    assert world.a.outcome.clean
+    assert world.b.got["chat"] == [b"said while nothing stands"]
+
+
+# --- silence
+
+
+@pytest.mark.parametrize("socket_ends", [True, False])
+def test_a_killed_peer_is_known_closing_rule_s7(socket_ends: bool) -> None:
+    world = opened()
+    world.run(world.now + 3.3)
+    began = world.now
+    world.kill(world.b, socket_ends=socket_ends)
+    world.run(when=lambda: world.a.state in {"suspect", "recovering"})
+    assert world.now - began <= (1.0 if socket_ends else 5.0)
+    change = world.a.events(actions.StateChanged)[-1]
+    assert change.cause == ("crashed" if socket_ends else "frozen, network-lost")
+    assert change.evidence
+    world.run(when=lambda: world.a.state == "closed")
+    assert 55 < world.now - began < 70
+    assert world.a.outcome.by == "network"
+
+
+def test_a_frozen_peer_heals_and_nothing_is_lost_or_doubled_closing_rule_s10() -> None:
+    world = opened()
+    stream(world, 1000)
+    world.run(world.now + 1)
+    world.hang(world.b)
+    world.run(world.now + 8)
+    assert world.a.state == "recovering"
+    world.hang(world.b, hung=False)
+    began = world.now
+    world.run(when=world.both("open"))
+    assert world.now - began < 3.0
+    world.run(world.now + 30)
+    got_a, got_b = numbers(world.a.got["chat"]), numbers(world.b.got["chat"])
+    assert len(got_a) > 100 and len(got_b) == 1000
+    assert got_a == sorted(set(got_a))
+    assert got_b == sorted(set(got_b)) and len(got_b) == len(set(got_b))
+    world.a.close()
+    world.run(when=world.both("closed"))
+    assert world.a.outcome.clean and world.a.outcome.agreed == world.b.outcome.agreed
+
+
+@pytest.mark.parametrize("seconds", [2, 6, 9, 15, 25, 45])
+@pytest.mark.parametrize("signaling", [True, False])
+def test_a_cut_link_heals_within_three_seconds_closing_rule_s10(seconds: int, signaling: bool) -> None:
+    world = opened()
+    stream(world, 300, every=0.2)
+    world.run(world.now + 0.5)
+    world.cut_link()
+    if not signaling:
+        for side in (world.a, world.b):
+            side.signaling = False
+            side.call("signaling_changed", False)
+    world.run(world.now + seconds)
+    world.cut_link(False)
+    if not signaling:
+        for side in (world.a, world.b):
+            world.set_signaling(side, True)
+    began = world.now
+    world.run(when=world.both("open"))
+    assert world.now - began < 3.0
+    world.run(when=lambda: len(world.a.got["chat"]) == len(world.b.got["chat"]) == 300, limit=200)
+    exactly_once(world, 300)
+
+
+def test_a_hanging_program_is_busy_and_starts_no_ladder() -> None:
+    world = opened()
+    world.b.stuck = True
+    world.run(when=lambda: world.a.state == "suspect")
+    world.run(world.now + 20)
+    assert world.a.state == "suspect"
+    assert world.a.events(actions.StateChanged)[-1].cause == "busy"
+
+
+def test_a_broken_connection_is_replaced_at_once() -> None:
+    world = opened()
+    stream(world, 200)
+    world.run(world.now + 0.5)
+    began = world.now
+    world.b.connections.pop(1)
+    world.a.lost(1, "failed", "DTLS failed")
+    world.b.call("connection_lost", 1, "failed", "DTLS failed")
+    world.run(when=world.both("open"))
+    assert world.now - began < 1.0
+    world.run(when=lambda: len(world.a.got["chat"]) == len(world.b.got["chat"]) == 200)
+    exactly_once(world, 200)
+
+
+def test_a_peer_that_left_the_server_but_still_answers_stays() -> None:
+    world = opened()
+    world.a.call("presence_changed", "left")
+    world.run(world.now + 5)
+    assert world.a.state == "open"
+
+
+def test_a_first_connection_that_never_comes_ends_with_gave_up() -> None:
+    world = World(options=Options(connect_timeout=30)).start()
+    world.cut_link()
+    world.run(when=world.both("closed"))
+    assert world.a.outcome.cause == "gave-up" or world.b.outcome.cause == "gave-up"
+    assert 29 < world.now < 32

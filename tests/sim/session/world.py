@@ -1,0 +1,367 @@
+"""Two session machines, and a world of connections and signaling between them, on virtual time.
+
+The connections are fakes: reliable, ordered streams with a delay and a rate that can be cut, as SCTP is to a session.
+The real engines run under the same machines in tests/sim/stack.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import defaultdict, deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from adieu.protocol import ids
+from adieu.protocol.control import Reliability
+from adieu.protocol.words import Reason
+from adieu.session.machine import actions
+from adieu.session.machine.flow import Payload
+from adieu.session.machine.machine import SessionMachine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from adieu.session.machine.options import Options
+
+ICE_TIME = 0.005
+
+
+@dataclass
+class Side:
+    """A machine, its shell and its application."""
+
+    world: World
+    name: str
+    machine: SessionMachine
+    other: Side = None  # type: ignore[assignment]
+    alive: bool = True
+    hung: bool = False
+    """Its process is stopped."""
+    stuck: bool = False
+    """Its program hangs, its engine answers."""
+    signaling: bool = True
+    connections: dict[int, set[int | None]] = field(default_factory=dict)
+    """Epoch to the data channels made (None: control)."""
+    up: set[int] = field(default_factory=set)
+    log: list[tuple[float, Any]] = field(default_factory=list)
+    got: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
+    reads: bool = True
+    auto_last_words: bool = True
+    busy_until: float = 0.0
+    inbox: deque[Callable[[], None]] = field(default_factory=deque)
+    grants: bool = False
+
+    def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Feed the machine, then do what it asks."""
+        if not self.alive or self.stuck:
+            return None
+        result = getattr(self.machine, method)(*args, now=self.world.now, **kwargs)
+        self.settle()
+        return result
+
+    def settle(self) -> None:
+        while True:
+            if (action := self.machine.poll_action()) is not None:
+                self.do(action)
+            elif (event := self.machine.poll_event()) is not None:
+                self.log.append((self.world.now, event))
+                self.on_event(event)
+            else:
+                break
+
+    def on_event(self, event: Any) -> None:
+        match event:
+            case actions.Readable(name=name) if self.reads:
+                self.read(name)
+            case actions.ClosingAsked() if self.auto_last_words:
+                self.machine.last_words_over(self.world.now)
+            case actions.WaitAsked(eta=eta) if self.grants:
+                self.machine.grant_wait(eta, self.world.now)
+
+    def read(self, name: str) -> None:
+        while (payload := self.machine.take(name, self.world.now)) is not None:
+            self.got[name].append(payload.data)
+
+    # --- what an application does
+
+    def open(self, name: str, *, ordered: bool = True, **reliability: int) -> None:
+        self.call("open_channel", name, ordered=ordered, reliability=Reliability(**reliability))
+
+    def send(self, name: str, data: bytes) -> int:
+        return self.call("send", name, Payload(data, text=False))
+
+    def close(self, timeout: float = 5.0, text: str = "done") -> None:
+        self.call("ask_close", Reason("left", text), timeout)
+
+    def reset(self, level: str = "transport") -> None:
+        self.call("ask_reset", level)
+
+    @property
+    def outcome(self) -> Any:
+        return self.machine.outcome
+
+    @property
+    def state(self) -> str:
+        return self.machine.state
+
+    def states(self) -> list[str]:
+        return [event.state for _, event in self.log if isinstance(event, actions.StateChanged)]
+
+    def events(self, kind: type) -> list[Any]:
+        return [event for _, event in self.log if isinstance(event, kind)]
+
+    # --- the shell
+
+    def do(self, action: Any) -> None:
+        world, other = self.world, self.other
+        match action:
+            case actions.Connect(epoch=epoch, offer=offer):
+                self.connections[epoch] = {None}
+                if offer:
+                    self.signal(lambda: other.described(epoch))
+            case actions.OpenStream(epoch=epoch, id=id_):
+                if epoch in self.connections:
+                    self.connections[epoch].add(id_)
+                    world.later(0.001, lambda: self.stream_up(epoch, id_))
+                    other.flush_held(epoch, id_)
+            case actions.SendControl(epoch=epoch, text=text):
+                self.transmit(epoch, None, len(text), lambda: other.call("control_received", epoch, text))
+            case actions.SendData(epoch=epoch, id=id_, data=data):
+                self.transmit(epoch, id_, len(data), lambda: other.call("data_received", epoch, id_, data))
+            case actions.AskDrained(epoch=epoch, id=id_):
+                wait = max(self.busy_until - world.now, 0.0005)
+                world.later(wait, lambda: epoch in self.connections and self.call("drained", epoch, id_, 0))
+            case actions.AskFresh(epoch=epoch):
+                reachable = other.alive and not other.hung and not world.cut and epoch in other.connections
+                age = 0.1 if reachable else 5.0
+                world.later(0.001, lambda: self.call("fresh", epoch, age))
+            case actions.CloseStream(epoch=epoch, id=id_):
+                self.close_stream(epoch, id_)
+            case actions.Release(epoch=epoch):
+                self.connections.pop(epoch, None)
+                self.up.discard(epoch)
+                self.transmit(
+                    epoch, None, 0, lambda: other.lost(epoch, "left", "the other side closed the connection"), last=True
+                )
+                world.later(0.002, lambda: self.call("released", epoch))
+            case actions.RestartIce(epoch=epoch):
+                self.signal(
+                    lambda: (
+                        other.call("negotiated", epoch),
+                        other.signal(lambda: self.call("negotiated", epoch)),
+                    )
+                )
+            case actions.Signal(word=word):
+                self.signal(lambda: other.call("signal_received", word))
+            case actions.Probe():
+                if self.signaling:
+                    world.later(0.01, lambda: self.call("probed", False, other.alive))
+                    self.signal(
+                        lambda: other.signal(lambda: self.call("probed", True, True)) if not other.hung else None
+                    )
+            case _:
+                raise AssertionError(action)
+
+    def stream_up(self, epoch: int, id_: int) -> None:
+        if epoch in self.up and id_ in self.connections.get(epoch, ()):
+            self.call("stream_opened", epoch, id_)
+
+    def described(self, epoch: int) -> None:
+        if not self.call("wants_description", epoch):
+            return
+        self.signal(lambda: self.answered(epoch))
+
+    def answered(self, epoch: int) -> None:
+        self.world.ice(self, epoch)
+
+    def connect(self, epoch: int) -> None:
+        self.up.add(epoch)
+        self.call("control_opened", epoch, 262144)
+        for id_ in sorted(i for i in self.connections.get(epoch, ()) if i is not None):
+            self.stream_up(epoch, id_)
+
+    def close_stream(self, epoch: int, id_: int | None) -> None:
+        def closed_there() -> None:
+            if id_ in self.other.connections.get(epoch, ()):
+                self.other.connections[epoch].discard(id_)
+                self.other.call("stream_closed", epoch, id_)
+                self.other.transmit(epoch, id_, 0, closed_here)
+
+        def closed_here() -> None:
+            if id_ in self.connections.get(epoch, ()):
+                self.connections[epoch].discard(id_)
+                self.call("stream_closed", epoch, id_)
+
+        self.transmit(epoch, id_, 0, closed_there)
+
+    def lost(self, epoch: int, kind: str, text: str) -> None:
+        if epoch in self.connections:
+            self.connections.pop(epoch)
+            self.up.discard(epoch)
+            self.call("connection_lost", epoch, kind, text)
+
+    held: dict[tuple[int, int | None], deque[Callable[[], None]]] = field(default_factory=lambda: defaultdict(deque))
+
+    def transmit(
+        self, epoch: int, id_: int | None, size: int, arrive: Callable[[], None], *, last: bool = False
+    ) -> None:
+        world = self.world
+        if epoch not in self.connections and not last:
+            return
+        start = max(world.now, self.busy_until)
+        self.busy_until = start + size / world.rate
+
+        fifo = (self.name, epoch, id_)
+        queue = world.pipes[fifo]
+        queue.append(arrive)
+
+        def arrival() -> None:
+            if not self.alive or not self.other.alive:
+                return
+            if world.cut or self.other.hung:
+                world.stuck.append(arrival)
+                return
+            arrive = queue.popleft()  # whichever is due, the oldest comes first
+            if epoch not in self.other.connections:
+                return
+            if id_ is not None and id_ not in self.other.connections[epoch]:
+                self.held[epoch, id_].append(arrive)
+                return
+            arrive()
+
+        world.later(self.busy_until - world.now + world.delay, arrival, fifo=fifo)
+
+    def flush_held(self, epoch: int, id_: int | None) -> None:
+        for arrive in self.held.pop((epoch, id_), ()):
+            arrive()
+
+    def signal(self, arrive: Callable[[], Any]) -> None:
+        world = self.world
+
+        def arrival() -> None:
+            if not self.other.alive:
+                return
+            if not self.other.signaling or self.other.hung:
+                self.other.inbox.append(arrival)
+                return
+            arrive()
+
+        if self.signaling:
+            world.later(world.signal_delay, arrival, fifo=(self.name, "signal"))
+        else:
+            self.outbox.append(lambda: self.signal(arrive))
+
+    outbox: deque[Callable[[], None]] = field(default_factory=deque)
+
+
+class World:
+    """Time, the link, the server."""
+
+    def __init__(self, *, delay: float = 0.01, rate: float = 50e6, options: Options | None = None) -> None:
+        self.now = 0.0
+        self.delay = delay
+        self.rate = rate
+        self.signal_delay = 0.01
+        self.cut = False
+        self.stuck: deque[Callable[[], None]] = deque()
+        self.pipes: dict[Any, deque[Callable[[], None]]] = defaultdict(deque)
+        self._queue: list[tuple[float, int, Callable[[], Any]]] = []
+        self._count = itertools.count()
+        self._last: dict[Any, float] = {}
+        session = ids.session_id("room", "a", "b")
+        self.a = Side(self, "a", SessionMachine(me="a", peer="b", session=session, options=options))
+        self.b = Side(self, "b", SessionMachine(me="b", peer="a", session=session, options=options))
+        self.a.other, self.b.other = self.b, self.a
+
+    def start(self) -> World:
+        self.a.call("start")
+        self.b.call("start")
+        return self
+
+    def later(self, seconds: float, call: Callable[[], Any], fifo: Any = None) -> None:
+        when = self.now + seconds
+        if fifo is not None:
+            when = self._last[fifo] = max(when, self._last.get(fifo, 0.0))
+        heapq.heappush(self._queue, (when, next(self._count), call))
+
+    def ice(self, side: Side, epoch: int) -> None:
+        """Connectivity checks: they go on until both ends are there and the link is not cut."""
+        if not (side.alive and side.other.alive):
+            return
+        if epoch not in side.connections or epoch not in side.other.connections:
+            return
+        if self.cut or side.hung or side.other.hung:
+            self.later(0.5, lambda: self.ice(side, epoch))
+            return
+        self.later(self.delay * 3 + ICE_TIME, lambda: (side.connect(epoch), side.other.connect(epoch)))
+
+    def run(self, until: float | None = None, *, when: Callable[[], bool] | None = None, limit: float = 300.0) -> float:
+        """Let time pass until `until`, or until `when` holds; raises when nothing is left to happen or at the limit."""
+        end = self.now + limit if until is None else until
+        while True:
+            if when is not None and when():
+                return self.now
+            due = [self._queue[0][0]] if self._queue else []
+            for side in (self.a, self.b):
+                timeout = side.machine.poll_timeout()
+                if timeout is not None and side.alive and not side.hung and not side.stuck:
+                    due.append(timeout)
+            if not due or min(due) > end:
+                if when is not None:
+                    raise AssertionError(
+                        f"never: {self.a.state}/{self.b.state} at {self.now:.2f}, {self.a.log[-5:]} {self.b.log[-5:]}"
+                    )
+                self.now = end
+                return self.now
+            self.now = max(self.now, min(due))
+            if self._queue and self._queue[0][0] <= self.now:
+                heapq.heappop(self._queue)[2]()
+                continue
+            for side in (self.a, self.b):
+                timeout = side.machine.poll_timeout()
+                if timeout is not None and timeout <= self.now and side.alive and not side.hung and not side.stuck:
+                    side.call("handle_timeout")
+
+    # --- what befalls them
+
+    def cut_link(self, cut: bool = True) -> None:
+        self.cut = cut
+        if not cut:
+            self._release(0.05)
+
+    def _release(self, seconds: float) -> None:
+        """What was held back comes, before what is sent from now on."""
+        stuck, self.stuck = self.stuck, deque()
+        for arrival in stuck:
+            self.later(seconds, arrival)
+
+    def set_signaling(self, side: Side, up: bool) -> None:
+        side.signaling = up
+        side.call("signaling_changed", up)
+        side.other.call("presence_changed", "here" if up else "away")
+        if up:
+            for send in list(side.outbox):
+                send()
+            side.outbox.clear()
+            for arrival in list(side.inbox):
+                self.later(0.01, arrival)
+            side.inbox.clear()
+
+    def kill(self, side: Side, *, socket_ends: bool = True) -> None:
+        side.alive = False
+        side.connections.clear()
+        if socket_ends:
+            self.later(0.01, lambda: side.other.call("presence_changed", "away"))
+
+    def hang(self, side: Side, hung: bool = True) -> None:
+        """SIGSTOP, SIGCONT."""
+        side.hung = hung
+        if not hung:
+            self._release(0.01)
+            for arrival in list(side.inbox):
+                self.later(0.01, arrival)
+            side.inbox.clear()
+
+    def both(self, state: str) -> Callable[[], bool]:
+        return lambda: self.a.state == self.b.state == state
