@@ -1,0 +1,52 @@
+//! The close plan: what still leaves when a transport is closed abruptly, and in which order (W3C "close the
+//! connection", closing rules 12, 70 to 72 and S6).
+//!
+//! The plan is data, so that the order stands in one place. RTCP BYE comes before it with media, the release of relay
+//! addresses after it with TURN.
+
+use crate::dtls::DtlsState;
+use crate::sctp::SctpState;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastWord {
+    /// ABORT, cause 12: the peer learns that it was on purpose (closing rule 58). Nothing queued is flushed.
+    SctpAbort,
+    /// Never overtakes the ABORT: who reads it first forgets the association.
+    DtlsCloseNotify,
+}
+
+const ORDER: [LastWord; 2] = [LastWord::SctpAbort, LastWord::DtlsCloseNotify];
+
+/// What can still be said in these states, in order.
+pub fn plan(sctp: Option<SctpState>, dtls: DtlsState) -> impl Iterator<Item = LastWord> {
+    ORDER.into_iter().filter(move |word| match word {
+        LastWord::SctpAbort => {
+            dtls == DtlsState::Connected && matches!(sctp, Some(SctpState::Connecting | SctpState::Connected))
+        }
+        LastWord::DtlsCloseNotify => dtls == DtlsState::Connected,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(sctp: Option<SctpState>, dtls: DtlsState) -> Vec<LastWord> {
+        plan(sctp, dtls).collect()
+    }
+
+    #[test]
+    fn the_abort_leaves_before_the_close_notify() {
+        let both = [LastWord::SctpAbort, LastWord::DtlsCloseNotify];
+        assert_eq!(words(Some(SctpState::Connected), DtlsState::Connected), both);
+    }
+
+    #[test]
+    fn what_never_was_or_is_over_says_nothing() {
+        assert_eq!(words(None, DtlsState::Connected), [LastWord::DtlsCloseNotify]);
+        assert_eq!(words(Some(SctpState::Closed), DtlsState::Connected), [LastWord::DtlsCloseNotify]);
+        for dtls in [DtlsState::New, DtlsState::Connecting, DtlsState::Closed, DtlsState::Failed] {
+            assert_eq!(words(Some(SctpState::Connected), dtls), []);
+        }
+    }
+}

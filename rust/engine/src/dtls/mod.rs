@@ -1,0 +1,365 @@
+//! DTLS: one handshake per transport, its fingerprint check, its end (RFC 8827 section 6.5, closing rules 60, 61, 71).
+//!
+//! The crate `dimpl` speaks DTLS 1.2 and 1.3; it sends no alert but close_notify, and knows ECDSA certificates only.
+
+pub mod fingerprint;
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use dimpl::{Error, Output, SecurityError, UnexpectedMessageError};
+
+use crate::certificate::{self, Certificate};
+use fingerprint::Fingerprint;
+
+/// 1280 bytes, the smallest IPv6 MTU, less the headers of IPv6 and UDP: an SCTP packet of 1191 bytes fits with the
+/// overhead of either version, and a handshake flight passes every path.
+const MTU: usize = 1232;
+/// First retransmission of a flight. RFC 9147 section 5.8.1 lets a datagram protocol that knows its RTT use less than
+/// the 1 s it starts from; ICE has just measured one round trip.
+const FLIGHT_RTO: Duration = Duration::from_millis(200);
+/// Doubled each time: the last try leaves after 200 ms * (2^7 - 1), near the handshake's own bound.
+const FLIGHT_RETRIES: usize = 7;
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Datagrams of the peer's first flight that are kept until its fingerprint is known.
+const MAX_EARLY: usize = 8;
+
+/// RTCDtlsTransportState without "new": before `start` there is nothing to report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DtlsState {
+    New,
+    Connecting,
+    Connected,
+    Closed,
+    Failed,
+}
+
+impl DtlsState {
+    pub fn name(self) -> &'static str {
+        match self {
+            DtlsState::New => "new",
+            DtlsState::Connecting => "connecting",
+            DtlsState::Connected => "connected",
+            DtlsState::Closed => "closed",
+            DtlsState::Failed => "failed",
+        }
+    }
+}
+
+/// Why a transport failed: RTCErrorDetailType and what is known about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DtlsFailure {
+    /// "dtls-failure" or "fingerprint-failure"
+    pub detail: &'static str,
+    pub message: String,
+    pub received_alert: Option<u8>,
+}
+
+impl DtlsFailure {
+    fn plain(message: String) -> DtlsFailure {
+        DtlsFailure { detail: "dtls-failure", message, received_alert: None }
+    }
+}
+
+/// One thing that the DTLS engine has to say. Slices point into the caller's buffer.
+#[derive(Debug)]
+pub enum Step<'a> {
+    /// Nothing more until a packet, a call or the timeout.
+    Idle,
+    Packet(&'a [u8]),
+    Data(&'a [u8]),
+    Connected {
+        certificate: Vec<u8>,
+    },
+    /// The peer said close_notify.
+    CloseNotify,
+    Failed(DtlsFailure),
+}
+
+pub struct Dtls {
+    engine: Engine,
+    state: DtlsState,
+    peer_certificate: Option<Vec<u8>>,
+    timeout: Option<Instant>,
+    now: Instant,
+    failure: Option<DtlsFailure>,
+}
+
+enum Engine {
+    /// Before `start`: the peer may be faster than its fingerprint.
+    Early {
+        certificate: Arc<Certificate>,
+        datagrams: Vec<Vec<u8>>,
+    },
+    Running {
+        dtls: Box<dimpl::Dtls>,
+        fingerprints: Vec<Fingerprint>,
+        client: bool,
+    },
+}
+
+impl Dtls {
+    pub fn new(now: Instant, certificate: Arc<Certificate>) -> Dtls {
+        Dtls {
+            engine: Engine::Early { certificate, datagrams: Vec::new() },
+            state: DtlsState::New,
+            peer_certificate: None,
+            timeout: None,
+            now,
+            failure: None,
+        }
+    }
+
+    pub fn state(&self) -> DtlsState {
+        self.state
+    }
+
+    pub fn is_running(&self) -> bool {
+        matches!(self.engine, Engine::Running { .. }) && !self.is_over()
+    }
+
+    pub fn timeout(&self) -> Option<Instant> {
+        self.timeout.filter(|_| self.is_running())
+    }
+
+    /// "DTLS 1.2", "DTLS 1.3", or None while it is open.
+    pub fn version(&self) -> Option<&'static str> {
+        let Engine::Running { dtls, .. } = &self.engine else { return None };
+        match dtls.protocol_version()? {
+            dimpl::ProtocolVersion::DTLS1_2 => Some("DTLS 1.2"),
+            dimpl::ProtocolVersion::DTLS1_3 => Some("DTLS 1.3"),
+            _ => None,
+        }
+    }
+
+    pub fn is_client(&self) -> Option<bool> {
+        match self.engine {
+            Engine::Running { client, .. } => Some(client),
+            Engine::Early { .. } => None,
+        }
+    }
+
+    /// Start the handshake. ICE has a pair by now, or the peer's packets have come in already.
+    pub fn start(&mut self, now: Instant, client: bool, fingerprints: Vec<Fingerprint>) {
+        let Engine::Early { certificate, datagrams } = &mut self.engine else { return };
+        let early = std::mem::take(datagrams);
+        let mut dtls = dimpl::Dtls::new_auto(config(), certificate.for_dtls(), now);
+        dtls.set_active(client);
+        self.engine = Engine::Running { dtls: Box::new(dtls), fingerprints, client };
+        self.state = DtlsState::Connecting;
+        self.now = now;
+        self.handle_timeout(now);
+        for datagram in early {
+            self.handle_datagram(now, &datagram);
+        }
+    }
+
+    /// Feed one datagram; then call [`Dtls::step`] until it is idle. False: it was dropped.
+    pub fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) -> bool {
+        if self.is_over() {
+            return false;
+        }
+        if let Engine::Early { datagrams, .. } = &mut self.engine {
+            let keep = datagrams.len() < MAX_EARLY;
+            if keep {
+                datagrams.push(datagram.to_vec());
+            }
+            return keep;
+        }
+        if now != self.now {
+            self.handle_timeout(now); // the engine's clock has to be right before a packet is seen
+        }
+        let Engine::Running { dtls, .. } = &mut self.engine else { return false };
+        let result = dtls.handle_packet(datagram);
+        self.check(result)
+    }
+
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.now = now;
+        if self.is_over() {
+            return;
+        }
+        let Engine::Running { dtls, .. } = &mut self.engine else { return };
+        let result = dtls.handle_timeout(now);
+        self.check(result);
+    }
+
+    /// Encrypt one application datagram; the next [`Dtls::step`] gives it. False: it can not be sent.
+    pub fn send(&mut self, data: &[u8]) -> bool {
+        let Engine::Running { dtls, .. } = &mut self.engine else { return false };
+        if self.state != DtlsState::Connected {
+            return false;
+        }
+        match dtls.send_application_data(data) {
+            Ok(_) => true,
+            Err(error) => {
+                self.failure = Some(failure(&error, self.peer_certificate.as_deref()));
+                false
+            }
+        }
+    }
+
+    /// The next encrypted record, written to `room`, without looking at anything else: for the batch of what
+    /// [`Dtls::send`] encrypted. [`Dtls::step`] has to follow after the last.
+    pub fn next_record(&mut self, room: &mut [u8]) -> Option<usize> {
+        let Engine::Running { dtls, .. } = &mut self.engine else { return None };
+        match dtls.poll_output(room) {
+            Output::Packet(packet) => Some(packet.len()),
+            _ => None,
+        }
+    }
+
+    /// Say close_notify if the handshake is done; the next [`Dtls::step`] gives it. Nothing follows it.
+    pub fn close(&mut self) {
+        if let (Engine::Running { dtls, .. }, DtlsState::Connected) = (&mut self.engine, self.state) {
+            // An error means that the engine is closed already: then there is nothing left to say.
+            let _ = dtls.close();
+        }
+        if self.state != DtlsState::Failed {
+            self.state = DtlsState::Closed;
+        }
+    }
+
+    /// The next thing that the engine has to say, written to `buffer`.
+    pub fn step<'a>(&mut self, buffer: &'a mut Vec<u8>) -> Step<'a> {
+        loop {
+            if let Some(failure) = self.failure.take() {
+                self.state = DtlsState::Failed;
+                return Step::Failed(failure);
+            }
+            let Engine::Running { dtls, fingerprints, .. } = &mut self.engine else { return Step::Idle };
+            if self.state == DtlsState::Failed {
+                return Step::Idle;
+            }
+            // Lengths instead of slices inside the loop: the borrow of `buffer` may not outlive a turn of it.
+            let (kind, length) = match dtls.poll_output(buffer) {
+                Output::Packet(packet) => (0, packet.len()),
+                Output::ApplicationData(data) => (1, data.len()),
+                Output::BufferTooSmall { needed } => (2, needed),
+                Output::Timeout(at) => {
+                    self.timeout = Some(at);
+                    return Step::Idle;
+                }
+                Output::PeerCert(certificate) => {
+                    if !fingerprints.iter().any(|fingerprint| fingerprint.matches(certificate)) {
+                        self.failure = Some(DtlsFailure {
+                            detail: "fingerprint-failure",
+                            message: "the peer's certificate has none of the fingerprints of its description"
+                                .into(),
+                            received_alert: None,
+                        });
+                    }
+                    self.peer_certificate = Some(certificate.to_vec());
+                    continue;
+                }
+                Output::Connected => {
+                    // Without a certificate nothing was proved (closing rule 61).
+                    let Some(certificate) = self.peer_certificate.clone() else {
+                        self.failure = Some(DtlsFailure::plain("the peer showed no certificate".into()));
+                        continue;
+                    };
+                    if self.state == DtlsState::Connecting {
+                        self.state = DtlsState::Connected;
+                        return Step::Connected { certificate };
+                    }
+                    continue;
+                }
+                Output::CloseNotify => return Step::CloseNotify,
+                _ => continue,
+            };
+            match kind {
+                0 => return Step::Packet(&buffer[..length]),
+                1 => return Step::Data(&buffer[..length]),
+                _ => buffer.resize(length, 0),
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(self.state, DtlsState::Closed | DtlsState::Failed)
+    }
+
+    /// Every error of the engine is final, but for one: a stray first datagram to a client that has not chosen its
+    /// version yet.
+    fn check(&mut self, result: Result<(), Error>) -> bool {
+        match result {
+            Ok(()) => true,
+            Err(Error::UnexpectedMessage(UnexpectedMessageError::UnrecognizedAutoServerResponse)) => false,
+            Err(error) => {
+                self.failure = Some(failure(&error, self.peer_certificate.as_deref()));
+                false
+            }
+        }
+    }
+}
+
+fn config() -> Arc<dimpl::Config> {
+    // Building it runs the crypto provider's self-test: once a process is enough.
+    static CONFIG: OnceLock<Arc<dimpl::Config>> = OnceLock::new();
+    CONFIG
+        .get_or_init(|| {
+            let config = dimpl::Config::builder()
+                .mtu(MTU)
+                .flight_start_rto(FLIGHT_RTO)
+                .flight_retries(FLIGHT_RETRIES)
+                .handshake_timeout(HANDSHAKE_TIMEOUT)
+                .build();
+            Arc::new(config.expect("constant settings and a tested provider"))
+        })
+        .clone()
+}
+
+/// What a person can do something with.
+fn failure(error: &Error, peer_certificate: Option<&[u8]>) -> DtlsFailure {
+    const ECDSA_ONLY: &str = "a peer needs an ECDSA certificate (P-256 or P-384); RSA is not supported";
+    if let Some(reason) = peer_certificate.and_then(certificate::unsupported_key) {
+        return DtlsFailure::plain(format!("DTLS failed: {reason}; {ECDSA_ONLY}"));
+    }
+    match error {
+        Error::SecurityError(SecurityError::FatalAlert { description }) => {
+            let name = alert_name(*description);
+            // 40 is what a server without a common cipher suite says: most often it has an RSA certificate.
+            let hint = if *description == 40 { format!("; {ECDSA_ONLY}") } else { String::new() };
+            let message = format!("the peer refused the DTLS handshake: alert {description} ({name}){hint}");
+            DtlsFailure { detail: "dtls-failure", message, received_alert: Some(*description) }
+        }
+        Error::SecurityError(
+            SecurityError::NoMutuallyAcceptableCipherSuite
+            | SecurityError::NoCommonCipherSuite
+            | SecurityError::SignatureSchemeNotOffered(_)
+            | SecurityError::UnsupportedSignatureScheme(_),
+        )
+        | Error::CertificateError(_) => DtlsFailure::plain(format!("DTLS failed: {error}; {ECDSA_ONLY}")),
+        Error::Timeout(_) => {
+            DtlsFailure::plain(format!("the DTLS handshake was not answered in time: {error}"))
+        }
+        _ => DtlsFailure::plain(format!("DTLS failed: {error}")),
+    }
+}
+
+/// RFC 8446 section 6.
+fn alert_name(description: u8) -> &'static str {
+    match description {
+        10 => "unexpected_message",
+        20 => "bad_record_mac",
+        22 => "record_overflow",
+        40 => "handshake_failure",
+        42 => "bad_certificate",
+        43 => "unsupported_certificate",
+        44 => "certificate_revoked",
+        45 => "certificate_expired",
+        46 => "certificate_unknown",
+        47 => "illegal_parameter",
+        48 => "unknown_ca",
+        49 => "access_denied",
+        50 => "decode_error",
+        51 => "decrypt_error",
+        70 => "protocol_version",
+        71 => "insufficient_security",
+        80 => "internal_error",
+        109 => "missing_extension",
+        110 => "unsupported_extension",
+        116 => "certificate_required",
+        _ => "unknown",
+    }
+}

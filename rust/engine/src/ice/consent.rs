@@ -1,0 +1,258 @@
+//! Consent and liveness of the selected pair (RFC 7675; closing rules 67 and 68).
+//!
+//! Our own checks, on our own clock: while idle one each 2 to 2.5 s, and one each 500 ms once one is unanswered.
+//! Silence is the time since the oldest check that nothing has answered. An answer, or authenticated data, ends it;
+//! consent is renewed by answers alone, and each answer counts once.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use is::stun::TransId;
+
+/// Between checks that are answered: 2 s, and up to this much more (RFC 7675 section 5.1 asks for a random part).
+const INTERVAL: Duration = Duration::from_secs(2);
+const INTERVAL_JITTER: f64 = 0.5;
+/// Between checks while one is unanswered: a healed link is noticed within this and a round trip.
+const RETRY: Duration = Duration::from_millis(500);
+/// RFC 7675 section 5.1: after that, nothing may be sent on this pair.
+const EXPIRY: Duration = Duration::from_secs(30);
+/// Checks whose answers are still welcome: all of the time until expiry.
+const MAX_OUTSTANDING: usize = 64;
+
+/// What the silence amounts to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Liveness {
+    Alive,
+    Disconnected,
+    Failed,
+    /// Consent has expired, or the peer revoked it: only an ICE restart helps.
+    Expired,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    pub disconnected_after: Duration,
+    pub failed_after: Duration,
+}
+
+pub struct Consent {
+    timing: Timing,
+    pub local: SocketAddr,
+    pub remote: SocketAddr,
+    outstanding: VecDeque<(TransId, Instant)>,
+    next_check: Instant,
+    unanswered_since: Option<Instant>,
+    last_answer: Instant,
+    revoked: bool,
+    pub counts: ConsentCounts,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ConsentCounts {
+    pub checks_sent: u64,
+    pub answers: u64,
+    pub round_trip: Option<Duration>,
+    pub total_round_trip: Duration,
+}
+
+impl Consent {
+    /// A pair was just selected: its check was answered a moment ago.
+    pub fn new(now: Instant, timing: Timing, local: SocketAddr, remote: SocketAddr, jitter: f64) -> Consent {
+        Consent {
+            timing,
+            local,
+            remote,
+            outstanding: VecDeque::new(),
+            next_check: now + interval(jitter),
+            unanswered_since: None,
+            last_answer: now,
+            revoked: false,
+            counts: ConsentCounts::default(),
+        }
+    }
+
+    pub fn liveness(&self, now: Instant) -> Liveness {
+        if self.revoked || now >= self.last_answer + EXPIRY {
+            return Liveness::Expired;
+        }
+        match self.unanswered_since.map(|since| now.saturating_duration_since(since)) {
+            Some(silence) if silence >= self.timing.failed_after => Liveness::Failed,
+            Some(silence) if silence >= self.timing.disconnected_after => Liveness::Disconnected,
+            _ => Liveness::Alive,
+        }
+    }
+
+    /// When to call [`Consent::check_due`] or [`Consent::liveness`] again.
+    pub fn timeout(&self, now: Instant) -> Option<Instant> {
+        if self.liveness(now) == Liveness::Expired {
+            return None;
+        }
+        let mut next = self.next_check.min(self.last_answer + EXPIRY);
+        if let Some(since) = self.unanswered_since {
+            for threshold in [since + self.timing.disconnected_after, since + self.timing.failed_after] {
+                if threshold > now {
+                    next = next.min(threshold);
+                }
+            }
+        }
+        Some(next)
+    }
+
+    /// Whether a check is to be sent now; then [`Consent::sent`] follows.
+    pub fn check_due(&self, now: Instant) -> bool {
+        now >= self.next_check && self.liveness(now) != Liveness::Expired
+    }
+
+    pub fn sent(&mut self, now: Instant, transaction: TransId) {
+        if self.outstanding.len() == MAX_OUTSTANDING {
+            self.outstanding.pop_front();
+        }
+        self.outstanding.push_back((transaction, now));
+        self.unanswered_since.get_or_insert(now);
+        self.next_check = now + RETRY;
+        self.counts.checks_sent += 1;
+    }
+
+    pub fn is_ours(&self, transaction: TransId) -> bool {
+        self.outstanding.iter().any(|(ours, _)| *ours == transaction)
+    }
+
+    /// An answer to one of ours, its integrity checked.
+    pub fn answered(&mut self, now: Instant, transaction: TransId, jitter: f64) {
+        let Some(at) = self.outstanding.iter().position(|(ours, _)| *ours == transaction) else { return };
+        let (_, sent) = self.outstanding[at];
+        // Older ones are answered by this one too: what is later said to them proves nothing new.
+        self.outstanding.drain(..=at);
+        let round_trip = now.saturating_duration_since(sent);
+        self.counts.answers += 1;
+        self.counts.round_trip = Some(round_trip);
+        self.counts.total_round_trip += round_trip;
+        self.unanswered_since = None;
+        self.last_answer = now;
+        self.next_check = now + interval(jitter);
+    }
+
+    /// Authenticated data came in: the peer lives. Its consent is another matter.
+    #[inline]
+    pub fn heard(&mut self) {
+        self.unanswered_since = None;
+    }
+
+    /// 403 Forbidden (RFC 7675 section 5.2), its integrity checked.
+    pub fn revoke(&mut self) {
+        self.revoked = true;
+    }
+
+    pub fn may_send(&self, now: Instant) -> bool {
+        self.liveness(now) != Liveness::Expired
+    }
+}
+
+fn interval(jitter: f64) -> Duration {
+    INTERVAL + Duration::from_secs_f64(INTERVAL_JITTER * jitter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMING: Timing =
+        Timing { disconnected_after: Duration::from_millis(2500), failed_after: Duration::from_secs(15) };
+
+    fn consent(now: Instant) -> Consent {
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        Consent::new(now, TIMING, address, address, 1.0)
+    }
+
+    /// Run without an answer until `until`; returns the times of the checks, in milliseconds.
+    fn silent(consent: &mut Consent, start: Instant, until: Duration) -> Vec<u128> {
+        let mut times = Vec::new();
+        let mut now = start;
+        while let Some(next) = consent.timeout(now).filter(|next| *next <= start + until) {
+            assert!(next > now, "time moves");
+            now = next;
+            if consent.check_due(now) {
+                consent.sent(now, TransId::new());
+                times.push((now - start).as_millis());
+            }
+        }
+        times
+    }
+
+    #[test]
+    fn while_idle_a_check_each_two_to_two_and_a_half_seconds() {
+        let start = Instant::now();
+        let mut consent = consent(start);
+        let mut now = start;
+        for _ in 0..10 {
+            let next = consent.timeout(now).expect("a check");
+            let gap = next - now;
+            assert!(gap >= Duration::from_secs(2) && gap <= Duration::from_millis(2500), "{gap:?}");
+            now = next;
+            let transaction = TransId::new();
+            consent.sent(now, transaction);
+            consent.answered(now, transaction, 0.5);
+        }
+        assert_eq!(consent.counts.answers, 10);
+    }
+
+    #[test]
+    fn an_unanswered_check_is_repeated_each_half_second() {
+        let start = Instant::now();
+        let mut consent = consent(start);
+        assert_eq!(silent(&mut consent, start, Duration::from_millis(4600)), [2500, 3000, 3500, 4000, 4500]);
+    }
+
+    #[test]
+    fn silence_is_disconnected_then_failed_then_expired() {
+        let start = Instant::now();
+        let mut consent = consent(start);
+        silent(&mut consent, start, Duration::from_secs(31));
+        let at = |seconds: f64| start + Duration::from_secs_f64(seconds);
+        assert_eq!(consent.liveness(at(4.9)), Liveness::Alive);
+        assert_eq!(consent.liveness(at(5.0)), Liveness::Disconnected);
+        assert_eq!(consent.liveness(at(17.4)), Liveness::Disconnected);
+        assert_eq!(consent.liveness(at(17.5)), Liveness::Failed);
+        assert_eq!(consent.liveness(at(30.0)), Liveness::Expired);
+        assert_eq!(consent.timeout(at(30.0)), None, "closing rule 67: no check any more either");
+    }
+
+    #[test]
+    fn data_keeps_it_alive_but_does_not_renew_consent() {
+        let start = Instant::now();
+        let mut consent = consent(start);
+        let mut now = start;
+        while now < start + Duration::from_millis(29_900) {
+            now += Duration::from_millis(100);
+            consent.heard();
+            if consent.check_due(now) {
+                consent.sent(now, TransId::new());
+            }
+            assert_eq!(consent.liveness(now), Liveness::Alive);
+        }
+        assert_eq!(consent.liveness(start + EXPIRY), Liveness::Expired);
+    }
+
+    #[test]
+    fn an_answer_counts_once_and_makes_older_ones_worthless() {
+        let start = Instant::now();
+        let mut consent = consent(start);
+        let (first, second) = (TransId::new(), TransId::new());
+        consent.sent(start, first);
+        consent.sent(start + RETRY, second);
+        consent.answered(start + RETRY, second, 0.0);
+        assert!(!consent.is_ours(first) && !consent.is_ours(second), "a replay renews nothing");
+        consent.answered(start + Duration::from_secs(20), second, 0.0);
+        assert_eq!(consent.counts.answers, 1);
+        assert_eq!(consent.liveness(start + RETRY + EXPIRY), Liveness::Expired);
+    }
+
+    #[test]
+    fn a_revoked_consent_is_gone_at_once() {
+        let start = Instant::now();
+        let mut consent = consent(start);
+        consent.revoke();
+        assert!(!consent.may_send(start));
+    }
+}

@@ -1,0 +1,398 @@
+//! The SCTP association: the crate `dcsctp`, with what it needs around it (RFC 8831, RFC 9260, RFC 6525, RFC 3758).
+
+pub mod packet;
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use dcsctp::api::{
+    DcSctpSocket, ErrorKind, Message, Options, PpId, ResetStreamsError, SendOptions, Socket, SocketEvent,
+    SocketTime, StreamId, ZERO_CHECKSUM_ALTERNATE_ERROR_DETECTION_METHOD_LOWER_LAYER_DTLS,
+};
+
+use packet::{Cause, survey};
+
+/// What fits a path of 1280 bytes through DTLS, UDP, IPv6 and TURN; libwebrtc's figure too.
+const MTU: usize = 1191;
+/// The caller bounds what is queued (16 MiB a transport) before it comes here; this is only the crate's own bound.
+const SEND_QUEUE: usize = 64 << 20;
+/// Ready messages that may wait for the application before further DATA is dropped: SCTP's window counts bytes only,
+/// and a message of one byte costs seventy.
+const MAX_READY: usize = 65_536;
+/// A healed link is to be back within 3 s, so no back-off may be longer than 1 s.
+const MAX_BACKOFF: Duration = Duration::from_secs(1);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SctpState {
+    Connecting,
+    Connected,
+    Closed,
+}
+
+/// What the association has to say besides packets.
+#[derive(Debug)]
+pub enum Step {
+    Connected {
+        max_channels: u16,
+    },
+    /// It ended: by the peer's ABORT (with its cause), by SHUTDOWN (no cause, no error), or by an error of ours.
+    Ended {
+        error: bool,
+        cause: Cause,
+    },
+    Message {
+        stream: u16,
+        ppid: u32,
+        payload: Vec<u8>,
+    },
+    /// The peer has reset its direction of these streams; all when empty.
+    IncomingReset(Vec<u16>),
+    ResetDone(Vec<u16>),
+    ResetFailed(Vec<u16>),
+}
+
+/// One outgoing message and how it is to be sent.
+pub struct Outgoing {
+    pub stream: u16,
+    pub ppid: u32,
+    pub payload: Vec<u8>,
+    pub unordered: bool,
+    pub lifetime: Option<Duration>,
+    pub max_retransmits: Option<u16>,
+}
+
+pub struct Association {
+    socket: Socket,
+    epoch: Instant,
+    now: Instant,
+    state: SctpState,
+    /// Messages of one kind of delivery that wait to be handed over together, so that small ones share packets.
+    batch: Vec<Message>,
+    batch_options: SendOptions,
+    packets: VecDeque<Vec<u8>>,
+    /// What does not wait for the application to read.
+    notices: VecDeque<Step>,
+    /// Messages and the resets that follow them, in order.
+    steps: VecDeque<Step>,
+    /// The application does not read: messages stay in the association, whose window then closes.
+    paused: bool,
+    /// Bytes in `steps` that were taken out although the application does not read: before a stream's reset.
+    held: usize,
+    window: usize,
+    /// To announce a reopened window: see [`packet::window_probe`].
+    peer_header: Option<[u8; 8]>,
+    acknowledged: Option<u32>,
+    /// What the packet that is being handled says about its ABORT.
+    abort: Option<Cause>,
+    pub dropped: u64,
+}
+
+impl Association {
+    pub fn new(
+        now: Instant,
+        local_port: u16,
+        remote_port: u16,
+        receive_buffer: usize,
+        largest: usize,
+    ) -> Association {
+        // A message above 0.9 of the window would stall it for ever, without a word.
+        let window = receive_buffer.max(largest / 8 * 10).max(256 << 10).min(1 << 30);
+        let options = Options {
+            local_port,
+            remote_port,
+            mtu: MTU,
+            max_message_size: usize::MAX,
+            max_send_buffer_size: SEND_QUEUE,
+            per_stream_send_queue_limit: SEND_QUEUE,
+            max_receiver_window_buffer_size: window,
+            // ICE decides whether the peer lives; SCTP never gives up by itself (closing rule 55).
+            max_retransmissions: None,
+            max_init_retransmits: None,
+            max_timer_backoff_duration: Some(MAX_BACKOFF),
+            t1_init_timeout: Duration::from_millis(500),
+            t1_cookie_timeout: Duration::from_millis(500),
+            zero_checksum_alternate_error_detection_method:
+                ZERO_CHECKSUM_ALTERNATE_ERROR_DETECTION_METHOD_LOWER_LAYER_DTLS,
+            ..Options::default()
+        };
+        Association {
+            socket: Socket::new("", &options),
+            epoch: now,
+            now,
+            state: SctpState::Connecting,
+            batch: Vec::new(),
+            batch_options: SendOptions::default(),
+            packets: VecDeque::new(),
+            notices: VecDeque::new(),
+            steps: VecDeque::new(),
+            paused: false,
+            held: 0,
+            window,
+            peer_header: None,
+            acknowledged: None,
+            abort: None,
+            dropped: 0,
+        }
+    }
+
+    pub fn state(&self) -> SctpState {
+        self.state
+    }
+
+    /// Both sides start: a simultaneous INIT is what WebRTC does (RFC 8841 section 9.2).
+    pub fn connect(&mut self, now: Instant) {
+        self.advance(now);
+        self.socket.connect();
+        self.collect();
+    }
+
+    pub fn handle_packet(&mut self, now: Instant, packet: &[u8]) {
+        let found = survey(packet);
+        if found.has_data && self.is_overloaded() {
+            self.dropped += 1;
+            return;
+        }
+        self.advance(now);
+        if found.has_data && self.peer_header.is_none() {
+            self.peer_header = packet.get(..8).and_then(|header| header.try_into().ok());
+        }
+        if found.may_end {
+            self.take_all();
+            self.abort = found.abort;
+        }
+        self.socket.handle_input(packet);
+        self.collect();
+        self.abort = None;
+    }
+
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.advance(now);
+        self.collect();
+    }
+
+    pub fn timeout(&self) -> Option<Instant> {
+        let at = self.socket.poll_timeout();
+        (at != SocketTime::infinite_future()).then(|| self.epoch + (at - SocketTime::zero()))
+    }
+
+    /// Queue a message. It leaves with [`Association::flush`], or when one with other options follows.
+    pub fn send(&mut self, now: Instant, message: Outgoing) {
+        let options = SendOptions {
+            unordered: message.unordered,
+            lifetime: message.lifetime,
+            max_retransmissions: message.max_retransmits,
+            lifecycle_id: None,
+        };
+        let same = options.unordered == self.batch_options.unordered
+            && options.lifetime == self.batch_options.lifetime
+            && options.max_retransmissions == self.batch_options.max_retransmissions;
+        if !same {
+            self.flush(now);
+            self.batch_options = options;
+        }
+        self.batch.push(Message::new(StreamId(message.stream), PpId(message.ppid), message.payload));
+    }
+
+    pub fn flush(&mut self, now: Instant) {
+        if self.batch.is_empty() {
+            return;
+        }
+        self.advance(now);
+        let batch = std::mem::take(&mut self.batch);
+        // Too large and too full are excluded by the caller; an association that ended has told so.
+        let _ = self.socket.send_many(batch, &self.batch_options);
+        self.collect();
+    }
+
+    pub fn set_priority(&mut self, stream: u16, priority: u16) {
+        self.socket.set_stream_priority(StreamId(stream), priority);
+    }
+
+    /// Bytes of this stream that did not go into a packet yet.
+    pub fn buffered(&self, stream: u16) -> usize {
+        self.socket.buffered_amount(StreamId(stream))
+    }
+
+    /// Ask for the reset of our direction. Only with nothing buffered: the crate drops what is queued.
+    ///
+    /// False: the peer does not know resets at all (RFC 6525), so there is nothing to wait for.
+    pub fn reset(&mut self, now: Instant, stream: u16) -> bool {
+        self.flush(now);
+        self.advance(now);
+        let result = self.socket.reset_streams(&[StreamId(stream)]);
+        self.collect();
+        result != Err(ResetStreamsError::NotSupported)
+    }
+
+    /// Stop or go on taking messages. To go on announces the window at once: no timer of the peer would ask before
+    /// its probe, seconds later.
+    pub fn pause(&mut self, now: Instant, paused: bool) {
+        let resumed = self.paused && !paused;
+        self.paused = paused;
+        if !resumed {
+            return;
+        }
+        self.collect();
+        if let (Some(header), Some(tsn), SctpState::Connected) =
+            (self.peer_header, self.acknowledged, self.state)
+        {
+            self.advance(now);
+            self.socket.handle_input(&packet::window_probe(header, tsn));
+            self.collect();
+        }
+    }
+
+    /// Abrupt end (closing rules 12 and 70): what is queued is gone. The ABORT, if there is an association to abort.
+    pub fn abort(&mut self, now: Instant, reason: &str) -> Option<Vec<u8>> {
+        self.advance(now);
+        self.batch.clear();
+        self.packets.clear();
+        self.notices.clear();
+        self.steps.clear();
+        while self.socket.poll_event().is_some() {}
+        self.socket.close();
+        let mut abort = None;
+        while let Some(event) = self.socket.poll_event() {
+            if let SocketEvent::SendPacket(packet) = event {
+                abort = packet::with_abort_reason(&packet, reason);
+            }
+        }
+        self.state = SctpState::Closed;
+        abort
+    }
+
+    /// The layer below is gone: no packet can leave any more.
+    pub fn drop_silently(&mut self) {
+        self.take_all();
+        self.socket.close();
+        while self.socket.poll_event().is_some() {}
+        self.packets.clear();
+        self.state = SctpState::Closed;
+    }
+
+    pub fn poll_packet(&mut self) -> Option<Vec<u8>> {
+        self.packets.pop_front()
+    }
+
+    /// The size of the next packet.
+    pub fn next_packet_size(&self) -> Option<usize> {
+        self.packets.front().map(Vec::len)
+    }
+
+    pub fn poll_step(&mut self) -> Option<Step> {
+        if let Some(notice) = self.notices.pop_front() {
+            return Some(notice);
+        }
+        // At the end everything is delivered: it is bounded, and nothing can follow.
+        let waits = self.paused && self.state != SctpState::Closed;
+        if waits && matches!(self.steps.front()?, Step::Message { .. }) {
+            return None;
+        }
+        let step = self.steps.pop_front()?;
+        if let Step::Message { payload, .. } = &step {
+            self.held = self.held.saturating_sub(payload.len());
+        }
+        Some(step)
+    }
+
+    pub fn has_steps(&self) -> bool {
+        !self.notices.is_empty() || !self.steps.is_empty()
+    }
+
+    pub fn metrics(&self) -> Option<dcsctp::api::Metrics> {
+        self.socket.get_metrics()
+    }
+
+    fn advance(&mut self, now: Instant) {
+        if now > self.now {
+            self.now = now;
+            self.socket.advance_time(SocketTime::zero() + (now - self.epoch));
+        }
+    }
+
+    fn is_overloaded(&self) -> bool {
+        self.paused && (self.socket.messages_ready_count() > MAX_READY || self.held > self.window)
+    }
+
+    /// Sort what the crate has to say: packets to one side, messages and events, in their order, to the other.
+    fn collect(&mut self) {
+        self.take_messages();
+        while let Some(event) = self.socket.poll_event() {
+            match event {
+                SocketEvent::SendPacket(packet) => {
+                    if let Some(tsn) = packet::cumulative_ack(&packet) {
+                        self.acknowledged = Some(tsn);
+                    }
+                    self.packets.push_back(packet);
+                }
+                SocketEvent::OnConnected() => {
+                    self.state = SctpState::Connected;
+                    let streams = self.socket.get_metrics().map_or(u16::MAX, |metrics| {
+                        metrics
+                            .negotiated_maximum_incoming_streams
+                            .min(metrics.negotiated_maximum_outgoing_streams)
+                    });
+                    self.notices.push_back(Step::Connected { max_channels: streams });
+                }
+                SocketEvent::OnIncomingStreamReset(streams) => {
+                    // What was sent before the reset is to be seen before it (closing rule 41).
+                    self.take_all();
+                    self.steps.push_back(Step::IncomingReset(ids(streams)));
+                }
+                SocketEvent::OnStreamsResetPerformed(streams) => {
+                    self.notices.push_back(Step::ResetDone(ids(streams)))
+                }
+                SocketEvent::OnStreamsResetFailed(streams) => {
+                    self.notices.push_back(Step::ResetFailed(ids(streams)))
+                }
+                SocketEvent::OnAborted(kind, text) => {
+                    let cause = match (kind, self.abort.take()) {
+                        (ErrorKind::PeerReported, Some(cause)) => cause,
+                        _ => Cause { code: None, text: format!("{kind:?}: {text}") },
+                    };
+                    self.end(true, cause);
+                }
+                SocketEvent::OnClosed() => {
+                    let text = "the peer shut the association down".to_owned();
+                    self.end(false, Cause { code: None, text });
+                }
+                // An association that the peer began anew keeps its channels; what was in flight may be lost.
+                SocketEvent::OnConnectionRestarted() | SocketEvent::OnError(..) => {}
+                SocketEvent::OnBufferedAmountLow(_) | SocketEvent::OnTotalBufferedAmountLow() => {}
+                SocketEvent::OnLifecycleMessageFullySent(_)
+                | SocketEvent::OnLifecycleMessageExpired(_)
+                | SocketEvent::OnLifecycleMessageMaybeExpired(_)
+                | SocketEvent::OnLifecycleMessageDelivered(_)
+                | SocketEvent::OnLifecycleEnd(_) => {}
+            }
+        }
+    }
+
+    fn end(&mut self, error: bool, cause: Cause) {
+        self.state = SctpState::Closed;
+        self.steps.push_back(Step::Ended { error, cause });
+    }
+
+    #[inline]
+    fn take_messages(&mut self) {
+        if !self.paused {
+            self.take_all();
+        }
+    }
+
+    fn take_all(&mut self) {
+        while self.socket.messages_ready_count() > 0 {
+            let Some(message) = self.socket.get_next_message() else { return };
+            self.held += message.payload.len();
+            self.steps.push_back(Step::Message {
+                stream: message.stream_id.0,
+                ppid: message.ppid.0,
+                payload: message.payload,
+            });
+        }
+    }
+}
+
+fn ids(streams: Vec<StreamId>) -> Vec<u16> {
+    streams.into_iter().map(|stream| stream.0).collect()
+}

@@ -1,0 +1,83 @@
+//! Figures of a transport, for getStats and for the tests.
+
+use std::time::{Duration, Instant};
+
+use crate::channel::{ChannelCounts, ChannelKey};
+use crate::ice::consent::ConsentCounts;
+
+/// What was dropped of what came in, by reason. Counters only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drops {
+    /// Not STUN, DTLS or anything else that is spoken here.
+    pub unknown: u64,
+    /// STUN that is malformed, not for us, or fails its integrity check.
+    pub stun: u64,
+    /// DTLS from an address that ICE has not checked, or that the engine refused.
+    pub dtls: u64,
+    /// SCTP that could not be kept because the application does not read.
+    pub sctp: u64,
+    pub dcep: u64,
+    /// Messages on a stream without a channel, of an unknown kind, or larger than announced.
+    pub message: u64,
+    /// Remote candidates that are not used here.
+    pub candidate: u64,
+}
+
+impl Drops {
+    pub fn minus(&self, before: &Drops) -> Drops {
+        Drops {
+            unknown: self.unknown - before.unknown,
+            stun: self.stun - before.stun,
+            dtls: self.dtls - before.dtls,
+            sctp: self.sctp - before.sctp,
+            dcep: self.dcep - before.dcep,
+            message: self.message - before.message,
+            candidate: self.candidate - before.candidate,
+        }
+    }
+}
+
+/// Datagrams and bytes, both ways, and when the last one passed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Traffic {
+    pub packets_sent: u64,
+    pub bytes_sent: u64,
+    pub packets_received: u64,
+    pub bytes_received: u64,
+    pub last_sent: Option<Instant>,
+    pub last_received: Option<Instant>,
+}
+
+#[derive(Clone, Debug)]
+pub struct SctpStats {
+    pub round_trip: Duration,
+    pub congestion_window: usize,
+    pub receiver_window: u32,
+    pub unacknowledged: usize,
+    pub packets_sent: usize,
+    pub packets_received: usize,
+    pub packets_retransmitted: usize,
+    pub zero_checksum: bool,
+}
+
+/// One look at a transport.
+#[derive(Clone, Debug)]
+pub struct Stats {
+    pub at: Instant,
+    pub ice_state: &'static str,
+    pub ice_role: Option<&'static str>,
+    pub generation: Option<u32>,
+    pub traffic: Traffic,
+    pub consent: ConsentCounts,
+    pub requests_sent: u64,
+    pub responses_received: u64,
+    pub requests_received: u64,
+    pub dtls_state: &'static str,
+    pub dtls_version: Option<&'static str>,
+    pub dtls_role: Option<&'static str>,
+    pub sctp: Option<SctpStats>,
+    pub channels: Vec<(ChannelKey, u16, ChannelCounts)>,
+    /// Bytes given to the application that it did not say to have taken.
+    pub unread: usize,
+    pub drops: Drops,
+}
