@@ -172,6 +172,15 @@ def adieu() -> Contender:
     return Contender("adieu", (sys.executable, str(PEERS / "adieu_peer.py")))
 
 
+def baseline() -> Contender:
+    """The same protocol crates in one thread of Rust: what is left of their speed is the measure of adieu."""
+    if shutil.which("cargo") is None:
+        return Contender("baseline", absent="Rust is not installed")
+    build = ["cargo", "build", "--quiet", "--release", "--locked"]
+    subprocess.run(build, cwd=HERE / "baseline", check=True)
+    return Contender("baseline", (str(HERE / "baseline" / "target" / "release" / "baseline"),))
+
+
 def aiortc() -> Contender:
     return Contender("aiortc", (sys.executable, str(PEERS / "aiortc_peer.py")))
 
@@ -222,6 +231,7 @@ def _newer_python() -> str | None:
 
 CONTENDERS: dict[str, Callable[[], Contender]] = {
     "adieu": adieu,
+    "baseline": baseline,
     "pion": pion,
     "libdatachannel": libdatachannel,
     "aiortc": aiortc,
