@@ -205,7 +205,7 @@ def libdatachannel() -> Contender:
     if not marker.exists() or marker.read_text() != wanted.read_text():
         subprocess.run([python, "-m", "venv", "--clear", where], check=True)
         install = [
-            own,
+            str(own),
             "-m",
             "pip",
             "install",
@@ -213,7 +213,7 @@ def libdatachannel() -> Contender:
             "--disable-pip-version-check",
             "--require-hashes",
             "-r",
-            wanted,
+            str(wanted),
         ]
         if subprocess.run(install, check=False).returncode:
             return Contender("libdatachannel", absent="aiolibdatachannel could not be installed")

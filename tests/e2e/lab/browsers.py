@@ -132,7 +132,7 @@ class Chromium:
     name: str = "chromium"
 
     async def open(self, url: str) -> str:
-        return (await self.remote.call("Target.createTarget", url=url))["targetId"]
+        return str((await self.remote.call("Target.createTarget", url=url))["targetId"])
 
     async def close(self, tab: str) -> None:
         await self.remote.call("Target.closeTarget", targetId=tab)
@@ -148,7 +148,7 @@ class Firefox:
     name: str = "firefox"
 
     async def open(self, url: str) -> str:
-        tab = (await self.remote.call("browsingContext.create", type="tab"))["context"]
+        tab = str((await self.remote.call("browsingContext.create", type="tab"))["context"])
         await self.remote.call("browsingContext.navigate", context=tab, url=url, wait="none")
         return tab
 

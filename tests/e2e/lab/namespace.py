@@ -55,7 +55,6 @@ def main(arguments: list[str]) -> int:
             os.execvpe(way[0], [*way, *inside], dict(os.environ, **{INSIDE: ADDRESS}))
     print("No namespace to be had here: running on this machine's own addresses.", file=sys.stderr)
     os.execvp(arguments[0], arguments)
-    return 1
 
 
 def _works(way: list[str]) -> bool:
