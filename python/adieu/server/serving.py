@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 import socket
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -102,7 +103,7 @@ async def run(
         ssl_certfile=cert,
         ssl_keyfile=key,
     )
-    config.load()  # reads the certificate: what is wrong with it is said before anything listens
+    _load(config, cert, key)
     sockets = _listen(addresses)
     server = UvicornServer(config)
     serving = asyncio.create_task(server.serve(sockets), name="adieu server")
@@ -128,6 +129,15 @@ async def run(
             for connection in list(server.server_state.connections):
                 connection.transport.abort()
         serving.result()
+
+
+def _load(config: uvicorn.Config, cert: str | Path | None, key: str | Path | None) -> None:
+    """Read the certificate, so that what is wrong with it is said before anything listens."""
+    try:
+        config.load()
+    except OSError as error:  # ssl.SSLError is one
+        reason = error.strerror or error
+        raise ValueError(f"the certificate {cert} and its key {key} can not be used: {reason}") from error
 
 
 async def _resolve(host: str, port: int) -> list[tuple[socket.AddressFamily, tuple[str, int]]]:
@@ -159,7 +169,8 @@ def _listen(addresses: list[tuple[socket.AddressFamily, tuple[str, int]]]) -> li
         except OSError as error:
             for listener in sockets:
                 listener.close()
-            raise OSError(error.errno, f"cannot listen on {address} port {port}: {error.strerror}") from None
+            reason = os.strerror(error.errno or 0)
+            raise OSError(error.errno, f"cannot listen on {address} port {port}: {reason}") from None
         port = sockets[-1].getsockname()[1]  # the same for all, also when any will do
     return sockets
 

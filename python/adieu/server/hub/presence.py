@@ -68,8 +68,8 @@ def _enter(state: State, seat: Seat, room: str, data: str, request: int | None, 
         state.refuse(seat, request, "busy", "the server is full: come again", temporary=True)
         return False
     reloaded = _before_reload(state, seat, room, membership.tab, now)
-    members = state.rooms.get(room, {})
-    if len(members) >= settings.room_peers:
+    others = list(state.rooms.get(room, {}).values())
+    if len(others) >= settings.room_peers:
         text = f"{settings.room_peers} peers are in the room {room!r}, which is the most"
         state.refuse(seat, request, "room-full", text, temporary=True)
         return False
@@ -77,7 +77,7 @@ def _enter(state: State, seat: Seat, room: str, data: str, request: int | None, 
     seat.rooms[room] = membership
     state.rooms.setdefault(room, {})[seat.peer] = seat
     state.counters["joins"] += 1
-    for other in list(members.values()):
+    for other in others:
         state.announce(other, PeerJoined(room=room, peer=_describe(seat, room), reloaded=reloaded))
     return True
 

@@ -1,0 +1,228 @@
+"""`adieu serve`: a signaling server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from dataclasses import fields
+from pathlib import Path  # noqa: TC003 typer reads the annotations
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from adieu.server.hub import Settings
+
+if TYPE_CHECKING:
+    from adieu.server.serving import Server
+
+WHO, WHERE, CLIENTS, RUNNING = "Who may come in", "Where it listens", "What clients are told", "Running"
+_LIMITS = ", ".join(f"{field.name}={field.default}" for field in fields(Settings))
+
+Names = list[str] | None
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("serve")(serve)
+
+
+def serve(
+    *,
+    host: Annotated[
+        str,
+        typer.Option(envvar="ADIEU_HOST", metavar="NAME", help="Name or address to listen on.", rich_help_panel=WHERE),
+    ] = "127.0.0.1",
+    port: Annotated[
+        int,
+        typer.Option(envvar="ADIEU_PORT", metavar="NUMBER", help="0 takes one that is free.", rich_help_panel=WHERE),
+    ] = 8080,
+    cert: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="TLS certificate chain, PEM. With --key.", rich_help_panel=WHERE)
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Private key of the certificate, PEM.", rich_help_panel=WHERE)
+    ] = None,
+    name: Annotated[
+        Names,
+        typer.Option(
+            metavar="NAME",
+            help="A host name that this server is reached by, beside localhost and addresses. Repeatable.",
+            rich_help_panel=WHERE,
+        ),
+    ] = None,
+    proxy: Annotated[
+        Names,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Address of a reverse proxy whose X-Forwarded-For is believed. Repeatable.",
+            rich_help_panel=WHERE,
+        ),
+    ] = None,
+    jwt_key: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="File with the key that tokens are signed with: a secret of 32 bytes or more, or a public key in PEM."
+            " Repeatable, so that a new key can come in before the old one goes. Or put the key itself in"
+            " ADIEU_JWT_KEY. Tokens have the claims sub, exp, room (a name, a list, or *) and can (a list; kick).",
+            rich_help_panel=WHO,
+        ),
+    ] = None,
+    jwt_secret: Annotated[str | None, typer.Option(envvar="ADIEU_JWT_KEY", hidden=True)] = None,
+    audience: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="What the tokens' aud must name.", rich_help_panel=WHO)
+    ] = None,
+    open_: Annotated[
+        bool,
+        typer.Option("--open", help="Listen beyond this machine without a key: anybody may come.", rich_help_panel=WHO),
+    ] = False,
+    origin: Annotated[
+        Names,
+        typer.Option(
+            metavar="ORIGIN",
+            help="Pages of elsewhere that may use it, as https://app.example.org. Repeatable; * for all.",
+            rich_help_panel=WHO,
+        ),
+    ] = None,
+    stun: Annotated[
+        Names, typer.Option(metavar="URL", help="STUN server, as stun:host:port. Repeatable.", rich_help_panel=CLIENTS)
+    ] = None,
+    turn: Annotated[
+        Names,
+        typer.Option(
+            metavar="URL",
+            help="TURN server, as turn:host:port?transport=udp. Repeatable. Its static-auth-secret (coturn) is read"
+            " from ADIEU_TURN_SECRET.",
+            rich_help_panel=CLIENTS,
+        ),
+    ] = None,
+    turn_secret: Annotated[str, typer.Option(envvar="ADIEU_TURN_SECRET", hidden=True)] = "",
+    limit: Annotated[
+        Names,
+        typer.Option(metavar="NAME=NUMBER", help=f"Change a limit. Repeatable. {_LIMITS}.", rich_help_panel=RUNNING),
+    ] = None,
+    metrics: Annotated[
+        bool | None,
+        typer.Option(
+            "--metrics/--no-metrics",
+            help="Prometheus numbers at /metrics. By default only where nobody else can reach it.",
+            rich_help_panel=RUNNING,
+        ),
+    ] = None,
+    drain: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS", help="Seconds between goaway and the close when it is stopped.", rich_help_panel=RUNNING
+        ),
+    ] = 2.0,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show every message, secrets hidden.", rich_help_panel=RUNNING)
+    ] = False,
+) -> None:
+    """Run a signaling server: rooms where programs and pages find each other.
+
+    Without options it listens on this machine only and lets everybody in. For others give a key (--jwt-key), TLS
+    (--cert, --key, or a proxy that ends it) and the server's --name. Ctrl-C or SIGTERM says goodbye to everybody; a
+    second one does not wait.
+    """
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("adieu").setLevel(logging.DEBUG if verbose else logging.INFO)
+    try:
+        keys: list[str | bytes] = [path.read_bytes() for path in jwt_key or []]
+        if jwt_secret:
+            keys.append(jwt_secret)
+        options: dict[str, Any] = {
+            "keys": keys,
+            "audience": audience,
+            "open_to_all": open_,
+            "names": name or (),
+            "origins": origin or (),
+            "proxies": proxy or (),
+            "cert": cert,
+            "key": key,
+            "ice": _ice(stun, turn, turn_secret),
+            "metrics": metrics,
+            "settings": _settings(limit),
+            "drain": drain,
+        }
+        asyncio.run(_serve(host, port, options))
+    except (ValueError, OSError, ImportError) as error:
+        Console(stderr=True, highlight=False).print(f"[red]adieu serve:[/red] {_plain(error)}", soft_wrap=True)
+        raise typer.Exit(2) from None
+    except asyncio.CancelledError:
+        raise typer.Exit(130) from None
+
+
+def _ice(stun: Names, turn: Names, secret: str) -> Any:
+    from adieu.server import IceConfig  # noqa: PLC0415 quick help
+
+    return IceConfig(stun=tuple(stun or ()), turn=tuple(turn or ()), secret=secret)
+
+
+def _settings(limits: Names) -> Settings:
+    kinds = {field.name: int if field.type == "int" else float for field in fields(Settings)}
+    changed: dict[str, Any] = {}
+    for text in limits or []:
+        name, _, number = text.partition("=")
+        if name not in kinds:
+            raise ValueError(f"--limit {text}: there is no limit {name!r}; there are {', '.join(kinds)}")
+        try:
+            changed[name] = kinds[name](number)
+        except ValueError:
+            raise ValueError(f"--limit {text}: {number!r} is no number") from None
+    return Settings(**changed)
+
+
+async def _serve(host: str, port: int, options: dict[str, Any]) -> None:
+    from adieu.server import serve as run  # noqa: PLC0415 quick help
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    this = asyncio.current_task()
+
+    def asked() -> None:
+        if stop.is_set() and this is not None:
+            this.cancel()
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C is KeyboardInterrupt there
+            loop.add_signal_handler(number, asked)
+    async with run(host, port, **options) as server:
+        _announce(server, host, options)
+        await stop.wait()
+        if server.hub.gauges()["connections"]:
+            typer.echo(f"Saying goodbye to {server.hub.gauges()['connections']} (once more: at once) …")
+
+
+def _announce(server: Server, host: str, options: dict[str, Any]) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"Signaling server at [bold]{server.url}[/bold]")
+    console.print(f"  health {server.http_url}/healthz")
+    loopback = all(address.startswith("127.") or address == "::1" for address, _ in server.addresses)
+    if not loopback:
+        listening = ", ".join(f"{address} port {port}" for address, port in server.addresses)
+        console.print(f"  listening on {listening}")
+    if options["keys"]:
+        console.print("  open to those with a token")
+    elif loopback:
+        console.print("  open to every program on this machine, and to pages that come from it")
+    else:
+        console.print(
+            f"[yellow]This server is open:[/yellow] whoever can reach {host} may enter any room here without a token,"
+            " and learns the network addresses of who is in it. Let in only whom you know with --jwt-key FILE."
+        )
+    if not loopback and options["cert"] is None:
+        console.print(
+            "[yellow]It speaks without TLS:[/yellow] tokens can be read on the way, and browsers let only pages"
+            " without TLS use it. Give --cert and --key, or put a proxy with TLS before it."
+        )
+
+
+def _plain(error: BaseException) -> str:
+    """A message for a person; one that holds brackets is not markup."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror and not error.filename else str(error)
+    return text.replace("[", r"\[")
