@@ -17,6 +17,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from typing import NoReturn
 
 ADDRESS = "10.9.0.1"
 WAYS = (
@@ -39,22 +40,22 @@ ip6tables -A OUTPUT -m addrtype ! --dst-type LOCAL -j REJECT
 INSIDE = "ADIEU_LAB"  # set for what runs in the namespace
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str]) -> NoReturn:
     if arguments[:1] == ["--inside"]:
         for line in SET_UP.strip().splitlines():
             subprocess.run(line.split(), check=True)
-        return _first_process(arguments[1:])
+        sys.exit(_first_process(arguments[1:]))
     if not arguments:
-        print(__doc__)
-        return 2
-    if os.environ.get(INSIDE):
-        os.execvp(arguments[0], arguments)
-    for way in WAYS:
-        if _works(way):
-            inside = [sys.executable, __file__, "--inside", *arguments]
-            os.execvpe(way[0], [*way, *inside], dict(os.environ, **{INSIDE: ADDRESS}))
-    print("No namespace to be had here: running on this machine's own addresses.", file=sys.stderr)
-    os.execvp(arguments[0], arguments)
+        sys.exit(__doc__)
+    command, environment = arguments, dict(os.environ)
+    if not environment.get(INSIDE):
+        way = next((way for way in WAYS if _works(way)), None)
+        if way is None:
+            print("No namespace to be had here: running on this machine's own addresses.", file=sys.stderr)
+        else:
+            command = [*way, sys.executable, __file__, "--inside", *arguments]
+            environment[INSIDE] = ADDRESS
+    os.execvpe(command[0], command, environment)
 
 
 def _works(way: list[str]) -> bool:
@@ -76,4 +77,4 @@ def _first_process(command: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])
