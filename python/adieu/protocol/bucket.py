@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+_ROUNDING = 1e-6
+"""At the very time that `ready_at` names, `take` succeeds."""
+
 
 class Bucket:
     """Tokens: full at the start, refilled at a steady rate.
@@ -28,7 +31,7 @@ class Bucket:
         """Take one, if there is one."""
         self._level = self.level(now)
         self._at = max(self._at, now)
-        if self._level < 1:
+        if self._level < 1 - _ROUNDING:
             return False
         self._level -= 1
         return True

@@ -46,7 +46,7 @@ def test_a_control_message_of_a_later_version_is_ignored(case):
 
 @pytest.mark.parametrize("case", cases(CONTROL, "invalid"))
 def test_a_control_message_that_is_none_says_why(case):
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         control.decode(case["json"])
 
 
@@ -86,7 +86,7 @@ def test_a_signaling_message_of_a_later_version_keeps_its_envelope(side, case):
 
 @pytest.mark.parametrize(("side", "case"), side_cases("invalid"))
 def test_a_signaling_message_that_is_none_says_why(side, case):
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         SIDES[side](case["json"])
 
 
@@ -136,5 +136,5 @@ def test_a_fragment_is_read_and_written_the_same(case):
 
 @pytest.mark.parametrize("case", cases(FRAGMENTS, "invalid"))
 def test_a_fragment_that_is_none_says_why(case):
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         control.decode_fragment(bytes.fromhex(case["hex"]))
