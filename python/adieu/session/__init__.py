@@ -1,1 +1,1 @@
-"""Sessions: rooms, graceful close with receipts, reset, recovery."""
+"""Sessions."""

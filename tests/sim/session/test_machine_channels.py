@@ -7,6 +7,7 @@ import pytest
 from adieu.errors import ChannelError
 from adieu.protocol import control
 from adieu.session.machine import actions
+from adieu.session.machine.flow import Payload
 from adieu.session.machine.options import Options
 from sim.session.test_machine_close import opened
 from sim.session.world import World
@@ -186,3 +187,22 @@ def test_a_peer_that_says_no_hello_does_not_speak_adieu() -> None:
     world.run(when=lambda: world.a.state == "closed")
     assert 5.0 < world.now < 8.0
     assert "does not speak adieu" in world.a.outcome.reason.text
+
+
+def test_a_message_sent_again_in_a_later_session_is_known_again_for_ten_minutes() -> None:
+    first = opened()
+    first.a.send("chat", b"taken, but its acknowledgement was lost")
+    first.run(first.now + 1)
+    receipt = first.a.machine.receipt
+    first.b.close()
+    first.run(when=first.both("closed"))
+    for seconds, taken in ((0.0, []), (700.0, [b"taken, but its acknowledgement was lost", b"new"])):
+        second = opened()
+        second.now += seconds
+        second.b.machine.remembered = first.b.machine.remembered
+        data = b"taken, but its acknowledgement was lost"
+        second.a.call("send", "chat", Payload(data, text=False, again=(receipt, 1)))
+        second.a.call("send", "chat", Payload(b"new", text=False, again=(receipt, 2)))
+        second.run(second.now + 1)
+        assert second.b.got["chat"] == (taken or [b"new"])
+        assert second.a.machine.channels["chat"].sender.is_acknowledged(2)

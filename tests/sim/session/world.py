@@ -12,7 +12,6 @@ from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from adieu.protocol import ids
 from adieu.protocol.control import Reliability
 from adieu.protocol.words import Reason
 from adieu.session.machine import actions
@@ -269,9 +268,8 @@ class World:
         self._queue: list[tuple[float, int, Callable[[], Any]]] = []
         self._count = itertools.count()
         self._last: dict[Any, float] = {}
-        session = ids.session_id("room", "a", "b")
-        self.a = Side(self, "a", SessionMachine(me="a", peer="b", session=session, options=options))
-        self.b = Side(self, "b", SessionMachine(me="b", peer="a", session=session, options=options))
+        self.a = Side(self, "a", SessionMachine(me="a", peer="b", room="room", options=options))
+        self.b = Side(self, "b", SessionMachine(me="b", peer="a", room="room", options=options))
         self.a.other, self.b.other = self.b, self.a
 
     def start(self) -> World:

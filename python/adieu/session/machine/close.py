@@ -394,6 +394,7 @@ def _clean_up(m: SessionMachine, closing: Close, now: float) -> None:
     m.outcome = _outcome(m, closing)
     m.timers.clear()
     m.words.clear()
+    m.remember(m.now)
     m.enter("closed", m.outcome.cause)
     m.tell(actions.Ended())
 
@@ -459,10 +460,11 @@ def _settled(m: SessionMachine, closing: Close) -> tuple[str, Reason]:
     if theirs is None:
         return mine.closer, mine.reason
     views = {m.me: mine, m.peer: theirs}
-    first = views[min(views)]
+    small, large = (m.me, m.peer) if m.smaller else (m.peer, m.me)
+    first = views[small]
     own = [peer for peer, view in views.items() if view.closer == peer]
     if len(own) == 2 or "both" in {mine.closer, theirs.closer}:
-        both = first if first.closer in {"both", min(views)} else views[max(views)]
+        both = first if first.closer in {"both", small} else views[large]
         return "both", both.reason
     if own:
         return own[0], views[own[0]].reason  # who says "I did" is believed

@@ -384,6 +384,13 @@ class Receiver:
             self._count(message)
         return self.kept_bytes - before
 
+    def skip_last(self) -> None:
+        """The message that has just come was taken in an earlier session: it counts as taken, and is not yielded."""
+        message = self.queue.pop()
+        self.queued_bytes -= len(message.payload.data)
+        self.duplicates += 1
+        self._count(message)
+
     def freeze(self) -> None:
         """From now on nothing is taken: what was counted can still be read, the rest is dropped."""
         self.frozen = True
@@ -414,6 +421,30 @@ class Receiver:
         """What to tell the sender now."""
         self._ack_messages = self._ack_bytes = 0
         return Acknowledged(up_to=self.up_to, ranges=_ranges(self.taken_beyond)[:MAX_RANGES], window=self.window)
+
+
+class Remembered:
+    """What was taken in sessions that have ended, so that a message sent again is known again for a while."""
+
+    def __init__(self, seconds: float = 600.0, size: int = 1000) -> None:
+        self._seconds = seconds
+        self._size = size
+        self._taken: dict[tuple[str, str], tuple[float, int, frozenset[int]]] = {}
+
+    def add(self, receipt: str, channel: str, receiver: Receiver, now: float) -> None:
+        """A session has ended: keep what was taken of one of its channels."""
+        if receiver.reliable and receiver.taken.messages:
+            self._taken[receipt, channel] = (now, receiver.up_to, frozenset(receiver.taken_beyond))
+        while self._taken and (len(self._taken) > self._size or self._oldest() < now - self._seconds):
+            del self._taken[next(iter(self._taken))]
+
+    def _oldest(self) -> float:
+        return next(iter(self._taken.values()))[0]
+
+    def has(self, receipt: str, channel: str, seq: int, now: float) -> bool:
+        """Whether that message was taken, not too long ago."""
+        when, up_to, beyond = self._taken.get((receipt, channel), (0.0, 0, frozenset()))
+        return now - when <= self._seconds and (seq <= up_to or seq in beyond)
 
 
 def _advance(last: int, beyond: set[int]) -> int:

@@ -27,7 +27,7 @@ from adieu.errors import ChannelError, SessionClosedError
 from adieu.protocol import VERSION, control, ids, words
 from adieu.session.machine import actions, close, liveness, reset
 from adieu.session.machine.cause import Witness
-from adieu.session.machine.flow import Payload, Receiver, Sender, ViolationError, is_reliable
+from adieu.session.machine.flow import Payload, Receiver, Remembered, Sender, ViolationError, is_reliable
 from adieu.session.machine.options import Options
 
 if TYPE_CHECKING:
@@ -62,6 +62,11 @@ class Link:
     """How often its engine was found alive while no hello came."""
     streams: dict[int, Stream] = field(default_factory=dict)
 
+    @property
+    def buffered(self) -> int:
+        """An upper estimate of what all its data channels buffer."""
+        return sum(stream.buffered for stream in self.streams.values())
+
 
 @dataclass(slots=True)
 class Channel:
@@ -86,12 +91,33 @@ class Channel:
 class SessionMachine:
     """One side of a session. Create it, then call `start`."""
 
-    def __init__(self, *, me: str, peer: str, session: str, options: Options | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        me: str,
+        peer: str,
+        room: str = "",
+        smaller: bool | None = None,
+        options: Options | None = None,
+        remembered: Remembered | None = None,
+    ) -> None:
+        """One side.
+
+        Args:
+            me: this side's peer id.
+            peer: the other's; empty if it is not known yet (then `identify` follows before its first word is fed).
+            room: where they met; part of the session's id.
+            smaller: whether this side stands for the smaller peer id; None: compare them.
+            options: settings.
+            remembered: what was taken in sessions before.
+        """
         self.me = me
-        self.peer = peer
-        self.session = session
-        self.receipt = ids.receipt_id(session)
+        self.room = room
+        self.smaller = me < peer if smaller is None else smaller
+        """This side offers, and is the polite one."""
+        self.identify(peer)
         self.options = options or Options()
+        self.remembered = remembered or Remembered()
         self.state: actions.StateName = "connecting"
         self.links: dict[int, Link] = {}
         self.active: int | None = None
@@ -104,6 +130,8 @@ class SessionMachine:
         self.reset: reset.Reset | None = None
         self.resets = reset.Resets(self.options)
         self.outcome: Outcome | None = None
+        self.moved_to = ""
+        """This side's new peer id, after its server was restarted."""
         self.now = 0.0
         self.timers: dict[str, float] = {}
         self.words: dict[str, AnyWord] = {}
@@ -143,10 +171,11 @@ class SessionMachine:
         evidence = self.witness.evidence() if cause else []
         self.tell(actions.StateChanged(state, previous, cause, evidence))
 
-    @property
-    def smaller(self) -> bool:
-        """Whether this side has the smaller peer id: it offers, and is the polite one."""
-        return self.me < self.peer
+    def identify(self, peer: str) -> None:
+        """The other side's peer id is known: so are the session's and the receipt's."""
+        self.peer = peer
+        self.session = ids.session_id(self.room, self.me, peer)
+        self.receipt = ids.receipt_id(self.session)
 
     # --- the life of the session -------------------------------------------------------------------------------
 
@@ -176,6 +205,11 @@ class SessionMachine:
         if self.active == epoch:
             self.active = None
         self.act(actions.Release(epoch))
+
+    def remember(self, now: float) -> None:
+        """The session has ended: keep what was taken, in case it is sent again."""
+        for channel in self.channels.values():
+            self.remembered.add(self.receipt, channel.name, channel.receiver, now)
 
     def handle_timeout(self, now: float) -> None:
         """Do what is due."""
@@ -351,8 +385,10 @@ class SessionMachine:
                 self.pump(channel)
             elif channel.mine:
                 self._say_open(channel)
-        # Acknowledgements may have been lost with the connection before.
+        # What was said over the connection before may have been lost with it.
         self._send_acks(every=True)
+        if self.moved_to:
+            self.act(actions.SendControl(epoch, control.encode(control.Moved(peer=self.moved_to))))
         return again
 
     def have(self) -> dict[str, int]:
@@ -636,8 +672,10 @@ class SessionMachine:
         if link is None or channel is None or id_ not in link.streams:
             return
         stream = link.streams[id_]
+        crowded = link.buffered >= self.options.link_high
         stream.buffered, stream.asked = buffered, False
-        self.pump(channel)
+        for other in self.channels.values() if crowded else (channel,):
+            self.pump(other)
 
     def send(self, name: str, payload: Payload, now: float) -> int:
         """Accept a message: its sequence number. Ask `has_room` first.
@@ -676,14 +714,23 @@ class SessionMachine:
         if stream is None or not stream.open or stream.asked:
             return
         fragment = min(control.MAX_FRAGMENT, link.max_message)
-        for frame in channel.sender.frames(self.options.stream_high - stream.buffered, fragment):
+        room = min(self.options.stream_high - stream.buffered, self.options.link_high - link.buffered)
+        for frame in channel.sender.frames(room, fragment):
             stream.buffered += len(frame)
             self.act(actions.SendData(link.epoch, channel.id, frame))
         if stream.buffered >= self.options.stream_high:
-            stream.asked = True
-            self.act(actions.AskDrained(link.epoch, channel.id))
+            self._ask_drained(link, channel.id)
+        elif link.buffered >= self.options.link_high:
+            for id_, crowded in link.streams.items():
+                if crowded.buffered:
+                    self._ask_drained(link, id_)
         if not channel.reliable and channel.sender.idle:
             self.tell(actions.Acknowledged(channel.name))
+
+    def _ask_drained(self, link: Link, id_: int) -> None:
+        if not link.streams[id_].asked:
+            link.streams[id_].asked = True
+            self.act(actions.AskDrained(link.epoch, id_))
 
     def data_received(self, epoch: int, id_: int, data: bytes, now: float) -> None:
         """An SCTP message on a session channel."""
@@ -697,11 +744,19 @@ class SessionMachine:
         except ViolationError as error:
             self.end_by_violation(now, f"channel {channel.name!r}: {error}")
             return
-        if complete:
+        if complete and self._was_taken_before(channel, now):
+            channel.receiver.skip_last()
+            self.ack_later(channel, now)
+        elif complete:
             if self.closing is not None:
                 close.keep(self)
             self.tell(actions.Readable(channel.name))
             close.progress(self, now)
+
+    def _was_taken_before(self, channel: Channel, now: float) -> bool:
+        """The message that has just come is one sent again of an earlier session, and was taken then."""
+        again = channel.receiver.queue[-1].payload.again
+        return again is not None and self.remembered.has(again[0], channel.name, again[1], now)
 
     def take(self, name: str, now: float) -> Payload | None:
         """The next message of this channel for the application, which has taken it with this."""
@@ -751,6 +806,13 @@ class SessionMachine:
             if news:
                 self.pump(channel)
                 self.tell(actions.Acknowledged(name))
+
+    def say_moved(self, peer: str, now: float) -> None:
+        """A restarted server gave this side a new peer id: the session keeps its own."""
+        self.now = now
+        self.moved_to = peer
+        if (epoch := self.speaking()) is not None:
+            self.act(actions.SendControl(epoch, control.encode(control.Moved(peer=peer))))
 
     def say_file(self, file: control.File, now: float) -> None:
         """A step of a file transfer, over the control channel."""

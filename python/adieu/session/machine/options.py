@@ -70,6 +70,8 @@ class Options(Struct, frozen=True, kw_only=True):
     stream_high: int = 1024 * 1024
     stream_low: int = 256 * 1024
     """Between these the bufferedAmount of a session's data channel is held."""
+    link_high: int = 8 * 1024 * 1024
+    """The same for all data channels of a connection together."""
     ack_messages: int = 64
     ack_bytes: int = 256 * 1024
     ack_delay: float = 0.02

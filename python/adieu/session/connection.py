@@ -1,0 +1,369 @@
+"""One connection of a session: a W3C peer connection, its negotiation by signaling, and its data channels.
+
+Only the public W3C API is used, so that the same works over a browser's own RTCPeerConnection. Negotiation is
+"perfect": either side may offer at any time, the polite one gives way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any, Protocol
+
+from adieu.errors import DOMException
+from adieu.protocol import control
+from adieu.protocol.signaling import Candidate, Candidates, Description
+from adieu.session.ledger import Held, where_made
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from adieu.session.machine.actions import OpenStream
+    from adieu.session.machine.liveness import LossKind
+    from adieu.session.tasks import Tasks
+    from adieu.webrtc import RTCDataChannel, RTCPeerConnection
+
+MAX_BATCH = 50
+USER_INITIATED_ABORT = 12
+"""SCTP cause code: the peer called close() (closing rule 58)."""
+
+
+class Sink(Protocol):
+    """Where a connection tells what happened: the inputs of the session machine, and signaling."""
+
+    def control_opened(self, epoch: int, max_message: int) -> None: ...  # noqa: D102
+    def control_received(self, epoch: int, text: str | bytes) -> None: ...  # noqa: D102
+    def data_received(self, epoch: int, id_: int, data: bytes) -> None: ...  # noqa: D102
+    def stream_opened(self, epoch: int, id_: int) -> None: ...  # noqa: D102
+    def stream_closed(self, epoch: int, id_: int | None) -> None: ...  # noqa: D102
+    def drained(self, epoch: int, id_: int, buffered: int) -> None: ...  # noqa: D102
+    def connection_lost(self, epoch: int, kind: LossKind, text: str) -> None: ...  # noqa: D102
+    def ice_changed(self, epoch: int, state: str) -> None: ...  # noqa: D102
+    def negotiated(self, epoch: int) -> None: ...  # noqa: D102
+    def fresh(self, epoch: int, age: float | None) -> None: ...  # noqa: D102
+    def released(self, epoch: int) -> None: ...  # noqa: D102
+    def signal(self, message: Description | Candidates) -> None: ...  # noqa: D102
+
+
+class Connection:
+    """See the module. `release()` ends it."""
+
+    def __init__(
+        self,
+        epoch: int,
+        pc: RTCPeerConnection,
+        *,
+        offer: bool,
+        polite: bool,
+        low: int,
+        sink: Sink,
+        tasks: Tasks,
+    ) -> None:
+        self.epoch = epoch
+        self.pc = pc
+        self.where = where_made()
+        self.left: list[Held] = []
+        """What the connection still held when it was released."""
+        self._polite = polite
+        self._low = low
+        self._sink = sink
+        self._tasks = tasks
+        self._released = False
+        self._lost = False
+        self._ignored = False
+        """The last remote offer was ignored: its candidates are too."""
+        self._making_offer = False
+        self._control: RTCDataChannel | None = None
+        self._streams: dict[int, RTCDataChannel] = {}
+        self._wanted: list[OpenStream] | None = [] if not offer else None
+        """Streams to be made once the first offer has come (it asks for the association they need)."""
+        self._jobs: deque[Callable[[], Any]] = deque()
+        self._worker: asyncio.Task[Any] | None = None
+        self._batch: list[Candidate] = []
+        self._error: Any = None
+        """The last error of the control channel: it says how the connection ended."""
+        self._attach()
+        if offer:
+            self._open_control()
+
+    # --- what the session asks ----------------------------------------------------------------------------
+
+    def open_stream(self, stream: OpenStream) -> None:
+        """Make a negotiated data channel."""
+        if self._wanted is not None:
+            self._wanted.append(stream)
+            return
+        channel = self.pc.createDataChannel(
+            stream.name,
+            negotiated=True,
+            id=stream.id,
+            ordered=stream.ordered,
+            protocol=control.PROTOCOL,
+            maxRetransmits=stream.reliability.max_retransmits,
+            maxPacketLifeTime=stream.reliability.max_packet_life_time,
+        )
+        self._streams[stream.id] = channel
+        id_, epoch = stream.id, self.epoch
+        channel.bufferedAmountLowThreshold = self._low
+        channel.onopen = lambda _: self._sink.stream_opened(epoch, id_)
+        channel.onmessage = lambda event: self._sink.data_received(epoch, id_, event.data)
+        channel.onclose = lambda _: self._stream_closed(id_)
+
+    def send_control(self, text: str) -> None:
+        """Send on the control channel; a failure is a lost connection."""
+        if self._control is not None:
+            self._send(self._control, text)
+
+    def send_data(self, id_: int, data: bytes) -> None:
+        """Send on a session channel's data channel."""
+        if (channel := self._streams.get(id_)) is not None:
+            self._send(channel, data)
+
+    def _send(self, channel: RTCDataChannel, data: str | bytes) -> None:
+        if channel.readyState != "open":
+            return  # its close event is on the way, and says so
+        try:
+            channel.send(data)
+        except DOMException as error:
+            self._lose("failed", f"cannot send: {error}")
+
+    def ask_drained(self, id_: int) -> None:
+        """Tell `drained` once the data channel buffers no more than the low mark."""
+        channel = self._streams.get(id_)
+        if channel is None:
+            return
+
+        def drained(_: object = None) -> None:
+            channel.onbufferedamountlow = None
+            self._sink.drained(self.epoch, id_, channel.bufferedAmount)
+
+        if channel.bufferedAmount <= self._low:
+            asyncio.get_running_loop().call_soon(drained)
+        else:
+            channel.onbufferedamountlow = drained
+
+    def close_stream(self, id_: int | None) -> None:
+        """Close a data channel (None: the control channel) by the closing procedure."""
+        channel = self._control if id_ is None else self._streams.get(id_)
+        if channel is not None and channel.readyState != "closed":
+            channel.close()
+        else:
+            asyncio.get_running_loop().call_soon(self._sink.stream_closed, self.epoch, id_)
+
+    def restart_ice(self) -> None:
+        """Offer a new ICE path."""
+        self.pc.restartIce()
+
+    def ask_fresh(self) -> None:
+        """Tell `fresh`."""
+        self._tasks.spawn(self._fresh(), f"looks at connection {self.epoch}")
+
+    async def _fresh(self) -> None:
+        age: float | None = None
+        report = await self.pc.getStats()
+        for stats in report.values():
+            if stats.get("type") == "candidate-pair" and stats.get("nominated"):
+                last = stats.get("lastPacketReceivedTimestamp")
+                if last is not None:
+                    seconds = (stats["timestamp"] - last) / 1000
+                    age = seconds if age is None else min(age, seconds)
+        if not self._released:
+            self._sink.fresh(self.epoch, age)
+
+    def release(self) -> None:
+        """Close the peer connection; `released` is told when nothing of it is left."""
+        if self._released:
+            return
+        self._released = True
+        self._detach()
+        self.pc.close()
+        self._jobs.clear()
+        self._tasks.spawn(self._await_release(), f"releases connection {self.epoch}")
+
+    async def _await_release(self) -> None:
+        ledger = await self.pc.wait_closed()
+        self.left = [
+            Held(kind, f"connection {self.epoch}", self.where, count) for kind, count in ledger.items() if count
+        ]
+        self._sink.released(self.epoch)
+
+    # --- signaling ----------------------------------------------------------------------------------------
+
+    def signaled(self, message: Description | Candidates) -> None:
+        """A description or candidates of the other side, for this connection."""
+        if isinstance(message, Description):
+            self._do(lambda: self._apply(message))
+        else:
+            self._do(lambda: self._add(message))
+
+    def _do(self, job: Callable[[], Any]) -> None:
+        """Negotiation is done one step after the other."""
+        self._jobs.append(job)
+        if self._worker is None or self._worker.done():
+            self._worker = self._tasks.spawn(self._work(), f"negotiates connection {self.epoch}")
+
+    async def _work(self) -> None:
+        while self._jobs and not self._released:
+            try:
+                await self._jobs.popleft()()
+            except DOMException as error:
+                if not self._released:
+                    self._lose("failed", f"negotiation failed: {error.name}: {error}")
+
+    async def _negotiate(self) -> None:
+        if self.pc.signalingState != "stable":
+            return  # asked again when it is stable
+        self._making_offer = True
+        try:
+            await self.pc.setLocalDescription()
+        finally:
+            self._making_offer = False
+        self._watch()
+        self._say_description()
+
+    async def _apply(self, description: Description) -> None:
+        pc = self.pc
+        offer = description.sdp_type == "offer"
+        collision = offer and (self._making_offer or pc.signalingState != "stable")
+        self._ignored = not self._polite and collision
+        if self._ignored:
+            return
+        await pc.setRemoteDescription({"type": description.sdp_type, "sdp": description.sdp})
+        if offer:
+            self._open_wanted()
+            await pc.setLocalDescription()
+            self._say_description()
+        self._watch()
+        if pc.signalingState == "stable" and not self._released:
+            self._sink.negotiated(self.epoch)
+
+    async def _add(self, candidates: Candidates) -> None:
+        for candidate in candidates.candidates:
+            try:
+                await self.pc.addIceCandidate(
+                    {
+                        "candidate": candidate.candidate,
+                        "sdpMid": candidate.sdp_mid,
+                        "sdpMLineIndex": candidate.sdp_m_line_index,
+                        "usernameFragment": candidate.username_fragment,
+                    }
+                )
+            except DOMException:
+                if not self._ignored:
+                    raise
+
+    def _say_description(self) -> None:
+        description = self.pc.localDescription
+        if description is not None and not self._released:
+            self._sink.signal(Description(epoch=self.epoch, sdp_type=description.type, sdp=description.sdp))
+
+    def _candidate(self, event: Any) -> None:
+        if not self._batch:
+            asyncio.get_running_loop().call_soon(self._flush)
+        candidate = event.candidate
+        if candidate is None:
+            return
+        self._batch.append(
+            Candidate(
+                candidate=candidate.candidate,
+                sdp_mid=candidate.sdpMid,
+                sdp_m_line_index=candidate.sdpMLineIndex,
+                username_fragment=candidate.usernameFragment,
+            )
+        )
+
+    def _flush(self) -> None:
+        batch, self._batch = self._batch, []
+        if self._released:
+            return
+        for start in range(0, len(batch), MAX_BATCH):
+            self._sink.signal(Candidates(epoch=self.epoch, candidates=batch[start : start + MAX_BATCH]))
+
+    # --- what happens to it -------------------------------------------------------------------------------
+
+    def _attach(self) -> None:
+        pc = self.pc
+        pc.onnegotiationneeded = lambda _: self._do(self._negotiate)
+        pc.onicecandidate = self._candidate
+        pc.oniceconnectionstatechange = lambda _: self._sink.ice_changed(self.epoch, pc.iceConnectionState)
+
+    def _detach(self) -> None:
+        pc = self.pc
+        pc.onnegotiationneeded = pc.onicecandidate = None
+        pc.oniceconnectionstatechange = None
+        if pc.sctp is not None:
+            pc.sctp.transport.onstatechange = pc.sctp.transport.onerror = None
+        for channel in (self._control, *self._streams.values()):
+            if channel is not None:
+                channel.onopen = channel.onmessage = channel.onclose = channel.onerror = None
+                channel.onbufferedamountlow = None
+        self._streams.clear()
+
+    def _open_wanted(self) -> None:
+        if self._wanted is None:
+            return
+        wanted, self._wanted = self._wanted, None
+        self._open_control()
+        for stream in wanted:
+            self.open_stream(stream)
+
+    def _open_control(self) -> None:
+        channel = self._control = self.pc.createDataChannel(
+            control.LABEL, negotiated=True, id=control.CONTROL_ID, protocol=control.PROTOCOL
+        )
+        channel.onopen = lambda _: self._control_open()
+        channel.onmessage = lambda event: self._sink.control_received(self.epoch, event.data)
+        channel.onerror = self._control_error
+        channel.onclose = lambda _: self._control_closed()
+
+    def _control_open(self) -> None:
+        if self.pc.sctp is None:
+            return
+        size = self.pc.sctp.maxMessageSize
+        self._sink.control_opened(self.epoch, control.MAX_FRAGMENT if size >= control.MAX_FRAGMENT else int(size))
+
+    def _control_error(self, event: Any) -> None:
+        self._error = event.error
+
+    def _control_closed(self) -> None:
+        """The channel is closed: by its procedure, or because the association has ended (closing rules 43, 56)."""
+        error, sctp = self._error, self.pc.sctp
+        if self.pc.signalingState == "closed":
+            self._lose("closed", "the connection was closed by this program")
+        elif error is not None and error.sctpCauseCode == USER_INITIATED_ABORT:
+            self._lose("left", "the other side closed the connection")
+        elif error is not None:
+            self._lose("security" if error.errorDetail == "fingerprint-failure" else "failed", f"{error}")
+        elif sctp is not None and sctp.state == "closed":
+            self._lose("left", "the other side closed the connection")  # not every browser says how
+        else:
+            self._sink.stream_closed(self.epoch, None)
+
+    def _stream_closed(self, id_: int) -> None:
+        if self._streams.pop(id_, None) is not None and not self._lost:
+            self._sink.stream_closed(self.epoch, id_)
+
+    def _watch(self) -> None:
+        """The transport exists from the first description on."""
+        if self.pc.sctp is not None and not self._released:
+            self.pc.sctp.transport.onstatechange = lambda _: self._dtls_changed()
+            self.pc.sctp.transport.onerror = self._dtls_error
+
+    def _dtls_error(self, event: Any) -> None:
+        self._error = event.error
+
+    def _dtls_changed(self) -> None:
+        sctp, error = self.pc.sctp, self._error
+        if sctp is None:
+            return
+        if sctp.transport.state == "closed":
+            self._lose("left", "the other side closed the connection")
+        elif sctp.transport.state == "failed":
+            forged = error is not None and error.errorDetail == "fingerprint-failure"
+            self._lose("security" if forged else "failed", str(error or "DTLS failed"))
+
+    def _lose(self, kind: LossKind, text: str) -> None:
+        if self._released or self._lost:
+            return
+        self._lost = True
+        self._sink.connection_lost(self.epoch, kind, text)

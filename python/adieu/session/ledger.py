@@ -1,0 +1,50 @@
+"""What is still held, and where it was made (closing rule S9)."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One thing that has not been given back.
+
+    Attributes:
+        kind: `connection`, `task`, `timer`, `handler`, `signaling`, or a kind that the connection's own ledger names.
+        what: for a person.
+        where: the line that made it, as `file.py:12`, if it is known.
+        count: how many.
+    """
+
+    kind: str
+    what: str
+    where: str = ""
+    count: int = 1
+
+    def __str__(self) -> str:
+        times = f"{self.count} x " if self.count != 1 else ""
+        made = f" (made at {self.where})" if self.where else ""
+        return f"{times}{self.kind}: {self.what}{made}"
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """All that is still held; false when that is nothing."""
+
+    held: tuple[Held, ...] = field(default=())
+
+    def __bool__(self) -> bool:
+        return bool(self.held)
+
+    def __str__(self) -> str:
+        return "; ".join(map(str, self.held)) or "nothing"
+
+
+def where_made() -> str:
+    """The line outside of adieu that is being executed, as `file.py:12`."""
+    frame = sys._getframe(1)  # noqa: SLF001 the documented way to look one frame up
+    package = __name__.partition(".")[0]
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename.rpartition('/')[2]}:{frame.f_lineno}"

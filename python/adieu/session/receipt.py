@@ -1,0 +1,136 @@
+"""What is left of a session: the account that both sides hold (closing rules S2, S5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from adieu.protocol.words import Level, Reason
+    from adieu.session.ledger import Ledger
+    from adieu.session.machine.flow import Outgoing, Sender
+    from adieu.session.machine.receipt import By, ChannelReceipt, Outcome, Path, StepReceipt
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message that did not arrive, or may not have. `send()` takes it again.
+
+    Attributes:
+        data: as it was given to `send()`.
+        seq: its number on its channel.
+        receipt: the id of the receipt that accounts for it; a message that may have arrived is marked with it when it
+            is sent again, so that a receiver who has it can tell.
+        sent: whether any of it left.
+    """
+
+    data: str | bytes
+    seq: int
+    receipt: str
+    sent: bool
+
+
+class CloseReceipt:
+    """How a session ended, and what became of each message.
+
+    Attributes:
+        id: equal on both sides.
+        by: who ended it: `local`, `remote`, `both` or `network`.
+        reason: `code` for programs, `text` for people.
+        path: `graceful`, `deadline` or `abrupt`.
+        cause: why, one of `adieu.session.CAUSES`; two joined by a comma where they look the same from here.
+        evidence: what speaks for the cause.
+        channels: name to `sent` and `received`, each with `accepted`, `delivered`, `unknown`, `unsent`, each with
+            `messages` and `bytes`; None where this side cannot know.
+        steps: the five steps, with start and duration in seconds and an outcome.
+        ledger: what is still held; false when nothing is.
+        confirmed: this side has the other's last word.
+        agreed: the canonical part, JSON; equal byte for byte on both sides where both are confirmed.
+        clean: confirmed, and nothing of a reliable channel is unknown or unsent.
+        notice: one sentence for a person.
+    """
+
+    def __init__(self, outcome: Outcome, ledger: Ledger, notice: str, senders: dict[str, Sender]) -> None:
+        self.id: str = outcome.id
+        self.by: By = outcome.by
+        self.reason: Reason = outcome.reason
+        self.path: Path = outcome.path
+        self.cause: str = outcome.cause
+        self.evidence: list[str] = outcome.evidence
+        self.channels: dict[str, ChannelReceipt] = outcome.channels
+        self.steps: list[StepReceipt] = outcome.steps
+        self.ledger = ledger
+        self.confirmed: bool = outcome.confirmed
+        self.agreed: str = outcome.agreed
+        self.clean: bool = outcome.clean
+        self.notice = notice
+        self._senders = senders
+
+    def unsent(self, name: str) -> list[Message]:
+        """Take back what never left on this channel: sending it again is safe.
+
+        Raises:
+            KeyError: there was no such channel.
+        """
+        return [self._message(message, sent=False) for message in self._senders[name].unsent()]
+
+    def unknown(self, name: str) -> list[Message]:
+        """What left and is not known to have arrived: sent again, it may arrive twice.
+
+        A receiver that runs adieu knows it again for ten minutes. Unreliable channels keep nothing.
+
+        Raises:
+            KeyError: there was no such channel.
+        """
+        return [self._message(message, sent=True) for message in self._senders[name].unknown()]
+
+    def _message(self, message: Outgoing, *, sent: bool) -> Message:
+        payload = message.payload
+        data = payload.data.decode() if payload.text else payload.data
+        if payload.again is not None:
+            receipt, seq = payload.again
+            return Message(data, seq, receipt, sent)
+        return Message(data, message.seq, self.id, sent)
+
+    def to_json(self) -> str:
+        """All of it but the messages, as JSON."""
+        members: dict[str, Any] = {
+            "id": self.id,
+            "by": self.by,
+            "reason": self.reason,
+            "path": self.path,
+            "cause": self.cause,
+            "evidence": self.evidence,
+            "channels": self.channels,
+            "steps": self.steps,
+            "ledger": [str(held) for held in self.ledger.held],
+            "confirmed": self.confirmed,
+            "agreed": msgspec.json.decode(self.agreed),
+            "clean": self.clean,
+            "notice": self.notice,
+        }
+        return msgspec.json.encode(members).decode()
+
+    def __repr__(self) -> str:
+        return f"<CloseReceipt {self.id} {self.path} by {self.by}: {self.notice}>"
+
+
+@dataclass(frozen=True, slots=True)
+class ResetReport:
+    """How a reset went.
+
+    Attributes:
+        level: `ice`, `transport` or `full`; the highest that either side asked for.
+        asker: the peer id of the side that asked first.
+        epoch: the number of the connection that carries the session now.
+        duration: seconds.
+        replayed: messages of this side that were sent again over the new connection.
+    """
+
+    level: Level
+    asker: str
+    epoch: int
+    duration: float
+    replayed: int
