@@ -1,0 +1,233 @@
+"""The attributes that have a form of their own, one function each.
+
+Each takes the block that holds it and returns None, or nothing, when it is not there. A malformed one is an
+`SdpSyntaxError` with its line.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, cast, get_args
+
+from adieu.sdp.candidate import Candidate
+from adieu.sdp.grammar import ICE_CHARS, SdpSyntaxError, integer, is_token
+from adieu.sdp.model import Connection
+
+if TYPE_CHECKING:
+    from adieu.sdp.model import Block, Line
+
+Setup = Literal["active", "passive", "actpass", "holdconn"]
+Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
+
+_UFRAG_LENGTH: Final = range(4, 257)
+_PWD_LENGTH: Final = range(22, 257)
+_FINGERPRINT = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2})*")
+_DIGEST_BYTES: Final = {"md5": 16, "sha-1": 20, "sha-224": 28, "sha-256": 32, "sha-384": 48, "sha-512": 64}
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """`a=fingerprint` (RFC 8122 section 5): the algorithm in lower case, the digest in upper case."""
+
+    algorithm: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """`a=group` (RFC 5888 section 5)."""
+
+    semantics: str
+    mids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SctpMap:
+    """`a=sctpmap` of the drafts before RFC 8841, still written by some."""
+
+    port: int
+    application: str
+    streams: int | None
+
+
+# --- ICE (RFC 8839) -----------
+
+
+def ice_ufrag(block: Block) -> str | None:
+    """`a=ice-ufrag`: 4 to 256 ice-chars."""
+    return _ice_word(block, "ice-ufrag", _UFRAG_LENGTH)
+
+
+def ice_pwd(block: Block) -> str | None:
+    """`a=ice-pwd`: 22 to 256 ice-chars."""
+    return _ice_word(block, "ice-pwd", _PWD_LENGTH)
+
+
+def ice_options(block: Block) -> frozenset[str]:
+    """`a=ice-options`: "trickle", "ice2" …"""
+    return frozenset(word for line in block.attributes("ice-options") for word in _content(line).split())
+
+
+def ice_lite(block: Block) -> bool:
+    """`a=ice-lite`."""
+    return block.has("ice-lite")
+
+
+def candidates(block: Block) -> tuple[Candidate, ...]:
+    """All `a=candidate`."""
+    return tuple(Candidate.parse(_content(line), line.number) for line in block.attributes("candidate"))
+
+
+def end_of_candidates(block: Block) -> bool:
+    """`a=end-of-candidates` (RFC 8840)."""
+    return block.has("end-of-candidates")
+
+
+# --- DTLS (RFC 8122, 8842) -----------
+
+
+def fingerprints(block: Block) -> tuple[Fingerprint, ...]:
+    """All `a=fingerprint`."""
+    return tuple(_fingerprint(line) for line in block.attributes("fingerprint"))
+
+
+def setup(block: Block) -> Setup | None:
+    """`a=setup` (RFC 4145 section 4)."""
+    line = block.attribute("setup")
+    if line is None:
+        return None
+    role = _content(line)
+    if role not in get_args(Setup):
+        raise SdpSyntaxError(line.number, f"the setup role is {role[:40]!r}, not one of {', '.join(get_args(Setup))}")
+    return cast("Setup", role)
+
+
+# --- grouping (RFC 5888, 9143) -----------
+
+
+def mid(block: Block) -> str | None:
+    """`a=mid`."""
+    line = block.attribute("mid")
+    if line is None:
+        return None
+    if not is_token(_content(line)):
+        raise SdpSyntaxError(line.number, f"{_content(line)[:40]!r} is not a mid")
+    return _content(line)
+
+
+def groups(block: Block) -> tuple[Group, ...]:
+    """All `a=group` of the session level."""
+    return tuple(_group(line) for line in block.attributes("group"))
+
+
+def bundle_only(block: Block) -> bool:
+    """`a=bundle-only`."""
+    return block.has("bundle-only")
+
+
+# --- SCTP (RFC 8841) -----------
+
+
+def sctp_port(block: Block) -> int | None:
+    """`a=sctp-port`."""
+    line = block.attribute("sctp-port")
+    return None if line is None else integer(_content(line), line.number, "the SCTP port", 65535)
+
+
+def max_message_size(block: Block) -> int | None:
+    """`a=max-message-size` in bytes; 0 says that there is no limit."""
+    line = block.attribute("max-message-size")
+    return None if line is None else integer(_content(line), line.number, "the maximum message size", 2**64 - 1)
+
+
+def sctpmap(block: Block) -> SctpMap | None:
+    """The old `a=sctpmap:<port> <application> [<streams>]`."""
+    line = block.attribute("sctpmap")
+    if line is None:
+        return None
+    fields = _content(line).split(" ")
+    if not 2 <= len(fields) <= 3:
+        raise SdpSyntaxError(line.number, "a sctpmap has a port, an application and a number of streams")
+    return SctpMap(
+        integer(fields[0], line.number, "the SCTP port", 65535),
+        fields[1],
+        integer(fields[2], line.number, "the number of streams", 65536) if len(fields) == 3 else None,
+    )
+
+
+# --- RTP, as far as a section that is not ours is to be judged -----------
+
+
+def rtcp_mux(block: Block) -> bool:
+    """`a=rtcp-mux` (RFC 5761)."""
+    return block.has("rtcp-mux")
+
+
+def direction(block: Block) -> Direction | None:
+    """`a=sendrecv` and its kin."""
+    return next((name for name in get_args(Direction) if block.has(name)), None)
+
+
+def extmap_allow_mixed(block: Block) -> bool:
+    """`a=extmap-allow-mixed` (RFC 8285 section 6)."""
+    return block.has("extmap-allow-mixed")
+
+
+def msid_semantic(block: Block) -> tuple[str, ...] | None:
+    """`a=msid-semantic`: the semantic, most often WMS, and the streams. Browsers write it; nothing depends on it."""
+    line = block.attribute("msid-semantic")
+    return None if line is None else tuple(_content(line).split())
+
+
+def connection(block: Block) -> Connection | None:
+    """The `c=` line."""
+    line = block.of_type("c")
+    if line is None:
+        return None
+    fields = line.value.split(" ")
+    if len(fields) != 3 or not all(fields):
+        raise SdpSyntaxError(line.number, "a connection has a network type, an address type and an address")
+    return Connection(*fields)
+
+
+# --- helpers -----------
+
+
+def _content(line: Line) -> str:
+    content = line.content
+    if content is None:
+        raise SdpSyntaxError(line.number, f"a={line.value[:40]} has no value")
+    return content
+
+
+def _ice_word(block: Block, name: str, lengths: range) -> str | None:
+    line = block.attribute(name)
+    if line is None:
+        return None
+    word = _content(line)
+    if len(word) not in lengths or not ICE_CHARS.fullmatch(word):
+        # The word itself is a secret, or next to one: it is not repeated.
+        raise SdpSyntaxError(
+            line.number, f"a={name} has {len(word)} characters, not {lengths[0]} to {lengths[-1]} ice-chars"
+        )
+    return word
+
+
+def _fingerprint(line: Line) -> Fingerprint:
+    algorithm, _, value = _content(line).partition(" ")
+    algorithm = algorithm.lower()
+    if not is_token(algorithm) or not _FINGERPRINT.fullmatch(value):
+        raise SdpSyntaxError(line.number, "a fingerprint has an algorithm and hexadecimal pairs joined by colons")
+    size = _DIGEST_BYTES.get(algorithm)
+    if size is not None and len(value) != 3 * size - 1:
+        raise SdpSyntaxError(line.number, f"a {algorithm} fingerprint has {size} bytes")
+    return Fingerprint(algorithm, value.upper())
+
+
+def _group(line: Line) -> Group:
+    semantics, *mids = _content(line).split(" ")
+    mids = [tag for tag in mids if tag]
+    if not is_token(semantics) or not all(is_token(tag) for tag in mids):
+        raise SdpSyntaxError(line.number, "a group has semantics and mids")
+    return Group(semantics, tuple(mids))

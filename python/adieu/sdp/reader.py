@@ -1,0 +1,114 @@
+"""Text to `SessionDescription`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from adieu.sdp.grammar import MAX_BYTES, MAX_CANDIDATES, MAX_MEDIA, SdpSyntaxError, integer, is_token
+from adieu.sdp.model import Block, Line, Media, Origin, SessionDescription
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# RFC 8866 section 5: "The set of type letters is deliberately small and not intended to be extensible -- an SDP parser
+# MUST completely ignore or reject any session description that contains a type letter that it doesn't understand."
+_SESSION_TYPES: Final = frozenset("iuepcbtrzka")
+_MEDIA_TYPES: Final = frozenset("icbka")
+
+
+def read(text: str) -> SessionDescription:
+    """Read a description. Lines may end with CRLF or LF.
+
+    Raises:
+        SdpSyntaxError: it is not SDP, or larger than the bounds of `adieu.sdp.grammar`.
+    """
+    if len(text) > MAX_BYTES or len(text.encode(errors="surrogatepass")) > MAX_BYTES:
+        raise SdpSyntaxError(1, f"the description is larger than {MAX_BYTES} bytes")
+    lines = _lines(text)
+    version = _next(lines, "v", 1)
+    if version.value != "0":
+        raise SdpSyntaxError(version.number, f"the version is {version.value[:40]!r}, not 0")
+    origin = _origin(_next(lines, "o", 2))
+    name = _next(lines, "s", 3)
+    session, media = _blocks(lines)
+    return SessionDescription(origin, name.value, session, media)
+
+
+def _lines(text: str) -> Iterator[Line]:
+    rows = text.split("\n")
+    if rows[-1] == "":
+        rows.pop()
+    for number, row in enumerate(rows, 1):
+        content = row.removesuffix("\r")
+        if len(content) < 2 or content[1] != "=":
+            raise SdpSyntaxError(number, f"{content[:40]!r} is not of the form <type>=<value>")
+        if "\r" in content or "\0" in content:
+            raise SdpSyntaxError(number, "a line holds no CR and no NUL")
+        yield Line(content[0], content[2:], number)
+
+
+def _next(lines: Iterator[Line], letter: str, number: int) -> Line:
+    line = next(lines, None)
+    if line is None:
+        raise SdpSyntaxError(number, f"the description ends where its {letter}= line should be")
+    if line.type != letter:
+        raise SdpSyntaxError(line.number, f"a {line.type}= line where the {letter}= line should be")
+    return line
+
+
+def _origin(line: Line) -> Origin:
+    fields = line.value.split(" ")
+    if len(fields) != 6 or not all(fields):
+        raise SdpSyntaxError(line.number, "the origin has six fields: username, id, version, IN, IP4 or IP6, address")
+    username, session_id, version, network_type, address_type, address = fields
+    integer(session_id, line.number, "the session id", 2**64 - 1)
+    return Origin(
+        username,
+        session_id,
+        integer(version, line.number, "the session version", 2**64 - 1),
+        network_type,
+        address_type,
+        address,
+    )
+
+
+def _blocks(lines: Iterator[Line]) -> tuple[Block, tuple[Media, ...]]:
+    """The rest: what stands before the first `m=` line, and one block for each of those."""
+    session: list[Line] = []
+    sections: list[tuple[Line, list[Line]]] = []
+    candidates = 0
+    for line in lines:
+        if line.type == "m":
+            if len(sections) == MAX_MEDIA:
+                raise SdpSyntaxError(line.number, f"more than {MAX_MEDIA} media descriptions")
+            sections.append((line, []))
+            continue
+        if line.type not in (_MEDIA_TYPES if sections else _SESSION_TYPES):
+            raise SdpSyntaxError(line.number, f"a {line.type}= line has no place here")
+        if line.type == "a":
+            if not is_token(line.name):
+                raise SdpSyntaxError(line.number, f"{line.name[:40]!r} is not the name of an attribute")
+            candidates += line.name == "candidate"
+            if candidates > MAX_CANDIDATES:
+                raise SdpSyntaxError(line.number, f"more than {MAX_CANDIDATES} candidates")
+        (sections[-1][1] if sections else session).append(line)
+    return Block(tuple(session)), tuple(_media(line, below) for line, below in sections)
+
+
+def _media(line: Line, below: list[Line]) -> Media:
+    fields = line.value.split(" ")
+    if len(fields) < 4 or not all(fields):
+        raise SdpSyntaxError(line.number, "a media line has a kind, a port, a protocol and at least one format")
+    kind, port, protocol, *formats = fields
+    if not is_token(kind) or not all(is_token(part) for part in protocol.split("/")):
+        raise SdpSyntaxError(line.number, f"{kind[:40]!r} over {protocol[:40]!r} is not a kind and a protocol")
+    port, slash, count = port.partition("/")
+    return Media(
+        lines=tuple(below),
+        kind=kind,
+        port=integer(port, line.number, "the port", 65535),
+        protocol=protocol,
+        formats=tuple(formats),
+        port_count=integer(count, line.number, "the number of ports", 65535) if slash else None,
+        number=line.number,
+    )
