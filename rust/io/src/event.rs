@@ -1,0 +1,290 @@
+//! What goes up to an event loop, and the queue it goes through.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use adieu_engine::dtls::{DtlsFailure, DtlsState};
+use adieu_engine::ice::{IceState, Role};
+use adieu_engine::{ChannelOptions, Drops, Kind, Stats};
+use crossbeam_queue::SegQueue;
+
+use crate::handles::ChannelShared;
+use crate::process::Signal;
+
+/// Kept small: messages come by the hundred thousand, everything else is rare and boxed.
+#[derive(Debug)]
+pub enum Event {
+    Message { channel: u64, kind: Kind, data: Vec<u8> },
+    Low { channel: u64 },
+    Notice(Box<Notice>),
+}
+
+#[derive(Debug)]
+pub enum Notice {
+    ChannelOpen {
+        channel: u64,
+    },
+    ChannelIncoming {
+        transport: u64,
+        channel: Arc<ChannelShared>,
+        options: ChannelOptions,
+    },
+    ChannelClosing {
+        channel: u64,
+    },
+    ChannelClosed {
+        channel: u64,
+        error: Option<String>,
+        cause: Option<u16>,
+    },
+    ChannelFailed {
+        channel: u64,
+        message: String,
+    },
+    Candidate {
+        transport: u64,
+        generation: u32,
+        line: String,
+        url: Option<Arc<str>>,
+    },
+    CandidateError {
+        transport: u64,
+        generation: u32,
+        address: Option<std::net::SocketAddr>,
+        url: Arc<str>,
+        code: u16,
+        text: String,
+    },
+    Gathering {
+        transport: u64,
+        generation: u32,
+        complete: bool,
+    },
+    IceState {
+        transport: u64,
+        state: IceState,
+    },
+    IcePair {
+        transport: u64,
+        generation: u32,
+        local: String,
+        remote: String,
+    },
+    IceRole {
+        transport: u64,
+        role: Role,
+    },
+    Dtls {
+        transport: u64,
+        state: DtlsState,
+        failure: Option<DtlsFailure>,
+    },
+    Certificates {
+        transport: u64,
+        certificates: Vec<Vec<u8>>,
+    },
+    Sctp {
+        transport: u64,
+        connected: bool,
+        cause: Option<u16>,
+        message: String,
+        max_channels: Option<u16>,
+    },
+    Stats {
+        transport: u64,
+        request: u64,
+        stats: Option<Arc<TransportStats>>,
+    },
+    ConnectionEnded {
+        connection: u64,
+        left: Left,
+    },
+    ConnectionPanicked {
+        connection: u64,
+        message: String,
+    },
+}
+
+/// Figures of a transport as the application sees them: channels by their own ids, times as ages.
+#[derive(Debug)]
+pub struct TransportStats {
+    pub engine: Stats,
+    /// (channel id, index in `engine.channels`)
+    pub channels: Vec<(u64, usize)>,
+    pub since_sent: Option<Duration>,
+    pub since_received: Option<Duration>,
+    pub ended: bool,
+}
+
+/// The release ledger of the core: what a connection still holds when the reaper is done with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    pub transports: usize,
+    pub channels: usize,
+    pub sockets: usize,
+    pub timers: usize,
+    /// Last words that the network did not take in time.
+    pub unsent: usize,
+}
+
+/// The event queue of one event loop. Many producers would be fine; there is one.
+pub struct Queue {
+    events: SegQueue<Event>,
+    /// The descriptor was written and not read since.
+    signalled: AtomicBool,
+    /// The producer holds messages back because too many wait.
+    congested: AtomicBool,
+    closed: AtomicBool,
+    signal: Option<Signal>,
+    pub counters: Counters,
+}
+
+/// Above this many waiting events no more messages are taken in: bytes alone do not bound what small messages cost.
+pub const CONGESTED: usize = 65_536;
+
+impl Queue {
+    pub fn new(signal: Option<Signal>) -> Queue {
+        Queue {
+            events: SegQueue::new(),
+            signalled: AtomicBool::new(false),
+            congested: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            signal,
+            counters: Counters::default(),
+        }
+    }
+
+    pub fn push(&self, event: Event) {
+        if !self.closed.load(Ordering::Relaxed) {
+            self.events.push(event);
+        }
+    }
+
+    pub fn notice(&self, notice: Notice) {
+        self.push(Event::Notice(Box::new(notice)));
+    }
+
+    /// Make the descriptor readable if there is something and it is not yet: once per turn of the producer.
+    pub fn signal(&self) {
+        if !self.events.is_empty() && !self.signalled.swap(true, Ordering::SeqCst) {
+            if let Some(signal) = &self.signal {
+                signal.raise();
+            }
+        }
+    }
+
+    /// Before the consumer looks: what is pushed from now on signals again.
+    pub fn lower(&self) {
+        if self.signalled.load(Ordering::Relaxed) {
+            if let Some(signal) = &self.signal {
+                signal.lower();
+            }
+            self.signalled.store(false, Ordering::SeqCst);
+        }
+    }
+
+    pub fn pop(&self) -> Option<Event> {
+        self.events.pop()
+    }
+
+    pub fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    pub fn fileno(&self) -> i32 {
+        self.signal.as_ref().map_or(-1, Signal::fileno)
+    }
+
+    /// The producer asks whether to hold back; [`Queue::relieved`] tells when no more.
+    pub fn is_congested(&self) -> bool {
+        let congested = self.events.len() > CONGESTED;
+        if congested {
+            self.congested.store(true, Ordering::SeqCst);
+        }
+        congested
+    }
+
+    /// After the consumer has taken: whether the producer is to be told to go on.
+    pub fn relieved(&self) -> bool {
+        self.congested.load(Ordering::Relaxed)
+            && self.events.len() < CONGESTED / 2
+            && self.congested.swap(false, Ordering::SeqCst)
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Nothing is delivered any more.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        while self.events.pop().is_some() {}
+    }
+}
+
+/// What a loop holds in the core, and what strangers sent it.
+#[derive(Default)]
+pub struct Counters {
+    pub connections: AtomicU64,
+    pub transports: AtomicU64,
+    pub channels: AtomicU64,
+    pub sockets: AtomicU64,
+    pub timers: AtomicU64,
+    pub panics: AtomicU64,
+    pub dropped_unknown: AtomicU64,
+    pub dropped_stun: AtomicU64,
+    pub dropped_dtls: AtomicU64,
+    pub dropped_sctp: AtomicU64,
+    pub dropped_dcep: AtomicU64,
+    pub dropped_message: AtomicU64,
+    pub dropped_candidate: AtomicU64,
+    /// Datagrams that the system refused to send.
+    pub dropped_unsent: AtomicU64,
+}
+
+impl Counters {
+    pub fn add(counter: &AtomicU64, count: u64) {
+        if count > 0 {
+            counter.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
+    pub fn subtract(counter: &AtomicU64, count: u64) {
+        counter.fetch_sub(count, Ordering::Relaxed);
+    }
+
+    pub fn add_drops(&self, drops: &Drops) {
+        Self::add(&self.dropped_unknown, drops.unknown);
+        Self::add(&self.dropped_stun, drops.stun);
+        Self::add(&self.dropped_dtls, drops.dtls);
+        Self::add(&self.dropped_sctp, drops.sctp);
+        Self::add(&self.dropped_dcep, drops.dcep);
+        Self::add(&self.dropped_message, drops.message);
+        Self::add(&self.dropped_candidate, drops.candidate);
+    }
+
+    pub fn list(&self) -> [(&'static str, u64); 14] {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        [
+            ("connections", get(&self.connections)),
+            ("transports", get(&self.transports)),
+            ("channels", get(&self.channels)),
+            ("sockets", get(&self.sockets)),
+            ("timers", get(&self.timers)),
+            ("panics", get(&self.panics)),
+            ("dropped_unknown", get(&self.dropped_unknown)),
+            ("dropped_stun", get(&self.dropped_stun)),
+            ("dropped_dtls", get(&self.dropped_dtls)),
+            ("dropped_sctp", get(&self.dropped_sctp)),
+            ("dropped_dcep", get(&self.dropped_dcep)),
+            ("dropped_message", get(&self.dropped_message)),
+            ("dropped_candidate", get(&self.dropped_candidate)),
+            ("dropped_unsent", get(&self.dropped_unsent)),
+        ]
+    }
+}

@@ -1,0 +1,312 @@
+//! What the application holds: a loop, and channels. All are usable from any thread.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use adieu_engine::ice::Credentials;
+use adieu_engine::{Certificate, ChannelOptions, Config, Fingerprint, Kind, RemoteCandidate};
+
+use crate::command::{Command, Door, Gather, Request};
+use crate::event::{Event, Queue};
+use crate::process;
+
+/// Payload bytes that may wait to be sent, for a whole transport.
+pub const SEND_BUFFER: usize = 16 << 20;
+
+/// Unique in the process, never used again.
+static IDS: AtomicU64 = AtomicU64::new(1);
+
+pub(crate) fn next_id() -> u64 {
+    IDS.fetch_add(1, Ordering::Relaxed)
+}
+
+/// What both sides know of a transport without asking.
+#[derive(Debug)]
+pub struct TransportShared {
+    pub id: u64,
+    /// The hub's slot; NOWHERE before it was made and after it has ended.
+    pub slot: AtomicU64,
+    /// Payload bytes of all channels that did not leave yet.
+    pub buffered: AtomicUsize,
+}
+
+pub const NOWHERE: u64 = u64::MAX;
+
+#[derive(Debug)]
+pub struct ChannelShared {
+    pub id: u64,
+    pub stream: u16,
+    pub transport: Arc<TransportShared>,
+    pub buffered: AtomicUsize,
+    pub low: AtomicUsize,
+    /// The hub's place for it: slot << 32 | key. NOWHERE: it is closed.
+    pub place: AtomicU64,
+}
+
+impl ChannelShared {
+    pub(crate) fn new(stream: u16, transport: Arc<TransportShared>) -> ChannelShared {
+        ChannelShared {
+            id: next_id(),
+            stream,
+            transport,
+            buffered: AtomicUsize::new(0),
+            low: AtomicUsize::new(0),
+            place: AtomicU64::new(NOWHERE),
+        }
+    }
+}
+
+/// A data channel on the hot path: no lock, no look-up.
+pub struct Channel {
+    shared: Arc<ChannelShared>,
+    door: Arc<Door>,
+    forks: u64,
+}
+
+/// The send buffer can not take it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BufferFull {
+    pub buffered: usize,
+}
+
+impl Channel {
+    pub fn id(&self) -> u64 {
+        self.shared.id
+    }
+
+    pub fn stream(&self) -> u16 {
+        self.shared.stream
+    }
+
+    pub fn buffered(&self) -> usize {
+        self.shared.buffered.load(Ordering::Acquire)
+    }
+
+    pub fn low(&self) -> usize {
+        self.shared.low.load(Ordering::Relaxed)
+    }
+
+    pub fn set_low(&self, bytes: usize) {
+        self.shared.low.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether a message of this size can be taken now; then [`Channel::send`] takes it.
+    pub fn reserve(&self, size: usize) -> Result<(), BufferFull> {
+        let buffered = &self.shared.transport.buffered;
+        let before = buffered.fetch_add(size, Ordering::AcqRel);
+        if before + size > SEND_BUFFER {
+            buffered.fetch_sub(size, Ordering::AcqRel);
+            return Err(BufferFull { buffered: before });
+        }
+        self.shared.buffered.fetch_add(size, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// Queue a message whose room was reserved.
+    pub fn send(&self, kind: Kind, data: Vec<u8>) {
+        if self.forks == process::forks() {
+            self.door.push(Command::Send { channel: self.shared.clone(), kind, data });
+        }
+    }
+
+    pub fn close(&self) {
+        if self.forks == process::forks() {
+            self.door.request(Request::CloseChannel { channel: self.shared.clone() });
+        }
+    }
+}
+
+pub(crate) type Seeds = Box<dyn Fn() -> [u8; 32] + Send + Sync>;
+
+/// An event loop's door and queue.
+pub struct Loop {
+    id: u64,
+    queue: Arc<Queue>,
+    door: Arc<Door>,
+    forks: u64,
+    /// Where the engines' randomness comes from.
+    seed: Seeds,
+    /// For the calls that need more than the number of a transport.
+    transports: Mutex<Transports>,
+}
+
+#[derive(Default)]
+struct Transports {
+    by_id: HashMap<u64, Arc<TransportShared>>,
+    of_connection: HashMap<u64, Vec<u64>>,
+}
+
+pub struct LoopOptions {
+    pub disconnected_after: Duration,
+    pub failed_after: Duration,
+    pub receive_buffer: usize,
+    pub max_message_size: usize,
+}
+
+impl Loop {
+    pub(crate) fn new(queue: Arc<Queue>, door: Arc<Door>, seed: Seeds) -> Loop {
+        let id = next_id();
+        door.request(Request::OpenLoop { id, queue: queue.clone() });
+        Loop { id, queue, door, forks: process::forks(), seed, transports: Mutex::default() }
+    }
+
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub fn fileno(&self) -> i32 {
+        self.queue.fileno()
+    }
+
+    pub fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// The oldest event. Call [`Loop::lower`] before the first, [`Loop::drained`] after the last.
+    pub fn pop(&self) -> Option<Event> {
+        let event = self.queue.pop()?;
+        if let Event::Notice(notice) = &event {
+            if let crate::event::Notice::ConnectionEnded { connection, .. } = **notice {
+                self.forget(connection);
+            }
+        }
+        Some(event)
+    }
+
+    pub fn lower(&self) {
+        self.queue.lower();
+    }
+
+    pub fn drained(&self) {
+        if self.queue.relieved() {
+            self.request(Request::Relieved { id: self.id });
+        }
+    }
+
+    /// False in the child of a fork: then this loop is dead.
+    pub fn is_alive(&self) -> bool {
+        self.forks == process::forks()
+    }
+
+    pub fn close(&self) {
+        self.queue.close();
+        self.request(Request::CloseLoop { id: self.id });
+        *self.lock() = Transports::default();
+    }
+
+    pub fn connection(&self, certificate: Arc<Certificate>) -> u64 {
+        let id = next_id();
+        self.request(Request::OpenConnection { owner: self.id, id, certificate });
+        id
+    }
+
+    pub fn close_connection(&self, connection: u64, reason: String) {
+        self.forget(connection);
+        self.request(Request::CloseConnection { id: connection, reason });
+    }
+
+    pub fn transport(&self, connection: u64, options: LoopOptions) -> u64 {
+        let id = next_id();
+        let shared =
+            Arc::new(TransportShared { id, slot: AtomicU64::new(NOWHERE), buffered: AtomicUsize::new(0) });
+        let mut transports = self.lock();
+        transports.by_id.insert(id, shared.clone());
+        transports.of_connection.entry(connection).or_default().push(id);
+        drop(transports);
+        let config = Config {
+            disconnected_after: options.disconnected_after,
+            failed_after: options.failed_after,
+            receive_buffer: options.receive_buffer,
+            max_message_size: options.max_message_size,
+            seed: (self.seed)(),
+        };
+        self.request(Request::OpenTransport { connection, shared, config });
+        id
+    }
+
+    pub fn gather(&self, transport: u64, gather: Gather) {
+        self.request(Request::Gather { transport, gather });
+    }
+
+    pub fn set_remote(&self, transport: u64, generation: u32, remote: Credentials, lite: bool) {
+        self.request(Request::SetRemote { transport, generation, remote, lite });
+    }
+
+    pub fn add_candidate(&self, transport: u64, generation: u32, candidate: Option<RemoteCandidate>) {
+        self.request(Request::AddCandidate { transport, generation, candidate });
+    }
+
+    pub fn drop_generation(&self, transport: u64, generation: u32) {
+        self.request(Request::DropGeneration { transport, generation });
+    }
+
+    pub fn start_dtls(&self, transport: u64, client: bool, fingerprints: Vec<Fingerprint>) {
+        self.request(Request::StartDtls { transport, client, fingerprints });
+    }
+
+    pub fn start_sctp(
+        &self,
+        transport: u64,
+        local_port: u16,
+        remote_port: u16,
+        remote_max_message_size: usize,
+    ) {
+        self.request(Request::StartSctp { transport, local_port, remote_port, remote_max_message_size });
+    }
+
+    /// On a transport that has ended the channel does nothing.
+    pub fn open_channel(&self, transport: u64, stream: u16, options: ChannelOptions) -> Channel {
+        let known = self.lock().by_id.get(&transport).cloned();
+        let exists = known.is_some();
+        let shared = known.unwrap_or_else(|| {
+            let slot = AtomicU64::new(NOWHERE);
+            Arc::new(TransportShared { id: transport, slot, buffered: AtomicUsize::new(0) })
+        });
+        let channel = Arc::new(ChannelShared::new(stream, shared));
+        if exists {
+            self.request(Request::OpenChannel { channel: channel.clone(), options });
+        }
+        self.adopt(channel)
+    }
+
+    /// The handle of a channel that came up with an event.
+    pub fn adopt(&self, shared: Arc<ChannelShared>) -> Channel {
+        Channel { shared, door: self.door.clone(), forks: self.forks }
+    }
+
+    pub fn consumed(&self, transport: u64, size: usize) {
+        let shared = self.lock().by_id.get(&transport).cloned();
+        if let Some(shared) = shared.filter(|_| self.is_alive()) {
+            self.door.push(Command::Consumed { transport: shared, size });
+        }
+    }
+
+    pub fn request_stats(&self, transport: u64, request: u64) {
+        self.request(Request::Stats { owner: self.id, transport, request });
+    }
+
+    fn forget(&self, connection: u64) {
+        let mut transports = self.lock();
+        for id in transports.of_connection.remove(&connection).unwrap_or_default() {
+            transports.by_id.remove(&id);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Transports> {
+        self.transports.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn request(&self, request: Request) {
+        if self.is_alive() {
+            self.door.request(request);
+        }
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

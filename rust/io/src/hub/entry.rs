@@ -1,0 +1,280 @@
+//! One transport in the hub: its engine, its sockets, its channels as the application knows them.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use adieu_engine::channel::ChannelEvent;
+use adieu_engine::dtls::DtlsState;
+use adieu_engine::ice::IceEvent;
+use adieu_engine::sctp::SctpState;
+use adieu_engine::{Batch, ChannelKey, ChannelOptions, Drops, Kind, Transport};
+
+use super::{Network, Sent};
+use crate::event::{Counters, Event, Notice, Queue, TransportStats};
+use crate::handles::{ChannelShared, NOWHERE, TransportShared};
+
+pub(super) struct Entry<S> {
+    pub connection: u64,
+    pub owner: u64,
+    pub shared: Arc<TransportShared>,
+    pub queue: Arc<Queue>,
+    pub engine: Transport,
+    pub sockets: Vec<(SocketAddr, S)>,
+    channels: Vec<Option<OpenChannel>>,
+    pub timer: Option<Instant>,
+    pub counted_timer: bool,
+    pub is_touched: bool,
+    /// A socket takes nothing at present.
+    pub is_blocked: bool,
+    pub is_congested: bool,
+    /// Closed: only its last words are waited for, until then.
+    pub reaped_by: Option<Instant>,
+    drops: Drops,
+    /// The last figures, taken before everything was closed.
+    pub last_stats: Option<TransportStats>,
+}
+
+struct OpenChannel {
+    shared: Arc<ChannelShared>,
+    /// Payload bytes that the engine took and that did not leave yet.
+    unsent: usize,
+    /// bufferedAmount was above its threshold: to fall to it is news.
+    was_above: bool,
+}
+
+impl<S: Copy> Entry<S> {
+    pub fn new(
+        connection: u64,
+        owner: u64,
+        shared: Arc<TransportShared>,
+        queue: Arc<Queue>,
+        engine: Transport,
+    ) -> Entry<S> {
+        Entry {
+            connection,
+            owner,
+            shared,
+            queue,
+            engine,
+            sockets: Vec::new(),
+            channels: Vec::new(),
+            timer: None,
+            counted_timer: false,
+            is_touched: false,
+            is_blocked: false,
+            is_congested: false,
+            reaped_by: None,
+            drops: Drops::default(),
+            last_stats: None,
+        }
+    }
+
+    /// The socket of this address; of a generation before, if there is one: the pair of addresses and ports may stay
+    /// the same over an ICE restart.
+    pub fn socket_on<N: Network<Socket = S>>(
+        &mut self,
+        net: &mut N,
+        ip: IpAddr,
+        slot: u32,
+    ) -> Option<SocketAddr> {
+        if let Some((local, _)) = self.sockets.iter().find(|(local, _)| local.ip() == ip) {
+            return Some(*local);
+        }
+        match net.bind(self.owner, ip, slot) {
+            Ok((socket, local)) => {
+                self.sockets.push((local, socket));
+                Counters::add(&self.queue.counters.sockets, 1);
+                Some(local)
+            }
+            Err(error) => {
+                log::warn!("adieu: no socket on {ip}: {error}");
+                None
+            }
+        }
+    }
+
+    pub fn open_channel(
+        &mut self,
+        now: Instant,
+        slot: u32,
+        shared: Arc<ChannelShared>,
+        options: ChannelOptions,
+    ) {
+        self.deliver(now, slot); // keys of channels that have ended are used again
+        let key = self.engine.open_channel(now, shared.stream, options);
+        self.enter_channel(slot, key, shared);
+    }
+
+    pub fn send(&mut self, now: Instant, key: ChannelKey, kind: Kind, data: Vec<u8>) -> bool {
+        let size = data.len();
+        if !self.engine.send(now, key, kind, data) {
+            return false;
+        }
+        if let Some(channel) = self.channels.get_mut(key.0 as usize).and_then(Option::as_mut) {
+            channel.unsent += size;
+            let low = channel.shared.low.load(Ordering::Relaxed);
+            channel.was_above |= channel.shared.buffered.load(Ordering::Relaxed) > low;
+        }
+        true
+    }
+
+    pub fn close(&mut self, now: Instant, reason: &str, reaped_by: Instant) {
+        self.last_stats = Some(self.stats(now));
+        self.engine.close(now, reason);
+        self.abandon_channels();
+        self.channels.clear();
+        self.reaped_by = Some(reaped_by);
+        self.timer = None;
+    }
+
+    /// Commands on these channels do nothing any more.
+    pub fn abandon_channels(&self) {
+        for channel in self.channels.iter().flatten() {
+            channel.shared.place.store(NOWHERE, Ordering::Relaxed);
+            Counters::subtract(&self.queue.counters.channels, 1);
+        }
+    }
+
+    /// Events up, datagrams out.
+    pub fn pump<N: Network<Socket = S>>(&mut self, now: Instant, net: &mut N, batch: &mut Batch, slot: u32) {
+        self.deliver(now, slot);
+        while !self.is_blocked && self.engine.poll_transmit(now, batch) {
+            let Some((_, socket)) = self.sockets.iter().find(|(local, _)| *local == batch.local) else {
+                continue;
+            };
+            match net.send(now, *socket, batch) {
+                Sent::Taken => {}
+                Sent::Full => self.is_blocked = true,
+                Sent::Refused => Counters::add(&self.queue.counters.dropped_unsent, batch.count() as u64),
+            }
+        }
+        self.deliver(now, slot);
+        if !self.is_congested && self.queue.is_congested() {
+            self.is_congested = true;
+            self.engine.set_congested(now, true);
+        }
+        let drops = self.engine.drops();
+        if drops != self.drops {
+            self.queue.counters.add_drops(&drops.minus(&self.drops));
+            self.drops = drops;
+        }
+    }
+
+    fn deliver(&mut self, now: Instant, slot: u32) {
+        for (key, bytes) in self.engine.take_drained(now) {
+            let Some(channel) = self.channels.get_mut(key.0 as usize).and_then(Option::as_mut) else {
+                continue;
+            };
+            channel.unsent -= bytes.min(channel.unsent);
+            self.shared.buffered.fetch_sub(bytes, Ordering::AcqRel);
+            let left = channel.shared.buffered.fetch_sub(bytes, Ordering::AcqRel) - bytes;
+            if channel.was_above && left <= channel.shared.low.load(Ordering::Relaxed) {
+                channel.was_above = false;
+                self.queue.push(Event::Low { channel: channel.shared.id });
+            }
+        }
+        while let Some(event) = self.engine.poll_event(now) {
+            self.translate(slot, event);
+        }
+    }
+
+    fn translate(&mut self, slot: u32, event: adieu_engine::Event) {
+        use adieu_engine::Event as E;
+        let transport = self.shared.id;
+        let notice = match event {
+            E::Channel(ChannelEvent::Message { key, kind, payload }) => {
+                if let Some(channel) = self.id_of(key) {
+                    self.queue.push(Event::Message { channel, kind, data: payload });
+                }
+                return;
+            }
+            E::Channel(event) => match self.translate_channel(slot, event) {
+                Some(notice) => notice,
+                None => return,
+            },
+            E::Ice(event) => ice_notice(transport, event),
+            E::Certificates(certificates) => Notice::Certificates { transport, certificates },
+            E::Dtls { state: DtlsState::New, .. } => return,
+            E::Dtls { state, failure } => Notice::Dtls { transport, state, failure },
+            E::Sctp { state: SctpState::Connecting, .. } => return,
+            E::Sctp { state, cause, max_channels } => {
+                let (cause, message) = cause.map_or((None, String::new()), |cause| (cause.code, cause.text));
+                let connected = state == SctpState::Connected;
+                Notice::Sctp { transport, connected, cause, message, max_channels }
+            }
+        };
+        self.queue.notice(notice);
+    }
+
+    fn translate_channel(&mut self, slot: u32, event: ChannelEvent) -> Option<Notice> {
+        match event {
+            ChannelEvent::Message { .. } => None,
+            ChannelEvent::Open { key } => Some(Notice::ChannelOpen { channel: self.id_of(key)? }),
+            ChannelEvent::Incoming { key, stream, options } => {
+                let channel = Arc::new(ChannelShared::new(stream, self.shared.clone()));
+                self.enter_channel(slot, key, channel.clone());
+                Some(Notice::ChannelIncoming { transport: self.shared.id, channel, options })
+            }
+            ChannelEvent::Closing { key } => Some(Notice::ChannelClosing { channel: self.id_of(key)? }),
+            ChannelEvent::Closed { key, error, cause } => {
+                Some(Notice::ChannelClosed { channel: self.leave_channel(key)?, error, cause })
+            }
+            ChannelEvent::Failed { key, message } => {
+                Some(Notice::ChannelFailed { channel: self.leave_channel(key)?, message })
+            }
+        }
+    }
+
+    fn enter_channel(&mut self, slot: u32, key: ChannelKey, shared: Arc<ChannelShared>) {
+        shared.place.store(u64::from(slot) << 32 | u64::from(key.0), Ordering::Relaxed);
+        let index = key.0 as usize;
+        if self.channels.len() <= index {
+            self.channels.resize_with(index + 1, || None);
+        }
+        self.channels[index] = Some(OpenChannel { shared, unsent: 0, was_above: false });
+        Counters::add(&self.queue.counters.channels, 1);
+    }
+
+    /// It is closed: commands on it do nothing any more, and what it had queued is free for the others. Its own
+    /// bufferedAmount stays (closing rule 48).
+    fn leave_channel(&mut self, key: ChannelKey) -> Option<u64> {
+        let channel = self.channels.get_mut(key.0 as usize)?.take()?;
+        channel.shared.place.store(NOWHERE, Ordering::Relaxed);
+        self.shared.buffered.fetch_sub(channel.unsent, Ordering::AcqRel);
+        Counters::subtract(&self.queue.counters.channels, 1);
+        Some(channel.shared.id)
+    }
+
+    #[inline]
+    fn id_of(&self, key: ChannelKey) -> Option<u64> {
+        Some(self.channels.get(key.0 as usize)?.as_ref()?.shared.id)
+    }
+
+    pub fn stats(&self, now: Instant) -> TransportStats {
+        let engine = self.engine.stats(now);
+        let channels = engine.channels.iter().enumerate();
+        let channels = channels.filter_map(|(index, (key, _, _))| Some((self.id_of(*key)?, index))).collect();
+        let age = |at: Option<Instant>| at.map(|at| now.saturating_duration_since(at));
+        let (since_sent, since_received) = (age(engine.traffic.last_sent), age(engine.traffic.last_received));
+        TransportStats { engine, channels, since_sent, since_received, ended: false }
+    }
+}
+
+fn ice_notice(transport: u64, event: IceEvent) -> Notice {
+    match event {
+        IceEvent::Candidate { generation, line, url } => {
+            Notice::Candidate { transport, generation, line, url }
+        }
+        IceEvent::CandidateError { generation, local, url, code, text } => {
+            Notice::CandidateError { transport, generation, address: local, url, code, text }
+        }
+        IceEvent::Gathering { generation, complete } => Notice::Gathering { transport, generation, complete },
+        IceEvent::State(state) => Notice::IceState { transport, state },
+        IceEvent::Pair { generation, local, remote } => {
+            Notice::IcePair { transport, generation, local, remote }
+        }
+        IceEvent::Role(role) => Notice::IceRole { transport, role },
+    }
+}
