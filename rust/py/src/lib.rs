@@ -1,7 +1,22 @@
-//! The Python face of the core: conversions only.
+//! `adieu._core`: the Python face of the core. Conversions only; `python/adieu/_core.pyi` is its documentation.
+
+mod certificate;
+mod channel;
+mod convert;
+mod events;
+mod loops;
+mod network;
+
 use pyo3::prelude::*;
 
 #[pymodule(gil_used = false)]
-fn _core(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    for (name, number) in events::NAMES {
+        module.add(name, number)?;
+    }
+    module.add_class::<certificate::Certificate>()?;
+    module.add_class::<channel::Channel>()?;
+    module.add_class::<loops::Loop>()?;
+    module.add_class::<network::VirtualNetwork>()
 }

@@ -1,0 +1,32 @@
+//! Checks of what Python passes in: each error names the value and what would do.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+pub fn value_error(message: impl Into<String>) -> PyErr {
+    PyValueError::new_err(message.into())
+}
+
+/// A span of time; `name` is the argument's.
+pub fn seconds(name: &str, value: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(value)
+        .map_err(|_| value_error(format!("{name}={value} is not a number of seconds, 0 or more")))
+}
+
+pub fn address(text: &str) -> PyResult<IpAddr> {
+    text.parse().map_err(|_| value_error(format!("{text:?} is not an IP address")))
+}
+
+pub fn endpoint((host, port): (&str, u16)) -> PyResult<SocketAddr> {
+    Ok(SocketAddr::new(address(host)?, port))
+}
+
+pub fn choice<T: Copy>(name: &str, value: &str, choices: &[(&str, T)]) -> PyResult<T> {
+    choices.iter().find(|(word, _)| *word == value).map(|(_, choice)| *choice).ok_or_else(|| {
+        let words: Vec<String> = choices.iter().map(|(word, _)| format!("{word:?}")).collect();
+        value_error(format!("{name}={value:?} is not one of {}", words.join(", ")))
+    })
+}
