@@ -12,9 +12,9 @@ from typing import Annotated
 
 import typer
 
-from adieu.cli import serve
+from adieu.cli import demo, serve
 
-COMMANDS = (serve,)
+COMMANDS = (serve, demo)
 
 app = typer.Typer(
     name="adieu",

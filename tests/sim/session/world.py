@@ -44,6 +44,8 @@ class Side:
     """Epoch to the data channels made (None: control)."""
     up: set[int] = field(default_factory=set)
     log: list[tuple[float, Any]] = field(default_factory=list)
+    trace: list[tuple[Any, ...]] = field(default_factory=list)
+    """Everything that passed between the machine and its shell, in order."""
     got: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
     reads: bool = True
     auto_last_words: bool = True
@@ -55,15 +57,22 @@ class Side:
         """Feed the machine, then do what it asks."""
         if not self.alive or self.stuck:
             return None
-        result = getattr(self.machine, method)(*args, now=self.world.now, **kwargs)
+        result = self.feed(method, *args, **kwargs)
         self.settle()
         return result
+
+    def feed(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Give the machine an input, and write it down."""
+        self.trace.append(("in", self.world.now, method, args, kwargs))
+        return getattr(self.machine, method)(*args, now=self.world.now, **kwargs)
 
     def settle(self) -> None:
         while True:
             if (action := self.machine.poll_action()) is not None:
+                self.trace.append(("do", action))
                 self.do(action)
             elif (event := self.machine.poll_event()) is not None:
+                self.trace.append(("tell", event))
                 self.log.append((self.world.now, event))
                 self.on_event(event)
             else:
@@ -74,12 +83,12 @@ class Side:
             case actions.Readable(name=name) if self.reads:
                 self.read(name)
             case actions.ClosingAsked() if self.auto_last_words:
-                self.machine.last_words_over(self.world.now)
+                self.feed("last_words_over")
             case actions.WaitAsked(eta=eta) if self.grants:
-                self.machine.grant_wait(eta, self.world.now)
+                self.feed("grant_wait", eta)
 
     def read(self, name: str) -> None:
-        while (payload := self.machine.take(name, self.world.now)) is not None:
+        while (payload := self.feed("take", name)) is not None:
             self.got[name].append(payload.data)
 
     # --- what an application does

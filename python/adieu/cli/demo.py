@@ -1,0 +1,320 @@
+"""`adieu demo`: the main job in one terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import signal
+import sys
+import tempfile
+import time
+from collections import deque
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+PART_LIMIT = 120.0
+"""Seconds for one part of the scenario."""
+KNOWN_WITHIN = 5.0
+FILE_SIZE = 32 * 1024 * 1024
+MIB = 1024 * 1024
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("demo")(demo)
+
+
+def demo(
+    *,
+    plain: Annotated[bool, typer.Option("--plain", help="No colours and no progress bars.")] = False,
+) -> None:
+    """Two Python programs meet, talk, close properly, reset, and one is killed: all in this terminal.
+
+    A signaling server runs inside this program, the two peers are programs of their own; what they say goes over real
+    UDP between them. Exits with 0 when everything was as it should be.
+    """
+    console = Console(no_color=plain, force_terminal=False if plain else None, highlight=False)
+    failures = asyncio.run(_play(console))
+    for failure in failures:
+        console.print(f"[bold red]FAILED[/] {failure}")
+    raise typer.Exit(1 if failures else 0)
+
+
+class DemoError(Exception):
+    """Something was not as it should be; the message says what."""
+
+
+@dataclass
+class Peer:
+    """One of the two programs."""
+
+    name: str
+    process: asyncio.subprocess.Process
+    errors: deque[str] = field(default_factory=lambda: deque(maxlen=40))
+    told: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The last of each kind of message."""
+
+
+@dataclass
+class Show:
+    """What is printed where."""
+
+    console: Console
+    progress: Progress
+    bars: dict[str, TaskID] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+
+    def heading(self, text: str) -> None:
+        """The title of a part."""
+        self.console.print(f"\n[bold]{text}[/]")
+
+    def line(self, text: str) -> None:
+        """A line of a part."""
+        self.console.print(f"   {text}")
+
+    def bar(self, what: str, done: int, total: int) -> None:
+        """How far something is."""
+        if what not in self.bars:
+            self.bars[what] = self.progress.add_task(what, total=total)
+        self.progress.update(self.bars[what], completed=done)
+        if done >= total:
+            self.progress.remove_task(self.bars.pop(what))
+
+    def check(self, true: bool, text: str) -> None:
+        """A fact that must hold."""
+        self.line(f"{'[green]yes[/]' if true else '[red]NO[/] '}  {text}")
+        if not true:
+            self.failures.append(text)
+
+
+async def _play(console: Console) -> list[str]:
+    from adieu.server import serve  # noqa: PLC0415 needs the extra
+
+    columns = (TextColumn("   {task.description:<22}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    show = Show(console, Progress(*columns, TimeElapsedColumn(), console=console, transient=True))
+    began = time.perf_counter()
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="adieu-demo-")))
+        (folder / "offered.bin").write_bytes(os.urandom(FILE_SIZE))
+        server = await stack.enter_async_context(serve())
+        stack.enter_context(show.progress)
+        console.print(f"[bold]adieu demo[/]   server {server.url}, in this process")
+        try:
+            for part in (_close, _reset, _kill):
+                await part(show, server.url, folder)
+        except DemoError as error:
+            show.failures.append(str(error))
+    if not show.failures:
+        console.print(f"\n[bold green]All as it should be[/], in {time.perf_counter() - began:.1f} s.")
+    return show.failures
+
+
+# --- the parts --------------------------------------------------------------------------------------------------------
+
+
+async def _close(show: Show, url: str, folder: Path) -> None:
+    show.heading("1  Meet, talk, and close while both still send")
+    receipts: dict[str, dict[str, Any]] = {}
+    async for peer, message in _run(show, "close", url, folder):
+        match message["what"]:
+            case "started":
+                show.line(f"{peer.name:<5} is process {message['pid']}")
+            case "connected":
+                show.line(f"{peer.name:<5} connected after {message['seconds'] * 1000:.0f} ms: {message['path']}")
+            case "messages":
+                rate = message["count"] / message["seconds"]
+                show.line(
+                    f"{message['count']:,} messages in {message['seconds']:.2f} s, {rate:,.0f} a second".replace(
+                        ",", " "
+                    )
+                )
+            case "file":
+                rate = message["size"] / MIB / message["seconds"]
+                show.line(f"{message['size'] / MIB:.0f} MiB file in {message['seconds']:.2f} s, {rate:.0f} MiB/s")
+            case "received":
+                show.check(message["same"], "the file arrived, byte for byte")
+            case "closing":
+                show.line("Ada closes; both are still sending")
+            case "receipt":
+                receipts[peer.name] = message
+            case _:
+                pass
+    _show_timeline(show, receipts)
+    _check_receipts(show, receipts)
+
+
+async def _reset(show: Show, url: str, folder: Path) -> None:
+    show.heading("2  Reset in the middle of a transfer")
+    receipts: dict[str, dict[str, Any]] = {}
+    numbers: dict[str, dict[str, Any]] = {}
+    async for peer, message in _run(show, "reset", url, folder):
+        match message["what"]:
+            case "reset":
+                show.line(
+                    f"new connection (number {message['epoch']}) after {message['seconds'] * 1000:.0f} ms,"
+                    f" {message['replayed']} messages sent again"
+                )
+            case "received":
+                show.check(message["same"], "the file arrived through the reset, byte for byte")
+            case "numbers":
+                numbers[peer.name] = message
+            case "receipt":
+                receipts[peer.name] = message
+            case _:
+                pass
+    for name, seen in sorted(numbers.items()):
+        show.check(
+            seen["first"] == 1 and not seen["doubled"] and not seen["missing"],
+            f"{name} heard {seen['last']} blocks, {seen['missing']} missing, {seen['doubled']} doubled",
+        )
+    _check_receipts(show, receipts)
+
+
+async def _kill(show: Show, url: str, folder: Path) -> None:
+    show.heading("3  Ben's program is killed")
+    killed = 0.0
+    known: dict[str, Any] | None = None
+    async for peer, message in _run(show, "kill", url, folder, survivor="Ada"):
+        match message["what"]:
+            case "kill me now":
+                victim = _PEERS["Ben"]
+                os.kill(victim.process.pid, signal.SIGKILL)
+                killed = time.time()
+                show.line(f"kill -9 {victim.process.pid}")
+            case "state" if message["state"] in {"suspect", "recovering", "closed"} and known is None:
+                known = message
+                seconds = message["at"] - killed
+                show.line(f"after {seconds:.2f} s {peer.name} says: {message['state']}, {message['cause']}")
+                for evidence in message["evidence"]:
+                    show.line(f"  {evidence}")
+                show.check(seconds <= KNOWN_WITHIN, f"known within {KNOWN_WITHIN:.0f} s")
+            case "receipt":
+                show.line(f"notice   “{message['receipt']['notice']}”")
+            case _:
+                pass
+    show.check(known is not None, "the survivor said what happened")
+
+
+# --- running the two programs -----------------------------------------------------------------------------------------
+
+_PEERS: dict[str, Peer] = {}
+
+
+async def _run(
+    show: Show, part: str, url: str, folder: Path, survivor: str | None = None
+) -> AsyncIterator[tuple[Peer, dict[str, Any]]]:
+    """Start both programs of a part and yield what they tell, until both have ended."""
+    told: asyncio.Queue[tuple[Peer, dict[str, Any] | None]] = asyncio.Queue()
+    room = secrets.token_hex(16)
+    peers = [await _start(role, name, part, url, room, folder) for role, name in (("ada", "Ada"), ("ben", "Ben"))]
+    _PEERS.clear()
+    _PEERS.update({peer.name: peer for peer in peers})
+    readers = [asyncio.create_task(reader) for peer in peers for reader in (_listen(peer, told), _overhear(peer))]
+    try:
+        open_ = len(peers)
+        while open_:
+            async with asyncio.timeout(PART_LIMIT):
+                peer, message = await told.get()
+            if message is None:
+                open_ -= 1
+                code = await peer.process.wait()
+                if code != 0 and survivor in {None, peer.name}:
+                    raise DemoError(f"{peer.name}'s program ended with {code}:\n" + "\n".join(peer.errors))
+            elif message["what"] == "progress":
+                show.bar(message["of"], message["done"], message["total"])
+            else:
+                yield peer, message
+    except TimeoutError:
+        raise DemoError(f"part {part!r} was not over after {PART_LIMIT:.0f} s") from None
+    finally:
+        for peer in peers:
+            if peer.process.returncode is None:
+                peer.process.kill()
+            await peer.process.wait()
+        for reader in readers:
+            reader.cancel()
+        await asyncio.wait(readers)
+
+
+async def _start(role: str, name: str, part: str, url: str, room: str, folder: Path) -> Peer:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "adieu.cli.demo_peer",
+        part,
+        role,
+        url,
+        room,
+        str(folder),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        limit=MIB,
+    )
+    return Peer(name, process)
+
+
+async def _listen(peer: Peer, told: asyncio.Queue[tuple[Peer, dict[str, Any] | None]]) -> None:
+    assert peer.process.stdout is not None  # noqa: S101 a pipe was asked for
+    async for line in peer.process.stdout:
+        message = json.loads(line)
+        peer.told[message["what"]] = message
+        told.put_nowait((peer, message))
+    told.put_nowait((peer, None))
+
+
+async def _overhear(peer: Peer) -> None:
+    assert peer.process.stderr is not None  # noqa: S101 a pipe was asked for
+    async for line in peer.process.stderr:
+        peer.errors.append(line.decode(errors="replace").rstrip())
+
+
+# --- the receipts -----------------------------------------------------------------------------------------------------
+
+
+def _show_timeline(show: Show, receipts: dict[str, dict[str, Any]]) -> None:
+    table = Table(box=None, pad_edge=False, show_edge=False)
+    table.add_column("   step")
+    for name in sorted(receipts):
+        table.add_column(f"{name}: from", justify="right")
+        table.add_column("for", justify="right")
+        table.add_column("outcome")
+    sides = [receipts[name]["receipt"]["steps"] for name in sorted(receipts)]
+    for row in zip(*sides, strict=False):
+        cells = [f"   {row[0]['name']}"]
+        for step in row:
+            cells += [f"{step['start'] * 1000:.0f} ms", f"{step['duration'] * 1000:.0f} ms", step["outcome"]]
+        table.add_row(*cells)
+    show.console.print(table)
+
+
+def _check_receipts(show: Show, receipts: dict[str, dict[str, Any]]) -> None:
+    if set(receipts) != {"Ada", "Ben"}:
+        show.check(False, f"both hold a receipt (only {', '.join(sorted(receipts)) or 'nobody'} does)")
+        return
+    ada, ben = receipts["Ada"]["receipt"], receipts["Ben"]["receipt"]
+    for channel, account in ada["channels"].items():
+        for arrow, sent in (("Ada to Ben", account["sent"]), ("Ben to Ada", account["received"])):
+            counts = ", ".join(
+                f"{sent[what]['messages'] if sent[what] is not None else '?'} {what}"
+                for what in ("accepted", "delivered", "unknown", "unsent")
+            )
+            show.line(f"{channel:<10.10} {arrow}: {counts}")
+    show.line(f"receipt  {ada['id']}, {ada['path']}, {len(receipts['Ada']['agreed'])} bytes agreed on")
+    show.line(f"notices  Ada: “{ada['notice']}”  Ben: “{ben['notice']}”")
+    show.check(ada["id"] == ben["id"], "the same receipt id on both sides")
+    show.check(receipts["Ada"]["agreed"] == receipts["Ben"]["agreed"], "the agreed parts are equal, byte for byte")
+    show.check(ada["clean"] and ben["clean"], "nothing unsent, nothing unknown")
+    show.check(not ada["ledger"] and not ben["ledger"], "nothing is held any more")

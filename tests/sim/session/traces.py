@@ -1,0 +1,208 @@
+"""Traces of the session machine as JSON, so that another language can replay them: vectors/session.
+
+Each trace is one side of a scenario: what the machine was told (`in`, with the time), what it asked for (`do`) and
+told (`tell`), in order. `python -m sim.session.traces` (in tests/) writes them anew.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from adieu.protocol import words
+from adieu.protocol.control import Reliability
+from adieu.session.machine import actions
+from adieu.session.machine.flow import Payload
+from adieu.session.machine.machine import SessionMachine
+from adieu.session.machine.options import Options
+from sim.session.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sim.session.world import Side
+
+FOLDER = Path(__file__).parents[3] / "vectors" / "session"
+
+
+def met(**options: Any) -> World:
+    world = World(options=Options(**options)).start()
+    world.run(when=world.both("open"))
+    world.a.open("chat")
+    world.run(when=lambda: "chat" in world.b.machine.channels and world.a.machine.channels["chat"].open)
+    return world
+
+
+def graceful_close() -> World:
+    world = met()
+    world.a.send("chat", b"hello")
+    world.b.send("chat", b"hi")
+    world.a.close(5.0, "done")
+    world.run(when=world.both("closed"))
+    return world
+
+
+def last_words() -> World:
+    world = met()
+    world.b.auto_last_words = False
+    world.a.close(5.0, "done")
+    world.run(when=lambda: bool(world.b.events(actions.ClosingAsked)))
+    world.b.send("chat", b"thanks, bye")
+    world.b.call("last_words_over")
+    world.run(when=world.both("closed"))
+    return world
+
+
+def both_close() -> World:
+    world = met()
+    world.a.send("chat", b"from a")
+    world.b.send("chat", b"from b")
+    world.a.close(5.0, "a says")
+    world.b.close(3.0, "b says")
+    world.run(when=world.both("closed"))
+    return world
+
+
+def reset_with_replay() -> World:
+    world = met()
+    for number in range(6):
+        world.a.send("chat", bytes([number]) * 2000)
+    world.b.reset("transport")
+    world.cut_link()
+    world.run(world.now + 1.0)
+    world.cut_link(False)
+    world.run(when=lambda: world.both("open")() and len(world.b.got["chat"]) == 6)
+    world.a.close()
+    world.run(when=world.both("closed"))
+    return world
+
+
+def silence_and_recovery() -> World:
+    world = met()
+    world.cut_link()
+    world.a.send("chat", b"into the void")
+    world.run(world.now + 12.0)
+    world.cut_link(False)
+    world.run(when=lambda: world.both("open")() and bool(world.b.got["chat"]))
+    return world
+
+
+def killed() -> World:
+    world = met()
+    world.kill(world.b)
+    world.run(when=lambda: world.a.state == "closed")
+    return world
+
+
+def deadline() -> World:
+    world = met(closing_bound=3000)
+    world.b.reads = False
+    for number in range(5):
+        world.a.send("chat", bytes([number]) * 1000)
+    world.a.close(1.0)
+    world.run(when=world.both("closed"))
+    return world
+
+
+def protocol_error() -> World:
+    world = met()
+    world.a.call("control_received", 1, '{"type":"ping"}')
+    world.run(when=world.both("closed"))
+    return world
+
+
+SCENARIOS: dict[str, Callable[[], World]] = {
+    scenario.__name__: scenario
+    for scenario in (
+        graceful_close, last_words, both_close, reset_with_replay,
+        silence_and_recovery, killed, deadline, protocol_error,
+    )
+}  # fmt: skip
+
+
+def written(scenario: str, world: World, side: Side) -> dict[str, Any]:
+    """One side of a scenario, as JSON has it."""
+    return {
+        "scenario": scenario,
+        "side": side.name,
+        "me": side.name,
+        "peer": side.other.name,
+        "room": "room",
+        "options": {"closingBound": side.machine.options.closing_bound},
+        "steps": [_entry(entry) for entry in side.trace],
+        "outcome": msgspec.to_builtins(side.machine.outcome),
+    }
+
+
+def _entry(entry: tuple[Any, ...]) -> dict[str, Any]:
+    match entry:
+        case ("in", now, method, args, kwargs):
+            return {
+                "in": method,
+                "now": now,
+                "args": [_plain(arg) for arg in args],
+                "named": {k: _plain(v) for k, v in kwargs.items()},
+            }
+        case (kind, thing):
+            return {kind: msgspec.to_builtins(thing)}
+    raise AssertionError(entry)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Payload):
+        return {"data": msgspec.to_builtins(value.data), "text": value.text, "again": value.again}
+    return msgspec.to_builtins(value)
+
+
+def replay(trace: dict[str, Any]) -> SessionMachine:
+    """Feed a machine what the trace says; it must ask and tell the same."""
+    options = Options(closing_bound=trace["options"]["closingBound"])
+    machine = SessionMachine(me=trace["me"], peer=trace["peer"], room=trace["room"], options=options)
+    for number, step in enumerate(trace["steps"]):
+        if "in" in step:
+            getattr(machine, step["in"])(*_arguments(step), now=step["now"], **_named(step))
+            continue
+        kind = "do" if "do" in step else "tell"
+        output = machine.poll_action() if kind == "do" else machine.poll_event()
+        assert msgspec.to_builtins(output) == step[kind], f"{trace['scenario']} {trace['side']}, step {number}"
+    return machine
+
+
+def _arguments(step: dict[str, Any]) -> list[Any]:
+    args = list(step["args"])
+    match step["in"]:
+        case "send":
+            payload = args[1]
+            data = msgspec.convert(payload["data"], bytes)
+            args[1] = Payload(data, payload["text"], payload["again"] and tuple(payload["again"]))
+        case "data_received":
+            args[2] = msgspec.convert(args[2], bytes)
+        case "signal_received":
+            args[0] = msgspec.convert(args[0], words.AnyWord)
+        case "ask_close":
+            args[0] = msgspec.convert(args[0], words.Reason)
+    return args
+
+
+def _named(step: dict[str, Any]) -> dict[str, Any]:
+    named = dict(step["named"])
+    if "reliability" in named:
+        named["reliability"] = msgspec.convert(named["reliability"], Reliability)
+    return named
+
+
+def write() -> None:
+    """Make all vectors anew."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, scenario in SCENARIOS.items():
+        world = scenario()
+        for side in (world.a, world.b):
+            text = json.dumps(written(name, world, side), indent=1)
+            (FOLDER / f"{name}_{side.name}.json").write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    write()
