@@ -77,7 +77,9 @@ pub struct Transport {
     config: Config,
     /// Bytes given to the application that it did not say to have taken.
     unread: usize,
-    is_paused: bool,
+    /// `unread` has reached its bound.
+    is_full: bool,
+    is_congested: bool,
     /// Something was handled since the last look at what has drained.
     is_dirty: bool,
     sctp_ended: bool,
@@ -110,7 +112,8 @@ impl Transport {
             scratch: vec![0; 2048],
             config,
             unread: 0,
-            is_paused: false,
+            is_full: false,
+            is_congested: false,
             is_dirty: false,
             sctp_ended: false,
             is_closed: false,
@@ -215,11 +218,21 @@ impl Transport {
     /// The application has taken this many bytes of messages.
     pub fn consumed(&mut self, now: Instant, size: usize) {
         self.unread = self.unread.saturating_sub(size);
-        if self.is_paused && self.unread <= self.config.receive_buffer / 2 {
-            self.is_paused = false;
-            if let Some(sctp) = &mut self.sctp {
-                sctp.pause(now, false);
-            }
+        if self.is_full && self.unread <= self.config.receive_buffer / 2 {
+            self.is_full = false;
+            self.pause_or_resume(now);
+        }
+    }
+
+    /// The application has too many events waiting: take no messages until it has fewer.
+    pub fn set_congested(&mut self, now: Instant, is_congested: bool) {
+        self.is_congested = is_congested;
+        self.pause_or_resume(now);
+    }
+
+    fn pause_or_resume(&mut self, now: Instant) {
+        if let Some(sctp) = &mut self.sctp {
+            sctp.pause(now, self.is_full || self.is_congested);
             self.pump_sctp(now);
         }
     }
@@ -345,7 +358,8 @@ impl Transport {
     }
 
     /// Payload bytes that have left, by channel, since the last call.
-    pub fn take_drained(&mut self) -> std::vec::Drain<'_, (ChannelKey, usize)> {
+    pub fn take_drained(&mut self, now: Instant) -> std::vec::Drain<'_, (ChannelKey, usize)> {
+        self.settle(now);
         self.channels.take_drained()
     }
 
@@ -420,6 +434,7 @@ impl Transport {
                 let (buffer, largest) = (self.config.receive_buffer, self.config.max_message_size);
                 let mut sctp = Association::new(now, ports.local, ports.remote, buffer, largest);
                 sctp.connect(now);
+                sctp.pause(now, self.is_congested);
                 self.sctp = Some(sctp);
                 self.pump_sctp(now);
             }
@@ -479,8 +494,8 @@ impl Transport {
                 sctp::Step::Message { stream, ppid, payload } => {
                     self.unread +=
                         self.channels.handle_message(now, sctp, (stream, ppid, payload), &mut self.events);
-                    if !self.is_paused && self.unread >= self.config.receive_buffer {
-                        self.is_paused = true;
+                    if !self.is_full && self.unread >= self.config.receive_buffer {
+                        self.is_full = true;
                         sctp.pause(now, true);
                     }
                 }

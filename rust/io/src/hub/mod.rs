@@ -217,9 +217,8 @@ impl<N: Network> Hub<N> {
         // A timer that fires too early is set again then: cheaper than moving it with every datagram.
         let Some(at) = wanted else { return };
         if entry.timer.is_none_or(|set| at < set) {
-            if entry.timer.is_none() {
+            if !std::mem::replace(&mut entry.counted_timer, true) {
                 Counters::add(&entry.queue.counters.timers, 1);
-                entry.counted_timer = true;
             }
             entry.timer = Some(at);
             self.wheel.set(slot, at);
