@@ -18,21 +18,51 @@ Thread safety: every object here may be used from any thread.
 from collections.abc import Sequence
 from typing import Final, Literal, TypeAlias, final
 
+__all__ = [
+    "CANDIDATE",
+    "CANDIDATE_ERROR",
+    "CHANNEL_CLOSED",
+    "CHANNEL_CLOSING",
+    "CHANNEL_FAILED",
+    "CHANNEL_INCOMING",
+    "CHANNEL_LOW",
+    "CHANNEL_OPEN",
+    "CONNECTION_ENDED",
+    "CONNECTION_PANICKED",
+    "DTLS_CERTIFICATES",
+    "DTLS_STATE",
+    "GATHERING",
+    "ICE_PAIR",
+    "ICE_ROLE",
+    "ICE_STATE",
+    "MESSAGE",
+    "SCTP_STATE",
+    "STATS",
+    "Certificate",
+    "Channel",
+    "Event",
+    "Loop",
+    "VirtualNetwork",
+    "__version__",
+]
+
 __version__: Final[str]
 
 # --- events -----------
 # An event is a tuple whose first member is one of these; what follows is in the comment.
 
-MESSAGE: Final = 0  # channel: int, data: str | bytes
+MESSAGE: Final = 0  # channel: int, data: str | bytes, size: int   (payload bytes, text as UTF-8, for `consumed`)
 CHANNEL_OPEN: Final = 1  # channel: int               the association is up; DCEP OPEN, if any, is on its way
 CHANNEL_INCOMING: Final = 2  # transport: int, Channel, label: str, protocol: str, ordered: bool,
 # max_packet_life_time: int | None (ms), max_retransmits: int | None, priority: int
 CHANNEL_CLOSING: Final = 3  # channel: int               the peer has reset its direction first
 CHANNEL_CLOSED: Final = 4  # channel: int, error: str | None, cause_code: int | None
 # error None: closed by the procedure, the stream id is free again.
-# error set: the association ended under it (closing rule 56)
+# error set: the association ended under it (closing rule 56), its transport was closed, or the peer did not
+# finish the closing procedure for ten seconds (then the stream id stays taken)
 CHANNEL_LOW: Final = 5  # channel: int               bufferedAmount fell to the threshold or below it
-CHANNEL_FAILED: Final = 6  # channel: int, message: str the transport could not be made (closing rule 51)
+CHANNEL_FAILED: Final = 6  # channel: int, message: str the transport could not be made (closing rule 51), or
+# the peer sent a message larger than we announced
 CANDIDATE: Final = 7  # transport: int, generation: int, line: str ("candidate:…"), url: str | None
 CANDIDATE_ERROR: Final = 8  # transport: int, generation: int, address: str | None, port: int | None,
 # url: str, error_code: int (RFC 5389, or 701), error_text: str
@@ -47,7 +77,7 @@ DTLS_STATE: Final = 13  # transport: int, state: "connecting" | "connected" | "c
 DTLS_CERTIFICATES: Final = 14  # transport: int, certificates: list[bytes]  (DER, leaf first), before "connected"
 SCTP_STATE: Final = 15  # transport: int, state: "connected" | "closed", cause_code: int | None,
 # message: str, max_channels: int | None
-STATS: Final = 16  # transport: int, request: int, stats: dict[str, object]
+STATS: Final = 16  # transport: int, request: int, stats: dict[str, object]   (see `Loop.request_stats`)
 CONNECTION_ENDED: Final = 17  # connection: int, left: dict[str, int]   the reaper is done; what is still held
 # (all zero: nothing)
 CONNECTION_PANICKED: Final = 18  # connection: int, message: str         a bug of ours: this connection alone died
@@ -89,11 +119,16 @@ class Channel:
     def send(self, data: str | bytes | bytearray | memoryview) -> int:
         """Queue one message and return its size in payload bytes (text as UTF-8). The data is copied once.
 
+        A message on a channel that is not open, or larger than the peer takes, is dropped: the caller knows both.
+
         Raises:
             BufferError: the send buffer (16 MiB a transport) cannot take it; nothing was queued.
+            UnicodeEncodeError: text with lone surrogates; replace them first (Web IDL's USVString).
         """
     def close(self) -> None:
-        """Start the closing procedure: what is queued is sent first, then the stream is reset (rules 37-47)."""
+        """Start the closing procedure: what is queued is sent first, then the stream is reset (rules 37-47).
+
+        Messages that arrive from now on are dropped (rule 45)."""
 
 @final
 class Loop:
@@ -102,7 +137,7 @@ class Loop:
     The queue's file descriptor becomes readable when the queue goes from empty to non-empty.
     """
 
-    def __init__(self) -> None:
+    def __new__(cls) -> Loop:
         """Start the I/O thread if this is the first. Raises OSError when the system gives no descriptor."""
     def fileno(self) -> int:
         """The descriptor for `loop.add_reader`; -1 for a loop of a `VirtualNetwork`."""
@@ -112,7 +147,8 @@ class Loop:
         """End it: its connections are closed by the reaper, no event comes any more. Idempotent."""
     def counters(self) -> dict[str, int]:
         """What this loop holds in the core now, and what strangers sent it: `connections`, `transports`,
-        `channels`, `sockets`, `timers`, `queued_events`, `dropped_*` (by reason), `panics`."""
+        `channels`, `sockets`, `timers`, `queued_events`, `dropped_unknown`, `dropped_stun`, `dropped_dtls`,
+        `dropped_sctp`, `dropped_dcep`, `dropped_message`, `dropped_candidate`, `dropped_unsent`, `panics`."""
 
     def connection(self, certificate: Certificate) -> int: ...
     def close_connection(self, connection: int, reason: str = "Close called") -> None:
@@ -130,6 +166,9 @@ class Loop:
     ) -> int:
         """A bundle of ICE, DTLS and SCTP. `max_message_size` is what we announce; `receive_buffer` bounds what
         waits for Python before the SCTP window closes."""
+    def close_transport(self, transport: int) -> None:
+        """Abrupt close of one transport of a connection that goes on: ABORT and close_notify, sockets released, its
+        channels get CHANNEL_CLOSED with an error. No event of it comes any more."""
     def gather(
         self,
         transport: int,
@@ -172,7 +211,21 @@ class Loop:
     def consumed(self, transport: int, size: int) -> None:
         """Python has taken `size` bytes of messages: reopen the receive window by that much."""
     def request_stats(self, transport: int, request: int) -> None:
-        """Answered by STATS; also for a transport that has ended (then with its last figures)."""
+        """Answered by STATS; also for a transport that has ended lately (then with its last figures).
+
+        The dict is empty when the transport is not known. Members that are not known are absent; times are seconds,
+        `*_age` counts back from the moment of the figures, which is `age` ago:
+        `ended`, `age`, `ice_state`, `ice_role`, `packets_sent`, `bytes_sent`, `packets_received`, `bytes_received`,
+        `last_packet_sent_age`, `last_packet_received_age`, `requests_sent`, `responses_received`,
+        `requests_received`, `selected_pair_changes`, `unread`;
+        `pairs` (the selected one): `generation`, `local`, `remote`, `state`, `nominated`, `selected`, the traffic
+        members, `consent_requests_sent`, `responses_received`, `current_round_trip_time`, `total_round_trip_time`,
+        `last_response_age`; `dtls`: `state`, `version` ("FEFD", "FEFC"), `role`;
+        `sctp`: `smoothed_round_trip_time`, `congestion_window`, `receiver_window`, `unacked_chunks`, `packets_sent`,
+        `packets_received`, `packets_retransmitted`, `zero_checksum`;
+        `channels` by core channel id: `stream_id`, `messages_sent`, `bytes_sent`, `messages_received`,
+        `bytes_received`.
+        """
 
 @final
 class VirtualNetwork:
@@ -181,7 +234,7 @@ class VirtualNetwork:
     Deterministic for a seed but for keys and certificates. Time moves only by `advance`.
     """
 
-    def __init__(self, seed: int = 0) -> None: ...
+    def __new__(cls, seed: int = 0) -> VirtualNetwork: ...
     @property
     def now(self) -> float:
         """Seconds since it was made."""
@@ -204,7 +257,8 @@ class VirtualNetwork:
     def inject(self, source: tuple[str, int], destination: tuple[str, int], datagram: bytes) -> None:
         """A stranger's packet."""
     def next(self) -> float | None:
-        """When something is due (absolute, in this clock), or None."""
+        """When something is due (absolute, in this clock), or None. Runs the commands that wait; while some loop has
+        events that were not drained, that is now. Names are never found here."""
     def advance(self, now: float) -> None:
         """Deliver and fire everything due until `now`."""
     def sent(self) -> list[tuple[float, str, int, str, int, bytes]]:

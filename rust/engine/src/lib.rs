@@ -22,7 +22,7 @@ pub mod dtls;
 pub mod ice;
 mod random;
 pub mod sctp;
-mod stats;
+pub mod stats;
 mod transmit;
 mod transport;
 

@@ -48,6 +48,22 @@ pub struct Traffic {
     pub last_received: Option<Instant>,
 }
 
+impl Traffic {
+    #[inline]
+    pub(crate) fn sent(&mut self, now: Instant, packets: usize, bytes: usize) {
+        self.packets_sent += packets as u64;
+        self.bytes_sent += bytes as u64;
+        self.last_sent = Some(now);
+    }
+
+    #[inline]
+    pub(crate) fn received(&mut self, now: Instant, bytes: usize) {
+        self.packets_received += 1;
+        self.bytes_received += bytes as u64;
+        self.last_received = Some(now);
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct SctpStats {
     pub round_trip: Duration,
@@ -60,19 +76,36 @@ pub struct SctpStats {
     pub zero_checksum: bool,
 }
 
+/// The pair that carries the traffic.
+#[derive(Clone, Debug)]
+pub struct PairStats {
+    pub generation: u32,
+    /// Candidate lines.
+    pub local: String,
+    pub remote: String,
+    pub traffic: Traffic,
+    /// Our own checks of it: see [`crate::ice::consent`].
+    pub checks: ConsentCounts,
+    /// Answers to the checks of the ICE agent before it was selected, and since.
+    pub agent_responses: u64,
+    pub last_response: Instant,
+}
+
 /// One look at a transport.
 #[derive(Clone, Debug)]
 pub struct Stats {
     pub at: Instant,
     pub ice_state: &'static str,
     pub ice_role: Option<&'static str>,
-    pub generation: Option<u32>,
     pub traffic: Traffic,
-    pub consent: ConsentCounts,
+    pub pair: Option<PairStats>,
+    pub pair_changes: u64,
+    /// Checks over all pairs: sent, answered, and answered by us.
     pub requests_sent: u64,
     pub responses_received: u64,
     pub requests_received: u64,
     pub dtls_state: &'static str,
+    /// "FEFD" (DTLS 1.2) or "FEFC" (DTLS 1.3), as W3C webrtc-stats has it.
     pub dtls_version: Option<&'static str>,
     pub dtls_role: Option<&'static str>,
     pub sctp: Option<SctpStats>,

@@ -17,7 +17,7 @@ use crate::ice::{Credentials, Ice, IceEvent, IceState, Role};
 use crate::random::Random;
 use crate::sctp::packet::Cause;
 use crate::sctp::{self, Association, SctpState};
-use crate::stats::{Drops, SctpStats, Stats, Traffic};
+use crate::stats::{Drops, PairStats, SctpStats, Stats, Traffic};
 use crate::transmit::{Batch, Datagram};
 
 /// What a DTLS record adds to an SCTP packet, at most (DTLS 1.2, AES-GCM: 13 + 8 + 16).
@@ -85,6 +85,8 @@ pub struct Transport {
     sctp_ended: bool,
     is_closed: bool,
     traffic: Traffic,
+    /// Of the selected pair alone.
+    pair_traffic: Traffic,
     dropped_unknown: u64,
     dropped_dtls: u64,
 }
@@ -118,6 +120,7 @@ impl Transport {
             sctp_ended: false,
             is_closed: false,
             traffic: Traffic::default(),
+            pair_traffic: Traffic::default(),
             dropped_unknown: 0,
             dropped_dtls: 0,
         }
@@ -279,9 +282,10 @@ impl Transport {
         if self.is_closed {
             return;
         }
-        self.traffic.packets_received += 1;
-        self.traffic.bytes_received += datagram.len() as u64;
-        self.traffic.last_received = Some(now);
+        self.traffic.received(now, datagram.len());
+        if self.ice.path() == Some((local, remote)) {
+            self.pair_traffic.received(now, datagram.len());
+        }
         match classify(datagram) {
             Class::Stun => {
                 self.ice.handle_datagram(now, local, remote, datagram);
@@ -350,9 +354,10 @@ impl Transport {
         self.settle(now);
         let filled = self.next_datagram(now, batch) || self.next_packets(now, batch);
         if filled {
-            self.traffic.packets_sent += batch.count() as u64;
-            self.traffic.bytes_sent += batch.contents().len() as u64;
-            self.traffic.last_sent = Some(now);
+            self.traffic.sent(now, batch.count(), batch.contents().len());
+            if self.ice.path() == Some((batch.local, batch.remote)) {
+                self.pair_traffic.sent(now, batch.count(), batch.contents().len());
+            }
         }
         filled
     }
@@ -395,9 +400,9 @@ impl Transport {
             at: now,
             ice_state: self.ice.state().name(),
             ice_role: self.ice.role().map(Role::name),
-            generation: self.ice.selected().map(|(generation, _, _)| generation),
             traffic: self.traffic,
-            consent: self.ice.consent_counts(),
+            pair: self.ice.pair_stats().map(|pair| PairStats { traffic: self.pair_traffic, ..pair }),
+            pair_changes: self.ice.pair_changes,
             requests_sent,
             responses_received,
             requests_received,
@@ -415,6 +420,9 @@ impl Transport {
 
     fn after_ice(&mut self, now: Instant) {
         while let Some(event) = self.ice.poll_event() {
+            if matches!(event, IceEvent::Pair { .. }) {
+                self.pair_traffic = Traffic::default();
+            }
             self.events.push_back(Event::Ice(event));
         }
         self.start_what_can_start(now);

@@ -44,6 +44,10 @@ pub enum Request {
         shared: Arc<TransportShared>,
         config: Config,
     },
+    /// One transport of a connection that goes on.
+    CloseTransport {
+        transport: u64,
+    },
     Gather {
         transport: u64,
         gather: Gather,

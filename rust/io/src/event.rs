@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::Instant;
 
 use adieu_engine::dtls::{DtlsFailure, DtlsState};
 use adieu_engine::ice::{IceState, Role};
@@ -94,6 +94,7 @@ pub enum Notice {
     Stats {
         transport: u64,
         request: u64,
+        now: Instant,
         stats: Option<Arc<TransportStats>>,
     },
     ConnectionEnded {
@@ -106,14 +107,12 @@ pub enum Notice {
     },
 }
 
-/// Figures of a transport as the application sees them: channels by their own ids, times as ages.
+/// Figures of a transport as the application sees them: channels by their own ids.
 #[derive(Debug)]
 pub struct TransportStats {
     pub engine: Stats,
     /// (channel id, index in `engine.channels`)
     pub channels: Vec<(u64, usize)>,
-    pub since_sent: Option<Duration>,
-    pub since_received: Option<Duration>,
     pub ended: bool,
 }
 

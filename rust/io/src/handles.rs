@@ -226,6 +226,11 @@ impl Loop {
         id
     }
 
+    pub fn close_transport(&self, transport: u64) {
+        self.lock().by_id.remove(&transport);
+        self.request(Request::CloseTransport { transport });
+    }
+
     pub fn gather(&self, transport: u64, gather: Gather) {
         self.request(Request::Gather { transport, gather });
     }

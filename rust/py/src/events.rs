@@ -1,5 +1,8 @@
 //! Events as tuples. The numbers and the order of their members are in `_core.pyi`.
 
+use std::time::Instant;
+
+use adieu_engine::stats::{PairStats, SctpStats, Traffic};
 use adieu_engine::{Kind, Reliability};
 use adieu_io::event::{Left, TransportStats};
 use adieu_io::{Event, Notice};
@@ -62,11 +65,12 @@ pub fn size(event: &Event) -> usize {
 pub fn to_tuple<'py>(py: Python<'py>, owner: &adieu_io::Loop, event: Event) -> PyResult<Bound<'py, PyTuple>> {
     match event {
         Event::Message { channel, kind, data } => {
+            let size = data.len().into_bound_py_any(py)?;
             let data = match kind {
                 Kind::Binary => PyBytes::new(py, &data).into_any(),
                 Kind::Text => text(py, &data),
             };
-            PyTuple::new(py, [MESSAGE.into_bound_py_any(py)?, channel.into_bound_py_any(py)?, data])
+            PyTuple::new(py, [MESSAGE.into_bound_py_any(py)?, channel.into_bound_py_any(py)?, data, size])
         }
         Event::Low { channel } => (CHANNEL_LOW, channel).into_pyobject(py),
         Event::Notice(notice) => notice_tuple(py, owner, *notice),
@@ -139,9 +143,9 @@ fn notice_tuple<'py>(
             let state = if connected { "connected" } else { "closed" };
             (SCTP_STATE, transport, state, cause, message, max_channels).into_pyobject(py)
         }
-        Notice::Stats { transport, request, stats } => {
+        Notice::Stats { transport, request, now, stats } => {
             let stats = match stats {
-                Some(stats) => stats_dict(py, &stats)?,
+                Some(stats) => stats_dict(py, now, &stats)?,
                 None => PyDict::new(py),
             };
             (STATS, transport, request, stats).into_pyobject(py)
@@ -165,51 +169,96 @@ fn left_dict<'py>(py: Python<'py>, left: &Left) -> PyResult<Bound<'py, PyDict>> 
     Ok(dict)
 }
 
-fn stats_dict<'py>(py: Python<'py>, stats: &TransportStats) -> PyResult<Bound<'py, PyDict>> {
+fn stats_dict<'py>(py: Python<'py>, now: Instant, stats: &TransportStats) -> PyResult<Bound<'py, PyDict>> {
     let engine = &stats.engine;
     let dict = PyDict::new(py);
     dict.set_item("ended", stats.ended)?;
+    dict.set_item("age", age(now, engine.at))?;
     dict.set_item("ice_state", engine.ice_state)?;
     dict.set_item("ice_role", engine.ice_role)?;
-    dict.set_item("generation", engine.generation)?;
-    dict.set_item("packets_sent", engine.traffic.packets_sent)?;
-    dict.set_item("bytes_sent", engine.traffic.bytes_sent)?;
-    dict.set_item("packets_received", engine.traffic.packets_received)?;
-    dict.set_item("bytes_received", engine.traffic.bytes_received)?;
-    dict.set_item("since_packet_sent", stats.since_sent.map(|age| age.as_secs_f64()))?;
-    dict.set_item("since_packet_received", stats.since_received.map(|age| age.as_secs_f64()))?;
+    put_traffic(&dict, engine.at, &engine.traffic)?;
     dict.set_item("requests_sent", engine.requests_sent)?;
     dict.set_item("responses_received", engine.responses_received)?;
     dict.set_item("requests_received", engine.requests_received)?;
-    dict.set_item("consent_requests_sent", engine.consent.checks_sent)?;
-    dict.set_item("consent_responses_received", engine.consent.answers)?;
-    dict.set_item("round_trip_time", engine.consent.round_trip.map(|time| time.as_secs_f64()))?;
-    dict.set_item("total_round_trip_time", engine.consent.total_round_trip.as_secs_f64())?;
-    dict.set_item("dtls_state", engine.dtls_state)?;
-    dict.set_item("dtls_version", engine.dtls_version)?;
-    dict.set_item("dtls_role", engine.dtls_role)?;
-    dict.set_item("unread", engine.unread)?;
+    dict.set_item("selected_pair_changes", engine.pair_changes)?;
+    let pairs = engine.pair.as_ref().map(|pair| pair_dict(py, engine.at, pair)).transpose()?;
+    dict.set_item("pairs", PyList::new(py, pairs)?)?;
+    let dtls = PyDict::new(py);
+    dtls.set_item("state", engine.dtls_state)?;
+    put_known(&dtls, "version", engine.dtls_version)?;
+    put_known(&dtls, "role", engine.dtls_role)?;
+    dict.set_item("dtls", dtls)?;
     if let Some(sctp) = &engine.sctp {
-        dict.set_item("sctp_round_trip_time", sctp.round_trip.as_secs_f64())?;
-        dict.set_item("sctp_congestion_window", sctp.congestion_window)?;
-        dict.set_item("sctp_receiver_window", sctp.receiver_window)?;
-        dict.set_item("sctp_unacknowledged", sctp.unacknowledged)?;
-        dict.set_item("sctp_packets_sent", sctp.packets_sent)?;
-        dict.set_item("sctp_packets_received", sctp.packets_received)?;
-        dict.set_item("sctp_packets_retransmitted", sctp.packets_retransmitted)?;
-        dict.set_item("sctp_zero_checksum", sctp.zero_checksum)?;
+        dict.set_item("sctp", sctp_dict(py, sctp)?)?;
     }
-    let channels = PyDict::new(py);
+    dict.set_item("channels", channels_dict(py, stats)?)?;
+    dict.set_item("unread", engine.unread)?;
+    Ok(dict)
+}
+
+fn pair_dict<'py>(py: Python<'py>, at: Instant, pair: &PairStats) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("generation", pair.generation)?;
+    dict.set_item("local", &pair.local)?;
+    dict.set_item("remote", &pair.remote)?;
+    dict.set_item("state", "succeeded")?;
+    dict.set_item("nominated", true)?;
+    dict.set_item("selected", true)?;
+    put_traffic(&dict, at, &pair.traffic)?;
+    dict.set_item("consent_requests_sent", pair.checks.checks_sent)?;
+    dict.set_item("responses_received", pair.agent_responses + pair.checks.answers)?;
+    put_known(&dict, "current_round_trip_time", pair.checks.round_trip.map(|time| time.as_secs_f64()))?;
+    dict.set_item("total_round_trip_time", pair.checks.total_round_trip.as_secs_f64())?;
+    dict.set_item("last_response_age", age(at, pair.last_response))?;
+    Ok(dict)
+}
+
+fn sctp_dict<'py>(py: Python<'py>, sctp: &SctpStats) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("smoothed_round_trip_time", sctp.round_trip.as_secs_f64())?;
+    dict.set_item("congestion_window", sctp.congestion_window)?;
+    dict.set_item("receiver_window", sctp.receiver_window)?;
+    dict.set_item("unacked_chunks", sctp.unacknowledged)?;
+    dict.set_item("packets_sent", sctp.packets_sent)?;
+    dict.set_item("packets_received", sctp.packets_received)?;
+    dict.set_item("packets_retransmitted", sctp.packets_retransmitted)?;
+    dict.set_item("zero_checksum", sctp.zero_checksum)?;
+    Ok(dict)
+}
+
+fn channels_dict<'py>(py: Python<'py>, stats: &TransportStats) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
     for (id, index) in &stats.channels {
-        let Some((_, stream, counts)) = engine.channels.get(*index) else { continue };
+        let Some((_, stream, counts)) = stats.engine.channels.get(*index) else { continue };
         let channel = PyDict::new(py);
         channel.set_item("stream_id", stream)?;
         channel.set_item("messages_sent", counts.messages_sent)?;
         channel.set_item("bytes_sent", counts.bytes_sent)?;
         channel.set_item("messages_received", counts.messages_received)?;
         channel.set_item("bytes_received", counts.bytes_received)?;
-        channels.set_item(id, channel)?;
+        dict.set_item(id, channel)?;
     }
-    dict.set_item("channels", channels)?;
     Ok(dict)
+}
+
+fn put_traffic(dict: &Bound<'_, PyDict>, at: Instant, traffic: &Traffic) -> PyResult<()> {
+    dict.set_item("packets_sent", traffic.packets_sent)?;
+    dict.set_item("bytes_sent", traffic.bytes_sent)?;
+    dict.set_item("packets_received", traffic.packets_received)?;
+    dict.set_item("bytes_received", traffic.bytes_received)?;
+    put_known(dict, "last_packet_sent_age", traffic.last_sent.map(|time| age(at, time)))?;
+    put_known(dict, "last_packet_received_age", traffic.last_received.map(|time| age(at, time)))
+}
+
+/// A member that is absent while its value is not known.
+fn put_known<'py, T: IntoPyObject<'py>>(
+    dict: &Bound<'py, PyDict>,
+    name: &str,
+    value: Option<T>,
+) -> PyResult<()> {
+    value.map_or(Ok(()), |value| dict.set_item(name, value))
+}
+
+fn age(at: Instant, time: Instant) -> f64 {
+    at.saturating_duration_since(time).as_secs_f64()
 }

@@ -8,6 +8,7 @@ mod loops;
 mod network;
 
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 
 #[pymodule(gil_used = false)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -15,6 +16,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     for (name, number) in events::NAMES {
         module.add(name, number)?;
     }
+    let object = module.py().get_type::<PyAny>();
+    module.add("Event", module.py().get_type::<PyTuple>().get_item((object, module.py().Ellipsis()))?)?;
     module.add_class::<certificate::Certificate>()?;
     module.add_class::<channel::Channel>()?;
     module.add_class::<loops::Loop>()?;

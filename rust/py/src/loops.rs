@@ -83,9 +83,9 @@ impl Loop {
         self.inner.connection(certificate.inner.clone())
     }
 
-    #[pyo3(signature = (connection, reason = "Close called".to_owned()))]
-    fn close_connection(&self, connection: u64, reason: String) {
-        self.inner.close_connection(connection, reason);
+    #[pyo3(signature = (connection, reason = "Close called"))]
+    fn close_connection(&self, connection: u64, reason: &str) {
+        self.inner.close_connection(connection, reason.to_owned());
     }
 
     #[pyo3(signature = (
@@ -111,6 +111,10 @@ impl Loop {
             max_message_size,
         };
         Ok(self.inner.transport(connection, options))
+    }
+
+    fn close_transport(&self, transport: u64) {
+        self.inner.close_transport(transport);
     }
 
     #[pyo3(signature = (

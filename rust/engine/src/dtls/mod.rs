@@ -122,12 +122,12 @@ impl Dtls {
         self.timeout.filter(|_| self.is_running())
     }
 
-    /// "DTLS 1.2", "DTLS 1.3", or None while it is open.
+    /// The protocol's number as hex digits, "FEFD" for DTLS 1.2, "FEFC" for 1.3; None while it is open.
     pub fn version(&self) -> Option<&'static str> {
         let Engine::Running { dtls, .. } = &self.engine else { return None };
         match dtls.protocol_version()? {
-            dimpl::ProtocolVersion::DTLS1_2 => Some("DTLS 1.2"),
-            dimpl::ProtocolVersion::DTLS1_3 => Some("DTLS 1.3"),
+            dimpl::ProtocolVersion::DTLS1_2 => Some("FEFD"),
+            dimpl::ProtocolVersion::DTLS1_3 => Some("FEFC"),
             _ => None,
         }
     }

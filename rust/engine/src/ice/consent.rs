@@ -144,6 +144,10 @@ impl Consent {
         self.revoked = true;
     }
 
+    pub fn last_answer(&self) -> Instant {
+        self.last_answer
+    }
+
     pub fn may_send(&self, now: Instant) -> bool {
         self.liveness(now) != Liveness::Expired
     }

@@ -19,9 +19,10 @@ use is::stun::{Class, StunMessage, StunPacket, TransId};
 use is::{Candidate, IceAgent, IceAgentEvent, IceConnectionState, IceCreds, Protocol, Sha1HmacProvider};
 
 use crate::random::Random;
+use crate::stats::{PairStats, Traffic};
 use crate::transmit::Datagram;
 use candidate::{LocalCandidate, RemoteCandidate, UsableCandidate};
-use consent::{Consent, ConsentCounts, Liveness, Timing};
+use consent::{Consent, Liveness, Timing};
 use gather::{Gathered, Gatherer};
 pub use state::IceState;
 use state::{Age, Facts, Pairs};
@@ -143,7 +144,8 @@ pub struct Ice {
     state: IceState,
     out: VecDeque<Datagram>,
     events: VecDeque<IceEvent>,
-    counts: ConsentCounts,
+    /// How often the selected pair has changed.
+    pub pair_changes: u64,
     pub drops: IceDrops,
 }
 
@@ -158,7 +160,7 @@ impl Ice {
             state: IceState::New,
             out: VecDeque::new(),
             events: VecDeque::new(),
-            counts: ConsentCounts::default(),
+            pair_changes: 0,
             drops: IceDrops::default(),
         }
     }
@@ -430,17 +432,20 @@ impl Ice {
         self.generations.last().map(|generation| generation.role)
     }
 
-    pub fn selected(&self) -> Option<(u32, SocketAddr, SocketAddr)> {
-        self.path.as_ref().map(|path| (path.generation, path.consent.local, path.consent.remote))
-    }
-
-    /// Of our own checks over all pairs so far.
-    pub fn consent_counts(&self) -> ConsentCounts {
-        let mut counts = self.counts;
-        if let Some(path) = &self.path {
-            add(&mut counts, &path.consent.counts);
-        }
-        counts
+    /// The selected pair without its traffic, which is not counted here.
+    pub fn pair_stats(&self) -> Option<PairStats> {
+        let path = self.path.as_ref()?;
+        let generation = self.generations.iter().find(|generation| generation.number == path.generation)?;
+        let (local, remote) = generation.lines(path.consent.local, path.consent.remote);
+        Some(PairStats {
+            generation: path.generation,
+            local,
+            remote,
+            traffic: Traffic::default(),
+            checks: path.consent.counts,
+            agent_responses: generation.agent.nominated_pair_responses_received().unwrap_or(0),
+            last_response: path.consent.last_answer(),
+        })
     }
 
     /// (requests sent, answers received, requests received) of the agents' checks.
@@ -529,9 +534,8 @@ impl Ice {
             generation.retires.get_or_insert(now + RETIREMENT);
         }
         let consent = Consent::new(now, self.timing, local, remote, self.random.unit());
-        if let Some(old) = self.path.replace(Path { generation: number, consent }) {
-            add(&mut self.counts, &old.consent.counts);
-        }
+        self.path = Some(Path { generation: number, consent });
+        self.pair_changes += 1;
         if let Some(generation) = self.generations.iter().find(|generation| generation.number == number) {
             let (local, remote) = generation.lines(local, remote);
             self.events.push_back(IceEvent::Pair { generation: number, local, remote });
@@ -689,13 +693,6 @@ impl Generation {
             theirs.unwrap_or_else(|| candidate::reflexive_line(remote)),
         )
     }
-}
-
-fn add(sum: &mut ConsentCounts, one: &ConsentCounts) {
-    sum.checks_sent += one.checks_sent;
-    sum.answers += one.answers;
-    sum.round_trip = one.round_trip.or(sum.round_trip);
-    sum.total_round_trip += one.total_round_trip;
 }
 
 #[derive(Debug)]

@@ -16,6 +16,7 @@ use crate::event::{Counters, Event, Notice, Queue, TransportStats};
 use crate::handles::{ChannelShared, NOWHERE, TransportShared};
 
 pub(super) struct Entry<S> {
+    slot: u32,
     pub connection: u64,
     pub owner: u64,
     pub shared: Arc<TransportShared>,
@@ -46,13 +47,14 @@ struct OpenChannel {
 
 impl<S: Copy> Entry<S> {
     pub fn new(
-        connection: u64,
-        owner: u64,
+        slot: u32,
+        (connection, owner): (u64, u64),
         shared: Arc<TransportShared>,
         queue: Arc<Queue>,
         engine: Transport,
     ) -> Entry<S> {
         Entry {
+            slot,
             connection,
             owner,
             shared,
@@ -73,16 +75,11 @@ impl<S: Copy> Entry<S> {
 
     /// The socket of this address; of a generation before, if there is one: the pair of addresses and ports may stay
     /// the same over an ICE restart.
-    pub fn socket_on<N: Network<Socket = S>>(
-        &mut self,
-        net: &mut N,
-        ip: IpAddr,
-        slot: u32,
-    ) -> Option<SocketAddr> {
+    pub fn socket_on<N: Network<Socket = S>>(&mut self, net: &mut N, ip: IpAddr) -> Option<SocketAddr> {
         if let Some((local, _)) = self.sockets.iter().find(|(local, _)| local.ip() == ip) {
             return Some(*local);
         }
-        match net.bind(self.owner, ip, slot) {
+        match net.bind(self.owner, ip, self.slot) {
             Ok((socket, local)) => {
                 self.sockets.push((local, socket));
                 Counters::add(&self.queue.counters.sockets, 1);
@@ -95,16 +92,10 @@ impl<S: Copy> Entry<S> {
         }
     }
 
-    pub fn open_channel(
-        &mut self,
-        now: Instant,
-        slot: u32,
-        shared: Arc<ChannelShared>,
-        options: ChannelOptions,
-    ) {
-        self.deliver(now, slot); // keys of channels that have ended are used again
+    pub fn open_channel(&mut self, now: Instant, shared: Arc<ChannelShared>, options: ChannelOptions) {
+        self.deliver(now); // keys of channels that have ended are used again
         let key = self.engine.open_channel(now, shared.stream, options);
-        self.enter_channel(slot, key, shared);
+        self.enter_channel(key, shared);
     }
 
     pub fn send(&mut self, now: Instant, key: ChannelKey, kind: Kind, data: Vec<u8>) -> bool {
@@ -120,7 +111,20 @@ impl<S: Copy> Entry<S> {
         true
     }
 
+    /// Close this transport while its connection goes on: its channels are told.
+    pub fn close_alone(&mut self, now: Instant, reason: &str, reaped_by: Instant) {
+        self.deliver(now);
+        for channel in self.channels.iter().flatten() {
+            let error = Some(format!("the transport was closed: {reason}"));
+            self.queue.notice(Notice::ChannelClosed { channel: channel.shared.id, error, cause: None });
+        }
+        self.close(now, reason, reaped_by);
+    }
+
     pub fn close(&mut self, now: Instant, reason: &str, reaped_by: Instant) {
+        if self.reaped_by.is_some() {
+            return;
+        }
         self.last_stats = Some(self.stats(now));
         self.engine.close(now, reason);
         self.abandon_channels();
@@ -138,8 +142,8 @@ impl<S: Copy> Entry<S> {
     }
 
     /// Events up, datagrams out.
-    pub fn pump<N: Network<Socket = S>>(&mut self, now: Instant, net: &mut N, batch: &mut Batch, slot: u32) {
-        self.deliver(now, slot);
+    pub fn pump<N: Network<Socket = S>>(&mut self, now: Instant, net: &mut N, batch: &mut Batch) {
+        self.deliver(now);
         while !self.is_blocked && self.engine.poll_transmit(now, batch) {
             let Some((_, socket)) = self.sockets.iter().find(|(local, _)| *local == batch.local) else {
                 continue;
@@ -150,7 +154,7 @@ impl<S: Copy> Entry<S> {
                 Sent::Refused => Counters::add(&self.queue.counters.dropped_unsent, batch.count() as u64),
             }
         }
-        self.deliver(now, slot);
+        self.deliver(now);
         if !self.is_congested && self.queue.is_congested() {
             self.is_congested = true;
             self.engine.set_congested(now, true);
@@ -162,7 +166,7 @@ impl<S: Copy> Entry<S> {
         }
     }
 
-    fn deliver(&mut self, now: Instant, slot: u32) {
+    fn deliver(&mut self, now: Instant) {
         for (key, bytes) in self.engine.take_drained(now) {
             let Some(channel) = self.channels.get_mut(key.0 as usize).and_then(Option::as_mut) else {
                 continue;
@@ -176,11 +180,11 @@ impl<S: Copy> Entry<S> {
             }
         }
         while let Some(event) = self.engine.poll_event(now) {
-            self.translate(slot, event);
+            self.translate(event);
         }
     }
 
-    fn translate(&mut self, slot: u32, event: adieu_engine::Event) {
+    fn translate(&mut self, event: adieu_engine::Event) {
         use adieu_engine::Event as E;
         let transport = self.shared.id;
         let notice = match event {
@@ -190,7 +194,7 @@ impl<S: Copy> Entry<S> {
                 }
                 return;
             }
-            E::Channel(event) => match self.translate_channel(slot, event) {
+            E::Channel(event) => match self.translate_channel(event) {
                 Some(notice) => notice,
                 None => return,
             },
@@ -208,13 +212,13 @@ impl<S: Copy> Entry<S> {
         self.queue.notice(notice);
     }
 
-    fn translate_channel(&mut self, slot: u32, event: ChannelEvent) -> Option<Notice> {
+    fn translate_channel(&mut self, event: ChannelEvent) -> Option<Notice> {
         match event {
             ChannelEvent::Message { .. } => None,
             ChannelEvent::Open { key } => Some(Notice::ChannelOpen { channel: self.id_of(key)? }),
             ChannelEvent::Incoming { key, stream, options } => {
                 let channel = Arc::new(ChannelShared::new(stream, self.shared.clone()));
-                self.enter_channel(slot, key, channel.clone());
+                self.enter_channel(key, channel.clone());
                 Some(Notice::ChannelIncoming { transport: self.shared.id, channel, options })
             }
             ChannelEvent::Closing { key } => Some(Notice::ChannelClosing { channel: self.id_of(key)? }),
@@ -227,8 +231,8 @@ impl<S: Copy> Entry<S> {
         }
     }
 
-    fn enter_channel(&mut self, slot: u32, key: ChannelKey, shared: Arc<ChannelShared>) {
-        shared.place.store(u64::from(slot) << 32 | u64::from(key.0), Ordering::Relaxed);
+    fn enter_channel(&mut self, key: ChannelKey, shared: Arc<ChannelShared>) {
+        shared.place.store(u64::from(self.slot) << 32 | u64::from(key.0), Ordering::Relaxed);
         let index = key.0 as usize;
         if self.channels.len() <= index {
             self.channels.resize_with(index + 1, || None);
@@ -256,9 +260,7 @@ impl<S: Copy> Entry<S> {
         let engine = self.engine.stats(now);
         let channels = engine.channels.iter().enumerate();
         let channels = channels.filter_map(|(index, (key, _, _))| Some((self.id_of(*key)?, index))).collect();
-        let age = |at: Option<Instant>| at.map(|at| now.saturating_duration_since(at));
-        let (since_sent, since_received) = (age(engine.traffic.last_sent), age(engine.traffic.last_received));
-        TransportStats { engine, channels, since_sent, since_received, ended: false }
+        TransportStats { engine, channels, ended: false }
     }
 }
 

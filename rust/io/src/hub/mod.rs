@@ -203,7 +203,7 @@ impl<N: Network> Hub<N> {
     fn pump(&mut self, now: Instant, slot: u32) {
         let Some(entry) = self.entries[slot as usize].as_mut() else { return };
         let (net, batch) = (&mut self.net, &mut self.batch);
-        let result = catch_unwind(AssertUnwindSafe(|| entry.pump(now, net, batch, slot)));
+        let result = catch_unwind(AssertUnwindSafe(|| entry.pump(now, net, batch)));
         if let Err(panic) = result {
             return self.panicked(now, slot, &*panic);
         }
@@ -241,6 +241,10 @@ impl<N: Network> Hub<N> {
             Request::OpenTransport { connection, shared, config } => {
                 self.open_transport(now, connection, shared, config);
             }
+            Request::CloseTransport { transport } => {
+                let reaped_by = now + REAPER_TIMEOUT;
+                self.on_transport(transport, |entry| entry.close_alone(now, "Transport closed", reaped_by));
+            }
             Request::Gather { transport, gather } => self.gather(now, transport, gather),
             Request::SetRemote { transport, generation, remote, lite } => {
                 self.on_transport(transport, |entry| entry.engine.set_remote(now, generation, remote, lite));
@@ -262,7 +266,7 @@ impl<N: Network> Hub<N> {
             Request::OpenChannel { channel, options } => {
                 let slot = channel.transport.slot.load(Ordering::Relaxed);
                 if let Ok(slot) = u32::try_from(slot) {
-                    self.guarded(slot, |entry| entry.open_channel(now, slot, channel, options));
+                    self.guarded(slot, |entry| entry.open_channel(now, channel, options));
                 }
             }
             Request::CloseChannel { channel } => {
@@ -320,7 +324,7 @@ impl<N: Network> Hub<N> {
         Counters::add(&connection.queue.counters.transports, 1);
         let queue = connection.queue.clone();
         self.entries[slot as usize] =
-            Some(Entry::new(connection_id, connection.owner, shared, queue, engine));
+            Some(Entry::new(slot, (connection_id, connection.owner), shared, queue, engine));
     }
 
     fn gather(&mut self, now: Instant, transport: u64, gather: Gather) {
@@ -339,7 +343,7 @@ impl<N: Network> Hub<N> {
         interfaces.truncate(MAX_HOSTS);
         let mut hosts = Vec::with_capacity(interfaces.len());
         for interface in interfaces {
-            hosts.extend(entry.socket_on(&mut self.net, interface.ip, slot));
+            hosts.extend(entry.socket_on(&mut self.net, interface.ip));
         }
         let generation = gather.generation;
         let servers = if gather.policy == Policy::All { gather.servers } else { Vec::new() };
@@ -373,7 +377,7 @@ impl<N: Network> Hub<N> {
             Some(entry) => Some(Arc::new(entry.stats(now))),
             None => self.ended.iter().find(|(id, _)| *id == transport).map(|(_, stats)| stats.clone()),
         };
-        queue.notice(Notice::Stats { transport, request, stats });
+        queue.notice(Notice::Stats { transport, request, now, stats });
         queue.signal();
     }
 
