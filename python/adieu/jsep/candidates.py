@@ -1,0 +1,206 @@
+"""Candidates that come after their description (RFC 8838, 8840): where they belong, and into which text they go."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, assert_never
+
+from adieu import sdp
+from adieu.errors import OperationError
+from adieu.jsep.offer import with_default_address
+from adieu.jsep.plan import AddCandidate, Plan
+from adieu.sdp import attribute
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from adieu.jsep.description import Description, Section
+    from adieu.jsep.negotiation import Negotiation
+    from adieu.sdp import Candidate
+
+_Slot: TypeAlias = Literal["pending_local", "current_local", "pending_remote", "current_remote"]
+
+MAX_ADDED: Final = 1000
+"""A section takes no more candidates than this beside its own: far more than any host has."""
+
+
+# --- of the other side -----------
+
+
+def add_remote_candidate(
+    negotiation: Negotiation, candidate: Candidate, *, mid: str | None, index: int | None, ufrag: str | None
+) -> Plan:
+    """A candidate of the other side (RFC 9429 section 4.1.19). The section is named by its mid or by its place.
+
+    Raises:
+        OperationError: no such section, no such generation, or too many candidates.
+    """
+    after, actions = negotiation, list[AddCandidate]()
+    for slot, description in _applied(negotiation):
+        section = _named(description, mid, index)
+        if section is None or (ufrag is not None and not _has_ufrag(section, ufrag)):
+            continue
+        if len(section.media.attributes("candidate")) >= MAX_ADDED:
+            raise OperationError(f"the section has {MAX_ADDED} candidates already")
+        line = attribute("candidate", str(candidate).removeprefix("candidate:"))
+        after = _put(after, slot, description.with_media(section.index, section.media.with_lines(line)))
+        if candidate.component == 1:  # RTCP is multiplexed
+            actions.extend(_to_transports(negotiation, description, section, str(candidate)))
+        if ufrag is None:
+            break  # W3C addIceCandidate step 4.6: the most recent generation
+    if after is negotiation:
+        raise OperationError(_unknown(negotiation, mid, index, ufrag))
+    return Plan(after, tuple(dict.fromkeys(actions)))
+
+
+def end_remote_candidates(negotiation: Negotiation, *, mid: str | None, index: int | None, ufrag: str | None) -> Plan:
+    """The other side has no more candidates, for one section or, unnamed, for all.
+
+    Raises:
+        OperationError: no such section, or no such generation.
+    """
+    after, actions, found = negotiation, list[AddCandidate](), False
+    for slot, description in _applied(negotiation):
+        changed = description
+        for section in description.sections:
+            named = (mid is None and index is None) or section is _named(description, mid, index)
+            if not named or (ufrag is not None and not _has_ufrag(section, ufrag)):
+                continue
+            found = True
+            if not section.rejected and not section.media.has("end-of-candidates"):
+                media = section.media.with_lines(attribute("end-of-candidates"))
+                changed = changed.with_media(section.index, media)
+                actions.extend(_to_transports(negotiation, description, section, None))
+        if changed is not description:
+            after = _put(after, slot, changed)
+        if ufrag is None and found:
+            break
+    if not found and not (mid is None and index is None):
+        raise OperationError(_unknown(negotiation, mid, index, ufrag))
+    return Plan(after, tuple(dict.fromkeys(actions)))
+
+
+def remote_candidates(negotiation: Negotiation, key: str, generation: int) -> Iterator[AddCandidate]:
+    """All that the other side has said for the generation whose credentials it has just been told.
+
+    Only `a=end-of-candidates` says that there are no more: not all who trickle say so by `a=ice-options` (pion).
+    """
+    transport = negotiation.transports[key]
+    remote = negotiation.remote
+    section = _by_key(remote, negotiation, key)
+    if remote is None or section is None or section.credentials != transport.remote:
+        return
+    for other in remote.bundled_with(section):
+        for candidate in sdp.attributes.candidates(other.media):
+            if candidate.component == 1:  # RTCP is multiplexed
+                yield AddCandidate(key, generation, str(candidate))
+    if section.media.has("end-of-candidates"):
+        yield AddCandidate(key, generation, None)
+
+
+def _applied(negotiation: Negotiation) -> Iterator[tuple[_Slot, Description]]:
+    """The remote descriptions, the newest first, with the names of their slots."""
+    if negotiation.pending_remote is not None:
+        yield "pending_remote", negotiation.pending_remote
+    if negotiation.current_remote is not None:
+        yield "current_remote", negotiation.current_remote
+
+
+def _named(description: Description, mid: str | None, index: int | None) -> Section | None:
+    """W3C addIceCandidate steps 4.2 and 4.3: by the mid, else by the place."""
+    if mid is not None:
+        return next((section for section in description.sections if section.mid == mid), None)
+    if index is not None and index < len(description.sections):
+        return description.sections[index]
+    return None
+
+
+def _has_ufrag(section: Section, ufrag: str) -> bool:
+    return section.credentials is not None and section.credentials.ufrag == ufrag
+
+
+def _to_transports(
+    negotiation: Negotiation, description: Description, section: Section, line: str | None
+) -> Iterator[AddCandidate]:
+    """To whom it goes now. Where that is nobody, it is in the description, and goes when the answer is set."""
+    for key, transport in negotiation.transports.items():
+        carrier = _by_key(description, negotiation, key)
+        if carrier is None or transport.remote is None or carrier.credentials != transport.remote:
+            continue
+        # No end as long as another section of the same transport may still say something.
+        if section.index == carrier.index or (line is not None and section in description.bundled_with(carrier)):
+            yield AddCandidate(key, transport.generation, line)
+
+
+def _by_key(description: Description | None, negotiation: Negotiation, key: str) -> Section | None:
+    """The remote section of a transport. An answer may leave the mids out: then the place tells."""
+    if description is None:
+        return None
+    section = description.section(key)
+    if section is not None or negotiation.local is None:
+        return section
+    own = negotiation.local.section(key)
+    return description.sections[own.index] if own is not None and own.index < len(description.sections) else None
+
+
+def _unknown(negotiation: Negotiation, mid: str | None, index: int | None, ufrag: str | None) -> str:
+    place = f"the mid {mid!r}" if mid is not None else f"the index {index}"
+    if any(_named(description, mid, index) is not None for _, description in _applied(negotiation)):
+        return f"the section of {place} has no ICE generation with the ufrag {ufrag!r}"
+    return f"the remote description has no section of {place}"
+
+
+# --- of our own -----------
+
+
+def add_local_candidate(negotiation: Negotiation, key: str, ufrag: str, candidate: Candidate) -> Negotiation | None:
+    """Put a gathered candidate into the local descriptions of its generation; None where there is none (any more).
+
+    W3C surface the candidate, steps 3 and 4.
+    """
+    line = attribute("candidate", str(candidate).removeprefix("candidate:"))
+    after = negotiation
+    for slot, description, section in _local(negotiation, key, ufrag):
+        media = with_default_address(section.media.with_lines(line))
+        after = _put(after, slot, description.with_media(section.index, media))
+    return None if after is negotiation else after
+
+
+def end_local_candidates(negotiation: Negotiation, key: str, ufrag: str) -> Negotiation | None:
+    """Gathering of a generation is complete; None where no local description has it (any more)."""
+    after = negotiation
+    for slot, description, section in _local(negotiation, key, ufrag):
+        media = section.media.with_lines(attribute("end-of-candidates"))
+        after = _put(after, slot, description.with_media(section.index, media))
+    return None if after is negotiation else after
+
+
+def _local(negotiation: Negotiation, key: str, ufrag: str) -> Iterator[tuple[_Slot, Description, Section]]:
+    if (found := _of_generation(negotiation.pending_local, key, ufrag)) is not None:
+        yield "pending_local", *found
+    if (found := _of_generation(negotiation.current_local, key, ufrag)) is not None:
+        yield "current_local", *found
+
+
+def _of_generation(description: Description | None, key: str, ufrag: str) -> tuple[Description, Section] | None:
+    section = None if description is None else description.section(key)
+    if description is None or section is None or not _has_ufrag(section, ufrag):
+        return None
+    return description, section
+
+
+# --- helpers -----------
+
+
+def _put(negotiation: Negotiation, slot: _Slot, description: Description) -> Negotiation:
+    match slot:
+        case "pending_local":
+            return replace(negotiation, pending_local=description)
+        case "current_local":
+            return replace(negotiation, current_local=description)
+        case "pending_remote":
+            return replace(negotiation, pending_remote=description)
+        case "current_remote":
+            return replace(negotiation, current_remote=description)
+        case _:
+            assert_never(slot)

@@ -1,0 +1,194 @@
+"""A description that has been read, and what JSEP wants to know of its sections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from adieu import sdp
+from adieu.errors import RTCError
+from adieu.sdp import attributes
+
+if TYPE_CHECKING:
+    from adieu.sdp.attributes import Fingerprint, Setup
+    from adieu.sdp.model import Media
+
+DescriptionType: TypeAlias = Literal["offer", "pranswer", "answer"]
+
+# RFC 8841 section 4.1 has the first two; the last is of the drafts before it.
+DATA_PROTOCOLS: Final = frozenset({"UDP/DTLS/SCTP", "TCP/DTLS/SCTP", "DTLS/SCTP"})
+DEFAULT_SCTP_PORT: Final = 5000
+DEFAULT_MAX_MESSAGE_SIZE: Final = 65536
+"""RFC 8841 section 6.1: the size where the attribute is absent."""
+
+
+@dataclass(frozen=True, slots=True)
+class IceCredentials:
+    """The user fragment and the password of one ICE generation on one side."""
+
+    ufrag: str
+    pwd: str
+
+    def __repr__(self) -> str:  # the password is a secret
+        return f"IceCredentials({self.ufrag!r})"
+
+
+@dataclass(frozen=True)
+class Section:
+    """One media description with what it takes over from the session level (RFC 9429 section 5.8.2).
+
+    Attributes:
+        index: its place.
+        media: the lines.
+        mid: None where the other side writes none.
+        rejected: the port is 0 and it is not bundle-only.
+        credentials: for ICE.
+        ice_lite: the other side is an ICE-lite agent.
+        trickle: more candidates may come.
+        setup: the DTLS role offered or answered; RFC 4145 section 4: "active" where none is given.
+        fingerprints: of the certificate, at least one of which must match.
+    """
+
+    index: int
+    media: Media
+    mid: str | None
+    rejected: bool
+    credentials: IceCredentials | None
+    ice_lite: bool
+    trickle: bool
+    setup: Setup
+    fingerprints: tuple[Fingerprint, ...]
+
+    @property
+    def key(self) -> str:
+        """What names its transport: the mid, or its place where there is none (no token has a colon)."""
+        return self.mid if self.mid is not None else f":{self.index}"
+
+    @property
+    def is_data(self) -> bool:
+        """A data channel section that is understood here."""
+        if self.media.kind != "application" or self.media.protocol not in DATA_PROTOCOLS:
+            return False
+        if self.media.formats[0] == "webrtc-datachannel":
+            return True
+        mapped = attributes.sctpmap(self.media)
+        return mapped is not None and mapped.application == "webrtc-datachannel"
+
+    @property
+    def sctp_port(self) -> int:
+        """The SCTP port, in the form of RFC 8841 or of the drafts before it."""
+        port = attributes.sctp_port(self.media)
+        if port is not None:
+            return port
+        mapped = attributes.sctpmap(self.media)
+        return mapped.port if mapped is not None else DEFAULT_SCTP_PORT
+
+    @property
+    def max_message_size(self) -> int:
+        """What the side that wrote this can take, in bytes; 0 is without limit."""
+        size = attributes.max_message_size(self.media)
+        return DEFAULT_MAX_MESSAGE_SIZE if size is None else size
+
+
+@dataclass(frozen=True)
+class Description:
+    """A description that has been read and is well-formed.
+
+    Attributes:
+        type: what it is.
+        sdp: the lines, with all candidates that were added since.
+        given: the text as it was given, while nothing has been added.
+    """
+
+    type: DescriptionType
+    sdp: sdp.SessionDescription
+    given: str | None = None
+
+    @cached_property
+    def text(self) -> str:
+        """The text with all candidates."""
+        return sdp.write(self.sdp) if self.given is None else self.given
+
+    @cached_property
+    def sections(self) -> tuple[Section, ...]:
+        """The media descriptions, in their order."""
+        session = self.sdp.session
+        lite = attributes.ice_lite(session)
+        options = attributes.ice_options(session)
+        fingerprints = attributes.fingerprints(session)
+        ufrag, pwd = attributes.ice_ufrag(session), attributes.ice_pwd(session)
+        setup = attributes.setup(session)
+        return tuple(
+            Section(
+                index=index,
+                media=media,
+                mid=attributes.mid(media),
+                rejected=media.port == 0 and not attributes.bundle_only(media),
+                credentials=_credentials(attributes.ice_ufrag(media) or ufrag, attributes.ice_pwd(media) or pwd),
+                ice_lite=lite,
+                trickle="trickle" in options | attributes.ice_options(media),
+                setup=attributes.setup(media) or setup or "active",
+                fingerprints=attributes.fingerprints(media) or fingerprints,
+            )
+            for index, media in enumerate(self.sdp.media)
+        )
+
+    @cached_property
+    def bundle(self) -> tuple[tuple[str, ...], ...]:
+        """The mids of each BUNDLE group."""
+        return tuple(group.mids for group in attributes.groups(self.sdp.session) if group.semantics == "BUNDLE")
+
+    @property
+    def trickles(self) -> bool:
+        """Whether the side that wrote it takes candidates later (RFC 8840 section 4.1.3)."""
+        return "trickle" in attributes.ice_options(self.sdp.session) or any(s.trickle for s in self.sections)
+
+    def section(self, key: str) -> Section | None:
+        """The section of this mid (or key)."""
+        return next((section for section in self.sections if section.key == key), None)
+
+    def data_section(self) -> Section | None:
+        """The first section for data that is not rejected."""
+        return next((section for section in self.sections if section.is_data and not section.rejected), None)
+
+    def bundled_with(self, section: Section) -> tuple[Section, ...]:
+        """The sections that run over the same transport as this one, itself among them.
+
+        RFC 9143 section 7.1.1: in an offer, sections of a group have addresses of their own until it is answered;
+        then they share those of one. Equal credentials show which of them are already meant to be one.
+        """
+        mids = next((mids for mids in self.bundle if section.mid in mids), ())
+        return tuple(
+            other
+            for other in self.sections
+            if other.index == section.index or (other.mid in mids and other.credentials == section.credentials)
+        )
+
+    def with_media(self, index: int, media: Media) -> Description:
+        """The same with another media description in this place."""
+        return replace(self, sdp=self.sdp.with_media(index, media), given=None)
+
+
+def parse_description(type_: DescriptionType, text: str) -> Description:
+    """Read a description (RFC 9429 section 5.8), with all attributes that are understood.
+
+    Raises:
+        RTCError: "sdp-syntax-error" with the line.
+    """
+    try:
+        description = Description(type_, sdp.read(text), text)
+        # All at once, so that a malformed line is found now and not when its value is needed.
+        _ = description.bundle
+        for section in description.sections:
+            _ = section.is_data, section.sctp_port, section.max_message_size
+            attributes.candidates(section.media)
+            attributes.connection(section.media)
+        attributes.connection(description.sdp.session)
+    except sdp.SdpSyntaxError as error:
+        raise RTCError({"errorDetail": "sdp-syntax-error", "sdpLineNumber": error.line}, str(error)) from None
+    return description
+
+
+def _credentials(ufrag: str | None, pwd: str | None) -> IceCredentials | None:
+    return IceCredentials(ufrag, pwd) if ufrag is not None and pwd is not None else None

@@ -1,0 +1,123 @@
+"""What has to be done for a description to take effect.
+
+The actions are not thought up while a description is applied: they are the difference between the transports before
+and after. So applying, answering and rolling back need no lists of their own, and can not disagree with the snapshot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from adieu.jsep.negotiation import IceCredentials, Negotiation, SctpAssociation, TransportState
+    from adieu.sdp.attributes import Fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class Gather:
+    """Begin an ICE generation; the first one makes the transport."""
+
+    key: str
+    generation: int
+    local: IceCredentials
+    controlling: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SetRemote:
+    """Tell the generation the peer's credentials: its checks begin."""
+
+    key: str
+    generation: int
+    remote: IceCredentials
+    lite: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AddCandidate:
+    """Tell the generation a candidate of the peer, or with None that there are no more."""
+
+    key: str
+    generation: int
+    line: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DropGeneration:
+    """Forget a generation that was rolled back; the one before goes on."""
+
+    key: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class StartDtls:
+    """Begin the handshake as soon as there is a path."""
+
+    key: str
+    client: bool
+    fingerprints: tuple[Fingerprint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StartSctp:
+    """Begin the association as soon as DTLS is up."""
+
+    key: str
+    association: SctpAssociation
+
+
+@dataclass(frozen=True, slots=True)
+class CloseTransport:
+    """End it: its section was rejected, or rolled back before it was ever answered."""
+
+    key: str
+
+
+Action: TypeAlias = Gather | SetRemote | AddCandidate | DropGeneration | StartDtls | StartSctp | CloseTransport
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A description that is valid as a whole.
+
+    Attributes:
+        after: the snapshot once it is applied.
+        actions: what takes the transports there, in this order.
+    """
+
+    after: Negotiation
+    actions: tuple[Action, ...]
+
+
+def difference(before: Negotiation, after: Negotiation) -> Iterator[Action]:
+    """What takes the transports from one snapshot to the other; candidates are not among it."""
+    for key in before.transports.keys() - after.transports.keys():
+        yield CloseTransport(key)
+    for key, new in after.transports.items():
+        old = before.transports.get(key)
+        stable = before.stable_transports.get(key)
+        # A generation that was offered and never answered is forgotten when it is rolled back or offered anew.
+        if (
+            old is not None
+            and old.generation != new.generation
+            and (stable is None or old.generation != stable.generation)
+        ):
+            yield DropGeneration(key, old.generation)
+        begun = old is None or old.generation < new.generation
+        if begun:
+            yield Gather(key, new.generation, new.local, new.controlling)
+        if new.remote is not None and (begun or (old is not None and _is_answered(old, new))):
+            yield SetRemote(key, new.generation, new.remote, new.remote_lite)
+        if new.dtls_client is not None and (old is None or old.dtls_client is None):
+            yield StartDtls(key, new.dtls_client, new.fingerprints)
+        if new.sctp is not None and (old is None or old.sctp is None):
+            yield StartSctp(key, new.sctp)
+
+
+def _is_answered(old: TransportState, new: TransportState) -> bool:
+    """Whether the generation was there before and has now got the peer's credentials."""
+    return old.generation == new.generation and old.remote is None

@@ -1,0 +1,116 @@
+"""What a well-formed description must say to be valid (RFC 9429 sections 5.8 to 5.11), before anything is changed.
+
+What is not valid is an `InvalidAccessError`, as the W3C asks (set a session description, failure step 6).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from adieu.errors import InvalidAccessError
+from adieu.jsep.answer import acceptable
+from adieu.sdp import attributes
+
+if TYPE_CHECKING:
+    from adieu.jsep.description import Description, Section
+    from adieu.jsep.negotiation import Negotiation, TransportState
+
+
+def check_remote_offer(negotiation: Negotiation, offer: Description) -> None:
+    """An offer of the other side.
+
+    Raises:
+        InvalidAccessError: it can not be answered.
+    """
+    _check_mids(offer)
+    current = negotiation.current_local  # which has as many, and all mids
+    known = current.sections if current is not None else ()
+    if len(offer.sections) < len(known):
+        raise InvalidAccessError(
+            f"the offer has {len(offer.sections)} media sections, {len(known)} were negotiated: none may be left out"
+        )
+    for section in offer.sections:
+        before = known[section.index] if section.index < len(known) else section
+        if section.mid != before.mid and not negotiation.is_recyclable(section.index):
+            raise InvalidAccessError(
+                f"media section {section.index} had the mid {before.mid!r} and now has {section.mid!r}: "
+                "only the place of a rejected section can be used again"
+            )
+        if section.media.kind != before.media.kind and section.mid == before.mid:
+            raise InvalidAccessError(f"media section {section.mid!r} was {before.media.kind}, not {section.media.kind}")
+        # The W3C's rtcpMuxPolicy "require", the only one there is (failure step 4).
+        if section.media.kind in {"audio", "video"} and not section.rejected and not attributes.rtcp_mux(section.media):
+            raise InvalidAccessError(f"media section {section.mid!r} does not multiplex RTP and RTCP (a=rtcp-mux)")
+    accepted = acceptable(offer)
+    if accepted is not None:
+        _check_transport(accepted)
+        _check_continuity(accepted, negotiation.transports.get(accepted.key))
+
+
+def check_remote_answer(negotiation: Negotiation, offer: Description, answer: Description) -> None:
+    """An answer, provisional or not, of the other side to our offer.
+
+    Raises:
+        InvalidAccessError: it does not fit the offer.
+    """
+    _check_mids(answer)
+    if len(answer.sections) != len(offer.sections):
+        raise InvalidAccessError(
+            f"the answer has {len(answer.sections)} media sections, the offer has {len(offer.sections)}"
+        )
+    for offered, section in zip(offer.sections, answer.sections, strict=True):
+        if section.mid is not None and section.mid != offered.mid:
+            raise InvalidAccessError(
+                f"media section {section.index} is {offered.mid!r} in the offer and {section.mid!r} in the answer"
+            )
+        if section.media.kind != offered.media.kind:
+            raise InvalidAccessError(
+                f"media section {offered.mid!r} is {offered.media.kind} in the offer "
+                f"and {section.media.kind} in the answer"
+            )
+        if section.rejected:
+            continue
+        if offered.rejected:  # RFC 3264 section 6: a stream that was offered with port 0 is answered with port 0
+            raise InvalidAccessError(f"media section {offered.mid!r} was not offered, and can not be accepted")
+        _check_transport(section)
+        if section.setup not in {"active", "passive"}:
+            raise InvalidAccessError(
+                f"the answer's DTLS role is {section.setup!r}: an answer says active or passive (RFC 8842 section 5.3)"
+            )
+        _check_continuity(section, negotiation.transports.get(offered.key))
+
+
+def _check_mids(description: Description) -> None:
+    mids = [section.mid for section in description.sections if section.mid is not None]
+    if len(set(mids)) != len(mids):
+        raise InvalidAccessError("two media sections have the same mid")
+    grouped = [mid for group in description.bundle for mid in group]
+    if len(set(grouped)) != len(grouped):
+        raise InvalidAccessError("a mid stands twice in the BUNDLE groups")
+    if unknown := set(grouped) - set(mids):
+        raise InvalidAccessError(f"the BUNDLE group has the mid {min(unknown)!r}, which no media section has")
+
+
+def _check_transport(section: Section) -> None:
+    """RFC 9429 section 5.8.2 and 5.10: what a section needs so that a transport can be made of it."""
+    if section.credentials is None:
+        raise InvalidAccessError(f"media section {section.mid!r} has no a=ice-ufrag and a=ice-pwd")
+    if not section.fingerprints:
+        raise InvalidAccessError(f"media section {section.mid!r} has no a=fingerprint: it can not be encrypted")
+    if section.setup == "holdconn":
+        raise InvalidAccessError(f"media section {section.mid!r} says a=setup:holdconn, which DTLS does not have")
+
+
+def _check_continuity(section: Section, running: TransportState | None) -> None:
+    """What may not change while the DTLS association and the SCTP association live (RFC 8842, 8841)."""
+    if running is None or running.dtls_client is None:
+        return
+    if set(section.fingerprints) != set(running.fingerprints):
+        raise InvalidAccessError(
+            f"media section {section.mid!r} has another fingerprint than before: the other side is another one, "
+            "or has a new connection. A new RTCPeerConnection is needed for it"
+        )
+    if section.setup in {"active", "passive"} and (section.setup == "passive") is not running.dtls_client:
+        raise InvalidAccessError(f"media section {section.mid!r} changes its DTLS role to {section.setup}")
+    if running.sctp is not None and section.sctp_port != running.sctp.remote_port:
+        raise InvalidAccessError(f"media section {section.mid!r} changes its SCTP port to {section.sctp_port}")
