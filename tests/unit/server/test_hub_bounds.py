@@ -249,3 +249,9 @@ def test_random_bytes_and_mangled_messages_never_raise():
         for person in (ada, ben):
             del person.frames[:-1], person.raw[:-1]
     assert ben.closed is None
+
+
+@pytest.mark.parametrize("name", ["rooms", "grace", "message_bytes"])
+def test_a_limit_is_a_number_above_0(name):
+    with pytest.raises(ValueError, match=f"{name} is 0"):
+        Settings(**{name: 0})
