@@ -430,22 +430,24 @@ impl Transport {
 
     /// DTLS starts on a pair, SCTP on DTLS.
     fn start_what_can_start(&mut self, now: Instant) {
-        if self.ice.path().is_some() && self.dtls.state() == DtlsState::New {
-            if let Some((client, fingerprints)) = self.dtls_wanted.take() {
-                self.dtls.start(now, client, fingerprints);
-                self.events.push_back(Event::Dtls { state: DtlsState::Connecting, failure: None });
-                self.pump_dtls(now);
-            }
+        if self.ice.path().is_some()
+            && self.dtls.state() == DtlsState::New
+            && let Some((client, fingerprints)) = self.dtls_wanted.take()
+        {
+            self.dtls.start(now, client, fingerprints);
+            self.events.push_back(Event::Dtls { state: DtlsState::Connecting, failure: None });
+            self.pump_dtls(now);
         }
-        if self.dtls.state() == DtlsState::Connected && self.sctp.is_none() {
-            if let Some(ports) = self.sctp_wanted {
-                let (buffer, largest) = (self.config.receive_buffer, self.config.max_message_size);
-                let mut sctp = Association::new(now, ports.local, ports.remote, buffer, largest);
-                sctp.connect(now);
-                sctp.pause(now, self.is_congested);
-                self.sctp = Some(sctp);
-                self.pump_sctp(now);
-            }
+        if self.dtls.state() == DtlsState::Connected
+            && self.sctp.is_none()
+            && let Some(ports) = self.sctp_wanted
+        {
+            let (buffer, largest) = (self.config.receive_buffer, self.config.max_message_size);
+            let mut sctp = Association::new(now, ports.local, ports.remote, buffer, largest);
+            sctp.connect(now);
+            sctp.pause(now, self.is_congested);
+            self.sctp = Some(sctp);
+            self.pump_sctp(now);
         }
     }
 

@@ -192,10 +192,10 @@ impl Door {
 
     pub fn push(&self, command: Command) {
         self.commands.push(command);
-        if self.sleeping.swap(false, Ordering::SeqCst) {
-            if let Some(waker) = &self.waker {
-                waker();
-            }
+        if self.sleeping.swap(false, Ordering::SeqCst)
+            && let Some(waker) = &self.waker
+        {
+            waker();
         }
     }
 

@@ -166,10 +166,11 @@ impl Queue {
 
     /// Make the descriptor readable if there is something and it is not yet: once per turn of the producer.
     pub fn signal(&self) {
-        if !self.events.is_empty() && !self.signalled.swap(true, Ordering::SeqCst) {
-            if let Some(signal) = &self.signal {
-                signal.raise();
-            }
+        if !self.events.is_empty()
+            && !self.signalled.swap(true, Ordering::SeqCst)
+            && let Some(signal) = &self.signal
+        {
+            signal.raise();
         }
     }
 

@@ -167,10 +167,10 @@ impl Loop {
     /// The oldest event. Call [`Loop::lower`] before the first, [`Loop::drained`] after the last.
     pub fn pop(&self) -> Option<Event> {
         let event = self.queue.pop()?;
-        if let Event::Notice(notice) = &event {
-            if let crate::event::Notice::ConnectionEnded { connection, .. } = **notice {
-                self.forget(connection);
-            }
+        if let Event::Notice(notice) = &event
+            && let crate::event::Notice::ConnectionEnded { connection, .. } = **notice
+        {
+            self.forget(connection);
         }
         Some(event)
     }

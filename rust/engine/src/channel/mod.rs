@@ -648,3 +648,6 @@ fn send_dcep(now: Instant, sctp: &mut Association, stream: u16, payload: Vec<u8>
         },
     );
 }
+
+#[cfg(test)]
+mod tests;

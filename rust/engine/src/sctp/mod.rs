@@ -96,7 +96,7 @@ impl Association {
         largest: usize,
     ) -> Association {
         // A message above 0.9 of the window would stall it for ever, without a word.
-        let window = receive_buffer.max(largest / 8 * 10).max(256 << 10).min(1 << 30);
+        let window = receive_buffer.max(largest / 8 * 10).clamp(256 << 10, 1 << 30);
         let options = Options {
             local_port,
             remote_port,
@@ -163,6 +163,9 @@ impl Association {
         self.socket.handle_input(packet);
         self.collect();
         self.abort = None;
+        if found.has_data && self.socket.is_stuck() {
+            self.give_up("the peer sends a message larger than the receive window");
+        }
     }
 
     pub fn handle_timeout(&mut self, now: Instant) {
@@ -366,6 +369,17 @@ impl Association {
                 | SocketEvent::OnLifecycleEnd(_) => {}
             }
         }
+    }
+
+    /// Nothing can ever be delivered any more: tell the peer, and end it.
+    fn give_up(&mut self, why: &str) {
+        self.socket.close();
+        while let Some(event) = self.socket.poll_event() {
+            if let SocketEvent::SendPacket(packet) = event {
+                self.packets.push_back(packet::with_abort_reason(&packet, why).unwrap_or(packet));
+            }
+        }
+        self.end(true, Cause { code: None, text: why.to_owned() });
     }
 
     fn end(&mut self, error: bool, cause: Cause) {
