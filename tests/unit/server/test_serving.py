@@ -275,7 +275,8 @@ async def test_who_reads_nothing_is_closed_with_3008_and_does_not_stay(monkeypat
         "connection_lost",
         lambda self, error: (connection_lost(self, error), lost.set()),
     )
-    settings = Settings(messages_per_second=1e6, burst=10**6, ping=1000.0)
+    # More than the kernel takes off our hands, so that the transport is stuck.
+    settings = Settings(messages_per_second=1e6, burst=10**6, ping=1000.0, queue_bytes=16 * 1024 * 1024)
     async with serve(settings=settings) as server, opened(server) as quick:
         # A client that never reads: a raw socket with the smallest buffer.
         slow = socket.socket()
