@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.typing import Subprotocol
 
 from adieu.errors import SignalingError, SignalingLostError, SignalingRefusedError
@@ -451,9 +451,11 @@ class SignalingClient:
         except InvalidStatus as error:
             status = error.response.status_code
             body = bytes(error.response.body or b"")[:300].decode(errors="replace").strip()
-            final = 400 <= status < 500 and status not in _COME_AGAIN
+            # Once we have been in, it is what stands before the server that says so, and while it is started anew.
+            final = 400 <= status < 500 and status not in _COME_AGAIN and not self.peer
             raise _DialError(f"HTTP {status}: {body or 'no reason given'}", final=final) from None
-        except (OSError, InvalidHandshake, EOFError) as error:
+        except (OSError, WebSocketException, EOFError, UnicodeError, ImportError) as error:
+            # ImportError: a SOCKS proxy without what it needs. UnicodeError: a host that DNS cannot hold.
             raise _DialError(str(error) or type(error).__name__) from error
         if socket.subprotocol != SUBPROTOCOL:
             socket.transport.abort()

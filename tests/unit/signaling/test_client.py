@@ -153,8 +153,42 @@ async def test_somebody_who_says_nothing():
 
 
 async def test_no_such_host():
-    with pytest.raises(SignalingLostError, match="no signaling at"):
-        await client("ws://no-such-host.invalid/ws").__aenter__()
+    for host in ("no-such-host.invalid", "x" * 80, "a..b"):
+        with pytest.raises(SignalingLostError, match="no signaling at"):
+            await client(f"ws://{host}/ws").__aenter__()
+
+
+async def test_a_proxy_that_can_not_be_used(monkeypatch):
+    for proxy, what in (
+        ("socks5://127.0.0.1:1", "python-socks"),
+        ("nonsense://x", "nonsense"),
+        ("http://127.0.0.1:1", "no signaling"),
+    ):
+        monkeypatch.setenv("ws_proxy", proxy)
+        monkeypatch.setenv("all_proxy", proxy)
+        monkeypatch.setenv("http_proxy", proxy)
+        with pytest.raises(SignalingLostError, match=what):
+            await client("ws://no-such-host.invalid/ws").__aenter__()
+
+
+async def test_what_stands_before_the_server_is_no_end_once_we_have_been_in():
+    answers = [None, 404, 403, 503, None]
+
+    def before(connection, request):
+        status = answers.pop(0) if answers else None
+        return None if status is None else connection.respond(status, "starting anew")
+
+    async def brief(websocket):
+        await greet(websocket)
+        await websocket.close(1011)
+
+    async with (
+        serve_websocket(brief, "127.0.0.1", 0, subprotocols=[SUBPROTOCOL], process_request=before) as server,
+        client(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/ws", policy=QUICK) as ada,
+    ):
+        seen = await until(ada, Moved)
+        reasons = [event.reason for event in seen if isinstance(event, Down)]
+        assert [text[:8] for text in reasons[1:]] == ["HTTP 404", "HTTP 403", "HTTP 503"]
 
 
 async def test_another_kind_of_websocket():
@@ -223,6 +257,7 @@ async def test_a_lost_socket_is_noticed_at_once_and_the_seat_taken_back():
         assert time.monotonic() - began < 1
         assert isinstance(down, Down)
         assert up == Up(before, resumed=True)
+        assert not any(isinstance(event, PeerLeft) for event in ben._events._events)
         away, back, message = await until(ben, Wait)
         assert (away, back) == (PeerAway(room="lab", peer=before), PeerBack(room="lab", peer=before))
         assert message.reason == "while down"
