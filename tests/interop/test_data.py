@@ -57,7 +57,7 @@ async def test_both_open_channels_in_band_and_each_learns_their_options(lab, oth
                 await peer.call("channel", label=label, init={**init, "protocol": "interop.v1"})
         await join(us, them, adieu_offers=adieu_offers)
         for label, options in made.items():
-            mine, theirs = (us, them) if label.endswith("adieu") else (them, us)
+            mine, theirs = (us, them) if label.endswith(us.name) else (them, us)
             await mine.expect("open", label=label)
             announced = await theirs.expect("datachannel", label=label)
             assert {key: announced[key] for key in options} == options, label
