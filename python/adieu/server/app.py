@@ -184,7 +184,7 @@ def make_app(bridge: Bridge, guard: Guard, *, metrics: bool) -> ASGIApp:
             text = f"the WebSocket subprotocol is {SUBPROTOCOL}"
             await websocket.send_denial_response(PlainTextResponse(text, status_code=400))
             return
-        await bridge.carry(websocket, _address(websocket), websocket.scope["state"].get("cut_off", _nothing))
+        await bridge.carry(websocket, _address(websocket), websocket.scope.get("state", {}).get("cut_off", _nothing))
 
     async def leave(request: Request) -> Response:
         body = await _read_body(request)
@@ -226,7 +226,7 @@ class _Guarded:
         if refusal is None:
             await self._app(scope, receive, send)
             return
-        logger.warning("refused %s: %s", scope["path"], refusal)
+        logger.info("refused %r: %s", scope["path"], refusal)
         response = PlainTextResponse(refusal, status_code=403)
         if scope["type"] == "websocket":
             await WebSocket(scope, receive, send).send_denial_response(response)

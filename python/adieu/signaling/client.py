@@ -310,6 +310,8 @@ class SignalingClient:
         finally:
             if self._answers.pop(number, None) is not None:
                 self._machine.abandon(number)
+            elif not answer.cancelled():
+                answer.exception()  # an answer to who was cancelled at the same moment is nobody's to fetch
 
     # --- the owner ----------------------------------------------------------------------------------------
 

@@ -60,7 +60,7 @@ def _enter(state: State, seat: Seat, room: str, data: str, request: int | None, 
     if len(seat.rooms) >= settings.rooms:
         state.refuse(seat, request, "limit", f"{settings.rooms} rooms are the most for one connection: leave one")
         return False
-    membership = _read_meta(data)
+    membership = _read_meta(room, data)
     if len(bytes(membership.meta)) > settings.meta_bytes:
         state.refuse(seat, request, "limit", f"meta is longer than {settings.meta_bytes} bytes")
         return False
@@ -82,7 +82,7 @@ def _enter(state: State, seat: Seat, room: str, data: str, request: int | None, 
     return True
 
 
-def _read_meta(data: str) -> Membership:
+def _read_meta(room: str, data: str) -> Membership:
     """What the others will be told, and the tab's id apart: who knows it could pass for the tab's reload."""
     meta = _join_decoder.decode(data).meta
     tab = ""
@@ -91,7 +91,7 @@ def _read_meta(data: str) -> Membership:
             tab = _tab_decoder.decode(raw)
         except msgspec.ValidationError:
             tab = ""
-    return Membership(msgspec.Raw(msgspec.json.encode(meta)), tab if len(tab) <= MAX_TAB else "")
+    return Membership(room, msgspec.Raw(msgspec.json.encode(meta)), tab if len(tab) <= MAX_TAB else "")
 
 
 def _before_reload(state: State, seat: Seat, room: str, tab: str, now: float) -> str:

@@ -125,13 +125,14 @@ class Connection:
 class Membership:
     """A seat in a room: what it told of itself, and the id of its tab, which the others are not told."""
 
+    room: str
     meta: Raw
     tab: str
 
     @property
     def size(self) -> int:
         """Bytes kept for it, about."""
-        return len(bytes(self.meta)) + len(self.tab) + 64
+        return len(bytes(self.meta)) + len(self.room.encode()) + len(self.tab.encode()) + 64
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
