@@ -1,0 +1,10 @@
+"""Between asyncio and the core: one `Driver` for each event loop.
+
+It hands the core's events to the objects they belong to, a batch at each wake-up, and it is where every "queue a task"
+of the W3C's algorithms is decided: an event is a task of its own (`loop.py`).
+"""
+
+from adieu.driver.handles import ChannelHandler, ConnectionHandler, Handles, TransportHandler
+from adieu.driver.loop import Driver
+
+__all__ = ["ChannelHandler", "ConnectionHandler", "Driver", "Handles", "TransportHandler"]

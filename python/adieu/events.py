@@ -1,0 +1,367 @@
+"""Events, and the objects they happen to: the DOM's EventTarget for asyncio.
+
+Handlers of one object run one after the other. A plain function is called at once, as in a browser. A coroutine
+function becomes a task, and what happens to the object meanwhile waits for it, so handlers never overlap and never see
+events out of order. An exception in a handler goes to the event loop's exception handler, and the next handler runs.
+
+That has a price: **an async handler holds back the next events of its object until it returns**. Work that goes on for
+long belongs in a task of its own. `once()` and `async for` over a channel are not held back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
+from inspect import iscoroutine
+from typing import Any, Final, Generic, TypeAlias, TypeVar, overload
+
+from adieu.errors import AbortError, InvalidStateError
+
+logger = logging.getLogger("adieu")
+
+E = TypeVar("E", bound="Event")
+
+Handler: TypeAlias = Callable[[E], object]
+"""A plain function or a coroutine function that takes the event."""
+
+SLOW_HANDLER: Final = 5.0
+"""After so many seconds it is logged that an async handler holds back other events."""
+
+
+class Event:
+    """Something that happened. https://dom.spec.whatwg.org/#interface-event
+
+    Attributes:
+        type: its name, as "open".
+        target: the object it happened to; None before it is dispatched.
+    """
+
+    __slots__ = ("target", "type")
+
+    def __init__(self, type: str) -> None:
+        self.type = type
+        self.target: EventTarget | None = None
+
+    @property
+    def currentTarget(self) -> EventTarget | None:
+        """The same as `target`: there is no tree to bubble through."""
+        return self.target
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.type!r})"
+
+
+class MessageEvent(Event):
+    """A message. https://html.spec.whatwg.org/#messageevent
+
+    Attributes:
+        data: `str` or `bytes`.
+        origin: empty; there is no document.
+    """
+
+    __slots__ = ("data", "origin")
+
+    def __init__(self, type: str, data: str | bytes, origin: str = "") -> None:
+        self.type = type
+        self.target = None
+        self.data = data
+        self.origin = origin
+
+
+class _Listener:
+    """One entry of the list of listeners. `removed` is seen by a dispatch that is under way."""
+
+    __slots__ = ("callback", "once", "removed")
+
+    def __init__(self, callback: Handler[Any], *, once: bool) -> None:
+        self.callback = callback
+        self.once = once
+        self.removed = False
+
+
+class EventTarget:
+    """An object that events happen to. https://dom.spec.whatwg.org/#interface-eventtarget
+
+    Thread safety: use it in the thread of its event loop.
+    """
+
+    __slots__ = ("__weakref__", "_backlog", "_ended", "_handlers", "_listeners", "_running", "_since", "_waiters")
+
+    def __init__(self) -> None:
+        self._listeners: dict[str, list[_Listener]] = {}
+        self._handlers: dict[str, _Listener] = {}
+        self._waiters: dict[str, list[asyncio.Future[Any]]] = {}
+        self._backlog: deque[tuple[Event, int]] = deque()
+        self._running: asyncio.Task[None] | None = None
+        self._since = 0.0
+        self._ended: str | None = None
+
+    # --- the DOM's methods -----------
+
+    def addEventListener(
+        self,
+        type: str,
+        callback: Handler[Any],
+        options: bool | Mapping[str, Any] | None = None,
+        *,
+        once: bool = False,
+    ) -> None:
+        """Call `callback` with each event of this type.
+
+        Args:
+            type: the name of the event, as "message".
+            callback: a plain function or a coroutine function. The same one twice is one listener.
+            options: as in the DOM: a mapping, of which `once` counts, or a bool, which has no meaning here.
+            once: only for the first event.
+
+        Raises:
+            TypeError: `callback` can not be called.
+        """
+        if not callable(callback):
+            raise TypeError(f"the listener of {type!r} is {callback!r}, which can not be called")
+        if isinstance(options, Mapping):
+            once = once or bool(options.get("once", False))
+        listeners = self._listeners.setdefault(type, [])
+        attribute = self._handlers.get(type)
+        if not any(listener.callback == callback and listener is not attribute for listener in listeners):
+            listeners.append(_Listener(callback, once=once))
+
+    def removeEventListener(
+        self,
+        type: str,
+        callback: Handler[Any],
+        options: object = None,  # noqa: ARG002
+    ) -> None:
+        """Do not call it any more; nothing happens when it is not there."""
+        attribute = self._handlers.get(type)
+        for listener in self._listeners.get(type, ()):
+            if listener.callback == callback and listener is not attribute:
+                self._remove(type, listener)
+                return
+
+    def dispatchEvent(self, event: Event) -> bool:
+        """Fire an event: who awaits it is woken, then its handlers run, one after the other.
+
+        Returns:
+            True, always: no event of WebRTC can be cancelled.
+        """
+        self._fire(event)
+        return True
+
+    # --- for the classes that are event targets -----------
+
+    def _fire(self, event: Event, size: int = 0) -> bool:
+        """Dispatch. Whether the handlers have been entered; else they wait, and `_taken(size)` tells when they are."""
+        event.target = self
+        if self._waiters:
+            self._wake(event)
+        if self._running is not None:
+            self._backlog.append((event, size))
+            self._warn_of_slowness(event)
+            return False
+        self._call(event)
+        return True
+
+    def _listens(self, type_: str) -> bool:
+        """Whether firing this would reach anybody: a handler, or one that may be there when it is due."""
+        return self._running is not None or type_ in self._listeners or type_ in self._waiters
+
+    def _taken(self, size: int) -> None:
+        """An event that had to wait has been given to its handlers; `size` is what `_fire` was told."""
+
+    def _end(self, why: str, *, forget: bool) -> None:
+        """See `end_events`."""
+        if forget:
+            self._backlog.clear()
+        if self._ended is not None:
+            return
+        self._ended = why
+        for futures in self._waiters.values():
+            for future in futures:
+                if not future.done():
+                    future.set_exception(AbortError(why))
+        self._waiters.clear()
+
+    def _await_event(self, type_: str) -> asyncio.Future[Any]:
+        """What `once` awaits."""
+        if self._ended is not None:
+            raise InvalidStateError(f"{type_!r} can not happen any more: {self._ended}")
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiters.setdefault(type_, []).append(future)
+        return future
+
+    def _forget_waiter(self, type_: str, future: asyncio.Future[Any]) -> None:
+        waiters = self._waiters.get(type_)
+        if waiters is not None and future in waiters:
+            waiters.remove(future)
+            if not waiters:
+                del self._waiters[type_]
+
+    # --- event handler attributes (https://html.spec.whatwg.org/#event-handler-attributes) -----------
+
+    def _handler(self, type_: str) -> Handler[Any] | None:
+        listener = self._handlers.get(type_)
+        return None if listener is None else listener.callback
+
+    def _set_handler(self, type_: str, callback: Handler[Any] | None) -> None:
+        listener = self._handlers.get(type_)
+        if callback is None:
+            if listener is not None:
+                self._remove(type_, listener)
+        elif listener is not None:
+            listener.callback = callback  # it keeps its place in the order
+        else:
+            listener = self._handlers[type_] = _Listener(callback, once=False)
+            self._listeners.setdefault(type_, []).append(listener)
+
+    # --- how it works -----------
+
+    def _remove(self, type_: str, listener: _Listener) -> None:
+        listener.removed = True
+        listeners = self._listeners[type_]
+        listeners.remove(listener)
+        if not listeners:
+            del self._listeners[type_]
+        if self._handlers.get(type_) is listener:
+            del self._handlers[type_]
+
+    def _wake(self, event: Event) -> None:
+        for future in self._waiters.pop(event.type, ()):
+            if not future.done():
+                future.set_result(event)
+
+    def _call(self, event: Event) -> None:
+        """Call the listeners. The first one that is a coroutine makes a task that does the rest."""
+        listeners = self._listeners.get(event.type)
+        if listeners is None:
+            return
+        if len(listeners) == 1:  # the way of a message
+            if (coroutine := self._enter(listeners[0], event)) is not None:
+                self._begin(coroutine, event, ())
+            return
+        rest = deque(listeners)
+        while rest:
+            if (coroutine := self._enter(rest.popleft(), event)) is not None:
+                self._begin(coroutine, event, rest)
+                return
+
+    def _enter(self, listener: _Listener, event: Event) -> Coroutine[Any, Any, Any] | None:
+        """Call one. What it returns is awaited if it is a coroutine."""
+        if listener.removed:
+            return None
+        if listener.once:
+            self._remove(event.type, listener)
+        try:
+            result = listener.callback(event)
+        except Exception as error:  # noqa: BLE001 it is the handler's, and goes to who looks after such things
+            self._report(error, event)
+            return None
+        return result if result is not None and iscoroutine(result) else None
+
+    def _begin(self, coroutine: Coroutine[Any, Any, Any], event: Event, rest: deque[_Listener] | tuple[()]) -> None:
+        loop = asyncio.get_running_loop()
+        self._since = loop.time()
+        self._running = loop.create_task(
+            self._run(coroutine, event, deque(rest)), name=f"adieu: on{event.type} of {type(self).__name__}"
+        )
+
+    async def _run(self, coroutine: Coroutine[Any, Any, Any], event: Event, rest: deque[_Listener]) -> None:
+        """Await an async handler, then call the others, then what has happened meanwhile."""
+        try:
+            await self._await(coroutine, event)
+            while True:
+                while rest:
+                    if (following := self._enter(rest.popleft(), event)) is not None:
+                        await self._await(following, event)
+                if not self._backlog:
+                    break
+                event, size = self._backlog.popleft()
+                self._taken(size)
+                rest.extend(self._listeners.get(event.type, ()))
+        finally:
+            self._running = None
+            # Only when the task was cancelled, as the loop does at its end, is anything left here.
+            for _, size in self._backlog:
+                self._taken(size)
+            self._backlog.clear()
+
+    async def _await(self, coroutine: Coroutine[Any, Any, Any], event: Event) -> None:
+        self._since = asyncio.get_running_loop().time()
+        try:
+            await coroutine
+        except Exception as error:  # noqa: BLE001 see _enter
+            self._report(error, event)
+
+    def _report(self, error: Exception, event: Event) -> None:
+        asyncio.get_running_loop().call_exception_handler(
+            {"message": f"the {event.type!r} handler of {self!r} failed", "exception": error}
+        )
+
+    def _warn_of_slowness(self, event: Event) -> None:
+        waited = asyncio.get_running_loop().time() - self._since
+        if waited > SLOW_HANDLER:
+            self._since += waited  # once in so many seconds
+            logger.warning(
+                "%r of %r waits: %s has been running for %.0f s. Handlers of one object run one after the other; "
+                "do long work in a task of its own",
+                event.type,
+                self,
+                self._running.get_name() if self._running is not None else "a handler",
+                waited,
+            )
+
+
+class EventHandler(Generic[E]):
+    """An `on<name>` attribute: `onopen = EventHandler[Event]("open")`."""
+
+    __slots__ = ("_type",)
+
+    def __init__(self, type: str) -> None:
+        self._type = type
+
+    @overload
+    def __get__(self, target: None, owner: type[EventTarget]) -> EventHandler[E]: ...
+    @overload
+    def __get__(self, target: EventTarget, owner: type[EventTarget]) -> Handler[E] | None: ...
+    def __get__(self, target: EventTarget | None, owner: type[EventTarget]) -> EventHandler[E] | Handler[E] | None:
+        """The handler, or None."""
+        return self if target is None else target._handler(self._type)  # noqa: SLF001 a part of it # pyright: ignore[reportPrivateUsage]
+
+    def __set__(self, target: EventTarget, callback: Handler[E] | None) -> None:
+        """Set the handler, or with None remove it.
+
+        Raises:
+            TypeError: it can not be called.
+        """
+        if callback is not None and not callable(callback):
+            raise TypeError(f"on{self._type} is {callback!r}: a function that takes the event, or None")
+        target._set_handler(self._type, callback)  # noqa: SLF001 a part of it # pyright: ignore[reportPrivateUsage]
+
+
+def end_events(target: EventTarget, why: str, *, forget: bool = False) -> None:
+    """Nothing will happen to this object any more: who awaits an event gets an AbortError.
+
+    Args:
+        target: the object.
+        why: for the error.
+        forget: what happened and still waits behind an async handler is not handed out either.
+    """
+    target._end(why, forget=forget)  # noqa: SLF001 a part of it # pyright: ignore[reportPrivateUsage]
+
+
+async def once(target: EventTarget, type: str) -> Any:
+    """The next event of this type. It comes at once, also while an async handler of the object is running.
+
+    Raises:
+        AbortError: the object ends while this waits: the event can not come any more.
+        InvalidStateError: it has ended already.
+
+    Cancellation: nothing is left behind.
+    """
+    future = target._await_event(type)  # noqa: SLF001 a part of it # pyright: ignore[reportPrivateUsage]
+    try:
+        return await future
+    finally:
+        target._forget_waiter(type, future)  # noqa: SLF001 a part of it # pyright: ignore[reportPrivateUsage]
