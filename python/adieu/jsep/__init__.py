@@ -15,7 +15,7 @@ them fit in.
 """
 
 from adieu.jsep.answer import create_answer
-from adieu.jsep.apply import plan_local, plan_remote, plan_rollback
+from adieu.jsep.apply import plan_local, plan_remote, plan_rollback, require_state
 from adieu.jsep.candidates import (
     add_local_candidate,
     add_remote_candidate,
@@ -68,4 +68,5 @@ __all__ = [
     "plan_local",
     "plan_remote",
     "plan_rollback",
+    "require_state",
 ]

@@ -27,7 +27,7 @@ def plan_local(negotiation: Negotiation, description: Description) -> Plan:
     Raises:
         InvalidStateError: the signaling state does not allow it.
     """
-    state = _next(negotiation, "local", description.type)
+    state = require_state(negotiation, "local", description.type)
     if description.type == "offer":
         after = replace(
             negotiation,
@@ -50,7 +50,7 @@ def plan_remote(negotiation: Negotiation, description: Description) -> Plan:
         InvalidStateError: the signaling state does not allow it.
         InvalidAccessError: its content is not valid here.
     """
-    state = _next(negotiation, "remote", description.type)
+    state = require_state(negotiation, "remote", description.type)
     if description.type == "offer":
         check_remote_offer(negotiation, description)
         # Nothing starts before it is answered: our credentials are not made yet.
@@ -71,7 +71,7 @@ def plan_rollback(negotiation: Negotiation, source: Source) -> Plan:
     """
     after = replace(
         negotiation,
-        state=_next(negotiation, source, "rollback"),
+        state=require_state(negotiation, source, "rollback"),
         pending_local=None,
         pending_remote=None,
         transports=negotiation.stable_transports,
@@ -79,7 +79,12 @@ def plan_rollback(negotiation: Negotiation, source: Source) -> Plan:
     return _plan(negotiation, after)
 
 
-def _next(negotiation: Negotiation, source: Source, type_: SdpType) -> SignalingState:
+def require_state(negotiation: Negotiation, source: Source, type_: SdpType) -> SignalingState:
+    """The state that this leads to.
+
+    Raises:
+        InvalidStateError: the signaling state does not allow it.
+    """
     state = next_signaling_state(negotiation.state, source, type_)
     if state is None:
         raise InvalidStateError(f"a {source} {type_} can not be set while the signaling state is {negotiation.state!r}")

@@ -5,7 +5,7 @@ What is not valid is an `InvalidAccessError`, as the W3C asks (set a session des
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from adieu.errors import InvalidAccessError
 from adieu.jsep.answer import acceptable
@@ -14,6 +14,9 @@ from adieu.sdp import attributes
 if TYPE_CHECKING:
     from adieu.jsep.description import Description, Section
     from adieu.jsep.negotiation import Negotiation, TransportState
+
+STRONG_HASHES: Final = ("sha-256", "sha-384", "sha-512")
+"""RFC 8122 section 5: weaker ones must not be relied on."""
 
 
 def check_remote_offer(negotiation: Negotiation, offer: Description) -> None:
@@ -97,6 +100,11 @@ def _check_transport(section: Section) -> None:
         raise InvalidAccessError(f"media section {section.mid!r} has no a=ice-ufrag and a=ice-pwd")
     if not section.fingerprints:
         raise InvalidAccessError(f"media section {section.mid!r} has no a=fingerprint: it can not be encrypted")
+    if not any(fingerprint.algorithm in STRONG_HASHES for fingerprint in section.fingerprints):
+        raise InvalidAccessError(
+            f"media section {section.mid!r} has no fingerprint by {', '.join(STRONG_HASHES)}: "
+            "the others are weak or unknown"
+        )
     if section.setup == "holdconn":
         raise InvalidAccessError(f"media section {section.mid!r} says a=setup:holdconn, which DTLS does not have")
 

@@ -327,6 +327,7 @@ def test_a_rejected_data_section_ends_the_transport(a, b):
     [
         ("a=ice-ufrag:Auf01\r\n", "", "ice-ufrag"),
         (f"a=fingerprint:sha-256 {FINGERPRINT['A']}\r\n", "", "fingerprint"),
+        (f"sha-256 {FINGERPRINT['A']}", "sha-1 " + FINGERPRINT["A"][: 3 * 20 - 1], "weak"),
         ("a=setup:actpass", "a=setup:holdconn", "holdconn"),
         ("BUNDLE 0", "BUNDLE 0 9", "'9'"),
         ("BUNDLE 0", "BUNDLE 0 0", "twice"),

@@ -1,0 +1,65 @@
+"""Closing. https://www.w3.org/TR/webrtc/#close-the-connection, closing rules 1 to 20 and 31 to 36."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from adieu.events import end_events
+
+if TYPE_CHECKING:
+    from adieu.webrtc.slots import Slots
+
+
+def close_the_connection(slots: Slots) -> None:
+    """W3C close the connection. Nothing is fired before it returns."""
+    # step 1 (closing rule 1)
+    if slots.is_closed:
+        return
+    # step 2 (closing rule 2)
+    slots.is_closed = True
+    # step 3 (closing rules 3, 18)
+    slots.negotiation = replace(slots.negotiation, state="closed")
+    # step 4 is about transceivers
+    # step 5 (closing rules 10, 11)
+    open_channels = {id(channel): channel for channel in (*slots.data_channels, *slots.channel_ids.values())}
+    for channel in open_channels.values():
+        channel.handle_connection_closed(announce=not slots.strict)
+    slots.data_channels.clear()
+    slots.channel_ids.clear()
+    # steps 6 to 9: ABORT, close_notify, sockets (closing rules 12, 13, 15)
+    _destroy(slots)
+    for transport in slots.transports.values():
+        transport.set_closed()
+    # steps 10 and 11 (closing rules 13, 14, 16)
+    slots.ice_connection_state = "closed"
+    slots.connection_state = "closed"
+    # What waits for something that can not happen any more (closing rules 31 to 36).
+    slots.driver.run_here(_end, slots)
+
+
+def _destroy(slots: Slots) -> None:
+    """Hand everything to the core's reaper. The object itself is free from here on (closing rule 19)."""
+    handles = slots.driver.handles
+    for transport in slots.transports.values():
+        handles.transports.pop(transport.handle, None)
+    if slots.handle is None:
+        if slots.driver.is_over:
+            slots.release.finish({})
+        else:
+            slots.driver.queue_task(slots.release.finish, {})
+        return
+    handles.connections[slots.handle] = slots.release
+    slots.driver.core.close_connection(slots.handle)
+    if slots.driver.is_over:
+        slots.release.handle_loop_ended()
+
+
+def _end(slots: Slots) -> None:
+    slots.operations.close()
+    why = "the connection was closed"
+    end_events(slots.connection, why, forget=True)
+    for transport in slots.transports.values():
+        for target in (transport.ice, transport.dtls, transport.sctp):
+            if target is not None:
+                end_events(target, why, forget=True)

@@ -1,0 +1,462 @@
+"""RTCDataChannel. https://www.w3.org/TR/webrtc/#rtcdatachannel
+
+Theory of operation
+-------------------
+```
+ connecting ──handle_open──▶ open ──close() or handle_closing──▶ closing ──handle_closed──▶ closed
+     │                         │                                                              ▲
+     └─────────────────────────┴── an error, or the connection's close(): at once ────────────┘
+```
+The core sends, resets streams and counts; here is what a program
+sees of it, and when.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
+
+from adieu.errors import DOMSyntaxError, InvalidStateError, OperationError, RTCError
+from adieu.events import Event, EventHandler, EventTarget, MessageEvent, end_events
+from adieu.webrtc.dictionaries import boolean, choice, scalar, string, unsigned
+from adieu.webrtc.error_event import RTCErrorEvent
+from adieu.webrtc.inbox import Inbox, MessageIterator
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from adieu import _core
+    from adieu.driver import Driver
+    from adieu.webrtc.sctp_transport import RTCSctpTransport
+
+RTCDataChannelState: TypeAlias = Literal["connecting", "open", "closing", "closed"]
+RTCPriorityType: TypeAlias = Literal["very-low", "low", "medium", "high"]
+BinaryType: TypeAlias = Literal["blob", "arraybuffer"]
+
+# RFC 8831 section 6.4 numbers what the W3C (webrtc-priority) names.
+PRIORITIES: Final[dict[RTCPriorityType, int]] = {"very-low": 128, "low": 256, "medium": 512, "high": 1024}
+
+MAX_ID: Final = 65534
+MAX_WORD: Final = 65535
+"""The longest label and protocol, in bytes of UTF-8."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RTCDataChannelInit:
+    """How a channel works. https://www.w3.org/TR/webrtc/#dom-rtcdatachannelinit
+
+    Attributes:
+        ordered: messages arrive in the order in which they were sent.
+        maxPacketLifeTime: milliseconds during which a message is sent again; None: as long as it takes.
+        maxRetransmits: how often it is sent again; None: as often as it takes. Only one of the two.
+        protocol: the name of what is spoken on it.
+        negotiated: both sides make it, with the same `id`; nothing is announced.
+        id: of a negotiated channel.
+        priority: among the channels of a connection.
+    """
+
+    ordered: bool = True
+    maxPacketLifeTime: int | None = None
+    maxRetransmits: int | None = None
+    protocol: str = ""
+    negotiated: bool = False
+    id: int | None = None
+    priority: RTCPriorityType = "low"
+
+    def __post_init__(self) -> None:
+        boolean("RTCDataChannelInit.ordered", self.ordered)
+        boolean("RTCDataChannelInit.negotiated", self.negotiated)
+        for name in ("maxPacketLifeTime", "maxRetransmits", "id"):
+            if getattr(self, name) is not None:
+                unsigned(f"RTCDataChannelInit.{name}", getattr(self, name), 65535)
+        string("RTCDataChannelInit.protocol", self.protocol)
+        choice("RTCDataChannelInit.priority", self.priority, RTCPriorityType)
+        # W3C createDataChannel steps 11, 14, 15 and 17
+        if len(scalar(self.protocol).encode()) > MAX_WORD:
+            raise TypeError(f"RTCDataChannelInit.protocol is longer than {MAX_WORD} bytes")
+        if self.negotiated and self.id is None:
+            raise TypeError("RTCDataChannelInit.negotiated is True: id must be given, the same on both sides")
+        if self.maxPacketLifeTime is not None and self.maxRetransmits is not None:
+            raise TypeError("RTCDataChannelInit has both maxPacketLifeTime and maxRetransmits: only one can be set")
+        if self.negotiated and self.id is not None and self.id > MAX_ID:
+            raise TypeError(f"RTCDataChannelInit.id is {self.id}: at most {MAX_ID}")
+
+
+class ChannelOwner(Protocol):
+    """What a channel needs of its connection."""
+
+    @property
+    def is_closed(self) -> bool:
+        """The W3C's [[IsClosed]]."""
+        ...
+
+    @property
+    def driver(self) -> Driver:
+        """Where tasks are queued."""
+        ...
+
+    def forget_channel(self, channel: RTCDataChannel) -> None:
+        """It is closing: it is not among the [[DataChannels]] any more."""
+
+    def channel_opened(self) -> None:
+        """For the statistics."""
+
+    def channel_closed(self, channel: RTCDataChannel, *, reusable: bool) -> None:
+        """It is closed; whether its id may be used again."""
+
+
+class RTCDataChannel(EventTarget):
+    """A channel for messages in both directions. Made by `createDataChannel()`, or given by a `datachannel` event.
+
+    Events: `open`, `message` (MessageEvent), `bufferedamountlow`, `error` (RTCErrorEvent), `closing`, `close`.
+
+    Beside handlers there are two ways to read: `async for message in channel`, and `await channel.receive()`. From
+    the first use of either on, every message is kept until it is read, and what is not read holds the peer back: all
+    channels of a connection share one window (`TransportSettings.receiveBuffer`). Use one of them already in the
+    `datachannel` handler, and nothing is missed.
+
+    Thread safety: use it in the thread of its event loop.
+    """
+
+    __slots__ = (
+        "_binary_type",
+        "_buffered",
+        "_core",
+        "_driver",
+        "_id",
+        "_inbox",
+        "_init",
+        "_label",
+        "_low_threshold",
+        "_owner",
+        "_sctp",
+        "_state",
+        "_transport",
+        "_turn",
+    )
+
+    onopen = EventHandler[Event]("open")
+    onmessage = EventHandler[MessageEvent]("message")
+    onbufferedamountlow = EventHandler[Event]("bufferedamountlow")
+    onerror = EventHandler[RTCErrorEvent]("error")
+    onclosing = EventHandler[Event]("closing")
+    onclose = EventHandler[Event]("close")
+
+    def __init__(self, owner: ChannelOwner, label: str, init: RTCDataChannelInit) -> None:
+        super().__init__()
+        self._owner = owner
+        self._driver = owner.driver
+        self._label = label
+        self._init = init
+        self._id = init.id if init.negotiated else None
+        self._state: RTCDataChannelState = "connecting"
+        self._binary_type: BinaryType = "arraybuffer"
+        self._core: _core.Channel | None = None
+        self._transport = 0
+        self._sctp: RTCSctpTransport | None = None
+        self._inbox: Inbox | None = None
+        self._low_threshold = 0
+        self._turn = -1
+        self._buffered = 0
+
+    # --- attributes -----------
+
+    @property
+    def label(self) -> str:
+        """Its name; several channels may have the same."""
+        return self._label
+
+    @property
+    def ordered(self) -> bool:
+        """Whether messages arrive in the order in which they were sent."""
+        return self._init.ordered
+
+    @property
+    def maxPacketLifeTime(self) -> int | None:
+        """Milliseconds during which a message is sent again."""
+        return self._init.maxPacketLifeTime
+
+    @property
+    def maxRetransmits(self) -> int | None:
+        """How often a message is sent again."""
+        return self._init.maxRetransmits
+
+    @property
+    def protocol(self) -> str:
+        """The name of what is spoken on it."""
+        return self._init.protocol
+
+    @property
+    def negotiated(self) -> bool:
+        """Whether both sides made it."""
+        return self._init.negotiated
+
+    @property
+    def id(self) -> int | None:
+        """The SCTP stream; None until the DTLS roles are negotiated, then it does not change any more."""
+        return self._id
+
+    @property
+    def priority(self) -> RTCPriorityType:
+        """Among the channels of the connection."""
+        return self._init.priority
+
+    @property
+    def readyState(self) -> RTCDataChannelState:
+        """The state."""
+        return self._state
+
+    @property
+    def bufferedAmount(self) -> int:
+        """Bytes that wait to be sent. It only grows within a task, and stays as it is when the channel closes.
+
+        0 says that everything was handed to SCTP, and nothing about what the peer has (closing rule 49).
+        """
+        core = self._core
+        if core is None or self._state == "closed":
+            return self._buffered
+        turn = self._driver.turn
+        if turn != self._turn:
+            self._turn = turn
+            self._buffered = core.buffered_amount
+        return self._buffered
+
+    @property
+    def bufferedAmountLowThreshold(self) -> int:
+        """When `bufferedAmount` falls to this or below it, `bufferedamountlow` is fired."""
+        return self._low_threshold
+
+    @bufferedAmountLowThreshold.setter
+    def bufferedAmountLowThreshold(self, value: int) -> None:
+        unsigned("bufferedAmountLowThreshold", value, 2**32 - 1)
+        self._low_threshold = value
+        if self._core is not None:
+            self._core.low_threshold = value
+
+    @property
+    def binaryType(self) -> BinaryType:
+        """Has no effect: binary messages are `bytes`."""
+        return self._binary_type
+
+    @binaryType.setter
+    def binaryType(self, value: BinaryType) -> None:
+        if value not in {"blob", "arraybuffer"}:
+            raise DOMSyntaxError(f"binaryType is {value!r}, neither 'blob' nor 'arraybuffer'")
+        self._binary_type = value
+
+    # --- methods -----------
+
+    def send(self, data: str | bytes | bytearray | memoryview) -> None:
+        """Queue one message. https://www.w3.org/TR/webrtc/#datachannel-send
+
+        Args:
+            data: text is sent as UTF-8; what is half of a surrogate pair becomes U+FFFD.
+
+        Raises:
+            InvalidStateError: the channel is not open (closing rules 30, 39).
+            TypeError: the message is larger than `maxMessageSize` of the SCTP transport, or is no message.
+            OperationError: the send buffer is full. Nothing was queued: wait for `bufferedamountlow`, and send again.
+        """
+        # step 2
+        core = self._core
+        if self._state != "open" or core is None or self._sctp is None:
+            raise InvalidStateError(f"the channel {self._label!r} is {self._state}, not open")
+        turn = self._driver.turn
+        if turn != self._turn:
+            self._turn = turn
+            self._buffered = core.buffered_amount
+        # step 3
+        kind = type(data)
+        if kind is not str and kind is not bytes:
+            data = _bytes_like(data)
+        # steps 4 and 5: a character has at most four bytes; only a message that may be too large is measured
+        limit = self._sctp.maxMessageSize
+        if len(data) * 4 > limit and (size := _size(data)) > limit:
+            raise TypeError(f"the message has {size} bytes; maxMessageSize is {limit:.0f}")
+        # steps 6 and 7
+        try:
+            size = core.send(data)
+        except UnicodeEncodeError:  # the W3C's argument is a USVString
+            size = core.send(scalar(str(data)))
+        except BufferError:
+            raise OperationError(
+                f"the send buffer is full: {self.bufferedAmount} bytes of {self._label!r} wait in it; "
+                "wait for bufferedamountlow and send again"
+            ) from None
+        # step 8
+        self._buffered += size
+
+    def close(self) -> None:
+        """Close it when everything queued has been sent. https://www.w3.org/TR/webrtc/#dom-rtcdatachannel-close
+
+        The peer gets `closing` and `close`, this side `close`. What the peer had in flight is thrown away (closing
+        rule 45).
+        """
+        # step 2
+        if self._state in {"closing", "closed"}:
+            return
+        # step 3; the local side gets no `closing` event (closing rule 37)
+        self._state = "closing"
+        # step 4, closing procedure step 3
+        self._owner.forget_channel(self)
+        if self._core is None:
+            # Closing rule 52: there is nothing on the wire yet that would have to be closed.
+            self._driver.queue_task(self.handle_closed, None, None)
+        else:
+            self._core.close()
+
+    def receive(self) -> Awaitable[str | bytes]:
+        """The next message, kept from the call on; several callers each get another one.
+
+        Raises (when awaited):
+            RTCError: the channel ended with this error, and everything before it has been read.
+            InvalidStateError: the channel was closed, and everything before that has been read.
+
+        Cancellation: no message is lost.
+        """
+        return self._read().get()
+
+    def __aiter__(self) -> MessageIterator:
+        """`async for message in channel`: ends when the channel was closed, raises RTCError when it ended with one."""
+        return MessageIterator(self._read())
+
+    # --- what the connection tells it -----------
+
+    def handle_assigned(self, id_: int) -> None:
+        """The DTLS roles are negotiated: this is its id."""
+        self._id = id_
+
+    def handle_attached(self, core: _core.Channel, transport: int, sctp: RTCSctpTransport) -> None:
+        """It has an underlying data transport."""
+        self._core = core
+        self._transport = transport
+        self._sctp = sctp
+        core.low_threshold = self._low_threshold
+        self._driver.handles.channels[core.id] = self
+
+    def handle_arrived(self) -> None:
+        """The peer made it (W3C announcing a data channel instance, step 7): open, but not yet said to be."""
+        self._state = "open"
+
+    def handle_connection_closed(self, *, announce: bool) -> None:
+        """The connection was closed here: abruptly, without the closing procedure (closing rules 10, 11)."""
+        if self._state == "closed":
+            return
+        self._finish(None)
+        if announce:
+            self._driver.queue_task(self._announce_closed, None)
+        else:
+            end_events(self, "the connection was closed")
+
+    # --- what the core tells it -----------
+
+    def handle_open(self) -> None:
+        """W3C announce an RTCDataChannel as open."""
+        # steps 1 and 3
+        if self._owner.is_closed or self._state in {"closing", "closed"}:
+            return
+        # steps 4 and 5
+        self._state = "open"
+        self._owner.channel_opened()
+        self._fire(Event("open"))
+
+    def handle_message(self, data: str | bytes, size: int) -> None:
+        """W3C receiving messages on a data channel."""
+        # step 3 (closing rule 45)
+        if self._state != "open":
+            self._driver.consumed(self._transport, size)
+            return
+        inbox = self._inbox
+        if inbox is not None:
+            inbox.put(data, size)
+            size = 0  # given back when it is read
+        # step 5; an event that has to wait behind an async handler is given back when it is its turn (`_taken`)
+        taken = not self._listens("message") or self._fire(MessageEvent("message", data), size)
+        if taken and size:
+            self._driver.consumed(self._transport, size)
+
+    def handle_low(self) -> None:
+        """W3C bufferedAmountLowThreshold."""
+        if not self._owner.is_closed:
+            self._fire(Event("bufferedamountlow"))
+
+    def handle_closing(self) -> None:
+        """W3C closing procedure, begun by the peer (closing rule 42). The core does the rest of it."""
+        if self._owner.is_closed or self._state in {"closing", "closed"}:
+            return
+        # steps 3 and 4
+        self._owner.forget_channel(self)
+        self._state = "closing"
+        self._fire(Event("closing"))
+
+    def handle_closed(self, error: str | None, cause_code: int | None) -> None:
+        """W3C announcing a data channel as closed (closing rules 43, 56, 57)."""
+        # step 2
+        if self._state == "closed":
+            return
+        # step 3
+        failure = None
+        if error is not None:
+            failure = RTCError({"errorDetail": "sctp-failure", "sctpCauseCode": cause_code}, error)
+        self._finish(failure)
+        self._owner.channel_closed(self, reusable=error is None)
+        # steps 4 and 5
+        self._announce_closed(failure)
+
+    def handle_failed(self, message: str) -> None:
+        """W3C unable to create an RTCDataChannel (closing rule 51)."""
+        if self._state == "closed":
+            return
+        failure = RTCError({"errorDetail": "data-channel-failure"}, message)
+        self._finish(failure)
+        self._owner.channel_closed(self, reusable=False)
+        self._announce_closed(failure)
+
+    # --- how it works -----------
+
+    def _finish(self, error: RTCError | None) -> None:
+        """The state, and nothing more from the core. bufferedAmount stays as it is (closing rule 48)."""
+        self._buffered = self.bufferedAmount
+        self._state = "closed"
+        if self._core is not None:
+            self._driver.handles.channels.pop(self._core.id, None)
+            self._core = None
+        if self._inbox is not None:
+            self._inbox.end(error)
+
+    def _announce_closed(self, error: RTCError | None) -> None:
+        if error is not None:
+            self._fire(RTCErrorEvent("error", error=error))
+        self._fire(Event("close"))
+        end_events(self, f"the channel {self._label!r} is closed")
+
+    def _read(self) -> Inbox:
+        if self._inbox is None:
+            self._inbox = Inbox(self._taken)
+            if self._state == "closed":
+                self._inbox.end(None)
+        return self._inbox
+
+    def _taken(self, size: int) -> None:
+        if size:
+            self._driver.consumed(self._transport, size)
+
+    def __repr__(self) -> str:
+        return f"<RTCDataChannel {self._label!r} {self._state}, id {self._id}>"
+
+
+def _bytes_like(data: object) -> str | bytes | bytearray | memoryview:
+    """What is not exactly `str` or `bytes`.
+
+    Raises:
+        TypeError: nor anything like it.
+    """
+    if isinstance(data, str | bytes | bytearray):
+        return data
+    if isinstance(data, memoryview):
+        return data.cast("B") if data.c_contiguous else data.tobytes()
+    raise TypeError(f"a message is str, bytes, bytearray or memoryview, not {type(data).__name__}")
+
+
+def _size(data: str | bytes | bytearray | memoryview) -> int:
+    return len(scalar(data).encode()) if isinstance(data, str) else len(data)

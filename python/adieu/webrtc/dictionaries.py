@@ -1,0 +1,79 @@
+"""Web IDL's dictionaries as Python has them: a mapping, keywords, or the dataclass itself.
+
+What is wrong in one is a TypeError or a ValueError that names the member and its value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar, get_args
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
+
+
+def dictionary(cls: type[T], value: object, keywords: Mapping[str, Any] | None = None, *, open_: bool = False) -> T:
+    """Make a `cls` of what a caller gave.
+
+    Args:
+        cls: the dataclass.
+        value: a mapping, a `cls`, or None.
+        keywords: members given as keywords; they win.
+        open_: members that are not known are ignored, as in a browser, because the value comes from a wire and not
+            from a programmer.
+
+    Raises:
+        TypeError: it is something else, or has an unknown member.
+    """
+    given = dict(keywords or {})
+    names = [field.name for field in fields(cls)]
+    if isinstance(value, cls):
+        return replace(value, **given) if given else value
+    if is_mapping(value):
+        given = {**value, **given}
+    elif value is not None:
+        raise TypeError(f"{cls.__name__} is a mapping or a {cls.__name__}, not {value!r}")
+    unknown = [name for name in given if name not in names]
+    if unknown and not open_:
+        raise TypeError(f"{cls.__name__} has no member {unknown[0]!r}; it has {', '.join(names)}")
+    return cls(**{name: member for name, member in given.items() if name in names})
+
+
+def is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:
+    """Whether it is a mapping, of whatever."""
+    return isinstance(value, Mapping)
+
+
+def boolean(name: str, value: object) -> None:
+    """Check a member of type boolean."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} is {value!r}, not True or False")
+
+
+def unsigned(name: str, value: object, highest: int) -> None:
+    """Check a member of an unsigned integer type with [EnforceRange]."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} is {value!r}, not an integer from 0 to {highest}")
+    if not 0 <= value <= highest:
+        raise TypeError(f"{name} is {value}, not from 0 to {highest}")
+
+
+def string(name: str, value: object) -> None:
+    """Check a member of a string type."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is {value!r}, not a string")
+
+
+def choice(name: str, value: object, literal: object) -> None:
+    """Check a member of an enumeration, given as a `Literal`."""
+    options = get_args(literal)
+    if value not in options:
+        raise TypeError(f"{name} is {value!r}, not one of {', '.join(map(repr, options))}")
+
+
+def scalar(text: str) -> str:
+    """Web IDL's USVString: what is half of a surrogate pair becomes U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

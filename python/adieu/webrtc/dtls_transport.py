@@ -1,0 +1,56 @@
+"""RTCDtlsTransport. https://www.w3.org/TR/webrtc/#rtcdtlstransport-interface"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from adieu.events import Event, EventHandler, EventTarget
+from adieu.webrtc.error_event import RTCErrorEvent
+
+if TYPE_CHECKING:
+    from adieu.webrtc.ice_transport import RTCIceTransport
+
+RTCDtlsTransportState: TypeAlias = Literal["new", "connecting", "connected", "closed", "failed"]
+
+
+@dataclass(slots=True)
+class DtlsTransportSlots:
+    """The internal slots: the connection's algorithms set them, the object shows them."""
+
+    ice: RTCIceTransport
+    state: RTCDtlsTransportState = "new"
+    remote_certificates: list[bytes] = field(default_factory=list[bytes])
+
+
+class RTCDtlsTransport(EventTarget):
+    """The encryption of one transport. Made by an RTCPeerConnection.
+
+    Events: `statechange`, `error` (RTCErrorEvent).
+    """
+
+    __slots__ = ("_slots",)
+
+    onstatechange = EventHandler[Event]("statechange")
+    onerror = EventHandler[RTCErrorEvent]("error")
+
+    def __init__(self, slots: DtlsTransportSlots) -> None:
+        super().__init__()
+        self._slots = slots
+
+    @property
+    def iceTransport(self) -> RTCIceTransport:
+        """What it runs over."""
+        return self._slots.ice
+
+    @property
+    def state(self) -> RTCDtlsTransportState:
+        """The state; "closed" also says that the peer has closed it (closing rule 60)."""
+        return self._slots.state
+
+    def getRemoteCertificates(self) -> list[bytes]:
+        """The peer's certificates, DER, the leaf first; empty before the handshake."""
+        return list(self._slots.remote_certificates)
+
+    def __repr__(self) -> str:
+        return f"<RTCDtlsTransport {self.state}>"

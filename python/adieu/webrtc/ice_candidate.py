@@ -1,0 +1,178 @@
+"""RTCIceCandidate. https://www.w3.org/TR/webrtc/#rtcicecandidate-interface"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, cast
+
+from adieu.sdp import Candidate, SdpSyntaxError
+from adieu.webrtc.dictionaries import dictionary, string, unsigned
+
+RTCIceComponent: TypeAlias = Literal["rtp", "rtcp"]
+RTCIceProtocol: TypeAlias = Literal["udp", "tcp"]
+RTCIceCandidateType: TypeAlias = Literal["host", "srflx", "prflx", "relay"]
+RTCIceTcpCandidateType: TypeAlias = Literal["active", "passive", "so"]
+
+_TYPES = {"host", "srflx", "prflx", "relay"}
+_TCP_TYPES = {None, "active", "passive", "so"}
+
+
+@dataclass(frozen=True, slots=True)
+class RTCIceCandidateInit:
+    """https://www.w3.org/TR/webrtc/#dom-rtcicecandidateinit
+
+    Attributes:
+        candidate: "candidate:…"; empty for the end of candidates.
+        sdpMid: the mid of its section.
+        sdpMLineIndex: the place of its section.
+        usernameFragment: of its ICE generation.
+    """
+
+    candidate: str = ""
+    sdpMid: str | None = None
+    sdpMLineIndex: int | None = None
+    usernameFragment: str | None = None
+
+    def __post_init__(self) -> None:
+        string("RTCIceCandidateInit.candidate", self.candidate)
+        for name in ("sdpMid", "usernameFragment"):
+            if getattr(self, name) is not None:
+                string(f"RTCIceCandidateInit.{name}", getattr(self, name))
+        if self.sdpMLineIndex is not None:
+            unsigned("RTCIceCandidateInit.sdpMLineIndex", self.sdpMLineIndex, 65535)
+
+
+class RTCIceCandidate:
+    """A candidate, and what its line says. What the line does not say, or says wrongly, is None.
+
+    Args:
+        candidateInitDict: a mapping, or members as keywords: `candidate`, `sdpMid`, `sdpMLineIndex`,
+            `usernameFragment`. Of the second and the third at least one.
+        url: of the server that showed a local srflx or relay candidate.
+
+    Raises:
+        TypeError: a member of another type, or neither sdpMid nor sdpMLineIndex.
+    """
+
+    __slots__ = ("_init", "_parsed", "_url")
+
+    def __init__(self, candidateInitDict: object = None, *, url: str | None = None, **members: Any) -> None:
+        init = candidate_init(candidateInitDict, members)
+        # W3C constructor step 1
+        if init.sdpMid is None and init.sdpMLineIndex is None:
+            raise TypeError("RTCIceCandidate needs sdpMid or sdpMLineIndex")
+        self._init = init
+        self._url = url
+        self._parsed = _parse(init.candidate)
+
+    @property
+    def candidate(self) -> str:
+        """The line, "candidate:…"."""
+        return self._init.candidate
+
+    @property
+    def sdpMid(self) -> str | None:
+        """The mid of its section."""
+        return self._init.sdpMid
+
+    @property
+    def sdpMLineIndex(self) -> int | None:
+        """The place of its section."""
+        return self._init.sdpMLineIndex
+
+    @property
+    def usernameFragment(self) -> str | None:
+        """Of its ICE generation."""
+        return self._init.usernameFragment
+
+    @property
+    def foundation(self) -> str | None:
+        """Equal for candidates of the same kind, base and server."""
+        return self._parsed.foundation if self._parsed else None
+
+    @property
+    def component(self) -> RTCIceComponent | None:
+        """What is multiplexed with RTP is "rtp"."""
+        return ("rtp" if self._parsed.component == 1 else "rtcp") if self._parsed else None
+
+    @property
+    def priority(self) -> int | None:
+        """The priority."""
+        return self._parsed.priority if self._parsed else None
+
+    @property
+    def address(self) -> str | None:
+        """An IP address or a name."""
+        return self._parsed.address if self._parsed else None
+
+    @property
+    def protocol(self) -> RTCIceProtocol | None:
+        """The transport."""
+        return cast("RTCIceProtocol", self._parsed.transport) if self._parsed else None
+
+    @property
+    def port(self) -> int | None:
+        """The port."""
+        return self._parsed.port if self._parsed else None
+
+    @property
+    def type(self) -> RTCIceCandidateType | None:
+        """The type."""
+        return cast("RTCIceCandidateType", self._parsed.type) if self._parsed else None
+
+    @property
+    def tcpType(self) -> RTCIceTcpCandidateType | None:
+        """Of a TCP candidate."""
+        return cast("RTCIceTcpCandidateType | None", self._parsed.tcp_type) if self._parsed else None
+
+    @property
+    def relatedAddress(self) -> str | None:
+        """From where it was derived."""
+        return self._parsed.related_address if self._parsed else None
+
+    @property
+    def relatedPort(self) -> int | None:
+        """From where it was derived."""
+        return self._parsed.related_port if self._parsed else None
+
+    @property
+    def url(self) -> str | None:
+        """Of the server, for a local srflx or relay candidate."""
+        return self._url
+
+    def toJSON(self) -> dict[str, str | int | None]:
+        """A dict that json can write, and that addIceCandidate() takes."""
+        init = self._init
+        return {
+            "candidate": init.candidate,
+            "sdpMid": init.sdpMid,
+            "sdpMLineIndex": init.sdpMLineIndex,
+            "usernameFragment": init.usernameFragment,
+        }
+
+    def __repr__(self) -> str:
+        return f"<RTCIceCandidate {self.candidate or 'end'}>"
+
+
+def candidate_init(value: object, members: dict[str, Any] | None = None) -> RTCIceCandidateInit:
+    """A candidate in whatever form. It comes from a wire: members of other names are ignored."""
+    if isinstance(value, RTCIceCandidate):
+        value = value.toJSON()
+    return dictionary(RTCIceCandidateInit, value, members, open_=True)
+
+
+def _parse(line: str) -> Candidate | None:
+    """W3C create an RTCIceCandidate step 4: what can not be parsed, or has invalid values, is not taken apart."""
+    if not line:
+        return None
+    try:
+        parsed = Candidate.parse(line)
+    except SdpSyntaxError:
+        return None
+    valid = (
+        parsed.component in {1, 2}
+        and parsed.transport in {"udp", "tcp"}
+        and parsed.type in _TYPES
+        and parsed.tcp_type in _TCP_TYPES
+    )
+    return parsed if valid else None

@@ -1,0 +1,107 @@
+"""RTCIceTransport. https://www.w3.org/TR/webrtc/#rtcicetransport"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from adieu.events import Event, EventHandler, EventTarget
+
+if TYPE_CHECKING:
+    from adieu.webrtc.ice_candidate import RTCIceCandidate, RTCIceComponent
+
+RTCIceTransportState: TypeAlias = Literal[
+    "new", "checking", "connected", "completed", "disconnected", "failed", "closed"
+]
+RTCIceGathererState: TypeAlias = Literal["new", "gathering", "complete"]
+RTCIceRole: TypeAlias = Literal["unknown", "controlling", "controlled"]
+
+
+@dataclass(frozen=True, slots=True)
+class RTCIceParameters:
+    """https://www.w3.org/TR/webrtc/#rtciceparameters"""
+
+    usernameFragment: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RTCIceCandidatePair:
+    """https://www.w3.org/TR/webrtc/#rtcicecandidatepair"""
+
+    local: RTCIceCandidate
+    remote: RTCIceCandidate
+
+
+@dataclass(slots=True)
+class IceTransportSlots:
+    """The internal slots: the connection's algorithms set them, the object shows them."""
+
+    state: RTCIceTransportState = "new"
+    gatherer_state: RTCIceGathererState = "new"
+    role: RTCIceRole = "unknown"
+    selected_pair: RTCIceCandidatePair | None = None
+    local_candidates: list[RTCIceCandidate] = field(default_factory=list["RTCIceCandidate"])
+    remote_candidates: list[RTCIceCandidate] = field(default_factory=list["RTCIceCandidate"])
+    local_parameters: RTCIceParameters | None = None
+    remote_parameters: RTCIceParameters | None = None
+
+
+class RTCIceTransport(EventTarget):
+    """The ICE agent of one transport. Made by an RTCPeerConnection.
+
+    Events: `statechange`, `gatheringstatechange`, `selectedcandidatepairchange`.
+    """
+
+    __slots__ = ("_slots",)
+
+    onstatechange = EventHandler[Event]("statechange")
+    ongatheringstatechange = EventHandler[Event]("gatheringstatechange")
+    onselectedcandidatepairchange = EventHandler[Event]("selectedcandidatepairchange")
+
+    def __init__(self, slots: IceTransportSlots) -> None:
+        super().__init__()
+        self._slots = slots
+
+    @property
+    def role(self) -> RTCIceRole:
+        """Who chooses the pair."""
+        return self._slots.role
+
+    @property
+    def component(self) -> RTCIceComponent:
+        """Everything is multiplexed with RTP."""
+        return "rtp"
+
+    @property
+    def state(self) -> RTCIceTransportState:
+        """The state."""
+        return self._slots.state
+
+    @property
+    def gatheringState(self) -> RTCIceGathererState:
+        """How far candidates have been gathered."""
+        return self._slots.gatherer_state
+
+    def getLocalCandidates(self) -> list[RTCIceCandidate]:
+        """Those gathered and surfaced."""
+        return list(self._slots.local_candidates)
+
+    def getRemoteCandidates(self) -> list[RTCIceCandidate]:
+        """Those that came by addIceCandidate()."""
+        return list(self._slots.remote_candidates)
+
+    def getSelectedCandidatePair(self) -> RTCIceCandidatePair | None:
+        """On which packets are sent; None while there is none, and in the states "new" and "closed"."""
+        return None if self._slots.state in {"new", "closed"} else self._slots.selected_pair
+
+    def getLocalParameters(self) -> RTCIceParameters | None:
+        """Our credentials; None before setLocalDescription()."""
+        return self._slots.local_parameters
+
+    def getRemoteParameters(self) -> RTCIceParameters | None:
+        """The peer's credentials; None before setRemoteDescription()."""
+        return self._slots.remote_parameters
+
+    def __repr__(self) -> str:
+        return f"<RTCIceTransport {self.state}, {self.role}>"

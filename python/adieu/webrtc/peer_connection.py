@@ -1,0 +1,438 @@
+"""RTCPeerConnection. https://www.w3.org/TR/webrtc/#rtcpeerconnection-interface
+
+The object itself is thin: its state are the `Slots`, and each algorithm of the W3C has a module of its own
+(`create_description`, `set_description`, `add_ice_candidate`, `negotiation_needed`, `channels`, `transport`,
+`close_connection`, `stats`).
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from adieu.driver import Driver
+from adieu.errors import InvalidStateError
+from adieu.events import Event, EventHandler, EventTarget
+from adieu.webrtc import channels, conformance, create_description, set_description, stats
+from adieu.webrtc.add_ice_candidate import add_ice_candidate
+from adieu.webrtc.certificate import RTCCertificate
+from adieu.webrtc.close_connection import close_the_connection
+from adieu.webrtc.configuration import RTCConfiguration, TransportSettings, set_configuration
+from adieu.webrtc.data_channel import MAX_WORD, RTCDataChannel, RTCDataChannelInit
+from adieu.webrtc.data_channel_event import RTCDataChannelEvent
+from adieu.webrtc.dictionaries import boolean, dictionary, scalar, string
+from adieu.webrtc.ice_candidate import candidate_init
+from adieu.webrtc.ice_events import RTCPeerConnectionIceErrorEvent, RTCPeerConnectionIceEvent
+from adieu.webrtc.negotiation_needed import on_empty_chain, update_negotiation_needed_flag
+from adieu.webrtc.operations import OperationsChain
+from adieu.webrtc.session_description import (
+    RTCLocalSessionDescriptionInit,
+    RTCSessionDescription,
+    RTCSessionDescriptionInit,
+    as_mapping,
+)
+from adieu.webrtc.slots import Slots
+
+if TYPE_CHECKING:
+    from adieu.jsep import Description, SignalingState
+    from adieu.webrtc.ledger import ReleaseLedger
+    from adieu.webrtc.sctp_transport import RTCSctpTransport
+    from adieu.webrtc.states import RTCIceConnectionState, RTCIceGatheringState, RTCPeerConnectionState
+
+
+@dataclass(frozen=True, slots=True)
+class RTCOfferOptions:
+    """https://www.w3.org/TR/webrtc/#rtcofferoptions
+
+    Attributes:
+        iceRestart: offer new ICE credentials.
+    """
+
+    iceRestart: bool = False
+
+    def __post_init__(self) -> None:
+        boolean("RTCOfferOptions.iceRestart", self.iceRestart)
+
+
+@dataclass(frozen=True, slots=True)
+class RTCAnswerOptions:
+    """https://www.w3.org/TR/webrtc/#rtcansweroptions; has no member."""
+
+
+class RTCPeerConnection(EventTarget):
+    """A connection to one peer.
+
+    Args:
+        configuration: a mapping or an RTCConfiguration.
+        settings: what the W3C leaves to the implementation.
+        **members: members of the configuration as keywords.
+
+    Raises:
+        TypeError, ValueError: a member is wrong; the message names it and its value.
+        DOMException: as the W3C's "set a configuration" says.
+        RuntimeError: there is no running event loop.
+
+    Events: `negotiationneeded`, `icecandidate`, `icecandidateerror`, `signalingstatechange`,
+    `iceconnectionstatechange`, `icegatheringstatechange`, `connectionstatechange`, `datachannel`.
+
+    A connection that has been negotiated is kept alive until it is closed, because events may still fire. Call
+    `close()`. When the event loop ends before that, it is closed then.
+
+    Thread safety: use it in the thread of its event loop.
+    """
+
+    __slots__ = ("_shown", "_slots")
+
+    onnegotiationneeded = EventHandler[Event]("negotiationneeded")
+    onicecandidate = EventHandler[RTCPeerConnectionIceEvent]("icecandidate")
+    onicecandidateerror = EventHandler[RTCPeerConnectionIceErrorEvent]("icecandidateerror")
+    onsignalingstatechange = EventHandler[Event]("signalingstatechange")
+    oniceconnectionstatechange = EventHandler[Event]("iceconnectionstatechange")
+    onicegatheringstatechange = EventHandler[Event]("icegatheringstatechange")
+    onconnectionstatechange = EventHandler[Event]("connectionstatechange")
+    ondatachannel = EventHandler[RTCDataChannelEvent]("datachannel")
+
+    def __init__(
+        self,
+        configuration: RTCConfiguration | dict[str, Any] | None = None,
+        *,
+        settings: TransportSettings | dict[str, Any] | None = None,
+        **members: Any,
+    ) -> None:
+        super().__init__()
+        stored = set_configuration(dictionary(RTCConfiguration, configuration, members), None, negotiated=False)
+        strict = conformance.is_strict()
+        self._slots = Slots(
+            connection=self,
+            driver=Driver.current(),
+            settings=dictionary(TransportSettings, settings),
+            strict=strict,
+            session_id=str(secrets.randbits(62)),  # RFC 9429 section 5.2.1: below 2**63
+            configuration=stored,
+            operations=OperationsChain(lambda: on_empty_chain(self._slots), strict=strict),
+        )
+        self._shown: dict[int, tuple[Description, RTCSessionDescription]] = {}
+
+    # --- certificates -----------
+
+    @staticmethod
+    async def generateCertificate(keygenAlgorithm: object = "ECDSA") -> RTCCertificate:
+        """Make a certificate for `RTCConfiguration.certificates`.
+
+        Args:
+            keygenAlgorithm: "ECDSA", or `{"name": "ECDSA", "namedCurve": "P-256", "expires": milliseconds}`.
+
+        Raises:
+            NotSupportedError: another algorithm.
+        """
+        return RTCCertificate.generate(keygenAlgorithm)
+
+    # --- descriptions -----------
+
+    async def createOffer(
+        self, options: RTCOfferOptions | dict[str, Any] | None = None, **members: Any
+    ) -> RTCSessionDescriptionInit:
+        """Make an offer. https://www.w3.org/TR/webrtc/#dom-rtcpeerconnection-createoffer
+
+        Args:
+            options: a mapping or an RTCOfferOptions.
+            **members: its members as keywords: `iceRestart=True`.
+
+        Raises:
+            InvalidStateError: the connection is closed, or has an offer of the other side to answer.
+            AbortError: it was closed meanwhile.
+
+        Cancellation: nothing changes.
+        """
+        slots = self._slots
+        restart = dictionary(RTCOfferOptions, options, members).iceRestart
+        text = await slots.operations.chain(lambda: create_description.create_offer(slots, restart=restart))
+        return RTCSessionDescriptionInit("offer", text)
+
+    async def createAnswer(self, options: RTCAnswerOptions | dict[str, Any] | None = None) -> RTCSessionDescriptionInit:
+        """Make an answer. https://www.w3.org/TR/webrtc/#dom-rtcpeerconnection-createanswer
+
+        Raises:
+            InvalidStateError: the connection is closed, or there is no offer to answer.
+            AbortError: it was closed meanwhile.
+
+        Cancellation: nothing changes.
+        """
+        slots = self._slots
+        dictionary(RTCAnswerOptions, options)
+        text = await slots.operations.chain(lambda: create_description.create_answer(slots))
+        return RTCSessionDescriptionInit("answer", text)
+
+    async def setLocalDescription(self, description: object = None, **members: Any) -> None:
+        """Apply an offer or answer of our own; without one, the right one is made.
+
+        https://www.w3.org/TR/webrtc/#dom-peerconnection-setlocaldescription
+
+        Args:
+            description: a mapping, an RTCSessionDescription, or what createOffer() gave.
+            **members: `type` and `sdp` as keywords.
+
+        Raises:
+            InvalidModificationError: the text is not the one that was created last.
+            InvalidStateError: the connection is closed, or its signaling state does not allow this type.
+            AbortError: it was closed meanwhile.
+
+        Cancellation: it is applied wholly or not at all; `signalingState` tells.
+        """
+        slots = self._slots
+        init = dictionary(RTCLocalSessionDescriptionInit, as_mapping(description), members, open_=True)
+        await slots.operations.chain(lambda: set_description.set_local_description(slots, init.type, init.sdp))
+
+    async def setRemoteDescription(self, description: object = None, **members: Any) -> None:
+        """Apply an offer or answer of the other side.
+
+        https://www.w3.org/TR/webrtc/#dom-peerconnection-setremotedescription
+
+        An offer that comes while ours is pending takes its place: ours is rolled back.
+
+        Args:
+            description: a mapping or an RTCSessionDescription.
+            **members: `type` and `sdp` as keywords.
+
+        Raises:
+            RTCError: the text is not SDP: errorDetail "sdp-syntax-error", with `sdpLineNumber`.
+            InvalidAccessError: its content is not valid, or can not be negotiated here.
+            InvalidStateError: the connection is closed, or its signaling state does not allow this type.
+            AbortError: it was closed meanwhile.
+
+        Cancellation: it is applied wholly or not at all; `signalingState` tells.
+        """
+        slots = self._slots
+        init = dictionary(RTCSessionDescriptionInit, as_mapping(description), members, open_=True)
+        await slots.operations.chain(lambda: set_description.set_remote_description(slots, init.type, init.sdp))
+
+    async def addIceCandidate(self, candidate: object = None, **members: Any) -> None:
+        """Add a candidate of the other side. https://www.w3.org/TR/webrtc/#dom-peerconnection-addicecandidate
+
+        Args:
+            candidate: an RTCIceCandidate or a mapping. Nothing, or an empty `candidate`, says that there are no more.
+            **members: its members as keywords.
+
+        Raises:
+            TypeError: it names no section.
+            OperationError: it belongs to no section, or to no ICE generation, or is malformed.
+            InvalidStateError: there is no remote description, or the connection is closed.
+            AbortError: it was closed meanwhile.
+
+        Cancellation: it is added or not.
+        """
+        slots = self._slots
+        init = candidate_init(candidate, members)
+        # step 3
+        if init.candidate and init.sdpMid is None and init.sdpMLineIndex is None:
+            raise TypeError("the candidate has neither sdpMid nor sdpMLineIndex: it is not known where it belongs")
+        await slots.operations.chain(lambda: add_ice_candidate(slots, init))
+
+    def restartIce(self) -> None:
+        """Have the next offer restart ICE, and ask for one.
+
+        https://www.w3.org/TR/webrtc/#dom-rtcpeerconnection-restartice
+        """
+        slots = self._slots
+        # step 2
+        local = (slots.negotiation.current_local, slots.negotiation.pending_local)
+        slots.credentials_to_replace = frozenset(
+            section.credentials
+            for description in local
+            if description is not None
+            for section in description.sections
+            if section.credentials is not None
+        )
+        # step 3
+        update_negotiation_needed_flag(slots)
+
+    @property
+    def localDescription(self) -> RTCSessionDescription | None:
+        """The pending one, or else the current one."""
+        return self._show(self._slots.negotiation.local)
+
+    @property
+    def currentLocalDescription(self) -> RTCSessionDescription | None:
+        """Of the last completed negotiation."""
+        return self._show(self._slots.negotiation.current_local)
+
+    @property
+    def pendingLocalDescription(self) -> RTCSessionDescription | None:
+        """Of the negotiation that is under way."""
+        return self._show(self._slots.negotiation.pending_local)
+
+    @property
+    def remoteDescription(self) -> RTCSessionDescription | None:
+        """The pending one, or else the current one."""
+        return self._show(self._slots.negotiation.remote)
+
+    @property
+    def currentRemoteDescription(self) -> RTCSessionDescription | None:
+        """Of the last completed negotiation."""
+        return self._show(self._slots.negotiation.current_remote)
+
+    @property
+    def pendingRemoteDescription(self) -> RTCSessionDescription | None:
+        """Of the negotiation that is under way."""
+        return self._show(self._slots.negotiation.pending_remote)
+
+    def _show(self, description: Description | None) -> RTCSessionDescription | None:
+        """The same object for the same description."""
+        if description is None:
+            return None
+        negotiation = self._slots.negotiation
+        slots = (
+            negotiation.current_local,
+            negotiation.pending_local,
+            negotiation.current_remote,
+            negotiation.pending_remote,
+        )
+        if id(description) not in self._shown:
+            kept = {id(d): self._shown[id(d)] for d in slots if id(d) in self._shown}
+            kept[id(description)] = (description, RTCSessionDescription.of(description))
+            self._shown = kept
+        return self._shown[id(description)][1]
+
+    # --- states -----------
+
+    @property
+    def signalingState(self) -> SignalingState:
+        """How far the negotiation has come."""
+        return self._slots.negotiation.state
+
+    @property
+    def iceGatheringState(self) -> RTCIceGatheringState:
+        """How far candidates have been gathered; a close does not change it (closing rule 16)."""
+        return self._slots.ice_gathering_state
+
+    @property
+    def iceConnectionState(self) -> RTCIceConnectionState:
+        """Of ICE."""
+        return self._slots.ice_connection_state
+
+    @property
+    def connectionState(self) -> RTCPeerConnectionState:
+        """Of ICE and DTLS. Whether the other side has left it does not tell (closing rules 60, 62): its channels do."""
+        return self._slots.connection_state
+
+    @property
+    def canTrickleIceCandidates(self) -> bool | None:
+        """Whether the other side takes candidates after its description; None before there is one."""
+        remote = self._slots.negotiation.remote
+        return None if remote is None else remote.trickles
+
+    # --- configuration -----------
+
+    def getConfiguration(self) -> RTCConfiguration:
+        """The configuration; it stays readable after a close (closing rule 27)."""
+        return self._slots.configuration
+
+    def setConfiguration(self, configuration: RTCConfiguration | dict[str, Any] | None = None, **members: Any) -> None:
+        """Change the configuration: servers and policy count from the next gathering on.
+
+        Raises:
+            InvalidStateError: the connection is closed (closing rule 23).
+            InvalidModificationError: it changes what can not be changed.
+        """
+        slots = self._slots
+        # step 2
+        self._require_open()
+        new = dictionary(RTCConfiguration, configuration, members)
+        slots.configuration = set_configuration(
+            new, slots.configuration, negotiated=slots.negotiation.local is not None
+        )
+
+    # --- data -----------
+
+    @property
+    def sctp(self) -> RTCSctpTransport | None:
+        """What carries the data channels; None until an answer has been set."""
+        transport = channels.sctp_transport(self._slots)
+        return None if transport is None else transport.sctp
+
+    def createDataChannel(
+        self, label: str, dataChannelDict: RTCDataChannelInit | dict[str, Any] | None = None, **members: Any
+    ) -> RTCDataChannel:
+        """Make a channel. https://www.w3.org/TR/webrtc/#dom-peerconnection-createdatachannel
+
+        Args:
+            label: its name, at most 65535 bytes.
+            dataChannelDict: a mapping or an RTCDataChannelInit.
+            **members: its members as keywords: `ordered=False`.
+
+        Raises:
+            InvalidStateError: the connection is closed (closing rule 23).
+            TypeError: a member is wrong.
+            OperationError: the id is in use, or too high, or there is none left.
+        """
+        slots = self._slots
+        # step 2
+        self._require_open()
+        # steps 4 to 17
+        string("the label", label)
+        label = scalar(label)
+        if len(label.encode()) > MAX_WORD:
+            raise TypeError(f"the label is longer than {MAX_WORD} bytes")
+        init = dictionary(RTCDataChannelInit, dataChannelDict, members)
+        # steps 18 to 20, 22 to 24
+        channel = channels.create(slots, label, init)
+        # step 21
+        if not slots.has_made_channels:
+            slots.has_made_channels = True
+            update_negotiation_needed_flag(slots)
+        return channel
+
+    # --- media: not there yet -----------
+
+    def getSenders(self) -> list[Any]:
+        """Empty: tracks are not there yet."""
+        return []
+
+    def getReceivers(self) -> list[Any]:
+        """Empty: tracks are not there yet."""
+        return []
+
+    def getTransceivers(self) -> list[Any]:
+        """Empty: tracks are not there yet."""
+        return []
+
+    # --- statistics -----------
+
+    async def getStats(self, selector: None = None) -> stats.RTCStatsReport:  # noqa: ARG002 there are no tracks to select
+        """What has been counted; also of a closed connection (closing rule 28).
+
+        Cancellation: nothing changes.
+        """
+        return await stats.collect(self._slots)
+
+    # --- the end -----------
+
+    def close(self) -> None:
+        """Close the connection: at once and abruptly. What is queued is thrown away, the peer is told.
+
+        https://www.w3.org/TR/webrtc/#dom-rtcpeerconnection-close. No state event follows; each channel that was not
+        closed gets a `close` event soon after. Pending calls end with AbortError. To let everything arrive, close the
+        channels and await their `close` first.
+
+        It may be called at any time: while connecting, in a handler, in a finalizer, after the event loop has ended.
+        """
+        close_the_connection(self._slots)
+
+    async def wait_closed(self) -> ReleaseLedger:
+        """Wait until the last packets have left and everything has been given back after `close()`.
+
+        Returns:
+            What is left: false when that is nothing. "unwatched" says that the event loop ended first: the core goes on
+            by itself, but nobody has seen it end.
+
+        Cancellation: others who wait go on.
+        """
+        return await self._slots.release.wait()
+
+    def _require_open(self) -> None:
+        if self._slots.is_closed:
+            raise InvalidStateError("the connection is closed")
+
+    def __repr__(self) -> str:
+        return f"<RTCPeerConnection {self.connectionState}, {self.signalingState}>"

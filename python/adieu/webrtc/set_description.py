@@ -1,0 +1,156 @@
+"""Setting descriptions. https://www.w3.org/TR/webrtc/#set-the-session-description"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from adieu import jsep
+from adieu.errors import InvalidModificationError
+from adieu.events import Event
+from adieu.jsep import AddCandidate, Gather
+from adieu.webrtc import channels
+from adieu.webrtc.create_description import certificate_of, create_answer, create_offer, system_state
+from adieu.webrtc.negotiation_needed import update_negotiation_needed_flag
+from adieu.webrtc.transport import Transport
+
+if TYPE_CHECKING:
+    from adieu.jsep import Plan, SdpType, Source
+    from adieu.webrtc.slots import Created, Slots
+
+
+async def set_local_description(slots: Slots, type_: SdpType | None, text: str) -> None:
+    """W3C setLocalDescription, the chained steps.
+
+    Raises:
+        InvalidModificationError: the text is not the one that was created last.
+    """
+    # step 1
+    if type_ is None:
+        offers = {"stable", "have-local-offer", "have-remote-pranswer"}
+        type_ = "offer" if slots.negotiation.state in offers else "answer"
+    if type_ == "rollback":
+        await set_description(slots, "local", type_, "")
+        return
+    # steps 2 and 3
+    created = slots.last_created_offer if type_ == "offer" else slots.last_created_answer
+    if text and (created is None or text != created.text):
+        kind = "Offer" if type_ == "offer" else "Answer"
+        raise InvalidModificationError(
+            f"the {type_} is not the text that create{kind}() gave last: descriptions can not be changed here"
+        )
+    # steps 4 and 5
+    if not text:
+        text = _still_valid(slots, created)
+    if not text:
+        text = await (create_offer(slots, restart=False) if type_ == "offer" else create_answer(slots))
+    # step 6
+    await set_description(slots, "local", type_, text)
+
+
+def _still_valid(slots: Slots, created: Created | None) -> str:
+    return created.text if created is not None and created.system_state == system_state(slots) else ""
+
+
+async def set_remote_description(slots: Slots, type_: SdpType, text: str) -> None:
+    """W3C setRemoteDescription, the chained steps."""
+    # step 1: a remote offer rolls back ours. adieu looks at it first: a bad offer changes nothing.
+    if type_ == "offer" and jsep.next_signaling_state(slots.negotiation.state, "remote", "offer") is None:
+        rolled_back = jsep.plan_rollback(slots.negotiation, "local").after
+        jsep.plan_remote(rolled_back, jsep.parse_description("offer", text))
+        await set_description(slots, "local", "rollback", "")
+    # step 2
+    await set_description(slots, "remote", type_, text)
+
+
+async def set_description(slots: Slots, source: Source, type_: SdpType, text: str) -> None:
+    """W3C set a session description.
+
+    Raises:
+        InvalidStateError: the signaling state does not allow it.
+        RTCError: the text is not SDP.
+        InvalidAccessError: its content is not valid.
+    """
+    # step 4: what follows is done at once, so a caller that is cancelled leaves nothing half done
+    await slots.next_task()
+    plan = _plan(slots, source, type_, text)
+    _succeed(slots, plan, type_)
+
+
+def _plan(slots: Slots, source: Source, type_: SdpType, text: str) -> Plan:
+    if type_ == "rollback":
+        return jsep.plan_rollback(slots.negotiation, source)
+    # The state first (failure step 2), then the syntax (step 3), then the content (steps 4 to 6).
+    jsep.require_state(slots.negotiation, source, type_)
+    description = jsep.parse_description(type_, text)
+    plan = jsep.plan_local if source == "local" else jsep.plan_remote
+    return plan(slots.negotiation, description)
+
+
+def _succeed(slots: Slots, plan: Plan, type_: SdpType) -> None:
+    """Success steps 5 to 15."""
+    before, after = slots.negotiation, plan.after
+    carried_data = channels.sctp_transport(slots) is not None
+    # steps 5, 6 and 11: descriptions and state
+    slots.negotiation = after
+    if type_ == "answer":
+        slots.last_created_offer = slots.last_created_answer = None
+        _forget_replaced_credentials(slots)
+    # steps 7 and 10: what the transports have to do
+    for action in plan.actions:
+        _perform(slots, action)
+    # step 9
+    if type_ in {"answer", "pranswer"}:
+        _establish_data(slots, carried_data=carried_data)
+    # step 13
+    if after.state == "stable":
+        slots.negotiation_needed = False
+        update_negotiation_needed_flag(slots)
+    # step 14
+    if after.state != before.state:
+        slots.fire(Event("signalingstatechange"))
+
+
+def _forget_replaced_credentials(slots: Slots) -> None:
+    """Success steps 5.2 and 6.2, at their ends."""
+    current = slots.negotiation.current_local
+    used = [section.credentials for section in (current.sections if current is not None else ())]
+    if slots.credentials_to_replace.isdisjoint(used):
+        slots.credentials_to_replace = frozenset()
+
+
+def _perform(slots: Slots, action: jsep.Action) -> None:
+    transport = slots.transports.get(action.key)
+    if transport is None:
+        if not isinstance(action, Gather):
+            raise AssertionError(f"{action!r} for a transport that was never begun")
+        transport = slots.transports[action.key] = Transport(slots, action.key, _connection(slots))
+    if isinstance(action, AddCandidate):
+        # A candidate of a description was read as one; if the core can not use it, it is one that does not help.
+        with suppress(ValueError):
+            transport.perform(action)
+    else:
+        transport.perform(action)
+
+
+def _connection(slots: Slots) -> int:
+    """The core's connection, made when the first transport is. From here on the driver keeps the object alive."""
+    if slots.handle is None:
+        slots.handle = slots.driver.core.connection(certificate_of(slots).native)
+        slots.driver.handles.connections[slots.handle] = slots
+    return slots.handle
+
+
+def _establish_data(slots: Slots, *, carried_data: bool) -> None:
+    """Success step 9: the SCTP transport, and the ids that depend on the DTLS role."""
+    found = next(((key, t.sctp) for key, t in slots.negotiation.transports.items() if t.sctp is not None), None)
+    if found is None:
+        current = slots.negotiation.current_local
+        if slots.negotiation.state == "stable" and current and any(section.is_data for section in current.sections):
+            channels.reject(slots)
+        return
+    key, association = found
+    transport = slots.transports[key]
+    transport.establish_sctp(association.remote_max_message_size)
+    if not carried_data:
+        channels.negotiated(slots, transport)

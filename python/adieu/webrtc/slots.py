@@ -1,0 +1,189 @@
+"""The internal slots of an RTCPeerConnection.
+
+The W3C writes its algorithms over "internal slots". Here they are a value of their own, which RTCPeerConnection, its
+transports and the modules of the algorithms share; nobody else has it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from adieu.errors import AbortError
+from adieu.events import Event
+from adieu.jsep import Negotiation
+from adieu.webrtc import states
+from adieu.webrtc.ledger import Release
+
+if TYPE_CHECKING:
+    from adieu.driver import Driver
+    from adieu.jsep import IceCredentials
+    from adieu.webrtc.certificate import RTCCertificate
+    from adieu.webrtc.configuration import RTCConfiguration, TransportSettings
+    from adieu.webrtc.data_channel import RTCDataChannel
+    from adieu.webrtc.dtls_transport import RTCDtlsTransportState
+    from adieu.webrtc.ice_transport import RTCIceTransportState
+    from adieu.webrtc.operations import OperationsChain
+    from adieu.webrtc.peer_connection import RTCPeerConnection
+    from adieu.webrtc.states import RTCIceConnectionState, RTCIceGatheringState, RTCPeerConnectionState
+    from adieu.webrtc.transport import Transport
+
+logger = logging.getLogger("adieu")
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """[[LastCreatedOffer]] or [[LastCreatedAnswer]], and of what state of the system it speaks."""
+
+    text: str
+    system_state: object
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Slots:
+    """See the module. The names are the W3C's, where it has one.
+
+    Attributes:
+        connection: the object.
+        driver: where tasks are queued, and the door to the core.
+        settings: what the W3C leaves open.
+        strict: keep to the letter (`conformance`).
+        session_id: of the `o=` lines.
+        configuration: [[Configuration]].
+        operations: [[Operations]].
+        is_closed: [[IsClosed]].
+        negotiation: [[SignalingState]] and the four descriptions, and what follows of them for the transports.
+        negotiation_needed: [[NegotiationNeeded]].
+        update_on_empty_chain: [[UpdateNegotiationNeededFlagOnEmptyChain]].
+        credentials_to_replace: [[LocalIceCredentialsToReplace]].
+        last_created_offer: [[LastCreatedOffer]].
+        last_created_answer: [[LastCreatedAnswer]].
+        connection_state: [[ConnectionState]].
+        ice_connection_state: [[IceConnectionState]].
+        ice_gathering_state: [[IceGatheringState]].
+        data_channels: [[DataChannels]].
+        channel_ids: who has which stream; longer than [[DataChannels]], until both directions are reset.
+        has_made_channels: whether the connection "has created any RTCDataChannels".
+        transports: by the key of their section.
+        certificate: ours, once one was needed.
+        handle: the core's connection, once there is one.
+        release: who waits for the end.
+        channels_opened: for the statistics.
+        channels_closed: for the statistics.
+    """
+
+    connection: RTCPeerConnection
+    driver: Driver
+    settings: TransportSettings
+    strict: bool
+    session_id: str
+    configuration: RTCConfiguration
+    operations: OperationsChain
+    is_closed: bool = False
+    negotiation: Negotiation = field(default_factory=Negotiation)
+    negotiation_needed: bool = False
+    update_on_empty_chain: bool = False
+    credentials_to_replace: frozenset[IceCredentials] = frozenset()
+    last_created_offer: Created | None = None
+    last_created_answer: Created | None = None
+    connection_state: RTCPeerConnectionState = "new"
+    ice_connection_state: RTCIceConnectionState = "new"
+    ice_gathering_state: RTCIceGatheringState = "new"
+    data_channels: list[RTCDataChannel] = field(default_factory=list["RTCDataChannel"])
+    channel_ids: dict[int, RTCDataChannel] = field(default_factory=dict[int, "RTCDataChannel"])
+    has_made_channels: bool = False
+    transports: dict[str, Transport] = field(default_factory=dict[str, "Transport"])
+    certificate: RTCCertificate | None = None
+    handle: int | None = None
+    release: Release = field(default_factory=Release)
+    channels_opened: int = 0
+    channels_closed: int = 0
+
+    # --- tasks -----------
+
+    async def next_task(self) -> None:
+        """The W3C's "in parallel … queue a task": go on in a task of its own, unless the connection is closed by then.
+
+        Raises:
+            AbortError: it is (closing rule 35).
+        """
+        await self.driver.next_task()
+        if self.is_closed:
+            if self.strict:
+                await asyncio.get_running_loop().create_future()
+            raise AbortError("the connection was closed")
+
+    def fire(self, event: Event) -> None:
+        """Fire an event at the connection."""
+        self.connection.dispatchEvent(event)
+
+    # --- states that follow from those of the transports -----------
+
+    def derive_states(self) -> list[Event]:
+        """Set [[IceConnectionState]] and [[ConnectionState]]; the events for those that changed.
+
+        W3C RTCIceTransport, "has changed either the selected candidate pair, the RTCIceTransportState or both",
+        steps 9.3 to 9.6.
+        """
+        events: list[Event] = []
+        transports = self.transports.values()
+        ice: list[RTCIceTransportState] = [transport.ice.state for transport in transports]
+        dtls: list[RTCDtlsTransportState] = [transport.dtls.state for transport in transports]
+        ice_connection_state = states.ice_connection_state(ice)
+        if ice_connection_state != self.ice_connection_state:
+            self.ice_connection_state = ice_connection_state
+            events.append(Event("iceconnectionstatechange"))
+        connection_state = states.connection_state(ice, dtls)
+        if connection_state != self.connection_state:
+            self.connection_state = connection_state
+            events.append(Event("connectionstatechange"))
+        return events
+
+    def update_states(self) -> None:
+        """W3C update the connection state: queued, because a transport has changed."""
+        self.driver.queue_task(self._update_states)
+
+    def _update_states(self) -> None:
+        if not self.is_closed:
+            for event in self.derive_states():
+                self.fire(event)
+
+    # --- what the driver tells a connection -----------
+
+    def handle_ended(self, left: dict[str, int]) -> None:
+        """The core has ended it without being asked: it panicked."""
+        self.release.finish(left)
+
+    def handle_panicked(self, message: str) -> None:
+        """A bug of the core: this connection alone is lost, as if its encryption had failed."""
+        logger.error("the core has lost a connection: %s", message)
+        for transport in list(self.transports.values()):
+            transport.handle_dtls("failed", "dtls-failure", message, None, None)
+            transport.handle_sctp("closed", None, message, None)
+        for channel in list(self.channel_ids.values()):
+            channel.handle_closed(message, None)
+
+    def handle_loop_ended(self) -> None:
+        """The event loop ends before the program closed the connection."""
+        self.connection.close()
+        self.release.handle_loop_ended()
+
+    # --- what a channel needs -----------
+
+    def forget_channel(self, channel: RTCDataChannel) -> None:
+        """W3C closing procedure step 3."""
+        if channel in self.data_channels:
+            self.data_channels.remove(channel)
+
+    def channel_opened(self) -> None:
+        """For the statistics."""
+        self.channels_opened += 1
+
+    def channel_closed(self, channel: RTCDataChannel, *, reusable: bool) -> None:
+        """Its id is free again after both directions were reset (closing rule 47)."""
+        self.channels_closed += 1
+        self.forget_channel(channel)
+        if reusable and channel.id is not None and self.channel_ids.get(channel.id) is channel:
+            del self.channel_ids[channel.id]

@@ -1,0 +1,221 @@
+"""getStats(). https://www.w3.org/TR/webrtc-stats/"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, final
+
+from adieu.sdp import Candidate
+from adieu.webrtc.create_description import certificate_of
+
+if TYPE_CHECKING:
+    from adieu.webrtc.certificate import RTCCertificate
+    from adieu.webrtc.slots import Slots
+    from adieu.webrtc.transport import Transport
+
+
+@final
+class RTCStatsReport(Mapping[str, dict[str, Any]]):
+    """Statistics by id: each is a dict with `id`, `type`, `timestamp` (milliseconds since 1970) and its figures.
+
+    https://www.w3.org/TR/webrtc/#rtcstatsreport-object. Figures that are not known are left out.
+    """
+
+    __slots__ = ("_stats",)
+
+    def __init__(self, stats: Mapping[str, dict[str, Any]]) -> None:
+        self._stats = dict(stats)
+
+    def __getitem__(self, id_: str) -> dict[str, Any]:
+        return self._stats[id_]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._stats)
+
+    def __len__(self) -> int:
+        return len(self._stats)
+
+    def __repr__(self) -> str:
+        return f"<RTCStatsReport {', '.join(self._stats)}>"
+
+
+async def collect(slots: Slots) -> RTCStatsReport:
+    """The statistics of a connection, also of a closed one (closing rule 28)."""
+    report = _Report(slots.driver.clock.now())
+    report.add(
+        "peer-connection", "P", dataChannelsOpened=slots.channels_opened, dataChannelsClosed=slots.channels_closed
+    )
+    transports = list(slots.transports.values())
+    for transport in transports:
+        figures = await slots.driver.stats(transport.handle)
+        report.now = slots.driver.clock.now() - 1000 * figures.get("age", 0.0)
+        local = _certificate(report, slots.certificate and certificate_of(slots))
+        remote = _remote_certificate(report, transport)
+        _transport(report, transport, figures, local, remote)
+        _channels(report, slots, transport, figures)
+    return RTCStatsReport(report.stats)
+
+
+class _Report:
+    """The dicts as they are made; None is left out."""
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+        self.stats: dict[str, dict[str, Any]] = {}
+
+    def add(self, type_: str, id_: str, **members: Any) -> str:
+        known = {name: value for name, value in members.items() if value is not None}
+        self.stats[id_] = {"id": id_, "type": type_, "timestamp": self.now, **known}
+        return id_
+
+    def moment(self, age: float | None) -> float | None:
+        """The timestamp of what was so many seconds ago."""
+        return None if age is None else self.now - 1000 * age
+
+
+# The core's figures by the W3C's names.
+_TRAFFIC = {
+    "packetsSent": "packets_sent",
+    "packetsReceived": "packets_received",
+    "bytesSent": "bytes_sent",
+    "bytesReceived": "bytes_received",
+}
+_PAIR = _TRAFFIC | {
+    "state": "state",
+    "nominated": "nominated",
+    "requestsSent": "requests_sent",
+    "requestsReceived": "requests_received",
+    "responsesSent": "responses_sent",
+    "responsesReceived": "responses_received",
+    "consentRequestsSent": "consent_requests_sent",
+    "totalRoundTripTime": "total_round_trip_time",
+    "currentRoundTripTime": "current_round_trip_time",
+}
+_CHANNEL = {
+    "messagesSent": "messages_sent",
+    "bytesSent": "bytes_sent",
+    "messagesReceived": "messages_received",
+    "bytesReceived": "bytes_received",
+}
+
+
+def _named(names: Mapping[str, str], figures: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: figures.get(source) for name, source in names.items()}
+
+
+def _transport(
+    report: _Report, transport: Transport, figures: Mapping[str, Any], local: str | None, remote: str | None
+) -> None:
+    """https://www.w3.org/TR/webrtc-stats/#transportstats-dict*, and its pairs and candidates."""
+    id_ = f"T{transport.key}"
+    selected = None
+    pairs: list[dict[str, Any]] = figures.get("pairs", [])
+    for pair in pairs:
+        pair_id = f"{id_}-{pair.get('generation', 0)}-{pair['local'].split()[0]}-{pair['remote'].split()[0]}"
+        if pair.get("selected"):
+            selected = pair_id
+        report.add(
+            "candidate-pair",
+            pair_id,
+            transportId=id_,
+            localCandidateId=_candidate(report, "local-candidate", id_, pair["local"]),
+            remoteCandidateId=_candidate(report, "remote-candidate", id_, pair["remote"]),
+            lastPacketSentTimestamp=report.moment(pair.get("last_packet_sent_age")),
+            lastPacketReceivedTimestamp=report.moment(pair.get("last_packet_received_age")),
+            lastResponseTimestamp=report.moment(pair.get("last_response_age")),
+            **_named(_PAIR, pair),
+        )
+    for kind, candidates in (
+        ("local-candidate", transport.ice.getLocalCandidates()),
+        ("remote-candidate", transport.ice.getRemoteCandidates()),
+    ):
+        for candidate in candidates:
+            _candidate(report, kind, id_, candidate.candidate, candidate.usernameFragment, candidate.url)
+    dtls: dict[str, Any] = figures.get("dtls", {})
+    parameters = transport.ice.getLocalParameters()
+    report.add(
+        "transport",
+        id_,
+        iceRole=transport.ice.role,
+        iceState=transport.ice.state,
+        iceLocalUsernameFragment=parameters.usernameFragment if parameters is not None else None,
+        dtlsState=transport.dtls.state,
+        dtlsRole=dtls.get("role", "unknown"),
+        tlsVersion=dtls.get("version"),
+        selectedCandidatePairId=selected,
+        selectedCandidatePairChanges=figures.get("selected_pair_changes"),
+        localCertificateId=local,
+        remoteCertificateId=remote,
+        **_named(_TRAFFIC, figures),
+    )
+
+
+def _candidate(
+    report: _Report, kind: str, transport: str, line: str, ufrag: str | None = None, url: str | None = None
+) -> str:
+    """https://www.w3.org/TR/webrtc-stats/#icecandidate-dict*."""
+    candidate = Candidate.parse(line)
+    host = f"[{candidate.address}]" if ":" in candidate.address else candidate.address
+    id_ = f"{transport}-{kind[0].upper()}-{candidate.transport}-{host}-{candidate.port}-{candidate.type}"
+    if id_ in report.stats and ufrag is None:
+        return id_
+    return report.add(
+        kind,
+        id_,
+        transportId=transport,
+        address=candidate.address,
+        port=candidate.port,
+        protocol=candidate.transport,
+        candidateType=candidate.type,
+        priority=candidate.priority,
+        foundation=candidate.foundation,
+        relatedAddress=candidate.related_address,
+        relatedPort=candidate.related_port,
+        tcpType=candidate.tcp_type,
+        usernameFragment=ufrag,
+        url=url,
+    )
+
+
+def _channels(report: _Report, slots: Slots, transport: Transport, figures: Mapping[str, Any]) -> None:
+    """https://www.w3.org/TR/webrtc-stats/#dcstats-dict*."""
+    counted: dict[int, dict[str, Any]] = {c["stream_id"]: c for c in figures.get("channels", {}).values()}
+    for channel in slots.channel_ids.values():
+        report.add(
+            "data-channel",
+            f"D{channel.id}",
+            transportId=f"T{transport.key}",
+            label=channel.label,
+            protocol=channel.protocol,
+            dataChannelIdentifier=channel.id,
+            state=channel.readyState,
+            **_named(_CHANNEL, counted.get(channel.id if channel.id is not None else -1, {})),
+        )
+
+
+def _certificate(report: _Report, certificate: RTCCertificate | None) -> str | None:
+    """https://www.w3.org/TR/webrtc-stats/#certificatestats-dict*."""
+    if certificate is None:
+        return None
+    pem, _ = certificate.to_pem()
+    body = "".join(line for line in pem.splitlines() if line and not line.startswith("-----"))
+    return _certificate_of(report, base64.b64decode(body))
+
+
+def _remote_certificate(report: _Report, transport: Transport) -> str | None:
+    certificates = transport.dtls.getRemoteCertificates()
+    return _certificate_of(report, certificates[0]) if certificates else None
+
+
+def _certificate_of(report: _Report, der: bytes) -> str:
+    digest = hashlib.sha256(der).hexdigest().upper()
+    fingerprint = ":".join(digest[at : at + 2] for at in range(0, len(digest), 2))
+    return report.add(
+        "certificate",
+        f"C{digest[:16]}",
+        fingerprint=fingerprint,
+        fingerprintAlgorithm="sha-256",
+        base64Certificate=base64.b64encode(der).decode(),
+    )
