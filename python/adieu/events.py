@@ -58,16 +58,19 @@ class MessageEvent(Event):
 
     Attributes:
         data: `str` or `bytes`.
-        origin: empty; there is no document.
     """
 
-    __slots__ = ("data", "origin")
+    __slots__ = ("data",)
 
-    def __init__(self, type: str, data: str | bytes, origin: str = "") -> None:
+    def __init__(self, type: str, data: str | bytes) -> None:
         self.type = type
         self.target = None
         self.data = data
-        self.origin = origin
+
+    @property
+    def origin(self) -> str:
+        """Empty: there is no document."""
+        return ""
 
 
 class _Listener:
@@ -161,7 +164,20 @@ class EventTarget:
             self._backlog.append((event, size))
             self._warn_of_slowness(event)
             return False
-        self._call(event)
+        listeners = self._listeners.get(event.type)
+        if listeners is None:
+            return True
+        if len(listeners) > 1 or listeners[0].once:
+            self._call_each(event, listeners)
+            return True
+        # The way of a message, hundreds of thousands of times a second: no further call than the handler's.
+        try:
+            result = listeners[0].callback(event)
+        except Exception as error:  # noqa: BLE001 see _enter
+            self._report(error, event)
+        else:
+            if result is not None and iscoroutine(result):
+                self._begin(result, event, ())
         return True
 
     def _listens(self, type_: str) -> bool:
@@ -232,15 +248,8 @@ class EventTarget:
             if not future.done():
                 future.set_result(event)
 
-    def _call(self, event: Event) -> None:
-        """Call the listeners. The first one that is a coroutine makes a task that does the rest."""
-        listeners = self._listeners.get(event.type)
-        if listeners is None:
-            return
-        if len(listeners) == 1:  # the way of a message
-            if (coroutine := self._enter(listeners[0], event)) is not None:
-                self._begin(coroutine, event, ())
-            return
+    def _call_each(self, event: Event, listeners: list[_Listener]) -> None:
+        """Call them in their order. The first one that is a coroutine makes a task that does the rest."""
         rest = deque(listeners)
         while rest:
             if (coroutine := self._enter(rest.popleft(), event)) is not None:

@@ -52,7 +52,14 @@ class Driver:
         loop: the event loop.
         core: the core's queue; one of a `VirtualNetwork` is drained by whoever drives that network.
 
-    Thread safety: none; `queue_task` may be called from anywhere.
+    Attributes:
+        core: the core's queue.
+        handles: who gets which events.
+        clock: the time to show.
+        turn: a number that is another one in each task, as long as somebody watches (`watch_turn`).
+        ended: whether `end()` was called.
+
+    Thread safety: none; `queue_task` and `run_here` may be called from anywhere.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, core: _core.Loop) -> None:
@@ -62,8 +69,8 @@ class Driver:
         self._loop = weakref.ref(loop)
         self._events: Iterator[Any] = iter(())
         self._scheduled = False
-        self._turn = 0
-        self._turn_is_seen = False
+        self.turn = 0
+        self._turn_is_watched = False
         self._owed: dict[int, int] = {}
         self._stats: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._requests = count(1)
@@ -154,25 +161,24 @@ class Driver:
         return self.ended or loop is None or loop.is_closed()
 
     def _task(self, callback: Callable[..., object], args: tuple[object, ...]) -> None:
-        self._turn += 1
+        self.turn += 1
         callback(*args)
 
     async def next_task(self) -> None:
         """Go on in a task of its own."""
         await asyncio.sleep(0)
 
-    @property
-    def turn(self) -> int:
-        """A number that stays the same within one task (see the module)."""
-        if not self._turn_is_seen:
-            self._turn_is_seen = True
+    def watch_turn(self) -> int:
+        """Have `turn` change as soon as the task that runs now is over. Returns it."""
+        if not self._turn_is_watched:
+            self._turn_is_watched = True
             if (loop := self.loop) is not None and not loop.is_closed():
                 loop.call_soon(self._end_turn)
-        return self._turn
+        return self.turn
 
     def _end_turn(self) -> None:
-        self._turn += 1
-        self._turn_is_seen = False
+        self.turn += 1
+        self._turn_is_watched = False
 
     # --- the core's events -----------
 
@@ -186,7 +192,7 @@ class Driver:
             self._go_on(rounds - 1)
             return
         self._scheduled = False
-        self._turn += 1
+        self.turn += 1
         if self._until_next_task():
             return
         events, more = self.core.drain(MAX_EVENTS, MAX_BYTES)

@@ -62,6 +62,13 @@ def negotiated(slots: Slots, transport: Transport) -> None:
             _attach(slots, transport, channel)
 
 
+def limit(slots: Slots, transport: Transport) -> None:
+    """The peer may have said another maximum message size."""
+    if transport.sctp is not None:
+        for channel in slots.data_channels:
+            channel.handle_limit(transport.sctp.maxMessageSize)
+
+
 def connect(slots: Slots, transport: Transport) -> None:
     """W3C connected procedure, step 4: now it is known how many streams there are."""
     limit = _limit(transport)
@@ -88,7 +95,8 @@ def announce(slots: Slots, transport: Transport, core: _core.Channel, label: str
     # steps 3 to 6
     channel = RTCDataChannel(slots, label, init)
     channel.handle_assigned(core.stream_id)
-    channel.handle_attached(core, transport.handle, transport.sctp)
+    channel.handle_limit(transport.sctp.maxMessageSize)
+    channel.handle_attached(core, transport.handle)
     slots.data_channels.append(channel)
     slots.channel_ids[core.stream_id] = channel
     # step 7
@@ -119,7 +127,8 @@ def _attach(slots: Slots, transport: Transport, channel: RTCDataChannel) -> None
         max_retransmits=channel.maxRetransmits,
         priority=PRIORITIES[channel.priority],
     )
-    channel.handle_attached(core, transport.handle, transport.sctp)
+    channel.handle_limit(transport.sctp.maxMessageSize)
+    channel.handle_attached(core, transport.handle)
 
 
 def _free_id(slots: Slots, transport: Transport) -> int:

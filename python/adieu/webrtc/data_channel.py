@@ -21,13 +21,13 @@ from adieu.events import Event, EventHandler, EventTarget, MessageEvent, end_eve
 from adieu.webrtc.dictionaries import boolean, choice, scalar, string, unsigned
 from adieu.webrtc.error_event import RTCErrorEvent
 from adieu.webrtc.inbox import Inbox, MessageIterator
+from adieu.webrtc.sctp_transport import CAN_SEND_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from adieu import _core
     from adieu.driver import Driver
-    from adieu.webrtc.sctp_transport import RTCSctpTransport
 
 RTCDataChannelState: TypeAlias = Literal["connecting", "open", "closing", "closed"]
 RTCPriorityType: TypeAlias = Literal["very-low", "low", "medium", "high"]
@@ -127,10 +127,11 @@ class RTCDataChannel(EventTarget):
         "_inbox",
         "_init",
         "_label",
+        "_limit",
         "_low_threshold",
         "_owner",
-        "_sctp",
         "_state",
+        "_surely_fits",
         "_transport",
         "_turn",
     )
@@ -153,7 +154,8 @@ class RTCDataChannel(EventTarget):
         self._binary_type: BinaryType = "arraybuffer"
         self._core: _core.Channel | None = None
         self._transport = 0
-        self._sctp: RTCSctpTransport | None = None
+        self._limit = 0.0
+        self._surely_fits = 0
         self._inbox: Inbox | None = None
         self._low_threshold = 0
         self._turn = -1
@@ -215,10 +217,8 @@ class RTCDataChannel(EventTarget):
         core = self._core
         if core is None or self._state == "closed":
             return self._buffered
-        turn = self._driver.turn
-        if turn != self._turn:
-            self._turn = turn
-            self._buffered = core.buffered_amount
+        if self._turn != self._driver.turn:
+            self._begin_turn(core)
         return self._buffered
 
     @property
@@ -259,20 +259,17 @@ class RTCDataChannel(EventTarget):
         """
         # step 2
         core = self._core
-        if self._state != "open" or core is None or self._sctp is None:
+        if self._state != "open" or core is None:
             raise InvalidStateError(f"the channel {self._label!r} is {self._state}, not open")
-        turn = self._driver.turn
-        if turn != self._turn:
-            self._turn = turn
-            self._buffered = core.buffered_amount
+        if self._turn != self._driver.turn:
+            self._begin_turn(core)
         # step 3
         kind = type(data)
         if kind is not str and kind is not bytes:
             data = _bytes_like(data)
-        # steps 4 and 5: a character has at most four bytes; only a message that may be too large is measured
-        limit = self._sctp.maxMessageSize
-        if len(data) * 4 > limit and (size := _size(data)) > limit:
-            raise TypeError(f"the message has {size} bytes; maxMessageSize is {limit:.0f}")
+        # steps 4 and 5
+        if len(data) > self._surely_fits and _size(data) > self._limit:
+            raise TypeError(f"the message has {_size(data)} bytes; maxMessageSize is {self._limit:.0f}")
         # steps 6 and 7
         try:
             size = core.send(data)
@@ -326,11 +323,16 @@ class RTCDataChannel(EventTarget):
         """The DTLS roles are negotiated: this is its id."""
         self._id = id_
 
-    def handle_attached(self, core: _core.Channel, transport: int, sctp: RTCSctpTransport) -> None:
+    def handle_limit(self, max_message_size: float) -> None:
+        """[[MaxMessageSize]] of the SCTP transport."""
+        self._limit = max_message_size
+        # A character has at most four bytes: only what is longer than this has to be measured.
+        self._surely_fits = int(min(max_message_size, CAN_SEND_SIZE)) // 4
+
+    def handle_attached(self, core: _core.Channel, transport: int) -> None:
         """It has an underlying data transport."""
         self._core = core
         self._transport = transport
-        self._sctp = sctp
         core.low_threshold = self._low_threshold
         self._driver.handles.channels[core.id] = self
 
@@ -371,8 +373,9 @@ class RTCDataChannel(EventTarget):
             inbox.put(data, size)
             size = 0  # given back when it is read
         # step 5; an event that has to wait behind an async handler is given back when it is its turn (`_taken`)
-        taken = not self._listens("message") or self._fire(MessageEvent("message", data), size)
-        if taken and size:
+        if self._listens("message") and not self._fire(MessageEvent("message", data), size):
+            return
+        if size:
             self._driver.consumed(self._transport, size)
 
     def handle_low(self) -> None:
@@ -436,6 +439,11 @@ class RTCDataChannel(EventTarget):
             if self._state == "closed":
                 self._inbox.end(None)
         return self._inbox
+
+    def _begin_turn(self, core: _core.Channel) -> None:
+        """From here to the end of the task bufferedAmount only grows."""
+        self._turn = self._driver.watch_turn()
+        self._buffered = core.buffered_amount
 
     def _taken(self, size: int) -> None:
         if size:

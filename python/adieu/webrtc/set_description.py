@@ -152,5 +152,7 @@ def _establish_data(slots: Slots, *, carried_data: bool) -> None:
     key, association = found
     transport = slots.transports[key]
     transport.establish_sctp(association.remote_max_message_size)
-    if not carried_data:
+    if carried_data:
+        channels.limit(slots, transport)
+    else:
         channels.negotiated(slots, transport)
