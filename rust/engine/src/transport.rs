@@ -132,10 +132,12 @@ impl Transport {
     /// [`Transport::expect_server`], then [`Transport::hosts_done`].
     pub fn start_generation(&mut self, now: Instant, number: u32, local: Credentials, role: Role) {
         self.ice.start_generation(now, number, local, role);
+        self.after_ice(now);
     }
 
     pub fn add_host(&mut self, now: Instant, generation: u32, address: SocketAddr) {
         self.ice.add_host(now, generation, address);
+        self.after_ice(now);
     }
 
     pub fn expect_server(&mut self, now: Instant, generation: u32, url: Arc<str>) {
@@ -150,10 +152,12 @@ impl Transport {
         addresses: Result<Vec<SocketAddr>, String>,
     ) {
         self.ice.server_resolved(now, generation, url, addresses);
+        self.after_ice(now);
     }
 
     pub fn hosts_done(&mut self, now: Instant, generation: u32) {
         self.ice.hosts_done(now, generation);
+        self.after_ice(now);
     }
 
     pub fn set_remote(&mut self, now: Instant, generation: u32, remote: Credentials, lite: bool) {

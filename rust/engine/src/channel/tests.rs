@@ -542,12 +542,8 @@ fn a_half_sent_message_that_expires_does_not_kill_its_ordered_channel() {
     let ours = world.open(0, 0, ChannelOptions { reliability: Reliability::Lifetime(50), ..plain("p") });
     world.run_for(second());
     world.seen(1);
-    // Far above the congestion window: a part of it leaves, the rest is queued when its time is over.
+    // Far above the congestion window: a part of it arrives, the rest is still queued when its time is over.
     world.send(0, ours, &[0; 200_000]);
-    world.turn(0);
-    world.wire = Box::new(|from_first, packet| !(from_first && survey(packet).has_data));
-    world.run_for(second());
-    world.wire = Box::new(|_, _| true);
     world.run_for(second() * 3);
     world.send(0, ours, b"alive");
     world.run_for(second() * 3);

@@ -314,7 +314,9 @@ impl Ice {
         let wanted = message.is_binding_request().then(|| message.split_username()).flatten();
         self.generations.iter_mut().rev().any(|generation| {
             let for_us = wanted.is_none_or(|(ufrag, _)| ufrag == generation.local.ufrag);
-            if !for_us || !generation.agent.handle_packet(now, packet(message)) {
+            // A recorded check can be sent again from as many addresses as one likes.
+            let is_room = wanted.is_none() || generation.knows_or_has_room(remote);
+            if !for_us || !is_room || !generation.agent.handle_packet(now, packet(message)) {
                 return false;
             }
             generation.has_candidate = true; // peer-reflexive, if nothing else
@@ -670,6 +672,13 @@ impl Generation {
         self.remotes.push((usable.candidate.addr(), usable.line));
         self.agent.add_remote_candidate(usable.candidate);
         true
+    }
+
+    fn knows_or_has_room(&self, remote: SocketAddr) -> bool {
+        let mut count = 0;
+        let known =
+            self.agent.remote_candidates().inspect(|_| count += 1).any(|known| known.addr() == remote);
+        known || count < MAX_REMOTE_CANDIDATES
     }
 
     fn pairs(&self) -> Pairs {

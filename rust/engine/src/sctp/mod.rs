@@ -286,9 +286,7 @@ impl Association {
         if let Some(notice) = self.notices.pop_front() {
             return Some(notice);
         }
-        // At the end everything is delivered: it is bounded, and nothing can follow.
-        let waits = self.paused && self.state != SctpState::Closed;
-        if waits && matches!(self.steps.front()?, Step::Message { .. }) {
+        if !self.has_steps() {
             return None;
         }
         let step = self.steps.pop_front()?;
@@ -298,8 +296,12 @@ impl Association {
         Some(step)
     }
 
+    /// Whether [`Association::poll_step`] has something to give: messages wait while the application does not read.
     pub fn has_steps(&self) -> bool {
-        !self.notices.is_empty() || !self.steps.is_empty()
+        // At the end everything is delivered: it is bounded, and nothing can follow.
+        let waits = self.paused && self.state != SctpState::Closed;
+        !self.notices.is_empty()
+            || self.steps.front().is_some_and(|step| !(waits && matches!(step, Step::Message { .. })))
     }
 
     pub fn metrics(&self) -> Option<dcsctp::api::Metrics> {
