@@ -39,6 +39,9 @@ class RTCIceServer:
     credential: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        urls: Any = self.urls
+        if not isinstance(urls, str | list | tuple):
+            raise TypeError(f"RTCIceServer.urls is {urls!r}, not a URL or a list of URLs")
         for url in [self.urls] if isinstance(self.urls, str) else self.urls:
             string("RTCIceServer.urls", url)
         for name in ("username", "credential"):
