@@ -132,14 +132,12 @@ PARTS: dict[str, Callable[[Room, str, Path], Awaitable[None]]] = {
 async def describe(session: Session) -> str:
     """The path that was found: addresses and protocol versions."""
     assert session.pc is not None  # noqa: S101 it is connected
-    stats = (await session.pc.getStats()).values()
-    kinds = {entry["id"]: entry for entry in stats}
-    for entry in kinds.values():
-        if entry["type"] == "candidate-pair" and entry.get("nominated"):
-            local, remote = kinds.get(entry.get("localCandidateId")), kinds.get(entry.get("remoteCandidateId"))
-            if local and remote:
-                return f"{local['address']}:{local['port']} to {remote['address']}:{remote['port']} over UDP"
-    return "UDP"
+    sctp = session.pc.sctp
+    pair = sctp.transport.iceTransport.getSelectedCandidatePair() if sctp is not None else None
+    if pair is None:
+        return "UDP"
+    local, remote = pair.local, pair.remote
+    return f"{local.address} port {local.port} to {remote.address} port {remote.port}, UDP"
 
 
 async def say_messages(session: Session) -> None:

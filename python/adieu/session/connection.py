@@ -33,7 +33,7 @@ class Sink(Protocol):
 
     def control_opened(self, epoch: int, max_message: int) -> None: ...  # noqa: D102
     def control_received(self, epoch: int, text: str | bytes) -> None: ...  # noqa: D102
-    def data_received(self, epoch: int, id_: int, data: bytes) -> None: ...  # noqa: D102
+    def data_received(self, epoch: int, id_: int, data: bytes | str) -> None: ...  # noqa: D102
     def stream_opened(self, epoch: int, id_: int) -> None: ...  # noqa: D102
     def stream_closed(self, epoch: int, id_: int | None) -> None: ...  # noqa: D102
     def drained(self, epoch: int, id_: int, buffered: int) -> None: ...  # noqa: D102
@@ -309,7 +309,7 @@ class Connection:
 
     def _open_control(self) -> None:
         channel = self._control = self.pc.createDataChannel(
-            control.LABEL, negotiated=True, id=control.CONTROL_ID, protocol=control.PROTOCOL
+            control.LABEL, negotiated=True, id=control.CONTROL_ID, protocol=control.PROTOCOL, priority="high"
         )
         channel.onopen = lambda _: self._control_open()
         channel.onmessage = lambda event: self._sink.control_received(self.epoch, event.data)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from adieu.protocol.words import Level, Reason
     from adieu.session.ledger import Ledger
     from adieu.session.machine.flow import Outgoing, Sender
-    from adieu.session.machine.receipt import By, ChannelReceipt, Outcome, Path, StepReceipt
+    from adieu.session.machine.receipt import Account, By, ChannelReceipt, Outcome, Path, StepReceipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,14 @@ class CloseReceipt:
             "path": self.path,
             "cause": self.cause,
             "evidence": self.evidence,
-            "channels": self.channels,
+            "channels": {
+                name: {
+                    "sent": _account(channel.sent),
+                    "received": _account(channel.received),
+                    "reliable": channel.reliable,
+                }
+                for name, channel in self.channels.items()
+            },
             "steps": self.steps,
             "ledger": [str(held) for held in self.ledger.held],
             "confirmed": self.confirmed,
@@ -115,6 +122,19 @@ class CloseReceipt:
 
     def __repr__(self) -> str:
         return f"<CloseReceipt {self.id} {self.path} by {self.by}: {self.notice}>"
+
+
+def _account(account: Account) -> dict[str, dict[str, int] | None]:
+    totals = {
+        "accepted": account.accepted,
+        "delivered": account.delivered,
+        "unknown": account.unknown,
+        "unsent": account.unsent,
+    }
+    return {
+        name: None if total is None else {"messages": total.messages, "bytes": total.bytes}
+        for name, total in totals.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -452,8 +452,10 @@ class Session:
             self._timer = self._loop.call_at(when, self._due)
 
     def _due(self) -> None:
+        # A loop may call a little early, by its clock's resolution: it is the time that was asked for.
+        when = self._timer.when() if self._timer is not None else 0.0
         self._timer = None
-        self.step(self.machine.handle_timeout)
+        self.step(lambda now: self.machine.handle_timeout(max(now, when)))
 
     def _do(self, action: actions.AnyAction) -> None:
         match action:

@@ -115,6 +115,8 @@ class Transfer:
             channel = await self._transfers.session.open(self._offer.channel)
             await self._send(channel, offset)
             await asyncio.shield(self._finished)
+        except SessionClosedError:
+            self.fail("the session ended")
         except (SessionError, OSError) as error:
             if not self._finished.done():
                 self._transfers.say(File(id=self.id, failed=str(error)[:1024]))

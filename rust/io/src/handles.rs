@@ -1,7 +1,7 @@
 //! What the application holds: a loop, and channels. All are usable from any thread.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -41,6 +41,9 @@ pub struct ChannelShared {
     pub transport: Arc<TransportShared>,
     pub buffered: AtomicUsize,
     pub low: AtomicUsize,
+    /// `buffered` was raised above `low`, and nobody was told since that it fell. Set by who sends: the I/O thread may
+    /// be quick enough never to see it.
+    pub above: AtomicBool,
     /// The hub's place for it: slot << 32 | key. NOWHERE: it is closed.
     pub place: AtomicU64,
 }
@@ -53,6 +56,7 @@ impl ChannelShared {
             transport,
             buffered: AtomicUsize::new(0),
             low: AtomicUsize::new(0),
+            above: AtomicBool::new(false),
             place: AtomicU64::new(NOWHERE),
         }
     }
@@ -100,7 +104,11 @@ impl Channel {
             buffered.fetch_sub(size, Ordering::AcqRel);
             return Err(BufferFull { buffered: before });
         }
-        self.shared.buffered.fetch_add(size, Ordering::AcqRel);
+        let buffered = self.shared.buffered.fetch_add(size, Ordering::AcqRel) + size;
+        if buffered > self.shared.low.load(Ordering::Relaxed) {
+            // The I/O thread looks at it when it has drained the message that follows.
+            self.shared.above.store(true, Ordering::Release);
+        }
         Ok(())
     }
 

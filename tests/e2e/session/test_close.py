@@ -77,7 +77,8 @@ async def test_twenty_resets_during_a_two_way_stream_lose_and_double_nothing() -
         for number in range(20):
             report = await (first, second)[number % 2].reset("transport")
             assert report.epoch == number + 2
-            await asyncio.sleep(0.02)
+            while first.state != "open" or second.state != "open":
+                await asyncio.sleep(0.005)
         going = False
         await asyncio.gather(*senders)
         receipt = await first.close(timeout=30.0)
@@ -181,7 +182,7 @@ async def take(file: adieu.IncomingFile, folder: Path, kept: asyncio.Future[Path
 async def test_a_file_goes_on_where_an_ended_session_left_it(tmp_path: Path) -> None:
     source, target = tmp_path / "a.bin", tmp_path / "there"
     target.mkdir()
-    data = os.urandom(16 << 20)
+    data = os.urandom(64 << 20)
     source.write_bytes(data)
     async with adieu.memory_pair() as (first, second):
         kept: asyncio.Future[Path] = asyncio.get_running_loop().create_future()

@@ -61,7 +61,6 @@ class Close:
     streams: set[int | None] = field(default_factory=set)
     """Data channels that are being closed."""
     streams_asked: bool = False
-    releasing: set[int] = field(default_factory=set)
 
     @property
     def kept(self) -> float:
@@ -366,9 +365,8 @@ def stream_closed(m: SessionMachine, epoch: int, id_: int | None) -> bool:
 
 def _connection(m: SessionMachine, closing: Close, now: float) -> None:
     for epoch in list(m.links):
-        closing.releasing.add(epoch)
         m.release(epoch)
-    if not closing.releasing:
+    if not m.releasing:
         _next_step(m, "clean-up", "ok")
         return
     until = closing.deadline + (LAST_WORD if closing.abrupt else 0.0)
@@ -376,12 +374,6 @@ def _connection(m: SessionMachine, closing: Close, now: float) -> None:
         _next_step(m, "clean-up", "deadline")
     else:
         m.timers["end"] = until
-
-
-def released(m: SessionMachine, epoch: int) -> None:
-    """Nothing of that connection is left."""
-    if m.closing is not None:
-        m.closing.releasing.discard(epoch)
 
 
 def _clean_up(m: SessionMachine, closing: Close, now: float) -> None:

@@ -122,6 +122,8 @@ class SessionMachine:
         self.links: dict[int, Link] = {}
         self.active: int | None = None
         self.last_epoch = 0
+        self.releasing: set[int] = set()
+        """Connections that were ended and still hold something."""
         self.channels: dict[str, Channel] = {}
         self.by_id: dict[int, Channel] = {}
         self.witness = Witness()
@@ -204,6 +206,7 @@ class SessionMachine:
             channel.receiver.connection_gone(epoch)
         if self.active == epoch:
             self.active = None
+        self.releasing.add(epoch)
         self.act(actions.Release(epoch))
 
     def remember(self, now: float) -> None:
@@ -432,7 +435,7 @@ class SessionMachine:
     def released(self, epoch: int, now: float) -> None:
         """Nothing of that connection is left."""
         self.now = now
-        close.released(self, epoch)
+        self.releasing.discard(epoch)
         close.progress(self, now)
 
     # --- signaling ---------------------------------------------------------------------------------------------
@@ -458,7 +461,7 @@ class SessionMachine:
         self.now = now
         self.witness.presence = presence
         self.witness.reloaded = self.witness.reloaded or reloaded
-        if self.state == "closed" or presence == "here":
+        if self.state in {"closing", "closed"} or presence == "here":
             return
         self.witness.note(now, f"the server says: {'reloaded' if reloaded else presence}")
         liveness.presence(self, now)
@@ -594,7 +597,10 @@ class SessionMachine:
             )
         elif not channel.open and channel.mine:
             if self.smaller:
-                return  # Same name from both at once: the smaller peer's holds, and the other answers it.
+                # Same name from both at once: the smaller peer's holds, and the other answers it. The data channel that
+                # the other has made, and closes now, is closed from here too, or its procedure would not end.
+                self._close_foreign(message)
+                return
             self._adopt(channel, message.id)
         if error or channel is None:
             answer = control.Opened(name=message.name, id=message.id, error=error)
@@ -607,6 +613,11 @@ class SessionMachine:
             self._open_stream(epoch, channel)
         self.act(actions.SendControl(self.active, control.encode(answer)))
         self._opened(channel, message.window, incoming=True)
+
+    def _close_foreign(self, message: control.Open) -> None:
+        assert self.active is not None
+        self.act(actions.OpenStream(self.active, message.id, message.name, message.ordered, message.reliability))
+        self.act(actions.CloseStream(self.active, message.id))
 
     def _adopt(self, channel: Channel, id_: int) -> None:
         """The other side's `open` of the same name holds: use its id."""

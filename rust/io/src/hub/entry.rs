@@ -41,8 +41,6 @@ struct OpenChannel {
     shared: Arc<ChannelShared>,
     /// Payload bytes that the engine took and that did not leave yet.
     unsent: usize,
-    /// bufferedAmount was above its threshold: to fall to it is news.
-    was_above: bool,
 }
 
 impl<S: Copy> Entry<S> {
@@ -105,8 +103,6 @@ impl<S: Copy> Entry<S> {
         }
         if let Some(channel) = self.channels.get_mut(key.0 as usize).and_then(Option::as_mut) {
             channel.unsent += size;
-            let low = channel.shared.low.load(Ordering::Relaxed);
-            channel.was_above |= channel.shared.buffered.load(Ordering::Relaxed) > low;
         }
         true
     }
@@ -174,8 +170,8 @@ impl<S: Copy> Entry<S> {
             channel.unsent -= bytes.min(channel.unsent);
             self.shared.buffered.fetch_sub(bytes, Ordering::AcqRel);
             let left = channel.shared.buffered.fetch_sub(bytes, Ordering::AcqRel) - bytes;
-            if channel.was_above && left <= channel.shared.low.load(Ordering::Relaxed) {
-                channel.was_above = false;
+            let low = channel.shared.low.load(Ordering::Relaxed);
+            if left <= low && channel.shared.above.swap(false, Ordering::AcqRel) {
                 self.queue.push(Event::Low { channel: channel.shared.id });
             }
         }
@@ -237,7 +233,7 @@ impl<S: Copy> Entry<S> {
         if self.channels.len() <= index {
             self.channels.resize_with(index + 1, || None);
         }
-        self.channels[index] = Some(OpenChannel { shared, unsent: 0, was_above: false });
+        self.channels[index] = Some(OpenChannel { shared, unsent: 0 });
         Counters::add(&self.queue.counters.channels, 1);
     }
 
