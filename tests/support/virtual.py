@@ -1,8 +1,8 @@
 """An asyncio event loop on virtual time over a network in memory.
 
-When nothing is ready, time jumps to whatever is due next: a timer of the loop, or something in the network. So an outage
-of ten minutes takes milliseconds, and a run is the same each time. When nothing is ready and nothing is due, the program
-hangs: that is an error, which names the tasks that wait.
+When nothing is ready, time jumps to whatever is due next: a timer of the loop, or something in the network. So an
+outage of ten minutes takes milliseconds, and a run is the same each time. When nothing is ready and nothing is due, the
+program hangs: that is an error, which names the tasks that wait.
 
 ```python
 @simulated()
@@ -18,6 +18,7 @@ import asyncio
 import functools
 import inspect
 import selectors
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from adieu import RTCPeerConnection, _core, once
@@ -208,12 +209,14 @@ class Link:
     def task(self, coroutine: Any) -> asyncio.Task[None]:
         return self._world.task(coroutine)
 
-    def post(self, inbox: asyncio.Queue[Any], message: Any) -> None:
+    def post(self, side: Side, message: Any) -> None:
         delay = self._world.signaling_delay
         if delay:
-            asyncio.get_running_loop().call_later(delay, inbox.put_nowait, message)
+            # Timers of the same moment are in no order: what is due takes the oldest.
+            side.on_the_way.append(message)
+            asyncio.get_running_loop().call_later(delay, lambda: side.inbox.put_nowait(side.on_the_way.popleft()))
         else:
-            inbox.put_nowait(message)
+            side.inbox.put_nowait(message)
 
     def stop(self) -> None:
         for side, task in zip(self._sides, self._tasks, strict=True):
@@ -230,7 +233,8 @@ class Side:
         self.pc = pc
         self._link = link
         self._polite = polite
-        self._inbox: asyncio.Queue[Any] = asyncio.Queue()
+        self.inbox: asyncio.Queue[Any] = asyncio.Queue()
+        self.on_the_way: deque[Any] = deque()
         self._making_offer = False
         self._ignoring = False
         self._offers: set[asyncio.Task[None]] = set()
@@ -267,11 +271,11 @@ class Side:
             self._send(event.candidate)
 
     def _send(self, message: Any) -> None:
-        self._link.post(self.peer._inbox, message.toJSON())
+        self._link.post(self.peer, message.toJSON())
 
     async def run(self) -> None:
         while True:
-            message = await self._inbox.get()
+            message = await self.inbox.get()
             if self.pc.signalingState == "closed":
                 continue
             try:

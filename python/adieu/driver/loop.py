@@ -71,6 +71,7 @@ class Driver:
         self._scheduled = False
         self.turn = 0
         self._turn_is_watched = False
+        self._after_turn: list[Callable[[], None]] = []
         self._owed: dict[int, int] = {}
         self._stats: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._requests = count(1)
@@ -173,12 +174,20 @@ class Driver:
         if not self._turn_is_watched:
             self._turn_is_watched = True
             if (loop := self.loop) is not None and not loop.is_closed():
-                loop.call_soon(self._end_turn)
+                loop.call_soon(self._end_turn, context=self._context)
         return self.turn
+
+    def after_turn(self, call: Callable[[], None]) -> None:
+        """Have this called as soon as the task that runs now is over."""
+        self._after_turn.append(call)
+        self.watch_turn()
 
     def _end_turn(self) -> None:
         self.turn += 1
         self._turn_is_watched = False
+        calls, self._after_turn = self._after_turn, []
+        for call in calls:
+            call()
 
     # --- the core's events -----------
 

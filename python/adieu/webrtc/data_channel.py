@@ -126,6 +126,7 @@ class RTCDataChannel(EventTarget):
         "_id",
         "_inbox",
         "_init",
+        "_is_above",
         "_label",
         "_limit",
         "_low_threshold",
@@ -158,6 +159,8 @@ class RTCDataChannel(EventTarget):
         self._surely_fits = 0
         self._inbox: Inbox | None = None
         self._low_threshold = 0
+        self._is_above = False
+        """bufferedAmount was seen above the threshold, and `bufferedamountlow` has not been fired since."""
         self._turn = -1
         self._buffered = 0
 
@@ -232,6 +235,9 @@ class RTCDataChannel(EventTarget):
         self._low_threshold = value
         if self._core is not None:
             self._core.low_threshold = value
+            self._is_above = False
+            if self.bufferedAmount > value:
+                self._watch_fall()
 
     @property
     def binaryType(self) -> BinaryType:
@@ -282,6 +288,8 @@ class RTCDataChannel(EventTarget):
             ) from None
         # step 8
         self._buffered += size
+        if self._buffered > self._low_threshold and not self._is_above:
+            self._watch_fall()
 
     def close(self) -> None:
         """Close it when everything queued has been sent. https://www.w3.org/TR/webrtc/#dom-rtcdatachannel-close
@@ -379,8 +387,12 @@ class RTCDataChannel(EventTarget):
             self._driver.consumed(self._transport, size)
 
     def handle_low(self) -> None:
-        """W3C bufferedAmountLowThreshold."""
-        if not self._owner.is_closed:
+        """W3C bufferedAmountLowThreshold: it has fallen, unless more was sent since (then the core says so again)."""
+        core = self._core
+        if core is None or not self._is_above or self._owner.is_closed:
+            return
+        if core.buffered_amount <= self._low_threshold:
+            self._is_above = False
             self._fire(Event("bufferedamountlow"))
 
     def handle_closing(self) -> None:
@@ -411,6 +423,8 @@ class RTCDataChannel(EventTarget):
         if self._state == "closed":
             return
         failure = RTCError({"errorDetail": "data-channel-failure"}, message)
+        if self._core is not None:
+            self._core.close()  # if it is we who found out
         self._finish(failure)
         self._owner.channel_closed(self, reusable=False)
         self._announce_closed(failure)
@@ -439,6 +453,15 @@ class RTCDataChannel(EventTarget):
             if self._state == "closed":
                 self._inbox.end(None)
         return self._inbox
+
+    def _watch_fall(self) -> None:
+        """It is above the threshold: `bufferedamountlow` is due when it falls.
+
+        The core says so; but within a task bufferedAmount only grows, and the core, which sends meanwhile, may never
+        have been above. So it is looked at when the task is over.
+        """
+        self._is_above = True
+        self._driver.after_turn(self.handle_low)
 
     def _begin_turn(self, core: _core.Channel) -> None:
         """From here to the end of the task bufferedAmount only grows."""

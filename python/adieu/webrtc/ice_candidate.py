@@ -158,6 +158,8 @@ def candidate_init(value: object, members: dict[str, Any] | None = None) -> RTCI
     """A candidate in whatever form. It comes from a wire: members of other names are ignored."""
     if isinstance(value, RTCIceCandidate):
         value = value.toJSON()
+    elif isinstance(value, str):  # all members as keywords, this one among them
+        value = {"candidate": value}
     return dictionary(RTCIceCandidateInit, value, members, open_=True)
 
 

@@ -211,8 +211,9 @@ class RTCPeerConnection(EventTarget):
         """Add a candidate of the other side. https://www.w3.org/TR/webrtc/#dom-peerconnection-addicecandidate
 
         Args:
-            candidate: an RTCIceCandidate or a mapping. Nothing, or an empty `candidate`, says that there are no more.
-            **members: its members as keywords.
+            candidate: an RTCIceCandidate or a mapping; or the line itself, and the other members as keywords. Nothing,
+                or an empty line, says that there are no more.
+            **members: members as keywords.
 
         Raises:
             TypeError: it names no section.

@@ -1,0 +1,264 @@
+"""Connections and the life of event loops, on real sockets: ends, threads, what is left."""
+
+import asyncio
+import gc
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from adieu import RTCPeerConnection, once
+from adieu.driver import Driver
+
+PATIENCE = 20
+
+
+async def connect(a, b):
+    """Both in this loop; a channel open at both ends."""
+    for one, other in ((a, b), (b, a)):
+        one.onicecandidate = lambda event, other=other: asyncio.ensure_future(other.addIceCandidate(event.candidate))
+    ours = a.createDataChannel("x")
+    arrives = asyncio.ensure_future(once(b, "datachannel"))
+    await a.setLocalDescription()
+    await b.setRemoteDescription(a.localDescription)
+    await b.setLocalDescription()
+    await a.setRemoteDescription(b.localDescription)
+    async with asyncio.timeout(PATIENCE):
+        await once(ours, "open")
+        return ours, (await arrives).channel
+
+
+class OtherLoop:
+    """An event loop in a thread of its own, with a connection to one of this loop."""
+
+    def __init__(self):
+        self.loop = asyncio.new_event_loop()
+        self.pc = self.arrives = None
+        self._thread = None
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+        self.loop.close()
+
+    def start(self):
+        self._thread = threading.Thread(target=self.loop.run_forever)
+        self._thread.start()
+
+    def stop(self):
+        if self._thread is not None:
+            self.loop.call_soon_threadsafe(self.loop.stop)
+            self._thread.join(PATIENCE)
+            self._thread = None
+
+    async def do(self, coroutine):
+        async with asyncio.timeout(PATIENCE):
+            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, self.loop))
+
+    async def answer(self, offer):
+        self.pc = RTCPeerConnection()
+        self.arrives = asyncio.ensure_future(once(self.pc, "datachannel"))
+        await self.pc.setRemoteDescription(offer)
+        await self.pc.setLocalDescription()
+        while self.pc.iceGatheringState != "complete":
+            await once(self.pc, "icegatheringstatechange")
+        return self.pc.localDescription.toJSON()
+
+    async def connect(self):
+        """A connection of this loop, its open channel, and the channel's next error."""
+        pc = RTCPeerConnection()
+        channel = pc.createDataChannel("x")
+        await pc.setLocalDescription()
+        while pc.iceGatheringState != "complete":
+            await once(pc, "icegatheringstatechange")
+        await pc.setRemoteDescription(await self.do(self.answer(pc.localDescription.toJSON())))
+        async with asyncio.timeout(PATIENCE):
+            await once(channel, "open")
+        failing = asyncio.get_running_loop().create_future()
+        channel.onerror = failing.set_result
+        return pc, channel, failing
+
+
+@pytest.fixture
+def other():
+    with OtherLoop() as loop:
+        yield loop
+
+
+async def test_two_loops_in_two_threads(other):
+    pc, channel, _ = await other.connect()
+    reading = channel.receive()
+
+    async def talk():
+        (await other.arrives).channel.send("hi")
+
+    await other.do(talk())
+    async with asyncio.timeout(PATIENCE):
+        assert await reading == "hi"
+    pc.close()
+    assert not await pc.wait_closed()
+
+    async def close():
+        other.pc.close()
+        return await other.pc.wait_closed()
+
+    assert not await other.do(close())
+
+
+async def test_the_end_of_a_loop_closes_what_its_program_forgot(other):
+    """The peer is told at once: ABORT with cause 12, not silence."""
+    pc, _, failing = await other.connect()
+    await other.do(other.loop.shutdown_asyncgens())
+    async with asyncio.timeout(PATIENCE):
+        error = (await failing).error
+    assert error.sctpCauseCode == 12
+    assert other.pc.connectionState == "closed"
+    pc.close()
+    assert not await pc.wait_closed()
+
+
+async def test_close_on_a_loop_that_was_closed(other):
+    """Without the usual shutdown nobody noticed; close() still tells the peer, and nothing hangs."""
+    pc, _, failing = await other.connect()
+    other.stop()
+    other.loop.close()
+    other.pc.close()
+    async with asyncio.timeout(PATIENCE):
+        error = (await failing).error
+        assert error.sctpCauseCode == 12
+        assert dict(await other.pc.wait_closed()) == {"unwatched": 1}
+    other.pc.close()
+    pc.close()
+    assert not await pc.wait_closed()
+
+
+async def test_close_on_a_loop_that_has_stopped(other):
+    """Its events come when it runs again."""
+    pc, _, failing = await other.connect()
+    other.stop()
+    other.pc.close()
+    assert other.pc.connectionState == "closed"
+    async with asyncio.timeout(PATIENCE):
+        await failing
+    other.start()
+    assert not await other.do(other.pc.wait_closed())
+    pc.close()
+    assert not await pc.wait_closed()
+
+
+async def test_close_in_another_thread():
+    """As a finalizer may be called: by the garbage collector, in whatever thread."""
+    a, b = RTCPeerConnection(), RTCPeerConnection()
+    ours, theirs = await connect(a, b)
+    waits = [asyncio.ensure_future(wait) for wait in (once(ours, "close"), once(a.sctp, "statechange"))]
+    pending = asyncio.ensure_future(a.createOffer())
+    await asyncio.sleep(0)
+    thread = threading.Thread(target=a.close)
+    thread.start()
+    thread.join(PATIENCE)
+    async with asyncio.timeout(PATIENCE):
+        results = await asyncio.gather(*waits, pending, return_exceptions=True)
+        assert not await a.wait_closed()
+        if theirs.readyState != "closed":
+            await once(theirs, "close")
+    assert [type(result).__name__ for result in results] == ["Event", "AbortError", "AbortError"]
+    b.close()
+    assert not await b.wait_closed()
+
+
+def test_close_after_the_loop_has_ended():
+    async def main():
+        a, b = RTCPeerConnection(), RTCPeerConnection()
+        await connect(a, b)
+        fresh = RTCPeerConnection()
+        fresh.createDataChannel("x")
+        return a, b, fresh
+
+    *connected, fresh = asyncio.run(main())
+    for pc in (*connected, fresh):
+        pc.close()
+        pc.close()
+        assert pc.connectionState == "closed"
+    for pc in connected:
+        assert dict(asyncio.run(pc.wait_closed())) == {"unwatched": 1}
+    assert not asyncio.run(fresh.wait_closed())
+
+
+def test_a_program_that_forgets_everything_ends_cleanly():
+    """No warning, no traceback, no wait."""
+    program = (
+        "import asyncio, sys\n"
+        "sys.path.insert(0, 'tests')\n"
+        "from unit.webrtc.test_event_loop import connect\n"
+        "from adieu import RTCPeerConnection\n"
+        "async def main():\n"
+        "    a, b = RTCPeerConnection(), RTCPeerConnection()\n"
+        "    ours, theirs = await connect(a, b)\n"
+        "    a.onicecandidate = b.onicecandidate = None\n"
+        "    ours.send(b'x' * 100000)\n"
+        "    forgotten = asyncio.ensure_future(theirs.receive())\n"
+        "    await asyncio.sleep(0)\n"
+        "asyncio.run(main())\n"
+        "print('end')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "end\n", "")
+
+
+def held():
+    """Descriptors, threads and tasks of this process."""
+    process = Path("/proc/self")
+    return len(list((process / "fd").iterdir())), len(list((process / "task").iterdir())), len(asyncio.all_tasks())
+
+
+async def test_nothing_is_left_of_connections_that_were_closed():
+    before = None
+    for round_ in range(12):
+        a, b = RTCPeerConnection(), RTCPeerConnection()
+        ours, theirs = await connect(a, b)
+        ours.send("x" * 1000)
+        assert await theirs.receive()
+        for pc in (a, b):
+            pc.onicecandidate = None
+            pc.close()
+            assert not await pc.wait_closed()
+        if round_ == 2:
+            gc.collect()  # of the tests before
+            before = held()
+    await asyncio.sleep(0)
+    assert held() == before
+    handles = Driver.current().handles
+    del a, b, ours, theirs, pc
+    gc.collect()
+    assert (handles.transports, handles.channels) == ({}, {})
+    assert not any(isinstance(thing, RTCPeerConnection) for thing in gc.get_objects())
+
+
+async def test_a_blocked_loop_does_not_stop_the_last_packets(other):
+    """They leave although nobody runs the event loop that called close()."""
+    pc, _, failing = await other.connect()
+    release = threading.Event()
+
+    async def close_and_block():
+        other.pc.close()
+        release.wait(PATIENCE)
+
+    blocked = asyncio.ensure_future(other.do(close_and_block()))
+    async with asyncio.timeout(PATIENCE):
+        await failing
+    assert not blocked.done()
+    release.set()
+    await blocked
+    pc.close()
+    assert not await pc.wait_closed()
