@@ -35,6 +35,7 @@ def create(slots: Slots, label: str, init: RTCDataChannelInit) -> RTCDataChannel
         raise OperationError(f"the id {channel.id} is too high: the association has {limit} streams")
     # step 22; step 21 is the caller's
     slots.data_channels.append(channel)
+    slots.unclosed_channels[channel] = None
     if channel.id is not None:
         slots.channel_ids[channel.id] = channel
     # step 24
@@ -98,6 +99,7 @@ def announce(slots: Slots, transport: Transport, core: _core.Channel, label: str
     channel.handle_limit(transport.sctp.maxMessageSize)
     channel.handle_attached(core, transport.handle)
     slots.data_channels.append(channel)
+    slots.unclosed_channels[channel] = None
     slots.channel_ids[core.stream_id] = channel
     # step 7
     channel.handle_arrived()

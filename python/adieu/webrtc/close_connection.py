@@ -22,9 +22,9 @@ def close_the_connection(slots: Slots) -> None:
     slots.negotiation = replace(slots.negotiation, state="closed")
     # step 4 is about transceivers
     # step 5 (closing rules 10, 11)
-    open_channels = {id(channel): channel for channel in (*slots.data_channels, *slots.channel_ids.values())}
-    for channel in open_channels.values():
+    for channel in slots.unclosed_channels:
         channel.handle_connection_closed(announce=not slots.strict)
+    slots.unclosed_channels.clear()
     slots.data_channels.clear()
     slots.channel_ids.clear()
     # steps 6 to 9: ABORT, close_notify, sockets (closing rules 12, 13, 15)

@@ -63,8 +63,9 @@ class Slots:
         connection_state: [[ConnectionState]].
         ice_connection_state: [[IceConnectionState]].
         ice_gathering_state: [[IceGatheringState]].
-        data_channels: [[DataChannels]].
-        channel_ids: who has which stream; longer than [[DataChannels]], until both directions are reset.
+        data_channels: [[DataChannels]], which a channel leaves when it begins to close.
+        unclosed_channels: all that are not closed.
+        channel_ids: who has which stream, until both its directions are reset.
         has_made_channels: whether the connection "has created any RTCDataChannels".
         transports: by the key of their section.
         certificate: ours, once one was needed.
@@ -92,6 +93,7 @@ class Slots:
     ice_connection_state: RTCIceConnectionState = "new"
     ice_gathering_state: RTCIceGatheringState = "new"
     data_channels: list[RTCDataChannel] = field(default_factory=list["RTCDataChannel"])
+    unclosed_channels: dict[RTCDataChannel, None] = field(default_factory=dict["RTCDataChannel", None])
     channel_ids: dict[int, RTCDataChannel] = field(default_factory=dict[int, "RTCDataChannel"])
     has_made_channels: bool = False
     transports: dict[str, Transport] = field(default_factory=dict[str, "Transport"])
@@ -162,7 +164,7 @@ class Slots:
         for transport in list(self.transports.values()):
             transport.handle_dtls("failed", "dtls-failure", message, None, None)
             transport.handle_sctp("closed", None, message, None)
-        for channel in list(self.channel_ids.values()):
+        for channel in list(self.unclosed_channels):
             channel.handle_closed(message, None)
 
     def handle_loop_ended(self) -> None:
@@ -185,5 +187,6 @@ class Slots:
         """Its id is free again after both directions were reset (closing rule 47)."""
         self.channels_closed += 1
         self.forget_channel(channel)
+        self.unclosed_channels.pop(channel, None)
         if reusable and channel.id is not None and self.channel_ids.get(channel.id) is channel:
             del self.channel_ids[channel.id]
