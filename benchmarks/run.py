@@ -176,7 +176,7 @@ def baseline() -> Contender:
     """The same protocol crates in one thread of Rust: what is left of their speed is the measure of adieu."""
     if shutil.which("cargo") is None:
         return Contender("baseline", absent="Rust is not installed")
-    build = ["cargo", "build", "--quiet", "--release", "--locked"]
+    build = ["cargo", "build", "--quiet", "--release"]
     subprocess.run(build, cwd=HERE / "baseline", check=True)
     return Contender("baseline", (str(HERE / "baseline" / "target" / "release" / "baseline"),))
 
