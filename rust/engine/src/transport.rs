@@ -37,18 +37,19 @@ pub struct Config {
     pub seed: [u8; 32],
 }
 
+/// Small, because almost all of them are messages: what is rare is boxed.
 #[derive(Debug)]
 pub enum Event {
-    Ice(IceEvent),
+    Ice(Box<IceEvent>),
     /// DER, the leaf first; before `Dtls` says connected.
     Certificates(Vec<Vec<u8>>),
     Dtls {
         state: DtlsState,
-        failure: Option<DtlsFailure>,
+        failure: Option<Box<DtlsFailure>>,
     },
     Sctp {
         state: SctpState,
-        cause: Option<Cause>,
+        cause: Option<Box<Cause>>,
         max_channels: Option<u16>,
     },
     Channel(ChannelEvent),
@@ -427,7 +428,7 @@ impl Transport {
             if matches!(event, IceEvent::Pair { .. }) {
                 self.pair_traffic = Traffic::default();
             }
-            self.events.push_back(Event::Ice(event));
+            self.events.push_back(Event::Ice(Box::new(event)));
         }
         self.start_what_can_start(now);
     }
@@ -478,7 +479,10 @@ impl Transport {
                 }
                 dtls::Step::Failed(failure) => {
                     let message = failure.message.clone();
-                    self.events.push_back(Event::Dtls { state: DtlsState::Failed, failure: Some(failure) });
+                    self.events.push_back(Event::Dtls {
+                        state: DtlsState::Failed,
+                        failure: Some(Box::new(failure)),
+                    });
                     self.lose_sctp(now, &message);
                 }
             }
@@ -541,7 +545,7 @@ impl Transport {
         let text = error.then_some(cause.text.as_str());
         let code = cause.code.filter(|_| error);
         self.sctp_ended = true;
-        let shown = Some(cause.clone());
+        let shown = Some(Box::new(cause.clone()));
         self.events.push_back(Event::Sctp { state: SctpState::Closed, cause: shown, max_channels: None });
         self.channels.handle_ended(text, code, &mut self.events);
     }
@@ -636,5 +640,15 @@ impl Transport {
         } else {
             batch.push(size);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_small() {
+        assert!(size_of::<Event>() <= 48, "{}", size_of::<Event>());
     }
 }

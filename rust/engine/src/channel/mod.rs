@@ -45,7 +45,7 @@ pub enum ChannelEvent {
     Incoming {
         key: ChannelKey,
         stream: u16,
-        options: ChannelOptions,
+        options: Box<ChannelOptions>,
     },
     Message {
         key: ChannelKey,
@@ -59,7 +59,7 @@ pub enum ChannelEvent {
     /// Closed by the procedure: the stream is free. Or, with an error, because the association ended under it.
     Closed {
         key: ChannelKey,
-        error: Option<String>,
+        error: Option<Box<str>>,
         cause: Option<u16>,
     },
     /// It could not be made, or the peer broke its rules (closing rule 51).
@@ -206,7 +206,7 @@ impl Channels {
             let Some(channel) = self.slots[slot].take() else { continue };
             if channel.announced {
                 let key = ChannelKey(slot as u32);
-                events.push_back(ChannelEvent::Closed { key, error: error.map(str::to_owned), cause }.into());
+                events.push_back(ChannelEvent::Closed { key, error: error.map(Into::into), cause }.into());
             }
         }
         let max_receive = self.max_receive;
@@ -432,7 +432,7 @@ impl Channels {
                 }
                 sctp.set_priority(stream, options.priority);
                 send_dcep(now, sctp, stream, dcep::ack());
-                events.push_back(ChannelEvent::Incoming { key, stream, options }.into());
+                events.push_back(ChannelEvent::Incoming { key, stream, options: Box::new(options) }.into());
             }
             // RFC 8832 section 6: an OPEN that can not be is answered by closing that channel.
             (Some(Dcep::Open(_)), Some(key)) => {
@@ -525,7 +525,7 @@ impl Channels {
             }
             Action::AnnounceAbandoned => {
                 if announced {
-                    let error = Some("the peer did not finish closing this channel in time".to_owned());
+                    let error = Some("the peer did not finish closing this channel in time".into());
                     events.push_back(ChannelEvent::Closed { key, error, cause: None }.into());
                     channel.announced = false;
                     self.open_count -= 1;

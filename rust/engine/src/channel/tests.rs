@@ -150,11 +150,13 @@ impl World {
                 Event::Channel(event) => Some(match event {
                     ChannelEvent::Open { key } => Seen::Open(key),
                     ChannelEvent::Incoming { key, stream, options } => {
-                        Seen::Incoming(key, stream, options.label)
+                        Seen::Incoming(key, stream, options.label.clone())
                     }
                     ChannelEvent::Message { key, kind, payload } => Seen::Message(key, kind, payload),
                     ChannelEvent::Closing { key } => Seen::Closing(key),
-                    ChannelEvent::Closed { key, error, cause } => Seen::Closed(key, error, cause),
+                    ChannelEvent::Closed { key, error, cause } => {
+                        Seen::Closed(key, error.map(String::from), cause)
+                    }
                     ChannelEvent::Failed { key, message } => Seen::Failed(key, message),
                 }),
                 _ => None,

@@ -282,6 +282,7 @@ impl Association {
         self.packets.front().map(Vec::len)
     }
 
+    #[inline]
     pub fn poll_step(&mut self) -> Option<Step> {
         if let Some(notice) = self.notices.pop_front() {
             return Some(notice);
@@ -289,7 +290,10 @@ impl Association {
         if !self.has_steps() {
             return None;
         }
-        let step = self.steps.pop_front()?;
+        let Some(step) = self.steps.pop_front() else {
+            // The way of almost every message: from the association straight to the channel.
+            return self.socket.get_next_message().map(step);
+        };
         if let Step::Message { payload, .. } = &step {
             self.held = self.held.saturating_sub(payload.len());
         }
@@ -301,7 +305,10 @@ impl Association {
         // At the end everything is delivered: it is bounded, and nothing can follow.
         let waits = self.paused && self.state != SctpState::Closed;
         !self.notices.is_empty()
-            || self.steps.front().is_some_and(|step| !(waits && matches!(step, Step::Message { .. })))
+            || match self.steps.front() {
+                Some(step) => !(waits && matches!(step, Step::Message { .. })),
+                None => !waits && self.socket.messages_ready_count() > 0,
+            }
     }
 
     pub fn metrics(&self) -> Option<dcsctp::api::Metrics> {
@@ -321,7 +328,6 @@ impl Association {
 
     /// Sort what the crate has to say: packets to one side, messages and events, in their order, to the other.
     fn collect(&mut self) {
-        self.take_messages();
         while let Some(event) = self.socket.poll_event() {
             match event {
                 SocketEvent::SendPacket(packet) => {
@@ -389,24 +395,19 @@ impl Association {
         self.steps.push_back(Step::Ended { error, cause });
     }
 
-    #[inline]
-    fn take_messages(&mut self) {
-        if !self.paused {
-            self.take_all();
-        }
-    }
-
+    /// Move complete messages out of the association: before what would overtake or forget them.
     fn take_all(&mut self) {
         while self.socket.messages_ready_count() > 0 {
             let Some(message) = self.socket.get_next_message() else { return };
             self.held += message.payload.len();
-            self.steps.push_back(Step::Message {
-                stream: message.stream_id.0,
-                ppid: message.ppid.0,
-                payload: message.payload,
-            });
+            self.steps.push_back(step(message));
         }
     }
+}
+
+#[inline]
+fn step(message: Message) -> Step {
+    Step::Message { stream: message.stream_id.0, ppid: message.ppid.0, payload: message.payload }
 }
 
 fn ids(streams: Vec<StreamId>) -> Vec<u16> {

@@ -2,7 +2,7 @@
 #![allow(dead_code)] // each test file uses its part
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::BinaryHeap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,7 +28,6 @@ pub struct Peer {
     pub hosts: Vec<SocketAddr>,
     pub role: Role,
     pub is_client: bool,
-    pub events: VecDeque<Event>,
     /// Everything else that was seen, in short.
     pub ice: Vec<(Duration, IceState)>,
     pub dtls: Vec<(DtlsState, Option<DtlsFailure>)>,
@@ -129,7 +128,6 @@ impl Pair {
                 hosts: hosts.iter().map(|host| host.parse().expect("an address")).collect(),
                 role,
                 is_client: index == 2,
-                events: VecDeque::new(),
                 ice: Vec::new(),
                 dtls: Vec::new(),
                 sctp: Vec::new(),
@@ -327,31 +325,33 @@ impl Pair {
         let mut read = 0;
         while let Some(event) = peer.transport.poll_event(now) {
             match event {
-                Event::Ice(IceEvent::State(state)) => peer.ice.push((elapsed, state)),
-                Event::Ice(IceEvent::Candidate { generation, line, .. }) => {
-                    peer.candidates.push((generation, line))
-                }
-                Event::Ice(IceEvent::Pair { generation, local, remote }) => {
-                    peer.pairs.push((generation, local, remote));
-                }
-                Event::Ice(IceEvent::Role(role)) => peer.roles.push(role),
+                Event::Ice(event) => match *event {
+                    IceEvent::State(state) => peer.ice.push((elapsed, state)),
+                    IceEvent::Candidate { generation, line, .. } => peer.candidates.push((generation, line)),
+                    IceEvent::Pair { generation, local, remote } => {
+                        peer.pairs.push((generation, local, remote))
+                    }
+                    IceEvent::Role(role) => peer.roles.push(role),
+                    IceEvent::CandidateError { .. } | IceEvent::Gathering { .. } => {}
+                },
                 Event::Certificates(_) => peer.certificates += 1,
-                Event::Dtls { state, failure } => peer.dtls.push((state, failure)),
-                Event::Sctp { state, cause, .. } => peer.sctp.push((state, cause)),
+                Event::Dtls { state, failure } => peer.dtls.push((state, failure.map(|failure| *failure))),
+                Event::Sctp { state, cause, .. } => peer.sctp.push((state, cause.map(|cause| *cause))),
                 Event::Channel(event) => match event {
                     ChannelEvent::Open { key } => peer.opened.push(key),
                     ChannelEvent::Incoming { key, stream, options } => {
-                        peer.incoming.push((key, stream, options))
+                        peer.incoming.push((key, stream, *options))
                     }
                     ChannelEvent::Message { key, kind, payload } => {
                         read += payload.len();
                         peer.messages.push((key, kind, payload));
                     }
                     ChannelEvent::Closing { key } => peer.closing.push(key),
-                    ChannelEvent::Closed { key, error, cause } => peer.closed.push((key, error, cause)),
+                    ChannelEvent::Closed { key, error, cause } => {
+                        peer.closed.push((key, error.map(String::from), cause))
+                    }
                     ChannelEvent::Failed { key, message } => peer.failed.push((key, message)),
                 },
-                other => peer.events.push_back(other),
             }
         }
         if peer.reads && read > 0 {

@@ -194,10 +194,12 @@ impl<S: Copy> Entry<S> {
                 Some(notice) => notice,
                 None => return,
             },
-            E::Ice(event) => ice_notice(transport, event),
+            E::Ice(event) => ice_notice(transport, *event),
             E::Certificates(certificates) => Notice::Certificates { transport, certificates },
             E::Dtls { state: DtlsState::New, .. } => return,
-            E::Dtls { state, failure } => Notice::Dtls { transport, state, failure },
+            E::Dtls { state, failure } => {
+                Notice::Dtls { transport, state, failure: failure.map(|failure| *failure) }
+            }
             E::Sctp { state: SctpState::Connecting, .. } => return,
             E::Sctp { state, cause, max_channels } => {
                 let (cause, message) = cause.map_or((None, String::new()), |cause| (cause.code, cause.text));
@@ -215,12 +217,14 @@ impl<S: Copy> Entry<S> {
             ChannelEvent::Incoming { key, stream, options } => {
                 let channel = Arc::new(ChannelShared::new(stream, self.shared.clone()));
                 self.enter_channel(key, channel.clone());
-                Some(Notice::ChannelIncoming { transport: self.shared.id, channel, options })
+                Some(Notice::ChannelIncoming { transport: self.shared.id, channel, options: *options })
             }
             ChannelEvent::Closing { key } => Some(Notice::ChannelClosing { channel: self.id_of(key)? }),
-            ChannelEvent::Closed { key, error, cause } => {
-                Some(Notice::ChannelClosed { channel: self.leave_channel(key)?, error, cause })
-            }
+            ChannelEvent::Closed { key, error, cause } => Some(Notice::ChannelClosed {
+                channel: self.leave_channel(key)?,
+                error: error.map(String::from),
+                cause,
+            }),
             ChannelEvent::Failed { key, message } => {
                 Some(Notice::ChannelFailed { channel: self.leave_channel(key)?, message })
             }
