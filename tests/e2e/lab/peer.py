@@ -8,6 +8,7 @@ test reads the same for all of them. A peer has one connection; its channels are
 | `new` | configuration, rsa | – |
 | `channel` | label, init | – |
 | `media` | – : one audio and one video transceiver, to record SDP | – |
+| `restart` | – : the next offer begins a new ICE generation | – |
 | `offer` / `answer` / `accept` | – / sdp / sdp | the local description's sdp, or – |
 | `local` | – | the local description's sdp, with the candidates so far |
 | `candidate` | candidate (RTCIceCandidateInit, or None at the end) | – |
@@ -60,6 +61,7 @@ class Peer:
     _taken: set[int] = field(default_factory=set)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _other: Peer | None = None
+    _relayed: int = 0
 
     async def call(self, command: str, **arguments: Any) -> Any:
         """Tell it to do something, and wait until it did."""
@@ -116,10 +118,14 @@ class Peer:
         """Tell it to do something without waiting; what it refuses becomes a `fault` event."""
         raise NotImplementedError
 
+    def hold_back(self) -> None:
+        """Keep this one's candidates until the other can take them."""
+        self._relayed, self._other = len(self.events), None
+
     def relay_to(self, other: Peer) -> None:
         """From now on the other gets this one's candidates, also those that it found before."""
         self._other = other
-        for heard in self.events:
+        for heard in self.events[self._relayed :]:
             if heard["event"] == "candidate":
                 other.post("candidate", candidate=heard["candidate"])
 
@@ -139,7 +145,9 @@ def digest(data: str | bytes) -> tuple[str, int, int]:
 
 
 async def connect(offerer: Peer, answerer: Peer) -> None:
-    """One offer, one answer, candidates as they come."""
+    """One offer, one answer, candidates as they come; also a second time, on the same connections."""
+    for peer in (offerer, answerer):
+        peer.hold_back()
     offer = await offerer.call("offer")
     answer = await answerer.call("answer", sdp=offer)
     await offerer.call("accept", sdp=answer)

@@ -73,6 +73,9 @@ class AdieuPeer(Peer):
     async def do_channel(self, label: str, init: dict[str, Any] | None = None) -> None:
         self.watch(self.pc.createDataChannel(label, **(init or {})))
 
+    async def do_restart(self) -> None:
+        self.pc.restartIce()
+
     async def do_offer(self) -> str:
         await self.pc.setLocalDescription(await self.pc.createOffer())
         self.watch_transports()

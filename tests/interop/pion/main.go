@@ -40,6 +40,7 @@ type peer struct {
 	mu       sync.Mutex // guards channels and the pipe
 	channels map[string]*webrtc.DataChannel
 	out      *json.Encoder
+	restart  bool
 }
 
 func main() {
@@ -79,8 +80,11 @@ func (p *peer) do(c command) (any, error) {
 			}
 		}
 		return nil, nil
+	case "restart":
+		p.restart = true
+		return nil, nil
 	case "offer":
-		offer, err := p.pc.CreateOffer(nil)
+		offer, err := p.pc.CreateOffer(&webrtc.OfferOptions{ICERestart: p.restart})
 		if err != nil {
 			return nil, err
 		}

@@ -38,6 +38,9 @@ const commands = {
     pc.addTransceiver("audio");
     pc.addTransceiver("video");
   },
+  restart() {
+    pc.restartIce();
+  },
   async offer() {
     await pc.setLocalDescription(await pc.createOffer());
     watchTransports();
