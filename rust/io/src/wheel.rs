@@ -216,7 +216,8 @@ mod tests {
                     expected.insert(id, at);
                 }
                 _ => {
-                    now += numbers.below([5, 100, 5000, 500_000][numbers.below(4) as usize]);
+                    let reach = [5, 100, 5000, 500_000][numbers.below(4) as usize];
+                    now += numbers.below(reach);
                     let mut due = Vec::new();
                     wheel.expire(after(start, now), &mut due);
                     due.sort_unstable();

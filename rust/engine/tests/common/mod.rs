@@ -62,6 +62,9 @@ impl Sent {
 
 type Filter = Box<dyn FnMut(usize, &[u8]) -> bool>;
 
+/// When, in which order, to whom: (local, remote, datagram).
+type Arrival = (Instant, u64, usize, SocketAddr, SocketAddr, Vec<u8>);
+
 pub struct Pair {
     pub peers: [Peer; 2],
     pub start: Instant,
@@ -72,7 +75,7 @@ pub struct Pair {
     /// (from, datagram) -> deliver?
     pub filter: Filter,
     pub sent: Vec<Sent>,
-    under_way: BinaryHeap<Reverse<(Instant, u64, usize, SocketAddr, SocketAddr, Vec<u8>)>>,
+    under_way: BinaryHeap<Reverse<Arrival>>,
     order: u64,
     random: Random,
 }
