@@ -20,7 +20,7 @@ import asyncio
 import weakref
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar, copy_context
-from itertools import chain, count
+from itertools import chain, count, islice
 from typing import TYPE_CHECKING, Any, Final
 
 from adieu import _core
@@ -35,7 +35,11 @@ if TYPE_CHECKING:
 
 MAX_EVENTS: Final = 512
 MAX_BYTES: Final = 1 << 20
-"""One batch: about a millisecond of work, so that other things of the event loop get their turn."""
+MAX_SECONDS: Final = 0.005
+"""Bounds for one batch, so that the other things of the event loop get their turn."""
+
+MESSAGES_BETWEEN_LOOKS: Final = 32
+"""How often the clock is looked at."""
 
 SETTLING: Final = 4
 """Rounds of the event loop between a channel that opens and its first message: what awaits the opening, also through
@@ -210,21 +214,37 @@ class Driver:
             self._go_on()
 
     def _until_next_task(self) -> bool:
-        """Hand out messages, up to and with the first event that is not one. Whether there was such an event."""
+        """Hand out messages, up to and with the first event that is not one, or until others must have their turn.
+
+        Returns:
+            Whether it goes on in another task.
+        """
         channels = self.handles.channels
         message = _core.MESSAGE
-        for event in self._events:
-            if event[0] != message:
-                try:
-                    self._dispatch(event)
-                finally:
-                    settle = event[0] in {_core.CHANNEL_OPEN, _core.CHANNEL_INCOMING}
-                    self._go_on(SETTLING if settle else 0)
+        loop = self.loop
+        end = loop.time() + MAX_SECONDS if loop is not None else 0.0
+        while loop is not None:
+            event = None
+            for event in islice(self._events, MESSAGES_BETWEEN_LOOKS):
+                if event[0] != message:
+                    self._hand_out_alone(event)
+                    return True
+                channel = channels.get(event[1])
+                if channel is not None:  # else its connection is closed, and nobody waits for the bytes
+                    channel.handle_message(event[2], event[3])
+            if event is None:
+                break
+            if loop.time() > end:
+                self._go_on()
                 return True
-            channel = channels.get(event[1])
-            if channel is not None:  # else its connection is closed, and nobody waits for the bytes to be given back
-                channel.handle_message(event[2], event[3])
         return False
+
+    def _hand_out_alone(self, event: Any) -> None:
+        try:
+            self._dispatch(event)
+        finally:
+            settle = event[0] in {_core.CHANNEL_OPEN, _core.CHANNEL_INCOMING}
+            self._go_on(SETTLING if settle else 0)
 
     def _go_on(self, rounds: int = 0) -> None:
         loop = self.loop

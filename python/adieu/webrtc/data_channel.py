@@ -378,12 +378,12 @@ class RTCDataChannel(EventTarget):
             return
         inbox = self._inbox
         if inbox is not None:
-            inbox.put(data, size)
-            size = 0  # given back when it is read
-        # step 5; an event that has to wait behind an async handler is given back when it is its turn (`_taken`)
-        if self._listens("message") and not self._fire(MessageEvent("message", data), size):
+            inbox.put(data, size)  # given back when it is read
+            if self._listens("message"):
+                self._fire(MessageEvent("message", data))
             return
-        if size:
+        # step 5; what has to wait behind an async handler is given back when it is its turn (`_taken`)
+        if self._fire(MessageEvent("message", data), size):
             self._driver.consumed(self._transport, size)
 
     def handle_low(self) -> None:

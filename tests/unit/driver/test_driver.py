@@ -8,7 +8,7 @@ import pytest
 
 from adieu import _core
 from adieu.driver import Driver
-from adieu.driver.loop import SETTLING
+from adieu.driver.loop import MESSAGES_BETWEEN_LOOKS, SETTLING
 from adieu.errors import NotSupportedError
 
 
@@ -142,6 +142,26 @@ async def test_a_full_batch_lets_others_run_before_the_next(core, driver, log):
     assert len(log) == 1024
     await rounds(1)
     assert len(log) == 1300
+
+
+async def test_slow_handlers_let_others_run_too(core, driver, log, monkeypatch):
+    loop = asyncio.get_running_loop()
+    clock = [loop.time()]
+    monkeypatch.setattr(loop, "time", lambda: clock[0])
+
+    class Slow(Channel):
+        def handle_message(self, data, size):
+            clock[0] += 0.001
+            log.append(data)
+
+    driver.handles.channels[1] = Slow(log)
+    core.events = [*messages(*["x"] * 100), (_core.CHANNEL_LOW, 1)]
+    driver.wake()
+    assert len(log) == MESSAGES_BETWEEN_LOOKS
+    await rounds(1)
+    assert len(log) == 2 * MESSAGES_BETWEEN_LOOKS
+    await rounds(5)
+    assert len(log) == 101
 
 
 async def test_what_belongs_to_nobody_is_let_go(core, driver):
