@@ -124,6 +124,10 @@ impl<N: Network> Hub<N> {
                     if sent != Some(true) {
                         channel.transport.buffered.fetch_sub(size, Ordering::AcqRel);
                     }
+                    if sent == Some(false) {
+                        // The channel lives; of one that has ended the amount stays (closing rule 48).
+                        channel.buffered.fetch_sub(size, Ordering::AcqRel);
+                    }
                 }
                 Some(Command::Consumed { transport, size }) => {
                     let slot = transport.slot.load(Ordering::Relaxed);
