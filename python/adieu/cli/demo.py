@@ -82,7 +82,7 @@ class Show:
 
     def line(self, text: str) -> None:
         """A line of a part."""
-        self.console.print(f"   {text}")
+        self.console.print(f"   {text}", soft_wrap=True)
 
     def bar(self, what: str, done: int, total: int) -> None:
         """How far something is."""

@@ -47,6 +47,8 @@ H = TypeVar("H")
 EVENTS = frozenset({"session", "peer", "signaling"})
 REMEMBER = 60.0
 """Seconds: late words for an ended session are answered with `closed`."""
+MAX_EARLY = 200
+"""Messages of a peer that is being considered; more are dropped."""
 CLAIM = 2.0
 """Seconds that somebody new waits while somebody we know is missing at the server."""
 
@@ -85,6 +87,8 @@ class Room:
         """By the other side's peer id."""
         self._by_id: dict[str, Session] = {}
         self._ended: dict[str, float] = {}
+        self._early: dict[str, list[Relayed]] = {}
+        """By peer: what came while it was being considered."""
         self._arrivals: list[Session] = []
         """Connected, and not handed out yet."""
         self._changed = asyncio.Event()
@@ -266,9 +270,20 @@ class Room:
         if peer.peer in self._sessions:
             self._presence(peer.peer, "away" if peer.away else "here")
         elif not self._closing and session_id(self.name, self._me, peer.peer) not in self._ended:
-            self.tasks.spawn(self._consider(peer), f"considers {peer.name or peer.peer}")
+            if peer.peer not in self._early:
+                self._early[peer.peer] = []
+                self.tasks.spawn(self._consider(peer), f"considers {peer.name or peer.peer}")
 
     async def _consider(self, peer: Peer) -> None:
+        """Decide about a peer; what it has said meanwhile is heard when it gets a session."""
+        try:
+            await self._decide(peer)
+        finally:
+            early = self._early.pop(peer.peer, [])
+        for message in early:
+            self._deliver(message)
+
+    async def _decide(self, peer: Peer) -> None:
         if self._accept is not None:
             wanted = self._accept(peer)
             if not isinstance(wanted, bool):
@@ -340,6 +355,10 @@ class Room:
             session.presence_changed(presence)
 
     def _deliver(self, message: Any) -> None:
+        if (early := self._early.get(message.from_)) is not None:
+            if len(early) < MAX_EARLY:
+                early.append(message)
+            return
         session = self._by_id.get(message.session)
         if session is not None and self._sessions.get(message.from_) is session:
             session.signaled(message)

@@ -37,6 +37,8 @@ class Relay:
             await asyncio.wait(pumps)
         finally:
             self._tasks -= pumps
+            there_writer.close()
+            writer.close()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
