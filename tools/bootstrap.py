@@ -15,9 +15,7 @@ NEEDED = {
 
 def main() -> int:
     if sys.version_info < (3, 11):
-        print(
-            f"adieu needs Python 3.11 or newer; this is {sys.version.split()[0]}. Try: make PYTHON=python3.12 demo"
-        )
+        print(f"adieu needs Python 3.11 or newer; this is {sys.version.split()[0]}. Try: make PYTHON=python3.12 demo")
         return 1
     missing = [f"  {tool}: {remedy}" for tool, remedy in NEEDED.items() if shutil.which(tool) is None]
     if missing:

@@ -63,7 +63,7 @@ class Peer:
     name: str
     process: asyncio.subprocess.Process
     errors: deque[str] = field(default_factory=lambda: deque(maxlen=40))
-    told: dict[str, dict[str, Any]] = field(default_factory=dict)
+    told: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     """The last of each kind of message."""
 
 
@@ -73,8 +73,8 @@ class Show:
 
     console: Console
     progress: Progress
-    bars: dict[str, TaskID] = field(default_factory=dict)
-    failures: list[str] = field(default_factory=list)
+    bars: dict[str, TaskID] = field(default_factory=dict[str, TaskID])
+    failures: list[str] = field(default_factory=list[str])
 
     def heading(self, text: str) -> None:
         """The title of a part."""

@@ -102,13 +102,13 @@ async def be_killed(room: Room, role: str, folder: Path) -> None:
     session = await room.session()
     chat = await session.open("chat")
     if role == "ben":
-        async for _ in chat:
+        async for _message in chat:
             pass
         return
     known = asyncio.Event()
 
     @session.on("state")
-    def _(event: StateEvent) -> None:
+    def heard(event: StateEvent) -> None:
         tell("state", state=event.state, cause=event.cause, evidence=event.evidence)
         if event.state in {"suspect", "recovering", "closed"}:
             known.set()
@@ -145,10 +145,12 @@ async def say_messages(session: Session) -> None:
     chat = await session.open("chat")
     progress = Progress("messages", MESSAGES)
     began = time.perf_counter()
-    for number in range(1, MESSAGES + 1):
-        sent = await chat.send(f"message {number}")
+    for number in range(1, MESSAGES):
+        await chat.send(f"message {number}")
         progress.at(number)
-    await sent.delivered()
+    last = await chat.send(f"message {MESSAGES}")
+    progress.at(MESSAGES)
+    await last.delivered()
     seconds = time.perf_counter() - began
     tell("messages", count=MESSAGES, seconds=seconds)
 
@@ -224,9 +226,7 @@ async def send_numbers(channel: Channel) -> None:
 
 async def hear_numbers(channel: Channel) -> tuple[int, int, int, int]:
     """First and last number, how many came twice, how many are missing between."""
-    seen: list[int] = []
-    async for block in all_of(channel):
-        seen.append(int.from_bytes(block[:8]))
+    seen = [int.from_bytes(block[:8]) async for block in all_of(channel)]
     if not seen:
         return 0, 0, 0, 0
     doubled = len(seen) - len(set(seen))

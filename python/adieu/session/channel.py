@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from adieu.errors import SessionClosedError, UndeliveredError
 from adieu.session.emitter import Emitter
@@ -169,7 +170,7 @@ class Channel:
         Usable as a decorator. Handlers may be plain or async.
         """
         if handler is None:
-            return lambda handler: self.on(name, handler)
+            return partial(self.on, name)
         result = self._emitter.on(name, handler)
         self._read_soon()
         return result
@@ -218,7 +219,7 @@ def _payload(data: object) -> Payload:
         case bytes():
             return Payload(data, text=False)
         case bytearray() | memoryview():
-            return Payload(bytes(data), text=False)
+            return Payload(bytes(cast("bytearray | memoryview", data)), text=False)
         case Message(data=inner, sent=sent):
             payload = _payload(inner)
             return Payload(payload.data, payload.text, (data.receipt, data.seq) if sent else None)

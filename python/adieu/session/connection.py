@@ -18,6 +18,7 @@ from adieu.session.ledger import Held, where_made
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from adieu.events import Event, Handler, MessageEvent
     from adieu.session.machine.actions import OpenStream
     from adieu.session.machine.liveness import LossKind
     from adieu.session.tasks import Tasks
@@ -105,9 +106,9 @@ class Connection:
         self._streams[stream.id] = channel
         id_, epoch = stream.id, self.epoch
         channel.bufferedAmountLowThreshold = self._low
-        channel.onopen = lambda _: self._sink.stream_opened(epoch, id_)
-        channel.onmessage = lambda event: self._sink.data_received(epoch, id_, event.data)
-        channel.onclose = lambda _: self._stream_closed(id_)
+        channel.onopen = _then(self._sink.stream_opened, epoch, id_)
+        channel.onmessage = _with_data(self._sink.data_received, epoch, id_)
+        channel.onclose = _then(self._stream_closed, id_)
 
     def send_control(self, text: str) -> None:
         """Send on the control channel; a failure is a lost connection."""
@@ -283,9 +284,9 @@ class Connection:
 
     def _attach(self) -> None:
         pc = self.pc
-        pc.onnegotiationneeded = lambda _: self._do(self._negotiate)
+        pc.onnegotiationneeded = _then(self._do, self._negotiate)
         pc.onicecandidate = self._candidate
-        pc.oniceconnectionstatechange = lambda _: self._sink.ice_changed(self.epoch, pc.iceConnectionState)
+        pc.oniceconnectionstatechange = _then(self._ice_changed)
 
     def _detach(self) -> None:
         pc = self.pc
@@ -311,10 +312,10 @@ class Connection:
         channel = self._control = self.pc.createDataChannel(
             control.LABEL, negotiated=True, id=control.CONTROL_ID, protocol=control.PROTOCOL, priority="high"
         )
-        channel.onopen = lambda _: self._control_open()
-        channel.onmessage = lambda event: self._sink.control_received(self.epoch, event.data)
+        channel.onopen = _then(self._control_open)
+        channel.onmessage = _with_data(self._sink.control_received, self.epoch)
         channel.onerror = self._control_error
-        channel.onclose = lambda _: self._control_closed()
+        channel.onclose = _then(self._control_closed)
 
     def _control_open(self) -> None:
         if self.pc.sctp is None:
@@ -346,8 +347,11 @@ class Connection:
     def _watch(self) -> None:
         """The transport exists from the first description on."""
         if self.pc.sctp is not None and not self._released:
-            self.pc.sctp.transport.onstatechange = lambda _: self._dtls_changed()
+            self.pc.sctp.transport.onstatechange = _then(self._dtls_changed)
             self.pc.sctp.transport.onerror = self._dtls_error
+
+    def _ice_changed(self) -> None:
+        self._sink.ice_changed(self.epoch, self.pc.iceConnectionState)
 
     def _dtls_error(self, event: Any) -> None:
         self._error = event.error
@@ -367,3 +371,13 @@ class Connection:
             return
         self._lost = True
         self._sink.connection_lost(self.epoch, kind, text)
+
+
+def _then(callback: Callable[..., object], *arguments: Any) -> Handler[Event]:
+    """A handler that does not look at the event."""
+    return lambda _: callback(*arguments)
+
+
+def _with_data(callback: Callable[..., object], *arguments: Any) -> Handler[MessageEvent]:
+    """A handler that passes on what a message holds."""
+    return lambda event: callback(*arguments, event.data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 from adieu.session.tasks import report
@@ -59,7 +60,7 @@ class Emitter:
         if name not in self._names:
             raise ValueError(f"{self._owner} has no event {name!r}; it has {', '.join(sorted(self._names))}")
         if handler is None:
-            return lambda handler: self.on(name, handler)
+            return partial(self.on, name)
         self._handlers.setdefault(name, []).append(handler)
         return handler
 

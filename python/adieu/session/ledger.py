@@ -43,7 +43,7 @@ class Ledger:
 
 def where_made() -> str:
     """The line outside of adieu that is being executed, as `file.py:12`."""
-    frame = sys._getframe(1)  # noqa: SLF001 the documented way to look one frame up
+    frame = sys._getframe(1)  # noqa: SLF001 documented # pyright: ignore[reportPrivateUsage]
     package = __name__.partition(".")[0]
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
         frame = frame.f_back

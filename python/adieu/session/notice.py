@@ -59,7 +59,7 @@ def _rest(outcome: Outcome) -> str:
         if channel.reliable:
             unsent += channel.sent.unsent.messages if channel.sent.unsent else 0
             unknown += channel.sent.unknown.messages if channel.sent.unknown else 0
-    parts = []
+    parts: list[str] = []
     if unsent:
         parts.append(f"{_count(unsent)} of yours did not leave")
     if unknown:

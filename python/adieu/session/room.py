@@ -316,7 +316,7 @@ class Room:
             me=self._me, peer=peer.peer, room=self.name, options=self._options, remembered=REMEMBERED
         )
         post = RoomPost(self, peer.peer)
-        session = Session._of(machine, self._connect, post, peer.name, self._on_wait)  # noqa: SLF001 made by rooms
+        session = Session.of_room(machine, self._connect, post, peer.name, self._on_wait)
         self._sessions[peer.peer] = session
         self._by_id[session.id] = session
         post.session = session

@@ -105,7 +105,7 @@ class Session:
         post.session = self
 
     @classmethod
-    def _of(
+    def of_room(
         cls,
         machine: SessionMachine,
         connect: Callable[[], RTCPeerConnection],
@@ -113,6 +113,7 @@ class Session:
         name: str,
         on_wait: Callable[[str, float], bool] | None,
     ) -> Session:
+        """What a room makes; a program gets it from `Room.session()`."""
         session = cls.__new__(cls)
         session._init(machine, connect, post, name, on_wait)  # noqa: SLF001 its own class
         return session

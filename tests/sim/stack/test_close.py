@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+
 from sim.stack.pair import connected, fill, numbers
 from support.virtual import simulated
 

@@ -57,8 +57,8 @@ class Close:
     cause: str = ""
     step: StepName = "announce"
     step_began: float = 0.0
-    steps: list[StepReceipt] = field(default_factory=list)
-    streams: set[int | None] = field(default_factory=set)
+    steps: list[StepReceipt] = field(default_factory=list[StepReceipt])
+    streams: set[int | None] = field(default_factory=set[int | None])
     """Data channels that are being closed."""
     streams_asked: bool = False
 
@@ -479,7 +479,7 @@ def _accounts(m: SessionMachine, closing: Close) -> dict[str, ChannelReceipt]:
     theirs = closing.heard_closed.channels if closing.heard_closed is not None else None
     names = sorted({*mine, *(theirs or ())})
     nothing = words.ChannelAccount()
-    receipts = {}
+    receipts: dict[str, ChannelReceipt] = {}
     for name in names:
         my = mine.get(name, nothing)
         channel = m.channels.get(name)

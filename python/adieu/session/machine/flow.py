@@ -77,14 +77,14 @@ class Sender:
     """The last sequence number whose first fragment was ever handed to a data channel."""
     delivered: Count = field(default_factory=Count)
     """Acknowledged: taken by the other application."""
-    queue: deque[Outgoing] = field(default_factory=deque)
+    queue: deque[Outgoing] = field(default_factory=deque[Outgoing])
     """To go out: first what a rewind put back, then what was never started; in order."""
     queued_bytes: int = 0
-    flight: deque[Outgoing] = field(default_factory=deque)
+    flight: deque[Outgoing] = field(default_factory=deque[Outgoing])
     """Reliable: started on this connection, or had by the other side, and not acknowledged; in order."""
     flight_bytes: int = 0
     acked: int = 0
-    _acked_beyond: set[int] = field(default_factory=set)
+    _acked_beyond: set[int] = field(default_factory=set[int])
     _current: Outgoing | None = None
     _offset: int = 0
     _index: int = 0
@@ -248,22 +248,22 @@ class Receiver:
     max_message: int
     have: int = 0
     """The last sequence number up to which everything has arrived."""
-    beyond: set[int] = field(default_factory=set)
-    kept: deque[Incoming] = field(default_factory=deque)
+    beyond: set[int] = field(default_factory=set[int])
+    kept: deque[Incoming] = field(default_factory=deque[Incoming])
     """Counted as taken while closing, not yet taken by the application; older than all in `queue`."""
     kept_bytes: int = 0
-    queue: deque[Incoming] = field(default_factory=deque)
+    queue: deque[Incoming] = field(default_factory=deque[Incoming])
     queued_bytes: int = 0
     taken: Count = field(default_factory=Count)
     up_to: int = 0
     """The last sequence number up to which everything has been taken."""
-    taken_beyond: set[int] = field(default_factory=set)
+    taken_beyond: set[int] = field(default_factory=set[int])
     duplicates: int = 0
     dropped: int = 0
     """Unreliable: lost halves, and the oldest of a full queue. Any: what came after `closed` was said."""
     frozen: bool = False
     """`closed` was said: nothing is taken any more."""
-    _partials: dict[tuple[int, int], _Partial] = field(default_factory=dict)
+    _partials: dict[tuple[int, int], _Partial] = field(default_factory=dict[tuple[int, int], _Partial])
     _partial_bytes: int = 0
     _ack_messages: int = 0
     _ack_bytes: int = 0

@@ -84,6 +84,8 @@ def handle_timeout(m: SessionMachine, kind: str, now: float) -> None:
                 m.act(actions.AskFresh(m.active))
         case "ladder":
             _climb(m, now)
+        case _:
+            raise AssertionError(kind)
 
 
 def _suspect(m: SessionMachine, now: float) -> None:

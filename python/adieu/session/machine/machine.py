@@ -60,7 +60,7 @@ class Link:
     heard_hello: bool = False
     silent: int = 0
     """How often its engine was found alive while no hello came."""
-    streams: dict[int, Stream] = field(default_factory=dict)
+    streams: dict[int, Stream] = field(default_factory=dict[int, Stream])
 
     @property
     def buffered(self) -> int:
@@ -238,6 +238,8 @@ class SessionMachine:
                     reset.handle_timeout(self, kind, now)
                 case "drain" | "end" | "farewell":
                     close.handle_timeout(self, kind, now)
+                case _:
+                    raise AssertionError(key)
         close.progress(self, now)
 
     def _hello_missing(self, epoch: int, now: float) -> None:

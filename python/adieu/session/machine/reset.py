@@ -49,7 +49,7 @@ class Resets:
     options: Options
     asked: int = 0
     """How many this side has asked for."""
-    known: dict[str, int] = field(default_factory=dict)
+    known: dict[str, int] = field(default_factory=dict[str, int])
     """The highest number of each asker."""
     tokens: float = 0.0
     filled: float | None = None
