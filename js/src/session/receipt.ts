@@ -1,0 +1,6 @@
+export interface CloseReceipt {
+  id: string;
+}
+export interface ResetReport {
+  level: string;
+}
