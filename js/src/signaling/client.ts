@@ -195,7 +195,7 @@ export class SignalingClient {
       this.#stepping = false;
     }
     const { want } = this.#machine;
-    if (want === "dial" && !this.#dialing) void this.#dial();
+    if (want === "dial" && !this.#dialing && !this.#socket) void this.#dial();
     if (want === "wait" || want === "nothing") this.#hangUp(want === "nothing" ? CLOSE_CODES.QUIT : CLOSE_CODES.LOST);
     this.#arm();
   }
