@@ -55,6 +55,8 @@ export class Connection {
   readonly #later: (call: () => void) => void;
   readonly #close: () => void;
   #released = false;
+  /** The control channel was open: from then on a transport that closes was closed by the other side. */
+  #stood = false;
   #lost = false;
   /** The last remote offer was ignored: its candidates are too. */
   #ignored = false;
@@ -231,7 +233,6 @@ export class Connection {
     } finally {
       this.#makingOffer = false;
     }
-    this.#watch();
     this.#sayDescription();
   }
 
@@ -246,8 +247,9 @@ export class Connection {
       await pc.setLocalDescription();
       this.#sayDescription();
     }
+    if (pc.signalingState !== "stable" || this.#released) return;
     this.#watch();
-    if (pc.signalingState === "stable" && !this.#released) this.#sink.negotiated(this.epoch);
+    this.#sink.negotiated(this.epoch);
   }
 
   async #add({ candidates }: Candidates): Promise<void> {
@@ -309,6 +311,7 @@ export class Connection {
     if (!channel) return;
     this.#control = channel;
     channel.onopen = () => {
+      this.#stood = true;
       const size = this.pc.sctp?.maxMessageSize ?? control.MAX_FRAGMENT;
       this.#sink.controlOpened(this.epoch, Math.min(size, control.MAX_FRAGMENT));
     };
@@ -337,10 +340,10 @@ export class Connection {
     else byProcedure();
   }
 
-  /** The transport exists from the first description on. */
+  /** The transport that stays is known when both descriptions are; bundling closes the others. */
   #watch(): void {
     const transport = this.pc.sctp?.transport;
-    if (!transport || this.#released) return;
+    if (!transport) return;
     transport.onstatechange = () => this.#dtlsChanged();
     transport.onerror = (event) => {
       this.#error = (event as RTCErrorEvent).error;
@@ -349,7 +352,7 @@ export class Connection {
 
   #dtlsChanged(): void {
     const state = this.pc.sctp?.transport.state;
-    if (state === "closed" && this.pc.signalingState !== "closed") this.#lose("left", LEFT);
+    if (state === "closed" && this.#stood && this.pc.signalingState !== "closed") this.#lose("left", LEFT);
     if (state !== "failed") return;
     const forged = this.#error?.errorDetail === "fingerprint-failure";
     this.#lose(forged ? "security" : "failed", this.#error?.message ?? "DTLS failed");

@@ -16,6 +16,7 @@ from e2e.sdk.tabs import Tabs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from e2e.sdk.tabs import Tab
 
@@ -133,3 +134,171 @@ async def test_a_reset_in_the_middle_of_a_stream(browser: Any, asker: str, level
         there, here = await asyncio.gather(tab.run(CLOSE), session.wait_closed())
         agree(here, there)
         assert here.clean
+
+
+GONE = {
+    "tab closed": None,
+    "reload": "setTimeout(() => location.reload())",
+    "navigation": "setTimeout(() => { location.href = 'about:blank' })",
+    "pc.close()": "kept.session.pc.close()",
+}
+
+
+@pytest.mark.parametrize("way", GONE)
+async def test_a_page_that_goes_away_is_missed_at_once(browser: Any, way: str) -> None:
+    """Closing rule S7: a deliberate end is known in a second, with its cause."""
+    async with together(browser) as (tab, session, _):
+        chat = await session.open("chat")
+        await tab.run("kept.chat = await kept.session.open('chat'); await kept.chat.send('last')")
+        assert await chat.receive() == "last"
+        began = asyncio.get_running_loop().time()
+        code = GONE[way]
+        if code is None:
+            await tab.close()
+        else:
+            await tab.run(code)
+        async with asyncio.timeout(10):
+            while session.state not in {"closing", "closed"}:
+                await asyncio.sleep(0.005)
+        known = asyncio.get_running_loop().time() - began
+        receipt = await session.wait_closed()
+        print(f"{browser.name}, {way}: known after {known:.3f} s: {receipt.cause} ({receipt.notice})")
+        causes = {
+            "tab closed": {"tab-closed"},
+            "reload": {"reloaded", "tab-closed"},
+            "navigation": {"navigated", "tab-closed"},
+            "pc.close()": {"connection-closed"},
+        }
+        assert receipt.cause in causes[way]
+        assert receipt.by == "remote"
+        assert receipt.channels["chat"].received.delivered.messages == 1
+        assert known < 1.0
+        if way == "pc.close()":
+            there = await tab.run(WAIT)
+            assert there["cause"] == "connection-closed" and there["by"] == "local", there
+
+
+async def test_files_both_ways(browser: Any, tmp_path: Path) -> None:
+    async with together(browser) as (tab, session, _):
+        incoming: asyncio.Future[adieu.IncomingFile] = asyncio.get_running_loop().create_future()
+
+        @session.on("file")
+        async def _(file: adieu.IncomingFile) -> None:
+            path = await file.accept(tmp_path)
+            incoming.set_result(path)  # type: ignore[arg-type]
+
+        await tab.run("""
+            kept.session.addEventListener("file", async (file) => { kept.file = await file.accept(); });
+            const data = new Uint8Array(3_000_000);
+            for (let n = 0; n < data.length; n++) data[n] = n * 7;
+            kept.transfer = await kept.session.sendFile(new File([data], "a/b/c.bin", { type: "application/x-test" }));
+        """)
+        async with asyncio.timeout(20):
+            path = await incoming
+        assert path.name == "c.bin"  # type: ignore[attr-defined]
+        assert (tmp_path / "c.bin").read_bytes() == bytes(n * 7 % 256 for n in range(3_000_000))
+        await tab.run("await kept.transfer.wait()")
+        source = tmp_path / "out.bin"
+        source.write_bytes(bytes(n * 3 % 256 for n in range(2_000_000)))
+        transfer = await session.send_file(source)
+        await asyncio.sleep(0.05)
+        await session.reset("transport")
+        await transfer.wait()
+        name, size, wrong = await tab.run("""
+            while (!kept.file) await new Promise((done) => setTimeout(done, 10));
+            const data = new Uint8Array(await kept.file.arrayBuffer());
+            return [kept.file.name, data.length, data.findIndex((byte, n) => byte !== (n * 3) % 256)];
+        """)
+        assert (name, size, wrong) == ("out.bin", 2_000_000, -1)
+
+
+async def test_what_the_program_kills_or_leaves_the_page_knows(browser: Any) -> None:
+    """The page sees a program that ends without a word: by its signaling socket, and by silence."""
+    async with together(browser) as (tab, session, room):
+        await tab.run("kept.when = performance.now(); kept.known = new Promise((done) => kept.session.addEventListener"
+                      "('state', ({ state, cause }) => done([state, cause, performance.now() - kept.when])))")
+        assert session.pc is not None
+        session.pc.close()
+        state, _, milliseconds = await tab.run("return kept.known")
+        assert state in {"closing", "closed"} and milliseconds < 1000
+        there = await tab.run(WAIT)
+        assert there["cause"] == "connection-closed" and there["by"] == "remote"
+
+
+TWO_WITH_MEDIA = """
+const [a, b] = await adieu.memoryPair();
+const tracks = { a: [], b: [] };
+a.addEventListener("track", ({ track }) => tracks.a.push(track));
+b.addEventListener("track", ({ track }) => tracks.b.push(track));
+const until = async (what) => { while (!what()) await new Promise((done) => setTimeout(done, 5)); };
+const seen = (list, n) => until(() => list.filter(({ readyState }) => readyState === "live").length >= n);
+const mine = await a.addStream({ audio: true, video: true });
+const yours = await b.addStream({ audio: true, video: true });
+await Promise.all([seen(tracks.a, 2), seen(tracks.b, 2)]);
+"""
+
+
+async def test_media_is_owned_by_the_session(browser: Any) -> None:
+    """Old tracks end, devices are asked again, clones are stopped, nothing is held after the close."""
+    async with Tabs().serving() as tabs, tabs.open(browser) as tab:
+        result = await tab.run(
+            TWO_WITH_MEDIA
+            + """
+            const clone = mine.getVideoTracks()[0].clone();
+            const first = mine.getTracks();
+            tracks.a.length = tracks.b.length = 0;
+            const report = await a.reset({ level: "full" });
+            await Promise.all([seen(tracks.a, 2), seen(tracks.b, 2)]);
+            const heard = new Promise((done) => b.addEventListener("media", ({ media }) => done([...media])));
+            a.mute("video");
+            const muted = [await heard, mine.getVideoTracks()[0].enabled];
+            const stopped = first.map(({ readyState }) => readyState);
+            const fresh = mine.getTracks().map(({ readyState }) => readyState);
+            const late = a.addStream({ audio: true }).then(() => "given", ({ name }) => name);
+            const receipt = await a.close();
+            const other = await b.waitClosed();
+            await new Promise((done) => setTimeout(done, 50));
+            return {
+              level: report.level, stopped, fresh, clone: clone.readyState, late: await late,
+              end: [...mine.getTracks(), ...yours.getTracks()].map(({ readyState }) => readyState),
+              clean: [receipt.clean, other.clean], agreed: receipt.agreed === other.agreed, muted,
+              ledgers: [String(a.ledger()), String(b.ledger())],
+            };
+            """
+        )
+        assert result["level"] == "full"
+        assert result["stopped"] == ["ended", "ended"] and result["fresh"] == ["live", "live"]
+        assert result["muted"][0][0][1] == {"enabled": False} and result["muted"][1] is False
+        assert result["late"] in {"AbortError", "given"}
+        assert result["end"] == ["ended"] * 4 and result["clone"] == "ended"
+        assert result["clean"] == [True, True] and result["agreed"]
+        assert result["ledgers"] == ["nothing", "nothing"]
+
+
+async def test_ten_resets_in_a_row_lose_nothing(browser: Any) -> None:
+    async with Tabs().serving() as tabs, tabs.open(browser) as tab:
+        result = await tab.run(
+            TWO_WITH_MEDIA
+            + """
+            const [here, there] = await Promise.all([a.open("n"), b.open("n")]);
+            const got = [];
+            (async () => { for await (const m of there) got.push(Number(m)); })();
+            let going = true, sent = 0;
+            const sending = (async () => {
+              while (going) { await here.send(String(sent++)); await new Promise((done) => setTimeout(done, 2)); }
+            })();
+            const times = [];
+            for (let n = 0; n < 10; n++) {
+              const began = performance.now();
+              await (n % 2 ? a : b).reset({ level: n % 3 ? "transport" : "full" });
+              times.push(performance.now() - began);
+            }
+            going = false;
+            await sending;
+            const receipt = await a.close();
+            await until(() => got.length >= sent);
+            return { clean: receipt.clean, times, sent, inOrder: got.every((m, n) => m === n), got: got.length };
+            """
+        )
+        assert result["clean"] and result["inOrder"] and result["sent"] == result["got"], result
+        print(f"{browser.name}: resets in {[round(each) for each in result['times']]} ms")

@@ -399,9 +399,9 @@ function nextStep(m: SessionMachine, step: StepName, outcome: string): void {
   closing.stepBegan = m.now;
 }
 
-/** The other side's connection was closed on purpose, and no word has come that says why. */
+/** The other side's connection was closed on purpose, and no word has come that says why, or that there is another. */
 export function farewell(m: SessionMachine, now: number): void {
-  if (!m.closing) end(m, now, "remote", m.witness.reloaded ? m.witness.cause() : "connection-closed", "");
+  if (!m.closing && !m.reset && m.active === undefined) end(m, now, "remote", m.witness.reloaded ? m.witness.cause() : "connection-closed", "");
 }
 
 // --- the account --------------------------------------------------------------------------------------------------

@@ -32,6 +32,8 @@ export interface Reset {
   phase: "asked" | "building" | "switching";
   /** `ice`: the ping whose answer proves the new path. */
   ping?: number;
+  /** Asked for when it was too late to raise this one: the level of the next. */
+  raisedTo?: Level;
 }
 
 /** What is remembered between them. */
@@ -73,9 +75,12 @@ export function ask(m: SessionMachine, level: Level, now: number): void {
   if (m.reset && RANK[level] <= RANK[m.reset.level]) {
     m.reset.recovery = false;
     m.enter("resetting");
-    return;
+  } else if (m.reset?.phase === "switching") {
+    // `switch` is said, and the other side may have done it: this one ends first.
+    m.reset.raisedTo = level;
+  } else {
+    begin(m, level, now, false);
   }
-  begin(m, level, now, false);
 }
 
 /** The ladder asks: a reset that is under way is left alone, unless it is of the ladder and has had its time. */
@@ -280,9 +285,12 @@ function finish(m: SessionMachine, replayed: number, now: number): void {
   if (!reset) return; // the switch itself ended the session
   forget(m);
   for (const epoch of [...m.links.keys()]) if (epoch !== m.active) m.release(epoch);
-  const { level, asker, epoch } = reset;
-  m.tell({ type: "ResetEnded", level, asker, epoch, duration: now - reset.began, replayed, error: "" });
-  if (!m.closing) m.enter("open");
+  const { level, asker, epoch, raisedTo } = reset;
+  const error = raisedTo ? `raised to ${raisedTo}` : "";
+  m.tell({ type: "ResetEnded", level, asker, epoch, duration: now - reset.began, replayed, error });
+  if (m.closing) return;
+  m.enter("open");
+  if (raisedTo) begin(m, raisedTo, now, false);
 }
 
 // --- when it does not work ----------------------------------------------------------------------------------------
