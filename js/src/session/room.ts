@@ -208,8 +208,9 @@ export class Room extends Emitter<RoomEvents> {
         final: new Map(),
       }),
     );
+    this.client.leavePage(closing); // first: some browsers leave little time
     for (const session of this.sessions) session.leavePage(cause);
-    this.client.leavePage(closing);
+    void this.client.quit();
   }
 
   // --- the server -----------------------------------------------------------------------------------------------

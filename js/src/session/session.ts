@@ -85,6 +85,7 @@ export interface SessionInit {
   /** Numbers, see `DEFAULTS`; times there are seconds. */
   options?: Partial<Options>;
   onWait?: OnWait;
+  platform?: Platform;
 }
 
 /** How a session's signaling messages travel. */
@@ -770,12 +771,20 @@ export class Session extends Emitter<SessionEvents> implements Sink {
   }
 }
 
-function partsOf({ connect, signaling, role, name = "", options, onWait }: SessionInit): SessionParts {
+function partsOf({
+  connect,
+  signaling,
+  role,
+  name = "",
+  options,
+  onWait,
+  platform = browser,
+}: SessionInit): SessionParts {
   const smaller = role === "first";
   if (!smaller && role !== "second") throw new TypeError(`role=${role}: one side is "first", the other "second"`);
   const me = hex(crypto.getRandomValues(new Uint8Array(16)));
   const machine = new SessionMachine({ me, peer: "", smaller, options: { ...options }, remembered: REMEMBERED });
-  return { machine, connect, post: new DirectPost(signaling), name, onWait, platform: browser };
+  return { machine, connect, post: new DirectPost(signaling), name, onWait, platform };
 }
 
 function checkReliability({ maxRetransmits, maxPacketLifeTime }: Reliability): void {

@@ -55,7 +55,8 @@ class Tab:
 
     def __init__(self, browser: Browser, target: str, socket: ServerConnection) -> None:
         self.browser = browser
-        self.target = target
+        self.closed = False
+        self._target = target
         self._socket = socket
         self._ids = itertools.count()
         self._answers: dict[int, asyncio.Future[Any]] = {}
@@ -72,7 +73,9 @@ class Tab:
 
     async def close(self) -> None:
         """Close the tab, as its owner's program would."""
-        await self.browser.close(self.target)
+        if not self.closed:
+            self.closed = True
+            await self.browser.close(self._target)
 
     async def _read(self) -> None:
         try:
@@ -126,10 +129,8 @@ class Tabs:
         try:
             yield tab
         finally:
-            gone = socket.close_code is not None
             await tab.end()
-            if not gone:
-                await browser.close(target)
+            await tab.close()
 
     async def _connected(self, socket: ServerConnection) -> None:
         assert socket.request is not None

@@ -147,7 +147,7 @@ GONE = {
 @pytest.mark.parametrize("way", GONE)
 async def test_a_page_that_goes_away_is_missed_at_once(browser: Any, way: str) -> None:
     """Closing rule S7: a deliberate end is known in a second, with its cause."""
-    async with together(browser) as (tab, session, _):
+    async with together(browser) as (tab, session, room):
         chat = await session.open("chat")
         await tab.run("kept.chat = await kept.session.open('chat'); await kept.chat.send('last')")
         assert await chat.receive() == "last"
@@ -159,7 +159,7 @@ async def test_a_page_that_goes_away_is_missed_at_once(browser: Any, way: str) -
             await tab.run(code)
         async with asyncio.timeout(10):
             while session.state not in {"closing", "closed"}:
-                await asyncio.sleep(0.005)
+                await asyncio.sleep(0.005)  # its event comes after this, when its handlers run
         known = asyncio.get_running_loop().time() - began
         receipt = await session.wait_closed()
         print(f"{browser.name}, {way}: known after {known:.3f} s: {receipt.cause} ({receipt.notice})")
@@ -173,7 +173,13 @@ async def test_a_page_that_goes_away_is_missed_at_once(browser: Any, way: str) -
         assert receipt.by == "remote"
         assert receipt.channels["chat"].received.delivered.messages == 1
         assert known < 1.0
-        if way == "pc.close()":
+        if (browser.name, way) == ("firefox", "tab closed"):
+            return  # it often takes the beacon with the tab's process: then the seat stays for its time of grace
+        if way != "pc.close()":
+            async with asyncio.timeout(2):
+                while any(peer.peer == session.peer for peer in room.peers):  # its seat is free, not in grace
+                    await asyncio.sleep(0.01)
+        else:
             there = await tab.run(WAIT)
             assert there["cause"] == "connection-closed" and there["by"] == "local", there
 
@@ -302,3 +308,57 @@ async def test_ten_resets_in_a_row_lose_nothing(browser: Any) -> None:
         )
         assert result["clean"] and result["inOrder"] and result["sent"] == result["got"], result
         print(f"{browser.name}: resets in {[round(each) for each in result['times']]} ms")
+
+
+async def test_a_page_that_was_put_aside_renews_its_connection(browser: Any) -> None:
+    async with together(browser) as (tab, session, _):
+        chat = await session.open("chat")
+        await tab.run("""
+            kept.chat = await kept.session.open("chat");
+            kept.reset = new Promise((done) => kept.session.addEventListener("reset", ({ report }) => report && done()));
+            dispatchEvent(new PageTransitionEvent("pagehide", { persisted: true }));
+            await kept.chat.send("said in between");
+        """)
+        assert session.epoch == 1
+        await tab.run("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true })); await kept.reset")
+        assert await chat.receive() == "said in between"
+        assert session.epoch == 2
+        assert (await session.close()).clean
+
+
+async def test_a_frozen_page_has_missed_nothing_when_it_wakes(browser: Any) -> None:
+    """Its time stands still: what would have been due is not held against the other side."""
+    async with together(browser) as (tab, session, _):
+        states = await tab.run("""
+            document.dispatchEvent(new Event("freeze"));
+            const until = performance.now() + 4500;
+            while (performance.now() < until);
+            document.dispatchEvent(new Event("resume"));
+            await new Promise((done) => setTimeout(done, 500));
+            return kept.states;
+        """)
+        assert states == []
+        async with asyncio.timeout(5):
+            while session.state != "open":
+                await asyncio.sleep(0.01)
+        assert (await session.close()).clean
+
+
+async def test_more_resets_than_the_browser_has_connections(browser: Any) -> None:
+    """Chromium gives a page 500, and counts closed ones until it collects them: 300 resets of a pair make 602."""
+    async with Tabs().serving() as tabs, tabs.open(browser) as tab:
+        result = await tab.run("""
+            const [a, b] = await adieu.memoryPair({ options: { peerResetsBurst: 1e6 } });
+            const [here, there] = await Promise.all([a.open("n"), b.open("n")]);
+            const got = [];
+            (async () => { for await (const m of there) got.push(Number(m)); })();
+            for (let n = 0; n < 300; n++) {
+              await here.send(String(n));
+              await a.reset();
+            }
+            const receipt = await a.close();
+            return [receipt.clean, got.length, got.every((m, n) => m === n), adieu.slots.used, b.state];
+        """)
+        clean, count, in_order, used, state = result
+        assert (clean, count, in_order, state) == (True, 300, True, "closed")
+        assert used < 480 or browser.name == "firefox"
