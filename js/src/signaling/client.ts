@@ -216,7 +216,7 @@ export class SignalingClient {
 
   #write(): void {
     const socket = this.#socket;
-    if (socket?.readyState !== WebSocket.OPEN) return;
+    if (!socket || socket.readyState !== socket.OPEN) return;
     for (let frame: string | undefined; (frame = this.#machine.pollTransmit(this.#platform.now())) !== undefined; ) {
       socket.send(frame);
     }
