@@ -46,7 +46,7 @@ addEventListener("error", (event) => console.error(event.message));
 </script>"""
 
 
-class TabError(Exception):
+class PageError(Exception):
     """What the page's code threw."""
 
 
@@ -85,7 +85,7 @@ class Tab:
                 if future.done():
                     continue  # whoever asked has gone
                 if "error" in answer:
-                    future.set_exception(TabError(answer["error"]))
+                    future.set_exception(PageError(answer["error"]))
                 else:
                     future.set_result(answer["value"])
         except ConnectionClosed:
