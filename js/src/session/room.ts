@@ -466,7 +466,11 @@ class RoomPost implements Post {
   }
 
   send(message: Relayed): void {
-    this.room.client.send({ ...message, to: this.peer });
+    try {
+      this.room.client.send({ ...message, to: this.peer });
+    } catch (error) {
+      report(error); // too long for the server: in-band it may be said nevertheless
+    }
   }
 
   probe(): void {
