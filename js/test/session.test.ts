@@ -154,6 +154,21 @@ describe("closing", () => {
   });
 });
 
+describe("behind the session's back", () => {
+  for (const id of [1020, 1022]) {
+    test(`a data channel (${id}) that is closed ends the session on both sides, told by signaling`, async () => {
+      const { time, wire, a, b, here } = await talking();
+      await here.send("said before");
+      await time.pass(0.1);
+      wire.made[0]?.channels.get(id)?.close();
+      const [mine, theirs] = await time.until(Promise.all([a.waitClosed(), b.waitClosed()]));
+      assert.deepEqual([mine.cause, theirs.cause], ["connection-closed", "connection-closed"]);
+      assert.equal(mine.agreed, theirs.agreed);
+      assert.equal(mine.channels["chat"]?.sent.accepted?.messages, 1);
+    });
+  }
+});
+
 describe("resets", () => {
   for (const level of ["ice", "transport", "full"] as const) {
     test(`${level} loses and doubles nothing`, async () => {

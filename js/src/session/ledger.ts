@@ -2,7 +2,7 @@
 
 /** One thing that has not been given back. */
 export interface Held {
-  kind: "connection" | "uncollected" | "track" | "listener" | "timer" | "transfer";
+  kind: "connection" | "track" | "listener" | "timer" | "transfer";
   /** For a person. */
   what: string;
   /** The line that made it, if it is known. */
