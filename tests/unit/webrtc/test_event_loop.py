@@ -237,7 +237,8 @@ async def test_nothing_is_left_of_connections_that_were_closed():
             gc.collect()  # of the tests before
             before = held()
     await asyncio.sleep(0)
-    assert held() == before
+    assert before is not None
+    assert all(now <= then for now, then in zip(held(), before, strict=True)), (held(), before)
     handles = Driver.current().handles
     del a, b, ours, theirs, pc
     gc.collect()
