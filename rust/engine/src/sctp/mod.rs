@@ -76,6 +76,8 @@ pub struct Association {
     steps: VecDeque<Step>,
     /// The application does not read: messages stay in the association, whose window then closes.
     paused: bool,
+    /// The application reads again: what it takes opens the window, and the peer is to hear of it.
+    window_opens: bool,
     /// Bytes in `steps` that were taken out although the application does not read: before a stream's reset.
     held: usize,
     window: usize,
@@ -126,6 +128,7 @@ impl Association {
             notices: VecDeque::new(),
             steps: VecDeque::new(),
             paused: false,
+            window_opens: false,
             held: 0,
             window,
             peer_header: None,
@@ -227,22 +230,12 @@ impl Association {
         result != Err(ResetStreamsError::NotSupported)
     }
 
-    /// Stop or go on taking messages. To go on announces the window at once: no timer of the peer would ask before
-    /// its probe, seconds later.
+    /// Stop or go on taking messages. To go on announces the window as soon as [`Association::poll_step`] has given
+    /// them: no timer of the peer would ask before its probe, seconds later.
     pub fn pause(&mut self, now: Instant, paused: bool) {
-        let resumed = self.paused && !paused;
+        self.advance(now);
+        self.window_opens |= self.paused && !paused;
         self.paused = paused;
-        if !resumed {
-            return;
-        }
-        self.collect();
-        if let (Some(header), Some(tsn), SctpState::Connected) =
-            (self.peer_header, self.acknowledged, self.state)
-        {
-            self.advance(now);
-            self.socket.handle_input(&packet::window_probe(header, tsn));
-            self.collect();
-        }
     }
 
     /// Abrupt end (closing rules 12 and 70): what is queued is gone. The ABORT, if there is an association to abort.
@@ -288,6 +281,9 @@ impl Association {
             return Some(notice);
         }
         if !self.has_steps() {
+            if self.window_opens {
+                self.announce_window();
+            }
             return None;
         }
         let Some(step) = self.steps.pop_front() else {
@@ -319,6 +315,17 @@ impl Association {
         if now > self.now {
             self.now = now;
             self.socket.advance_time(SocketTime::zero() + (now - self.epoch));
+        }
+    }
+
+    /// Before the messages were taken the window was the old one, and above its watermark a probe is not answered.
+    fn announce_window(&mut self) {
+        self.window_opens = false;
+        if let (Some(header), Some(tsn), SctpState::Connected) =
+            (self.peer_header, self.acknowledged, self.state)
+        {
+            self.socket.handle_input(&packet::window_probe(header, tsn));
+            self.collect();
         }
     }
 
