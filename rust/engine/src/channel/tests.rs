@@ -9,6 +9,8 @@ use crate::Event;
 use crate::sctp::Step;
 use crate::sctp::packet::{chunks, survey};
 
+const INIT: u8 = 1;
+const COOKIE_ACK: u8 = 11;
 const RE_CONFIG: u8 = 130;
 const DELAY: Duration = Duration::from_millis(10);
 
@@ -750,4 +752,25 @@ fn many_small_messages_to_a_paused_reader_are_bounded_in_count() {
     world.run_for(second() * 60);
     assert_eq!(world.seen(1).len(), 200_000, "and came again, each once");
     assert!(world.now > world.start);
+}
+
+#[test]
+fn a_message_that_overtakes_the_end_of_the_handshake_waits_for_it() {
+    let mut world = World::new();
+    let keys = [world.open(0, 7, negotiated()), world.open(1, 7, negotiated())];
+    let mut lost = 0;
+    world.wire = Box::new(move |from_first, packet| {
+        let ends = has_chunk(packet, COOKIE_ACK) && lost == 0;
+        lost += usize::from(ends);
+        from_first || !(ends || has_chunk(packet, INIT)) // so that only one side begins
+    });
+    world.run_for(DELAY * 4);
+    assert_eq!(world.sides[0].sctp.state(), SctpState::Connecting);
+    assert_eq!(world.seen(1), [Seen::Open(keys[1])]);
+    assert!(world.send(1, keys[1], b"overtakes"));
+    world.run_for(DELAY * 3);
+    assert_eq!(world.seen(0), [], "its channel is not open");
+    world.run_for(second() * 3);
+    let heard = Seen::Message(keys[0], Kind::Binary, b"overtakes".to_vec());
+    assert_eq!(world.seen(0), [Seen::Open(keys[0]), heard]);
 }

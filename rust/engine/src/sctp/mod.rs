@@ -298,8 +298,7 @@ impl Association {
 
     /// Whether [`Association::poll_step`] has something to give: messages wait while the application does not read.
     pub fn has_steps(&self) -> bool {
-        // At the end everything is delivered: it is bounded, and nothing can follow.
-        let waits = self.paused && self.state != SctpState::Closed;
+        let waits = self.waits();
         !self.notices.is_empty()
             || match self.steps.front() {
                 Some(step) => !(waits && matches!(step, Step::Message { .. })),
@@ -318,6 +317,16 @@ impl Association {
         }
     }
 
+    /// Whether messages wait: the application does not read, or no channel is open yet, because the packet that ends
+    /// the handshake was overtaken. At the end everything is delivered: it is bounded, and nothing can follow.
+    fn waits(&self) -> bool {
+        match self.state {
+            SctpState::Connecting => true,
+            SctpState::Connected => self.paused,
+            SctpState::Closed => false,
+        }
+    }
+
     /// Before the messages were taken the window was the old one, and above its watermark a probe is not answered.
     fn announce_window(&mut self) {
         self.window_opens = false;
@@ -330,7 +339,7 @@ impl Association {
     }
 
     fn is_overloaded(&self) -> bool {
-        self.paused && (self.socket.messages_ready_count() > MAX_READY || self.held > self.window)
+        self.waits() && (self.socket.messages_ready_count() > MAX_READY || self.held > self.window)
     }
 
     /// Sort what the crate has to say: packets to one side, messages and events, in their order, to the other.
