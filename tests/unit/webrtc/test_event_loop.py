@@ -242,7 +242,7 @@ async def test_nothing_is_left_of_connections_that_were_closed():
     handles = Driver.current().handles
     del a, b, ours, theirs, pc
     gc.collect()
-    assert (handles.transports, handles.channels) == ({}, {})
+    assert (handles.connections, handles.transports, handles.channels) == ({}, {}, {})
     assert not any(isinstance(thing, RTCPeerConnection) for thing in gc.get_objects())
 
 
