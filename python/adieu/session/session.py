@@ -342,7 +342,7 @@ class Session:
                 f"the session with {whom} ended with its event loop, without a goodbye", self.receipt
             )
         raise RuntimeError(
-            f"the session with {whom} belongs to another event loop: asyncio.run_coroutine_threadsafe(…, loop) goes there"
+            f"the session with {whom} is in another event loop: asyncio.run_coroutine_threadsafe(…, loop) goes there"
         )
 
     def _abort(self) -> None:
