@@ -197,6 +197,7 @@ def test_two_loops_in_two_threads_and_a_channel_used_by_many() -> None:
     with RealPair() as pair:
         pair.connect()
         theirs, ours = pair.channel()
+        stuck = []
 
         def send(channel: _core.Channel, name: int) -> None:
             for number in range(1000):
@@ -207,7 +208,8 @@ def test_two_loops_in_two_threads_and_a_channel_used_by_many() -> None:
                 peer.take()
                 if peer.count("MESSAGE") >= 4000:
                     return
-                select.select([peer.loop.fileno()], [], [], 10)
+                if not select.select([peer.loop.fileno()], [], [], 5)[0]:
+                    stuck.append(peer.loop.counters())
 
         threads = [threading.Thread(target=read, args=(peer,)) for peer in (pair.a, pair.b)]
         threads += [
@@ -217,6 +219,7 @@ def test_two_loops_in_two_threads_and_a_channel_used_by_many() -> None:
             thread.start()
         for thread in threads:
             thread.join(30)
+        assert not stuck, "a wake-up was lost"
         for peer in (pair.a, pair.b):
             texts = [str(message).split() for message in peer.messages()]
             for name in range(4):
