@@ -1,8 +1,8 @@
 //! What comes from the network, given to each layer. A target may do anything but panic, run without end or grow
 //! without bound.
 //!
-//! `cargo test` replays `corpus/` and mutations of it on a stable compiler (`rust/engine/tests/corpus.rs` includes this
-//! file); libFuzzer goes on from there.
+//! `cargo test` replays `seeds/` and mutations of them on a stable compiler (`rust/engine/tests/seeds.rs` includes this
+//! file); libFuzzer goes on from there: `cargo +nightly fuzz run sctp corpus/sctp seeds/sctp`.
 //!
 //! An input of several datagrams is a list of `[flags] [length, 2 bytes] [datagram]`; [`frame`] writes one.
 
@@ -59,7 +59,7 @@ fn fingerprints() -> Vec<Fingerprint> {
     Fingerprint::parse_all([("sha-256", value.as_str())]).expect("well-formed")
 }
 
-/// The credentials of the virtual connection that the corpus was recorded from: the checks in it are authentic.
+/// The credentials of the virtual connection that the seeds were recorded from: the checks in them are authentic.
 pub fn credentials(peer: usize) -> Credentials {
     let letter = if peer == 0 { "a" } else { "b" };
     Credentials { ufrag: format!("{letter}001"), pwd: format!("{}01", letter.repeat(20)) }
@@ -297,7 +297,7 @@ pub fn candidate(data: &[u8]) {
     let _ = Fingerprint::parse_all([("sha-256", line.as_ref())]);
 }
 
-/// What a peer sends on a connected association that does what peers do, relative to its numbers: for the corpus.
+/// What a peer sends on a connected association that does what peers do, relative to its numbers: for the seeds.
 pub fn record_sctp() -> Vec<Vec<u8>> {
     let mut now = Instant::now();
     let (mut ours, mut theirs, start) = associations(&mut now);

@@ -1,4 +1,4 @@
-//! The corpora of `rust/fuzz` and mutations of them, on any compiler: the same each time, and bounded in time.
+//! The seeds of `rust/fuzz` and mutations of them, on any compiler: the same each time, and bounded in time.
 
 #[path = "../../fuzz/src/lib.rs"]
 #[allow(dead_code)]
@@ -19,13 +19,13 @@ use targets::{LATER, STRANGER, frame};
 const BUDGET: Duration = Duration::from_millis(1500);
 
 fn folder(target: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds").join(target)
 }
 
-fn corpus(target: &str) -> Vec<Vec<u8>> {
+fn seeds(target: &str) -> Vec<Vec<u8>> {
     let folder = folder(target);
     let mut paths: Vec<PathBuf> =
-        fs::read_dir(&folder).expect("the corpus").map(|entry| entry.expect("a seed").path()).collect();
+        fs::read_dir(&folder).expect("the seeds").map(|entry| entry.expect("a seed").path()).collect();
     paths.sort();
     let seeds: Vec<_> = paths.iter().map(|path| fs::read(path).expect("a seed")).collect();
     assert!(seeds.len() >= 3, "{} has seeds", folder.display());
@@ -64,7 +64,7 @@ impl Dice {
 }
 
 fn replay(target: &str, run: fn(&[u8])) {
-    let seeds = corpus(target);
+    let seeds = seeds(target);
     for seed in &seeds {
         run(seed);
     }
@@ -96,8 +96,8 @@ fn datagrams_to_a_dtls_handshake() {
 #[test]
 fn packets_to_an_association_with_channels() {
     replay("sctp", |data| _ = targets::sctp(data));
-    // Or the numbers in the corpus do not fit, and everything is dropped at the door.
-    let received = targets::sctp(&corpus("sctp")[0]);
+    // Or the numbers in the seeds do not fit, and everything is dropped at the door.
+    let received = targets::sctp(&seeds("sctp")[0]);
     assert!(received > 10, "{received}");
 }
 
@@ -111,9 +111,9 @@ fn candidates_and_fingerprints() {
     replay("candidate", targets::candidate);
 }
 
-/// `cargo test --release -p adieu-engine --test corpus -- --ignored`: make the corpora anew.
+/// `cargo test --release -p adieu-engine --test seeds -- --ignored`: make the seeds anew.
 #[test]
-#[ignore = "writes rust/fuzz/corpus"]
+#[ignore = "writes rust/fuzz/seeds"]
 fn record() {
     let mut pair = Pair::connected();
     pair.channel(0);
