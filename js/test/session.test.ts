@@ -138,7 +138,7 @@ describe("closing", () => {
 
   test("a page that goes away says so at once", async () => {
     const { time, a, b } = await talking();
-    a.leavePage("tab-closed");
+    a.leavePage("tab-closed")();
     const receipt = await time.until(b.waitClosed());
     assert.deepEqual([receipt.cause, receipt.by], ["tab-closed", "remote"]);
     assert.equal(receipt.notice, "Ada closed the tab.");

@@ -208,9 +208,10 @@ export class Room extends Emitter<RoomEvents> {
         final: new Map(),
       }),
     );
-    this.client.leavePage(closing); // first: some browsers leave little time
-    for (const session of this.sessions) session.leavePage(cause);
+    const closes = this.sessions.map((session) => session.leavePage(cause));
+    this.client.leavePage(closing);
     void this.client.quit();
+    for (const close of closes) close();
   }
 
   // --- the server -----------------------------------------------------------------------------------------------

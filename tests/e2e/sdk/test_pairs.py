@@ -183,12 +183,16 @@ async def test_a_page_that_goes_away_is_missed_at_once(browser: Any, way: str) -
             "navigation": {"navigated", "tab-closed"},
             "pc.close()": {"connection-closed"},
         }
+        firefox_tab = (browser.name, way) == ("firefox", "tab closed")
+        if firefox_tab:
+            # Firefox may end the tab's process before what `pagehide` said has left, and close its connections itself.
+            causes[way].add("connection-closed")
         assert receipt.cause in causes[way]
         assert receipt.by == "remote"
         assert receipt.channels["chat"].received.delivered.messages == 1
         assert known < 1.0
-        if (browser.name, way) == ("firefox", "tab closed"):
-            return  # it often takes the beacon with the tab's process: then the seat stays for its time of grace
+        if firefox_tab:
+            return  # the beacon too: then the seat stays for its time of grace
         if way != "pc.close()":
             async with asyncio.timeout(2):
                 while any(peer.peer == session.peer for peer in room.peers):  # its seat is free, not in grace

@@ -318,6 +318,7 @@ function sayClosed(m: SessionMachine, closing: Close, outcome: string): void {
     channels: accounts,
   };
   m.say(closing.saidClosed, { both: closing.abrupt });
+  reset.endByClosed(m);
   m.timers.delete("drain");
   nextStep(m, "channels", outcome);
 }

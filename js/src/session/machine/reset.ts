@@ -370,6 +370,11 @@ export function cancelByClosing(m: SessionMachine): void {
   }
 }
 
+/** This side has said `closed`: a new connection has nothing left to carry. */
+export function endByClosed(m: SessionMachine): void {
+  if (m.reset) abandon(m, "the session is closed", m.now);
+}
+
 function forget(m: SessionMachine): void {
   m.reset = undefined;
   m.timers.delete("reset");
