@@ -39,6 +39,7 @@ function opening({ by, cause, reason: { text = "" } }: Outcome, name: string): s
       return `The connection to ${who} was ended: ${text || cause}`;
     }
     if (cause === "connection-closed") return `The connection to ${who} was closed by this page`;
+    if (cause === "gave-up") return `No connection to ${who} could be made: ${text}`;
     return `You left ${name}`.trimEnd() + why;
   }
   const told = (REMOTE.get(cause) ?? "{who} left").replace("{who}", () => who);

@@ -452,7 +452,7 @@ export class SessionMachine {
       this.now = now;
       this.witness.note(now, text);
       this.release(epoch);
-      close.end(this, now, "local", "connection-closed", text);
+      close.end(this, now, "local", "gave-up", text);
       close.progress(this, now);
     } else {
       this.connectionLost(epoch, "failed", text, now);
