@@ -151,8 +151,12 @@ async def test_a_higher_reset_while_the_first_is_switching_comes_after_it(world:
         lower = asyncio.create_task(offerer.reset("transport"))
         while offerer.machine.reset is None or offerer.machine.reset.phase != "switching":
             await asyncio.sleep(0.001)
+        epochs: list[int] = []
+        other = next(session for session in pair.sessions if session is not offerer)
+        other.on("reset", lambda event: epochs.append(offerer.epoch) if event.level == "full" else None)
         report = await offerer.reset("full")
         assert report.level == "full"
+        assert epochs[0] == 2, "the connection that was switched to carried the next"
         await asyncio.wait({lower})
         receipt = await pair.first.close(timeout=20.0)
         assert receipt.clean
