@@ -62,11 +62,13 @@ def test(session: nox.Session) -> None:
         if any((ROOT / "tests" / part).rglob("test_*.py")) or session.posargs
     }
     if session.posargs:
-        _all(session, parts)
+        bundle = {"sdk": ("python", "tools/sdk.py", "--build")} if "e2e" in parts else {}
+        _all(session, bundle | parts)
         return
     system = {"system packages": ("python", "tools/system.py")}
     cargo = {"cargo test": ("cargo", "test", "--quiet", *CARGO)}
-    _all(session, system | CHECKS | cargo | parts)
+    sdk = {"sdk": ("python", "tools/sdk.py")}
+    _all(session, system | CHECKS | cargo | sdk | parts)
 
 
 @nox.session
