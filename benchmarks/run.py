@@ -48,6 +48,8 @@ class Contender:
     absent: str = ""
     version: str = ""
     figures: dict[str, list[float]] = field(default_factory=dict)
+    troubles: list[str] = field(default_factory=list)
+    """Rounds that ended early, and with what."""
 
 
 @dataclass(frozen=True)
@@ -82,13 +84,18 @@ async def main() -> int:
         start = turn % len(present)
         for contender in present[start:] + present[:start]:
             print(f"round {turn + 1}/{options.rounds}: {contender.name}", flush=True)
-            await _measure(contender, options)
+            try:
+                await _measure(contender, options)
+            except (RuntimeError, TimeoutError) as error:
+                if contender.name == "adieu":
+                    raise
+                contender.troubles.append(f"round {turn + 1}: {error or 'no answer in time'}")
     engine, is_within = ([], True) if options.only else engine_costs(quick=options.quick)
     report = {
         "facts": facts(),
         "rounds": options.rounds,
         "seconds": options.seconds,
-        "libraries": {c.name: {"version": c.version, "absent": c.absent, "figures": c.figures} for c in contenders},
+        "libraries": {c.name: _told(c) for c in contenders},
         "engine": engine,
     }
     text = table(report)
@@ -97,6 +104,11 @@ async def main() -> int:
         (HERE / "report.json").write_text(json.dumps(report, indent=1) + "\n")
         (HERE / "report.md").write_text(text)
     return 0 if is_within else 1
+
+
+def _told(contender: Contender) -> dict[str, Any]:
+    members = ("version", "absent", "figures", "troubles")
+    return {member: getattr(contender, member) for member in members}
 
 
 def _options() -> argparse.Namespace:
@@ -299,6 +311,7 @@ def table(report: dict[str, Any]) -> str:
         lines.append(f"| {measure.title} ({measure.unit}) | " + " | ".join(cells) + " |")
     lines += ["", *_ratios(measured)]
     lines += [f"- {name}: not measured: {it['absent']}" for name, it in libraries.items() if it["absent"]]
+    lines += [f"- {name}: {trouble}" for name, it in libraries.items() for trouble in it["troubles"]]
     if report["engine"]:
         lines += [
             "",
