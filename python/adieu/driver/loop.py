@@ -173,6 +173,12 @@ class Driver:
         """Go on in a task of its own."""
         await asyncio.sleep(0)
 
+    def call_later(self, seconds: float, callback: Callable[..., object], *args: object) -> None:
+        """Run it as a task of its own, so many seconds from now; never, when the event loop has ended by then."""
+        loop = self.loop
+        if loop is not None and not loop.is_closed():
+            loop.call_later(seconds, self._task, callback, args, context=self._context)
+
     def watch_turn(self) -> int:
         """Have `turn` change as soon as the task that runs now is over. Returns it."""
         if not self._turn_is_watched:

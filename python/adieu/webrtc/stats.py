@@ -12,6 +12,7 @@ from adieu.webrtc.create_description import certificate_of
 
 if TYPE_CHECKING:
     from adieu.webrtc.certificate import RTCCertificate
+    from adieu.webrtc.dtls_transport import RTCDtlsTransport
     from adieu.webrtc.slots import Slots
     from adieu.webrtc.transport import Transport
 
@@ -41,20 +42,26 @@ class RTCStatsReport(Mapping[str, dict[str, Any]]):
         return f"<RTCStatsReport {', '.join(self._stats)}>"
 
 
-async def collect(slots: Slots) -> RTCStatsReport:
-    """The statistics of a connection, also of a closed one (closing rule 28)."""
+async def collect(slots: Slots, only: RTCDtlsTransport | None = None) -> RTCStatsReport:
+    """The statistics of a connection, also of a closed one (closing rule 28).
+
+    Args:
+        slots: of the connection.
+        only: what belongs to this transport, and to the connection as a whole.
+    """
     report = _Report(slots.driver.clock.now())
     report.add(
         "peer-connection", "P", dataChannelsOpened=slots.channels_opened, dataChannelsClosed=slots.channels_closed
     )
-    transports = list(slots.transports.values())
+    transports = [transport for transport in slots.transports.values() if only is None or transport.dtls is only]
     for transport in transports:
         figures = await slots.driver.stats(transport.handle)
         report.now = slots.driver.clock.now() - 1000 * figures.get("age", 0.0)
         local = _certificate(report, slots.certificate and certificate_of(slots))
         remote = _remote_certificate(report, transport)
         _transport(report, transport, figures, local, remote)
-        _channels(report, slots, transport, figures)
+        if transport.sctp is not None:
+            _channels(report, slots, transport, figures)
     return RTCStatsReport(report.stats)
 
 

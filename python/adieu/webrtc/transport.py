@@ -235,8 +235,8 @@ class Transport:
             slots.fire(RTCPeerConnectionIceEvent("icecandidate", candidate=None))
 
     def _candidate(self, line: str, ufrag: str, url: str | None) -> RTCIceCandidate:
-        local = self._slots.negotiation.local
-        section = local.section(self.key) if local is not None else None
+        negotiation = self._slots.negotiation
+        section = jsep.speaker(negotiation, negotiation.local, self.key) if negotiation.local is not None else None
         return RTCIceCandidate(
             candidate=line,
             sdpMid=section.mid if section is not None else self.key,
