@@ -55,7 +55,8 @@ class Transceiver:
         preferences: [[PreferredCodecs]].
         stopping: [[Stopping]].
         stopped: [[Stopped]].
-        added_by_track: whether addTrack() has ever given it a track: then it may take up an offered section.
+        made_by_track: whether addTrack() has made it: then it may take up an offered section.
+        taken_by_track: whether addTrack() has ever given it a track: then no rollback takes it away.
         offered_by_peer: whether the pending remote offer has made it.
         has_sent: whether [[CurrentDirection]] has ever had a sending part.
         mid: [[Mid]]; also where the other side writes none.
@@ -79,7 +80,8 @@ class Transceiver:
     preferences: tuple[Codec, ...] = ()
     stopping: bool = False
     stopped: bool = False
-    added_by_track: bool = False
+    made_by_track: bool = False
+    taken_by_track: bool = False
     offered_by_peer: bool = False
     has_sent: bool = False
     mid: str | None = None

@@ -282,7 +282,7 @@ def _waiting(working: _Working, section: Section) -> Transceiver | None:
         (
             t
             for t in working.transceivers.values()
-            if t.added_by_track and t.index is None and not t.stopping and t.kind == section.media.kind
+            if t.made_by_track and t.index is None and not t.stopping and t.kind == section.media.kind
         ),
         None,
     )
@@ -373,6 +373,9 @@ def roll_back(negotiation: Negotiation) -> tuple[Negotiation, MediaChanges]:
             streams = stable.remote_streams if stable is not None else ()
             transceiver = working.process_tracks(transceiver, transceiver.current_direction, streams)
         # step 9.2.7
-        if current.offered_by_peer and not current.added_by_track:
+        if current.offered_by_peer and not current.taken_by_track:
             working.remove(working.stop(transceiver))
+        elif current.offered_by_peer:
+            # Nothing but addTrack() is left of how it came to be.
+            working.put(replace(transceiver, made_by_track=True))
     return working.done(negotiation)

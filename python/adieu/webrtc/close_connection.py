@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def close_the_connection(slots: Slots) -> None:
-    """W3C close the connection. Nothing but `ended` of receivers' tracks is fired before it returns."""
+    """W3C close the connection. Nothing is fired before it returns."""
     # step 1 (closing rule 1)
     if slots.is_closed:
         return
@@ -22,9 +22,10 @@ def close_the_connection(slots: Slots) -> None:
     slots.is_closed = True
     # step 3 (closing rules 3, 18)
     before = slots.negotiation
-    # step 4 (closing rules 5 to 9): the values here; the tracks end below, when every state is what it will be
+    # step 4 (closing rules 5 to 9)
     ended = tuple(jsep.stopped(transceiver) for transceiver in before.transceivers)
     slots.negotiation = replace(before, state="closed", transceivers=ended)
+    media.stop_all(slots)
     # step 5 (closing rules 10, 11)
     for channel in slots.unclosed_channels:
         channel.handle_connection_closed(announce=not slots.strict)
@@ -38,8 +39,6 @@ def close_the_connection(slots: Slots) -> None:
     # steps 10 and 11 (closing rules 13, 14, 16)
     slots.ice_connection_state = "closed"
     slots.connection_state = "closed"
-    # step 4.1: "execute the steps for the track to be ended. This fires an event"
-    media.stop_all(slots)
     # What waits for something that can not happen any more (closing rules 31 to 36).
     slots.driver.run_here(_end, slots)
 

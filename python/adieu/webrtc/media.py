@@ -83,9 +83,9 @@ def add_track(slots: Slots, track: object, streams: Sequence[MediaStream]) -> RT
         value = reused.slots.value
         wanted = jsep.direction.of(send=True, receive=jsep.direction.receives(value.direction))
         reused.slots.sender_track = track
-        reused.slots.change(streams=ids, direction=wanted, added_by_track=True)
+        reused.slots.change(streams=ids, direction=wanted, taken_by_track=True)
     else:
-        reused = _create(slots, track.kind, "sendrecv", track, ids, added_by_track=True)
+        reused = _create(slots, track.kind, "sendrecv", track, ids, by_track=True)
     # step 10
     update_negotiation_needed_flag(slots)
     return reused.object.sender
@@ -154,7 +154,7 @@ def _create(
     streams: tuple[str, ...],
     *,
     encodings: tuple[Encoding, ...] = (),
-    added_by_track: bool = False,
+    by_track: bool = False,
 ) -> Media:
     """W3C create an RTCRtpTransceiver, and add it to the set."""
     value = Transceiver(
@@ -163,7 +163,8 @@ def _create(
         direction=direction,
         streams=streams,
         encodings=encodings or (default_encoding(kind),),
-        added_by_track=added_by_track,
+        made_by_track=by_track,
+        taken_by_track=by_track,
     )
     slots.negotiation = slots.negotiation.with_transceiver(value)
     return _objects_of(slots, value, track)

@@ -70,15 +70,12 @@ class MediaSlots:
     def end_receiving(self) -> None:
         """W3C stop sending and receiving, step 5: the receiver's track ends, with its event (closing rule 7).
 
-        By the letter the event is fired within the call that stops it.
+        Mediacapture-streams, life-cycle and media flow: that is a task of its own.
         """
-        driver = self.connection.driver
-        driver.run_here(self._end_receiving)
-        if driver.is_over:
-            self.receiver.end(announce=False)
-
-    def _end_receiving(self) -> None:
-        self.receiver.end(announce=not self.connection.driver.is_over)
+        if self.connection.driver.is_over:
+            self.receiver.stop()
+        else:
+            self.connection.driver.queue_task(self.receiver.end)
 
 
 def new_cname() -> str:

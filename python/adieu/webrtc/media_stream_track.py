@@ -70,18 +70,18 @@ class TrackSlots:
             if self.track is not None:
                 self.track.dispatchEvent(Event("mute" if muted else "unmute"))
 
-    def end(self, *, announce: bool = True) -> None:
-        """It has ended for another reason than its `stop()`.
+    def end(self) -> None:
+        """It has ended for another reason than its `stop()`. Called in a task of its own."""
+        if self.stop() and self.track is not None:
+            self.track.dispatchEvent(Event("ended"))
 
-        Args:
-            announce: fire `ended`. webrtc-pc says "this fires an event": it does at once (closing rule 7).
-        """
+    def stop(self) -> bool:
+        """It ends without an event; whether it was live."""
         if self.state == "ended":
-            return
+            return False
         self.state = "ended"
         self.source.drop()
-        if announce and self.track is not None:
-            self.track.dispatchEvent(Event("ended"))
+        return True
 
 
 class MediaStreamTrack(EventTarget):
@@ -171,7 +171,7 @@ class MediaStreamTrack(EventTarget):
 
         https://www.w3.org/TR/mediacapture-streams/#dom-mediastreamtrack-stop
         """
-        self._slots.end(announce=False)
+        self._slots.stop()
 
     def getCapabilities(self) -> dict[str, Any]:
         """What it can be asked for: ranges as `{"min", "max"}`, or a list of values."""

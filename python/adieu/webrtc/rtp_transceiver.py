@@ -111,8 +111,7 @@ class RTCRtpTransceiver:
     def stop(self) -> None:
         """End both halves; the next negotiation tells the other side.
 
-        https://www.w3.org/TR/webrtc/#dom-rtcrtptransceiver-stop. The receiver's track ends, and its `ended` is fired
-        before this returns.
+        https://www.w3.org/TR/webrtc/#dom-rtcrtptransceiver-stop. The receiver's track ends soon, with its `ended`.
 
         Raises:
             InvalidStateError: the connection is closed (closing rule 25).
