@@ -25,7 +25,7 @@ from adieu.jsep.candidates import (
     end_remote_candidates,
 )
 from adieu.jsep.codecs import SUPPORTED, Codec, Kind, same_codec
-from adieu.jsep.description import Description, parse_description
+from adieu.jsep.description import DEFAULT_MAX_MESSAGE_SIZE, Description, parse_description
 from adieu.jsep.extensions import EXTENSIONS
 from adieu.jsep.negotiation import IceCredentials, Negotiation, SctpAssociation, TransportState
 from adieu.jsep.offer import LocalParameters, create_offer, made_for, offered_places
@@ -45,6 +45,7 @@ from adieu.jsep.transceiver import MAX_ENCODINGS, Encoding, Transceiver
 from adieu.jsep.transceivers import NAMELESS, MediaChanges, default_encoding, stopped
 
 __all__ = [
+    "DEFAULT_MAX_MESSAGE_SIZE",
     "EXTENSIONS",
     "MAX_ENCODINGS",
     "NAMELESS",

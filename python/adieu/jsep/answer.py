@@ -59,7 +59,8 @@ def first_data(offer: Description) -> Section | None:
 def _content(negotiation: Negotiation, section: Section) -> RtpContent | None:
     """What we would answer to an offered section for media; None where it is rejected (RFC 9429 section 5.3.1)."""
     transceiver = negotiation.transceiver_at(section.index)
-    if transceiver is None or transceiver.stopping or section.rejected or not section.is_rtp:
+    # One that is stopping is answered "inactive", as its direction is: our next offer ends it (W3C stop()).
+    if transceiver is None or transceiver.stopped or section.rejected or not section.is_rtp:
         return None
     codecs = answered_codecs(transceiver.kind, transceiver.preferences, section.codecs)
     if not codecs:

@@ -76,7 +76,7 @@ def end_remote_candidates(negotiation: Negotiation, *, mid: str | None, index: i
             after = _put(after, slot, changed)
         if ufrag is None and found:
             break
-    if not found and not (mid is None and index is None):
+    if not found and not (mid is None and index is None and ufrag is None):
         raise OperationError(_unknown(negotiation, mid, index, ufrag))
     return Plan(after, tuple(dict.fromkeys(actions)))
 

@@ -123,13 +123,22 @@ class Negotiation:
     @property
     def data_key(self) -> str | None:
         """The transport that carries data, as far as answers have been given; None while none does."""
-        if self.local is None or self.remote is None:
+        local, remote = self.pending_local, self.pending_remote
+        if local is None or remote is None:  # what is offered and not answered changes nothing yet
+            local, remote = self.current_local, self.current_remote
+        if local is None or remote is None:
             return None
-        both = zip(self.local.sections, self.remote.sections, strict=False)
+        both = zip(local.sections, remote.sections, strict=False)
         index = next((a.index for a, b in both if a.is_data and not a.rejected and not b.rejected), None)
         key = self.carrier(index)
         transport = self.transports.get(key) if key is not None else None
         return key if transport is not None and transport.sctp is not None else None
+
+    @property
+    def offered_data_key(self) -> str | None:
+        """The transport that our pending offer has for data."""
+        section = self.pending_local.data_section() if self.pending_local is not None else None
+        return self.carrier(section.index) if section is not None else None
 
     def transceiver(self, id_: int) -> Transceiver | None:
         """The one with this id."""

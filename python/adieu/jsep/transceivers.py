@@ -157,15 +157,9 @@ def apply_local(
         # step 8.1.3
         if transceiver is None or transceiver.stopped:
             continue
-        # steps 8.1.4 to 8.1.6
+        # steps 8.1.4 and 8.1.5
         direction: Direction = "inactive" if section.rejected else section.direction
-        transceiver = working.put(
-            replace(
-                transceiver,
-                receptive=directions.receives(direction),
-                receive_codecs=section.codecs if directions.receives(direction) else (),
-            )
-        )
+        transceiver = working.put(replace(transceiver, receptive=directions.receives(direction)))
         # step 8.1.7
         if not offer and theirs is not None:
             _local_answer(working, transceiver, section, theirs.sections[section.index], direction)
@@ -177,9 +171,8 @@ def apply_local(
 def _local_answer(
     working: _Working, transceiver: Transceiver, ours: Section, theirs: Section, direction: Direction
 ) -> None:
-    """Step 8.1.7."""
-    sending = _as_sent(ours.codecs, theirs.codecs) if directions.sends(direction) else ()
-    transceiver = replace(transceiver, send_codecs=sending)
+    """Steps 8.1.6 and 8.1.7. As in browsers, codecs are shown whatever the direction is."""
+    transceiver = replace(transceiver, send_codecs=_as_sent(ours.codecs, theirs.codecs), receive_codecs=ours.codecs)
     if not directions.receives(direction) and directions.receives(transceiver.fired_direction):
         transceiver = working.set_streams(transceiver, ())
         working.muted.append(transceiver.id)
@@ -228,8 +221,8 @@ def apply_remote(negotiation: Negotiation, description: Description) -> tuple[Ne
             receiving = tuple(known.get(codec.payload_type, codec) for codec in agreed)
             transceiver = replace(
                 transceiver,
-                send_codecs=agreed if directions.sends(direction) else (),
-                receive_codecs=receiving if directions.receives(direction) else (),
+                send_codecs=agreed,
+                receive_codecs=receiving,
                 extensions=tuple(e for e in section.extensions if any(e.uri == o.uri for o in own.extensions)),
                 reduced_size=section.media.has("rtcp-rsize"),
                 current_direction=direction,

@@ -40,7 +40,8 @@ def add_transceiver(slots: Slots, track_or_kind: object, init: RTCRtpTransceiver
     """
     track, kind = track_and_kind(track_or_kind)
     # step 8
-    encodings = check_new_encodings(kind, init.sendEncodings, SUPPORTED[kind], jsep.MAX_ENCODINGS)
+    most = jsep.MAX_ENCODINGS if kind == "video" else 1
+    encodings = check_new_encodings(kind, init.sendEncodings, SUPPORTED[kind], most)
     # steps 9 to 12
     direction = cast("Direction", init.direction)
     transceiver = _create(slots, kind, direction, track, stream_ids(init.streams), encodings=encodings)

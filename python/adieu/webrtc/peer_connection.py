@@ -433,8 +433,8 @@ class RTCPeerConnection(EventTarget):
 
     @property
     def sctp(self) -> RTCSctpTransport | None:
-        """What carries the data channels; None until an answer has been set."""
-        transport = channels.sctp_transport(self._slots)
+        """What carries the data channels; None until it has been offered here, or answered."""
+        transport = channels.sctp_holder(self._slots)
         return None if transport is None else transport.sctp
 
     def createDataChannel(

@@ -107,11 +107,11 @@ class RTCRtcpParameters:
     """https://www.w3.org/TR/webrtc/#dom-rtcrtcpparameters
 
     Attributes:
-        cname: what RTCP calls this side; empty before it is known.
+        cname: what RTCP calls this side; None for a receiver.
         reducedSize: whether RTCP packets may be shorter (RFC 5506).
     """
 
-    cname: str = ""
+    cname: str | None = None
     reducedSize: bool = False
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from adieu.errors import InvalidModificationError, InvalidStateError
@@ -138,6 +139,11 @@ class RTCRtpSender:
         for encoding in encodings:
             if encoding.codec is not None and not any(same_codec(encoding.codec, codec) for codec in choosable):
                 raise InvalidModificationError(f"{encoding.codec.mime_type!r} is not among what has been negotiated")
+        if value.kind == "video":
+            encodings = [
+                replace(encoding, scale_resolution_down_by=encoding.scale_resolution_down_by or 1.0)
+                for encoding in encodings
+            ]
         return tuple(encodings)
 
     # --- tracks and streams -----------

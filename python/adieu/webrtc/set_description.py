@@ -29,6 +29,8 @@ async def set_local_description(slots: Slots, type_: SdpType | None, text: str) 
     if type_ is None:
         offers = {"stable", "have-local-offer", "have-remote-pranswer"}
         type_ = "offer" if slots.negotiation.state in offers else "answer"
+    # The state comes first, as in browsers: what is not allowed now is refused at once.
+    jsep.require_state(slots.negotiation, "local", type_)
     if type_ == "rollback":
         await set_description(slots, "local", type_, "")
         return
@@ -57,9 +59,11 @@ async def set_remote_description(slots: Slots, type_: SdpType, text: str) -> Non
     # step 1: a remote offer rolls back ours. adieu looks at it first: a bad offer changes nothing.
     if type_ == "offer" and jsep.next_signaling_state(slots.negotiation.state, "remote", "offer") is None:
         rolled_back = jsep.plan_rollback(slots.negotiation, "local").after
-        jsep.plan_remote(rolled_back, jsep.parse_description("offer", text))
+        if not slots.strict:
+            jsep.plan_remote(rolled_back, jsep.parse_description("offer", text))
         await set_description(slots, "local", "rollback", "")
     # step 2
+    jsep.require_state(slots.negotiation, "remote", type_)
     await set_description(slots, "remote", type_, text)
 
 
@@ -98,6 +102,9 @@ def _succeed(slots: Slots, plan: Plan, type_: SdpType) -> None:
     if type_ == "answer":
         slots.last_created_offer = slots.last_created_answer = None
         _forget_replaced_credentials(slots)
+    # RFC 9143: where a bundle takes data to another transport, its object goes along
+    if (holder := channels.sctp_holder(slots)) is not None and (key := after.data_key) in slots.transports:
+        slots.transports[key].take_sctp(holder)
     # steps 7 and 10: what the transports have to do
     for action in plan.actions:
         _perform(slots, action)
@@ -105,6 +112,8 @@ def _succeed(slots: Slots, plan: Plan, type_: SdpType) -> None:
     known = dict(slots.media)
     media.apply(slots, plan.media)
     known |= slots.media
+    if (offered := after.offered_data_key) is not None and channels.sctp_holder(slots) is None:
+        slots.transports[offered].establish_sctp(jsep.DEFAULT_MAX_MESSAGE_SIZE)
     if type_ in {"answer", "pranswer"}:
         _establish_data(slots, carried_data=carried_data)
     for stopped in plan.media.stopped:

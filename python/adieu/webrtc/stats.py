@@ -49,6 +49,8 @@ async def collect(slots: Slots, only: RTCDtlsTransport | None = None) -> RTCStat
         slots: of the connection.
         only: what belongs to this transport, and to the connection as a whole.
     """
+    # getStats step 6: in parallel
+    await slots.driver.next_task()
     report = _Report(slots.driver.clock.now())
     report.add(
         "peer-connection", "P", dataChannelsOpened=slots.channels_opened, dataChannelsClosed=slots.channels_closed

@@ -155,6 +155,21 @@ class Transport:
             self.sctp = RTCSctpTransport(self._sctp)
         self._sctp.max_message_size = max_message_size(remote_max_message_size)
 
+    def take_sctp(self, other: Transport) -> None:
+        """What `other` has carried, or was offered to carry, is carried here from now on."""
+        if other is not self:
+            self._sctp, self.sctp = other._sctp, other.sctp
+            other._sctp = other.sctp = None
+            if self._sctp is not None:
+                self._sctp.dtls = self.dtls
+
+    def end_sctp(self) -> None:
+        """Data has been rejected, and media goes on over this transport."""
+        if self.sctp is not None and self._sctp is not None:
+            self._sctp.state = "closed"
+            self._slots.driver.queue_task(self.sctp.dispatchEvent, Event("statechange"))
+            self._sctp = self.sctp = None
+
     def remember_remote_candidate(self, candidate: RTCIceCandidate) -> None:
         """For getRemoteCandidates()."""
         self._ice.remote_candidates.append(candidate)

@@ -214,6 +214,45 @@ async def test_an_offer_without_mid(world):
     await a.setLocalDescription()
 
 
+@simulated()
+async def test_the_sctp_transport_goes_with_its_bundle(world):
+    a, b = world.pair()
+    a.addTrack(track())
+    a.createDataChannel("x")
+    assert a.sctp is None
+    await a.setLocalDescription()
+    sctp, transport = a.sctp, a.getSenders()[0].transport
+    assert sctp.transport is not transport
+    await b.setRemoteDescription(a.localDescription)
+    assert b.sctp is None
+    await b.setLocalDescription()
+    await a.setRemoteDescription(b.localDescription)
+    assert a.sctp is sctp
+    assert sctp.transport is transport
+
+
+@simulated()
+async def test_data_is_rejected_and_media_goes_on(world):
+    a, b = world.pair()
+    a.addTrack(track())
+    ours, theirs = await world.open_channel(a, b)
+    sctp, closed = a.sctp, asyncio.gather(once(ours, "close"), once(theirs, "close"))
+    await asyncio.sleep(0)
+    offer = (await b.createOffer()).sdp
+    head, data = offer[: offer.index("m=application")], offer[offer.index("m=application") :]
+    data = "m=application 0 " + data.split(" ", 2)[2]
+    mid = data.split("a=mid:")[1][0]
+    group = head.split("a=group:")[1].split("\r\n")[0]
+    text = head.replace(group, group.replace(f" {mid}", "")) + data
+    await a.setRemoteDescription(type="offer", sdp=text)
+    await a.setLocalDescription()
+    await world.settle()
+    assert (a.sctp, sctp.state, ours.readyState) == (None, "closed", "closed")
+    assert a.connectionState == "connected"
+    assert a.getSenders()[0].transport.state == "connected"
+    closed.cancel()
+
+
 # --- stopping -----------
 
 
@@ -267,16 +306,21 @@ async def test_stop(world):
 
 @simulated()
 async def test_the_answerer_stops_it(world):
+    """It answers "inactive", and its own offer ends the section."""
     a, b = world.pair()
     a.addTrack(track())
     await a.setLocalDescription()
     await b.setRemoteDescription(a.localDescription)
     b.getTransceivers()[0].stop()
+    needed = []
+    b.onnegotiationneeded = needed.append
     await b.setLocalDescription()
-    assert "m=audio 0 " in b.localDescription.sdp
-    assert b.getTransceivers() == []
+    assert "a=inactive" in b.localDescription.sdp
     await a.setRemoteDescription(b.localDescription)
-    assert a.getTransceivers() == []
+    assert current(a) == current(b) == ["inactive"]
+    assert len(needed) == 1
+    await exchange(b, a)
+    assert a.getTransceivers() == b.getTransceivers() == []
 
 
 @simulated()

@@ -430,7 +430,7 @@ def test_asked_for_simulcast_is_rolled_back():
     before = b.now.transceivers
     b.remote("offer", a.offer() + "a=rid:x recv\r\na=rid:y recv\r\na=simulcast:recv x;y\r\n")
     assert b.now.transceivers[0].rids == ("x", "y")
-    b.rollback()
+    b.rollback("remote")
     assert b.now.transceivers == before
 
 
