@@ -158,12 +158,23 @@ def _count(before: Negotiation, after: Negotiation) -> Negotiation:
 
 
 def _plan(before: Negotiation, after: Negotiation, changes: MediaChanges) -> Plan:
-    """The difference, and after each SetRemote the candidates that the peer has said so far."""
+    """The difference, and after each SetRemote the candidates that the peer has said so far.
+
+    A description of a generation that runs may bring candidates that were not in the one before.
+    """
     actions: list[Action] = []
+    told: set[str] = set()
     for action in difference(before, after):
         actions.append(action)
         if isinstance(action, SetRemote):
+            told.add(action.key)
             actions.extend(remote_candidates(after, action.key, action.generation))
+    if after.remote is not before.remote:
+        for key, transport in after.transports.items():
+            if key in before.transports and key not in told:
+                known = set(remote_candidates(before, key, transport.generation))
+                now = remote_candidates(after, key, transport.generation)
+                actions.extend(candidate for candidate in now if candidate not in known)
     return Plan(after, tuple(actions), changes)
 
 

@@ -100,12 +100,13 @@ class Section:
     @cached_property
     def streams(self) -> tuple[str, ...]:
         """The ids of the streams that its track is in, each once."""
-        return tuple(dict.fromkeys(msid.stream for msid in attributes.msids(self.media) if msid.stream != "-"))
+        found = [msid.stream for msid in attributes.msids(self.media)] or attributes.ssrc_streams(self.media)
+        return tuple(stream for stream in dict.fromkeys(found) if stream != "-")
 
     @property
     def has_msid(self) -> bool:
-        """Whether it says anything of streams."""
-        return self.media.has("msid")
+        """Whether it says anything of streams; some say it of an SSRC, as RFC 8830 did as a draft."""
+        return self.media.has("msid") or bool(attributes.ssrc_streams(self.media))
 
     @cached_property
     def simulcast(self) -> Simulcast | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from adieu.jsep import direction as directions
-from adieu.jsep.codecs import negotiated_codecs
+from adieu.jsep.codecs import negotiated_codecs, same_codec
 from adieu.jsep.transceiver import MAX_ENCODINGS, Encoding, Transceiver
 
 if TYPE_CHECKING:
@@ -172,7 +172,8 @@ def _local_answer(
     working: _Working, transceiver: Transceiver, ours: Section, theirs: Section, direction: Direction
 ) -> None:
     """Steps 8.1.6 and 8.1.7. As in browsers, codecs are shown whatever the direction is."""
-    transceiver = replace(transceiver, send_codecs=_as_sent(ours.codecs, theirs.codecs), receive_codecs=ours.codecs)
+    agreed = _as_sent(ours.codecs, theirs.codecs)
+    transceiver = _without_lost_codecs(replace(transceiver, send_codecs=agreed, receive_codecs=ours.codecs))
     if not directions.receives(direction) and directions.receives(transceiver.fired_direction):
         transceiver = working.set_streams(transceiver, ())
         working.muted.append(transceiver.id)
@@ -188,6 +189,17 @@ def _local_answer(
     )
     if ours.rejected:  # by a program, or because there is no codec for it: offering it again would not help
         working.stop(transceiver)
+
+
+def _without_lost_codecs(transceiver: Transceiver) -> Transceiver:
+    """W3C set a session description, step 8: a codec that is no longer negotiated is no longer chosen."""
+    encodings = tuple(
+        replace(encoding, codec=None)
+        if encoding.codec is not None and not any(same_codec(encoding.codec, c) for c in transceiver.send_codecs)
+        else encoding
+        for encoding in transceiver.encodings
+    )
+    return replace(transceiver, encodings=encodings)
 
 
 def _as_sent(agreed: Iterable[Codec], theirs: Iterable[Codec]) -> tuple[Codec, ...]:
@@ -228,6 +240,7 @@ def apply_remote(negotiation: Negotiation, description: Description) -> tuple[Ne
                 current_direction=direction,
                 has_sent=transceiver.has_sent or directions.sends(direction),
             )
+            transceiver = _without_lost_codecs(transceiver)
         transceiver = working.put(transceiver)
         # step 8.2.15
         if section.rejected and not transceiver.stopped:
@@ -290,7 +303,7 @@ def _streams_of(transceiver: Transceiver, section: Section) -> tuple[str, ...]:
     """The streams of its track. RFC 8830 section 3.2.1: who says nothing of streams means one, known by nothing."""
     if section.has_msid:
         return section.streams
-    return transceiver.remote_streams or (f"{NAMELESS}{transceiver.id}",)
+    return (f"{NAMELESS}{transceiver.id}",)
 
 
 # --- encodings -----------

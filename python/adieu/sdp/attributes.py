@@ -263,6 +263,17 @@ def msids(block: Block) -> tuple[Msid, ...]:
     return tuple(_msid(line) for line in block.attributes("msid"))
 
 
+def ssrc_streams(block: Block) -> list[str]:
+    """The ids of streams in `a=ssrc:<number> msid:<stream> <track>`, the form before RFC 8830."""
+    found: list[str] = []
+    for line in block.attributes("ssrc"):
+        _, _, said = _content(line).partition(" ")
+        name, _, value = said.partition(":")
+        if name == "msid" and is_token(stream := value.partition(" ")[0]):
+            found.append(stream)
+    return found
+
+
 def rids(block: Block) -> tuple[Rid, ...]:
     """All `a=rid` (RFC 8851 section 10)."""
     return tuple(_rid(line) for line in block.attributes("rid"))

@@ -61,7 +61,7 @@ async def collect(slots: Slots, only: RTCDtlsTransport | None = None) -> RTCStat
         report.now = slots.driver.clock.now() - 1000 * figures.get("age", 0.0)
         local = _certificate(report, slots.certificate and certificate_of(slots))
         remote = _remote_certificate(report, transport)
-        _transport(report, transport, figures, local, remote)
+        _transport(report, slots, transport, figures, local, remote)
         if transport.sctp is not None:
             _channels(report, slots, transport, figures)
     return RTCStatsReport(report.stats)
@@ -115,7 +115,12 @@ def _named(names: Mapping[str, str], figures: Mapping[str, Any]) -> dict[str, An
 
 
 def _transport(
-    report: _Report, transport: Transport, figures: Mapping[str, Any], local: str | None, remote: str | None
+    report: _Report,
+    slots: Slots,
+    transport: Transport,
+    figures: Mapping[str, Any],
+    local: str | None,
+    remote: str | None,
 ) -> None:
     """https://www.w3.org/TR/webrtc-stats/#transportstats-dict*, and its pairs and candidates."""
     id_ = f"T{transport.key}"
@@ -143,6 +148,9 @@ def _transport(
         for candidate in candidates:
             _candidate(report, kind, id_, candidate.candidate, candidate.usernameFragment, candidate.url)
     dtls: dict[str, Any] = figures.get("dtls", {})
+    state = slots.negotiation.transports.get(transport.key)
+    client = state.dtls_client if state is not None else None
+    role = "unknown" if client is None else "client" if client else "server"
     parameters = transport.ice.getLocalParameters()
     report.add(
         "transport",
@@ -151,7 +159,7 @@ def _transport(
         iceState=transport.ice.state,
         iceLocalUsernameFragment=parameters.usernameFragment if parameters is not None else None,
         dtlsState=transport.dtls.state,
-        dtlsRole=dtls.get("role", "unknown"),
+        dtlsRole=dtls.get("role", role),
         tlsVersion=dtls.get("version"),
         selectedCandidatePairId=selected,
         selectedCandidatePairChanges=figures.get("selected_pair_changes"),

@@ -450,3 +450,40 @@ def test_the_bad_changes_nothing():
         with pytest.raises(InvalidAccessError):
             b.remote("offer", swap(text, old, new))
         assert b.now is before
+
+
+# --- what a later description adds -----------
+
+
+def test_candidates_that_only_a_later_description_has():
+    a, b = media_side("A", "audio"), Side("B", data=False)
+    negotiate(a, b)
+    line = "candidate:1 1 udp 2130706431 10.0.0.1 5000 typ host"
+    text = a.offer() + f"a={line}\r\na=end-of-candidates\r\n"
+    assert b.remote("offer", text) == [jsep.AddCandidate("0", 1, line), jsep.AddCandidate("0", 1, None)]
+    assert b.remote("offer", text) == []
+
+
+def test_a_chosen_codec_that_is_negotiated_away_is_chosen_no_more():
+    a, b = media_side("A", "audio"), Side("B", data=False)
+    change(a, 1, encodings=(Encoding(codec=codec("PCMU", "", "audio", 8000, 1)),))
+    b.remote("offer", a.offer())
+    change(b, 1, preferences=(codec("opus", "", "audio", 48000, 2),))
+    a.remote("answer", b.answer())
+    assert a.now.transceivers[0].encodings == (Encoding(),)
+
+
+@pytest.mark.parametrize(
+    ("said", "streams"),
+    [
+        ("a=msid:S t\r\na=msid:T t\r\na=msid:S t\r\na=ssrc:1 msid:U t\r\n", ("S", "T")),
+        ("a=ssrc:1 cname:x\r\na=ssrc:1 msid:S t\r\na=ssrc:2 msid:S t\r\n", ("S",)),
+        ("a=msid:-\r\n", ()),
+        ("", (f"{jsep.NAMELESS}1",)),
+    ],
+)
+def test_the_streams_of_a_track(said, streams):
+    """RFC 8830, and the form before it."""
+    b = Side("B", data=False)
+    b.remote("offer", swap(media_side("A", "audio").offer(), "a=msid:-\r\n", said))
+    assert b.now.transceivers[0].remote_streams == streams
