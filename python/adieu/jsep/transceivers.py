@@ -172,6 +172,7 @@ def _local_answer(
     working: _Working, transceiver: Transceiver, ours: Section, theirs: Section, direction: Direction
 ) -> None:
     """Steps 8.1.6 and 8.1.7. As in browsers, codecs are shown whatever the direction is."""
+    transceiver = _with_answered(transceiver, theirs)
     agreed = _as_sent(ours.codecs, theirs.codecs)
     transceiver = _without_lost_codecs(replace(transceiver, send_codecs=agreed, receive_codecs=ours.codecs))
     if not directions.receives(direction) and directions.receives(transceiver.fired_direction):
@@ -318,7 +319,12 @@ def _with_proposed(transceiver: Transceiver, section: Section) -> Transceiver:
     """The other side asks for simulcast (steps 8.2.1 to 8.2.6)."""
     wanted = section.simulcast.recv if section.simulcast is not None else ()
     rids = tuple(dict.fromkeys(stream.rids[0] for stream in wanted))[:MAX_ENCODINGS]
-    if not rids or len(transceiver.encodings) != 1 or transceiver.encodings[0].rid is not None:
+    if (
+        transceiver.kind == "audio"
+        or not rids
+        or len(transceiver.encodings) != 1
+        or transceiver.encodings[0].rid is not None
+    ):
         return transceiver
     # It carries on what a program has set for the only one.
     proposed = tuple(
@@ -329,7 +335,7 @@ def _with_proposed(transceiver: Transceiver, section: Section) -> Transceiver:
 
 
 def _with_answered(transceiver: Transceiver, section: Section) -> Transceiver:
-    """The answer may take less than the simulcast that was offered (step 8.2.8)."""
+    """The other side may take less than the simulcast that there is (step 8.2.8)."""
     if len(transceiver.encodings) < 2:
         return transceiver
     wanted = {rid for stream in (section.simulcast.recv if section.simulcast else ()) for rid in stream.rids}

@@ -1,7 +1,6 @@
 """Where adieu goes further than the letter of the W3C, and how to get the letter.
 
 * Closing rule 11: after `pc.close()` each channel that was not closed gets a `close` event. By the letter it gets none.
-* A remote offer rolls back ours. A bad one changes nothing; by the letter ours is rolled back before it is looked at.
 * Closing rule 35: a call that was pending when the connection was closed ends with an AbortError. By the letter its
   promise never settles.
 """

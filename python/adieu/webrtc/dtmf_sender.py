@@ -54,7 +54,7 @@ class RTCDTMFSender(EventTarget):
 
     __slots__ = ("_buffer", "_duration", "_gap", "_playing", "_slots")
 
-    ontonechange = EventHandler[RTCDTMFToneChangeEvent]("tonechange")
+    ontonechange: EventHandler[RTCDTMFToneChangeEvent] = EventHandler("tonechange")
 
     def __init__(self, slots: MediaSlots) -> None:
         super().__init__()

@@ -143,8 +143,8 @@ class Media:
     __slots__ = ("object", "slots")
 
     def __init__(self, slots: MediaSlots) -> None:
-        self.slots = slots
-        self.object = RTCRtpTransceiver(slots, RTCRtpSender(slots), RTCRtpReceiver(slots))
+        self.slots: MediaSlots = slots
+        self.object: RTCRtpTransceiver = RTCRtpTransceiver(slots, RTCRtpSender(slots), RTCRtpReceiver(slots))
 
 
 def _create(

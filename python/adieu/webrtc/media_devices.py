@@ -96,7 +96,7 @@ class MediaDevices(EventTarget):
 
     __slots__ = ()
 
-    ondevicechange = EventHandler[Event]("devicechange")
+    ondevicechange: EventHandler[Event] = EventHandler("devicechange")
 
     async def getUserMedia(
         self,

@@ -84,8 +84,8 @@ class MediaStream(EventTarget):
 
     __slots__ = ("_slots",)
 
-    onaddtrack = EventHandler[MediaStreamTrackEvent]("addtrack")
-    onremovetrack = EventHandler[MediaStreamTrackEvent]("removetrack")
+    onaddtrack: EventHandler[MediaStreamTrackEvent] = EventHandler("addtrack")
+    onremovetrack: EventHandler[MediaStreamTrackEvent] = EventHandler("removetrack")
 
     def __init__(self, tracks: MediaStream | Sequence[MediaStreamTrack] = ()) -> None:
         super().__init__()

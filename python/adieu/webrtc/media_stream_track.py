@@ -95,9 +95,9 @@ class MediaStreamTrack(EventTarget):
 
     __slots__ = ("_content_hint", "_slots")
 
-    onmute = EventHandler[Event]("mute")
-    onunmute = EventHandler[Event]("unmute")
-    onended = EventHandler[Event]("ended")
+    onmute: EventHandler[Event] = EventHandler("mute")
+    onunmute: EventHandler[Event] = EventHandler("unmute")
+    onended: EventHandler[Event] = EventHandler("ended")
 
     def __init__(self, slots: TrackSlots) -> None:
         super().__init__()

@@ -20,10 +20,8 @@ from adieu.webrtc.certificate import RTCCertificate
 from adieu.webrtc.close_connection import close_the_connection
 from adieu.webrtc.configuration import RTCConfiguration, TransportSettings, set_configuration
 from adieu.webrtc.data_channel import MAX_WORD, RTCDataChannel, RTCDataChannelInit
-from adieu.webrtc.data_channel_event import RTCDataChannelEvent
 from adieu.webrtc.dictionaries import boolean, dictionary, scalar, string
 from adieu.webrtc.ice_candidate import candidate_init
-from adieu.webrtc.ice_events import RTCPeerConnectionIceErrorEvent, RTCPeerConnectionIceEvent
 from adieu.webrtc.legacy import call_back
 from adieu.webrtc.negotiation_needed import on_empty_chain, update_negotiation_needed_flag
 from adieu.webrtc.operations import OperationsChain
@@ -35,10 +33,11 @@ from adieu.webrtc.session_description import (
     as_mapping,
 )
 from adieu.webrtc.slots import Slots
-from adieu.webrtc.track_event import RTCTrackEvent
 
 if TYPE_CHECKING:
     from adieu.jsep import Description, SignalingState
+    from adieu.webrtc.data_channel_event import RTCDataChannelEvent
+    from adieu.webrtc.ice_events import RTCPeerConnectionIceErrorEvent, RTCPeerConnectionIceEvent
     from adieu.webrtc.ledger import ReleaseLedger
     from adieu.webrtc.legacy import FailureCallback, SuccessCallback
     from adieu.webrtc.media_stream import MediaStream
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
     from adieu.webrtc.rtp_sender import RTCRtpSender
     from adieu.webrtc.sctp_transport import RTCSctpTransport
     from adieu.webrtc.states import RTCIceConnectionState, RTCIceGatheringState, RTCPeerConnectionState
+    from adieu.webrtc.track_event import RTCTrackEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +101,15 @@ class RTCPeerConnection(EventTarget):
 
     __slots__ = ("_shown", "_slots")
 
-    onnegotiationneeded = EventHandler[Event]("negotiationneeded")
-    onicecandidate = EventHandler[RTCPeerConnectionIceEvent]("icecandidate")
-    onicecandidateerror = EventHandler[RTCPeerConnectionIceErrorEvent]("icecandidateerror")
-    onsignalingstatechange = EventHandler[Event]("signalingstatechange")
-    oniceconnectionstatechange = EventHandler[Event]("iceconnectionstatechange")
-    onicegatheringstatechange = EventHandler[Event]("icegatheringstatechange")
-    onconnectionstatechange = EventHandler[Event]("connectionstatechange")
-    ondatachannel = EventHandler[RTCDataChannelEvent]("datachannel")
-    ontrack = EventHandler[RTCTrackEvent]("track")
+    onnegotiationneeded: EventHandler[Event] = EventHandler("negotiationneeded")
+    onicecandidate: EventHandler[RTCPeerConnectionIceEvent] = EventHandler("icecandidate")
+    onicecandidateerror: EventHandler[RTCPeerConnectionIceErrorEvent] = EventHandler("icecandidateerror")
+    onsignalingstatechange: EventHandler[Event] = EventHandler("signalingstatechange")
+    oniceconnectionstatechange: EventHandler[Event] = EventHandler("iceconnectionstatechange")
+    onicegatheringstatechange: EventHandler[Event] = EventHandler("icegatheringstatechange")
+    onconnectionstatechange: EventHandler[Event] = EventHandler("connectionstatechange")
+    ondatachannel: EventHandler[RTCDataChannelEvent] = EventHandler("datachannel")
+    ontrack: EventHandler[RTCTrackEvent] = EventHandler("track")
 
     def __init__(
         self,

@@ -119,7 +119,9 @@ class RTCRtpSender:
         # step 6: in parallel, and back in a task
         await slots.connection.next_task()
         self.forget_parameters()
-        slots.change(encodings=encodings)
+        # A description that came meanwhile has decided which encodings there are; what is set counts for those.
+        given_by_rid = {encoding.rid: encoding for encoding in encodings}
+        slots.change(encodings=tuple(given_by_rid.get(now.rid, now) for now in slots.value.encodings))
 
     def _checked(self, given: RTCRtpSendParameters, last: RTCRtpSendParameters) -> tuple[Encoding, ...]:
         """W3C setParameters validation steps."""

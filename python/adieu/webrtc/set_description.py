@@ -59,8 +59,7 @@ async def set_remote_description(slots: Slots, type_: SdpType, text: str) -> Non
     # step 1: a remote offer rolls back ours. adieu looks at it first: a bad offer changes nothing.
     if type_ == "offer" and jsep.next_signaling_state(slots.negotiation.state, "remote", "offer") is None:
         rolled_back = jsep.plan_rollback(slots.negotiation, "local").after
-        if not slots.strict:
-            jsep.plan_remote(rolled_back, jsep.parse_description("offer", text))
+        jsep.plan_remote(rolled_back, jsep.parse_description("offer", text))
         await set_description(slots, "local", "rollback", "")
     # step 2
     jsep.require_state(slots.negotiation, "remote", type_)

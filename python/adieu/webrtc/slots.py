@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
 
 from adieu.errors import AbortError
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from adieu.webrtc.states import RTCIceConnectionState, RTCIceGatheringState, RTCPeerConnectionState
     from adieu.webrtc.transport import Transport
 
-logger = logging.getLogger("adieu")
+logger: Final = logging.getLogger("adieu")
 
 
 @dataclass(frozen=True, slots=True)

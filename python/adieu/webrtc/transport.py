@@ -6,7 +6,7 @@ The objects that a program sees only show their slots. Here is what sets them, a
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from adieu import jsep, sdp
 from adieu.errors import RTCError
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from adieu.webrtc.ice_transport import RTCIceRole, RTCIceTransportState
     from adieu.webrtc.slots import Slots
 
-logger = logging.getLogger("adieu")
+logger: Final = logging.getLogger("adieu")
 
 NOT_REACHED = 701
 """W3C RTCPeerConnectionIceErrorEvent.errorCode where no server answered."""
@@ -42,7 +42,7 @@ class Transport:
         self._slots = slots
         self._core = slots.driver.core
         settings = slots.settings
-        self.handle = self._core.transport(
+        self.handle: int = self._core.transport(
             connection,
             disconnected_after=settings.disconnectedAfter,
             failed_after=settings.failedAfter,
@@ -51,9 +51,9 @@ class Transport:
         )
         slots.driver.handles.transports[self.handle] = self
         self._ice = IceTransportSlots()
-        self.ice = RTCIceTransport(self._ice)
+        self.ice: RTCIceTransport = RTCIceTransport(self._ice)
         self._dtls = DtlsTransportSlots(self.ice)
-        self.dtls = RTCDtlsTransport(self._dtls)
+        self.dtls: RTCDtlsTransport = RTCDtlsTransport(self._dtls)
         self._sctp: SctpTransportSlots | None = None
         self._ufrags: dict[int, str] = {}  # of each generation that was begun
         self._gathering: set[int] = set()

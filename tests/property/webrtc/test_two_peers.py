@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adieu import MediaStream
@@ -200,7 +200,7 @@ def check(channel: Any, log: Log, got: list[int]) -> None:
         assert got == sorted(got)
 
 
-@settings(max_examples=150, deadline=None, phases=[Phase.generate])
+@settings(max_examples=200, deadline=None)
 @given(
     steps=STEPS,
     ending=ENDINGS,

@@ -166,6 +166,23 @@ async def test_what_can_not_be_set(world, change, error):
 
 
 @simulated()
+async def test_an_answer_that_comes_between_decides_which_encodings_there_are(world):
+    a, b = world.pair()
+    sender = a.addTransceiver("video", sendEncodings=[{"rid": "x"}, {"rid": "y"}]).sender
+    await a.setLocalDescription()
+    await b.setRemoteDescription(a.localDescription)
+    await b.setLocalDescription()
+    answering = asyncio.ensure_future(a.setRemoteDescription(b.localDescription))
+    await asyncio.sleep(0)
+    parameters = sender.getParameters()
+    for encoding in parameters.encodings:
+        encoding.maxBitrate = 5
+    await sender.setParameters(parameters)
+    await answering
+    assert [(e.rid, e.maxBitrate) for e in encodings(sender)] == [("x", 5)]
+
+
+@simulated()
 async def test_what_has_been_negotiated(world):
     a, b = world.pair()
     sender = a.addTrack(track())

@@ -424,6 +424,17 @@ def test_simulcast_that_the_other_side_asks_for():
     assert b.answer().endswith("a=rid:x send\r\na=rid:y send\r\na=simulcast:send x;y\r\n")
 
 
+def test_a_later_offer_may_ask_for_less():
+    a, b = media_side("A", "video"), Side("B", data=False)
+    b.remote("offer", a.offer() + "a=rid:x recv\r\na=rid:y recv\r\na=simulcast:recv x;y\r\n")
+    change(b, 1, direction="sendrecv")
+    a.remote("answer", b.answer())
+    b.remote("offer", a.offer() + "a=rid:y recv\r\na=simulcast:recv y\r\n")
+    assert b.now.transceivers[0].rids == ("x", "y")
+    b.answer()
+    assert b.now.transceivers[0].rids == ("y",)
+
+
 def test_asked_for_simulcast_is_rolled_back():
     a, b = media_side("A", "video"), Side("B", data=False)
     negotiate(a, b)
