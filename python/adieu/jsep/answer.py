@@ -71,7 +71,7 @@ def _content(negotiation: Negotiation, section: Section) -> RtpContent | None:
         codecs=codecs,
         extensions=answered_extensions(transceiver.kind, section.extensions),
         direction=answered,
-        streams=transceiver.streams,
+        streams=transceiver.streams if direction.sends(transceiver.direction) else None,
         rids=_answered_rids(transceiver, section) if direction.sends(answered) else (),
     )
 

@@ -195,7 +195,7 @@ def _content(negotiation: Negotiation, index: int, place: Place, numbers: tuple[
         codecs=offered_codecs(kind, transceiver.preferences, codecs, payload_types),
         extensions=offered_extensions(kind, extensions, identifiers),
         direction=transceiver.direction,
-        streams=transceiver.streams,
+        streams=transceiver.streams if direction.sends(transceiver.direction) else None,
         rids=transceiver.rids if direction.sends(transceiver.direction) else (),
     )
 

@@ -28,7 +28,8 @@ class RtpContent:
         codecs: in the order of preference; at least one.
         extensions: RTP header extensions.
         direction: as this side sees it.
-        streams: the ids of the streams of what is sent.
+        streams: the ids of the streams of what this side wants to send, also where the answer has no place for it: so
+            says RFC 9429 section 5.3.1, and the W3C asks for a negotiation as long as it is not said. None: nothing.
         rids: of what is sent as simulcast.
     """
 
@@ -36,7 +37,7 @@ class RtpContent:
     codecs: Sequence[Codec]
     extensions: Sequence[ExtMap]
     direction: Direction
-    streams: Sequence[str]
+    streams: Sequence[str] | None
     rids: Sequence[str] = ()
 
 
@@ -59,7 +60,7 @@ def rtp_media(
         lines.append(attribute("extmap-allow-mixed"))
     lines.extend(attribute("extmap", f"{extension.id} {extension.uri}") for extension in content.extensions)
     lines.append(attribute(content.direction))
-    if content.direction in {"sendrecv", "sendonly"}:
+    if content.streams is not None:
         # RFC 9429 section 5.2.1: one for each stream, without "appdata"; "-" for none.
         lines.extend(attribute("msid", stream) for stream in content.streams or ("-",))
     lines.extend((attribute("rtcp-mux"), attribute("rtcp-rsize")))

@@ -68,9 +68,9 @@ def check_if_negotiation_is_needed(slots: Slots) -> bool:
 def _needs_negotiation(negotiation: Negotiation, transceiver: Transceiver) -> bool:
     """Step 5, for one transceiver."""
     local, remote, index = negotiation.current_local, negotiation.current_remote, transceiver.index
-    # step 5.1
+    # step 5.1; one that no section has is nothing that the other side could be told: asking would never end
     if transceiver.stopping and not transceiver.stopped:
-        return True
+        return index is not None
     section = local.sections[index] if local is not None and index is not None and index < len(local.sections) else None
     # steps 5.2 and 5.4
     if transceiver.stopped:

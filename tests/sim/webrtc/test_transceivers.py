@@ -532,6 +532,30 @@ async def test_what_asks_for_a_negotiation(world):
 
 
 @simulated()
+async def test_two_that_only_want_to_send_come_to_an_end(world):
+    a, b = world.pair()
+    for pc in (a, b):
+        pc.addTrack(track())
+    await exchange(a, b)
+    for pc in (a, b):
+        pc.getTransceivers()[0].direction = "sendonly"
+    link = world.link(a, b)
+    await world.settle()
+    assert current(a) == current(b) == ["inactive"]
+    assert link.offers <= 3
+
+
+@simulated()
+async def test_one_that_is_stopped_before_it_is_negotiated_asks_for_nothing(world):
+    a, b = world.pair()
+    a.addTransceiver("audio").stop()
+    a.addTransceiver("video")
+    link = world.link(a, b)
+    await world.settle()
+    assert (link.offers, mids(b)) == (1, ["0"])
+
+
+@simulated()
 async def test_glare_with_media(world):
     a, b = world.pair()
     world.signaling_delay = 0.01
