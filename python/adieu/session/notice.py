@@ -44,6 +44,8 @@ def sentence(outcome: Outcome, name: str) -> str:
             opening = f"The connection to {who} was ended: {text or outcome.cause}"
         case "local" if outcome.cause == "connection-closed":
             opening = f"The connection to {who} was closed by this program"
+        case "local" if outcome.cause == "gave-up":
+            opening = f"No connection to {who} could be made: {text}"
         case "local":
             opening = f"You left {name}".rstrip() + (f" ({text})" if text else "")
         case "remote" | "network":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 
 H = TypeVar("H")
 
+logger = logging.getLogger("adieu")
+
 EVENTS = frozenset({"session", "peer", "signaling"})
 REMEMBER = 60.0
 """Seconds: late words for an ended session are answered with `closed`."""
@@ -76,8 +79,10 @@ class Room:
         self.name = name
         self.client = client
         self.tasks = Tasks(f"room {name!r}")
-        self._connect = connect or self._make_connection
+        self._connect = connect
+        """The user's own, if there is one."""
         self._ice: list[dict[str, Any]] = []
+        self._ice_known = asyncio.Event()
         self._accept = accept
         self._options = options
         self._on_wait = on_wait
@@ -196,8 +201,9 @@ class Room:
                 self._ice, seconds = await self.client.ice_servers()
             except SignalingError:
                 seconds = 30.0
+            self._ice_known.set()
             for session in self.sessions:
-                if (pc := session.pc) is not None:
+                if (pc := session.pc) is not None and self._connect is None:
                     pc.setConfiguration({"iceServers": self._ice})
             if not seconds:
                 return
@@ -292,6 +298,7 @@ class Room:
                 self._refuse(peer.peer)
                 return
         await self._claimed(peer.peer)
+        await self._ice_known.wait()
         if peer.peer in self._peers and peer.peer not in self._sessions and not self._closing:
             self._make(peer)
 
@@ -316,7 +323,7 @@ class Room:
             me=self._me, peer=peer.peer, room=self.name, options=self._options, remembered=REMEMBERED
         )
         post = RoomPost(self, peer.peer)
-        session = Session.of_room(machine, self._connect, post, peer.name, self._on_wait)
+        session = Session.of_room(machine, self._connect or self._make_connection, post, peer.name, self._on_wait)
         self._sessions[peer.peer] = session
         self._by_id[session.id] = session
         post.session = session
@@ -375,7 +382,11 @@ class RoomPost(Post):
 
     def send(self, message: Relayed) -> None:
         """See `Post.send`."""
-        self._room.client.send(msgspec.structs.replace(message, to=self.peer))
+        try:
+            self._room.client.send(msgspec.structs.replace(message, to=self.peer))
+        except ValueError as error:
+            # An account of very many channels, which the connection has carried, is too long for the server.
+            logger.warning("%s: not said by signaling: %s", type(message).__name__, error)
 
     def probe(self) -> None:
         """See `Post.probe`."""

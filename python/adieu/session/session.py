@@ -33,7 +33,7 @@ from adieu.session.machine.machine import SessionMachine
 from adieu.session.notice import sentence
 from adieu.session.receipt import CloseReceipt, ResetReport
 from adieu.session.recorder import Recorder
-from adieu.session.tasks import Tasks
+from adieu.session.tasks import Tasks, report
 from adieu.session.transfer import Transfers
 
 if TYPE_CHECKING:
@@ -511,16 +511,26 @@ class Session:
             case actions.Release(epoch=epoch):
                 if (connection := self._connections.get(epoch)) is not None:
                     connection.release()
+                else:  # it could not be made
+                    self.step(lambda now: self.machine.released(epoch, now))
             case actions.Signal(word=word):
                 self.signal(word)
             case actions.Probe():
                 self._post.probe()
 
     def _make_connection(self, epoch: int, offer: bool) -> None:
+        try:
+            pc = self._connect()
+        except Exception as error:  # noqa: BLE001 it is the user's function
+            self._recorder.note(self._loop.time(), "!", f"connection {epoch}: {error!r}")
+            report(self._loop, f"connection {epoch} of {self!r} could not be made", error)
+            text = str(error) or type(error).__name__
+            self.step(lambda now: self.machine.cannot_connect(epoch, text, now))
+            return
         self._recorder.note(self._loop.time(), "=", f"connection {epoch} is made")
         self._connections[epoch] = Connection(
             epoch,
-            self._connect(),
+            pc,
             offer=offer,
             polite=self.machine.smaller,
             low=self.machine.options.stream_low,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -77,6 +78,7 @@ async def scheduled(pair: Pair, when: float, action: tuple[Any, ...], patience: 
         pass
 
 
+@pytest.mark.timeout(900)
 @settings(max_examples=SCHEDULES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(SCRIPT, CUTS, st.sampled_from([0.0, 0.02]), st.integers(0, 2**32 - 1))
 def test_every_await_ends(script: list[Any], cuts: list[tuple[float, float]], loss: float, seed: int) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 import adieu
 from adieu.session import Options
+from adieu.signaling import memory_signaling
 from sim.stack.pair import connected, fill, numbers
 from support.virtual import simulated
 
@@ -119,8 +120,9 @@ async def test_a_cut_heals_and_nothing_is_lost_or_doubled_closing_rule_s10(
             assert "suspect" in states
 
 
+@pytest.mark.parametrize("first", ["close", "reset"])
 @simulated()
-async def test_the_program_closing_the_connection_while_a_reset_begins_leaves_nothing(world: World) -> None:
+async def test_a_reset_replaces_a_connection_that_the_program_itself_closes(world: World, first: str) -> None:
     world.network.link(delay=0.004)
     async with connected(world) as pair:
 
@@ -128,16 +130,56 @@ async def test_the_program_closing_the_connection_while_a_reset_begins_leaves_no
             assert pair.first.pc is not None
             pair.first.pc.close()
 
-        async def reset() -> Any:
-            with pytest.raises(adieu.ResetFailedError, match="closed"):
-                await pair.first.reset("ice")
-
-        await asyncio.gather(close(), reset())
-        one, other = await asyncio.gather(pair.first.wait_closed(), pair.second.wait_closed())
-        assert one.agreed == other.agreed
-        await asyncio.sleep(5.0)
+        works = [close(), pair.first.reset("ice")]
+        *_, report = sorted(await asyncio.gather(*(works if first == "close" else reversed(works))), key=bool)
+        assert report.epoch == 2
+        await pair.both("open")
+        receipt = await pair.first.close()
+        assert receipt.clean
         assert not pair.first.ledger(), str(pair.first.ledger())
-        assert not pair.second.ledger(), str(pair.second.ledger())
+
+
+@simulated()
+async def test_a_higher_reset_while_the_first_is_switching_comes_after_it(world: World) -> None:
+    """The other side may have switched already."""
+    world.network.link(delay=0.02)
+    async with connected(world) as pair:
+        here, there = await asyncio.gather(pair.first.open("data"), pair.second.open("data"))
+        listener = asyncio.create_task(numbers(there))
+        offerer = next(session for session in pair.sessions if session.machine.smaller)
+        await fill(here, 64, 65536)
+        lower = asyncio.create_task(offerer.reset("transport"))
+        while offerer.machine.reset is None or offerer.machine.reset.phase != "switching":
+            await asyncio.sleep(0.001)
+        epochs: list[int] = []
+        other = next(session for session in pair.sessions if session is not offerer)
+        other.on("reset", lambda event: epochs.append(offerer.epoch) if event.level == "full" else None)
+        report = await offerer.reset("full")
+        assert report.level == "full"
+        assert epochs[0] == 2, "the connection that was switched to carried the next"
+        await asyncio.wait({lower})
+        receipt = await pair.first.close(timeout=20.0)
+        assert receipt.clean
+        assert await listener == list(range(1, 65))
+
+
+@simulated()
+async def test_a_connection_that_can_not_be_made_ends_the_session_with_the_reason(world: World) -> None:
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # where it is reported, too
+
+    def no_connection() -> adieu.RTCPeerConnection:
+        raise ValueError("no network today")
+
+    here, there = memory_signaling()
+    first = adieu.Session(connect=no_connection, signaling=here, role="first")
+    second = adieu.Session(connect=no_connection, signaling=there, role="second")
+    for session in (first, second):
+        session.start()
+        with pytest.raises(adieu.SessionClosedError, match="no network today"):
+            await session.wait_open()
+        assert (await session.wait_closed()).cause == "gave-up"
+        await session.end()
+        assert not session.ledger(), str(session.ledger())
 
 
 @simulated()

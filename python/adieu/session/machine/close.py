@@ -160,6 +160,7 @@ def _announced(m: SessionMachine, word: words.Closing, now: float) -> None:
             closing.reason = word.reason
         _move_deadline(m, min(closing.deadline, deadline), now)
     elif closing.by == "remote" and deadline > closing.deadline:
+        m.took_effect("wait")
         _move_deadline(m, deadline, now)
 
 
@@ -409,7 +410,7 @@ def _next_step(m: SessionMachine, step: StepName, outcome: str) -> None:
 
 def handle_timeout(m: SessionMachine, kind: str, now: float) -> None:
     """A timer of this file is due; `progress` follows."""
-    if kind == "farewell" and m.closing is None:
+    if kind == "farewell" and m.closing is None and m.reset is None and m.active is None:
         end(m, now, "remote", m.witness.cause() if m.witness.reloaded else "connection-closed", "")
 
 

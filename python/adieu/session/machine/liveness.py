@@ -157,7 +157,7 @@ def lost(m: SessionMachine, epoch: int, kind: LossKind, text: str, now: float) -
         close.end(m, now, "network", "security-error", text)
     elif m.reset is not None:
         if epoch == m.reset.epoch and m.reset.phase != "asked":
-            reset.failed(m, now, f"connection {epoch} ended: {text}")
+            reset.connection_lost(m, kind, f"connection {epoch} ended: {text}", now)
         # else the old one: the reset goes on, and its deadline decides
     elif m.state == "connecting":
         if kind == "failed":

@@ -411,6 +411,16 @@ class SessionMachine:
         liveness.lost(self, epoch, kind, text, now)
         close.progress(self, now)
 
+    def cannot_connect(self, epoch: int, text: str, now: float) -> None:
+        """The connection that was asked for could not even be made."""
+        if self.state != "connecting":
+            self.connection_lost(epoch, "failed", text, now)
+            return
+        self.now = now
+        self.witness.note(now, text)
+        self.release(epoch)
+        close.end(self, now, "local", "gave-up", text)
+
     def ice_changed(self, epoch: int, state: str, now: float) -> None:
         """The ICE state of a connection: only a hint to look (closing rule 66)."""
         self.now = now

@@ -40,6 +40,10 @@ class Reset:
     phase: Literal["asked", "building", "switching"] = "asked"
     ping: int | None = None
     """`ice`: the ping whose answer proves the new path."""
+    lost: str = ""
+    """How its connection ended, if it was closed on purpose."""
+    raised_to: Level | None = None
+    """Asked for when it was too late to raise this one: the level of the next."""
 
 
 @dataclass(slots=True)
@@ -84,14 +88,17 @@ def ask(m: SessionMachine, level: Level, now: float) -> None:
     if m.reset is not None and RANK[level] <= RANK[m.reset.level]:
         m.reset.recovery = False
         m.enter("resetting")
-        return
-    _begin(m, level, now, recovery=False)
+    elif m.reset is not None and m.reset.phase == "switching":
+        # `switch` is said, and the other side may have done it: this one ends first.
+        m.reset.raised_to = level
+    else:
+        _begin(m, level, now, recovery=False)
 
 
 def recover(m: SessionMachine, level: Literal["ice", "transport"], now: float) -> None:
     """The ladder asks: a reset that is under way is left alone, unless it is of the ladder and has had its time."""
     if m.reset is not None:
-        if not m.reset.recovery or (level == "ice" and m.reset.level == "ice"):
+        if not m.reset.recovery or m.reset.phase == "switching" or (level == "ice" and m.reset.level == "ice"):
             return
         _abandon(m, "tried again")
     _begin(m, level, now, recovery=True)
@@ -296,9 +303,13 @@ def _finish(m: SessionMachine, replayed: int, now: float) -> None:
     _forget(m)
     for epoch in [epoch for epoch in m.links if epoch != m.active]:
         m.release(epoch)
-    m.tell(actions.ResetEnded(reset.level, reset.asker, reset.epoch, now - reset.began, replayed, ""))
-    if m.closing is None:
-        m.enter("open")
+    error = f"raised to {reset.raised_to}" if reset.raised_to is not None else ""
+    m.tell(actions.ResetEnded(reset.level, reset.asker, reset.epoch, now - reset.began, replayed, error))
+    if m.closing is not None:
+        return
+    m.enter("open")
+    if reset.raised_to is not None:
+        _begin(m, reset.raised_to, now, recovery=False)
 
 
 # --- when it does not work ------------------------------------------------------------------------------------------
@@ -307,13 +318,24 @@ def _finish(m: SessionMachine, replayed: int, now: float) -> None:
 def handle_timeout(m: SessionMachine, kind: str, now: float) -> None:
     """A timer of this file is due."""
     if kind == "reset":
-        failed(m, now, f"not done within {m.options.reset_timeout:g} s")
+        lost = m.reset.lost if m.reset is not None else ""
+        failed(m, now, lost or f"not done within {m.options.reset_timeout:g} s")
     elif m.resets.waiting is not None and m.closing is None and m.state != "closed":
         if m.resets.admit(now):
             word, m.resets.waiting = m.resets.waiting, None
             _join(m, word, now)
         else:
             m.timers["peer-reset"] = now + m.options.peer_resets_every
+
+
+def connection_lost(m: SessionMachine, kind: liveness.LossKind, why: str, now: float) -> None:
+    """The new connection has ended. If somebody waits, and it was on purpose, the word that says why may be behind."""
+    assert m.reset is not None
+    if kind == "left" and not m.reset.recovery:
+        m.reset.lost = why
+        m.timers["reset"] = now + m.options.word_repeat
+    else:
+        _give_up(m, now, why)
 
 
 def failed(m: SessionMachine, now: float, why: str) -> None:

@@ -1,0 +1,33 @@
+"""What is written in TypeScript, for those tools here that look after it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def find() -> str | None:
+    """The program, if there is one; with CI=true there has to be."""
+    npm = shutil.which("npm")
+    if npm is None and os.environ.get("CI") == "true":
+        sys.exit("Node 20 or newer, with npm, is needed.")
+    return npm
+
+
+def prepare(npm: str, folder: Path) -> None:
+    """Install what the lock file names, unless it is there."""
+    lock, installed = folder / "package-lock.json", folder / "node_modules" / ".package-lock.json"
+    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
+        run(npm, folder, "ci", "--silent", "--no-audit", "--no-fund")
+
+
+def run(npm: str, folder: Path, *arguments: str) -> None:
+    """One command of npm; ends this program when it fails."""
+    done = subprocess.run([npm, *arguments], cwd=folder)
+    if done.returncode:
+        sys.exit(done.returncode)

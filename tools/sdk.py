@@ -1,0 +1,33 @@
+"""The SDK for browsers, `js/`: its generated files, lint, types, build and tests.
+
+python tools/sdk.py           check, build and test it
+python tools/sdk.py --build   only build it
+
+Without Node it is left out; with CI=true that is a failure.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import npm
+
+JS = npm.ROOT / "js"
+
+
+def main(arguments: list[str]) -> int:
+    program = npm.find()
+    if program is None:
+        print("No npm: the SDK for browsers is left out.", file=sys.stderr)
+        return 0
+    npm.prepare(program, JS)
+    if arguments == ["--build"]:
+        npm.run(program, JS, "run", "--silent", "build")
+        return 0
+    npm.run(program, JS, "run", "--silent", "check")
+    npm.run(program, JS, "test", "--silent")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
