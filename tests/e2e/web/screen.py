@@ -136,12 +136,16 @@ class Screen:
             shot = await call("Page.captureScreenshot", session=self._session, format="png")
         else:
             shot = await call("browsingContext.captureScreenshot", context=self.tab)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(base64.b64decode(shot["data"]))
+        await asyncio.to_thread(_write, path, base64.b64decode(shot["data"]))
 
     async def close(self) -> None:
         """Close the tab."""
         await self.browser.close(self.tab)
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
 /** A room as a person sees it: who is there, what was said, how it stands, and how it ended. */
 
 import { type CloseReceipt, type IncomingFile, type JoinOptions, join, type ResetEvent, type Room } from "adieu-rtc";
-import type { Devices } from "./devices.js";
+import { type Devices, KINDS, type Kind } from "./devices.js";
 import { allOwed, type Entry, type Mark, type Owed, owedTo, type Said } from "./entries.js";
 import { Friend, type Host } from "./friend.js";
 import { Model } from "./model.js";
@@ -31,6 +31,8 @@ export class Meeting extends Model implements Host {
   readonly entries: Entry[] = [];
   /** How it ended with those who were there when this person left. */
   farewells: CloseReceipt[] = [];
+  /** The devices that were on when this person left. */
+  brought: Kind[] = [];
   /** Why the server let this person go, if it did. */
   sentAway = "";
   readonly #server: string;
@@ -132,6 +134,7 @@ export class Meeting extends Model implements Host {
     this.farewells = [];
     await this.#room!.close({ reason, timeout: GOODBYE });
     this.farewells = [...staying].flatMap(({ receipt }) => receipt ?? []);
+    this.brought = KINDS.filter((kind) => this.devices.track(kind));
     this.devices.stop();
     this.#set("left");
   }

@@ -38,7 +38,7 @@ export function standing({ name, state, cause }: Standing): Line {
       return { text: `${who} has not answered for a moment …`, tone: "wait" };
     case "recovering":
       return {
-        text: (TROUBLE.get(cause) ?? "{who} can’t be reached, trying again …").replace("{who}", who),
+        text: (TROUBLE.get(cause) ?? "{who} can’t be reached, trying again …").replace("{who}", () => who),
         tone: "wait",
       };
     case "resetting":

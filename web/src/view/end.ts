@@ -35,7 +35,9 @@ export class EndPage extends View<Meeting> {
     } catch (error) {
       place.free();
       this.trouble = couldNotJoin(joinTrouble(error), error);
+      return;
     }
+    await model.devices.turnOn(model.brought);
   }
 
   protected override render() {
