@@ -5,11 +5,11 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-rmSync(`${root}/dist`, { recursive: true, force: true });
-execFileSync(`${root}/node_modules/.bin/tsc`, ["-p", root], { stdio: "inherit" });
+rmSync(`${root}dist`, { recursive: true, force: true });
+execFileSync(`${root}node_modules/.bin/tsc`, ["-p", root], { stdio: "inherit" });
 await build({
-  entryPoints: [`${root}/dist/index.js`],
-  outfile: `${root}/dist/adieu-rtc.min.js`,
+  entryPoints: [`${root}dist/index.js`],
+  outfile: `${root}dist/adieu-rtc.min.js`,
   bundle: true,
   minify: true,
   format: "esm",

@@ -4,10 +4,10 @@ import { readdirSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-rmSync(`${root}/build`, { recursive: true, force: true });
-execFileSync(`${root}/node_modules/.bin/tsc`, ["-p", `${root}/tsconfig.test.json`], { stdio: "inherit" });
+rmSync(`${root}build`, { recursive: true, force: true });
+execFileSync(`${root}node_modules/.bin/tsc`, ["-p", `${root}tsconfig.test.json`], { stdio: "inherit" });
 const wanted = process.argv.slice(2);
-const files = readdirSync(`${root}/build/test`)
+const files = readdirSync(`${root}build/test`)
   .filter((name) => name.endsWith(".test.js") && (!wanted.length || wanted.some((word) => name.includes(word))))
-  .map((name) => `${root}/build/test/${name}`);
+  .map((name) => `${root}build/test/${name}`);
 execFileSync(process.execPath, ["--test", "--enable-source-maps", ...files], { stdio: "inherit" });

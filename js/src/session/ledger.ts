@@ -2,7 +2,7 @@
 
 /** One thing that has not been given back. */
 export interface Held {
-  kind: "connection" | "uncollected" | "track" | "listener" | "timer" | "transfer";
+  kind: "connection" | "track" | "listener" | "timer" | "transfer";
   /** For a person. */
   what: string;
   /** The line that made it, if it is known. */
@@ -28,7 +28,8 @@ export function describe({ kind, what, where, count }: Held): string {
   return `${count === 1 ? "" : `${count} x `}${kind}: ${what}${where && ` (made at ${where})`}`;
 }
 
-const OWN = import.meta.url.replace(/[^/]*(?:session\/[^/]*)?$/, "");
+/** Where adieu's own lines are: a folder, or one file if all of it was put into one. */
+const OWN = import.meta.url.replace(/session\/ledger\.js.*$/, "");
 
 /** The line outside of adieu that is being executed, as the browser's stack has it; empty where it has none. */
 export function whereMade(): string {

@@ -208,8 +208,10 @@ export class Room extends Emitter<RoomEvents> {
         final: new Map(),
       }),
     );
-    for (const session of this.sessions) session.leavePage(cause);
+    const closes = this.sessions.map((session) => session.leavePage(cause));
     this.client.leavePage(closing);
+    void this.client.quit();
+    for (const close of closes) close();
   }
 
   // --- the server -----------------------------------------------------------------------------------------------
@@ -465,7 +467,11 @@ class RoomPost implements Post {
   }
 
   send(message: Relayed): void {
-    this.room.client.send({ ...message, to: this.peer });
+    try {
+      this.room.client.send({ ...message, to: this.peer });
+    } catch (error) {
+      report(error); // too long for the server: in-band it may be said nevertheless
+    }
   }
 
   probe(): void {

@@ -85,6 +85,7 @@ export interface SessionInit {
   /** Numbers, see `DEFAULTS`; times there are seconds. */
   options?: Partial<Options>;
   onWait?: OnWait;
+  platform?: Platform;
 }
 
 /** How a session's signaling messages travel. */
@@ -144,6 +145,8 @@ export class Session extends Emitter<SessionEvents> implements Sink {
   #settling = false;
   #started = false;
   #closers = 0;
+  /** The page goes away: what is to be closed when all is said. */
+  #releases: (() => void)[] | undefined;
   #lastWords = false;
   /** The devices were asked again for the reset that is under way. */
   #renewed = false;
@@ -166,7 +169,7 @@ export class Session extends Emitter<SessionEvents> implements Sink {
     if (this.#post instanceof DirectPost) {
       this.#post.session = this;
       this.#unwatch = watchPage({
-        leave: (cause) => this.leavePage(cause),
+        leave: (cause) => this.leavePage(cause)(),
         resume: (restored) => this.resumePage(restored),
       });
     }
@@ -184,10 +187,20 @@ export class Session extends Emitter<SessionEvents> implements Sink {
     return this;
   }
 
-  /** The page goes away: the other side is told in-band and by signaling, and the connection is closed, now. */
-  leavePage(cause: string): void {
+  /**
+   * The page goes away: the other side is told in-band and by signaling.
+   *
+   * @returns closes the connection: to be called last, as a close drops what has not left yet (closing rule 70).
+   */
+  leavePage(cause: string): () => void {
+    const releases: (() => void)[] = [];
+    this.#releases = releases;
     this.step((now) => this.machine.abort(now, { code: cause }));
-    this.#media.close();
+    this.#releases = undefined;
+    return () => {
+      for (const release of releases) release();
+      this.#media.close();
+    };
   }
 
   /** The page is back. Connections do not survive it when it was put aside. */
@@ -484,7 +497,8 @@ export class Session extends Emitter<SessionEvents> implements Sink {
         void connection?.askFresh();
         break;
       case "Release":
-        if (connection) connection.release();
+        if (connection && this.#releases) this.#releases.push(() => connection.release());
+        else if (connection) connection.release();
         else queueMicrotask(() => this.released(action.epoch));
     }
   }
@@ -770,12 +784,20 @@ export class Session extends Emitter<SessionEvents> implements Sink {
   }
 }
 
-function partsOf({ connect, signaling, role, name = "", options, onWait }: SessionInit): SessionParts {
+function partsOf({
+  connect,
+  signaling,
+  role,
+  name = "",
+  options,
+  onWait,
+  platform = browser,
+}: SessionInit): SessionParts {
   const smaller = role === "first";
   if (!smaller && role !== "second") throw new TypeError(`role=${role}: one side is "first", the other "second"`);
   const me = hex(crypto.getRandomValues(new Uint8Array(16)));
   const machine = new SessionMachine({ me, peer: "", smaller, options: { ...options }, remembered: REMEMBERED });
-  return { machine, connect, post: new DirectPost(signaling), name, onWait, platform: browser };
+  return { machine, connect, post: new DirectPost(signaling), name, onWait, platform };
 }
 
 function checkReliability({ maxRetransmits, maxPacketLifeTime }: Reliability): void {

@@ -12,9 +12,9 @@ export const LIMIT = 480;
 /** Connections made since the last attempt to collect, before the next. */
 const AGAIN = 25;
 /** What it takes: small objects that live for a while, until the browser looks through all it has. */
-const SLICE_MS = 40;
-const BATCH = 20_000;
-const ENOUGH = 400;
+const SLICE_MS = 25;
+const BATCH = 10_000;
+const ENOUGH = 800;
 
 export interface SlotsInit {
   /** Connections that a page may have; Infinity where the browser does not count. */
@@ -36,7 +36,11 @@ export class Slots {
   #provokedAt = Number.NEGATIVE_INFINITY;
   #provoking = false;
 
-  constructor({ limit = LIMIT, soon = setTimeout, now = () => performance.now() }: SlotsInit = {}) {
+  constructor({
+    limit = LIMIT,
+    soon = (work) => void setTimeout(work),
+    now = () => performance.now(),
+  }: SlotsInit = {}) {
     this.limit = limit;
     this.#soon = soon;
     this.#now = now;
@@ -99,5 +103,5 @@ function tooMany(used: number): string {
 
 /** Of this page. */
 export const slots = new Slots({
-  limit: /\bChrom(e|ium)\//.test(globalThis.navigator?.userAgent ?? "") ? LIMIT : Number.POSITIVE_INFINITY,
+  limit: /Chrom(e|ium)\//.test(globalThis.navigator?.userAgent ?? "") ? LIMIT : Number.POSITIVE_INFINITY,
 });

@@ -87,7 +87,7 @@ export class SignalingClient {
     return this.#ended.promise;
   }
 
-  /** The page goes away: say it in a way that outlives the page, and free the seat. */
+  /** The page goes away: say it, and free the seat, in a way that outlives the page. */
   leavePage(closing: Closing[]): void {
     const { resumeToken } = this.#machine;
     if (!resumeToken) return;
@@ -216,7 +216,7 @@ export class SignalingClient {
 
   #write(): void {
     const socket = this.#socket;
-    if (socket?.readyState !== WebSocket.OPEN) return;
+    if (!socket || socket.readyState !== socket.OPEN) return;
     for (let frame: string | undefined; (frame = this.#machine.pollTransmit(this.#platform.now())) !== undefined; ) {
       socket.send(frame);
     }

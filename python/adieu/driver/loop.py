@@ -288,7 +288,8 @@ class Driver:
             case (_core.STATS, _, request, stats):
                 self._answer(request, stats)
             case (_core.CONNECTION_ENDED, handle, left):
-                self._connection(handle).handle_ended(left)
+                # The last of its events: nothing keeps it any more.
+                self.handles.connections.pop(handle, _NOBODY).handle_ended(left)
             case (_core.CONNECTION_PANICKED, handle, message):
                 self._connection(handle).handle_panicked(message)
             case _:

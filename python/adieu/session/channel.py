@@ -86,6 +86,7 @@ class Channel:
 
         Cancellation: while it waits nothing has been accepted.
         """
+        self.session.check_loop()
         payload = _payload(data)
         while not self._machine.has_room(self.name) and self._machine.state != "closed":
             await self._changed.wait()
@@ -100,6 +101,7 @@ class Channel:
             if self._machine.outcome is not None:
                 self._settle_undelivered(seq)
                 return
+            self.session.check_loop()
             await self._changed.wait()
 
     def _settle_undelivered(self, seq: int) -> None:
@@ -136,6 +138,7 @@ class Channel:
         while (payload := self._take()) is None:
             if (receipt := self.session.receipt) is not None:
                 raise SessionClosedError(receipt.notice, receipt)
+            self.session.check_loop()
             await self._changed.wait()
         return payload
 

@@ -244,6 +244,7 @@ class Session:
 
         Cancellation: the session goes on.
         """
+        self.check_loop()
         await asyncio.shield(self._open)
 
     async def open(
@@ -277,6 +278,7 @@ class Session:
             if value is not None and not 0 <= value <= 65535:
                 raise ValueError(f"{what}={value}: 0 to 65535")
         reliability = control.Reliability(max_retransmits=max_retransmits, max_packet_life_time=max_packet_life_time)
+        self.check_loop()
         self.step(lambda now: self.machine.open_channel(name, ordered=ordered, reliability=reliability, now=now))
         channel = self._channel(name)
         await asyncio.shield(channel.opened)
@@ -309,6 +311,7 @@ class Session:
         settle_current()
         if self.receipt is not None:
             return self.receipt
+        self.check_loop()
         seconds = self.machine.options.close_timeout if timeout is None else timeout
         if seconds < 0:
             raise ValueError(f"timeout={seconds}: 0 or more seconds")
@@ -324,6 +327,24 @@ class Session:
         finally:
             self._closers -= 1
 
+    def check_loop(self) -> None:
+        """A session lives in one event loop, and not longer.
+
+        Raises:
+            SessionClosedError: its event loop has ended, and it with it.
+            RuntimeError: the caller is in another event loop.
+        """
+        if asyncio.get_running_loop() is self._loop:
+            return
+        whom = self.name or self.peer
+        if self._loop.is_closed():
+            raise SessionClosedError(
+                f"the session with {whom} ended with its event loop, without a goodbye", self.receipt
+            )
+        raise RuntimeError(
+            f"the session with {whom} is in another event loop: asyncio.run_coroutine_threadsafe(…, loop) goes there"
+        )
+
     def _abort(self) -> None:
         if not self._ended.done():
             self.step(self.machine.abort)
@@ -334,6 +355,9 @@ class Session:
         Cancellation: the session goes on.
         """
         settle_current()
+        if self.receipt is not None:
+            return self.receipt
+        self.check_loop()
         return await asyncio.shield(self._ended)
 
     async def reset(self, level: Level = "transport") -> ResetReport:

@@ -164,23 +164,23 @@ fn closing_rule_60_a_close_notify_closes_what_is_above_and_is_answered() {
 
 /// A stranger that can write plaintext alerts into the handshake, from the right address.
 #[test]
-fn a_fatal_alert_in_the_handshake_is_reported_with_its_number() {
-    let mut pair = Pair::started(Setup::default());
-    pair.filter = Box::new(|_, bytes| adieu_engine::demux::classify(bytes) == Class::Stun);
-    pair.run_for(0.2);
-    let alert = [21, 254, 253, 0, 0, 0, 0, 0, 0, 0, 9, 0, 2, 2, 40];
-    let (now, local, remote) = (pair.now, pair.peers[0].hosts[0], pair.peers[1].hosts[0]);
-    pair.peers[0].transport.handle_datagram(now, local, remote, &alert);
-    pair.turn(0);
-    let (state, failure) = pair.peers[0].dtls.last().expect("a state").clone();
-    assert_eq!(state, DtlsState::Failed);
-    let failure = failure.expect("a reason");
-    assert_eq!(failure.received_alert, Some(40));
-    assert!(
-        failure.message.contains("handshake_failure") && failure.message.contains("RSA"),
-        "{}",
-        failure.message
-    );
+fn a_fatal_alert_in_the_handshake_is_reported_with_its_number_in_both_roles() {
+    for (at, description, name) in
+        [(0, 40, "handshake_failure"), (1, 40, "handshake_failure"), (1, 71, "insufficient_security")]
+    {
+        let mut pair = Pair::started(Setup::default());
+        pair.filter = Box::new(|_, bytes| adieu_engine::demux::classify(bytes) == Class::Stun);
+        pair.run_for(0.2);
+        let alert = [21, 254, 253, 0, 0, 0, 0, 0, 0, 0, 9, 0, 2, 2, description];
+        let (now, local, remote) = (pair.now, pair.peers[at].hosts[0], pair.peers[1 - at].hosts[0]);
+        pair.peers[at].transport.handle_datagram(now, local, remote, &alert);
+        pair.turn(at);
+        let (state, failure) = pair.peers[at].dtls.last().expect("a state").clone();
+        assert_eq!(state, DtlsState::Failed);
+        let failure = failure.expect("a reason");
+        assert_eq!(failure.received_alert, Some(description));
+        assert!(failure.message.contains(name) && failure.message.contains("RSA"), "{}", failure.message);
+    }
 }
 
 #[test]

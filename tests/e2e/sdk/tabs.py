@@ -46,7 +46,7 @@ addEventListener("error", (event) => console.error(event.message));
 </script>"""
 
 
-class TabError(Exception):
+class PageError(Exception):
     """What the page's code threw."""
 
 
@@ -55,7 +55,8 @@ class Tab:
 
     def __init__(self, browser: Browser, target: str, socket: ServerConnection) -> None:
         self.browser = browser
-        self.target = target
+        self.closed = False
+        self._target = target
         self._socket = socket
         self._ids = itertools.count()
         self._answers: dict[int, asyncio.Future[Any]] = {}
@@ -72,7 +73,9 @@ class Tab:
 
     async def close(self) -> None:
         """Close the tab, as its owner's program would."""
-        await self.browser.close(self.target)
+        if not self.closed:
+            self.closed = True
+            await self.browser.close(self._target)
 
     async def _read(self) -> None:
         try:
@@ -82,7 +85,7 @@ class Tab:
                 if future.done():
                     continue  # whoever asked has gone
                 if "error" in answer:
-                    future.set_exception(TabError(answer["error"]))
+                    future.set_exception(PageError(answer["error"]))
                 else:
                     future.set_result(answer["value"])
         except ConnectionClosed:
@@ -126,10 +129,8 @@ class Tabs:
         try:
             yield tab
         finally:
-            gone = socket.close_code is not None
             await tab.end()
-            if not gone:
-                await browser.close(target)
+            await tab.close()
 
     async def _connected(self, socket: ServerConnection) -> None:
         assert socket.request is not None

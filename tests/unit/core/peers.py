@@ -65,11 +65,15 @@ class Peer:
                 self.seen[kind].append(event[1:])
                 self.order.append(kind)
                 if self.other is not None and kind == "CANDIDATE":
-                    self.other.loop.add_candidate(self.other.transport, event[2], event[3])
+                    self.tell_candidate(event[2], event[3])
                 if self.other is not None and kind == "GATHERING" and event[3] == "complete":
                     self.other.loop.add_candidate(self.other.transport, event[2], None)
                 if kind == "MESSAGE" and self.reads:
                     self.loop.consumed(self.transport, event[3])
+
+    def tell_candidate(self, generation: int, line: str) -> None:
+        assert self.other is not None
+        self.other.loop.add_candidate(self.other.transport, generation, line)
 
     def count(self, kind: str) -> int:
         return len(self.seen[kind])
@@ -87,9 +91,11 @@ class Peer:
 class Pair:
     """Two peers that know each other; `a` controls and is the DTLS server."""
 
+    Peer = Peer
+
     def __init__(self, a: _core.Loop, b: _core.Loop, **options: Any) -> None:
-        self.a = Peer(a, "aaaa", **options)
-        self.b = Peer(b, "bbbb", **options)
+        self.a = self.Peer(a, "aaaa", **options)
+        self.b = self.Peer(b, "bbbb", **options)
         self.a.other, self.b.other = self.b, self.a
 
     def __enter__(self) -> Self:
@@ -189,17 +195,17 @@ class RealPair(Pair):
             self.poller.poll(left * 1000)
 
 
-def wait(loop: _core.Loop, kind: int, limit: float = 10.0) -> tuple[Any, ...]:
-    """The next event of this kind on a loop with a descriptor; others are dropped."""
+def wait(loop: _core.Loop, *kinds: int, limit: float = 10.0) -> tuple[Any, ...]:
+    """The next event of one of these kinds on a loop with a descriptor; others are dropped."""
     poller = select.poll()
     poller.register(loop.fileno(), select.POLLIN)
     end = time.monotonic() + limit
     while True:
         events, more = loop.drain(1, 1 << 20)
         for event in events:
-            if event[0] == kind:
+            if event[0] in kinds:
                 return event
         if not events and not more:
             left = end - time.monotonic()
-            assert left > 0, f"{KINDS[kind]} not within {limit} s"
+            assert left > 0, f"{' or '.join(KINDS[kind] for kind in kinds)} not within {limit} s"
             poller.poll(left * 1000)

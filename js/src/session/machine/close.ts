@@ -170,6 +170,7 @@ function announced(m: SessionMachine, word: Closing, now: number): void {
     if (!m.smaller) closing.reason = word.reason;
     moveDeadline(m, Math.min(closing.deadline, deadline), now);
   } else if (closing.by === "remote" && deadline > closing.deadline) {
+    m.tookEffect("wait");
     moveDeadline(m, deadline, now);
   }
 }
@@ -317,6 +318,7 @@ function sayClosed(m: SessionMachine, closing: Close, outcome: string): void {
     channels: accounts,
   };
   m.say(closing.saidClosed, { both: closing.abrupt });
+  reset.endByClosed(m);
   m.timers.delete("drain");
   nextStep(m, "channels", outcome);
 }
@@ -401,7 +403,8 @@ function nextStep(m: SessionMachine, step: StepName, outcome: string): void {
 
 /** The other side's connection was closed on purpose, and no word has come that says why, or that there is another. */
 export function farewell(m: SessionMachine, now: number): void {
-  if (!m.closing && !m.reset && m.active === undefined) end(m, now, "remote", m.witness.reloaded ? m.witness.cause() : "connection-closed", "");
+  if (!m.closing && !m.reset && m.active === undefined)
+    end(m, now, "remote", m.witness.reloaded ? m.witness.cause() : "connection-closed", "");
 }
 
 // --- the account --------------------------------------------------------------------------------------------------

@@ -144,7 +144,7 @@ export function lost(m: SessionMachine, epoch: number, kind: LossKind, text: str
     close.end(m, now, "network", "security-error", text);
   } else if (m.reset) {
     if (epoch === m.reset.epoch && m.reset.phase !== "asked") {
-      reset.failed(m, now, `connection ${epoch} ended: ${text}`);
+      reset.connectionLost(m, m.reset, kind, `connection ${epoch} ended: ${text}`, now);
     } // else the old one: the reset goes on, and its deadline decides
   } else if (m.state === "connecting") {
     if (kind === "failed") m.connectAgain(now);

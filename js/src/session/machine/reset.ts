@@ -32,6 +32,8 @@ export interface Reset {
   phase: "asked" | "building" | "switching";
   /** `ice`: the ping whose answer proves the new path. */
   ping?: number;
+  /** How its connection ended, if it was closed on purpose. */
+  lost?: string;
   /** Asked for when it was too late to raise this one: the level of the next. */
   raisedTo?: Level;
 }
@@ -299,10 +301,26 @@ function finish(m: SessionMachine, replayed: number, now: number): void {
 export function handleTimeout(m: SessionMachine, kind: "reset" | "peer-reset", now: number): void {
   const { waiting } = m.resets;
   if (kind === "reset") {
-    failed(m, now, `not done within ${m.options.resetTimeout} s`);
+    failed(m, now, m.reset?.lost ?? `not done within ${m.options.resetTimeout} s`);
   } else if (waiting && !m.closing && m.state !== "closed") {
     if (m.resets.admit(now)) join(m, waiting, now);
     else m.timers.set("peer-reset", now + m.options.peerResetsEvery);
+  }
+}
+
+/** The new connection has ended. If somebody waits, and it was on purpose, the word that says why may be behind. */
+export function connectionLost(
+  m: SessionMachine,
+  reset: Reset,
+  kind: liveness.LossKind,
+  why: string,
+  now: number,
+): void {
+  if (kind === "left" && !reset.recovery) {
+    reset.lost = why;
+    m.timers.set("reset", now + m.options.wordRepeat);
+  } else {
+    giveUp(m, reset, now, why);
   }
 }
 
@@ -350,6 +368,11 @@ export function cancelByClosing(m: SessionMachine): void {
   if (m.reset && m.active !== undefined && m.liveness.asked === undefined && m.reset.phase !== "switching") {
     abandon(m, "the session is closing");
   }
+}
+
+/** This side has said `closed`: a new connection has nothing left to carry. */
+export function endByClosed(m: SessionMachine): void {
+  if (m.reset) abandon(m, "the session is closed", m.now);
 }
 
 function forget(m: SessionMachine): void {

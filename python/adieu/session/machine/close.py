@@ -321,6 +321,7 @@ def _say_closed(m: SessionMachine, closing: Close, outcome: str) -> None:
         },
     )
     m.say(closing.said_closed, both=closing.abrupt)
+    reset.end_by_closed(m)
     m.timers.pop("drain", None)
     _next_step(m, "channels", outcome)
 

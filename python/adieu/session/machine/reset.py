@@ -365,6 +365,12 @@ def cancel_by_closing(m: SessionMachine) -> None:
         _abandon(m, "the session is closing")
 
 
+def end_by_closed(m: SessionMachine) -> None:
+    """This side has said `closed`: a new connection has nothing left to carry."""
+    if m.reset is not None:
+        _abandon(m, "the session is closed", m.now)
+
+
 def _forget(m: SessionMachine) -> None:
     m.reset = None
     m.timers.pop("reset", None)

@@ -9,6 +9,8 @@ use crate::Event;
 use crate::sctp::Step;
 use crate::sctp::packet::{chunks, survey};
 
+const INIT: u8 = 1;
+const COOKIE_ACK: u8 = 11;
 const RE_CONFIG: u8 = 130;
 const DELAY: Duration = Duration::from_millis(10);
 
@@ -613,6 +615,39 @@ fn an_open_for_a_stream_in_use_closes_that_channel() {
 }
 
 #[test]
+fn a_peer_can_not_make_us_hold_names_without_bound_and_a_closed_channel_gives_its_own_back() {
+    let mut world = World::connected();
+    let name = "x".repeat(60_000);
+    let open = |world: &mut World, number: u16| {
+        let options = ChannelOptions { protocol: name.clone(), ..plain(&name) };
+        raw(world, 1, 2 * number + 1, PPID_DCEP, dcep::open(&options));
+    };
+    for number in 0..100 {
+        open(&mut world, number);
+    }
+    let taken = MAX_NAMES / 120_000;
+    assert_eq!(world.counts()[0], taken);
+    assert_eq!(world.sides[0].channels.drops.dcep as usize, 100 - taken);
+    let seen = world.seen(0);
+    let names: usize = seen
+        .iter()
+        .map(|seen| match seen {
+            Seen::Incoming(_, _, label) => label.len() * 2,
+            other => panic!("{other:?}"),
+        })
+        .sum();
+    assert!(names <= MAX_NAMES && names > MAX_NAMES - 120_000);
+    world.close(0, ChannelKey(0));
+    world.run_for(second());
+    let now = world.now;
+    world.sides[1].sctp.reset(now, 1);
+    world.run_for(second());
+    assert_eq!(world.counts()[0], taken - 1);
+    open(&mut world, 200);
+    assert_eq!(world.counts()[0], taken);
+}
+
+#[test]
 fn nonsense_on_the_control_ppid_and_messages_without_a_channel_are_counted() {
     let mut world = World::connected();
     for payload in [vec![], vec![3], vec![9; 40], vec![3; 13]] {
@@ -720,6 +755,19 @@ fn a_reader_that_stops_closes_the_window_and_one_that_goes_on_opens_it_at_once()
 }
 
 #[test]
+fn after_a_stall_no_timer_is_left_in_the_past() {
+    let mut world = World::connected();
+    let (ours, _) = world.channel(0);
+    world.send(0, ours, b"lost");
+    world.wire = Box::new(|_, _| false);
+    world.turn(0);
+    let now = world.now + second() * 60;
+    let sctp = &mut world.sides[0].sctp;
+    sctp.handle_timeout(now);
+    assert!(sctp.timeout().is_some_and(|at| at > now && at <= now + second()));
+}
+
+#[test]
 fn a_reset_of_a_paused_reader_waits_behind_what_was_sent_before_it() {
     let mut world = World::connected();
     let (ours, theirs) = world.channel(0);
@@ -750,4 +798,25 @@ fn many_small_messages_to_a_paused_reader_are_bounded_in_count() {
     world.run_for(second() * 60);
     assert_eq!(world.seen(1).len(), 200_000, "and came again, each once");
     assert!(world.now > world.start);
+}
+
+#[test]
+fn a_message_that_overtakes_the_end_of_the_handshake_waits_for_it() {
+    let mut world = World::new();
+    let keys = [world.open(0, 7, negotiated()), world.open(1, 7, negotiated())];
+    let mut lost = 0;
+    world.wire = Box::new(move |from_first, packet| {
+        let ends = has_chunk(packet, COOKIE_ACK) && lost == 0;
+        lost += usize::from(ends);
+        from_first || !(ends || has_chunk(packet, INIT)) // so that only one side begins
+    });
+    world.run_for(DELAY * 4);
+    assert_eq!(world.sides[0].sctp.state(), SctpState::Connecting);
+    assert_eq!(world.seen(1), [Seen::Open(keys[1])]);
+    assert!(world.send(1, keys[1], b"overtakes"));
+    world.run_for(DELAY * 3);
+    assert_eq!(world.seen(0), [], "its channel is not open");
+    world.run_for(second() * 3);
+    let heard = Seen::Message(keys[0], Kind::Binary, b"overtakes".to_vec());
+    assert_eq!(world.seen(0), [Seen::Open(keys[0]), heard]);
 }

@@ -171,7 +171,14 @@ impl Dtls {
         }
         let Engine::Running { dtls, .. } = &mut self.engine else { return false };
         let result = dtls.handle_packet(datagram);
-        self.check(result)
+        match (&result, refusal(datagram)) {
+            (Err(error), Some(description)) if is_stray(error) => {
+                // The engine has chosen no version yet, so it does not look into what a server answers but for hellos.
+                self.failure = Some(refused(description));
+                false
+            }
+            _ => self.check(result),
+        }
     }
 
     pub fn handle_timeout(&mut self, now: Instant) {
@@ -284,7 +291,7 @@ impl Dtls {
     fn check(&mut self, result: Result<(), Error>) -> bool {
         match result {
             Ok(()) => true,
-            Err(Error::UnexpectedMessage(UnexpectedMessageError::UnrecognizedAutoServerResponse)) => false,
+            Err(error) if is_stray(&error) => false,
             Err(error) => {
                 self.failure = Some(failure(&error, self.peer_certificate.as_deref()));
                 false
@@ -309,20 +316,38 @@ fn config() -> Arc<dimpl::Config> {
         .clone()
 }
 
+const ECDSA_ONLY: &str = "a peer needs an ECDSA certificate (P-256 or P-384); RSA is not supported";
+
+fn is_stray(error: &Error) -> bool {
+    matches!(error, Error::UnexpectedMessage(UnexpectedMessageError::UnrecognizedAutoServerResponse))
+}
+
+/// The description of a fatal alert in plaintext, if that is what the datagram is (RFC 6347 section 4.1, RFC 5246
+/// section 7.2).
+fn refusal(datagram: &[u8]) -> Option<u8> {
+    const ALERT: u8 = 21;
+    const FATAL: u8 = 2;
+    match *datagram {
+        [ALERT, 0xfe, _, 0, 0, _, _, _, _, _, _, 0, 2, FATAL, description] => Some(description),
+        _ => None,
+    }
+}
+
+fn refused(description: u8) -> DtlsFailure {
+    let name = alert_name(description);
+    // What is said without a common cipher suite: most often it has an RSA certificate.
+    let hint = if matches!(description, 40 | 71) { format!("; {ECDSA_ONLY}") } else { String::new() };
+    let message = format!("the peer refused the DTLS handshake: alert {description} ({name}){hint}");
+    DtlsFailure { detail: "dtls-failure", message, received_alert: Some(description) }
+}
+
 /// What a person can do something with.
 fn failure(error: &Error, peer_certificate: Option<&[u8]>) -> DtlsFailure {
-    const ECDSA_ONLY: &str = "a peer needs an ECDSA certificate (P-256 or P-384); RSA is not supported";
     if let Some(reason) = peer_certificate.and_then(certificate::unsupported_key) {
         return DtlsFailure::plain(format!("DTLS failed: {reason}; {ECDSA_ONLY}"));
     }
     match error {
-        Error::SecurityError(SecurityError::FatalAlert { description }) => {
-            let name = alert_name(*description);
-            // 40 is what a server without a common cipher suite says: most often it has an RSA certificate.
-            let hint = if *description == 40 { format!("; {ECDSA_ONLY}") } else { String::new() };
-            let message = format!("the peer refused the DTLS handshake: alert {description} ({name}){hint}");
-            DtlsFailure { detail: "dtls-failure", message, received_alert: Some(*description) }
-        }
+        Error::SecurityError(SecurityError::FatalAlert { description }) => refused(*description),
         Error::SecurityError(
             SecurityError::NoMutuallyAcceptableCipherSuite
             | SecurityError::NoCommonCipherSuite

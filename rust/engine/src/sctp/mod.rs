@@ -19,6 +19,8 @@ const SEND_QUEUE: usize = 64 << 20;
 /// Ready messages that may wait for the application before further DATA is dropped: SCTP's window counts bytes only,
 /// and a message of one byte costs seventy.
 const MAX_READY: usize = 65_536;
+/// How often a timer may have been missed before the rest is left to the next time.
+const MAX_LATE: usize = 100;
 /// A healed link is to be back within 3 s, so no back-off may be longer than 1 s.
 const MAX_BACKOFF: Duration = Duration::from_secs(1);
 
@@ -76,6 +78,8 @@ pub struct Association {
     steps: VecDeque<Step>,
     /// The application does not read: messages stay in the association, whose window then closes.
     paused: bool,
+    /// The application reads again: what it takes opens the window, and the peer is to hear of it.
+    window_opens: bool,
     /// Bytes in `steps` that were taken out although the application does not read: before a stream's reset.
     held: usize,
     window: usize,
@@ -96,7 +100,7 @@ impl Association {
         largest: usize,
     ) -> Association {
         // A message above 0.9 of the window would stall it for ever, without a word.
-        let window = receive_buffer.max(largest / 8 * 10).clamp(256 << 10, 1 << 30);
+        let window = receive_buffer.max(largest.saturating_mul(10) / 8).clamp(256 << 10, 1 << 30);
         let options = Options {
             local_port,
             remote_port,
@@ -126,6 +130,7 @@ impl Association {
             notices: VecDeque::new(),
             steps: VecDeque::new(),
             paused: false,
+            window_opens: false,
             held: 0,
             window,
             peer_header: None,
@@ -170,6 +175,13 @@ impl Association {
 
     pub fn handle_timeout(&mut self, now: Instant) {
         self.advance(now);
+        // Each call fires a timer once, and sets it anew from when it was due: after a stall that is past as well.
+        for _ in 0..MAX_LATE {
+            if self.timeout().is_none_or(|at| at > now) {
+                break;
+            }
+            self.socket.advance_time(SocketTime::zero() + (self.now - self.epoch));
+        }
         self.collect();
     }
 
@@ -227,22 +239,12 @@ impl Association {
         result != Err(ResetStreamsError::NotSupported)
     }
 
-    /// Stop or go on taking messages. To go on announces the window at once: no timer of the peer would ask before
-    /// its probe, seconds later.
+    /// Stop or go on taking messages. To go on announces the window as soon as [`Association::poll_step`] has given
+    /// them: no timer of the peer would ask before its probe, seconds later.
     pub fn pause(&mut self, now: Instant, paused: bool) {
-        let resumed = self.paused && !paused;
+        self.advance(now);
+        self.window_opens |= self.paused && !paused;
         self.paused = paused;
-        if !resumed {
-            return;
-        }
-        self.collect();
-        if let (Some(header), Some(tsn), SctpState::Connected) =
-            (self.peer_header, self.acknowledged, self.state)
-        {
-            self.advance(now);
-            self.socket.handle_input(&packet::window_probe(header, tsn));
-            self.collect();
-        }
     }
 
     /// Abrupt end (closing rules 12 and 70): what is queued is gone. The ABORT, if there is an association to abort.
@@ -288,6 +290,9 @@ impl Association {
             return Some(notice);
         }
         if !self.has_steps() {
+            if self.window_opens {
+                self.announce_window();
+            }
             return None;
         }
         let Some(step) = self.steps.pop_front() else {
@@ -302,8 +307,7 @@ impl Association {
 
     /// Whether [`Association::poll_step`] has something to give: messages wait while the application does not read.
     pub fn has_steps(&self) -> bool {
-        // At the end everything is delivered: it is bounded, and nothing can follow.
-        let waits = self.paused && self.state != SctpState::Closed;
+        let waits = self.waits();
         !self.notices.is_empty()
             || match self.steps.front() {
                 Some(step) => !(waits && matches!(step, Step::Message { .. })),
@@ -322,8 +326,29 @@ impl Association {
         }
     }
 
+    /// Whether messages wait: the application does not read, or no channel is open yet, because the packet that ends
+    /// the handshake was overtaken. At the end everything is delivered: it is bounded, and nothing can follow.
+    fn waits(&self) -> bool {
+        match self.state {
+            SctpState::Connecting => true,
+            SctpState::Connected => self.paused,
+            SctpState::Closed => false,
+        }
+    }
+
+    /// Before the messages were taken the window was the old one, and above its watermark a probe is not answered.
+    fn announce_window(&mut self) {
+        self.window_opens = false;
+        if let (Some(header), Some(tsn), SctpState::Connected) =
+            (self.peer_header, self.acknowledged, self.state)
+        {
+            self.socket.handle_input(&packet::window_probe(header, tsn));
+            self.collect();
+        }
+    }
+
     fn is_overloaded(&self) -> bool {
-        self.paused && (self.socket.messages_ready_count() > MAX_READY || self.held > self.window)
+        self.waits() && (self.socket.messages_ready_count() > MAX_READY || self.held > self.window)
     }
 
     /// Sort what the crate has to say: packets to one side, messages and events, in their order, to the other.

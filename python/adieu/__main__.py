@@ -1,0 +1,5 @@
+"""`python -m adieu` is the command `adieu`."""
+
+from adieu.cli import main
+
+main()

@@ -1,0 +1,185 @@
+"""Sessions over real engines when something is wrong, on virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import adieu
+from adieu.session import Options
+from sim.stack.pair import connected, fill, numbers
+from support.virtual import simulated
+
+if TYPE_CHECKING:
+    from adieu.session.receipt import Receipt
+    from support.virtual import World
+
+MIB = 1 << 20
+
+
+def adds_up(receipt: Receipt) -> None:
+    for channel in receipt.channels.values():
+        sent = channel.sent
+        assert sent.accepted is not None and sent.unknown is not None and sent.unsent is not None
+        for what in ("messages", "bytes"):
+            parts = (sent.delivered, sent.unknown, sent.unsent)
+            assert sum(getattr(part, what) for part in parts) == getattr(sent.accepted, what)
+
+
+@simulated()
+async def test_a_peer_that_never_acknowledges_is_left_at_the_deadline_with_exact_counts(world: World) -> None:
+    world.network.link(delay=0.005)
+    async with connected(world) as pair:
+        here, there = await asyncio.gather(pair.first.open("data"), pair.second.open("data"))
+        await here.send("taken")
+        await there.receive()
+        await asyncio.sleep(0.1)
+        pair.cut()
+        pair.signaling.cut()
+        await fill(here, 128, 65536)
+        began = world.now
+        receipt = await pair.first.close("enough", timeout=2.0)
+        assert 1.5 <= world.now - began <= 2.01
+        sent = receipt.channels["data"].sent
+        assert not receipt.clean and not receipt.confirmed
+        assert sent.delivered.messages == 1
+        assert sent.accepted is not None and sent.accepted.messages == 129
+        assert sent.unknown is not None and sent.unknown.messages > 0
+        adds_up(receipt)
+
+
+@simulated()
+async def test_unread_messages_beyond_the_closing_bound_end_at_the_deadline(world: World) -> None:
+    world.network.link(delay=0.005)
+    async with connected(world, options=Options(closing_bound=2 * MIB)) as pair:
+        here, there = await asyncio.gather(pair.first.open("data"), pair.second.open("data"))
+        await fill(here, 128, 65536)
+        began = world.now
+        receipt = await pair.first.close("enough", timeout=3.0)
+        other = await pair.second.wait_closed()
+        assert world.now - began <= 3.01
+        assert receipt.agreed == other.agreed
+        assert receipt.path == other.path == "deadline"
+        delivered = receipt.channels["data"].sent.delivered
+        assert delivered == other.channels["data"].received.delivered
+        assert 0 < delivered.bytes <= 2 * MIB
+        adds_up(receipt)
+        adds_up(other)
+        # What is said to be delivered is there to be read, and nothing else.
+        heard: list[int] = []
+        with pytest.raises(adieu.SessionClosedError):
+            while True:
+                heard.append(int.from_bytes((await there.receive())[:4]))
+        assert heard == list(range(1, delivered.messages + 1))
+
+
+@pytest.mark.parametrize("seconds", [1.0, 4.0, 12.0, 30.0])
+@pytest.mark.parametrize("signaling", [True, False])
+@simulated(limit=1000)
+async def test_a_cut_heals_and_nothing_is_lost_or_doubled_closing_rule_s10(
+    world: World, signaling: bool, seconds: float
+) -> None:
+    world.network.link(delay=0.01)
+    async with connected(world) as pair:
+        here, there = await asyncio.gather(pair.first.open("data"), pair.second.open("data"))
+        counts = {"going": True}
+
+        async def send(channel: adieu.Channel) -> int:
+            number = 0
+            while counts["going"]:
+                number += 1
+                await channel.send(number.to_bytes(4) + bytes(1000))
+                await asyncio.sleep(0.02)
+            return number
+
+        listeners = [asyncio.create_task(numbers(channel)) for channel in (here, there)]
+        senders = [asyncio.create_task(send(channel)) for channel in (here, there)]
+        states: list[str] = []
+        pair.first.on("state", lambda event: states.append(event.state))
+        await asyncio.sleep(1.0)
+        pair.cut()
+        if not signaling:
+            pair.signaling.cut()
+        await asyncio.sleep(seconds)
+        pair.cut(False)
+        pair.signaling.heal()
+        healed = world.now
+        await pair.both("open")
+        assert world.now - healed <= 3.0
+        await asyncio.sleep(1.0)
+        counts["going"] = False
+        sent = await asyncio.gather(*senders)
+        receipt = await pair.first.close(timeout=30.0)
+        assert receipt.clean
+        heard = await asyncio.gather(*listeners)
+        assert heard == [list(range(1, count + 1)) for count in reversed(sent)]
+        if seconds >= 10:
+            assert "suspect" in states
+
+
+@simulated()
+async def test_the_program_closing_the_connection_while_a_reset_begins_leaves_nothing(world: World) -> None:
+    world.network.link(delay=0.004)
+    async with connected(world) as pair:
+
+        async def close() -> None:
+            assert pair.first.pc is not None
+            pair.first.pc.close()
+
+        async def reset() -> Any:
+            with pytest.raises(adieu.ResetFailedError, match="closed"):
+                await pair.first.reset("ice")
+
+        await asyncio.gather(close(), reset())
+        one, other = await asyncio.gather(pair.first.wait_closed(), pair.second.wait_closed())
+        assert one.agreed == other.agreed
+        await asyncio.sleep(5.0)
+        assert not pair.first.ledger(), str(pair.first.ledger())
+        assert not pair.second.ledger(), str(pair.second.ledger())
+
+
+@simulated()
+async def test_two_closes_at_once_give_one_receipt(world: World) -> None:
+    async with connected(world) as pair:
+        receipts = await asyncio.gather(*(pair.first.close("one") for _ in range(3)), pair.second.close("two"))
+        assert receipts[0] is receipts[1] is receipts[2]
+        assert receipts[0].agreed == receipts[3].agreed
+
+
+@simulated()
+async def test_closing_inside_a_handler_and_waiting_for_it(world: World) -> None:
+    """The handler is not waited for by the close that it waits for."""
+    async with connected(world) as pair:
+        here, there = await asyncio.gather(pair.first.open("data"), pair.second.open("data"))
+        ended: list[Receipt] = []
+
+        @there.on("message")
+        async def heard(message: str | bytes) -> None:
+            assert message == "end it"
+            ended.append(await pair.second.close("as asked"))
+
+        await here.send("end it")
+        receipt = await pair.first.wait_closed()
+        await asyncio.sleep(0.01)
+        assert ended[0].agreed == receipt.agreed
+        assert receipt.clean and receipt.reason.text == "as asked"
+
+
+@pytest.mark.parametrize("level", ["ice", "transport", "full"])
+@simulated()
+async def test_closing_during_a_reset_delivers_everything(world: World, level: str) -> None:
+    world.network.link(delay=0.01)
+    async with connected(world) as pair:
+        here, there = await asyncio.gather(pair.first.open("data"), pair.second.open("data"))
+        listener = asyncio.create_task(numbers(there))
+        await fill(here, 64, 65536)
+        resetting = asyncio.create_task(pair.first.reset(level))
+        await asyncio.sleep(0.015)
+        receipt = await pair.first.close(timeout=20.0)
+        assert receipt.clean and receipt.channels["data"].sent.delivered.messages == 64
+        assert await listener == list(range(1, 65))
+        await asyncio.wait({resetting})
+        error = resetting.exception()
+        assert error is None or isinstance(error, adieu.SessionError)
