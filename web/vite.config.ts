@@ -13,6 +13,7 @@ export default defineConfig({
     assetsInlineLimit: 0, // the page's policy allows nothing inline
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 200,
+    license: { fileName: "LICENSES.md" }, // of what is bundled
   },
   // While working on the page: `adieu serve --origin http://localhost:5173` beside it.
   server: { proxy: { "/ws": { target: "http://127.0.0.1:8080", ws: true }, "/v1": "http://127.0.0.1:8080" } },

@@ -166,6 +166,7 @@ async def _play(console: Console, *, page: bool, ask: bool) -> list[str]:
         if not show.failures:
             console.print(f"\n[bold green]All as it should be[/], in {time.perf_counter() - began:.1f} s.")
         if web is not None:
+            show.progress.stop()
             await web.offer(ask=ask)
     return show.failures
 

@@ -54,17 +54,15 @@ class Screen:
         assert answer["type"] == "success", answer.get("exceptionDetails")
         return json.loads(answer["result"]["value"])
 
-    async def until(self, condition: str, seconds: float = PATIENCE, **values: Any) -> Any:
-        """Wait for an expression to be true; its value."""
-        value = None
+    async def until(self, condition: str, seconds: float = PATIENCE, **values: Any) -> None:
+        """Wait for an expression to be true."""
         try:
             async with asyncio.timeout(seconds):
-                while not (value := await self.run(f"return ({condition})", **values)):
+                while not await self.run(f"return !!({condition})", **values):
                     await asyncio.sleep(0.05)  # a page that is looked at from outside tells nobody
         except TimeoutError:
             shown = await self.run("return document.body.innerText")
             raise AssertionError(f"never: {condition} {values}; the page says:\n{shown}") from None
-        return value
 
     async def sees(self, text: str, seconds: float = PATIENCE) -> None:
         """Wait until the page says this somewhere."""

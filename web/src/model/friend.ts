@@ -21,6 +21,8 @@ export class Friend extends Model {
   readonly stream = new MediaStream();
   state: StateName;
   cause = "";
+  /** It was connected once. */
+  met = false;
   /** What they have turned off themselves. */
   readonly quiet = new Set<Kind>();
   #chat: Promise<Channel> | undefined;
@@ -68,6 +70,7 @@ export class Friend extends Model {
 
   /** The first time it is connected: chat can begin, and what is muted is said. */
   #opened(host: Host): void {
+    this.met = true;
     this.#sayMuted();
     if (this.#chat) return;
     this.#chat = this.session.open(CHAT);

@@ -129,11 +129,11 @@ export class Meeting extends Model implements Host {
 
   async #leave(reason: string): Promise<void> {
     this.#set("leaving");
-    // Those who had gone before have had their farewell.
-    const staying = new Set(this.friends.map(({ session }) => session));
+    // Those who had gone before have had their farewell; those who never came need none.
+    const staying = this.friends.filter(({ met }) => met).map(({ session }) => session);
     this.farewells = [];
     await this.#room!.close({ reason, timeout: GOODBYE });
-    this.farewells = [...staying].flatMap(({ receipt }) => receipt ?? []);
+    this.farewells = staying.flatMap(({ receipt }) => receipt ?? []);
     this.brought = KINDS.filter((kind) => this.devices.track(kind));
     this.devices.stop();
     this.#set("left");
@@ -269,6 +269,11 @@ export class Meeting extends Model implements Host {
       if (mark) mark.again = message;
     }
     this.friends = this.friends.filter((one) => one !== friend);
+    if (!friend.met) {
+      if (receipt.by !== "local") this.#note(receipt.notice, "bad");
+      this.changed();
+      return;
+    }
     this.#add({ kind: "farewell", who: nameOf(friend), receipt, at: new Date() });
   }
 

@@ -26,11 +26,11 @@ export class CallControls extends View<Meeting> {
     const leaving = model.phase === "leaving";
     const troubles = (["audio", "video"] as const).map((kind) => deviceTrouble(kind, devices.state(kind)));
     return html`
-      <div class="controls">
+      <section class="controls" aria-label="Controls">
         <div class="troubles" role="alert">
           ${troubles.map((text) => (text ? html`<p>${text}</p>` : nothing))}
         </div>
-        <div class="buttons" role="toolbar" aria-label="Call">
+        <div class="buttons" role="group" aria-label="Call">
           ${this.#device("audio", "Microphone")} ${this.#device("video", "Camera")}
           <button
             id="reset"
@@ -45,7 +45,7 @@ export class CallControls extends View<Meeting> {
             ${icon("leave")} <span>${leaving ? "Leaving …" : "Leave"}</span>
           </button>
         </div>
-      </div>
+      </section>
     `;
   }
 
