@@ -1,7 +1,8 @@
 """The page: `web/` and the SDK in `js/`, built into python/adieu/server/static.
 
 python tools/page.py            build it (needs Node), and stamp it
-python tools/page.py --check    fail when what is built is not what the sources say; with Node also lint, types, tests
+python tools/page.py --stamp    fail when what is built is not of these sources
+python tools/page.py --check    the same; with Node also lint, types and tests of the page
 
 The built files are committed, so that neither a checkout nor `pip install` needs Node. `web/built.json` holds the
 digests of the sources and of the result: whether they belong together is seen without Node, too.
@@ -26,7 +27,7 @@ SOURCES = ("web/index.html", "web/vite.config.ts", "web/package-lock.json", "web
 
 def main(arguments: list[str]) -> int:
     npm = shutil.which("npm")
-    if arguments != ["--check"]:
+    if not arguments:
         if npm is None:
             print("Building the page needs Node 20 or newer, with npm.", file=sys.stderr)
             return 1
@@ -37,6 +38,8 @@ def main(arguments: list[str]) -> int:
     if json.loads(STAMP.read_text()) != _digests():
         print("The built page is stale: run `python tools/page.py`, and commit what it builds.", file=sys.stderr)
         return 1
+    if arguments == ["--stamp"]:
+        return 0
     if npm is None:
         print("No npm: the page's own checks are left out.", file=sys.stderr)
         return 1 if os.environ.get("CI") == "true" else 0

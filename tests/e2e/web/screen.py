@@ -131,6 +131,7 @@ class Screen:
         """Keep what is to be seen."""
         call = self.browser.remote.call
         if isinstance(self.browser, Chromium):
+            await call("Page.bringToFront", session=self._session)  # one behind others is not always drawn
             shot = await call("Page.captureScreenshot", session=self._session, format="png")
         else:
             shot = await call("browsingContext.captureScreenshot", context=self.tab)

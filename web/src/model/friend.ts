@@ -125,7 +125,6 @@ export class Friend extends Model {
       if (old.kind === track.kind && old !== track) this.stream.removeTrack(old);
     }
     this.stream.addTrack(track);
-    for (const type of ["mute", "unmute"]) track.addEventListener(type, () => this.changed());
     track.addEventListener("ended", () => {
       this.stream.removeTrack(track);
       this.changed();
@@ -142,9 +141,11 @@ export class Friend extends Model {
     this.changed();
   }
 
-  /** Whether there is something to see, or to hear. */
+  /**
+   * Whether there is something to see, or to hear. A track's own `muted` does not tell: Chromium leaves it true for good
+   * when the first packets come before the description that announces them is applied.
+   */
   sends(kind: Kind): boolean {
-    const live = this.stream.getTracks().some((track) => track.kind === kind && !track.muted);
-    return live && !this.quiet.has(kind);
+    return this.stream.getTracks().some((track) => track.kind === kind) && !this.quiet.has(kind);
   }
 }

@@ -3,7 +3,7 @@
 import type { CloseReceipt, Total } from "adieu-rtc";
 import { html, nothing } from "lit";
 import { accounts, type Row } from "../model/account.js";
-import { counted, fileSize, seconds, stepWords } from "../model/words.js";
+import { fileSize, seconds, stepWords } from "../model/words.js";
 import { icon } from "./icons.js";
 
 const COLUMNS = ["Sent", "Arrived", "Unknown", "Unsent", "Received"];
@@ -63,11 +63,9 @@ function amount(total: Total | null) {
 
 /** What one person hears of several farewells. */
 export function delivered(receipts: readonly CloseReceipt[]): string {
-  const missing = receipts.filter(({ clean }) => !clean).length;
-  if (!receipts.length) return "";
-  return missing
-    ? `${counted(missing, "goodbye")} not confirmed in full.`
-    : "Everything was delivered, and both sides know it.";
+  return receipts.every(({ clean }) => clean)
+    ? "Everything was delivered, and both sides know it."
+    : "Not everything is known to have arrived. What is missing is kept in this tab.";
 }
 
 function save(receipt: CloseReceipt): void {
