@@ -40,6 +40,7 @@ CHECKS: dict[str, tuple[str, ...]] = {
     "pyright": ("pyright", "--warnings"),
     "layers": ("lint-imports",),
     "schema": ("python", "tools/schema.py", "--check"),
+    "page": ("python", "tools/page.py", "--check"),
     "words": ("python", "tools/words.py"),
     "stub": ("python", "-m", "mypy.stubtest", "adieu._core"),
     "rustfmt": ("cargo", "fmt", "--all", "--check"),

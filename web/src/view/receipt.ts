@@ -1,0 +1,78 @@
+/** A receipt: what both sides know of the end. */
+
+import type { CloseReceipt, Total } from "adieu-rtc";
+import { html, nothing } from "lit";
+import { accounts, type Row } from "../model/account.js";
+import { fileSize, seconds, stepWords } from "../model/words.js";
+import { icon } from "./icons.js";
+
+const COLUMNS = ["Sent", "Arrived", "Unknown", "Unsent", "Received"];
+
+export function receiptDetails(receipt: CloseReceipt) {
+  const rows = accounts(receipt);
+  return html`
+    <details class="receipt">
+      <summary>${icon("receipt")} Receipt</summary>
+      <p>
+        ${
+          receipt.confirmed
+            ? "The other side holds the same receipt, with the same numbers."
+            : "The other side’s last word is missing: what is not certain is counted as unknown."
+        }
+      </p>
+      ${rows.length ? table(rows) : nothing}
+      <ol class="steps">
+        ${receipt.steps.map(
+          ({ name, duration, outcome }) => html`
+            <li>${stepWords(name)}: ${outcome === "ok" ? seconds(duration) : outcome}</li>
+          `,
+        )}
+      </ol>
+      <p class="number">Number <code>${receipt.id}</code></p>
+      <button class="small" @click=${() => save(receipt)}>Save the receipt</button>
+    </details>
+  `;
+}
+
+function table(rows: Row[]) {
+  return html`
+    <div class="scroll" tabindex="0" role="region" aria-label="What was sent and received">
+      <table>
+        <thead>
+          <tr><th scope="col">Messages</th>${COLUMNS.map((column) => html`<th scope="col">${column}</th>`)}</tr>
+        </thead>
+        <tbody>
+          ${rows.map(
+            ([name, totals]) => html`
+              <tr>
+                <th scope="row">${name}</th>
+                ${totals.map((total) => html`<td>${amount(total)}</td>`)}
+              </tr>
+            `,
+          )}
+        </tbody>
+      </table>
+    </div>
+  `;
+}
+
+function amount(total: Total | null) {
+  if (!total) return "?";
+  return total.messages ? html`<span title=${fileSize(total.bytes)}>${total.messages}</span>` : "0";
+}
+
+/** What one person hears of several farewells. */
+export function delivered(receipts: readonly CloseReceipt[]): string {
+  return receipts.every(({ clean }) => clean)
+    ? "Everything was delivered, and both sides know it."
+    : "Not everything is known to have arrived. What is missing is kept in this tab.";
+}
+
+function save(receipt: CloseReceipt): void {
+  const url = URL.createObjectURL(new Blob([JSON.stringify(receipt, undefined, 2)], { type: "application/json" }));
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = `receipt-${receipt.id.slice(0, 8)}.json`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000); // the browser reads it when it is ready to
+}
