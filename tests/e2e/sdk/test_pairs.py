@@ -34,7 +34,7 @@ kept.session.addEventListener("state", ({ state }) => kept.states.push(state));
 kept.session.addEventListener("channel", ({ channel }) => { kept[channel.name] = channel; });
 return [kept.session.name, kept.session.id, kept.session.state];
 """
-CLOSE = "return (await kept.session.close({ reason: 'done', timeout: 5000 })).toJSON()"
+CLOSE = "return (await kept.session.close({ reason: 'done', timeout: 20000 })).toJSON()"
 WAIT = "return (await kept.session.waitClosed()).toJSON()"
 
 
@@ -94,7 +94,7 @@ async def test_the_five_steps_with_data_both_ways(browser: Any, closer: str) -> 
         if closer == "page":
             there, here = await asyncio.gather(tab.run(CLOSE), session.wait_closed())
         else:
-            there, here = await asyncio.gather(tab.run(WAIT), session.close("done"))
+            there, here = await asyncio.gather(tab.run(WAIT), session.close("done", timeout=20))
         agree(here, there)
         assert here.clean and there["clean"] and here.path == "graceful"
         assert here.by == ("remote" if closer == "page" else "local")
