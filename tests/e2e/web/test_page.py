@@ -84,14 +84,15 @@ async def come_in(person: Screen, name: str, *, devices: bool = True) -> None:
 
 
 @asynccontextmanager
-async def together(browser: Any, server: Server, *, devices: bool = True) -> AsyncIterator[tuple[Screen, Screen]]:
-    """Ada and Ben; to the browser their addresses are different sites."""
+async def together(browser: Any, server: Server, *, before: str = "") -> AsyncIterator[tuple[Screen, Screen]]:
+    """Ada and Ben; to the browser their addresses are different sites. `before` runs in Ada's page at first."""
     async with (
         screen(browser, f"{server.http_url}/#lab") as ada,
         screen(browser, f"{server.http_url.replace('127.0.0.1', 'localhost')}/#lab") as ben,
     ):
-        await come_in(ada, "Ada", devices=devices)
-        await come_in(ben, "Ben", devices=devices)
+        await ada.run(before)
+        await come_in(ada, "Ada")
+        await come_in(ben, "Ben")
         await ada.sees("Connected with Ben.")
         await ben.sees("Connected with Ada.")
         yield ada, ben
@@ -161,7 +162,7 @@ async def test_chromium_and_firefox(server: Server) -> None:
         await ben.sees("The connection with Ada is new")
         await asyncio.gather(ada.until(SEES), ben.until(SEES))
         await ben.press("Leave")
-        await ben.sees("You left Ada. Everything was delivered.")
+        await ben.sees("You left Ada.")
         await ada.sees("Ben left. Everything was delivered.")
 
 
@@ -248,12 +249,19 @@ async def test_without_devices_all_else_works(browser: Any, server: Server, name
         await ada.sees("You wrote: no camera here")
 
 
+HEAR_OF_THE_END = """
+const add = EventTarget.prototype.addEventListener;
+MediaStreamTrack.prototype.addEventListener = function (type, listener, options) {
+  if (type === "ended" && this.kind === "video") window.unplug ??= listener;
+  add.call(this, type, listener, options);
+};
+"""
+
+
 async def test_an_unplugged_camera_is_told_and_comes_back(browser: Any, server: Server) -> None:
-    async with together(browser, server) as (ada, ben):
+    async with together(browser, server, before=HEAR_OF_THE_END) as (ada, ben):
         await ben.until(SEES)
-        await ada.run(
-            "document.querySelector('own-tile video').srcObject.getTracks()[0].dispatchEvent(new Event('ended'))"
-        )
+        await ada.run("window.unplug(new Event('ended'))")  # to a made-up event a track of Firefox does not listen
         await ada.sees("Was it unplugged?")
         await ben.until("document.querySelector('friend-tile .initials')")
         await ada.press("Camera")

@@ -1,4 +1,4 @@
-/** The numbers of a receipt, as rows of a table. */
+/** The numbers of a receipt, as a table has them. */
 
 import type { ChannelReceipt, CloseReceipt, Total } from "adieu-rtc";
 
@@ -6,10 +6,10 @@ import type { ChannelReceipt, CloseReceipt, Total } from "adieu-rtc";
 const FILES = /^file /;
 
 /** A name; then what was sent, arrived, is unknown, did not leave, and was received. Null: this side cannot know. */
-export type Row = [name: string, totals: (Total | null)[]];
+export type Counts = [name: string, totals: (Total | null)[]];
 
-/** One row for each channel, and one for all files. */
-export function accounts({ channels }: Pick<CloseReceipt, "channels">): Row[] {
+/** One for each channel, and one for all files. */
+export function accounts({ channels }: Pick<CloseReceipt, "channels">): Counts[] {
   const rows = new Map<string, (Total | null)[]>();
   for (const [channel, receipt] of Object.entries(channels)) {
     const name = FILES.test(channel) ? "pieces of files" : channel;

@@ -2,14 +2,14 @@
 
 import type { CloseReceipt, Total } from "adieu-rtc";
 import { html, nothing } from "lit";
-import { accounts, type Row } from "../model/account.js";
+import { accounts, type Counts } from "../model/account.js";
 import { fileSize, seconds, stepWords } from "../model/words.js";
 import { icon } from "./icons.js";
 
-const COLUMNS = ["Sent", "Arrived", "Unknown", "Unsent", "Received"];
+const LINES = ["Sent", "Arrived", "Unknown", "Unsent", "Received"];
 
 export function receiptDetails(receipt: CloseReceipt) {
-  const rows = accounts(receipt);
+  const channels = accounts(receipt);
   return html`
     <details class="receipt">
       <summary>${icon("receipt")} Receipt</summary>
@@ -20,7 +20,7 @@ export function receiptDetails(receipt: CloseReceipt) {
             : "The other side’s last word is missing: what is not certain is counted as unknown."
         }
       </p>
-      ${rows.length ? table(rows) : nothing}
+      ${channels.length ? table(channels) : nothing}
       <ol class="steps">
         ${receipt.steps.map(
           ({ name, duration, outcome }) => html`
@@ -34,19 +34,19 @@ export function receiptDetails(receipt: CloseReceipt) {
   `;
 }
 
-function table(rows: Row[]) {
+function table(channels: Counts[]) {
   return html`
     <div class="scroll" tabindex="0" role="region" aria-label="What was sent and received">
       <table>
         <thead>
-          <tr><th scope="col">Messages</th>${COLUMNS.map((column) => html`<th scope="col">${column}</th>`)}</tr>
+          <tr><th scope="col">Messages</th>${channels.map(([name]) => html`<th scope="col">${name}</th>`)}</tr>
         </thead>
         <tbody>
-          ${rows.map(
-            ([name, totals]) => html`
+          ${LINES.map(
+            (line, number) => html`
               <tr>
-                <th scope="row">${name}</th>
-                ${totals.map((total) => html`<td>${amount(total)}</td>`)}
+                <th scope="row">${line}</th>
+                ${channels.map(([, totals]) => html`<td>${amount(totals[number]!)}</td>`)}
               </tr>
             `,
           )}
@@ -74,5 +74,5 @@ function save(receipt: CloseReceipt): void {
   link.href = url;
   link.download = `receipt-${receipt.id.slice(0, 8)}.json`;
   link.click();
-  setTimeout(() => URL.revokeObjectURL(url), 60_000); // the browser reads it when it is ready to
+  setTimeout(() => URL.revokeObjectURL(url), 60_000); // the bchannelser reads it when it is ready to
 }

@@ -27,13 +27,13 @@ var e=globalThis,t=e.ShadowRoot&&(e.ShadyCSS===void 0||e.ShadyCSS.nativeShadow)&
     <div class="scroll" tabindex="0" role="region" aria-label="What was sent and received">
       <table>
         <thead>
-          <tr><th scope="col">Messages</th>${Vs.map(e=>y`<th scope="col">${e}</th>`)}</tr>
+          <tr><th scope="col">Messages</th>${e.map(([e])=>y`<th scope="col">${e}</th>`)}</tr>
         </thead>
         <tbody>
-          ${e.map(([e,t])=>y`
+          ${Vs.map((t,n)=>y`
               <tr>
-                <th scope="row">${e}</th>
-                ${t.map(e=>y`<td>${Ws(e)}</td>`)}
+                <th scope="row">${t}</th>
+                ${e.map(([,e])=>y`<td>${Ws(e[n])}</td>`)}
               </tr>
             `)}
         </tbody>
