@@ -3,6 +3,7 @@
 nox -s check              what can be said without running anything
 nox -s test               check, then all tests; with CI=true nothing may be left out
 nox -s test -- unit sim   only these parts of tests/
+nox -s conformance        the W3C's tests, all of them: reports/conformance.md
 nox -s bench -- --quick   speed beside others
 nox -s lock               renew requirements/*.txt
 """
@@ -24,8 +25,9 @@ ROOT = Path(__file__).parent
 BIN = Path(sys.executable).parent
 os.environ["PATH"] = os.pathsep.join([str(BIN), os.environ.get("PATH", ""), "/usr/local/go/bin"])
 os.environ["VIRTUAL_ENV"] = str(BIN.parent)
-PARTS = ("unit", "sim", "property", "fuzz", "interop", "e2e")
-IN_NAMESPACE = {"interop", "e2e"}
+PARTS = ("unit", "sim", "property", "fuzz", "interop", "e2e", "conformance")
+IN_NAMESPACE = {"interop", "e2e", "conformance"}
+NAMESPACE = ("python", "tests/e2e/lab/namespace.py")
 # One profile for build, lint and test, so that nothing is compiled twice.
 CARGO = ("--release", "--workspace", "--locked")
 LOCKS = {"requirements/run": "3.11", "requirements/dev": "3.11", "benchmarks/peers/libdatachannel": "3.12"}
@@ -42,6 +44,11 @@ CHECKS: dict[str, tuple[str, ...]] = {
     "rustfmt": ("cargo", "fmt", "--all", "--check"),
     "clippy": ("cargo", "clippy", "--quiet", *CARGO, "--all-targets", "--", "-D", "warnings"),
 }
+
+# Fetched where there is a network, run where there is none.
+IN_TESTS = ("env", f"PYTHONPATH={ROOT / 'tests'}")
+FETCH = {"W3C's tests, fetched": (*IN_TESTS, "python", "-m", "conformance.fetch")}
+CONFORMANCE = (*IN_TESTS, *NAMESPACE, "python", "-m", "conformance.run")
 
 
 @nox.session
@@ -61,9 +68,16 @@ def test(session: nox.Session) -> None:
     if session.posargs:
         _all(session, parts)
         return
+    w3c = {"W3C's tests": CONFORMANCE if os.environ.get("CI") == "true" else (*CONFORMANCE, "--fast")}
     system = {"system packages": ("python", "tools/system.py")}
     cargo = {"cargo test": ("cargo", "test", "--quiet", *CARGO)}
-    _all(session, system | CHECKS | cargo | parts)
+    _all(session, system | CHECKS | cargo | FETCH | parts | w3c)
+
+
+@nox.session
+def conformance(session: nox.Session) -> None:
+    """The W3C's tests against what each of them is expected to give."""
+    _all(session, FETCH | {"W3C's tests": (*CONFORMANCE, *session.posargs)})
 
 
 @nox.session
@@ -88,7 +102,7 @@ def lock(session: nox.Session) -> None:
 
 def _pytest(part: str) -> tuple[str, ...]:
     command = ("python", "-m", "pytest", "-q", f"tests/{part}")
-    return ("python", "tests/e2e/lab/namespace.py", *command) if part in IN_NAMESPACE else command
+    return (*NAMESPACE, *command) if part in IN_NAMESPACE else command
 
 
 def _all(session: nox.Session, steps: dict[str, tuple[str, ...]]) -> None:
