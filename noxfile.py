@@ -4,6 +4,7 @@ nox -s check              what can be said without running anything
 nox -s test               check, then all tests; with CI=true nothing may be left out
 nox -s test -- unit sim   only these parts of tests/
 nox -s conformance        the W3C's tests, all of them: reports/conformance.md
+nox -s mutations          do the W3C's tests see it when a closing rule is broken?
 nox -s bench -- --quick   speed beside others
 nox -s lock               renew requirements/*.txt
 """
@@ -78,6 +79,13 @@ def test(session: nox.Session) -> None:
 def conformance(session: nox.Session) -> None:
     """The W3C's tests against what each of them is expected to give."""
     _all(session, FETCH | {"W3C's tests": (*CONFORMANCE, *session.posargs)})
+
+
+@nox.session
+def mutations(session: nox.Session) -> None:
+    """Break the closing rules one by one."""
+    command = (*IN_TESTS, *NAMESPACE, "python", "-m", "conformance.mutations", *session.posargs)
+    _all(session, FETCH | {"mutations": command})
 
 
 @nox.session

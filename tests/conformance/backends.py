@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import importlib
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
+from adieu.events import Event, EventTarget
 from conformance.bridge import NotImplementedHere
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Generator
+
+
+Seen = Callable[[Any, Event], None]
 
 
 class Backend(Protocol):
@@ -25,6 +30,9 @@ class Backend(Protocol):
 
     def listen(self, subject: Any, type_: str, callback: Callable[[Any], None]) -> None:
         """Have it called with each event of this type."""
+
+    def watch(self, seen: Seen) -> AbstractContextManager[None]:
+        """In this block it is called with every event and its target, whether somebody listens or not."""
         ...
 
 
@@ -52,6 +60,21 @@ class Adieu:
         """The same in Python."""
         subject.addEventListener(type_, callback)
 
+    @contextmanager
+    def watch(self, seen: Seen) -> Generator[None]:
+        """All events go through one method."""
+        fire = EventTarget._fire
+
+        def watched(target: EventTarget, event: Event, size: int = 0) -> bool:
+            seen(target, event)
+            return fire(target, event, size)
+
+        EventTarget._fire = watched  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            EventTarget._fire = fire  # type: ignore[method-assign]
+
 
 class Nul:
     """Has nothing: what passes with it, the bindings have earned and not adieu."""
@@ -66,6 +89,10 @@ class Nul:
 
     def listen(self, subject: Any, type_: str, callback: Callable[[Any], None]) -> None:
         """Nothing will happen."""
+
+    def watch(self, seen: Seen) -> AbstractContextManager[None]:
+        """Nothing will be seen."""
+        return nullcontext()
 
 
 BACKENDS: dict[str, Callable[[], Backend]] = {"adieu": Adieu, "nul": Nul}

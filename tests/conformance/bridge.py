@@ -49,6 +49,7 @@ class Bridge:
         calls: how often Python was called, as `RTCPeerConnection.close`.
         missing: members that were asked for and are not there.
         events_in_calls: events that were fired before the call had returned, as `RTCPeerConnection.close: close`.
+        events_after_close: events of connections that were closed.
         bugs: exceptions that are none of the W3C's.
         connections: every RTCPeerConnection that was made and is not collected.
     """
@@ -67,6 +68,7 @@ class Bridge:
         self.calls = 0
         self.missing: list[str] = []
         self.events_in_calls: Counter[str] = Counter()
+        self.events_after_close: Counter[str] = Counter()
         self.bugs: list[str] = []
         self.connections: WeakSet[Any] = WeakSet()
 
@@ -160,11 +162,16 @@ class Bridge:
 
     # --- events -----------
 
-    def _fire(self, handle: int, event: Event) -> None:
+    def see(self, target: Any, event: Event) -> None:
+        """Every event of every object: count those that come too early or too late."""
         if self._inside:
             call = self._inside[-1]
             if not (event.type == "ended" and call in ENDED_INSIDE):
                 self.events_in_calls[f"{call}: {event.type}"] += 1
+        elif self._interface_of(type(target)) == "RTCPeerConnection" and target.connectionState == "closed":
+            self.events_after_close[event.type] += 1
+
+    def _fire(self, handle: int, event: Event) -> None:
         if handle not in self._objects:
             return
         encoded: dict[str, Any] = {"type": event.type}

@@ -76,9 +76,11 @@ def surprises(result: Result, known: dict[str, Any], expectation: Expected) -> l
             message = result["subtests"].get(name, {}).get("message") or (result["message"] if name == FILE else "")
             found.append(Surprise(file, name, f"{status}, expected {wanted} ({why or message})"))
     found += [Surprise(file, name, "is expected, and does not exist") for name in expectation if name not in outcome]
-    found += [Surprise(file, "", f"left behind: {left}") for left in result["left"]]
-    found += [Surprise(file, "", f"event inside a call, {n}x {what}") for what, n in result["events_in_calls"].items()]
-    found += [Surprise(file, "", f"not an error of the W3C's: {bug}") for bug in result["bugs"]]
+    never = [f"left behind: {left}" for left in result["left"]]
+    never += [f"event inside a call, {n} times {what}" for what, n in result["events_in_calls"].items()]
+    never += [f"event after close(), {n} times {what}" for what, n in result["events_after_close"].items()]
+    never += [f"not an error of the W3C's: {bug}" for bug in result["bugs"]]
+    found += [Surprise(file, FILE, what) for what in never]
     return found
 
 
@@ -93,7 +95,7 @@ def rebaseline(result: Result, known: dict[str, Any], root: Path = EXPECTATIONS)
             after[name] = old
         elif status not in FINE:
             subtest = result["subtests"].get(name, {"message": result["message"], "missing": []})
-            after[name] = (status, old[1] if old else reason_for(subtest, known.get(name, {}), file))
+            after[name] = (status, old[1] if old else reason_for(file, name, subtest, known.get(name, {})))
     path = _path(file, root)
     if after:
         path.parent.mkdir(parents=True, exist_ok=True)

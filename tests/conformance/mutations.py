@@ -84,14 +84,6 @@ MUTATIONS = (
         CLOSING,
     ),
     Mutation(
-        11,
-        "close fires on the closer's channels, by the letter of the text",
-        CLOSE,
-        "announce=not slots.strict",
-        "announce=True",
-        CLOSING,
-    ),
-    Mutation(
         12,
         "no ABORT and no release",
         CLOSE,
@@ -141,11 +133,11 @@ MUTATIONS = (
     ),
     Mutation(
         21,
-        "operations are chained after the close",
+        "operations on a closed connection end as if they had been done",
         OPERATIONS,
-        '        if self._closed:\n            raise InvalidStateError("the connection is closed")\n',
-        "",
-        ("RTCPeerConnection-createOffer.html", "RTCPeerConnection-setRemoteDescription.html", "addIceCandidate.html"),
+        '            raise InvalidStateError("the connection is closed")\n',
+        "            return None\n",
+        ("RTCPeerConnection-createOffer.html", "RTCPeerConnection-createAnswer.html", "parameterless"),
     ),
     Mutation(
         23,
@@ -154,14 +146,6 @@ MUTATIONS = (
         "        slots = self._slots\n        # step 2\n        self._require_open()\n        # steps 4 to 17\n",
         "        slots = self._slots\n",
         ("RTCPeerConnection-createDataChannel.html",),
-    ),
-    Mutation(
-        23,
-        "setConfiguration() works on a closed connection",
-        CONNECTION,
-        "        # step 2\n        self._require_open()\n        new = ",
-        "        new = ",
-        ("RTCConfiguration-validation", "RTCConfiguration-bundlePolicy", "RTCConfiguration-iceServers"),
     ),
     Mutation(
         30,
@@ -180,12 +164,22 @@ MUTATIONS = (
         ("createOffer", "createAnswer", "setLocalDescription", "setRemoteDescription", "addIceCandidate.html"),
     ),
     Mutation(
+        28,
+        "there are no statistics of a closed connection",
+        "adieu/webrtc/stats.py",
+        "    report = _Report(slots.driver.clock.now())\n",
+        '    if slots.is_closed:\n        raise TypeError("closed")\n    report = _Report(slots.driver.clock.now())\n',
+        ("RTCPeerConnection-getStats.https",),
+    ),
+    Mutation(
         33,
         "negotiationneeded fires after the close",
         "adieu/webrtc/negotiation_needed.py",
-        "    if slots.is_closed:\n        return\n    # step 2.2\n",
-        '    slots.negotiation = __import__("dataclasses").replace(slots.negotiation, state="stable")\n',
-        ("RTCPeerConnection-onnegotiationneeded",),
+        "    if slots.is_closed:\n        return\n    # step 2.2\n    if len(slots.operations):\n"
+        "        slots.update_on_empty_chain = True\n        return\n    # step 2.3\n"
+        '    if slots.negotiation.state != "stable":\n        return\n',
+        "",
+        ("RTCPeerConnection-restartIce.https", "RTCPeerConnection-onnegotiationneeded"),
     ),
     Mutation(
         37,

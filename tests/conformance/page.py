@@ -49,6 +49,7 @@ class Result:
         message: why.
         subtests: name → status, message, calls of Python, members that are missing.
         events_in_calls: see `Bridge`.
+        events_after_close: see `Bridge`.
         bugs: see `Bridge`.
         left: what the teardown found.
         log: what the page said on the console.
@@ -60,6 +61,7 @@ class Result:
     message: str = ""
     subtests: dict[str, dict[str, Any]] = field(default_factory=dict)
     events_in_calls: dict[str, int] = field(default_factory=dict)
+    events_after_close: dict[str, int] = field(default_factory=dict)
     bugs: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
@@ -132,7 +134,8 @@ class Page:
         self._last_entry = time.monotonic()
         self.result = Result(path)
         table = idl.table(wpt, CACHE / "conformance")
-        self.bridge = Bridge(table, BACKENDS[backend](), self.enter)
+        self.backend = BACKENDS[backend]()
+        self.bridge = Bridge(table, self.backend, self.enter)
         self._context = quickjs.Context()
         self._context.set_max_stack_size(4 << 20)
         self._context.set_memory_limit(1 << 30)
@@ -303,6 +306,7 @@ class Page:
             connection.close()
         self.result.left += await teardown.released(connections)
         self.result.events_in_calls = dict(self.bridge.events_in_calls)
+        self.result.events_after_close = dict(self.bridge.events_after_close)
         self.result.bugs += self.bridge.bugs
         self.bridge.close()
 
@@ -312,8 +316,9 @@ async def run(wpt: Path, path: str, backend: str, *, lenient: bool) -> Result:
     with strict_specification():
         before = teardown.Held.now()
         page = Page(wpt, path, backend, lenient=lenient)
-        await page.run()
-        await page.unload()
+        with page.backend.watch(page.bridge.see):
+            await page.run()
+            await page.unload()
         result = page.result
         del page
         result.left += await teardown.left_since(before)

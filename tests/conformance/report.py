@@ -56,10 +56,12 @@ def summary(results: Results, nul: dict[str, list[str]]) -> str:
     lines.append(f"| **all** | {total} | **{passed}** | {minus} | {browser[0]} | {browser[1]} | {either} |")
     left = sum(bool(result["left"]) for result in results.values())
     inside = sum(sum(result["events_in_calls"].values()) for result in results.values())
+    after = sum(sum(result["events_after_close"].values()) for result in results.values())
     calls = sum(subtest["calls"] > 0 for result in results.values() for subtest in result["subtests"].values())
     lines += [
         "",
-        f"Of {len(results)} files {left} left something behind; {inside} events were fired inside a call.",
+        f"Of {len(results)} files {left} left something behind.",
+        f"{inside} events were fired inside a call, {after} after close().",
         f"{calls} subtests called Python.",
         "Where a file has subtests of several categories the range says how many can be of this one.",
     ]

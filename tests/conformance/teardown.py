@@ -46,16 +46,15 @@ def connections_held() -> bool:
 
 async def released(connections: Iterable[Any]) -> list[str]:
     """Wait for the end of closed connections; those that do not end, or not cleanly."""
-    problems: list[str] = []
-    for connection in connections:
-        try:
-            ledger = await asyncio.wait_for(connection.wait_closed(), PATIENCE)
-        except TimeoutError:
-            problems.append(f"{connection!r} has not ended {PATIENCE} s after its close")
-        else:
-            if ledger:
-                problems.append(f"{connection!r} has left {ledger!r}")
-    return problems
+    return [problem for problem in await asyncio.gather(*map(_released, connections)) if problem]
+
+
+async def _released(connection: Any) -> str:
+    try:
+        ledger = await asyncio.wait_for(connection.wait_closed(), PATIENCE)
+    except TimeoutError:
+        return f"{connection!r} has not ended {PATIENCE} s after its close"
+    return f"{connection!r} has left {ledger!r}" if ledger else ""
 
 
 async def left_since(before: Held) -> list[str]:
