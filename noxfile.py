@@ -6,13 +6,16 @@ nox -s test -- unit sim   only these parts of tests/
 nox -s conformance        the W3C's tests, all of them: reports/conformance.md
 nox -s mutations          do the W3C's tests see it when a closing rule is broken?
 nox -s bench -- --quick   speed beside others
+nox -s package            the source distribution, a wheel built from it offline, and tests of that wheel
 nox -s lock               renew requirements/*.txt
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -92,6 +95,34 @@ def mutations(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Throughput, messages, round trip and setup beside the peers; writes benchmarks/report.md."""
     session.run("python", "benchmarks/run.py", *session.posargs, external=True)
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """What would be published: the sources are complete, build without a network, and the wheel works."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        session.run("maturin", "sdist", f"--out={folder}", external=True)
+        [archive] = folder.glob("*.tar.gz")
+        shutil.unpack_archive(archive, folder, filter="data")
+        source = folder / archive.name.removesuffix(".tar.gz")
+        session.run("cargo", "fetch", "--locked", f"--manifest-path={source}/Cargo.toml", external=True)
+        env = {"CARGO_TARGET_DIR": str(ROOT / "target" / "package")}
+        with session.chdir(source):
+            session.run(
+                "maturin", "build", "--release", "--locked", "--offline", f"--out={folder}", env=env, external=True
+            )
+        [wheel] = folder.glob("*.whl")
+        site = folder / "site"
+        session.run(
+            "python", "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", f"--target={site}", str(wheel)
+        )
+        licenses = {path.name for path in site.glob("*.dist-info/licenses/**/*") if path.is_file()}
+        if licenses != {"LICENSE", "NOTICE"}:
+            session.error(f"the wheel has the licences {sorted(licenses)}")
+        installed = f"import adieu._core; assert adieu._core.__file__.startswith({str(site)!r}), adieu._core.__file__"
+        session.run("python", "-c", installed, env={"PYTHONPATH": str(site)})
+        session.run("python", "-m", "pytest", "-q", "tests/unit/core", env={"PYTHONPATH": str(site)})
 
 
 @nox.session

@@ -200,8 +200,10 @@ async def close_while_sending(session: Session, role: str) -> None:
     """Both send without a pause; Ada closes in the middle of it."""
     stream = await session.open("stream")
     sender = asyncio.create_task(send_numbers(stream))
-    listener = asyncio.create_task(hear_numbers(stream))
+    hears = asyncio.Event()
+    listener = asyncio.create_task(hear_numbers(stream, hears))
     if role == "ada":
+        await hears.wait()  # Ben may still be looking at the file
         await asyncio.sleep(0.3)
         tell("closing")
         receipt = await session.close("the demo is over")
@@ -224,9 +226,13 @@ async def send_numbers(channel: Channel) -> None:
         pass
 
 
-async def hear_numbers(channel: Channel) -> tuple[int, int, int, int]:
-    """First and last number, how many came twice, how many are missing between."""
-    seen = [int.from_bytes(block[:8]) async for block in all_of(channel)]
+async def hear_numbers(channel: Channel, hears: asyncio.Event | None = None) -> tuple[int, int, int, int]:
+    """First and last number, how many came twice, how many are missing between. `hears` is set by the first."""
+    seen: list[int] = []
+    async for block in all_of(channel):
+        seen.append(int.from_bytes(block[:8]))
+        if hears is not None:
+            hears.set()
     if not seen:
         return 0, 0, 0, 0
     doubled = len(seen) - len(set(seen))

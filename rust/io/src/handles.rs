@@ -199,6 +199,9 @@ impl Loop {
     }
 
     pub fn close(&self) {
+        if !self.is_alive() {
+            return; // the fork may have stopped the I/O thread in the middle of a push: who pops waits for its end
+        }
         self.queue.close();
         self.request(Request::CloseLoop { id: self.id });
         *self.lock() = Transports::default();
@@ -206,6 +209,7 @@ impl Loop {
 
     pub fn connection(&self, certificate: Arc<Certificate>) -> u64 {
         let id = next_id();
+        self.lock().of_connection.insert(id, Vec::new());
         self.request(Request::OpenConnection { owner: self.id, id, certificate });
         id
     }
@@ -220,8 +224,10 @@ impl Loop {
         let shared =
             Arc::new(TransportShared { id, slot: AtomicU64::new(NOWHERE), buffered: AtomicUsize::new(0) });
         let mut transports = self.lock();
-        transports.by_id.insert(id, shared.clone());
-        transports.of_connection.entry(connection).or_default().push(id);
+        if let Some(siblings) = transports.of_connection.get_mut(&connection) {
+            siblings.push(id);
+            transports.by_id.insert(id, shared.clone());
+        } // else it has ended: nothing would ever forget this one
         drop(transports);
         let config = Config {
             disconnected_after: options.disconnected_after,

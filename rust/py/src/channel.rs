@@ -70,9 +70,10 @@ impl Channel {
                 "data has to be str, bytes or a buffer of bytes, not {name}"
             )));
         };
-        self.reserve(buffer.len_bytes())?;
+        // Copied before its room is reserved: what could not be copied would hold it for ever.
         let bytes = buffer.to_vec(data.py()).map_err(|error| value_error(error.to_string()))?;
         let size = bytes.len();
+        self.reserve(size)?;
         self.inner.send(Kind::Binary, bytes);
         Ok(size)
     }

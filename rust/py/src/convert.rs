@@ -10,10 +10,15 @@ pub fn value_error(message: impl Into<String>) -> PyErr {
     PyValueError::new_err(message.into())
 }
 
+/// Thirty years: a clock can be that much ahead, and no further than it can count.
+const LONGEST: f64 = 1e9;
+
 /// A span of time; `name` is the argument's.
 pub fn seconds(name: &str, value: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(value)
-        .map_err(|_| value_error(format!("{name}={value} is not a number of seconds, 0 or more")))
+        .ok()
+        .filter(|_| value <= LONGEST)
+        .ok_or_else(|| value_error(format!("{name}={value} is not a number of seconds from 0 to 1e9")))
 }
 
 pub fn address(text: &str) -> PyResult<IpAddr> {

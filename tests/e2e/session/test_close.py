@@ -120,6 +120,7 @@ async def test_last_words() -> None:
 
 
 async def test_delivered_says_that_it_was_taken() -> None:
+    """Closing rule S5."""
     async with adieu.memory_pair() as (first, second):
         here, there = await asyncio.gather(first.open("chat"), second.open("chat"))
         sent = await here.send("hello")

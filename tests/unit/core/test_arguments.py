@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from adieu import _core
+from unit.core.peers import VirtualPair
 
 
 @pytest.fixture
@@ -104,11 +105,35 @@ def test_numbers_that_do_not_fit(loop: _core.Loop, transport: int, arguments: di
         loop.open_channel(transport, **(good | arguments))
 
 
-@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
-def test_times(loop: _core.Loop, value: float) -> None:
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf"), 1e10, 1e18])
+def test_times(net: _core.VirtualNetwork, loop: _core.Loop, value: float) -> None:
     connection = loop.connection(_core.Certificate.generate())
     with pytest.raises(ValueError, match="disconnected_after"):
         loop.transport(connection, disconnected_after=value)
+    with pytest.raises(ValueError, match="failed_after"):
+        loop.transport(connection, failed_after=value)
+    with pytest.raises(ValueError, match="valid_for"):
+        _core.Certificate.generate(value)
+    with pytest.raises(ValueError, match="now"):
+        net.advance(value)
+    with pytest.raises(ValueError, match="jitter"):
+        net.link(jitter=value)
+
+
+def test_the_longest_times_and_the_largest_sizes_do_no_harm() -> None:
+    size = 2**63
+    options: dict[str, Any] = {"disconnected_after": 1e9, "failed_after": 1e9}
+    options |= {"receive_buffer": size, "max_message_size": size}
+    with VirtualPair(**options) as pair:
+        pair.connect()
+        _, ours = pair.channel()
+        ours.low_threshold = size
+        ours.send(b"x" * 200_000)
+        pair.until(lambda: pair.a.count("MESSAGE") == 1)
+        pair.net.link(delay=1e9)
+        pair.a.loop.consumed(pair.a.transport, size)
+        pair.run(10)
+        assert pair.a.loop.counters()["panics"] == pair.b.loop.counters()["panics"] == 0
 
 
 def test_what_can_be_sent(loop: _core.Loop, transport: int) -> None:

@@ -26,6 +26,9 @@ const CLOSING_TIMEOUT: Duration = Duration::from_secs(10);
 /// RFC 8832 section 6: stream 65535 does not exist, because 65535 streams are numbered from 0.
 const MAX_STREAM: u16 = 65534;
 
+/// Bytes of labels and protocols that a peer may make us hold: RFC 8832 allows 128 KiB for each of 32767 channels.
+const MAX_NAMES: usize = 8 << 20;
+
 /// Names a channel of one transport while it lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ChannelKey(pub u32);
@@ -92,12 +95,15 @@ struct Channel {
     /// When a retry or the closing timeout is due.
     due: Option<Instant>,
     counts: ChannelCounts,
+    /// Bytes of the label and the protocol that the peer gave it.
+    names: usize,
 }
 
 /// What strangers' or broken peers' channel messages came to.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ChannelDrops {
-    /// DCEP messages that make no sense, or OPENs for a stream that is taken or has the wrong parity.
+    /// DCEP messages that make no sense, or OPENs for a stream that is taken or has the wrong parity, or with more
+    /// names than are held.
     pub dcep: u64,
     /// Messages on a stream without an open channel, or of an unknown kind.
     pub message: u64,
@@ -119,6 +125,8 @@ pub struct Channels {
     /// Our DTLS role: the client has the even streams (RFC 8832 section 6). None: not known yet.
     is_client: Option<bool>,
     open_count: usize,
+    /// Of all channels that the peer has opened.
+    names: usize,
     pub drops: ChannelDrops,
 }
 
@@ -135,6 +143,7 @@ impl Channels {
             max_receive,
             is_client: None,
             open_count: 0,
+            names: 0,
             drops: ChannelDrops::default(),
         }
     }
@@ -425,11 +434,14 @@ impl Channels {
                     channel.confirmed = true;
                 }
             }
-            (Some(Dcep::Open(options)), None) if self.peer_may_open(stream) => {
-                let key = self.insert(stream, options.clone(), true, true);
+            (Some(Dcep::Open(options)), None) if self.peer_may_open(stream) && self.has_room(&options) => {
+                let names = options.label.len() + options.protocol.len();
+                let key = self.insert(stream, nameless(&options), true, true);
                 if let Some(channel) = self.slots[key.0 as usize].as_mut() {
                     channel.phase = Phase::Open;
+                    channel.names = names;
                 }
+                self.names += names;
                 sctp.set_priority(stream, options.priority);
                 send_dcep(now, sctp, stream, dcep::ack());
                 events.push_back(ChannelEvent::Incoming { key, stream, options: Box::new(options) }.into());
@@ -446,7 +458,7 @@ impl Channels {
             }
             (Some(Dcep::Open(options)), None) => {
                 self.drops.dcep += 1;
-                let key = self.insert(stream, options, true, true);
+                let key = self.insert(stream, nameless(&options), true, true);
                 if let Some(channel) = self.slots[key.0 as usize].as_mut() {
                     channel.phase = Phase::Open;
                     channel.announced = false;
@@ -464,6 +476,10 @@ impl Channels {
             Some(we_are_client) => stream <= MAX_STREAM && (stream % 2 == 1) == we_are_client,
             None => false,
         }
+    }
+
+    fn has_room(&self, options: &ChannelOptions) -> bool {
+        self.names + options.label.len() + options.protocol.len() <= MAX_NAMES
     }
 
     /// Send the OPEN of a new channel and announce it.
@@ -588,6 +604,7 @@ impl Channels {
             is_busy: false,
             due: None,
             counts: ChannelCounts::default(),
+            names: 0,
         };
         self.open_count += 1;
         let slot = match self.free.pop() {
@@ -611,6 +628,7 @@ impl Channels {
     fn remove(&mut self, key: ChannelKey) {
         let Some(channel) = self.slots[key.0 as usize].take() else { return };
         self.open_count -= usize::from(channel.announced);
+        self.names -= channel.names;
         self.by_stream[usize::from(channel.stream)] = 0;
         self.free.push(key.0);
         self.busy.retain(|&slot| slot != key.0);
@@ -631,6 +649,19 @@ impl Channels {
             return slots.map(|slot| ChannelKey(slot - 1)).collect();
         }
         streams.iter().filter_map(|&stream| self.find(stream)).collect()
+    }
+}
+
+/// The names of an incoming channel go to the application: they are not held twice.
+fn nameless(options: &ChannelOptions) -> ChannelOptions {
+    let ChannelOptions { negotiated, ordered, reliability, priority, .. } = *options;
+    ChannelOptions {
+        label: String::new(),
+        protocol: String::new(),
+        negotiated,
+        ordered,
+        reliability,
+        priority,
     }
 }
 

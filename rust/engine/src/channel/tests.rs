@@ -615,6 +615,39 @@ fn an_open_for_a_stream_in_use_closes_that_channel() {
 }
 
 #[test]
+fn a_peer_can_not_make_us_hold_names_without_bound_and_a_closed_channel_gives_its_own_back() {
+    let mut world = World::connected();
+    let name = "x".repeat(60_000);
+    let open = |world: &mut World, number: u16| {
+        let options = ChannelOptions { protocol: name.clone(), ..plain(&name) };
+        raw(world, 1, 2 * number + 1, PPID_DCEP, dcep::open(&options));
+    };
+    for number in 0..100 {
+        open(&mut world, number);
+    }
+    let taken = MAX_NAMES / 120_000;
+    assert_eq!(world.counts()[0], taken);
+    assert_eq!(world.sides[0].channels.drops.dcep as usize, 100 - taken);
+    let seen = world.seen(0);
+    let names: usize = seen
+        .iter()
+        .map(|seen| match seen {
+            Seen::Incoming(_, _, label) => label.len() * 2,
+            other => panic!("{other:?}"),
+        })
+        .sum();
+    assert!(names <= MAX_NAMES && names > MAX_NAMES - 120_000);
+    world.close(0, ChannelKey(0));
+    world.run_for(second());
+    let now = world.now;
+    world.sides[1].sctp.reset(now, 1);
+    world.run_for(second());
+    assert_eq!(world.counts()[0], taken - 1);
+    open(&mut world, 200);
+    assert_eq!(world.counts()[0], taken);
+}
+
+#[test]
 fn nonsense_on_the_control_ppid_and_messages_without_a_channel_are_counted() {
     let mut world = World::connected();
     for payload in [vec![], vec![3], vec![9; 40], vec![3; 13]] {
@@ -719,6 +752,19 @@ fn a_reader_that_stops_closes_the_window_and_one_that_goes_on_opens_it_at_once()
         seen,
         Seen::Message(key, _, payload) if *key == theirs && payload[0] == number as u8
     )));
+}
+
+#[test]
+fn after_a_stall_no_timer_is_left_in_the_past() {
+    let mut world = World::connected();
+    let (ours, _) = world.channel(0);
+    world.send(0, ours, b"lost");
+    world.wire = Box::new(|_, _| false);
+    world.turn(0);
+    let now = world.now + second() * 60;
+    let sctp = &mut world.sides[0].sctp;
+    sctp.handle_timeout(now);
+    assert!(sctp.timeout().is_some_and(|at| at > now && at <= now + second()));
 }
 
 #[test]

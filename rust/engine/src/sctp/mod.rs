@@ -19,6 +19,8 @@ const SEND_QUEUE: usize = 64 << 20;
 /// Ready messages that may wait for the application before further DATA is dropped: SCTP's window counts bytes only,
 /// and a message of one byte costs seventy.
 const MAX_READY: usize = 65_536;
+/// How often a timer may have been missed before the rest is left to the next time.
+const MAX_LATE: usize = 100;
 /// A healed link is to be back within 3 s, so no back-off may be longer than 1 s.
 const MAX_BACKOFF: Duration = Duration::from_secs(1);
 
@@ -98,7 +100,7 @@ impl Association {
         largest: usize,
     ) -> Association {
         // A message above 0.9 of the window would stall it for ever, without a word.
-        let window = receive_buffer.max(largest / 8 * 10).clamp(256 << 10, 1 << 30);
+        let window = receive_buffer.max(largest.saturating_mul(10) / 8).clamp(256 << 10, 1 << 30);
         let options = Options {
             local_port,
             remote_port,
@@ -173,6 +175,13 @@ impl Association {
 
     pub fn handle_timeout(&mut self, now: Instant) {
         self.advance(now);
+        // Each call fires a timer once, and sets it anew from when it was due: after a stall that is past as well.
+        for _ in 0..MAX_LATE {
+            if self.timeout().is_none_or(|at| at > now) {
+                break;
+            }
+            self.socket.advance_time(SocketTime::zero() + (self.now - self.epoch));
+        }
         self.collect();
     }
 

@@ -1,0 +1,44 @@
+/** Small things that bytes and text need everywhere. */
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** UTF-8. Half of a surrogate pair becomes U+FFFD. */
+export function utf8(text: string): Uint8Array<ArrayBuffer> {
+  return encoder.encode(text) as Uint8Array<ArrayBuffer>;
+}
+
+/** The text of UTF-8; what is none becomes U+FFFD. */
+export function fromUtf8(data: Uint8Array): string {
+  return decoder.decode(data);
+}
+
+/** A text that can be sent: at most `most` units long, no half of a surrogate pair. */
+export function sendable(text: string, most: number): string {
+  return fromUtf8(utf8(text.slice(0, most)));
+}
+
+export function hex(data: Uint8Array): string {
+  return Array.from(data, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+export function concat(pieces: Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(pieces.reduce((size, piece) => size + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.length;
+  }
+  return whole;
+}
+
+/** The order of Unicode's code points, which is not that of JavaScript's units. */
+export function compare(one: string, other: string): number {
+  const a = [...one];
+  const b = [...other];
+  for (let at = 0; at < a.length && at < b.length; at++) {
+    const difference = a[at]!.codePointAt(0)! - b[at]!.codePointAt(0)!;
+    if (difference) return difference;
+  }
+  return a.length - b.length;
+}

@@ -1,0 +1,30 @@
+/** WebRTC sessions that close, reset and reconnect with proof: the browser half of adieu. */
+
+export * from "./errors.js";
+export type { Platform } from "./platform.js";
+export type { Level } from "./protocol/control.js";
+export type { MediaState, Peer, Reason } from "./protocol/messages.js";
+export { Channel, type Sent, type WaitOptions } from "./session/channel.js";
+export type * from "./session/events.js";
+export type { Held, Ledger } from "./session/ledger.js";
+export type { StateName } from "./session/machine/actions.js";
+export { CAUSES } from "./session/machine/cause.js";
+export { DEFAULTS, Ladder, type Options, type RecoveryPolicy } from "./session/machine/options.js";
+export type { Account, ChannelReceipt, StepReceipt, Total } from "./session/machine/receipt.js";
+export { memoryPair, type PairOptions } from "./session/memory.js";
+export { CloseReceipt, Message, type ResetReport } from "./session/receipt.js";
+export type { Recorder } from "./session/recorder.js";
+export { type JoinOptions, join, Room, type RoomEvents } from "./session/room.js";
+export {
+  type CloseOptions,
+  type OnWait,
+  type OpenOptions,
+  type ResetOptions,
+  Session,
+  type SessionInit,
+} from "./session/session.js";
+export { LIMIT, PROVOKE, slots } from "./session/slots.js";
+export type { IncomingFile, SendFileOptions, Transfer } from "./session/transfer.js";
+export { SignalingClient, type Token } from "./signaling/client.js";
+export type { SignalingEvent } from "./signaling/events.js";
+export { memorySignaling, type Signaling } from "./signaling/memory.js";

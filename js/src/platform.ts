@@ -1,0 +1,44 @@
+/** What the browser gives: time, connections, sockets, devices. Tests give others. */
+
+export interface Platform {
+  /** Seconds; stands still while the page is frozen, so that nothing is overdue when it wakes. */
+  now(): number;
+  /** Call back after so many seconds; the function returned cancels it. */
+  later(seconds: number, call: () => void): () => void;
+  makeConnection(configuration: RTCConfiguration): RTCPeerConnection;
+  openSocket(url: string, protocol: string): WebSocket;
+  getUserMedia(constraints: MediaStreamConstraints): Promise<MediaStream>;
+  /** Send something that outlives the page. */
+  beacon(url: string, body: string): void;
+  /** From [0, 1). */
+  random(): number;
+}
+
+let lost = 0;
+let stoppedAt: number | undefined;
+
+const clock = () => performance.now() / 1000;
+
+/** The page is frozen: time stands still for it. */
+export function stopTime(): void {
+  stoppedAt ??= clock();
+}
+
+/** The page is awake again. */
+export function goOn(): void {
+  if (stoppedAt !== undefined) lost += clock() - stoppedAt;
+  stoppedAt = undefined;
+}
+
+export const browser: Platform = {
+  now: () => (stoppedAt ?? clock()) - lost,
+  later(seconds, call) {
+    const timer = setTimeout(call, Math.max(0, seconds * 1000));
+    return () => clearTimeout(timer);
+  },
+  makeConnection: (configuration) => new RTCPeerConnection(configuration),
+  openSocket: (url, protocol) => new WebSocket(url, protocol),
+  getUserMedia: (constraints) => navigator.mediaDevices.getUserMedia(constraints),
+  beacon: (url, body) => void navigator.sendBeacon(url, body),
+  random: Math.random,
+};

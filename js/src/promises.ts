@@ -1,0 +1,62 @@
+/** Promises that can be ended from outside, and waits that an `AbortSignal` ends. */
+
+/** A promise and its two ends. A rejection that nobody waits for is no error of the page. */
+export class Deferred<T> {
+  readonly promise: Promise<T>;
+  settled = false;
+  #resolve!: (value: T) => void;
+  #reject!: (error: unknown) => void;
+
+  constructor() {
+    this.promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    this.promise.catch(() => undefined);
+  }
+
+  resolve(value: T): void {
+    this.settled = true;
+    this.#resolve(value);
+  }
+
+  reject(error: unknown): void {
+    this.settled = true;
+    this.#reject(error);
+  }
+}
+
+/** Wait for a promise, but no longer than until `signal` says so; then the reason of the signal is thrown. */
+export async function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return promise;
+  const aborted = new Deferred<never>();
+  const abort = () => aborted.reject(signal.reason);
+  if (signal.aborted) abort();
+  signal.addEventListener("abort", abort);
+  try {
+    return await Promise.race([aborted.promise, promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+/** Wakes all who wait; then they look again. */
+export class Wakeup {
+  #next = new Deferred<void>();
+
+  wake(): void {
+    const woken = this.#next;
+    this.#next = new Deferred();
+    woken.resolve();
+  }
+
+  wait(signal?: AbortSignal): Promise<void> {
+    return abortable(this.#next.promise, signal);
+  }
+}
+
+/** Tell the page about an error that belongs to nobody who waits. */
+export function report(error: unknown): void {
+  if (typeof reportError === "function") reportError(error);
+  else console.error(error);
+}

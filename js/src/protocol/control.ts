@@ -1,0 +1,157 @@
+/**
+ * In-band: the control channel `adieu` and the header of session messages.
+ *
+ * The control channel is negotiated, id 1022, ordered, reliable, protocol `adieu.v1`; JSON text tagged by `type`.
+ */
+
+import { hex } from "../bytes.js";
+import { decode as decodeUnion, parse } from "./codec.js";
+import {
+  type Cancel,
+  type Closed,
+  type Closing,
+  type ControlMessage,
+  controlMessageType,
+  type Done,
+  type Reset,
+  type ResetOk,
+  type Switch,
+  type Switched,
+  type Wait,
+} from "./messages.js";
+
+export const LABEL = "adieu";
+export const PROTOCOL = "adieu.v1";
+export const CONTROL_ID = 1022;
+/** Session channels count downwards by two from these, by which peer id opened them. */
+export const FIRST_ID_SMALLER = 1020;
+export const FIRST_ID_LARGER = 1021;
+/** A longer control message is a protocol error. */
+export const MAX_CONTROL = 256 * 1024;
+export const MAX_FRAGMENT = 64 * 1024;
+export const MAX_HEADER = 17;
+export const DEFAULT_WINDOW = 4 * 1024 * 1024;
+export const DEFAULT_MAX_MESSAGE = 16 * 1024 * 1024;
+
+/** Closing and reset words: the same in-band and by signaling, where they carry `session` and `to` too. */
+export type Word = Closing | Wait | Done | Closed | Reset | ResetOk | Switch | Switched | Cancel;
+/** How deep a reset goes: the ICE path; the connection; the connection, tracks and devices. */
+export type Level = Reset["level"];
+
+/** The text of a control message. */
+export function encode(message: ControlMessage): string {
+  return controlMessageType.get(message.type)!.write(message);
+}
+
+/**
+ * Read a control message; undefined for a type of a later version, which is ignored.
+ *
+ * @throws TypeError it is not JSON, too long, or a member is wrong; the message names which.
+ */
+export function decode(text: string): ControlMessage | undefined {
+  if (text.length > MAX_CONTROL) {
+    throw new TypeError(`a control message of ${text.length} characters; the limit is ${MAX_CONTROL}`);
+  }
+  return decodeUnion(parse(text), controlMessageType);
+}
+
+// --- the header of session messages ---------------------------------------------------------------------------
+
+const TEXT = 1;
+const FIRST = 2;
+const LAST = 4;
+const AGAIN = 8;
+const WHOLE = FIRST | LAST;
+export const RECEIPT_BYTES = 16;
+
+/** A message sent again: the receipt id and the sequence number of the first time. */
+export type Again = [receipt: string, seq: number];
+
+/** What stands before the payload of one SCTP message. */
+export interface Header {
+  text: boolean;
+  first: boolean;
+  last: boolean;
+  /** Of the message, from 1. */
+  seq: number;
+  /** Of the fragment within the message, from 0. */
+  index: number;
+  /** On a first fragment of a message sent again. */
+  again: Again | undefined;
+}
+
+/** One SCTP message of a session channel: a whole message or a piece of one. */
+export interface Fragment extends Header {
+  payload: Uint8Array;
+}
+
+/** A QUIC variable-length integer (RFC 9000 section 16). */
+function encodeVarint(value: number): number[] {
+  if (value < 0x40) return [value];
+  if (value < 0x4000) return [(value >> 8) | 0x40, value & 0xff];
+  const low = [(value >>> 24) & 0xff, (value >>> 16) & 0xff, (value >>> 8) & 0xff, value & 0xff];
+  if (value < 0x4000_0000) return [low[0]! | 0x80, ...low.slice(1)];
+  const high = Math.floor(value / 2 ** 32);
+  return [(high >>> 24) | 0xc0, (high >>> 16) & 0xff, (high >>> 8) & 0xff, high & 0xff, ...low];
+}
+
+/** The bytes before the payload: at most `MAX_HEADER`, and `RECEIPT_BYTES + 8` more with `again`. */
+export function encodeHeader({ text, first, last, seq, index, again }: Header): Uint8Array {
+  const flags = (text ? TEXT : 0) | (first ? FIRST : 0) | (last ? LAST : 0);
+  const head = [flags, ...encodeVarint(seq)];
+  if ((flags & WHOLE) !== WHOLE) head.push(...encodeVarint(index));
+  if (again && first) {
+    head[0] = flags | AGAIN;
+    const [receipt, original] = again;
+    for (let at = 0; at < receipt.length; at += 2) head.push(Number.parseInt(receipt.slice(at, at + 2), 16));
+    head.push(...encodeVarint(original));
+  }
+  return Uint8Array.from(head);
+}
+
+/** Read one SCTP message of a session channel. Throws `TypeError` when the header is wrong. */
+export function decodeFragment(data: Uint8Array): Fragment {
+  const view = new DataView(data.buffer, data.byteOffset, data.length);
+  const cut = () => new TypeError("a header cut short");
+  let at = 1;
+  const varint = (): number => {
+    const size = at < data.length ? 1 << (data[at]! >> 6) : 0;
+    if (!size || at + size > data.length) throw cut();
+    at += size;
+    if (size === 1) return data[at - 1]! & 0x3f;
+    if (size === 2) return view.getUint16(at - 2) & 0x3fff;
+    const low = view.getUint32(at - 4);
+    if (size === 4) return low & 0x3fff_ffff;
+    const value = (view.getUint32(at - 8) & 0x3fff_ffff) * 2 ** 32 + low;
+    if (value > Number.MAX_SAFE_INTEGER) throw new TypeError("a number that a double does not hold");
+    return value;
+  };
+  const flags = data[0];
+  if (flags === undefined) throw new TypeError("an empty message has no header");
+  if (flags & 0xf0) throw new TypeError(`unknown header bits 0x${(flags & 0xf0).toString(16)}`);
+  const first = (flags & FIRST) !== 0;
+  const seq = varint();
+  if (seq === 0) throw new TypeError("sequence numbers start at 1");
+  let index = 0;
+  if ((flags & WHOLE) !== WHOLE) {
+    index = varint();
+    if ((index === 0) !== first) throw new TypeError(`fragment ${index} with first=${first}`);
+  }
+  let again: Again | undefined;
+  if (flags & AGAIN) {
+    if (!first) throw new TypeError("only a first fragment says that a message is sent again");
+    const receipt = data.subarray(at, at + RECEIPT_BYTES);
+    if (receipt.length !== RECEIPT_BYTES) throw cut();
+    at += RECEIPT_BYTES;
+    again = [hex(receipt), varint()];
+  }
+  return {
+    text: (flags & TEXT) !== 0,
+    first,
+    last: (flags & LAST) !== 0,
+    seq,
+    index,
+    again,
+    payload: data.subarray(at),
+  };
+}

@@ -1,0 +1,905 @@
+// Made from docs/reference/protocol.schema.json by tools/protocol.mjs. Do not edit.
+import * as c from "./codec.js";
+
+export const VERSION = 1;
+const MOST = Number.MAX_SAFE_INTEGER;
+
+/** What the application has taken of one channel. */
+export interface Acknowledged {
+  upTo: number;
+  ranges?: [number, number][];
+  window: number;
+}
+export const acknowledgedType = c.struct<Acknowledged>(undefined, {
+  upTo: c.int(0, MOST),
+  ranges: c.optional(c.list(c.pair(c.int(0, MOST), c.int(0, MOST))), []),
+  window: c.int(0, MOST),
+});
+
+/** After 64 messages, 256 KiB or 20 ms; at once while closing. An older one than the last is ignored. */
+export interface Ack {
+  type: "ack";
+  channels: Map<string, Acknowledged>;
+}
+export const ackType = c.struct<Ack>("ack", {
+  channels: c.dict(c.text(128, 1), acknowledgedType),
+});
+
+/** Carries only the envelope: `ack` when there is nothing else to say, `id` as a plain yes to a request. */
+export interface BareAck {
+  type: "ack";
+}
+export const bareAckType = c.struct<BareAck>("ack", {});
+
+/** The offerer's word: the old connection goes on, the number of the new one is burnt. */
+export interface Cancel {
+  type: "cancel";
+  session?: string;
+  to?: string;
+  from?: string;
+  epoch: number;
+}
+export const cancelType = c.struct<Cancel>("cancel", {
+  session: c.optional(c.text(128), ""),
+  to: c.optional(c.text(128), ""),
+  from: c.optional(c.text(128), ""),
+  epoch: c.int(0, MOST),
+});
+
+/** RTCIceCandidateInit. */
+export interface Candidate {
+  candidate: string;
+  sdpMid?: string | null;
+  sdpMLineIndex?: number | null;
+  usernameFragment?: string | null;
+}
+export const candidateType = c.struct<Candidate>(undefined, {
+  candidate: c.text(1024),
+  sdpMid: c.nullable(c.text(64)),
+  sdpMLineIndex: c.nullable(c.int(0, 65535)),
+  usernameFragment: c.nullable(c.text(256)),
+});
+
+/** A batch of them. */
+export interface Candidates {
+  type: "candidates";
+  session?: string;
+  to?: string;
+  from?: string;
+  epoch: number;
+  candidates: Candidate[];
+  end?: boolean;
+}
+export const candidatesType = c.struct<Candidates>("candidates", {
+  session: c.optional(c.text(128), ""),
+  to: c.optional(c.text(128), ""),
+  from: c.optional(c.text(128), ""),
+  epoch: c.int(0, MOST),
+  candidates: c.list(candidateType, 50),
+  end: c.optional(c.bool, false),
+});
+
+/** A number of messages and their payload bytes (text counted as UTF-8). */
+export interface Total {
+  messages?: number;
+  bytes?: number;
+}
+export const totalType = c.struct<Total>(undefined, {
+  messages: c.optional(c.int(0, MOST), 0),
+  bytes: c.optional(c.int(0, MOST), 0),
+});
+
+/** What one side states of one channel: its own sending, and what it took of the other's. */
+export interface ChannelAccount {
+  accepted?: Total;
+  unsent?: Total;
+  taken?: Total;
+}
+export const channelAccountType = c.struct<ChannelAccount>(undefined, {
+  accepted: c.optional(totalType),
+  unsent: c.optional(totalType),
+  taken: c.optional(totalType),
+});
+
+/** Why: a code for programs, a text for people. */
+export interface Reason {
+  code: string;
+  text?: string;
+}
+export const reasonType = c.struct<Reason>(undefined, {
+  code: c.text(64),
+  text: c.optional(c.text(1024), ""),
+});
+
+/** This side neither sends nor takes any more: said after both `done`, or at the deadline. */
+export interface Closed {
+  type: "closed";
+  session?: string;
+  to?: string;
+  from?: string;
+  receipt: string;
+  closer: string;
+  reason: Reason;
+  channels: Map<string, ChannelAccount>;
+}
+export const closedType = c.struct<Closed>("closed", {
+  session: c.optional(c.text(128), ""),
+  to: c.optional(c.text(128), ""),
+  from: c.optional(c.text(128), ""),
+  receipt: c.text(128),
+  closer: c.text(128),
+  reason: reasonType,
+  channels: c.dict(c.text(128, 1), channelAccountType),
+});
+
+/** Step 1: no new sends here; what was accepted is counted in `final` and still goes out. */
+export interface Closing {
+  type: "closing";
+  session?: string;
+  to?: string;
+  from?: string;
+  receipt: string;
+  reason: Reason;
+  deadlineMs: number;
+  final: Map<string, number>;
+}
+export const closingType = c.struct<Closing>("closing", {
+  session: c.optional(c.text(128), ""),
+  to: c.optional(c.text(128), ""),
+  from: c.optional(c.text(128), ""),
+  receipt: c.text(128),
+  reason: reasonType,
+  deadlineMs: c.int(0, MOST),
+  final: c.dict(c.text(128, 1), c.int(0, MOST)),
+});
+
+/** A session description for the other side's connection of this epoch. */
+export interface Description {
+  type: "description";
+  session?: string;
+  to?: string;
+  from?: string;
+  epoch: number;
+  sdpType: "answer" | "offer" | "pranswer" | "rollback";
+  sdp: string;
+}
+export const descriptionType = c.struct<Description>("description", {
+  session: c.optional(c.text(128), ""),
+  to: c.optional(c.text(128), ""),
+  from: c.optional(c.text(128), ""),
+  epoch: c.int(0, MOST),
+  sdpType: c.oneOf("answer", "offer", "pranswer", "rollback"),
+  sdp: c.text(61440),
+});
+
+/** This side sends no more and has taken everything up to the other's `final` (reliable channels). */
+export interface Done {
+  type: "done";
+  session?: string;
+  to?: string;
+  from?: string;
+  final: Map<string, number>;
+}
+export const doneType = c.struct<Done>("done", {
+  session: c.optional(c.text(128), ""),
+  to: c.optional(c.text(128), ""),
+  from: c.optional(c.text(128), ""),
+  final: c.dict(c.text(128, 1), c.int(0, MOST)),
+});
+
+/** The members that any frame may carry beside its own. */
+export interface Envelope {
+  id?: number | null;
+  seq?: number | null;
+  ack?: number | null;
+}
+export const envelopeType = c.struct<Envelope>(undefined, {
+  id: c.nullable(c.int(0, MOST)),
+  seq: c.nullable(c.int(1, MOST)),
+  ack: c.nullable(c.int(0, MOST)),
+});
+
+/** What went wrong with a request, or with the connection before it closes. */
+export interface ErrorMessage {
+  type: "error";
+  code: string;
+  message: string;
+  temporary?: boolean;
+  peer?: string;
+}
+export const errorMessageType = c.struct<ErrorMessage>("error", {
+  code: c.text(),
+  message: c.text(1024),
+  temporary: c.optional(c.bool, false),
+  peer: c.optional(c.text(128), ""),
+});
+
+/** A file that the sender would send. */
+export interface FileOffer {
+  name: string;
+  size: number;
+  type?: string;
+  sha256: string;
+  channel: string;
+}
+export const fileOfferType = c.struct<FileOffer>(undefined, {
+  name: c.text(255, 1),
+  size: c.int(0, MOST),
+  type: c.optional(c.text(255), ""),
+  sha256: c.text(64, 64, /^[0-9a-f]*$/),
+  channel: c.text(128, 1),
+});
+
+/** A step of a file transfer: exactly one member besides `id` is set. */
+export interface FileMessage {
+  type: "file";
+  id: string;
+  offer?: FileOffer | null;
+  accept?: number | null;
+  refuse?: string | null;
+  done?: boolean | null;
+  failed?: string | null;
+}
+export const fileMessageType = c.struct<FileMessage>("file", {
+  id: c.text(128),
+  offer: c.nullable(fileOfferType),
+  accept: c.nullable(c.int(0, MOST)),
+  refuse: c.nullable(c.text(1024)),
+  done: c.nullable(c.bool),
+  failed: c.nullable(c.text(1024)),
+});
+
+/** The server is about to stop. */
+export interface Goaway {
+  type: "goaway";
+  reason: string;
+  action?: "reconnect" | "stop";
+  afterMs: number;
+}
+export const goawayType = c.struct<Goaway>("goaway", {
+  reason: c.text(1024),
+  action: c.optional(c.oneOf("reconnect", "stop"), "reconnect"),
+  afterMs: c.int(0, MOST),
+});
+
+/** The answer to `quit`. */
+export interface Goodbye {
+  type: "goodbye";
+}
+export const goodbyeType = c.struct<Goodbye>("goodbye", {});
+
+/** RTCIceServer. */
+export interface IceServer {
+  urls: string[];
+  username?: string | null;
+  credential?: string | null;
+}
+export const iceServerType = c.struct<IceServer>(undefined, {
+  urls: c.list(c.text()),
+  username: c.nullable(c.text()),
+  credential: c.nullable(c.text()),
+});
+
+/** The answer to `iceServers`. */
+export interface IceServers {
+  type: "iceServersAre";
+  iceServers: IceServer[];
+  iceTtl?: number;
+}
+export const iceServersType = c.struct<IceServers>("iceServersAre", {
+  iceServers: c.list(iceServerType),
+  iceTtl: c.optional(c.int(0, MOST), 0),
+});
+
+/** Fresh TURN credentials, after a join. */
+export interface IceServersRequest {
+  type: "iceServers";
+}
+export const iceServersRequestType = c.struct<IceServersRequest>("iceServers", {});
+
+/** Enter a room: answered by `joined`. */
+export interface Join {
+  type: "join";
+  room: string;
+  meta?: Record<string, unknown>;
+}
+export const joinType = c.struct<Join>("join", {
+  room: c.text(256, 1),
+  meta: c.optional(c.anything, {}),
+});
+
+/** Somebody in a room. */
+export interface Peer {
+  peer: string;
+  name?: string;
+  user?: string;
+  meta?: Record<string, unknown>;
+  away?: boolean;
+}
+export const peerType = c.struct<Peer>(undefined, {
+  peer: c.text(128),
+  name: c.optional(c.text(), ""),
+  user: c.optional(c.text(), ""),
+  meta: c.optional(c.anything, {}),
+  away: c.optional(c.bool, false),
+});
+
+/** The answer to `join`: who else is there. */
+export interface Joined {
+  type: "joined";
+  room: string;
+  peers: Peer[];
+}
+export const joinedType = c.struct<Joined>("joined", {
+  room: c.text(),
+  peers: c.list(peerType),
+});
+
+/** Send a peer out; needs the right `kick`. */
+export interface Kick {
+  type: "kick";
+  peer: string;
+  reason?: string;
+}
+export const kickType = c.struct<Kick>("kick", {
+  peer: c.text(128),
+  reason: c.optional(c.text(1024), ""),
+});
+
+/** You were sent out; close code 3509 follows. */
+export interface Kicked {
+  type: "kicked";
+  reason?: string;
+}
+export const kickedType = c.struct<Kicked>("kicked", {
+  reason: c.optional(c.text(1024), ""),
+});
+
+/** Leave it: answered by `left`. */
+export interface Leave {
+  type: "leave";
+  room: string;
+  reason?: string;
+}
+export const leaveType = c.struct<Leave>("leave", {
+  room: c.text(256, 1),
+  reason: c.optional(c.text(1024), ""),
+});
+
+/** The body of `POST /v1/leave`, a page's `sendBeacon` when it goes away. The seat is free at once. */
+export interface Leaving {
+  resumeToken: string;
+  closing?: Closing[];
+  reason?: string;
+}
+export const leavingType = c.struct<Leaving>(undefined, {
+  resumeToken: c.text(8192),
+  closing: c.optional(c.list(closingType, 128), []),
+  reason: c.optional(c.text(1024), ""),
+});
+
+/** The answer to `leave`. */
+export interface Left {
+  type: "left";
+  room: string;
+}
+export const leftType = c.struct<Left>("left", {
+  room: c.text(),
+});
+
+/** What the server refuses beyond. */
+export interface Limits {
+  messageBytes: number;
+  sdpBytes: number;
+  candidates: number;
+  messagesPerSecond: number;
+  burst: number;
+  rooms: number;
+  roomPeers: number;
+}
+export const limitsType = c.struct<Limits>(undefined, {
+  messageBytes: c.int(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
+  sdpBytes: c.int(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
+  candidates: c.int(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
+  messagesPerSecond: c.float,
+  burst: c.int(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
+  rooms: c.int(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
+  roomPeers: c.int(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
+});
+
+/** One m-line, for notices. */
+export interface MediaState {
+  enabled?: boolean;
+  ended?: boolean;
+  reason?: string;
+}
+export const mediaStateType = c.struct<MediaState>(undefined, {
+  enabled: c.optional(c.bool, true),
+  ended: c.optional(c.bool, false),
+  reason: c.optional(c.text(1024), ""),
+});
+
+/** What happens to tracks: mid to state. */
+export interface Media {
+  type: "media";
+  media: Map<string, MediaState>;
+}
+export const mediaType = c.struct<Media>("media", {
+  media: c.dict(c.text(16), mediaStateType),
+});
+
+/** A restarted server gave this side a new peer id; the session keeps its own. */
+export interface Moved {
+  type: "moved";
+  peer: string;
+}
+export const movedType = c.struct<Moved>("moved", {
+  peer: c.text(128),
+});
+
+/** Neither member set: reliable. As RTCDataChannelInit has it, at most one is set. */
+export interface Reliability {
+  maxRetransmits?: number | null;
+  maxPacketLifeTime?: number | null;
+}
+export const reliabilityType = c.struct<Reliability>(undefined, {
+  maxRetransmits: c.nullable(c.int(0, 65535)),
+  maxPacketLifeTime: c.nullable(c.int(0, 65535)),
+});
+
+/** A named channel. Nothing is sent on it before `opened`. */
+export interface Open {
+  type: "open";
+  name: string;
+  id: number;
+  ordered?: boolean;
+  reliability?: Reliability;
+  window: number;
+}
+export const openType = c.struct<Open>("open", {
+  name: c.text(128, 1),
+  id: c.int(0, 65534),
+  ordered: c.optional(c.bool, true),
+  reliability: c.optional(reliabilityType),
+  window: c.int(0, MOST),
+});
+
+/** The answer to `open`: the id both use, or the error that both sides raise. */
+export interface Opened {
+  type: "opened";
+  name: string;
+  id: number;
+  window?: number;
+  error?: string;
+}
+export const openedType = c.struct<Opened>("opened", {
+  name: c.text(128, 1),
+  id: c.int(0, 65534),
+  window: c.optional(c.int(0, MOST), 0),
+  error: c.optional(c.text(1024), ""),
+});
+
+/** Its socket ended without `quit`; it is in grace. */
+export interface PeerAway {
+  type: "peerAway";
+  room: string;
+  peer: string;
+}
+export const peerAwayType = c.struct<PeerAway>("peerAway", {
+  room: c.text(),
+  peer: c.text(128),
+});
+
+/** It has resumed. */
+export interface PeerBack {
+  type: "peerBack";
+  room: string;
+  peer: string;
+}
+export const peerBackType = c.struct<PeerBack>("peerBack", {
+  room: c.text(),
+  peer: c.text(128),
+});
+
+/** Somebody came in. */
+export interface PeerJoined {
+  type: "peerJoined";
+  room: string;
+  peer: Peer;
+  reloaded?: string;
+}
+export const peerJoinedType = c.struct<PeerJoined>("peerJoined", {
+  room: c.text(),
+  peer: peerType,
+  reloaded: c.optional(c.text(128), ""),
+});
+
+/** It is gone. */
+export interface PeerLeft {
+  type: "peerLeft";
+  room: string;
+  peer: string;
+  reason: "kicked" | "left" | "replaced" | "shutdown" | "timeout";
+  text?: string;
+}
+export const peerLeftType = c.struct<PeerLeft>("peerLeft", {
+  room: c.text(),
+  peer: c.text(128),
+  reason: c.oneOf("kicked", "left", "replaced", "shutdown", "timeout"),
+  text: c.optional(c.text(1024), ""),
+});
+
+/** Answer with the same `n`. */
+export interface Ping {
+  type: "ping";
+  n: number;
+}
+export const pingType = c.struct<Ping>("ping", {
+  n: c.int(0, MOST),
+});
+
+/** The answer to a `ping`. */
+export interface Pong {
+  type: "pong";
+  n: number;
+}
+export const pongType = c.struct<Pong>("pong", {
+  n: c.int(0, MOST),
+});
+
+/** Is that peer's socket alive? The server answers (`from` empty) and so does the peer (`alive` set). */
+export interface Probe {
+  type: "probe";
+  session?: string;
+  to?: string;
+  from?: string;
+  alive?: boolean | null;
+}
+export const probeType = c.struct<Probe>("probe", {
+  session: c.optional(c.text(128), ""),
+  to: c.optional(c.text(128), ""),
+  from: c.optional(c.text(128), ""),
+  alive: c.nullable(c.bool),
+});
+
+/** Leave for good: answered by `goodbye` and close code 1000; the seat is free at once. */
+export interface Quit {
+  type: "quit";
+  reason?: string;
+}
+export const quitType = c.struct<Quit>("quit", {
+  reason: c.optional(c.text(1024), ""),
+});
+
+/** A new token before the old one expires: answered by `refreshed`. */
+export interface Refresh {
+  type: "refresh";
+  token: string;
+}
+export const refreshType = c.struct<Refresh>("refresh", {
+  token: c.text(8192),
+});
+
+/** The answer to `refresh`. */
+export interface Refreshed {
+  type: "refreshed";
+  expiresIn: number;
+}
+export const refreshedType = c.struct<Refreshed>("refreshed", {
+  expiresIn: c.float,
+});
+
+/** Asks for (or answers by `resetOk`) a reset. (asker, n) names it; n counts the asker's resets. */
+export interface Reset {
+  type: "reset";
+  session?: string;
+  to?: string;
+  from?: string;
+  asker: string;
+  n: number;
+  epoch: number;
+  level: "full" | "ice" | "transport";
+}
+export const resetType = c.struct<Reset>("reset", {
+  session: c.optional(c.text(128), ""),
+  to: c.optional(c.text(128), ""),
+  from: c.optional(c.text(128), ""),
+  asker: c.text(128),
+  n: c.int(0, MOST),
+  epoch: c.int(0, MOST),
+  level: c.oneOf("full", "ice", "transport"),
+});
+
+/** The other side has quiesced and joins the reset. */
+export interface ResetOk {
+  type: "resetOk";
+  session?: string;
+  to?: string;
+  from?: string;
+  asker: string;
+  n: number;
+  epoch: number;
+  level: "full" | "ice" | "transport";
+}
+export const resetOkType = c.struct<ResetOk>("resetOk", {
+  session: c.optional(c.text(128), ""),
+  to: c.optional(c.text(128), ""),
+  from: c.optional(c.text(128), ""),
+  asker: c.text(128),
+  n: c.int(0, MOST),
+  epoch: c.int(0, MOST),
+  level: c.oneOf("full", "ice", "transport"),
+});
+
+/** Take one's seat back after the socket was lost. */
+export interface Resume {
+  token: string;
+  lastSeq: number;
+}
+export const resumeType = c.struct<Resume>(undefined, {
+  token: c.text(8192),
+  lastSeq: c.int(0, MOST),
+});
+
+/** The offerer's word: from now on the connection of `epoch` carries the session. */
+export interface Switch {
+  type: "switch";
+  session?: string;
+  to?: string;
+  from?: string;
+  epoch: number;
+  have: Map<string, number>;
+}
+export const switchType = c.struct<Switch>("switch", {
+  session: c.optional(c.text(128), ""),
+  to: c.optional(c.text(128), ""),
+  from: c.optional(c.text(128), ""),
+  epoch: c.int(0, MOST),
+  have: c.dict(c.text(128, 1), c.int(0, MOST)),
+});
+
+/** The answer to `switch`, with what this side has. */
+export interface Switched {
+  type: "switched";
+  session?: string;
+  to?: string;
+  from?: string;
+  epoch: number;
+  have: Map<string, number>;
+}
+export const switchedType = c.struct<Switched>("switched", {
+  session: c.optional(c.text(128), ""),
+  to: c.optional(c.text(128), ""),
+  from: c.optional(c.text(128), ""),
+  epoch: c.int(0, MOST),
+  have: c.dict(c.text(128, 1), c.int(0, MOST)),
+});
+
+/** Send `refresh` within this time. */
+export interface TokenExpiring {
+  type: "tokenExpiring";
+  inMs: number;
+}
+export const tokenExpiringType = c.struct<TokenExpiring>("tokenExpiring", {
+  inMs: c.int(0, MOST),
+});
+
+/** Asks the closer for more time; granted only if the closer's `on_wait` agrees. */
+export interface Wait {
+  type: "wait";
+  session?: string;
+  to?: string;
+  from?: string;
+  reason?: string;
+  etaMs: number;
+}
+export const waitType = c.struct<Wait>("wait", {
+  session: c.optional(c.text(128), ""),
+  to: c.optional(c.text(128), ""),
+  from: c.optional(c.text(128), ""),
+  reason: c.optional(c.text(1024), ""),
+  etaMs: c.int(0, MOST),
+});
+
+/** The answer to `hello`. When resumed, the envelope's `ack` says what the server has of the client's. */
+export interface Welcome {
+  type: "welcome";
+  peer: string;
+  resumeToken: string;
+  resumed: boolean;
+  resumeGraceMs: number;
+  pingMs: number;
+  limits: Limits;
+  iceServers?: IceServer[];
+  iceTtl?: number;
+}
+export const welcomeType = c.struct<Welcome>("welcome", {
+  peer: c.text(128),
+  resumeToken: c.text(),
+  resumed: c.bool,
+  resumeGraceMs: c.int(0, MOST),
+  pingMs: c.int(0, MOST),
+  limits: limitsType,
+  iceServers: c.optional(c.list(iceServerType), []),
+  iceTtl: c.optional(c.int(0, MOST), 0),
+});
+
+/** First on each connection, from both sides. */
+export interface ControlHello {
+  type: "hello";
+  version: number;
+  peer: string;
+  session: string;
+  epoch: number;
+  have: Map<string, number>;
+  heartbeatMs?: number;
+  capabilities?: string[];
+}
+export const controlHelloType = c.struct<ControlHello>("hello", {
+  version: c.int(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
+  peer: c.text(128),
+  session: c.text(128),
+  epoch: c.int(0, MOST),
+  have: c.dict(c.text(128, 1), c.int(0, MOST)),
+  heartbeatMs: c.optional(c.int(0, MOST), 1000),
+  capabilities: c.optional(c.list(c.text(64)), []),
+});
+
+/** First, within 5 s. */
+export interface SignalingHello {
+  type: "hello";
+  version: number;
+  name?: string;
+  token?: string | null;
+  resume?: Resume | null;
+  capabilities?: string[];
+}
+export const signalingHelloType = c.struct<SignalingHello>("hello", {
+  version: c.int(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
+  name: c.optional(c.text(256), ""),
+  token: c.nullable(c.text(8192)),
+  resume: c.nullable(resumeType),
+  capabilities: c.optional(c.list(c.text(64)), []),
+});
+
+export type ControlMessage =
+  | ControlHello
+  | Ping
+  | Pong
+  | Open
+  | Opened
+  | Ack
+  | Moved
+  | Media
+  | FileMessage
+  | Closing
+  | Wait
+  | Done
+  | Closed
+  | Reset
+  | ResetOk
+  | Switch
+  | Switched
+  | Cancel;
+export const controlMessageType: Map<string, c.Struct<ControlMessage>> = c.union<ControlMessage>([
+  controlHelloType,
+  pingType,
+  pongType,
+  openType,
+  openedType,
+  ackType,
+  movedType,
+  mediaType,
+  fileMessageType,
+  closingType,
+  waitType,
+  doneType,
+  closedType,
+  resetType,
+  resetOkType,
+  switchType,
+  switchedType,
+  cancelType,
+]);
+
+export type FromClient =
+  | SignalingHello
+  | Join
+  | Leave
+  | IceServersRequest
+  | Refresh
+  | Kick
+  | Quit
+  | BareAck
+  | Description
+  | Candidates
+  | Probe
+  | Closing
+  | Wait
+  | Done
+  | Closed
+  | Reset
+  | ResetOk
+  | Switch
+  | Switched
+  | Cancel;
+export const fromClientType: Map<string, c.Struct<FromClient>> = c.union<FromClient>([
+  signalingHelloType,
+  joinType,
+  leaveType,
+  iceServersRequestType,
+  refreshType,
+  kickType,
+  quitType,
+  bareAckType,
+  descriptionType,
+  candidatesType,
+  probeType,
+  closingType,
+  waitType,
+  doneType,
+  closedType,
+  resetType,
+  resetOkType,
+  switchType,
+  switchedType,
+  cancelType,
+]);
+
+export type FromServer =
+  | Welcome
+  | Joined
+  | Left
+  | PeerJoined
+  | PeerAway
+  | PeerBack
+  | PeerLeft
+  | Kicked
+  | IceServers
+  | Refreshed
+  | TokenExpiring
+  | Goaway
+  | Goodbye
+  | ErrorMessage
+  | BareAck
+  | Description
+  | Candidates
+  | Probe
+  | Closing
+  | Wait
+  | Done
+  | Closed
+  | Reset
+  | ResetOk
+  | Switch
+  | Switched
+  | Cancel;
+export const fromServerType: Map<string, c.Struct<FromServer>> = c.union<FromServer>([
+  welcomeType,
+  joinedType,
+  leftType,
+  peerJoinedType,
+  peerAwayType,
+  peerBackType,
+  peerLeftType,
+  kickedType,
+  iceServersType,
+  refreshedType,
+  tokenExpiringType,
+  goawayType,
+  goodbyeType,
+  errorMessageType,
+  bareAckType,
+  descriptionType,
+  candidatesType,
+  probeType,
+  closingType,
+  waitType,
+  doneType,
+  closedType,
+  resetType,
+  resetOkType,
+  switchType,
+  switchedType,
+  cancelType,
+]);

@@ -1,0 +1,96 @@
+/** Handlers of a session, a room, a transfer: `addEventListener`, plain or async functions, one after the other. */
+
+import { Deferred, report } from "../promises.js";
+
+export type Handler<E> = (event: E) => unknown;
+
+export interface ListenerOptions {
+  /** Removes the handler when it is aborted. */
+  signal?: AbortSignal;
+  /** Removes the handler after its first event. */
+  once?: boolean;
+}
+
+interface Listener {
+  type: PropertyKey;
+  handler: Handler<never>;
+  once: boolean;
+}
+
+/** Settles the handler that runs at this moment. */
+let settleRunning: (() => void) | undefined;
+
+/** The handler that calls this waits for the session itself: do not wait for it. */
+export function settleCurrent(): void {
+  settleRunning?.();
+}
+
+/**
+ * Keeps handlers by the name of their event, and runs those of one event after those of the event before. A promise that
+ * a handler returns is waited for. What a handler throws is reported to the page, and stops no other handler.
+ */
+export class Emitter<Events extends object> {
+  #listeners: Listener[] = [];
+  #running: Promise<void> = Promise.resolve();
+
+  /** Add a handler. */
+  addEventListener<K extends keyof Events>(
+    type: K,
+    handler: Handler<Events[K]>,
+    { signal, once = false }: ListenerOptions = {},
+  ): void {
+    if (signal?.aborted || this.#listeners.some((known) => known.type === type && known.handler === handler)) return;
+    this.#listeners.push({ type, handler, once });
+    signal?.addEventListener("abort", () => this.removeEventListener(type, handler), { once: true });
+  }
+
+  /** Remove a handler; one that is not there is no error. */
+  removeEventListener<K extends keyof Events>(type: K, handler: Handler<Events[K]>): void {
+    this.#listeners = this.#listeners.filter((known) => known.type !== type || known.handler !== handler);
+  }
+
+  /** Whether anybody listens. */
+  protected has(type: keyof Events): boolean {
+    return this.#listeners.some((known) => known.type === type);
+  }
+
+  /** How many handlers there are. */
+  get handlers(): number {
+    return this.#listeners.length;
+  }
+
+  /** Forget all handlers. */
+  protected clear(): void {
+    this.#listeners = [];
+  }
+
+  /** Have the handlers run, soon; the promise is fulfilled when all of them have settled. */
+  protected emit<K extends keyof Events>(type: K, event: Events[K]): Promise<void> {
+    this.#running = this.#running.then(async () => {
+      for (const listener of this.#listeners.filter((known) => known.type === type)) {
+        if (listener.once) this.#listeners = this.#listeners.filter((known) => known !== listener);
+        await handle(listener.handler as Handler<Events[K]>, event);
+      }
+    });
+    return this.#running;
+  }
+
+  /** All that was emitted has been handled. */
+  protected get settled(): Promise<void> {
+    return this.#running;
+  }
+}
+
+async function handle<E>(handler: Handler<E>, event: E): Promise<void> {
+  const settled = new Deferred<void>();
+  settleRunning = () => settled.resolve();
+  let result: unknown;
+  try {
+    result = handler(event);
+  } catch (error) {
+    report(error);
+  } finally {
+    settleRunning = undefined;
+  }
+  await Promise.race([settled.promise, Promise.resolve(result).catch(report)]);
+}

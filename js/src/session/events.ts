@@ -1,0 +1,75 @@
+/** What a session tells its handlers. */
+
+import type { Level } from "../protocol/control.js";
+import type { MediaState, Reason } from "../protocol/messages.js";
+import type { Channel } from "./channel.js";
+import type { StateName } from "./machine/actions.js";
+import type { CloseReceipt, ResetReport } from "./receipt.js";
+import type { IncomingFile } from "./transfer.js";
+
+/** The session's state has changed, or its cause is known better. */
+export interface StateEvent {
+  state: StateName;
+  previous: StateName;
+  /** For `suspect`, `recovering` and `closed`: why, as far as it is known; provisional before `closed`. */
+  cause: string;
+  /** What speaks for the cause, with seconds. */
+  evidence: string[];
+}
+
+/** The other side is leaving. Last words may be sent until all handlers have settled, or the deadline. */
+export interface ClosingEvent {
+  reason: Reason;
+  /** Milliseconds until the deadline. */
+  timeout: number;
+  /** Ask the other side for so many milliseconds more; its `onWait` decides. */
+  wait(milliseconds: number, reason?: string): void;
+}
+
+/** The other side has opened a channel. */
+export interface ChannelEvent {
+  channel: Channel;
+}
+
+/** The way to the server, or whatever carries signaling, is up or down. No session ends by it. */
+export interface SignalingChange {
+  up: boolean;
+  reason: string;
+}
+
+/** A reset has begun (neither `report` nor `error`), succeeded (`report`), or failed (`error`). */
+export interface ResetEvent {
+  level: Level;
+  asker: string;
+  report?: ResetReport;
+  error?: string;
+}
+
+/** The end, once. */
+export interface ClosedEvent {
+  receipt: CloseReceipt;
+}
+
+/** The other side sends a track; after a reset it comes again, on the new connection, in streams of the same ids. */
+export interface TrackEvent {
+  track: MediaStreamTrack;
+  streams: readonly MediaStream[];
+  transceiver: RTCRtpTransceiver;
+}
+
+/** What the other side says of its tracks, by the `mid` of their transceivers. */
+export interface MediaEvent {
+  media: Map<string, MediaState>;
+}
+
+export interface SessionEvents {
+  state: StateEvent;
+  closing: ClosingEvent;
+  closed: ClosedEvent;
+  channel: ChannelEvent;
+  file: IncomingFile;
+  signaling: SignalingChange;
+  reset: ResetEvent;
+  track: TrackEvent;
+  media: MediaEvent;
+}

@@ -1,0 +1,38 @@
+/** What is still held, and where it was made (closing rule S9). */
+
+/** One thing that has not been given back. */
+export interface Held {
+  kind: "connection" | "track" | "listener" | "timer" | "transfer";
+  /** For a person. */
+  what: string;
+  /** The line that made it, if it is known. */
+  where: string;
+  count: number;
+}
+
+/** All that is still held. */
+export class Ledger {
+  constructor(readonly held: readonly Held[] = []) {}
+
+  /** Nothing is left. */
+  get empty(): boolean {
+    return !this.held.length;
+  }
+
+  toString(): string {
+    return this.held.map(describe).join("; ") || "nothing";
+  }
+}
+
+export function describe({ kind, what, where, count }: Held): string {
+  return `${count === 1 ? "" : `${count} x `}${kind}: ${what}${where && ` (made at ${where})`}`;
+}
+
+/** Where adieu's own lines are: a folder, or one file if all of it was put into one. */
+const OWN = import.meta.url.replace(/session\/ledger\.js.*$/, "");
+
+/** The line outside of adieu that is being executed, as the browser's stack has it; empty where it has none. */
+export function whereMade(): string {
+  const lines = (new Error().stack ?? "").split("\n").map((line) => line.trim().replace(/^at /, ""));
+  return lines.find((line) => line && line !== "Error" && !line.includes(OWN)) ?? "";
+}

@@ -1,0 +1,496 @@
+/**
+ * The five steps: announce, drain, channels, connection, clean-up (closing rules S1-S6, S11).
+ *
+ * Each side walks them by itself; the words of the other move it on, and the deadline moves it on without them. The
+ * last tenth of the time (200 ms at least) is kept for the steps after the drain.
+ */
+
+import type { Word } from "../../protocol/control.js";
+import type {
+  ChannelAccount,
+  Closed,
+  Closing,
+  Done,
+  Reason,
+  Wait,
+  Total as WireTotal,
+} from "../../protocol/messages.js";
+import { CAUSES } from "./cause.js";
+import type { SessionMachine } from "./machine.js";
+import {
+  type Account,
+  account,
+  agreedText,
+  type ChannelReceipt,
+  type Outcome,
+  type StepReceipt,
+  type Total,
+} from "./receipt.js";
+import * as reset from "./reset.js";
+
+/** Seconds: what a page that goes away (deadline 0) has sent may still arrive behind its word. */
+const GOING_AWAY = 0.25;
+/** Seconds: after an end without agreement, wait so long for the other's `closed` by signaling. */
+const LAST_WORD = 0.5;
+
+type By = Outcome["by"];
+type StepName = StepReceipt["name"];
+
+/** The close that is under way. */
+export class Close {
+  /** Last words: the other side closes, and the `closing` handlers here have not settled. */
+  maySend = false;
+  /** How much the other side sends on each channel, once it is known. */
+  final: Map<string, number> | undefined;
+  saidDone = false;
+  heardDone = false;
+  saidClosed: Closed | undefined;
+  heardClosed: Closed | undefined;
+  abrupt = false;
+  /** The drain met its deadline. */
+  late = false;
+  cause = "";
+  step: StepName = "announce";
+  stepBegan: number;
+  steps: StepReceipt[] = [];
+  /** Data channels that are being closed. */
+  streams = new Set<number | null>();
+  streamsAsked = false;
+
+  constructor(
+    public by: By,
+    public reason: Reason,
+    readonly began: number,
+    public deadline: number,
+    public drainUntil: number,
+  ) {
+    this.stepBegan = began;
+  }
+
+  /** Seconds for the steps after the drain. */
+  get kept(): number {
+    return this.deadline - this.drainUntil;
+  }
+
+  /** This side has asked for the end, and may give the other more time. */
+  get isCloser(): boolean {
+    return this.by === "local" || this.by === "both";
+  }
+}
+
+function drainUntil(now: number, deadline: number): number {
+  const total = deadline - now;
+  return deadline - Math.min(Math.max(0.1 * total, 0.2), total / 2);
+}
+
+// --- how it begins ------------------------------------------------------------------------------------------------
+
+/** This side closes. A close that is under way already goes on as it is. */
+export function begin(m: SessionMachine, reason: Reason, timeout: number, now: number): void {
+  if (m.closing || m.state === "closed") return;
+  if (m.state === "connecting") {
+    end(m, now, "local", reason.code, reason.text ?? "");
+  } else if (timeout <= 0) {
+    abort(m, now, reason);
+  } else {
+    open(m, new Close("local", reason, now, now + timeout, drainUntil(now, now + timeout)));
+    m.say(closingWord(m), { both: true });
+  }
+}
+
+/** Announced: from here on nothing new is accepted, what is queued counts as taken, and the drain runs. */
+function open(m: SessionMachine, closing: Close): void {
+  reset.cancelByClosing(m);
+  m.closing = closing;
+  m.timers.set("drain", closing.drainUntil);
+  m.enter("closing", closing.cause);
+  nextStep(m, "drain", "ok");
+  keep(m);
+}
+
+function closingWord(m: SessionMachine, deadlineMs?: number): Closing {
+  const { reason, deadline } = m.closing!;
+  return {
+    type: "closing",
+    receipt: m.receipt,
+    reason,
+    deadlineMs: deadlineMs ?? Math.max(Math.round((deadline - m.now) * 1000), 0),
+    final: finalOf(m),
+  };
+}
+
+function finalOf(m: SessionMachine): Map<string, number> {
+  return new Map([...m.channels].map(([name, channel]) => [name, channel.sender.accepted.messages]));
+}
+
+/** A word of the other side, in-band or by signaling; each is idempotent. */
+export function handleWord(m: SessionMachine, word: Closing | Wait | Done | Closed, now: number): void {
+  const closing = m.closing;
+  switch (word.type) {
+    case "closing":
+      if (word.receipt === m.receipt) announced(m, word, now);
+      break;
+    case "wait":
+      if (closing?.isCloser && !closing.saidClosed) {
+        m.tell({ type: "WaitAsked", reason: word.reason ?? "", eta: word.etaMs / 1000 });
+      }
+      break;
+    case "done":
+      if (closing) {
+        closing.heardDone = true;
+        closing.final = word.final;
+      }
+      break;
+    case "closed":
+      if (word.receipt !== m.receipt) return;
+      if (!closing) gone(m, word.reason, now, word.closer === m.peer ? "remote" : "network");
+      m.closing!.heardClosed = word;
+      m.tookEffect("closed", "done");
+  }
+}
+
+function announced(m: SessionMachine, word: Closing, now: number): void {
+  const deadline = now + word.deadlineMs / 1000;
+  const closing = m.closing;
+  if (!closing) {
+    if (word.deadlineMs === 0 || m.state === "connecting") {
+      gone(m, word.reason, now, "remote");
+      return;
+    }
+    const begun = new Close("remote", word.reason, now, deadline, drainUntil(now, deadline));
+    begun.final = word.final;
+    begun.maySend = true;
+    begun.cause = causeOf(word.reason);
+    open(m, begun);
+    m.tell({ type: "ClosingAsked", reason: word.reason, deadline: begun.drainUntil });
+  } else if (closing.by === "local" && !closing.abrupt) {
+    // Both at once: no last words; the smaller deadline, the smaller peer id's reason.
+    closing.by = "both";
+    closing.final ??= word.final;
+    if (!m.smaller) closing.reason = word.reason;
+    moveDeadline(m, Math.min(closing.deadline, deadline), now);
+  } else if (closing.by === "remote" && deadline > closing.deadline) {
+    m.tookEffect("wait");
+    moveDeadline(m, deadline, now);
+  }
+}
+
+function causeOf(reason: Reason): string {
+  return CAUSES.includes(reason.code) ? reason.code : "left";
+}
+
+/** The other side goes away without waiting: what it has sent may be a moment behind. */
+function gone(m: SessionMachine, reason: Reason, now: number, by: By): void {
+  const closing = new Close(by, reason, now, now + GOING_AWAY + LAST_WORD, now + GOING_AWAY);
+  closing.abrupt = true;
+  closing.cause = causeOf(reason);
+  open(m, closing);
+}
+
+/** End at once, whatever is under way. The receipt is kept. */
+export function abort(m: SessionMachine, now: number, reason: Reason = { code: "left" }): void {
+  if (m.state === "closed") return;
+  if (!m.closing) {
+    open(m, new Close("local", reason, now, now, now));
+    m.closing!.abrupt = true;
+    m.say(closingWord(m, 0), { both: true });
+  }
+  const closing = m.closing!;
+  closing.abrupt = true;
+  closing.deadline = closing.drainUntil = now;
+  progress(m, now);
+}
+
+/** The session ends without agreement: the other side is told by signaling, and heard there for a moment. */
+export function end(m: SessionMachine, now: number, by: By, cause: string, text: string): void {
+  if (m.state === "closed") return;
+  if (!m.closing) {
+    const closing = new Close(by, { code: cause, text: text.slice(0, 1024) }, now, now + LAST_WORD, now);
+    closing.abrupt = true;
+    closing.cause = cause;
+    open(m, closing);
+    if (by === "local") m.say(closingWord(m, 0), { both: true });
+  }
+  const closing = m.closing!;
+  closing.abrupt = true;
+  closing.drainUntil = now;
+  closing.deadline = Math.min(closing.deadline, now + LAST_WORD);
+  progress(m, now);
+}
+
+/** Somebody asks for something that a closing session does not do: say that it closes. */
+export function sayAgain(m: SessionMachine): void {
+  if (m.closing?.isCloser && !m.closing.saidClosed) m.say(closingWord(m), { repeat: false });
+}
+
+/** The other side gets `eta` seconds from now: said to it, and kept here. */
+export function extend(m: SessionMachine, eta: number, now: number): void {
+  const closing = m.closing;
+  if (!closing?.isCloser || closing.saidClosed) return;
+  const deadline = now + eta + closing.kept;
+  if (deadline > closing.deadline) {
+    moveDeadline(m, deadline, now);
+    m.say(closingWord(m), { both: true });
+  }
+}
+
+function moveDeadline(m: SessionMachine, deadline: number, now: number): void {
+  const closing = m.closing!;
+  if (closing.saidClosed) return;
+  closing.deadline = deadline;
+  closing.drainUntil = Math.max(drainUntil(closing.began, deadline), now);
+  m.timers.set("drain", closing.drainUntil);
+}
+
+/** No more last words: what was accepted still goes out. */
+export function lastWordsOver(m: SessionMachine): void {
+  if (m.closing) m.closing.maySend = false;
+}
+
+// --- the steps ----------------------------------------------------------------------------------------------------
+
+/** Go on as far as the steps' conditions are met. */
+export function progress(m: SessionMachine, now: number): void {
+  const closing = m.closing;
+  if (!closing || m.state === "closed") return;
+  const at = (step: StepName) => closing.step === step;
+  if (at("drain")) drain(m, closing, now);
+  if (at("channels")) channels(m, closing, now);
+  if (at("connection")) connection(m, closing, now);
+  if (at("clean-up")) cleanUp(m, closing, now);
+}
+
+function drain(m: SessionMachine, closing: Close, now: number): void {
+  if (!closing.abrupt && !closing.saidDone && !closing.maySend && closing.final && hasTaken(m, closing.final)) {
+    closing.saidDone = true;
+    m.say({ type: "done", final: finalOf(m) });
+  }
+  if (closing.saidDone && closing.heardDone) {
+    sayClosed(m, closing, "ok");
+  } else if (closing.heardClosed) {
+    sayClosed(m, closing, "the other side ended it");
+  } else if (m.active === undefined && !m.reset) {
+    sayClosed(m, closing, "the connection was lost");
+  } else if (now >= closing.drainUntil) {
+    closing.late = !closing.abrupt;
+    sayClosed(m, closing, closing.abrupt ? "abrupt" : "deadline");
+  }
+}
+
+function hasTaken(m: SessionMachine, final: Map<string, number>): boolean {
+  return [...final].every(([name, count]) => {
+    const channel = m.channels.get(name);
+    return channel ? !channel.reliable || channel.receiver.upTo >= count : count === 0;
+  });
+}
+
+/** While closing what is queued counts as taken and gives its credit back, up to a bound for the session. */
+export function keep(m: SessionMachine): void {
+  const closing = m.closing;
+  if (!closing || closing.saidClosed) return;
+  let room = m.options.closingBound;
+  for (const channel of m.channels.values()) room -= channel.receiver.keptBytes;
+  for (const channel of m.channels.values()) {
+    room -= channel.receiver.keep(room);
+    m.ackLater(channel, m.now);
+  }
+}
+
+/** This side neither sends nor takes any more: its account is final with this word. */
+function sayClosed(m: SessionMachine, closing: Close, outcome: string): void {
+  keep(m);
+  m.tookEffect("done", "closing");
+  closing.maySend = false;
+  const accounts = new Map<string, ChannelAccount>();
+  for (const [name, { sender, receiver }] of m.channels) {
+    receiver.freeze();
+    accounts.set(name, {
+      accepted: sender.accepted.total(),
+      unsent: sender.unsentTotal(),
+      taken: receiver.taken.total(),
+    });
+  }
+  closing.saidClosed = {
+    type: "closed",
+    receipt: m.receipt,
+    closer: closerOf(m, closing),
+    reason: closing.reason,
+    channels: accounts,
+  };
+  m.say(closing.saidClosed, { both: closing.abrupt });
+  reset.endByClosed(m);
+  m.timers.delete("drain");
+  nextStep(m, "channels", outcome);
+}
+
+/** Reset the data channels once the other's `closed` is here, the control channel last. */
+function channels(m: SessionMachine, closing: Close, now: number): void {
+  if (closing.abrupt || m.active === undefined) {
+    // After both words ABORT, close_notify or silence counts as the reset.
+    nextStep(m, "connection", closing.heardClosed && !closing.abrupt ? "ok" : "skipped");
+    return;
+  }
+  const link = m.links.get(m.active)!;
+  if (!closing.streamsAsked) {
+    const waitUntil = closing.drainUntil + 0.4 * closing.kept;
+    if (!closing.heardClosed && now < waitUntil) {
+      m.timers.set("end", waitUntil);
+      return;
+    }
+    closing.streamsAsked = true;
+    for (const id of link.streams.keys()) {
+      closing.streams.add(id);
+      m.act({ type: "CloseStream", epoch: link.epoch, id });
+    }
+  }
+  if (!closing.streams.size) {
+    closing.streams.add(null);
+    m.act({ type: "CloseStream", epoch: link.epoch, id: null });
+  }
+  const until = closing.drainUntil + 0.8 * closing.kept;
+  if (now >= until) nextStep(m, "connection", "deadline");
+  else m.timers.set("end", until);
+}
+
+/** A data channel is closed. Whether that was to be expected. */
+export function streamClosed(m: SessionMachine, epoch: number, id: number | null): boolean {
+  const closing = m.closing;
+  if (!closing?.saidClosed) return false;
+  if (epoch === m.active && closing.streamsAsked) {
+    closing.streams.delete(id);
+    if (id === null && closing.step === "channels") nextStep(m, "connection", "ok");
+  }
+  return true;
+}
+
+function connection(m: SessionMachine, closing: Close, now: number): void {
+  for (const epoch of [...m.links.keys()]) m.release(epoch);
+  const until = closing.deadline + (closing.abrupt ? LAST_WORD : 0);
+  if (!m.releasing.size) nextStep(m, "clean-up", "ok");
+  else if (now >= until) nextStep(m, "clean-up", "deadline");
+  else m.timers.set("end", until);
+}
+
+/** The last word may still come by signaling; then the account is closed. */
+function cleanUp(m: SessionMachine, closing: Close, now: number): void {
+  const { signaling, presence } = m.witness;
+  const hopeful = !closing.heardClosed && signaling && (presence === "here" || presence === "away");
+  if (hopeful && now < closing.deadline) {
+    m.timers.set("end", closing.deadline);
+    return;
+  }
+  nextStep(m, "clean-up", "ok");
+  m.outcome = outcomeOf(m, closing);
+  m.timers.clear();
+  m.words.clear();
+  m.remember(m.now);
+  m.enter("closed", m.outcome.cause);
+  m.tell({ type: "Ended" });
+}
+
+/** Write the step that ends here into the account, and go to the next. */
+function nextStep(m: SessionMachine, step: StepName, outcome: string): void {
+  const closing = m.closing!;
+  closing.steps.push({
+    name: closing.step,
+    start: closing.stepBegan - closing.began,
+    duration: m.now - closing.stepBegan,
+    outcome,
+  });
+  closing.step = step;
+  closing.stepBegan = m.now;
+}
+
+/** The other side's connection was closed on purpose, and no word has come that says why, or that there is another. */
+export function farewell(m: SessionMachine, now: number): void {
+  if (!m.closing && !m.reset && m.active === undefined)
+    end(m, now, "remote", m.witness.reloaded ? m.witness.cause() : "connection-closed", "");
+}
+
+// --- the account --------------------------------------------------------------------------------------------------
+
+/** A word for a session that has ended: the answer is `closed`. */
+export function late(m: SessionMachine, word: Word): void {
+  const said = m.closing?.saidClosed;
+  if (said && word.type !== "closed") m.act({ type: "Signal", word: said });
+}
+
+function outcomeOf(m: SessionMachine, closing: Close): Outcome {
+  const accounts = accountsOf(m, closing);
+  const [closer, reason] = settled(m, closing);
+  let by: By = closer === "both" ? "both" : "network";
+  if (closer === m.me) by = "local";
+  else if (closer === m.peer) by = "remote";
+  return {
+    id: m.receipt,
+    by,
+    closer,
+    reason,
+    path: pathOf(closing),
+    cause: closing.cause || "left",
+    evidence: m.witness.evidence(),
+    channels: accounts,
+    steps: closing.steps,
+    confirmed: closing.heardClosed !== undefined,
+    agreed: agreedText(m.receipt, reason, closer, accounts, m.me, m.peer),
+  };
+}
+
+function closerOf(m: SessionMachine, { by }: Close): string {
+  return { local: m.me, remote: m.peer, both: "both", network: "network" }[by];
+}
+
+/** One view of who ended it and why, out of both sides' words: the same on both sides. */
+function settled(m: SessionMachine, closing: Close): [closer: string, reason: Reason] {
+  const mine = closing.saidClosed!;
+  const theirs = closing.heardClosed;
+  if (!theirs) return [mine.closer, mine.reason];
+  const views: [peer: string, view: Closed][] = [
+    [m.me, mine],
+    [m.peer, theirs],
+  ];
+  if (!m.smaller) views.reverse();
+  const [[small, first], [, second]] = views as [[string, Closed], [string, Closed]];
+  const own = views.filter(([peer, view]) => view.closer === peer);
+  if (own.length === 2 || mine.closer === "both" || theirs.closer === "both") {
+    return ["both", (first.closer === "both" || first.closer === small ? first : second).reason];
+  }
+  if (own[0]) return [own[0][0], own[0][1].reason]; // who says "I did" is believed
+  const blamed = views.filter(([, view]) => view.closer !== "network");
+  if (blamed.length === 1) return [blamed[0]![1].closer, blamed[0]![1].reason];
+  return ["network", first.reason]; // each saw the other vanish
+}
+
+function pathOf(closing: Close): Outcome["path"] {
+  const confirmed = closing.heardClosed !== undefined;
+  if (closing.abrupt || !(confirmed || closing.late || closing.heardDone)) return "abrupt";
+  return confirmed && closing.saidDone && closing.heardDone ? "graceful" : "deadline";
+}
+
+function accountsOf(m: SessionMachine, closing: Close): Map<string, ChannelReceipt> {
+  const mine = closing.saidClosed!.channels;
+  const theirs = closing.heardClosed?.channels;
+  const receipts = new Map<string, ChannelReceipt>();
+  for (const name of new Set([...mine.keys(), ...(theirs?.keys() ?? [])])) {
+    const my = mine.get(name) ?? {};
+    const channel = m.channels.get(name);
+    let sent: Account;
+    let received: Account;
+    if (theirs) {
+      const their = theirs.get(name) ?? {};
+      sent = account(filled(my.accepted), filled(my.unsent), filled(their.taken));
+      received = account(filled(their.accepted), filled(their.unsent), filled(my.taken));
+    } else {
+      // Without the other's word: delivered is what it acknowledged.
+      const acknowledged = filled(channel?.sender.delivered.total());
+      sent = account(filled(my.accepted), filled(my.unsent), acknowledged);
+      received = { accepted: null, delivered: filled(my.taken), unknown: null, unsent: null };
+    }
+    receipts.set(name, { sent, received, reliable: channel?.reliable ?? true });
+  }
+  return receipts;
+}
+
+function filled(total: WireTotal = {}): Total {
+  return { messages: total.messages ?? 0, bytes: total.bytes ?? 0 };
+}

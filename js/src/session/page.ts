@@ -1,0 +1,67 @@
+/**
+ * What happens to the page that a session lives in (closing rule S7): it goes away, is put aside to come back later, or
+ * is frozen. `pagehide` is the last moment at which every browser still lets a page speak.
+ */
+
+import { goOn, stopTime } from "../platform.js";
+
+export interface PageWatcher {
+  /** The page goes away for good: say so now. `cause` is one of `CAUSES`. */
+  leave(cause: string): void;
+  /** The page is back, after it was put aside or frozen. `restored`: it was put aside, and its connections are gone. */
+  resume(restored: boolean): void;
+}
+
+/** Seconds: a navigation that was announced so long ago is the reason why the page goes away. */
+const ANNOUNCED = 10;
+
+/** Follow the page. The function returned stops it. Where there is no page, nothing happens. */
+export function watchPage(watcher: PageWatcher): () => void {
+  if (typeof document === "undefined") return () => undefined;
+  const stop = new AbortController();
+  const { signal } = stop;
+  let announced: { cause: string; at: number } | undefined;
+  // Some browsers say beforehand where the page goes; without that it counts as closed.
+  const navigation = (globalThis as { navigation?: EventTarget }).navigation;
+  navigation?.addEventListener(
+    "navigate",
+    (event) => {
+      const { navigationType, destination, downloadRequest } = event as Event & {
+        navigationType: string;
+        destination: { sameDocument: boolean };
+        downloadRequest: string | null;
+      };
+      if (destination.sameDocument || downloadRequest !== null) return;
+      announced = { cause: navigationType === "reload" ? "reloaded" : "navigated", at: performance.now() };
+    },
+    { signal },
+  );
+  addEventListener(
+    "pagehide",
+    ({ persisted }) => {
+      if (persisted) stopTime();
+      else if (announced && performance.now() - announced.at < ANNOUNCED * 1000) watcher.leave(announced.cause);
+      else watcher.leave("tab-closed");
+    },
+    { signal },
+  );
+  addEventListener(
+    "pageshow",
+    ({ persisted }) => {
+      if (!persisted) return;
+      goOn();
+      watcher.resume(true);
+    },
+    { signal },
+  );
+  document.addEventListener("freeze", stopTime, { signal });
+  document.addEventListener(
+    "resume",
+    () => {
+      goOn();
+      watcher.resume(false);
+    },
+    { signal },
+  );
+  return () => stop.abort();
+}

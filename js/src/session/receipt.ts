@@ -1,0 +1,110 @@
+/** What is left of a session: the account that both sides hold (closing rules S2, S5). */
+
+import { fromUtf8 } from "../bytes.js";
+import type { Level } from "../protocol/control.js";
+import type { Reason } from "../protocol/messages.js";
+import { describe, type Ledger } from "./ledger.js";
+import type { Numbered, Sender } from "./machine/flow.js";
+import { type ChannelReceipt, isClean, type Outcome, type StepReceipt } from "./machine/receipt.js";
+
+/** A message that did not arrive, or may not have. `send()` takes it again. */
+export class Message {
+  constructor(
+    /** As it was given to `send()`. */
+    readonly data: string | Uint8Array,
+    /** Its number on its channel. */
+    readonly seq: number,
+    /** The id of the receipt that accounts for it, so that a receiver who has the message can tell. */
+    readonly receipt: string,
+    /** Whether any of it left. */
+    readonly sent: boolean,
+  ) {}
+}
+
+/** How a session ended, and what became of each message. */
+export class CloseReceipt {
+  /** Equal on both sides. */
+  readonly id: string;
+  /** Who ended it. */
+  readonly by: Outcome["by"];
+  /** `code` for programs, `text` for people. */
+  readonly reason: Reason;
+  readonly path: Outcome["path"];
+  /** Why, one of `CAUSES`; two joined by a comma where they look the same from here. */
+  readonly cause: string;
+  /** What speaks for the cause. */
+  readonly evidence: readonly string[];
+  /** By name; null where this side cannot know. */
+  readonly channels: Readonly<Record<string, ChannelReceipt>>;
+  /** The five steps; start and duration in seconds, as in every language. */
+  readonly steps: readonly StepReceipt[];
+  /** This side has the other's last word. */
+  readonly confirmed: boolean;
+  /** The canonical part, JSON; equal byte for byte on both sides where both are confirmed. */
+  readonly agreed: string;
+  /** Confirmed, and nothing of a reliable channel is unknown or unsent. */
+  readonly clean: boolean;
+  readonly #senders: Map<string, Sender>;
+
+  constructor(
+    outcome: Outcome,
+    /** What is still held. */
+    readonly ledger: Ledger,
+    /** One sentence for a person. */
+    readonly notice: string,
+    senders: Map<string, Sender>,
+  ) {
+    this.id = outcome.id;
+    this.by = outcome.by;
+    this.reason = outcome.reason;
+    this.path = outcome.path;
+    this.cause = outcome.cause;
+    this.evidence = outcome.evidence;
+    // Without a prototype: the other side gives names too.
+    this.channels = Object.assign(Object.create(null), Object.fromEntries(outcome.channels));
+    this.steps = outcome.steps;
+    this.confirmed = outcome.confirmed;
+    this.agreed = outcome.agreed;
+    this.clean = isClean(outcome);
+    this.#senders = senders;
+  }
+
+  /** Take back what never left on this channel: sending it again is safe. Empty if there was no such channel. */
+  unsent(name: string): Message[] {
+    return (this.#senders.get(name)?.unsent() ?? []).map((message) => this.#message(message, false));
+  }
+
+  /**
+   * What left and is not known to have arrived: sent again, it may arrive twice. A receiver that runs adieu knows it
+   * again for ten minutes. Unreliable channels keep nothing.
+   */
+  unknown(name: string): Message[] {
+    return (this.#senders.get(name)?.unknown() ?? []).map((message) => this.#message(message, true));
+  }
+
+  #message({ seq, payload }: Numbered, sent: boolean): Message {
+    const data = payload.text ? fromUtf8(payload.data) : payload.data;
+    const [receipt, first] = payload.again ?? [this.id, seq];
+    return new Message(data, first, receipt, sent);
+  }
+
+  /** All of it but the messages. */
+  toJSON(): Record<string, unknown> {
+    const { ledger, agreed, ...members } = this;
+    return { ...members, ledger: ledger.held.map(describe), agreed: JSON.parse(agreed) };
+  }
+}
+
+/** How a reset went. */
+export interface ResetReport {
+  /** The highest that either side asked for. */
+  level: Level;
+  /** The peer id of the side that asked first. */
+  asker: string;
+  /** The number of the connection that carries the session now. */
+  epoch: number;
+  /** Seconds, as in every language. */
+  duration: number;
+  /** Messages of this side that were sent again over the new connection. */
+  replayed: number;
+}

@@ -1,0 +1,325 @@
+/** The signaling client of a page: one WebSocket, and the machine that decides. */
+
+import { SignalingError, SignalingLostError, SignalingRefusedError } from "../errors.js";
+import type { Platform } from "../platform.js";
+import { abortable, Deferred } from "../promises.js";
+import { type Closing, type FromServer, leavingType, type Peer } from "../protocol/messages.js";
+import { CLOSE_CODES, type Relayed, SUBPROTOCOL } from "../protocol/signaling.js";
+import type { SignalingEvent } from "./events.js";
+import { type Request, SignalingMachine } from "./machine.js";
+import { POLICY, type Policy } from "./policy.js";
+
+export type Token = string | (() => string | Promise<string>);
+
+export interface SignalingInit {
+  name?: string | undefined;
+  /** A JWT, or a function that makes one: called for each connection and when a token is about to expire. */
+  token?: Token | undefined;
+  policy?: Partial<Policy> | undefined;
+  platform: Platform;
+  /** Told what happens, in order. */
+  onEvent: (event: SignalingEvent) => void;
+}
+
+/** What is known of a peer: the server has its socket; the program itself has answered in time. */
+export interface Probed {
+  socket: boolean;
+  program: boolean;
+}
+
+/**
+ * A client of `adieu serve`: one WebSocket for any number of rooms.
+ *
+ * Losing the server is no end: it comes again by itself, the waits between attempts growing to two seconds, and takes
+ * its seat back, so that nothing relayed is lost or doubled. After a server was started anew it has a new peer id (event
+ * `seatMoved`) and joins its rooms again.
+ */
+export class SignalingClient {
+  readonly url: string;
+  readonly #machine: SignalingMachine;
+  readonly #platform: Platform;
+  readonly #token: Token | undefined;
+  readonly #onEvent: (event: SignalingEvent) => void;
+  readonly #answers = new Map<number, Deferred<FromServer>>();
+  readonly #probes = new Map<string, Set<Deferred<void>>>();
+  readonly #begun = new Deferred<void>();
+  readonly #ended = new Deferred<void>();
+  #socket: WebSocket | undefined;
+  #dialing = false;
+  #stepping = false;
+  #cancelTimer: (() => void) | undefined;
+
+  /** @throws TypeError the url is none of a WebSocket. */
+  constructor(url: string, { name = "", token, policy, platform, onEvent }: SignalingInit) {
+    const { protocol } = new URL(url);
+    if (protocol !== "ws:" && protocol !== "wss:") {
+      throw new TypeError(`${url} is no signaling server: it begins with ws:// or wss://, then host and path`);
+    }
+    this.url = url;
+    this.#machine = new SignalingMachine({ policy: { ...POLICY, ...policy }, name, random: platform.random });
+    this.#platform = platform;
+    this.#token = token;
+    this.#onEvent = onEvent;
+  }
+
+  /**
+   * Connect.
+   *
+   * @throws SignalingLostError nobody answers there.
+   * @throws SignalingRefusedError somebody answers and does not want us.
+   */
+  async open(signal?: AbortSignal): Promise<void> {
+    this.#machine.start(this.#platform.now());
+    this.#step();
+    try {
+      await abortable(this.#begun.promise, signal);
+    } catch (error) {
+      void this.quit();
+      throw error;
+    }
+  }
+
+  /** Leave for good: what was sent before is sent first, within `policy.quitTimeout`. The seat is free at once. */
+  quit(reason = ""): Promise<void> {
+    this.#machine.quit(reason, this.#platform.now());
+    this.#step();
+    if (this.#machine.want === "nothing") this.#ended.resolve();
+    return this.#ended.promise;
+  }
+
+  /** The page goes away: say it, and free the seat, in a way that outlives the page. */
+  leavePage(closing: Closing[]): void {
+    const { resumeToken } = this.#machine;
+    if (!resumeToken) return;
+    // ws://host/path/ws is the socket, http://host/path/v1/leave the place for last words.
+    const target = new URL("v1/leave", this.url.replace(/^ws/, "http"));
+    this.#platform.beacon(target.href, leavingType.write({ resumeToken, closing }));
+  }
+
+  // --- asking ---------------------------------------------------------------------------------------------------
+
+  /** Our id, which others know us by. Another one after `seatMoved`. */
+  get peer(): string {
+    return this.#machine.peer;
+  }
+
+  /** Whether the server is there. */
+  get up(): boolean {
+    return this.#machine.up;
+  }
+
+  /**
+   * Enter a room; the same list comes as the event `joined`, in order with the others.
+   *
+   * @returns who else is there.
+   * @throws SignalingRefusedError the room is full, or not for us (`code`).
+   * @throws SignalingLostError no answer in time, or the client has ended.
+   * @throws TypeError a name that is none, or too much meta.
+   */
+  async join(room: string, meta: Record<string, unknown> = {}, signal?: AbortSignal): Promise<Peer[]> {
+    return expect(await this.#ask({ type: "join", room, meta }, signal), "joined").peers;
+  }
+
+  /** Leave a room. Throws as `join`. */
+  async leave(room: string, reason = ""): Promise<void> {
+    expect(await this.#ask({ type: "leave", room, reason }), "left");
+  }
+
+  /**
+   * STUN and TURN servers with fresh credentials, and for how many seconds they hold (0: for ever). Only after a join.
+   * Throws as `join`.
+   */
+  async iceServers(): Promise<[servers: RTCIceServer[], seconds: number]> {
+    const { iceServers, iceTtl = 0 } = expect(await this.#ask({ type: "iceServers" }), "iceServersAre");
+    return [iceServers as RTCIceServer[], iceTtl];
+  }
+
+  /** Send a peer out; needs a token with the right `kick`. Throws as `join`. */
+  async kick(peer: string, reason = ""): Promise<void> {
+    expect(await this.#ask({ type: "kick", peer, reason }), "ack");
+  }
+
+  /** Is that peer there? The server answers for its socket, then the peer for itself within `wait` seconds. */
+  async probe(peer: string, wait = 2): Promise<Probed> {
+    const answered = new Deferred<void>();
+    const waiting = this.#probes.get(peer) ?? new Set();
+    this.#probes.set(peer, waiting.add(answered));
+    try {
+      if (!expect(await this.#ask({ type: "probe", to: peer }), "probe").alive)
+        return { socket: false, program: false };
+      const over = new Deferred<false>();
+      const cancel = this.#platform.later(wait, () => over.resolve(false));
+      const program = await Promise.race([answered.promise.then(() => true), over.promise]);
+      cancel();
+      return { socket: true, program };
+    } finally {
+      waiting.delete(answered);
+      if (!waiting.size) this.#probes.delete(peer);
+    }
+  }
+
+  /**
+   * Have a message passed on to `message.to`. While the server is away it waits, and is sent after the resume. What
+   * cannot be passed on comes back as the event `undelivered`. After `ended` it does nothing.
+   *
+   * @throws TypeError it is not a message that the protocol allows, or too long; says which member.
+   */
+  send(message: Relayed): void {
+    this.#machine.send(message);
+    this.#step();
+  }
+
+  async #ask(message: Request, signal?: AbortSignal): Promise<FromServer> {
+    const number = this.#machine.request(message, this.#platform.now());
+    const answer = new Deferred<FromServer>();
+    this.#answers.set(number, answer);
+    this.#step();
+    try {
+      return await abortable(answer.promise, signal);
+    } finally {
+      if (this.#answers.delete(number)) this.#machine.abandon(number);
+    }
+  }
+
+  // --- the machine ----------------------------------------------------------------------------------------------
+
+  /** After anything has happened: say, tell, and do what the machine wants. */
+  #step(): void {
+    if (this.#stepping) return; // who is doing it sees this too
+    this.#stepping = true;
+    try {
+      this.#handOut();
+      this.#write();
+      this.#handOut();
+    } finally {
+      this.#stepping = false;
+    }
+    const { want } = this.#machine;
+    if (want === "dial" && !this.#dialing && !this.#socket) void this.#dial();
+    if (want === "wait" || want === "nothing") this.#hangUp(want === "nothing" ? CLOSE_CODES.QUIT : CLOSE_CODES.LOST);
+    this.#arm();
+  }
+
+  #arm(): void {
+    this.#cancelTimer?.();
+    const when = this.#machine.pollTimeout();
+    this.#cancelTimer =
+      when === undefined
+        ? undefined
+        : this.#platform.later(when - this.#platform.now(), () => {
+            // A timer may come a little early; a page that was frozen has time that its timers do not know of.
+            const now = this.#platform.now();
+            this.#machine.handleTimeout(when - now < 0.005 ? Math.max(now, when) : now);
+            this.#step();
+          });
+  }
+
+  #write(): void {
+    const socket = this.#socket;
+    if (!socket || socket.readyState !== socket.OPEN) return;
+    for (let frame: string | undefined; (frame = this.#machine.pollTransmit(this.#platform.now())) !== undefined; ) {
+      socket.send(frame);
+    }
+  }
+
+  #handOut(): void {
+    for (let output = this.#machine.pollOutput(); output; output = this.#machine.pollOutput()) {
+      switch (output.type) {
+        case "answer":
+          this.#answered(output.request)?.resolve(output.message);
+          break;
+        case "refusal":
+          this.#answered(output.request)?.reject(output.error);
+          break;
+        case "alive":
+          for (const answered of this.#probes.get(output.peer) ?? []) answered.resolve();
+          break;
+        default:
+          this.#begin(output);
+          if (output.type === "tokenExpiring") void this.#refresh();
+          this.#onEvent(output);
+      }
+    }
+  }
+
+  #answered(request: number): Deferred<FromServer> | undefined {
+    const answer = this.#answers.get(request);
+    this.#answers.delete(request);
+    return answer;
+  }
+
+  /** The first word decides whether `open` returns or throws. */
+  #begin(event: SignalingEvent): void {
+    if (event.type === "up") {
+      this.#begun.resolve();
+    } else if (event.type === "down") {
+      this.#begun.reject(new SignalingLostError(`no signaling at ${this.url}: ${event.reason}`));
+    } else if (event.type === "ended") {
+      this.#begun.reject(event.error ?? new SignalingLostError(`quit before ${this.url} had answered`));
+      this.#ended.resolve();
+    }
+  }
+
+  // --- the socket -----------------------------------------------------------------------------------------------
+
+  async #dial(): Promise<void> {
+    this.#dialing = true;
+    try {
+      const token = typeof this.#token === "function" ? await this.#token() : this.#token;
+      if (this.#machine.want === "dial") this.#connect(token);
+    } catch (error) {
+      this.#machine.handleLost(`no token: ${error}`, this.#platform.now());
+    } finally {
+      this.#dialing = false;
+    }
+    this.#step();
+  }
+
+  #connect(token: string | undefined): void {
+    this.#hangUp(CLOSE_CODES.LOST);
+    const socket = this.#platform.openSocket(this.url, SUBPROTOCOL);
+    this.#socket = socket;
+    socket.onopen = () => {
+      this.#machine.handleOpen(token);
+      this.#step();
+    };
+    socket.onmessage = ({ data }) => {
+      this.#machine.handleFrame(data, this.#platform.now());
+      this.#step();
+    };
+    socket.onclose = ({ code, reason }) => {
+      this.#socket = undefined;
+      const said = code !== 1005 && code !== 1006; // what the browser says when the server has said nothing
+      const final = code === CLOSE_CODES.EXPIRED && typeof this.#token !== "function";
+      const why = reason || (said ? `the server closed with code ${code}` : "the connection was lost, or refused");
+      this.#machine.handleLost(why, this.#platform.now(), said ? { code, final } : {});
+      this.#step();
+    };
+  }
+
+  #hangUp(code: number): void {
+    const socket = this.#socket;
+    if (!socket) return;
+    this.#socket = undefined;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.close(code);
+  }
+
+  /** In time before its end; when this fails the socket will end with 3005 and the next `hello` has a new one. */
+  async #refresh(): Promise<void> {
+    if (typeof this.#token !== "function") return;
+    try {
+      const token = await this.#token();
+      expect(await this.#ask({ type: "refresh", token }), "refreshed");
+    } catch (error) {
+      if (!(error instanceof SignalingError)) console.warn("adieu: the token was not refreshed:", error);
+    }
+  }
+}
+
+function expect<T extends FromServer["type"]>(answer: FromServer, type: T): Extract<FromServer, { type: T }> {
+  if (answer.type !== type) {
+    throw new SignalingRefusedError(`the server answered ${answer.type} instead of ${type}`, "bad-answer");
+  }
+  return answer as Extract<FromServer, { type: T }>;
+}

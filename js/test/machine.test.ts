@@ -1,0 +1,92 @@
+/** The traces in vectors/session hold: the machine does and tells what they say, as the one in Python. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { decode, encode } from "../src/protocol/control.js";
+import { controlMessageType, reliabilityType } from "../src/protocol/messages.js";
+import type { Payload } from "../src/session/machine/flow.js";
+import { SessionMachine } from "../src/session/machine/machine.js";
+import { names, vectors } from "./vectors.js";
+
+// biome-ignore lint/suspicious/noExplicitAny: the traces are data
+type Data = any;
+
+const camel = (name: string) => name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+const bytes = (base64: string) => Uint8Array.from(Buffer.from(base64, "base64"));
+const payload = ({ data, text, again }: Data): Payload => ({ data: bytes(data), text, again: again ?? undefined });
+const word = (said: Data) => controlMessageType.get(said.type)!.read(said, said.type);
+
+function feed(machine: SessionMachine, { in: method, now, args, named }: Data): void {
+  switch (method) {
+    case "send":
+      machine.send(args[0], payload(args[1]), now);
+      break;
+    case "data_received":
+      machine.dataReceived(args[0], args[1], bytes(args[2]), now);
+      break;
+    case "signal_received":
+      machine.signalReceived(word(args[0]) as never, now);
+      break;
+    case "open_channel":
+      machine.openChannel(args[0], named, now);
+      break;
+    default:
+      (machine as Data)[camel(method)](...args, now);
+  }
+}
+
+/** As the traces write it: bytes in base64, messages as the protocol has them, nothing that is a default. */
+function plain(output: Data): Data {
+  if (!output) return output;
+  const { data, word, text, reliability, file, media, ...rest } = output;
+  if (data) rest.data = Buffer.from(data).toString("base64");
+  if (word) rest.word = JSON.parse(encode(word));
+  if (text) rest.text = encode(decode(text)!);
+  if (reliability) rest.reliability = JSON.parse(reliabilityType.write(reliability));
+  return rest;
+}
+
+/** Whether a default is written out differs; what is said does not. */
+function expected(output: Data): Data {
+  return output.text ? { ...output, text: encode(decode(output.text)!) } : output;
+}
+
+/** What exactly is wrong with a message is said in the words of each language. */
+function worded(output: Data): Data {
+  return (
+    output && JSON.parse(JSON.stringify(output).replace(/a wrong control message: [^"\\]*/g, "a wrong control message"))
+  );
+}
+
+function outcome(machine: SessionMachine): Data {
+  if (!machine.outcome) return null;
+  const total = (value: Data) => value && Object.fromEntries(Object.entries(value).filter(([, count]) => count));
+  const account = (value: Data) => Object.fromEntries(Object.entries(value).map(([name, sum]) => [name, total(sum)]));
+  const channels = Object.fromEntries(
+    [...machine.outcome.channels].map(([name, { sent, received, reliable }]) => [
+      name,
+      { sent: account(sent), received: account(received), reliable },
+    ]),
+  );
+  return JSON.parse(JSON.stringify({ ...machine.outcome, channels }));
+}
+
+const all = names("session");
+
+test("there are traces", () => assert.ok(all.length >= 16));
+
+for (const name of all) {
+  test(`the machine does what ${name} says`, () => {
+    const trace = worded(vectors(`session/${name}`));
+    const { me, peer, room } = trace;
+    const machine = new SessionMachine({ me, peer, room, options: { closingBound: trace.options.closingBound } });
+    trace.steps.forEach((step: Data, number: number) => {
+      if (step.in) feed(machine, step);
+      else if (step.do) assert.deepEqual(worded(plain(machine.pollAction())), expected(step.do), `step ${number}`);
+      else assert.deepEqual(worded(plain(machine.pollEvent())), step.tell, `step ${number}`);
+    });
+    assert.equal(machine.pollAction(), undefined);
+    assert.equal(machine.pollEvent(), undefined);
+    assert.deepEqual(worded(outcome(machine)), trace.outcome);
+  });
+}

@@ -1,0 +1,252 @@
+/** Handlers, devices, the page, the browser's connections, the size of it all. */
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { describe, test } from "node:test";
+import { brotliCompressSync } from "node:zlib";
+import { Emitter } from "../src/session/emitter.js";
+import { Media, type MediaHost } from "../src/session/media.js";
+import { watchPage } from "../src/session/page.js";
+import { LIMIT, PROVOKE, Slots } from "../src/session/slots.js";
+import { settled } from "./time.js";
+
+class Bell extends Emitter<{ ring: number }> {
+  ring(number: number): Promise<void> {
+    return this.emit("ring", number);
+  }
+}
+
+describe("handlers", () => {
+  test("run one after the other, and those of one event after those of the event before", async () => {
+    const bell = new Bell();
+    const log: string[] = [];
+    bell.addEventListener("ring", async (n) => {
+      log.push(`begin ${n}`);
+      await settled();
+      log.push(`end ${n}`);
+    });
+    bell.addEventListener("ring", (n) => log.push(`then ${n}`));
+    await Promise.all([bell.ring(1), bell.ring(2)]);
+    assert.deepEqual(log, ["begin 1", "end 1", "then 1", "begin 2", "end 2", "then 2"]);
+  });
+
+  test("one that throws stops no other, and is reported", async (t) => {
+    const reported = t.mock.method(console, "error", () => undefined);
+    const bell = new Bell();
+    let rung = 0;
+    bell.addEventListener("ring", () => {
+      throw new Error("no");
+    });
+    bell.addEventListener("ring", async () => Promise.reject(new Error("neither")));
+    bell.addEventListener("ring", (n) => (rung = n));
+    await bell.ring(7);
+    assert.equal(rung, 7);
+    assert.equal(reported.mock.callCount(), 2);
+  });
+
+  test("are removed by name, by signal, and after once", async () => {
+    const bell = new Bell();
+    const stop = new AbortController();
+    let count = 0;
+    const add = () => count++;
+    bell.addEventListener("ring", add);
+    bell.addEventListener("ring", add);
+    bell.addEventListener("ring", () => count++, { once: true });
+    bell.addEventListener("ring", () => count++, { signal: stop.signal });
+    await bell.ring(1);
+    assert.equal(count, 3);
+    stop.abort();
+    bell.removeEventListener("ring", add);
+    assert.equal(bell.handlers, 0);
+  });
+});
+
+class FakeTrack extends EventTarget {
+  readyState = "live";
+  enabled = true;
+  label = "fake";
+  id = "";
+  constructor(readonly kind: string) {
+    super();
+  }
+  clone(): FakeTrack {
+    return new FakeTrack(this.kind);
+  }
+  stop(): void {
+    this.readyState = "ended";
+  }
+}
+
+class FakeStream {
+  constructor(readonly tracks: FakeTrack[]) {}
+  getTracks(): FakeTrack[] {
+    return [...this.tracks];
+  }
+  clone(): FakeStream {
+    return new FakeStream(this.tracks.map((track) => track.clone()));
+  }
+  addTrack(track: FakeTrack): void {
+    this.tracks.push(track);
+  }
+  removeTrack(track: FakeTrack): void {
+    this.tracks.splice(this.tracks.indexOf(track), 1);
+  }
+}
+Object.assign(globalThis, { MediaStream: FakeStream });
+
+function devices(): {
+  media: Media;
+  given: FakeTrack[];
+  asked: MediaStreamConstraints[];
+  wait: { until?: Promise<void> };
+} {
+  const given: FakeTrack[] = [];
+  const asked: MediaStreamConstraints[] = [];
+  const wait: { until?: Promise<void> } = {};
+  const host: MediaHost = {
+    connections: () => [],
+    sayMedia: () => undefined,
+    async getUserMedia(constraints) {
+      asked.push(constraints);
+      await wait.until;
+      const tracks = (["audio", "video"] as const)
+        .filter((kind) => constraints[kind])
+        .map((kind) => new FakeTrack(kind));
+      given.push(...tracks);
+      return new FakeStream(tracks) as unknown as MediaStream;
+    },
+  };
+  return { media: new Media(host), given, asked, wait };
+}
+
+const states = (tracks: FakeTrack[]) => tracks.map(({ readyState }) => readyState);
+
+describe("devices", () => {
+  test("a close stops tracks, clones, and what is given too late", async () => {
+    const { media, given, wait } = devices();
+    const stream = await media.add({ audio: true, video: true });
+    const clones = [stream.getTracks()[0]!.clone(), ...stream.clone().getTracks()] as unknown as FakeTrack[];
+    assert.equal(media.held().length, 5);
+    let permit = () => {};
+    wait.until = new Promise((resolve) => (permit = resolve));
+    const late = media.add({ audio: true });
+    media.close();
+    permit();
+    await assert.rejects(late, { name: "AbortError" });
+    assert.deepEqual(new Set(states([...given, ...clones])), new Set(["ended"]));
+    assert.deepEqual(media.held(), []);
+  });
+
+  test("a stream of the page's is not stopped", async () => {
+    const { media } = devices();
+    const mine = new FakeStream([new FakeTrack("video")]);
+    await media.add(mine as unknown as MediaStream);
+    await media.renew(true);
+    media.close();
+    assert.deepEqual(states(mine.tracks), ["live"]);
+  });
+
+  test("a reset asks again for what is on; what is off stays off when the other side asked", async () => {
+    const { media, given, asked } = devices();
+    const stream = (await media.add({ audio: true, video: { width: 640 } })) as unknown as FakeStream;
+    media.mute("audio", true);
+    await media.renew(false);
+    assert.deepEqual(asked[1], { audio: false, video: { width: 640 } });
+    assert.deepEqual(states(given), ["live", "ended", "live"]);
+    await media.renew(true);
+    assert.deepEqual(asked[2], { audio: true, video: { width: 640 } });
+    assert.deepEqual(
+      stream.tracks.map(({ kind, enabled }) => [kind, enabled]),
+      [
+        ["audio", false],
+        ["video", true],
+      ],
+    );
+    assert.deepEqual(states(given).filter((state) => state === "live").length, 2);
+  });
+
+  test("an unplugged device is broken until it is asked for again", async () => {
+    const { media, given } = devices();
+    await media.add({ audio: true });
+    given[0]!.readyState = "ended";
+    given[0]!.dispatchEvent(new Event("ended"));
+    assert.equal(media.broken, true);
+    assert.deepEqual(media.held(), []);
+    await media.renew(true);
+    assert.equal(media.broken, false);
+  });
+});
+
+describe("the page", () => {
+  test("says how it goes away, and that it is back", () => {
+    const page = new EventTarget();
+    const navigation = new EventTarget();
+    const before = { ...globalThis };
+    Object.assign(globalThis, { document: page, navigation, addEventListener: page.addEventListener.bind(page) });
+    try {
+      const log: string[] = [];
+      const stop = watchPage({
+        leave: (cause) => log.push(cause),
+        resume: (restored) => log.push(restored ? "restored" : "awake"),
+      });
+      const say = (target: EventTarget, type: string, members: object) =>
+        target.dispatchEvent(Object.assign(new Event(type), members));
+      say(page, "pagehide", { persisted: true });
+      say(page, "pageshow", { persisted: true });
+      say(page, "freeze", {});
+      say(page, "resume", {});
+      say(page, "pagehide", { persisted: false });
+      const to = { destination: { sameDocument: false }, downloadRequest: null };
+      say(navigation, "navigate", { ...to, navigationType: "push" });
+      say(page, "pagehide", { persisted: false });
+      say(navigation, "navigate", { ...to, navigationType: "reload" });
+      say(page, "pagehide", { persisted: false });
+      stop();
+      say(page, "pagehide", { persisted: false });
+      assert.deepEqual(log, ["restored", "awake", "tab-closed", "navigated", "reloaded"]);
+    } finally {
+      for (const name of ["document", "navigation", "addEventListener"]) {
+        Object.assign(globalThis, { [name]: before[name as keyof typeof before] });
+      }
+    }
+  });
+});
+
+describe("the browser's connections", () => {
+  test("are counted; collection is provoked in short slices, and the end is an error that says what to do", () => {
+    let now = 0;
+    let longest = 0;
+    const work: (() => void)[] = [];
+    const slots = new Slots({ soon: (call) => work.push(call), now: () => (now += 5) });
+    const kept: object[] = [];
+    const make = () => slots.make(() => kept[kept.push({}) - 1] as RTCPeerConnection);
+    for (let n = 0; n < PROVOKE; n++) make();
+    assert.deepEqual([slots.tight, work.length], [true, 0]);
+    for (let n = PROVOKE; n < LIMIT; n++) {
+      make();
+      for (const slice of work.splice(0)) {
+        const began = now;
+        slice();
+        longest = Math.max(longest, now - began);
+      }
+    }
+    assert.ok(longest > 0 && longest <= 50, `${longest} ms`);
+    assert.throws(make, { name: "TooManyConnectionsError", message: /reload the page/ });
+  });
+
+  test("where the browser does not count, nothing is refused", () => {
+    const slots = new Slots({ limit: Number.POSITIVE_INFINITY });
+    for (let n = 0; n < 2 * LIMIT; n++) slots.make(() => ({}) as RTCPeerConnection);
+    assert.equal(slots.tight, false);
+    const refused = () => {
+      throw Object.assign(new Error("Cannot create so many"), { name: "UnknownError" });
+    };
+    assert.throws(() => slots.make(refused), { name: "TooManyConnectionsError" });
+  });
+});
+
+test("the bundle is no larger than it should be", () => {
+  const bundle = readFileSync(new URL("../../dist/adieu-rtc.min.js", import.meta.url));
+  const size = brotliCompressSync(bundle).length;
+  assert.ok(size <= 32 * 1024, `${size} bytes compressed`);
+});

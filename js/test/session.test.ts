@@ -1,0 +1,297 @@
+/** The shell of a session over connections of this process, on virtual time. */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { ChannelError, Message, Session, SessionClosedError, type UndeliveredError } from "../src/index.js";
+import type { Options } from "../src/session/machine/options.js";
+import { type MemorySignaling, memorySignaling } from "../src/signaling/memory.js";
+import { Wire } from "./fakes.js";
+import { settled, VirtualTime } from "./time.js";
+
+interface Pair {
+  time: VirtualTime;
+  wire: Wire;
+  ends: [MemorySignaling, MemorySignaling];
+  a: Session;
+  b: Session;
+}
+
+async function pair(options: Partial<Options> = {}): Promise<Pair> {
+  const time = new VirtualTime();
+  const wire = new Wire(time);
+  const ends = memorySignaling();
+  const make = (role: "first" | "second", signaling: MemorySignaling) =>
+    new Session({
+      connect: () => wire.connect(),
+      signaling,
+      role,
+      name: role === "first" ? "Ben" : "Ada",
+      options,
+      platform: time.platform(),
+    }).start();
+  const a = make("first", ends[0]);
+  const b = make("second", ends[1]);
+  await time.until(Promise.all([a.waitOpen(), b.waitOpen()]));
+  return { time, wire, ends, a, b };
+}
+
+async function talking(options: Partial<Options> = {}) {
+  const made = await pair(options);
+  const [here, there] = await made.time.until(Promise.all([made.a.open("chat"), made.b.open("chat")]));
+  return { ...made, here, there };
+}
+
+describe("closing", () => {
+  test("both sides get the same account, and nothing is held", async () => {
+    const { time, a, b, here, there } = await talking();
+    const sent = await here.send("hello");
+    await there.send(Uint8Array.of(1, 2, 3));
+    assert.deepEqual(await time.until(here.receive()), Uint8Array.of(1, 2, 3));
+    const closing = a.close({ reason: "done", timeout: 5000 });
+    const [mine, theirs] = await time.until(Promise.all([closing, b.waitClosed()]));
+    await sent.delivered();
+    assert.equal(mine.agreed, theirs.agreed);
+    assert.deepEqual([mine.path, mine.clean, theirs.clean], ["graceful", true, true]);
+    assert.deepEqual([mine.by, theirs.by], ["local", "remote"]);
+    assert.deepEqual(
+      mine.steps.map(({ name, outcome }) => `${name} ${outcome}`),
+      ["announce ok", "drain ok", "channels ok", "connection ok", "clean-up ok"],
+    );
+    assert.equal(theirs.notice, "Ada left (done). Everything was delivered.");
+    assert.equal(await there.receive(), "hello");
+    assert.equal(await a.close(), mine);
+    await time.pass(2);
+    assert.equal(String(a.ledger()), "nothing");
+    assert.equal(time.timers, 0);
+  });
+
+  test("last words may be said until the handlers have settled", async () => {
+    const { time, a, b, here, there } = await talking();
+    b.addEventListener("closing", async ({ timeout }) => {
+      assert.ok(timeout > 4000 && timeout <= 5000);
+      await new Promise<void>((resolve) => void time.later(1, resolve));
+      await there.send("thanks, bye");
+    });
+    const receipt = await time.until(a.close());
+    assert.ok(receipt.clean);
+    assert.equal(await here.receive(), "thanks, bye");
+    await assert.rejects(there.send("too late"), SessionClosedError);
+  });
+
+  test("a handler that closes too has no more last words", async () => {
+    const { time, a, b } = await talking();
+    b.addEventListener("closing", async () => void (await b.close()));
+    const began = time.now;
+    assert.ok((await time.until(a.close())).clean);
+    assert.ok(time.now - began < 1);
+  });
+
+  test("more time is granted when the closer agrees", async () => {
+    const time = new VirtualTime();
+    const wire = new Wire(time);
+    const [one, two] = memorySignaling();
+    const more = { connect: () => wire.connect(), platform: time.platform() };
+    const asked: [string, number][] = [];
+    const onWait = (reason: string, milliseconds: number) => asked.push([reason, milliseconds]) > 0;
+    const a = new Session({ ...more, signaling: one, role: "first", onWait }).start();
+    const b = new Session({ ...more, signaling: two, role: "second" }).start();
+    await time.until(Promise.all([a.waitOpen(), b.waitOpen()]));
+    b.addEventListener("closing", async (event) => {
+      event.wait(3000, "saving");
+      await new Promise<void>((resolve) => void time.later(2.5, resolve));
+    });
+    const receipt = await time.until(a.close({ timeout: 1000 }));
+    assert.deepEqual(asked, [["saving", 3000]]);
+    assert.equal(receipt.path, "graceful");
+  });
+
+  test("when the last who waits gives up, it goes on abruptly", async () => {
+    const { time, a, b, wire } = await talking();
+    wire.cut = true;
+    const stop = new AbortController();
+    const closing = a.close({ signal: stop.signal });
+    await time.pass(0.5);
+    stop.abort();
+    await assert.rejects(closing, { name: "AbortError" });
+    const receipt = await time.until(a.waitClosed());
+    assert.equal(receipt.path, "abrupt");
+    assert.equal((await time.until(b.waitClosed())).by, "remote");
+  });
+
+  test("what did not leave is given back, and known again when it is sent again", async () => {
+    const { time, a, b, here, wire } = await talking({ window: 10 });
+    wire.cut = true;
+    const texts = ["one, which fills the window", "two", "three"];
+    const sent = await Promise.all(texts.map((text) => here.send(text)));
+    const receipt = await time.until(a.close({ timeout: 300 }));
+    assert.deepEqual(
+      receipt.unsent("chat").map(({ data }) => data),
+      ["two", "three"],
+    );
+    const [unknown] = receipt.unknown("chat");
+    assert.ok(unknown instanceof Message && unknown.sent && unknown.receipt === receipt.id);
+    await assert.rejects(sent[0]!.delivered(), (error: UndeliveredError) => error.state === "unknown");
+    await assert.rejects(sent[1]!.delivered(), (error: UndeliveredError) => error.state === "unsent");
+    assert.match(receipt.notice, /2 messages of yours did not leave and 1 message of yours may not have arrived/);
+    await time.until(b.waitClosed());
+  });
+
+  test("a page that goes away says so at once", async () => {
+    const { time, a, b } = await talking();
+    a.leavePage("tab-closed")();
+    const receipt = await time.until(b.waitClosed());
+    assert.deepEqual([receipt.cause, receipt.by], ["tab-closed", "remote"]);
+    assert.equal(receipt.notice, "Ada closed the tab.");
+  });
+
+  test("the page's own pc.close() is noticed and told", async () => {
+    const { time, a, b } = await talking();
+    a.pc!.close();
+    const [mine, theirs] = await time.until(Promise.all([a.waitClosed(), b.waitClosed()]));
+    assert.deepEqual([mine.cause, mine.by], ["connection-closed", "local"]);
+    assert.deepEqual([theirs.cause, theirs.by], ["connection-closed", "remote"]);
+    assert.equal(mine.agreed, theirs.agreed);
+  });
+});
+
+describe("behind the session's back", () => {
+  for (const id of [1020, 1022]) {
+    test(`a data channel (${id}) that is closed ends the session on both sides, told by signaling`, async () => {
+      const { time, wire, a, b, here } = await talking();
+      await here.send("said before");
+      await time.pass(0.1);
+      wire.made[0]?.channels.get(id)?.close();
+      const [mine, theirs] = await time.until(Promise.all([a.waitClosed(), b.waitClosed()]));
+      assert.deepEqual([mine.cause, theirs.cause], ["connection-closed", "connection-closed"]);
+      assert.equal(mine.agreed, theirs.agreed);
+      assert.equal(mine.channels["chat"]?.sent.accepted?.messages, 1);
+    });
+  }
+});
+
+describe("resets", () => {
+  for (const level of ["ice", "transport", "full"] as const) {
+    test(`${level} loses and doubles nothing`, async () => {
+      const { time, a, b, here, there } = await talking();
+      const got: unknown[] = [];
+      there.addEventListener("message", (message) => got.push(message));
+      const report = a.reset({ level });
+      for (let n = 0; n < 20; n++) {
+        await here.send(String(n));
+        await time.pass(0.01);
+      }
+      assert.equal((await time.until(report)).level, level);
+      await time.pass(0.5);
+      assert.deepEqual(
+        got,
+        Array.from({ length: 20 }, (_, n) => String(n)),
+      );
+      assert.equal(b.epoch, level === "ice" ? 1 : 2);
+      assert.ok((await time.until(b.close())).clean);
+    });
+  }
+
+  test("a second one joins the first, a higher one raises it, whenever it is asked for", async () => {
+    // At every millisecond of the first, also between the offerer's `switch` and its answer.
+    for (let after = 0; after < 0.2; after += 0.004) {
+      const { time, a, b } = await talking();
+      const first = b.reset();
+      await time.pass(after);
+      const second = a.reset({ level: "full" });
+      const [one, other] = await time.until(Promise.all([first, second]));
+      assert.ok(["transport", "full"].includes(one.level), `after ${after}`);
+      assert.equal(other.level, "full", `after ${after}`);
+      await time.pass(1);
+      assert.deepEqual([a.state, b.state, a.epoch], ["open", "open", b.epoch], `after ${after}`);
+      assert.ok((await time.until(a.close())).clean);
+    }
+  });
+
+  test("closing ends it", async () => {
+    const { time, a, b } = await talking();
+    const reset = a.reset();
+    await settled();
+    const closing = a.close();
+    await assert.rejects(time.until(reset), { name: "ResetFailedError" });
+    assert.ok((await time.until(closing)).clean);
+    await time.until(b.waitClosed());
+    await assert.rejects(a.reset(), SessionClosedError);
+  });
+
+  test("a wait for it ends by its signal, and it goes on", async () => {
+    const { time, a, b } = await talking();
+    const ended = new Promise((resolve) => a.addEventListener("reset", ({ report }) => report && resolve(report)));
+    await assert.rejects(a.reset({ signal: AbortSignal.abort() }), { name: "AbortError" });
+    const stop = new AbortController();
+    const waiting = a.reset({ signal: stop.signal });
+    await settled();
+    stop.abort();
+    await assert.rejects(waiting, { name: "AbortError" });
+    await time.until(ended);
+    assert.equal(b.epoch, 2);
+  });
+});
+
+describe("trouble", () => {
+  test("silence is suspected in 5 s, and a link that heals loses nothing", async () => {
+    const { time, a, wire, here, there } = await talking();
+    const states: string[] = [];
+    a.addEventListener("state", ({ state, cause }) => states.push(`${state} ${cause}`.trim()));
+    wire.cut = true;
+    await here.send("into the void");
+    await time.pass(4.9);
+    assert.equal(states[0], "suspect frozen, network-lost");
+    wire.heal();
+    assert.equal(await time.until(there.receive()), "into the void");
+    await time.pass(3);
+    assert.equal(a.state, "open");
+  });
+
+  test("it is given up after a minute, and everybody who waits has an answer", async () => {
+    const { time, a, b, wire, ends, here } = await talking();
+    wire.cut = true;
+    ends[0].close();
+    const waiting = [here.receive(), (await here.send("x")).delivered(), a.waitClosed()];
+    const outcomes = await time.until(Promise.allSettled(waiting));
+    assert.deepEqual(
+      outcomes.map(({ status }) => status),
+      ["rejected", "rejected", "fulfilled"],
+    );
+    assert.equal(a.receipt!.by, "network");
+    await time.until(b.waitClosed());
+  });
+
+  test("a channel that is wanted differently is an error on both sides", async () => {
+    const { time, a, b } = await pair();
+    const both = [a.open("x", { ordered: false }), b.open("x", { maxRetransmits: 0 })];
+    const outcomes = await time.until(Promise.allSettled(both));
+    for (const outcome of outcomes) {
+      assert.ok(outcome.status === "rejected" && outcome.reason instanceof ChannelError, JSON.stringify(outcome));
+    }
+  });
+
+  test("wrong arguments are refused", async () => {
+    const { a } = await pair();
+    await assert.rejects(a.open(""), TypeError);
+    await assert.rejects(a.open("x", { maxRetransmits: -1 }), RangeError);
+    await assert.rejects(a.open("x", { maxRetransmits: 1, maxPacketLifeTime: 1 }), TypeError);
+    await assert.rejects(a.close({ timeout: -1 }), RangeError);
+    await assert.rejects(a.reset({ level: "half" as never }), TypeError);
+  });
+
+  test("a full buffer makes send wait, and the wait can be ended", async () => {
+    const { time, here, there } = await talking({ window: 100, sendBuffer: 1000 });
+    await here.send(new Uint8Array(600));
+    await here.send(new Uint8Array(2000));
+    const stop = new AbortController();
+    const waiting = here.send("x", { signal: stop.signal });
+    await time.pass(1);
+    stop.abort();
+    await assert.rejects(waiting, { name: "AbortError" });
+    const next = here.send("y");
+    assert.equal(((await time.until(there.receive())) as Uint8Array).length, 600);
+    await time.until(next);
+    await time.until(there.receive());
+    assert.equal(await time.until(there.receive()), "y");
+  });
+});

@@ -1,0 +1,342 @@
+/** The signaling client: its machine by itself, then a room over a server of this process, on virtual time. */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { join, type Room, SignalingLostError, SignalingRefusedError } from "../src/index.js";
+import type { FromServer } from "../src/protocol/messages.js";
+import { encodeBody, type Relayed, wrap } from "../src/protocol/signaling.js";
+import { type Output, SignalingMachine } from "../src/signaling/machine.js";
+import { POLICY } from "../src/signaling/policy.js";
+import { Wire } from "./fakes.js";
+import { settled, VirtualTime } from "./time.js";
+
+const LIMITS = {
+  messageBytes: 65536,
+  sdpBytes: 61440,
+  candidates: 50,
+  messagesPerSecond: 50,
+  burst: 200,
+  rooms: 128,
+  roomPeers: 16,
+};
+const welcome = (resumed = false, peer = "me", resumeToken = "t1"): FromServer => ({
+  type: "welcome",
+  peer,
+  resumeToken,
+  resumed,
+  resumeGraceMs: 75000,
+  pingMs: 10000,
+  limits: LIMITS,
+});
+const candidates: Relayed = { type: "candidates", to: "you", epoch: 1, candidates: [] };
+
+/** A machine that stands, and the two ends of its socket. */
+class Line {
+  readonly machine = new SignalingMachine({ policy: POLICY, name: "ada", random: () => 0.5 });
+  now = 0;
+
+  constructor() {
+    this.machine.start(0);
+    this.open();
+    this.hear(welcome());
+    this.told();
+  }
+
+  open(): void {
+    this.machine.handleOpen(undefined);
+    assert.equal(this.said()[0].type, "hello");
+  }
+
+  hear(message: FromServer, envelope = {}): void {
+    this.machine.handleFrame(wrap(encodeBody(message), envelope), this.now);
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: JSON
+  said(): any[] {
+    const frames: unknown[] = [];
+    for (let frame: string | undefined; (frame = this.machine.pollTransmit(this.now)) !== undefined; ) {
+      frames.push(JSON.parse(frame));
+    }
+    return frames;
+  }
+
+  told(): Output[] {
+    const outputs: Output[] = [];
+    for (let output: Output | undefined; (output = this.machine.pollOutput()); ) outputs.push(output);
+    return outputs;
+  }
+
+  lose(options = {}): Output[] {
+    this.machine.handleLost("gone", this.now, options);
+    return this.told();
+  }
+
+  comeAgain(resumed: boolean, peer = "me"): Output[] {
+    this.now = this.machine.pollTimeout()!;
+    this.machine.handleTimeout(this.now);
+    this.open();
+    this.hear(welcome(resumed, peer, "t2"), resumed ? { ack: 1 } : {});
+    return this.told();
+  }
+}
+
+describe("the machine", () => {
+  test("says hello, asks, and hands out the answer", () => {
+    const line = new Line();
+    const request = line.machine.request({ type: "join", room: "lab" }, 0);
+    assert.deepEqual(line.said(), [{ id: request, type: "join", room: "lab" }]);
+    line.hear({ type: "joined", room: "lab", peers: [] }, { id: request });
+    assert.deepEqual(
+      line.told().map(({ type }) => type),
+      ["answer", "joined"],
+    );
+  });
+
+  test("takes its seat back and says again only what the server lacks", () => {
+    const line = new Line();
+    line.machine.send({ ...candidates, epoch: 1 });
+    line.machine.send({ ...candidates, epoch: 2 });
+    assert.deepEqual(
+      line.said().map(({ seq, epoch }) => [seq, epoch]),
+      [
+        [1, 1],
+        [2, 2],
+      ],
+    );
+    assert.deepEqual(
+      line.lose().map(({ type }) => type),
+      ["down"],
+    );
+    assert.deepEqual(line.comeAgain(true), [{ type: "up", peer: "me", resumed: true }]);
+    assert.deepEqual(
+      line.said().map(({ seq, epoch }) => [seq, epoch]),
+      [[2, 2]],
+    );
+  });
+
+  test("joins again and tells what may be lost when the seat is gone", () => {
+    const line = new Line();
+    const request = line.machine.request({ type: "join", room: "lab" }, 0);
+    line.hear({ type: "joined", room: "lab", peers: [] }, { id: request });
+    line.machine.send(candidates);
+    line.said();
+    line.lose();
+    line.told();
+    const told = line.comeAgain(false, "other");
+    assert.deepEqual(
+      told.map(({ type }) => type),
+      ["seatMoved", "undelivered", "up"],
+    );
+    assert.deepEqual(
+      line.said().map(({ type }) => type),
+      ["join"],
+    );
+  });
+
+  test("what comes twice is told once, and a gap ends the socket", () => {
+    const line = new Line();
+    line.hear({ type: "peerAway", room: "lab", peer: "you" }, { seq: 1 });
+    line.hear({ type: "peerAway", room: "lab", peer: "you" }, { seq: 1 });
+    assert.equal(line.told().length, 1);
+    line.now = 0.5;
+    assert.deepEqual(line.said(), [{ ack: 1, type: "ack" }]);
+    line.hear({ type: "peerAway", room: "lab", peer: "you" }, { seq: 3 });
+    assert.match((line.told()[0] as { reason: string }).reason, /miscounted/);
+  });
+
+  test("a final code is the end, with an answer for everybody", () => {
+    const line = new Line();
+    line.machine.request({ type: "iceServers" }, 0);
+    line.machine.send(candidates);
+    const told = line.lose({ code: 3509 });
+    assert.deepEqual(
+      told.map(({ type }) => type),
+      ["refusal", "undelivered", "ended"],
+    );
+    const { error } = told.at(-1) as unknown as { error: SignalingRefusedError };
+    assert.ok(error instanceof SignalingRefusedError && error.code === 3509);
+    assert.throws(() => line.machine.request({ type: "iceServers" }, 0), SignalingLostError);
+  });
+
+  test("a server that is silent is asked, and then counts as lost", () => {
+    const line = new Line();
+    assert.equal(line.machine.pollTimeout(), 5);
+    line.machine.handleTimeout((line.now = 5));
+    const [probe] = line.said();
+    assert.deepEqual([probe.type, probe.to], ["probe", "me"]);
+    line.hear({ type: "probe", to: "me", alive: false }, { id: probe.id });
+    line.machine.handleTimeout((line.now = 9.9));
+    assert.equal(line.machine.want, "talk");
+    line.machine.handleTimeout((line.now = 10));
+    line.said();
+    line.machine.handleTimeout((line.now = 15));
+    assert.equal(line.machine.want, "wait");
+  });
+
+  test("waits between attempts grow to two seconds", () => {
+    const line = new Line();
+    const waits: number[] = [];
+    for (let n = 0; n < 7; n++) {
+      const [down] = line.lose() as unknown as [{ retryIn: number }];
+      waits.push(down.retryIn);
+      line.now += down.retryIn;
+      line.machine.handleTimeout(line.now);
+    }
+    assert.deepEqual(
+      waits.map((wait) => Number(wait.toFixed(3))),
+      [0.075, 0.15, 0.3, 0.6, 1.2, 1.5, 1.5],
+    );
+  });
+
+  test("garbage is counted and dropped; a probe of another peer is answered", () => {
+    const line = new Line();
+    for (const frame of ["{", "[]", '{"type":"later"}', new ArrayBuffer(3)]) line.machine.handleFrame(frame, 0);
+    assert.equal(line.machine.badFrames, 4);
+    line.hear({ type: "probe", from: "you", to: "me", session: "s" });
+    assert.deepEqual(line.said(), [{ type: "probe", session: "s", to: "you", alive: true }]);
+    assert.throws(() => line.machine.send({ ...candidates, to: "" }), TypeError);
+    assert.throws(() => line.machine.send({ type: "wait", to: "you", etaMs: 1, reason: "x".repeat(2000) }), TypeError);
+  });
+});
+
+/** As much of a server as a room needs. */
+class Server {
+  readonly beacons: string[] = [];
+  #seats = new Map<string, FakeSocket>();
+  #seqs = new Map<string, number>();
+  #count = 0;
+
+  constructor(readonly time: VirtualTime) {}
+
+  open(): WebSocket {
+    return new FakeSocket(this) as unknown as WebSocket;
+  }
+
+  heard(socket: FakeSocket, frame: string): void {
+    const { id, seq: _seq, ack: _ack, ...message } = JSON.parse(frame);
+    const answer = (reply: object) => socket.hear({ id, ...reply });
+    switch (message.type) {
+      case "hello":
+        socket.peer = `peer${++this.#count}`;
+        socket.name = message.name;
+        answer(JSON.parse(encodeBody(welcome(false, socket.peer, `token of ${socket.peer}`))));
+        break;
+      case "join":
+        answer({ type: "joined", room: message.room, peers: [...this.#seats.values()].map(described) });
+        for (const other of this.#seats.keys())
+          this.#tell(other, { type: "peerJoined", room: message.room, peer: described(socket) });
+        this.#seats.set(socket.peer, socket);
+        break;
+      case "iceServers":
+        answer({ type: "iceServersAre", iceServers: [] });
+        break;
+      case "quit":
+        this.#seats.delete(socket.peer);
+        for (const other of this.#seats.keys())
+          this.#tell(other, { type: "peerLeft", room: "lab", peer: socket.peer, reason: "left" });
+        answer({ type: "goodbye" });
+        break;
+      case "ack":
+        break;
+      default:
+        if (message.type === "probe" && !("alive" in message)) {
+          answer({ type: "probe", to: message.to, alive: this.#seats.has(message.to) });
+        }
+        this.#tell(message.to, { ...message, from: socket.peer });
+    }
+  }
+
+  #tell(peer: string, message: object): void {
+    const seq = (this.#seqs.get(peer) ?? 0) + 1;
+    this.#seqs.set(peer, seq);
+    this.#seats.get(peer)?.hear({ seq, ...message });
+  }
+}
+
+function described({ peer, name }: FakeSocket): object {
+  return { peer, name };
+}
+
+class FakeSocket {
+  readonly OPEN = 1;
+  readyState = 0;
+  peer = "";
+  name = "";
+  onopen: (() => void) | null = null;
+  onmessage: ((event: { data: string }) => void) | null = null;
+  onclose: ((event: { code: number; reason: string }) => void) | null = null;
+
+  constructor(readonly server: Server) {
+    server.time.later(0.001, () => {
+      this.readyState = 1;
+      this.onopen?.();
+    });
+  }
+
+  send(frame: string): void {
+    this.server.time.later(0.002, () => this.server.heard(this, frame));
+  }
+
+  hear(message: object): void {
+    this.server.time.later(0.002, () => this.onmessage?.({ data: JSON.stringify(message) }));
+  }
+
+  close(): void {
+    this.readyState = 3;
+  }
+}
+
+async function meet(): Promise<{ time: VirtualTime; server: Server; ada: Room; ben: Room }> {
+  const time = new VirtualTime();
+  const server = new Server(time);
+  const wire = new Wire(time);
+  const platform = time.platform({
+    openSocket: () => server.open(),
+    makeConnection: () => wire.connect(),
+    beacon: (_, body) => server.beacons.push(body),
+  });
+  const [ada, ben] = await time.until(
+    Promise.all(["ada", "ben"].map((name) => join("ws://server/ws", { room: "lab", name, platform }))),
+  );
+  return { time, server, ada: ada!, ben: ben! };
+}
+
+describe("a room", () => {
+  test("everybody meets, talks, resets, and leaves with receipts that agree", async () => {
+    const { time, ada, ben } = await meet();
+    const [here, there] = await time.until(Promise.all([ada.session(), ben.session({ name: "ada" })]));
+    assert.deepEqual([here.id, here.name, there.name], [there.id, "ben", "ada"]);
+    const [chat, other] = await time.until(Promise.all([here.open("chat"), there.open("chat")]));
+    await chat.send("hi");
+    assert.equal(await time.until(other.receive()), "hi");
+    const [report] = await time.until(ada.reset());
+    assert.equal(report?.status, "fulfilled");
+    const [receipts, theirs] = await time.until(Promise.all([ada.close({ reason: "bye" }), there.waitClosed()]));
+    assert.equal(receipts[0]?.agreed, theirs.agreed);
+    assert.equal(theirs.notice, "ada left (bye).");
+    assert.equal(String(here.ledger()), "nothing");
+    await assert.rejects(ada.session(), SignalingLostError);
+    await time.until(ben.close());
+    await time.pass(2);
+    assert.equal(time.timers, 0);
+  });
+
+  test("who is not accepted is told, and a wait for a session ends by its signal", async () => {
+    const { time, ada } = await meet();
+    const stop = new AbortController();
+    const waiting = ada.session({ name: "eve", signal: stop.signal });
+    await settled();
+    stop.abort();
+    await assert.rejects(waiting, { name: "AbortError" });
+    await time.until(ada.close());
+  });
+
+  test("a url that is none is refused; a server that is not there is an error", async () => {
+    const time = new VirtualTime();
+    const platform = time.platform({ openSocket: () => new FakeSocket({ time, heard() {} } as never) as never });
+    await assert.rejects(join("https://server/ws", { room: "lab", platform }), TypeError);
+    await assert.rejects(time.until(join("ws://server/ws", { room: "lab", platform })), SignalingLostError);
+    const signal = AbortSignal.abort();
+    await assert.rejects(join("ws://server/ws", { room: "lab", platform, signal }), { name: "AbortError" });
+  });
+});

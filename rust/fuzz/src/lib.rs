@@ -1,0 +1,354 @@
+//! What comes from the network, given to each layer. A target may do anything but panic, run without end or grow
+//! without bound.
+//!
+//! `cargo test` replays `seeds/` and mutations of them on a stable compiler (`rust/engine/tests/seeds.rs` includes this
+//! file); libFuzzer goes on from there: `cargo +nightly fuzz run sctp corpus/sctp seeds/sctp`.
+//!
+//! An input of several datagrams is a list of `[flags] [length, 2 bytes] [datagram]`; [`frame`] writes one.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use adieu_engine::channel::{ChannelEvent, Channels, dcep};
+use adieu_engine::dtls::{Dtls, Step as DtlsStep};
+use adieu_engine::ice::{Credentials, Role};
+use adieu_engine::sctp::packet;
+use adieu_engine::sctp::{Association, SctpState, Step};
+use adieu_engine::{
+    Batch, Certificate, ChannelOptions, Config, Event, Fingerprint, Random, Reliability, RemoteCandidate,
+    Transport,
+};
+
+/// More than this and an engine talks without being asked.
+const BOUND: usize = 100_000;
+
+/// The time moves by a second before the datagram.
+pub const LATER: u8 = 1;
+/// From somebody else than the peer. To a DTLS server instead of to a client, for the first.
+pub const STRANGER: u8 = 2;
+
+pub fn frame(flags: u8, datagram: &[u8]) -> Vec<u8> {
+    let mut out = vec![flags];
+    out.extend_from_slice(&(datagram.len() as u16).to_be_bytes());
+    out.extend_from_slice(datagram);
+    out
+}
+
+fn frames(mut data: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    std::iter::from_fn(move || {
+        let (head, rest) = data.split_at_checked(3)?;
+        let length = usize::from(u16::from_be_bytes([head[1], head[2]])).min(rest.len());
+        data = &rest[length..];
+        Some((head[0], &rest[..length]))
+    })
+}
+
+fn certificate() -> Arc<Certificate> {
+    static CERTIFICATE: OnceLock<Arc<Certificate>> = OnceLock::new();
+    let make = || {
+        let life = Duration::from_secs(86_400 * 365);
+        Arc::new(Certificate::generate(1_800_000_000, life, &mut Random::new([7; 32])).expect("made"))
+    };
+    CERTIFICATE.get_or_init(make).clone()
+}
+
+fn fingerprints() -> Vec<Fingerprint> {
+    let value = certificate().fingerprint("sha-256").expect("known");
+    Fingerprint::parse_all([("sha-256", value.as_str())]).expect("well-formed")
+}
+
+/// The credentials of the virtual connection that the seeds were recorded from: the checks in them are authentic.
+pub fn credentials(peer: usize) -> Credentials {
+    let letter = if peer == 0 { "a" } else { "b" };
+    Credentials { ufrag: format!("{letter}001"), pwd: format!("{}01", letter.repeat(20)) }
+}
+
+/// Datagrams to a whole transport that waits for its peer.
+pub fn transport(data: &[u8]) {
+    let mut now = Instant::now();
+    let (local, peer): (SocketAddr, SocketAddr) =
+        (([10, 0, 0, 1], 1000).into(), ([10, 0, 0, 2], 2000).into());
+    let config = Config {
+        disconnected_after: Duration::from_secs(3),
+        failed_after: Duration::from_secs(15),
+        receive_buffer: 1 << 20,
+        max_message_size: 262_144,
+        seed: [1; 32],
+    };
+    let mut transport = Transport::new(now, certificate(), config);
+    transport.start_generation(now, 1, credentials(0), Role::Controlling);
+    transport.add_host(now, 1, local);
+    transport.hosts_done(now, 1);
+    transport.set_remote(now, 1, credentials(1), false);
+    transport.start_dtls(now, false, fingerprints());
+    transport.start_sctp(now, 5000, 5000, 262_144);
+    let mut batch = Batch::new(16);
+    for (flags, datagram) in frames(data) {
+        if flags & LATER != 0 {
+            now += Duration::from_secs(1);
+            transport.handle_timeout(now);
+        }
+        let source = if flags & STRANGER != 0 { ([10, 0, 0, 3], 3000).into() } else { peer };
+        transport.handle_datagram(now, local, source, datagram);
+        let mut said = 0;
+        while transport.poll_event(now).is_some() || transport.poll_transmit(now, &mut batch) {
+            said += 1;
+            assert!(said < BOUND);
+        }
+        now += Duration::from_millis(1);
+    }
+    transport.close(now, "end");
+    while transport.poll_transmit(now, &mut batch) {}
+}
+
+/// Datagrams to a DTLS client or server in its handshake.
+pub fn dtls(data: &[u8]) {
+    let mut now = Instant::now();
+    let is_client = frames(data).next().is_none_or(|(flags, _)| flags & STRANGER == 0);
+    let mut dtls = Dtls::new(now, certificate());
+    dtls.start(now, is_client, fingerprints());
+    let mut buffer = vec![0; 2048];
+    for (flags, datagram) in frames(data) {
+        now += if flags & LATER != 0 { Duration::from_secs(1) } else { Duration::from_millis(1) };
+        dtls.handle_timeout(now);
+        dtls.handle_datagram(now, datagram);
+        let mut said = 0;
+        while !matches!(dtls.step(&mut buffer), DtlsStep::Idle) {
+            said += 1;
+            assert!(said < BOUND);
+        }
+    }
+    dtls.close();
+    while !matches!(dtls.step(&mut buffer), DtlsStep::Idle) {}
+}
+
+struct Side {
+    sctp: Association,
+    channels: Channels,
+    events: VecDeque<Event>,
+    received: usize,
+}
+
+impl Side {
+    fn new(now: Instant, is_client: bool) -> Side {
+        let mut channels = Channels::new(262_144);
+        channels.set_role(is_client);
+        let mut sctp = Association::new(now, 5000, 5000, 1 << 20, 262_144);
+        sctp.connect(now);
+        Side { sctp, channels, events: VecDeque::new(), received: 0 }
+    }
+
+    /// What the packets that came in lead to; the packets that go out.
+    fn turn(&mut self, now: Instant) -> Vec<Vec<u8>> {
+        let Side { sctp, channels, events, received } = self;
+        loop {
+            sctp.flush(now);
+            channels.settle(now, sctp, events);
+            let Some(step) = sctp.poll_step() else { break };
+            match step {
+                Step::Connected { max_channels } => {
+                    channels.handle_connected(now, sctp, max_channels, events)
+                }
+                Step::Message { stream, ppid, payload } => {
+                    channels.handle_message(now, sctp, (stream, ppid, payload), events);
+                }
+                Step::IncomingReset(streams) => channels.handle_incoming_reset(now, sctp, &streams, events),
+                Step::ResetDone(streams) => channels.handle_reset_answer(now, sctp, &streams, true, events),
+                Step::ResetFailed(streams) => {
+                    channels.handle_reset_answer(now, sctp, &streams, false, events)
+                }
+                Step::Ended { error, cause } => {
+                    channels.handle_ended(error.then_some(&cause.text), cause.code, events);
+                }
+            }
+            assert!(events.len() < BOUND);
+        }
+        let is_message = |event: &Event| matches!(event, Event::Channel(ChannelEvent::Message { .. }));
+        *received += events.drain(..).filter(is_message).count();
+        let packets: Vec<_> = std::iter::from_fn(|| sctp.poll_packet()).collect();
+        assert!(packets.len() < BOUND);
+        packets
+    }
+}
+
+/// Where the numbers of an association start: inputs hold what is to be added.
+#[derive(Clone, Copy, Default)]
+struct Start {
+    tag: [u8; 4],
+    tsn: u32,
+    acknowledged: u32,
+}
+
+/// RFC 9260 section 3.3 and RFC 6525 section 4: offsets of numbers that an association checks, by chunk type.
+fn numbers(kind: u8) -> &'static [(usize, bool)] {
+    match kind {
+        0 => &[(4, true)],                             // DATA: TSN
+        3 | 7 => &[(4, false)],                        // SACK, SHUTDOWN: the TSN that is acknowledged
+        192 => &[(4, true)],                           // FORWARD-TSN
+        130 => &[(8, true), (12, false), (16, false)], // RE-CONFIG: its sequence number, the answered one, a TSN
+        _ => &[],
+    }
+}
+
+/// Let a packet's tag and numbers be those of an association, or, with `sign` -1, be relative to it.
+fn relate(packet: &mut [u8], start: Start, sign: i32) {
+    let Some(tag) = packet.get_mut(4..8) else { return };
+    tag.copy_from_slice(if sign > 0 { &start.tag } else { &[0; 4] });
+    if let Some(checksum) = packet.get_mut(8..12) {
+        checksum.fill(0); // agreed on
+    }
+    let mut at = 12;
+    while let Some(&[kind, _, high, low]) = packet.get(at..at + 4).and_then(|head| head.first_chunk()) {
+        for &(offset, is_tsn) in numbers(kind) {
+            if let Some(field) = packet.get_mut(at + offset..at + offset + 4) {
+                let base = if is_tsn { start.tsn } else { start.acknowledged };
+                let value = u32::from_be_bytes(field.try_into().expect("four bytes"));
+                let value = if sign > 0 { value.wrapping_add(base) } else { value.wrapping_sub(base) };
+                field.copy_from_slice(&value.to_be_bytes());
+            }
+        }
+        at += usize::from(u16::from_be_bytes([high, low])).max(4).next_multiple_of(4);
+    }
+}
+
+/// Two connected associations, and what the packets of the second to the first begin with.
+fn associations(now: &mut Instant) -> (Side, Side, Start) {
+    let (mut ours, mut theirs) = (Side::new(*now, true), Side::new(*now, false));
+    let mut start = Start::default();
+    while [&ours, &theirs].iter().any(|side| side.sctp.state() != SctpState::Connected) {
+        for packet in theirs.turn(*now) {
+            note_start(&packet, &mut start.tag, &mut start.tsn);
+            ours.sctp.handle_packet(*now, &packet);
+        }
+        for packet in ours.turn(*now) {
+            note_start(&packet, &mut [0; 4], &mut start.acknowledged);
+            theirs.sctp.handle_packet(*now, &packet);
+        }
+        *now += Duration::from_millis(10);
+        ours.sctp.handle_timeout(*now);
+        theirs.sctp.handle_timeout(*now);
+    }
+    (ours, theirs, start)
+}
+
+/// INIT and INIT ACK name the first TSN; every packet but the INIT has the tag.
+fn note_start(packet: &[u8], tag: &mut [u8; 4], tsn: &mut u32) {
+    if packet[4..8] != [0; 4] {
+        tag.copy_from_slice(&packet[4..8]);
+    }
+    if let (Some(1 | 2), Some(first)) = (packet.get(12), packet.get(28..32)) {
+        *tsn = u32::from_be_bytes(first.try_into().expect("four bytes"));
+    }
+}
+
+/// Packets to a connected association with channels on it, as an authentic peer could send them. How many messages
+/// came through to a channel.
+pub fn sctp(data: &[u8]) -> usize {
+    let mut now = Instant::now();
+    let (mut ours, _, start) = associations(&mut now);
+    let options = ChannelOptions {
+        label: "c".into(),
+        protocol: String::new(),
+        negotiated: true,
+        ordered: true,
+        reliability: Reliability::Full,
+        priority: 256,
+    };
+    ours.channels.open(now, Some(&mut ours.sctp), false, (0, options), &mut ours.events);
+    for (flags, bytes) in frames(data) {
+        if flags & LATER != 0 {
+            now += Duration::from_secs(1);
+            ours.sctp.handle_timeout(now);
+            ours.channels.handle_timeout(now, &mut ours.sctp, false, &mut ours.events);
+        }
+        let mut bytes = bytes.to_vec();
+        if flags & STRANGER == 0 {
+            relate(&mut bytes, start, 1);
+        }
+        let _ = packet::survey(&bytes);
+        let _ = packet::cumulative_ack(&bytes);
+        let _ = packet::with_abort_reason(&bytes, "why");
+        ours.sctp.handle_packet(now, &bytes);
+        ours.turn(now);
+    }
+    ours.sctp.abort(now, "end");
+    ours.received
+}
+
+/// One DCEP message: read, and what was read is written as it was.
+pub fn dcep(data: &[u8]) {
+    if let Some(dcep::Dcep::Open(options)) = dcep::parse(data) {
+        let again = dcep::parse(&dcep::open(&options));
+        // Text that is not UTF-8 was replaced, and so may have grown out of its length.
+        if options.label.len().max(options.protocol.len()) <= usize::from(u16::MAX) {
+            assert!(matches!(again, Some(dcep::Dcep::Open(same)) if same == options));
+        }
+    }
+}
+
+/// A line of text: a candidate, a fingerprint.
+pub fn candidate(data: &[u8]) {
+    let line = String::from_utf8_lossy(data);
+    if let Err(error) = RemoteCandidate::parse(&line) {
+        assert!(!error.is_empty());
+    }
+    let _ = Fingerprint::parse_all([("sha-256", line.as_ref())]);
+}
+
+/// What a peer sends on a connected association that does what peers do, relative to its numbers: for the seeds.
+pub fn record_sctp() -> Vec<Vec<u8>> {
+    let mut now = Instant::now();
+    let (mut ours, mut theirs, start) = associations(&mut now);
+    let mut record = Vec::new();
+    let open = |label: &str, ordered, reliability| ChannelOptions {
+        label: label.into(),
+        protocol: "p".into(),
+        negotiated: false,
+        ordered,
+        reliability,
+        priority: 256,
+    };
+    let all = [
+        open("all", true, Reliability::Full),
+        open("some", false, Reliability::Retransmits(0)),
+        open("soon", true, Reliability::Lifetime(5)),
+    ];
+    let keys: Vec<_> = (1u16..)
+        .step_by(2)
+        .zip(all)
+        .map(|one| theirs.channels.open(now, Some(&mut theirs.sctp), false, one, &mut theirs.events))
+        .collect();
+    for round in 0..18 {
+        for (number, key) in keys.iter().enumerate() {
+            let kind = if round % 2 == 0 { adieu_engine::Kind::Text } else { adieu_engine::Kind::Binary };
+            let size = [0, 5, 1500][(round + number) % 3];
+            theirs.channels.send(now, &mut theirs.sctp, *key, kind, vec![b'x'; size]);
+            if round == 12 && number > 0 {
+                theirs.channels.close(now, Some(&mut theirs.sctp), *key, &mut theirs.events);
+            }
+        }
+        for (number, packet) in theirs.turn(now).into_iter().enumerate() {
+            let mut relative = packet.clone();
+            relate(&mut relative, start, -1);
+            record.push(relative);
+            if (round + number) % 7 != 6 {
+                ours.sctp.handle_packet(now, &packet); // and some are lost
+            }
+        }
+        for packet in ours.turn(now) {
+            theirs.sctp.handle_packet(now, &packet);
+        }
+        now += Duration::from_millis(30);
+        for side in [&mut ours, &mut theirs] {
+            side.sctp.handle_timeout(now);
+            side.channels.handle_timeout(now, &mut side.sctp, false, &mut side.events);
+        }
+    }
+    if let Some(mut abort) = theirs.sctp.abort(now, "bye") {
+        relate(&mut abort, start, -1);
+        record.push(abort);
+    }
+    record
+}

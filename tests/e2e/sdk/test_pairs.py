@@ -1,0 +1,516 @@
+"""A page with the SDK and a program with the session layer, over a real server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import adieu
+from adieu.server import serve
+from conftest import missing
+from e2e.lab import browsers
+from e2e.lab.processes import running
+from e2e.sdk.tabs import BUNDLE, Tabs
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from e2e.sdk.tabs import Tab
+
+pytestmark = [pytest.mark.anyio, pytest.mark.browser]
+
+JOIN = """
+kept.room = await adieu.join(url, { room: "lab", name });
+kept.session = await kept.room.session();
+kept.states = [];
+kept.session.addEventListener("state", ({ state }) => kept.states.push(state));
+kept.session.addEventListener("channel", ({ channel }) => { kept[channel.name] = channel; });
+return [kept.session.name, kept.session.id, kept.session.state];
+"""
+CLOSE = "return (await kept.session.close({ reason: 'done', timeout: 20000 })).toJSON()"
+WAIT = "return (await kept.session.waitClosed()).toJSON()"
+
+
+@asynccontextmanager
+async def together(browser: Any) -> AsyncIterator[tuple[Tab, adieu.Session, adieu.Room]]:
+    """A tab and this program, in one room."""
+    async with (
+        Tabs().serving() as tabs,
+        serve(origins=[tabs.origin]) as server,
+        tabs.open(browser) as tab,
+        adieu.join(server.url, room="lab", name="ada") as room,
+    ):
+        joined = asyncio.create_task(tab.run(JOIN, url=server.url, name="ben"))
+        async with asyncio.timeout(20):
+            session = await room.session()
+        name, id_, state = await joined
+        assert (name, id_, state, session.name) == ("ada", session.id, "open", "ben")
+        yield tab, session, room
+
+
+def look(*names: str) -> None:
+    """What these tests need."""
+    if not BUNDLE.exists():
+        missing("the SDK's bundle", "npm ci && npm run build, in js/")
+    for name in names:
+        if {"chromium": browsers.chromium_program, "firefox": browsers.firefox_program}[name]() is None:
+            missing(name, "python tools/system.py installs it, or says how")
+
+
+@pytest.fixture(scope="module", params=["chromium", "firefox"])
+async def browser(request: Any) -> AsyncIterator[Any]:
+    look(request.param)
+    async with {"chromium": browsers.chromium, "firefox": browsers.firefox}[request.param]() as started:
+        yield started
+
+
+def agree(here: adieu.CloseReceipt, there: dict[str, Any]) -> None:
+    assert here.confirmed and there["confirmed"], (str(here), there)
+    assert json.loads(here.agreed) == there["agreed"]
+    assert (here.id, here.path) == (there["id"], there["path"])
+
+
+@pytest.mark.parametrize("closer", ["page", "program"])
+async def test_the_five_steps_with_data_both_ways(browser: Any, closer: str) -> None:
+    async with together(browser) as (tab, session, _):
+        chat = await session.open("chat")
+        await tab.run("kept.chat = await kept.session.open('chat')")
+        await chat.send("hellö")
+        assert await tab.run("return kept.chat.receive()") == "hellö"
+        await tab.run("kept.sent = await kept.chat.send('wörld')")
+        assert await chat.receive() == "wörld"
+        await tab.run("await kept.sent.delivered()")
+        # 4 MiB in flight both ways when the close begins.
+        await tab.run("for (let n = 0; n < 16; n++) await kept.chat.send(new Uint8Array(256 * 1024).fill(n))")
+        for number in range(16):
+            await chat.send(bytes([number]) * 256 * 1024)
+        if closer == "page":
+            there, here = await asyncio.gather(tab.run(CLOSE), session.wait_closed())
+        else:
+            there, here = await asyncio.gather(tab.run(WAIT), session.close("done", timeout=20))
+        agree(here, there)
+        assert here.clean and there["clean"] and here.path == "graceful"
+        assert here.by == ("remote" if closer == "page" else "local")
+        assert there["by"] == ("local" if closer == "page" else "remote")
+        assert here.channels["chat"].received.delivered.bytes == 16 * 256 * 1024 + 6
+        read = [message async for message in chat]
+        assert [(len(message), message[0]) for message in read] == [(256 * 1024, number) for number in range(16)]
+        assert await tab.run("let n = 0; for await (const m of kept.chat) n += m.length; return n") == 16 * 256 * 1024
+        assert not here.ledger and there["ledger"] == []
+        assert all(step["outcome"] == "ok" for step in there["steps"]), there["steps"]
+        assert all(step.outcome == "ok" for step in here.steps), here.steps
+
+
+@pytest.mark.parametrize("level", ["ice", "transport", "full"])
+@pytest.mark.parametrize("asker", ["page", "program"])
+async def test_a_reset_in_the_middle_of_a_stream(browser: Any, asker: str, level: str) -> None:
+    async with together(browser) as (tab, session, _):
+        numbers = await session.open("numbers")
+        await tab.run("""
+            kept.numbers = await kept.session.open("numbers");
+            kept.got = [];
+            (async () => { for await (const m of kept.numbers) kept.got.push(Number(m)); })();
+            kept.sending = (async () => { for (let n = 0; n < 300; n++) {
+                await kept.numbers.send(String(n));
+                await new Promise((done) => setTimeout(done, 3));
+            } })();
+        """)
+
+        async def send() -> None:
+            for number in range(300):
+                await numbers.send(str(number))
+                await asyncio.sleep(0.003)
+
+        sending = asyncio.create_task(send())
+        await asyncio.sleep(0.2)
+        epoch = session.epoch
+        if asker == "page":
+            report = await tab.run("return kept.session.reset({ level })", level=level)
+            assert report["level"] == level
+        else:
+            assert (await session.reset(level)).level == level  # type: ignore[arg-type]
+        await sending
+        await tab.run("await kept.sending")
+        got = [int(str(await numbers.receive())) for _ in range(300)]
+        assert got == list(range(300))
+        async with asyncio.timeout(10):
+            while await tab.run("return kept.got.length") < 300:
+                await asyncio.sleep(0.05)
+        assert await tab.run("return kept.got") == list(range(300))
+        assert session.epoch == (epoch if level == "ice" else epoch + 1)
+        there, here = await asyncio.gather(tab.run(CLOSE), session.wait_closed())
+        agree(here, there)
+        assert here.clean
+
+
+GONE = {
+    "tab closed": None,
+    "reload": "setTimeout(() => location.reload())",
+    "navigation": "setTimeout(() => { location.href = 'about:blank' })",
+    "pc.close()": "kept.session.pc.close()",
+}
+
+
+@pytest.mark.parametrize("way", GONE)
+async def test_a_page_that_goes_away_is_missed_at_once(browser: Any, way: str) -> None:
+    """Closing rule S7: a deliberate end is known in a second, with its cause."""
+    async with together(browser) as (tab, session, room):
+        chat = await session.open("chat")
+        await tab.run("kept.chat = await kept.session.open('chat'); await kept.chat.send('last')")
+        assert await chat.receive() == "last"
+        began = asyncio.get_running_loop().time()
+        code = GONE[way]
+        if code is None:
+            await tab.close()
+        else:
+            await tab.run(code)
+        async with asyncio.timeout(10):
+            while session.state not in {"closing", "closed"}:
+                await asyncio.sleep(0.005)  # its event comes after this, when its handlers run
+        known = asyncio.get_running_loop().time() - began
+        receipt = await session.wait_closed()
+        print(f"{browser.name}, {way}: known after {known:.3f} s: {receipt.cause} ({receipt.notice})")
+        causes = {
+            "tab closed": {"tab-closed"},
+            "reload": {"reloaded", "tab-closed"},
+            "navigation": {"navigated", "tab-closed"},
+            "pc.close()": {"connection-closed"},
+        }
+        firefox_tab = (browser.name, way) == ("firefox", "tab closed")
+        if firefox_tab:
+            # Firefox may end the tab's process before what `pagehide` said has left, and close its connections itself.
+            causes[way].add("connection-closed")
+        assert receipt.cause in causes[way]
+        assert receipt.by == "remote"
+        assert receipt.channels["chat"].received.delivered.messages == 1
+        assert known < 1.0
+        if firefox_tab:
+            return  # the beacon too: then the seat stays for its time of grace
+        if way != "pc.close()":
+            async with asyncio.timeout(2):
+                while any(peer.peer == session.peer for peer in room.peers):  # its seat is free, not in grace
+                    await asyncio.sleep(0.01)
+        else:
+            there = await tab.run(WAIT)
+            assert there["cause"] == "connection-closed" and there["by"] == "local", there
+
+
+async def test_files_both_ways(browser: Any, tmp_path: Path) -> None:
+    async with together(browser) as (tab, session, _):
+        incoming: asyncio.Future[adieu.IncomingFile] = asyncio.get_running_loop().create_future()
+
+        @session.on("file")
+        async def _(file: adieu.IncomingFile) -> None:
+            path = await file.accept(tmp_path)
+            incoming.set_result(path)  # type: ignore[arg-type]
+
+        await tab.run("""
+            kept.session.addEventListener("file", async (file) => { kept.file = await file.accept(); });
+            const data = new Uint8Array(3_000_000);
+            for (let n = 0; n < data.length; n++) data[n] = n * 7;
+            kept.transfer = await kept.session.sendFile(new File([data], "a/b/c.bin", { type: "application/x-test" }));
+        """)
+        async with asyncio.timeout(20):
+            path = await incoming
+        assert path.name == "c.bin"  # type: ignore[attr-defined]
+        assert (tmp_path / "c.bin").read_bytes() == bytes(n * 7 % 256 for n in range(3_000_000))
+        await tab.run("await kept.transfer.wait()")
+        source = tmp_path / "out.bin"
+        source.write_bytes(bytes(n * 3 % 256 for n in range(2_000_000)))
+        transfer = await session.send_file(source)
+        await asyncio.sleep(0.05)
+        await session.reset("transport")
+        await transfer.wait()
+        name, size, wrong = await tab.run("""
+            while (!kept.file) await new Promise((done) => setTimeout(done, 10));
+            const data = new Uint8Array(await kept.file.arrayBuffer());
+            return [kept.file.name, data.length, data.findIndex((byte, n) => byte !== (n * 3) % 256)];
+        """)
+        assert (name, size, wrong) == ("out.bin", 2_000_000, -1)
+
+
+async def test_a_program_that_closes_its_connection_is_missed_at_once(browser: Any) -> None:
+    """A program's own pc.close(), without a word."""
+    async with together(browser) as (tab, session, _):
+        await tab.run("""
+            kept.when = performance.now();
+            kept.known = new Promise((done) => kept.session.addEventListener("state", ({ state, cause }) =>
+                done([state, cause, performance.now() - kept.when])));
+        """)
+        assert session.pc is not None
+        session.pc.close()
+        state, _, milliseconds = await tab.run("return kept.known")
+        assert state in {"closing", "closed"} and milliseconds < 1000
+        there = await tab.run(WAIT)
+        assert there["cause"] == "connection-closed" and there["by"] == "remote"
+
+
+TWO_WITH_MEDIA = """
+const [a, b] = await adieu.memoryPair();
+const tracks = { a: [], b: [] };
+a.addEventListener("track", ({ track }) => tracks.a.push(track));
+b.addEventListener("track", ({ track }) => tracks.b.push(track));
+const until = async (what) => { while (!what()) await new Promise((done) => setTimeout(done, 5)); };
+const seen = (list, n) => until(() => list.filter(({ readyState }) => readyState === "live").length >= n);
+const mine = await a.addStream({ audio: true, video: true });
+const yours = await b.addStream({ audio: true, video: true });
+await Promise.all([seen(tracks.a, 2), seen(tracks.b, 2)]);
+"""
+
+
+async def test_media_is_owned_by_the_session(browser: Any) -> None:
+    """Old tracks end, devices are asked again, clones are stopped, nothing is held after the close."""
+    async with Tabs().serving() as tabs, tabs.open(browser) as tab:
+        result = await tab.run(
+            TWO_WITH_MEDIA
+            + """
+            const clone = mine.getVideoTracks()[0].clone();
+            const first = mine.getTracks();
+            tracks.a.length = tracks.b.length = 0;
+            const report = await a.reset({ level: "full" });
+            await Promise.all([seen(tracks.a, 2), seen(tracks.b, 2)]);
+            const heard = new Promise((done) => b.addEventListener("media", ({ media }) => done([...media])));
+            a.mute("video");
+            const muted = [await heard, mine.getVideoTracks()[0].enabled];
+            const stopped = first.map(({ readyState }) => readyState);
+            const fresh = mine.getTracks().map(({ readyState }) => readyState);
+            const late = a.addStream({ audio: true }).then(() => "given", ({ name }) => name);
+            const receipt = await a.close();
+            const other = await b.waitClosed();
+            await new Promise((done) => setTimeout(done, 50));
+            return {
+              level: report.level, stopped, fresh, clone: clone.readyState, late: await late,
+              end: [...mine.getTracks(), ...yours.getTracks()].map(({ readyState }) => readyState),
+              clean: [receipt.clean, other.clean], agreed: receipt.agreed === other.agreed, muted,
+              ledgers: [String(a.ledger()), String(b.ledger())],
+            };
+            """
+        )
+        assert result["level"] == "full"
+        assert result["stopped"] == ["ended", "ended"] and result["fresh"] == ["live", "live"]
+        assert result["muted"][0][0][1] == {"enabled": False} and result["muted"][1] is False
+        assert result["late"] in {"AbortError", "given"}
+        assert result["end"] == ["ended"] * 4 and result["clone"] == "ended"
+        assert result["clean"] == [True, True] and result["agreed"]
+        assert result["ledgers"] == ["nothing", "nothing"]
+
+
+async def test_ten_resets_in_a_row_lose_nothing(browser: Any) -> None:
+    async with Tabs().serving() as tabs, tabs.open(browser) as tab:
+        result = await tab.run(
+            TWO_WITH_MEDIA
+            + """
+            const [here, there] = await Promise.all([a.open("n"), b.open("n")]);
+            const got = [];
+            (async () => { for await (const m of there) got.push(Number(m)); })();
+            let going = true, sent = 0;
+            const sending = (async () => {
+              while (going) { await here.send(String(sent++)); await new Promise((done) => setTimeout(done, 2)); }
+            })();
+            const times = [];
+            for (let n = 0; n < 10; n++) {
+              const began = performance.now();
+              await (n % 2 ? a : b).reset({ level: n % 3 ? "transport" : "full" });
+              times.push(performance.now() - began);
+            }
+            going = false;
+            await sending;
+            const receipt = await a.close();
+            await until(() => got.length >= sent);
+            return { clean: receipt.clean, times, sent, inOrder: got.every((m, n) => m === n), got: got.length };
+            """
+        )
+        assert result["clean"] and result["inOrder"] and result["sent"] == result["got"], result
+        print(f"{browser.name}: resets in {[round(each) for each in result['times']]} ms")
+
+
+async def test_a_page_that_was_put_aside_renews_its_connection(browser: Any) -> None:
+    async with together(browser) as (tab, session, _):
+        chat = await session.open("chat")
+        await tab.run("""
+            kept.chat = await kept.session.open("chat");
+            kept.reset = new Promise((done) => {
+                kept.session.addEventListener("reset", ({ report }) => report && done());
+            });
+            dispatchEvent(new PageTransitionEvent("pagehide", { persisted: true }));
+            await kept.chat.send("said in between");
+        """)
+        assert session.epoch == 1
+        await tab.run("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true })); await kept.reset")
+        assert await chat.receive() == "said in between"
+        assert session.epoch == 2
+        assert (await session.close()).clean
+
+
+async def test_a_frozen_page_has_missed_nothing_when_it_wakes(browser: Any) -> None:
+    """Its time stands still: what would have been due is not held against the other side."""
+    async with together(browser) as (tab, session, _):
+        states = await tab.run("""
+            document.dispatchEvent(new Event("freeze"));
+            const until = performance.now() + 4500;
+            while (performance.now() < until);
+            document.dispatchEvent(new Event("resume"));
+            await new Promise((done) => setTimeout(done, 500));
+            return kept.states;
+        """)
+        assert states == []
+        async with asyncio.timeout(5):
+            while session.state != "open":
+                await asyncio.sleep(0.01)
+        assert (await session.close()).clean
+
+
+async def test_more_resets_than_the_browser_has_connections(browser: Any) -> None:
+    """Chromium gives a page 500, and counts closed ones until it collects them: 300 resets of a pair make 602."""
+    async with Tabs().serving() as tabs, tabs.open(browser) as tab:
+        result = await tab.run("""
+            const [a, b] = await adieu.memoryPair({ options: { peerResetsBurst: 1e6 } });
+            const [here, there] = await Promise.all([a.open("n"), b.open("n")]);
+            const got = [];
+            (async () => { for await (const m of there) got.push(Number(m)); })();
+            for (let n = 0; n < 300; n++) {
+              await here.send(String(n));
+              await a.reset();
+            }
+            const receipt = await a.close();
+            return [receipt.clean, got.length, got.every((m, n) => m === n), adieu.slots.used, b.state];
+        """)
+        clean, count, in_order, used, state = result
+        assert (clean, count, in_order, state) == (True, 300, True, "closed")
+        assert used < 480 or browser.name == "firefox"
+
+
+async def test_the_server_is_started_anew_and_no_session_ends(browser: Any) -> None:
+    async with Tabs().serving() as tabs, tabs.open(browser) as tab, AsyncExitStack() as rooms:
+        async with serve(origins=[tabs.origin]) as server:
+            room = await rooms.enter_async_context(adieu.join(server.url, room="lab", name="ada"))
+            joined = asyncio.create_task(tab.run(JOIN, url=server.url, name="ben"))
+            session = await room.session()
+            await joined
+            await tab.run("""
+                    kept.up = [];
+                    kept.session.addEventListener("signaling", ({ up }) => kept.up.push(up));
+                """)
+            port = int(server.url.rpartition(":")[2].partition("/")[0])
+            before = room.me, await tab.run("return kept.room.me")
+        chat = await session.open("chat")
+        await chat.send("without a server")
+        assert await tab.run("kept.chat = await kept.session.open('chat'); return kept.chat.receive()") == (
+            "without a server"
+        )
+        async with serve(port=port, origins=[tabs.origin]):
+            async with asyncio.timeout(10):
+                while await tab.run("return kept.up.join()") != "false,true" or room.me == before[0]:
+                    await asyncio.sleep(0.05)
+                while await tab.run("return kept.session.peerNow") != room.me:
+                    await asyncio.sleep(0.05)
+            assert await tab.run("return kept.room.me") != before[1]
+            assert await tab.run("return kept.states") == []
+            assert session.state == "open"
+            await session.reset()  # by way of the new ids
+            there, here = await asyncio.gather(tab.run(CLOSE), session.wait_closed())
+            agree(here, there)
+            assert here.clean
+
+
+@pytest.mark.parametrize("how", ["killed", "stopped"])
+async def test_a_program_that_says_nothing_is_suspected(browser: Any, how: str) -> None:
+    """Closing rule S7: in a second when its signaling socket ended, in five else; a program that goes on heals it."""
+    peer = Path(__file__).parents[1] / "session" / "peer.py"
+    async with Tabs().serving() as tabs, serve(origins=[tabs.origin]) as server, tabs.open(browser) as tab:
+        command = (sys.executable, str(peer), server.url, "lab", "ada")
+        async with running(*command, stdout=asyncio.subprocess.PIPE) as process:
+            await tab.run(JOIN, url=server.url, name="ben")
+            await tab.run("""
+                kept.known = new Promise((done) => kept.session.addEventListener("state", ({ state, cause }) =>
+                    state === "suspect" && done([state, cause])));
+            """)
+            began = asyncio.get_running_loop().time()
+            process.send_signal(signal.SIGKILL if how == "killed" else signal.SIGSTOP)
+            state, cause = await tab.run("return kept.known")
+            took = asyncio.get_running_loop().time() - began
+            print(f"{browser.name}, {how}: {state} ({cause}) after {took:.2f} s")
+            assert took < (1.5 if how == "killed" else 5.0)
+            assert cause == ("crashed" if how == "killed" else "frozen, network-lost")
+            if how == "stopped":
+                process.send_signal(signal.SIGCONT)
+                async with asyncio.timeout(5):
+                    while await tab.run("return kept.session.state") != "open":
+                        await asyncio.sleep(0.05)
+
+
+async def test_a_browser_that_is_killed_is_suspected() -> None:
+    look("chromium")
+    async with (
+        browsers.chromium() as browser,
+        Tabs().serving() as tabs,
+        serve(origins=[tabs.origin]) as server,
+        adieu.join(server.url, room="lab", name="ada") as room,
+        tabs.open(browser) as tab,
+    ):
+        tab.closed = True  # by its end
+        await tab.run(JOIN, url=server.url, name="ben")
+        session = await room.session()
+        began = asyncio.get_running_loop().time()
+        known: asyncio.Future[adieu.StateEvent] = asyncio.get_running_loop().create_future()
+        session.on("state", lambda event: None if known.done() else known.set_result(event))
+        browser.process.kill()
+        event = await asyncio.wait_for(known, 10)
+        took = asyncio.get_running_loop().time() - began
+        print(f"killed: {event.state} ({event.cause}) after {took:.2f} s")
+        assert (event.state, event.cause) == ("suspect", "crashed")
+        assert took < 1.5
+        await session.close(timeout=0)
+
+
+@pytest.mark.parametrize("closer", [0, 1])
+async def test_two_browsers_with_camera_and_microphone(closer: int) -> None:
+    """8 MiB in flight both ways when one of them closes: everything arrives, both accounts are equal, tracks end."""
+    look("chromium", "firefox")
+    async with (
+        browsers.chromium() as chromium,
+        browsers.firefox() as firefox,
+        Tabs().serving() as tabs,
+        serve(origins=[tabs.origin]) as server,
+        tabs.open(chromium) as one,
+        tabs.open(firefox) as other,
+    ):
+        both = (one, other)
+        await asyncio.gather(*(tab.run(JOIN, url=server.url, name=name) for tab, name in zip(both, "ab", strict=True)))
+        code = """
+            const tracks = [];
+            kept.session.addEventListener("track", ({ track }) => tracks.push(track));
+            kept.stream = await kept.session.addStream({ audio: true, video: true });
+            while (tracks.filter(({ readyState }) => readyState === "live").length < 2) {
+              await new Promise((done) => setTimeout(done, 10));
+            }
+            kept.tracks = tracks;
+            kept.data = await kept.session.open("data");
+        """
+        await asyncio.gather(*(tab.run(code) for tab in both))
+        fill = "for (let n = 0; n < 32; n++) await kept.data.send(new Uint8Array(256 * 1024).fill(n))"
+        await asyncio.gather(*(tab.run(fill) for tab in both))
+        first = asyncio.create_task(both[closer].run(CLOSE))
+        receipts = await asyncio.gather(first, both[1 - closer].run(WAIT))
+        assert receipts[0]["agreed"] == receipts[1]["agreed"]
+        for tab, receipt in zip((both[closer], both[1 - closer]), receipts, strict=True):
+            assert (receipt["path"], receipt["clean"]) == ("graceful", True), receipt
+            result = await tab.run("""
+                let size = 0;
+                for await (const message of kept.data) size += message.length;
+                await new Promise((done) => setTimeout(done, 100));
+                return [size, kept.stream.getTracks().map(({ readyState }) => readyState),
+                  kept.tracks.map(({ readyState }) => readyState), String(kept.session.ledger())];
+            """)
+            size, mine, theirs, held = result
+            assert size == 32 * 256 * 1024
+            assert set(mine) == {"ended"}
+            assert set(theirs) == {"ended"}
+            assert held == "nothing" or "listener" in held, held
