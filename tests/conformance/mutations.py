@@ -179,7 +179,7 @@ MUTATIONS = (
         "        slots.update_on_empty_chain = True\n        return\n    # step 2.3\n"
         '    if slots.negotiation.state != "stable":\n        return\n',
         "",
-        ("RTCPeerConnection-restartIce.https", "RTCPeerConnection-onnegotiationneeded"),
+        ("RTCPeerConnection-restartIce.https", "RTCPeerConnection-createDataChannel.html"),
     ),
     Mutation(
         37,
@@ -243,10 +243,10 @@ MUTATIONS = (
     ),
     Mutation(
         57,
-        "the error does not tell the cause",
+        "the error is not one of SCTP",
         CHANNEL,
-        '"sctpCauseCode": cause_code',
-        '"sctpCauseCode": None',
+        '"errorDetail": "sctp-failure"',
+        '"errorDetail": "data-channel-failure"',
         CLOSING,
     ),
     Mutation(

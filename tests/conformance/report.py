@@ -47,11 +47,11 @@ def summary(results: Results, nul: dict[str, list[str]]) -> str:
     categories = json.loads((expectations.HERE / "data" / "categories.json").read_text())
     for key, name in CATEGORIES.items():
         entry = categories[key]
-        cells = (_range(own, key, categories), _range(own, key, categories, without=bare))
+        cells = (_range(own, key, categories), _range(own, key, categories, without=bare) if nul else "–")
         browsers = (entry["pass_chromium156"], entry["pass_firefox153"], entry["pass_in_at_least_one"])
         lines.append(f"| {name} | {entry['subtests']} | {' | '.join(map(str, (*cells, *browsers)))} |")
     total, either = len(_known()), sum(_either(statuses) for statuses in _known().values())
-    passed, minus = len(own), len(own - bare)
+    passed, minus = len(own), len(own - bare) if nul else "–"
     browser = [sum(s.get(b) == "PASS" for s in _known().values()) for b in (CHROMIUM, FIREFOX)]
     lines.append(f"| **all** | {total} | **{passed}** | {minus} | {browser[0]} | {browser[1]} | {either} |")
     left = sum(bool(result["left"]) for result in results.values())
