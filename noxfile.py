@@ -70,9 +70,9 @@ def test(session: nox.Session) -> None:
         if any((ROOT / "tests" / part).rglob("test_*.py")) or session.posargs
     }
     if session.posargs:
-        _all(session, parts)
+        _all(session, (FETCH if "conformance" in parts else {}) | parts)
         return
-    w3c = {"W3C's tests": CONFORMANCE if os.environ.get("CI") == "true" else (*CONFORMANCE, "--fast")}
+    w3c = {"W3C's tests": CONFORMANCE if os.environ.get("CI") == "true" else (*CONFORMANCE, "--fast", "--no-nul")}
     system = {"system packages": ("python", "tools/system.py")}
     cargo = {"cargo test": ("cargo", "test", "--quiet", *CARGO)}
     _all(session, system | CHECKS | cargo | FETCH | parts | w3c)
