@@ -38,6 +38,9 @@ STATUS = {0: "PASS", 1: "FAIL", 2: "TIMEOUT", 3: "NOTRUN", 4: "PRECONDITION_FAIL
 IDLE = 1.0
 """A page that has no connection, no timer and nothing to do for so many seconds will never have."""
 
+IDLE_CONNECTED = 17.0
+"""The same with a connection: the longest silence before an event is that of ICE, which fails after 15 s."""
+
 
 @dataclass
 class Result:
@@ -274,8 +277,9 @@ class Page:
         while not self._done.is_set() and (now := time.monotonic()) < deadline:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._done.wait(), min(IDLE / 2, deadline - now))
-            if not self._timers and time.monotonic() - self._last_entry > IDLE and not teardown.connections_held():
-                self.result.log.append("idle: no connection, no timer: nothing more can happen")
+            patience = IDLE_CONNECTED if teardown.connections_held() else IDLE
+            if not self._timers and time.monotonic() - self._last_entry > patience:
+                self.result.log.append(f"idle: no timer, nothing has happened for {patience} s, and nothing will")
                 return
 
     # --- results -----------
