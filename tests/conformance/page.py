@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 import quickjs
@@ -29,6 +29,9 @@ from adieu.webrtc import strict_specification
 from conformance import fetch, idl, teardown
 from conformance.backends import BACKENDS
 from conformance.bridge import Bridge
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 HERE = Path(__file__).parent
 CACHE = HERE.parent.parent / ".cache"
@@ -129,7 +132,7 @@ class Source(HTMLParser):
 class Page:
     """A window, and what runs in it."""
 
-    def __init__(self, wpt: Path, path: str, backend: str, *, lenient: bool) -> None:
+    def __init__(self, wpt: Path, path: str, backend: str, *, lenient: bool, without: Sequence[str] = ()) -> None:
         self._wpt = wpt
         self._path = path
         self._timers: dict[int, asyncio.TimerHandle] = {}
@@ -143,7 +146,7 @@ class Page:
         self._context.set_max_stack_size(4 << 20)
         self._context.set_memory_limit(1 << 30)
         self._context.add_callable("door", self._door)
-        options = json.dumps({"idl": table, "lenient": lenient})
+        options = json.dumps({"idl": table, "lenient": lenient, "without": without})
         self._context.eval(f"globalThis.shared = {{door, options: {options}}}; delete globalThis.door")
         for script in SCRIPTS[:2]:
             self._context.eval(script.read_text())
@@ -315,11 +318,11 @@ class Page:
         self.bridge.close()
 
 
-async def run(wpt: Path, path: str, backend: str, *, lenient: bool) -> Result:
+async def run(wpt: Path, path: str, backend: str, *, lenient: bool, without: Sequence[str] = ()) -> Result:
     """Run one file and look at what is left."""
     with strict_specification():
         before = teardown.Held.now()
-        page = Page(wpt, path, backend, lenient=lenient)
+        page = Page(wpt, path, backend, lenient=lenient, without=without)
         with page.backend.watch(page.bridge.see):
             await page.run()
             await page.unload()
@@ -338,8 +341,10 @@ def main() -> None:
     parser.add_argument("--backend", default="adieu", choices=BACKENDS)
     parser.add_argument("--lenient", action="store_true")
     parser.add_argument("--wpt", type=Path)
+    parser.add_argument("--without", type=json.loads, default=[], help="names of subtests, as JSON")
     options = parser.parse_args()
-    result = asyncio.run(run(options.wpt or fetch.tests(), options.file, options.backend, lenient=options.lenient))
+    wpt = options.wpt or fetch.tests()
+    result = asyncio.run(run(wpt, options.file, options.backend, lenient=options.lenient, without=options.without))
     options.result.write_text(json.dumps(asdict(result)))
     sys.stdout.flush()
 

@@ -105,6 +105,15 @@ def test_subtests_that_never_ran_are_reported(own: Place, monkeypatch: pytest.Mo
     """) == {"hangs": "TIMEOUT", "after it": "NOTRUN"}
 
 
+def test_what_stands_behind_a_subtest_that_hangs_is_run_without_it(own: Place) -> None:
+    own.write("""
+        promise_test(() => new Promise(() => {}), 'hangs');
+        promise_test(async () => {}, 'behind it');
+    """)
+    subtests = asyncio.run(Runner(own.root, 1).run([FILE], quiet=True))[FILE]["subtests"]
+    assert {name: subtest["status"] for name, subtest in subtests.items()} == {"hangs": "TIMEOUT", "behind it": "PASS"}
+
+
 def test_an_exception_in_a_listener_is_seen(own: Place) -> None:
     result = own.run("""
         const pc = new RTCPeerConnection();

@@ -265,6 +265,7 @@ shared.load = ({title, metas, ids, path}) => {
     querySelector: () => null,
     querySelectorAll: (name) => [...byId.values()].filter((element) => element.localName === name),
   });
+  for (const [id, element] of byId) if (!(id in globalThis)) define(globalThis, {[id]: element});
   const href = `https://web-platform.test:8443/${path}`;
   define(globalThis, {location: {
     href, origin: 'https://web-platform.test:8443', protocol: 'https:', host: 'web-platform.test:8443',
