@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-ROOT = Path(__file__).resolve().parent.parent
+import npm
+from npm import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 WEB = ROOT / "web"
 STATIC = ROOT / "python" / "adieu" / "server" / "static"
 STAMP = WEB / "built.json"
@@ -26,40 +28,23 @@ SOURCES = ("web/index.html", "web/vite.config.ts", "web/package-lock.json", "web
 
 
 def main(arguments: list[str]) -> int:
-    npm = shutil.which("npm")
-    if not arguments:
-        if npm is None:
-            print("Building the page needs Node 20 or newer, with npm.", file=sys.stderr)
-            return 1
-        _prepare(npm)
-        _run(npm, "run", "--silent", "build")
-        STAMP.write_text(json.dumps(_digests(), indent=2) + "\n")
-        return 0
-    if json.loads(STAMP.read_text()) != _digests():
+    if arguments and json.loads(STAMP.read_text()) != _digests():
         print("The built page is stale: run `python tools/page.py`, and commit what it builds.", file=sys.stderr)
         return 1
     if arguments == ["--stamp"]:
         return 0
-    if npm is None:
-        print("No npm: the page's own checks are left out.", file=sys.stderr)
-        return 1 if os.environ.get("CI") == "true" else 0
-    _prepare(npm)
-    _run(npm, "run", "--silent", "check")
-    _run(npm, "run", "--silent", "test")
+    program = npm.find()
+    if program is None:
+        print("No npm: building the page, and its own checks, need Node 20 or newer.", file=sys.stderr)
+        return 0 if arguments else 1
+    npm.prepare(program, WEB)
+    if arguments:
+        npm.run(program, WEB, "run", "--silent", "check")
+        npm.run(program, WEB, "run", "--silent", "test")
+    else:
+        npm.run(program, WEB, "run", "--silent", "build")
+        STAMP.write_text(json.dumps(_digests(), indent=2) + "\n")
     return 0
-
-
-def _prepare(npm: str) -> None:
-    """What the lock file names, unless it is there."""
-    lock, installed = WEB / "package-lock.json", WEB / "node_modules" / ".package-lock.json"
-    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
-        _run(npm, "ci", "--silent", "--no-audit", "--no-fund")
-
-
-def _run(*command: str) -> None:
-    done = subprocess.run(command, cwd=WEB)
-    if done.returncode:
-        sys.exit(done.returncode)
 
 
 def _digests() -> dict[str, str]:
