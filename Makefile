@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes
 
-.PHONY: help demo test check bench lock build clean
+.PHONY: help demo test check matrix conformance bench lock build clean
 help:            ## this list
 	@sed -n 's/^\([a-z]*\): .*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
@@ -16,6 +16,12 @@ test: $(VENV)/.dev build   ## set up and run every test (asks before it installs
 
 check: $(VENV)/.dev build  ## lint, types, import contracts, generated files
 	@$(BIN)/nox -s check
+
+matrix: $(VENV)/.dev build  ## pages and programs in every pairing, in real Chromium and Firefox
+	@$(BIN)/nox -s matrix -- $(ARGS)
+
+conformance: $(VENV)/.dev build  ## the W3C's tests beside Chromium's and Firefox's results: reports/conformance.md
+	@$(BIN)/nox -s conformance -- $(ARGS)
 
 bench: $(VENV)/.dev build  ## speed beside the peers, one run, alternating: benchmarks/report.md
 	@$(BIN)/nox -s bench -- $(ARGS)

@@ -3,6 +3,9 @@
 nox -s check              what can be said without running anything
 nox -s test               check, then all tests; with CI=true nothing may be left out
 nox -s test -- unit sim   only these parts of tests/
+nox -s matrix             pages and programs in every pairing, in real browsers
+nox -s conformance        the W3C's tests, all of them: reports/conformance.md
+nox -s mutations          do the W3C's tests see it when a closing rule is broken?
 nox -s bench -- --quick   speed beside others
 nox -s package            the source distribution, a wheel built from it offline, and tests of that wheel
 nox -s lock               renew requirements/*.txt
@@ -27,8 +30,10 @@ ROOT = Path(__file__).parent
 BIN = Path(sys.executable).parent
 os.environ["PATH"] = os.pathsep.join([str(BIN), os.environ.get("PATH", ""), "/usr/local/go/bin"])
 os.environ["VIRTUAL_ENV"] = str(BIN.parent)
-PARTS = ("unit", "sim", "property", "fuzz", "interop", "e2e")
-IN_NAMESPACE = {"interop", "e2e"}
+PARTS = ("unit", "sim", "property", "interop", "e2e")
+MATRIX = ("e2e/sdk", "e2e/web")
+IN_NAMESPACE = {"interop", "e2e", *MATRIX, "conformance"}
+NAMESPACE = ("python", "tests/e2e/lab/namespace.py")
 # One profile for build, lint and test, so that nothing is compiled twice.
 CARGO = ("--release", "--workspace", "--locked")
 LOCKS = {"requirements/run": "3.11", "requirements/dev": "3.11", "benchmarks/peers/libdatachannel": "3.12"}
@@ -40,11 +45,17 @@ CHECKS: dict[str, tuple[str, ...]] = {
     "pyright": ("pyright", "--warnings"),
     "layers": ("lint-imports",),
     "schema": ("python", "tools/schema.py", "--check"),
+    "page": ("python", "tools/page.py", "--check"),
     "words": ("python", "tools/words.py"),
     "stub": ("python", "-m", "mypy.stubtest", "adieu._core"),
     "rustfmt": ("cargo", "fmt", "--all", "--check"),
     "clippy": ("cargo", "clippy", "--quiet", *CARGO, "--all-targets", "--", "-D", "warnings"),
 }
+
+# Fetched where there is a network, run where there is none.
+IN_TESTS = ("env", f"PYTHONPATH={ROOT / 'tests'}")
+FETCH = {"W3C's tests, fetched": (*IN_TESTS, "python", "-m", "conformance.fetch")}
+CONFORMANCE = (*IN_TESTS, *NAMESPACE, "python", "-m", "conformance.run")
 
 
 @nox.session
@@ -62,13 +73,32 @@ def test(session: nox.Session) -> None:
         if any((ROOT / "tests" / part).rglob("test_*.py")) or session.posargs
     }
     if session.posargs:
-        bundle = {"sdk": ("python", "tools/sdk.py", "--build")} if "e2e" in parts else {}
-        _all(session, bundle | parts)
+        _all(session, (FETCH if "conformance" in parts else {}) | parts)
         return
     system = {"system packages": ("python", "tools/system.py")}
     cargo = {"cargo test": ("cargo", "test", "--quiet", *CARGO)}
     sdk = {"sdk": ("python", "tools/sdk.py")}
     _all(session, system | CHECKS | cargo | sdk | parts)
+
+
+@nox.session
+def matrix(session: nox.Session) -> None:
+    """Pages and programs in every pairing, in real browsers."""
+    bundle = {"sdk": ("python", "tools/sdk.py", "--build")}
+    _all(session, bundle | {part: _pytest(part, *session.posargs) for part in MATRIX})
+
+
+@nox.session
+def conformance(session: nox.Session) -> None:
+    """The W3C's tests against what each of them is expected to give."""
+    _all(session, FETCH | {"W3C's tests": (*CONFORMANCE, *session.posargs)})
+
+
+@nox.session
+def mutations(session: nox.Session) -> None:
+    """Break the closing rules one by one."""
+    command = (*IN_TESTS, *NAMESPACE, "python", "-m", "conformance.mutations", *session.posargs)
+    _all(session, FETCH | {"mutations": command})
 
 
 @nox.session
@@ -119,9 +149,10 @@ def lock(session: nox.Session) -> None:
         )
 
 
-def _pytest(part: str) -> tuple[str, ...]:
-    command = ("python", "-m", "pytest", "-q", f"tests/{part}")
-    return ("python", "tests/e2e/lab/namespace.py", *command) if part in IN_NAMESPACE else command
+def _pytest(part: str, *options: str) -> tuple[str, ...]:
+    left = tuple(f"--ignore=tests/{other}" for other in MATRIX if other.startswith(f"{part}/"))
+    command = ("python", "-m", "pytest", "-q", f"tests/{part}", *left, *options)
+    return (*NAMESPACE, *command) if part in IN_NAMESPACE else command
 
 
 def _all(session: nox.Session, steps: dict[str, tuple[str, ...]]) -> None:

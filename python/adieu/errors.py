@@ -9,6 +9,7 @@ Exception
 │   │   ├── DOMSyntaxError           name "SyntaxError"
 │   │   ├── EncodingError
 │   │   ├── InvalidAccessError
+│   │   ├── InvalidCharacterError
 │   │   ├── InvalidModificationError
 │   │   ├── InvalidStateError
 │   │   ├── NetworkError
@@ -18,6 +19,7 @@ Exception
 │   │   ├── NotSupportedError
 │   │   ├── OperationError
 │   │   │   └── RTCError             name "OperationError", with errorDetail and the wire's codes
+│   │   ├── OverconstrainedError     no device fits; `.constraint` is what it fails by
 │   │   └── UnknownError
 │   ├── SessionError                 what ends or refuses something of a session
 │   │   ├── SessionClosedError       it has ended (`.receipt`), or is closing (then the receipt is None)
@@ -95,6 +97,12 @@ class InvalidAccessError(DOMException):
     name = "InvalidAccessError"
 
 
+class InvalidCharacterError(DOMException):
+    """The string contains characters that are not allowed."""
+
+    name = "InvalidCharacterError"
+
+
 class InvalidModificationError(DOMException):
     """The object can not be modified in this way."""
 
@@ -141,6 +149,20 @@ class OperationError(DOMException):
     """The operation failed for an operation-specific reason."""
 
     name = "OperationError"
+
+
+class OverconstrainedError(DOMException):
+    """No device can do what was asked. https://www.w3.org/TR/mediacapture-streams/#overconstrainederror-interface
+
+    Attributes:
+        constraint: the name of the constraint that none can keep.
+    """
+
+    name = "OverconstrainedError"
+
+    def __init__(self, constraint: str, message: str = "") -> None:
+        super().__init__(message)
+        self.constraint = constraint
 
 
 class UnknownError(DOMException):

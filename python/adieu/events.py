@@ -19,7 +19,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar, overload
 
 from adieu.errors import AbortError, InvalidStateError
 
-logger = logging.getLogger("adieu")
+logger: Final = logging.getLogger("adieu")
 
 E = TypeVar("E", bound="Event")
 
@@ -41,7 +41,7 @@ class Event:
     __slots__ = ("target", "type")
 
     def __init__(self, type: str) -> None:
-        self.type = type
+        self.type: str = type
         self.target: EventTarget | None = None
 
     @property
@@ -63,9 +63,9 @@ class MessageEvent(Event):
     __slots__ = ("data",)
 
     def __init__(self, type: str, data: str | bytes) -> None:
-        self.type = type
-        self.target = None
-        self.data = data
+        self.type: str = type
+        self.target: EventTarget | None = None
+        self.data: str | bytes = data
 
     @property
     def origin(self) -> str:

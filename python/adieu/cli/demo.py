@@ -21,6 +21,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from adieu.cli.demo_page import FRIEND, beside, interrupted
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -39,6 +41,26 @@ def register(app: typer.Typer) -> None:
 def demo(
     *,
     plain: Annotated[bool, typer.Option("--plain", help="No colours and no progress bars.")] = False,
+    keep: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep/--no-keep",
+            help="Serve the page, with a friend in it, and keep it afterwards until Ctrl-C. By default on a terminal it"
+            " is served, and kept when it was opened or Enter is pressed.",
+            show_default=False,
+        ),
+    ] = None,
+    join: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL/ROOM",
+            help="Nothing of that: come into a room of a running `adieu serve` as a friend who answers chat, sends"
+            " files back and says goodbye. Its address is the page's, as http://127.0.0.1:8080/#lab. For a server with"
+            " keys, the token is read from ADIEU_TOKEN.",
+        ),
+    ] = None,
+    name: Annotated[str, typer.Option(help="What the friend is called. With --join.")] = FRIEND,
+    token: Annotated[str | None, typer.Option(envvar="ADIEU_TOKEN", hidden=True)] = None,
 ) -> None:
     """Two Python programs meet, talk, close properly, reset, and one is killed: all in this terminal.
 
@@ -46,10 +68,32 @@ def demo(
     UDP between them. Exits with 0 when everything was as it should be.
     """
     console = Console(no_color=plain, force_terminal=False if plain else None, highlight=False)
-    failures = asyncio.run(_play(console))
+    if join is not None:
+        raise typer.Exit(_join(console, join, name, token))
+    on_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    failures = asyncio.run(_play(console, page=on_terminal if keep is None else keep, ask=keep is None))
     for failure in failures:
         console.print(f"[bold red]FAILED[/] {failure}")
     raise typer.Exit(1 if failures else 0)
+
+
+def _join(console: Console, where: str, name: str, token: str | None) -> int:
+    from adieu.cli.friend import Place, keep_company  # noqa: PLC0415 quick help
+    from adieu.errors import AdieuError  # noqa: PLC0415 quick help
+
+    def say(text: str) -> None:
+        console.print(text, markup=False, soft_wrap=True)
+
+    async def stay() -> None:
+        with interrupted() as stop:
+            await keep_company(Place.parse(where), name, say, stop, token)
+
+    try:
+        asyncio.run(stay())
+    except (ValueError, AdieuError) as error:
+        Console(stderr=True, highlight=False).print(f"adieu demo: {error}", markup=False, soft_wrap=True)
+        return 2
+    return 0
 
 
 class DemoError(Exception):
@@ -99,7 +143,7 @@ class Show:
             self.failures.append(text)
 
 
-async def _play(console: Console) -> list[str]:
+async def _play(console: Console, *, page: bool, ask: bool) -> list[str]:
     from adieu.server import serve  # noqa: PLC0415 needs the extra
 
     columns = (TextColumn("   {task.description:<22}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
@@ -109,15 +153,21 @@ async def _play(console: Console) -> list[str]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="adieu-demo-")))
         (folder / "offered.bin").write_bytes(os.urandom(FILE_SIZE))
         server = await stack.enter_async_context(serve())
+        web = await stack.enter_async_context(beside(server, console)) if page else None
         stack.enter_context(show.progress)
         console.print(f"[bold]adieu demo[/]   server {server.url}, in this process")
+        if web is not None:
+            console.print(f"   the page: {web.address}", soft_wrap=True)
         try:
             for part in (_close, _reset, _kill):
                 await part(show, server.url, folder)
         except DemoError as error:
             show.failures.append(str(error))
-    if not show.failures:
-        console.print(f"\n[bold green]All as it should be[/], in {time.perf_counter() - began:.1f} s.")
+        if not show.failures:
+            console.print(f"\n[bold green]All as it should be[/], in {time.perf_counter() - began:.1f} s.")
+        if web is not None:
+            show.progress.stop()
+            await web.offer(ask=ask)
     return show.failures
 
 

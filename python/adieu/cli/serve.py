@@ -1,4 +1,4 @@
-"""`adieu serve`: a signaling server."""
+"""`adieu serve`: a signaling server, and the page."""
 
 from __future__ import annotations
 
@@ -112,6 +112,14 @@ def serve(
             rich_help_panel=RUNNING,
         ),
     ] = None,
+    page: Annotated[
+        bool,
+        typer.Option(
+            "--page/--no-page",
+            help="At / the page with which people meet from their browsers.",
+            rich_help_panel=RUNNING,
+        ),
+    ] = True,
     drain: Annotated[
         float,
         typer.Option(
@@ -122,7 +130,7 @@ def serve(
         bool, typer.Option("--verbose", "-v", help="Show every message, secrets hidden.", rich_help_panel=RUNNING)
     ] = False,
 ) -> None:
-    """Run a signaling server: rooms where programs and pages find each other.
+    """Run a signaling server: rooms where programs and pages find each other, and a page for people.
 
     Without options it listens on this machine only and lets everybody in. For others give a key (--jwt-key), TLS
     (--cert, --key, or a proxy that ends it) and the server's --name. Ctrl-C or SIGTERM says goodbye to everybody; a
@@ -145,6 +153,7 @@ def serve(
             "key": key,
             "ice": _ice(stun, turn, turn_secret),
             "metrics": metrics,
+            "page": page,
             "settings": _settings(limit),
             "drain": drain,
         }
@@ -201,6 +210,8 @@ async def _serve(host: str, port: int, options: dict[str, Any]) -> None:
 def _announce(server: Server, host: str, options: dict[str, Any]) -> None:
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"Signaling server at [bold]{server.url}[/bold]")
+    if options["page"]:
+        console.print(f"  page   [bold]{server.http_url}/[/bold]")
     console.print(f"  health {server.http_url}/healthz")
     loopback = all(address.startswith("127.") or address == "::1" for address, _ in server.addresses)
     if not loopback:

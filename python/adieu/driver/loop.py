@@ -68,19 +68,19 @@ class Driver:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, core: _core.Loop) -> None:
         self.core = core
-        self.handles = Handles()
-        self.clock = Clock(loop.time)
+        self.handles: Handles = Handles()
+        self.clock: Clock = Clock(loop.time)
         self._loop = weakref.ref(loop)
         self._events: Iterator[Any] = iter(())
         self._scheduled = False
-        self.turn = 0
+        self.turn: int = 0
         self._turn_is_watched = False
         self._after_turn: list[Callable[[], None]] = []
         self._owed: dict[int, int] = {}
         self._stats: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._requests = count(1)
         self._guard: AsyncGenerator[None] | None = None
-        self.ended = False
+        self.ended: bool = False
         # Handlers run in the context of the driver, whoever happens to wake it: objects that they make are of it too.
         context = copy_context()
         context.run(_chosen.set, self)
@@ -172,6 +172,12 @@ class Driver:
     async def next_task(self) -> None:
         """Go on in a task of its own."""
         await asyncio.sleep(0)
+
+    def call_later(self, seconds: float, callback: Callable[..., object], *args: object) -> None:
+        """Run it as a task of its own, so many seconds from now; never, when the event loop has ended by then."""
+        loop = self.loop
+        if loop is not None and not loop.is_closed():
+            loop.call_later(seconds, self._task, callback, args, context=self._context)
 
     def watch_turn(self) -> int:
         """Have `turn` change as soon as the task that runs now is over. Returns it."""

@@ -9,22 +9,26 @@ text ──parse_description──▶ Description ──plan_local / plan_remote
 Negotiation + LocalParameters ──create_offer / create_answer──▶ text
 ```
 
-What is here now are data connections: one m=application section and its transport. Audio and video sections of the
-other side are kept in their places and rejected. Sections, transports and actions are keyed by mid, so that more of
-them fit in.
+A snapshot holds the transceivers too, as values: what a program sets on an RTCRtpTransceiver is a new snapshot, and
+what a description does to it is in the plan. Transports are known by the key of the section that made them, and carry
+the sections that a bundle gives them.
 """
 
+from adieu.jsep import direction
 from adieu.jsep.answer import create_answer
 from adieu.jsep.apply import plan_local, plan_remote, plan_rollback, require_state
+from adieu.jsep.bundle import speaker
 from adieu.jsep.candidates import (
     add_local_candidate,
     add_remote_candidate,
     end_local_candidates,
     end_remote_candidates,
 )
-from adieu.jsep.description import Description, parse_description
+from adieu.jsep.codecs import SUPPORTED, Codec, Kind, same_codec
+from adieu.jsep.description import DEFAULT_MAX_MESSAGE_SIZE, Description, parse_description
+from adieu.jsep.extensions import EXTENSIONS
 from adieu.jsep.negotiation import IceCredentials, Negotiation, SctpAssociation, TransportState
-from adieu.jsep.offer import LocalParameters, create_offer
+from adieu.jsep.offer import LocalParameters, create_offer, made_for, offered_places
 from adieu.jsep.plan import (
     Action,
     AddCandidate,
@@ -37,16 +41,27 @@ from adieu.jsep.plan import (
     StartSctp,
 )
 from adieu.jsep.signaling import SdpType, SignalingState, Source, next_signaling_state
+from adieu.jsep.transceiver import MAX_ENCODINGS, Encoding, Transceiver
+from adieu.jsep.transceivers import NAMELESS, MediaChanges, default_encoding, stopped
 
 __all__ = [
+    "DEFAULT_MAX_MESSAGE_SIZE",
+    "EXTENSIONS",
+    "MAX_ENCODINGS",
+    "NAMELESS",
+    "SUPPORTED",
     "Action",
     "AddCandidate",
     "CloseTransport",
+    "Codec",
     "Description",
     "DropGeneration",
+    "Encoding",
     "Gather",
     "IceCredentials",
+    "Kind",
     "LocalParameters",
+    "MediaChanges",
     "Negotiation",
     "Plan",
     "SctpAssociation",
@@ -56,17 +71,25 @@ __all__ = [
     "Source",
     "StartDtls",
     "StartSctp",
+    "Transceiver",
     "TransportState",
     "add_local_candidate",
     "add_remote_candidate",
     "create_answer",
     "create_offer",
+    "default_encoding",
+    "direction",
     "end_local_candidates",
     "end_remote_candidates",
+    "made_for",
     "next_signaling_state",
+    "offered_places",
     "parse_description",
     "plan_local",
     "plan_remote",
     "plan_rollback",
     "require_state",
+    "same_codec",
+    "speaker",
+    "stopped",
 ]

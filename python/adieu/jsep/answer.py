@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from adieu.jsep.offer import data_media, describe, rejected_media
+from adieu.jsep import direction
+from adieu.jsep.bundle import answered_carriers
+from adieu.jsep.codecs import answered_codecs
+from adieu.jsep.extensions import answered_extensions
+from adieu.jsep.offer import data_media, describe, dtls_ice, gathered_lines, rejected_media, with_candidates
+from adieu.jsep.rtp_section import RtpContent, rtp_media
+from adieu.sdp import attributes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from adieu.jsep.description import Description, Section
     from adieu.jsep.negotiation import IceCredentials, Negotiation
     from adieu.jsep.offer import LocalParameters
+    from adieu.jsep.transceiver import Transceiver
     from adieu.sdp import Media
     from adieu.sdp.attributes import Setup
 
@@ -19,60 +28,122 @@ def create_answer(negotiation: Negotiation, parameters: LocalParameters) -> str:
     offer = negotiation.pending_remote
     if offer is None:
         raise AssertionError("there is no offer to answer")
-    accepted = acceptable(offer)
+    contents = [_content(negotiation, section) for section in offer.sections]
+    taken = _acceptable(offer, contents, max_bundle=parameters.bundle_policy == "max-bundle")
+    groups = _groups(offer, taken)
+    kept = [(section.key if section.index in taken else None, section.mid) for section in offer.sections]
+    carriers = answered_carriers(negotiation, kept, groups)
     media = [
-        _accepted(negotiation, parameters, section) if section is accepted else _rejected(section)
-        for section in offer.sections
+        _accepted(negotiation, parameters, section, content, groups, key, speaks=carriers.index(key) == section.index)
+        if key is not None
+        else rejected_media(section.media, section.mid)
+        for section, content, key in zip(offer.sections, contents, carriers, strict=True)
     ]
     # RFC 9143 section 7.3: what the offer did not group is not grouped, and what is rejected leaves the group.
-    grouped = [mid for mids in offer.bundle for mid in mids if accepted is not None and mid == accepted.mid]
-    return describe(negotiation, parameters, media, bundle=grouped)
+    return describe(negotiation, parameters, media, groups=groups)
 
 
-def acceptable(offer: Description) -> Section | None:
-    """The section that is accepted: the first one for data with an address or a peer that will say one.
-
-    RFC 9143 section 7.3.1: a bundle-only section has port 0 and lives in the transport of another one; as that is
-    rejected here (audio and video are not negotiated yet), so is it. SCTP port 0 says that there is no association.
-    """
-    return next(
-        (s for s in offer.sections if s.is_data and not s.rejected and s.media.port != 0 and s.sctp_port != 0), None
-    )
-
-
-def answered_role(negotiation: Negotiation, section: Section) -> Setup:
+def answered_role(negotiation: Negotiation, key: str, section: Section) -> Setup:
     """Our DTLS role in the answer (RFC 8842 section 5.3, RFC 9429 section 5.3.1)."""
-    transport = negotiation.transports.get(section.key)
+    transport = negotiation.transports.get(key)
     if transport is not None and transport.dtls_client is not None and section.setup == "actpass":
         return "active" if transport.dtls_client else "passive"  # the association goes on: so do its roles
     return "passive" if section.setup == "active" else "active"
 
 
-def restarts_ice(negotiation: Negotiation, section: Section) -> bool:
-    """Whether the offer has other credentials than what runs (RFC 8839 section 4.4.1.1.1)."""
-    transport = negotiation.transports.get(section.key)
-    return transport is not None and transport.remote is not None and transport.remote != section.credentials
+def first_data(offer: Description) -> Section | None:
+    """The section for data that can be accepted: there is one association. SCTP port 0 says that there is none."""
+    return next((s for s in offer.sections if s.is_data and not s.rejected and s.sctp_port != 0), None)
 
 
-def _accepted(negotiation: Negotiation, parameters: LocalParameters, section: Section) -> Media:
-    transport = negotiation.transports.get(section.key)
-    running = None if transport is None or restarts_ice(negotiation, section) else transport.local
-    earlier = negotiation.current_local.section(section.key) if negotiation.current_local else None
-    return data_media(
-        mid=section.mid,
-        credentials=running if running is not None else _fresh(negotiation, parameters, section),
-        setup=answered_role(negotiation, section),
-        parameters=parameters,
-        earlier=earlier,
-        like=section.media,
+def _content(negotiation: Negotiation, section: Section) -> RtpContent | None:
+    """What we would answer to an offered section for media; None where it is rejected (RFC 9429 section 5.3.1)."""
+    transceiver = negotiation.transceiver_at(section.index)
+    # One that is stopping is answered "inactive", as its direction is: our next offer ends it (W3C stop()).
+    if transceiver is None or transceiver.stopped or section.rejected or not section.is_rtp:
+        return None
+    codecs = answered_codecs(transceiver.kind, transceiver.preferences, section.codecs)
+    if not codecs:
+        return None
+    answered = direction.intersect(transceiver.direction, direction.reverse(section.direction))
+    return RtpContent(
+        kind=section.media.kind,
+        codecs=codecs,
+        extensions=answered_extensions(transceiver.kind, section.extensions),
+        direction=answered,
+        streams=transceiver.streams if direction.sends(transceiver.direction) else None,
+        rids=_answered_rids(transceiver, section) if direction.sends(answered) else (),
     )
 
 
-def _fresh(negotiation: Negotiation, parameters: LocalParameters, section: Section) -> IceCredentials:
-    """New credentials; or, after a provisional answer, the ones it has already told the peer."""
-    told = negotiation.pending_local.section(section.key) if negotiation.pending_local else None
-    return told.credentials if told is not None and told.credentials is not None else parameters.fresh
+def _answered_rids(transceiver: Transceiver, section: Section) -> tuple[str, ...]:
+    """Of what we send, the streams that the offer wants to receive."""
+    if section.simulcast is None:
+        return ()
+    wanted = [stream.rids[0] for stream in section.simulcast.recv]
+    return tuple(rid for rid in transceiver.rids if rid in wanted)
 
 
-def _rejected(section: Section) -> Media:
-    return rejected_media(section.media, section.mid)
+def _acceptable(offer: Description, contents: Sequence[RtpContent | None], *, max_bundle: bool) -> set[int]:
+    """The places of the sections that are accepted."""
+    data = first_data(offer)
+    wanted = [section for section in offer.sections if section is data or contents[section.index] is not None]
+    # RFC 9143 section 7.3.3: bundle-only can live only in the transport of another one of its group.
+    with_address = {section.mid for section in wanted if not section.bundle_only and section.credentials is not None}
+    wanted = [
+        section
+        for section in wanted
+        if section.mid in with_address or with_address.intersection(offer.group_of(section.mid))
+    ]
+    if max_bundle and wanted:
+        # RFC 9429 section 4.1.1: one transport, whether the other side knows of bundles or not.
+        together = offer.group_of(wanted[0].mid)
+        wanted = [section for section in wanted if section is wanted[0] or section.mid in together]
+    return {section.index for section in wanted}
+
+
+def _groups(offer: Description, taken: set[int]) -> list[list[str]]:
+    """The offer's BUNDLE groups with what is accepted of them; first the one that speaks for all."""
+    places = {section.mid: section for section in offer.sections if section.index in taken}
+    groups: list[list[str]] = []
+    for mids in offer.bundle:
+        if accepted := [mid for mid in mids if mid in places]:
+            tag = next(m for m in accepted if not places[m].bundle_only and places[m].credentials is not None)
+            groups.append([tag, *(mid for mid in accepted if mid != tag)])
+    return groups
+
+
+def _accepted(
+    negotiation: Negotiation,
+    parameters: LocalParameters,
+    section: Section,
+    content: RtpContent | None,
+    groups: Sequence[Sequence[str]],
+    key: str,
+    *,
+    speaks: bool,
+) -> Media:
+    offer = negotiation.pending_remote
+    tag = next((mids[0] for mids in groups if section.mid in mids), None)
+    offered = (offer.section(tag) if offer is not None and tag is not None else None) or section
+    credentials = _credentials(negotiation, parameters, key, offered)
+    transport = tuple(dtls_ice(credentials, answered_role(negotiation, key, offered), parameters))
+    if content is None:
+        media = data_media(mid=section.mid, transport=transport, parameters=parameters, like=section.media)
+    else:
+        mixed = attributes.extmap_allow_mixed(section.media) or (
+            offer is not None and attributes.extmap_allow_mixed(offer.sdp.session)
+        )
+        media = rtp_media(content, transport, section.mid, protocol=section.media.protocol, mixed=mixed)
+    return with_candidates(media, gathered_lines(negotiation, key, credentials), speaks=speaks)
+
+
+def _credentials(negotiation: Negotiation, parameters: LocalParameters, key: str, offered: Section) -> IceCredentials:
+    """Those that run; new ones where the offer has other ones than what runs (RFC 8839 section 4.4.1.1.1).
+
+    After a provisional answer the transport has the new ones already, and the peer has been told.
+    """
+    transport = negotiation.transports.get(key)
+    if transport is None or (transport.remote is not None and transport.remote != offered.credentials):
+        return parameters.fresh
+    return transport.local

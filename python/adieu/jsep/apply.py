@@ -4,43 +4,60 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from adieu.errors import InvalidStateError
+from adieu.jsep.bundle import answered_carriers, offered_carriers
 from adieu.jsep.candidates import remote_candidates
 from adieu.jsep.negotiation import Negotiation, SctpAssociation, TransportState
-from adieu.jsep.offer import LOCAL_SCTP_PORT
+from adieu.jsep.offer import LOCAL_SCTP_PORT, offered_places
+from adieu.jsep.offer import made_for as places_of
 from adieu.jsep.plan import Plan, SetRemote, difference
 from adieu.jsep.signaling import SdpType, SignalingState, Source, next_signaling_state
+from adieu.jsep.transceivers import apply_local, apply_remote, roll_back, settle
 from adieu.jsep.validate import check_remote_answer, check_remote_offer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from adieu.jsep.description import Description, Section
+    from adieu.jsep.negotiation import IceCredentials
     from adieu.jsep.plan import Action
+    from adieu.jsep.transceivers import MediaChanges
 
 
-def plan_local(negotiation: Negotiation, description: Description) -> Plan:
+def plan_local(negotiation: Negotiation, description: Description, made_for: Mapping[int, int] | None = None) -> Plan:
     """Apply a description that was made here, by `create_offer` or `create_answer`.
+
+    Args:
+        negotiation: the snapshot before.
+        description: what is set.
+        made_for: by their places, the transceivers for which new sections of an offer were made (`made_for`); None:
+            those for which it would be made now.
 
     Raises:
         InvalidStateError: the signaling state does not allow it.
     """
     state = require_state(negotiation, "local", description.type)
     if description.type == "offer":
+        if made_for is None:
+            made_for = places_of(offered_places(negotiation, data=True))
+        carriers = offered_carriers(negotiation, description)
+        with_media, changes = apply_local(negotiation, description, made_for)
         after = replace(
-            negotiation,
+            with_media,
             state=state,
             pending_local=description,
-            transports=_offered(negotiation, description),
-            stable_transports=_stable(negotiation),
+            transports=_offered(negotiation, description, carriers),
+            carriers=carriers,
+            **_stable(negotiation),
         )
     else:
         offer = _pending(negotiation.pending_remote)
-        transports = _answered(negotiation, ours=description, theirs=offer, we_offered=False)
-        after = _advance(replace(negotiation, transports=transports, pending_local=description), state)
-    return _plan(negotiation, _count(negotiation, after))
+        answered = _answered(negotiation, ours=description, theirs=offer, we_offered=False)
+        with_media, changes = apply_local(answered, description, {})
+        after = _advance(replace(with_media, pending_local=description), state)
+    return _plan(negotiation, _count(negotiation, after), changes)
 
 
 def plan_remote(negotiation: Negotiation, description: Description) -> Plan:
@@ -53,14 +70,16 @@ def plan_remote(negotiation: Negotiation, description: Description) -> Plan:
     state = require_state(negotiation, "remote", description.type)
     if description.type == "offer":
         check_remote_offer(negotiation, description)
-        # Nothing starts before it is answered: our credentials are not made yet.
-        after = replace(negotiation, state=state, pending_remote=description, stable_transports=_stable(negotiation))
+        # No transport starts before it is answered: our credentials are not made yet.
+        with_media, changes = apply_remote(negotiation, description)
+        after = replace(with_media, state=state, pending_remote=description, **_stable(negotiation))
     else:
         offer = _pending(negotiation.pending_local)
         check_remote_answer(negotiation, offer, description)
-        transports = _answered(negotiation, ours=offer, theirs=description, we_offered=True)
-        after = _advance(replace(negotiation, transports=transports, pending_remote=description), state)
-    return _plan(negotiation, after)
+        answered = _answered(negotiation, ours=offer, theirs=description, we_offered=True)
+        with_media, changes = apply_remote(answered, description)
+        after = _advance(replace(with_media, pending_remote=description), state)
+    return _plan(negotiation, after, changes)
 
 
 def plan_rollback(negotiation: Negotiation, source: Source) -> Plan:
@@ -69,14 +88,17 @@ def plan_rollback(negotiation: Negotiation, source: Source) -> Plan:
     Raises:
         InvalidStateError: there is nothing that could be rolled back.
     """
+    state = require_state(negotiation, source, "rollback")
+    with_media, changes = roll_back(negotiation)
     after = replace(
-        negotiation,
-        state=require_state(negotiation, source, "rollback"),
+        with_media,
+        state=state,
         pending_local=None,
         pending_remote=None,
         transports=negotiation.stable_transports,
+        carriers=negotiation.stable_carriers,
     )
-    return _plan(negotiation, after)
+    return _plan(negotiation, after, changes)
 
 
 def require_state(negotiation: Negotiation, source: Source, type_: SdpType) -> SignalingState:
@@ -97,8 +119,15 @@ def _pending(description: Description | None) -> Description:
     return description
 
 
-def _stable(negotiation: Negotiation) -> Mapping[str, TransportState]:
-    return negotiation.transports if negotiation.state == "stable" else negotiation.stable_transports
+def _stable(negotiation: Negotiation) -> dict[str, Any]:
+    """What a rollback will go back to."""
+    if negotiation.state != "stable":
+        return {}
+    return {
+        "stable_transports": negotiation.transports,
+        "stable_carriers": negotiation.carriers,
+        "stable_transceivers": negotiation.transceivers,
+    }
 
 
 def _advance(negotiation: Negotiation, state: SignalingState) -> Negotiation:
@@ -107,6 +136,7 @@ def _advance(negotiation: Negotiation, state: SignalingState) -> Negotiation:
         return replace(negotiation, state=state)
     local, remote = negotiation.pending_local, negotiation.pending_remote
     mids = {section.mid for section in (local.sections if local else ()) if section.mid is not None}
+    transceivers = settle(negotiation.transceivers)
     return replace(
         negotiation,
         state=state,
@@ -114,7 +144,10 @@ def _advance(negotiation: Negotiation, state: SignalingState) -> Negotiation:
         current_remote=remote,
         pending_local=None,
         pending_remote=None,
+        transceivers=transceivers,
         stable_transports=negotiation.transports,
+        stable_carriers=negotiation.carriers,
+        stable_transceivers=transceivers,
         mids=negotiation.mids | mids,
     )
 
@@ -124,66 +157,104 @@ def _count(before: Negotiation, after: Negotiation) -> Negotiation:
     return replace(after, generations=max(before.generations, newest))
 
 
-def _plan(before: Negotiation, after: Negotiation) -> Plan:
-    """The difference, and after each SetRemote the candidates that the peer has said so far."""
+def _plan(before: Negotiation, after: Negotiation, changes: MediaChanges) -> Plan:
+    """The difference, and after each SetRemote the candidates that the peer has said so far.
+
+    A description of a generation that runs may bring candidates that were not in the one before.
+    """
     actions: list[Action] = []
+    told: set[str] = set()
     for action in difference(before, after):
         actions.append(action)
         if isinstance(action, SetRemote):
+            told.add(action.key)
             actions.extend(remote_candidates(after, action.key, action.generation))
-    return Plan(after, tuple(actions))
+    if after.remote is not before.remote:
+        for key, transport in after.transports.items():
+            if key in before.transports and key not in told:
+                known = set(remote_candidates(before, key, transport.generation))
+                now = remote_candidates(after, key, transport.generation)
+                actions.extend(candidate for candidate in now if candidate not in known)
+    return Plan(after, tuple(actions), changes)
 
 
-def _offered(negotiation: Negotiation, offer: Description) -> Mapping[str, TransportState]:
+def _offered(
+    negotiation: Negotiation, offer: Description, carriers: Sequence[str | None]
+) -> Mapping[str, TransportState]:
     """The transports once this offer of ours is set: a generation for all credentials that are new.
 
     Sections that are rejected keep their transport until the answer says so too.
     """
-    transports = dict(_stable(negotiation))
-    for section in offer.sections:
-        if section.rejected or section.credentials is None:
+    stable = negotiation.transports if negotiation.state == "stable" else negotiation.stable_transports
+    transports = dict(stable)
+    begun: set[str] = set()
+    number = negotiation.generations
+    for section, key in zip(offer.sections, carriers, strict=True):
+        if key is None or key in begun or section.bundle_only or section.credentials is None:
             continue
+        begun.add(key)
         # An offer that is set again goes on with the generation of the one before, if the credentials are the same.
-        candidates = (negotiation.transports.get(section.key), transports.get(section.key))
+        candidates = (negotiation.transports.get(key), transports.get(key))
         same = next((t for t in candidates if t is not None and t.local == section.credentials), None)
-        transports[section.key] = same or _new_generation(
-            negotiation, section, transports.get(section.key), controlling=True
-        )
+        if same is None:
+            number += 1
+            same = _new_generation(number, section.credentials, transports.get(key), controlling=True)
+        transports[key] = same
     return MappingProxyType(transports)
 
 
-def _answered(
-    negotiation: Negotiation, *, ours: Description, theirs: Description, we_offered: bool
-) -> Mapping[str, TransportState]:
-    """The transports once an answer is set, whoever gave it: what is rejected by either side ends."""
+def _answered(negotiation: Negotiation, *, ours: Description, theirs: Description, we_offered: bool) -> Negotiation:
+    """The transports once an answer is set, whoever gave it: those that carry nothing any more end."""
+    answer = theirs if we_offered else ours
+    pairs = list(zip(ours.sections, theirs.sections, strict=True))
+    live = [None if own.rejected or other.rejected else own.key for own, other in pairs]
+    mids = [own.mid for own, _ in pairs]
+    carriers = answered_carriers(negotiation, list(zip(live, mids, strict=True)), answer.bundle)
     transports: dict[str, TransportState] = {}
-    for own, other in zip(ours.sections, theirs.sections, strict=True):
-        if own.rejected or other.rejected or own.credentials is None:
-            continue
-        transport = negotiation.transports.get(own.key)
+    number = negotiation.generations
+    for key in dict.fromkeys(key for key in carriers if key is not None):
+        own, other = pairs[_tag(answer, mids, carriers, key)]
+        if own.credentials is None:
+            raise AssertionError("a section of ours has no credentials")
+        transport = negotiation.transports.get(key)
         if transport is None or transport.local != own.credentials:
+            number += 1
             # W3C set a session description, success step 10: the offerer is controlling, and so is who talks to a lite
             # agent (RFC 8445 section 6.1.1).
-            transport = _new_generation(negotiation, own, transport, controlling=we_offered or other.ice_lite)
-        answer = other if we_offered else own
-        they_are_client = (answer.setup == "active") is we_offered
-        transports[own.key] = replace(
+            controlling = we_offered or other.ice_lite
+            transport = _new_generation(number, own.credentials, transport, controlling=controlling)
+        they_are_client = ((other if we_offered else own).setup == "active") is we_offered
+        data = next((theirs.sections[i] for i, k in enumerate(carriers) if k == key and ours.sections[i].is_data), None)
+        # An association can not be ended alone: it goes on unused where data has been rejected and media has not.
+        sctp = transport.sctp if data is None else _association(data)
+        transports[key] = replace(
             transport,
             remote=other.credentials,
             remote_lite=other.ice_lite,
             dtls_client=not they_are_client if transport.dtls_client is None else transport.dtls_client,
             fingerprints=other.fingerprints,
-            sctp=SctpAssociation(LOCAL_SCTP_PORT, other.sctp_port, other.max_message_size) if own.is_data else None,
+            sctp=sctp,
         )
-    return MappingProxyType(transports)
+    return replace(negotiation, transports=MappingProxyType(transports), carriers=carriers, generations=number)
+
+
+def _tag(answer: Description, mids: Sequence[str | None], carriers: Sequence[str | None], key: str) -> int:
+    """The place of the section that speaks for a transport (RFC 9143 section 7.3.2: the first one of the group)."""
+    carried = [index for index, carrier in enumerate(carriers) if carrier == key]
+    for group in answer.bundle:
+        for mid in group:
+            if (found := next((index for index in carried if mids[index] == mid), None)) is not None:
+                return found
+    return carried[0]
+
+
+def _association(data: Section) -> SctpAssociation:
+    return SctpAssociation(LOCAL_SCTP_PORT, data.sctp_port, data.max_message_size)
 
 
 def _new_generation(
-    negotiation: Negotiation, section: Section, before: TransportState | None, *, controlling: bool
+    number: int, local: IceCredentials, before: TransportState | None, *, controlling: bool
 ) -> TransportState:
-    if section.credentials is None:
-        raise AssertionError("a section without credentials")
-    number = negotiation.generations + 1
     if before is None:
-        return TransportState(generation=number, local=section.credentials, controlling=controlling)
-    return replace(before, generation=number, local=section.credentials, remote=None)
+        return TransportState(generation=number, local=local, controlling=controlling)
+    return replace(before, generation=number, local=local, remote=None)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias, assert_never
 
 from adieu import sdp
 from adieu.errors import OperationError
+from adieu.jsep.bundle import speaker
 from adieu.jsep.offer import with_default_address
 from adieu.jsep.plan import AddCandidate, Plan
 from adieu.sdp import attribute
@@ -75,7 +76,7 @@ def end_remote_candidates(negotiation: Negotiation, *, mid: str | None, index: i
             after = _put(after, slot, changed)
         if ufrag is None and found:
             break
-    if not found and not (mid is None and index is None):
+    if not found and not (mid is None and index is None and ufrag is None):
         raise OperationError(_unknown(negotiation, mid, index, ufrag))
     return Plan(after, tuple(dict.fromkeys(actions)))
 
@@ -87,7 +88,7 @@ def remote_candidates(negotiation: Negotiation, key: str, generation: int) -> It
     """
     transport = negotiation.transports[key]
     remote = negotiation.remote
-    section = _by_key(remote, negotiation, key)
+    section = _speaking(remote, negotiation, key)
     if remote is None or section is None or section.credentials != transport.remote:
         return
     for other in remote.bundled_with(section):
@@ -123,24 +124,21 @@ def _to_transports(
     negotiation: Negotiation, description: Description, section: Section, line: str | None
 ) -> Iterator[AddCandidate]:
     """To whom it goes now. Where that is nobody, it is in the description, and goes when the answer is set."""
-    for key, transport in negotiation.transports.items():
-        carrier = _by_key(description, negotiation, key)
-        if carrier is None or transport.remote is None or carrier.credentials != transport.remote:
-            continue
-        # No end as long as another section of the same transport may still say something.
-        if section.index == carrier.index or (line is not None and section in description.bundled_with(carrier)):
-            yield AddCandidate(key, transport.generation, line)
+    key = negotiation.carrier(section.index)
+    transport = negotiation.transports.get(key) if key is not None else None
+    if key is None or transport is None or transport.remote is None:
+        return
+    carrier = _speaking(description, negotiation, key)
+    if carrier is None or carrier.credentials != transport.remote:
+        return
+    # No end as long as another section of the same transport may still say something.
+    if section.index == carrier.index or (line is not None and section in description.bundled_with(carrier)):
+        yield AddCandidate(key, transport.generation, line)
 
 
-def _by_key(description: Description | None, negotiation: Negotiation, key: str) -> Section | None:
-    """The remote section of a transport. An answer may leave the mids out: then the place tells."""
-    if description is None:
-        return None
-    section = description.section(key)
-    if section is not None or negotiation.local is None:
-        return section
-    own = negotiation.local.section(key)
-    return description.sections[own.index] if own is not None and own.index < len(description.sections) else None
+def _speaking(description: Description | None, negotiation: Negotiation, key: str) -> Section | None:
+    """The remote section that speaks for a transport."""
+    return speaker(negotiation, description, key) if description is not None else None
 
 
 def _unknown(negotiation: Negotiation, mid: str | None, index: int | None, ufrag: str | None) -> str:
@@ -176,14 +174,16 @@ def end_local_candidates(negotiation: Negotiation, key: str, ufrag: str) -> Nego
 
 
 def _local(negotiation: Negotiation, key: str, ufrag: str) -> Iterator[tuple[_Slot, Description, Section]]:
-    if (found := _of_generation(negotiation.pending_local, key, ufrag)) is not None:
+    if (found := _of_generation(negotiation, negotiation.pending_local, key, ufrag)) is not None:
         yield "pending_local", *found
-    if (found := _of_generation(negotiation.current_local, key, ufrag)) is not None:
+    if (found := _of_generation(negotiation, negotiation.current_local, key, ufrag)) is not None:
         yield "current_local", *found
 
 
-def _of_generation(description: Description | None, key: str, ufrag: str) -> tuple[Description, Section] | None:
-    section = None if description is None else description.section(key)
+def _of_generation(
+    negotiation: Negotiation, description: Description | None, key: str, ufrag: str
+) -> tuple[Description, Section] | None:
+    section = speaker(negotiation, description, key) if description is not None else None
     if description is None or section is None or not _has_ufrag(section, ufrag):
         return None
     return description, section

@@ -8,16 +8,24 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from adieu import sdp
 from adieu.errors import RTCError
+from adieu.jsep.codecs import codecs_of
 from adieu.sdp import attributes
 
 if TYPE_CHECKING:
-    from adieu.sdp.attributes import Fingerprint, Setup
+    from adieu.jsep.codecs import Codec
+    from adieu.sdp.attributes import Direction, ExtMap, Fingerprint, Setup, Simulcast
     from adieu.sdp.model import Media
 
 DescriptionType: TypeAlias = Literal["offer", "pranswer", "answer"]
 
 # RFC 8841 section 4.1 has the first two; the last is of the drafts before it.
 DATA_PROTOCOLS: Final = frozenset({"UDP/DTLS/SCTP", "TCP/DTLS/SCTP", "DTLS/SCTP"})
+# RFC 9429 section 5.1.2: all profiles of RTP count as "UDP/TLS/RTP/SAVPF".
+RTP_PROTOCOLS: Final = frozenset(
+    f"{transport}RTP/{profile}"
+    for transport in ("", "UDP/TLS/", "TCP/TLS/", "TCP/DTLS/")
+    for profile in ("AVP", "AVPF", "SAVP", "SAVPF")
+)
 DEFAULT_SCTP_PORT: Final = 5000
 DEFAULT_MAX_MESSAGE_SIZE: Final = 65536
 """RFC 8841 section 6.1: the size where the attribute is absent."""
@@ -43,6 +51,8 @@ class Section:
         media: the lines.
         mid: None where the other side writes none.
         rejected: the port is 0 and it is not bundle-only.
+        bundle_only: it has no transport of its own.
+        direction: of its media, from the side that wrote it.
         credentials: for ICE.
         ice_lite: the other side is an ICE-lite agent.
         trickle: more candidates may come.
@@ -54,6 +64,8 @@ class Section:
     media: Media
     mid: str | None
     rejected: bool
+    bundle_only: bool
+    direction: Direction
     credentials: IceCredentials | None
     ice_lite: bool
     trickle: bool
@@ -64,6 +76,42 @@ class Section:
     def key(self) -> str:
         """What names its transport: the mid, or its place where there is none (no token has a colon)."""
         return self.mid if self.mid is not None else f":{self.index}"
+
+    @property
+    def is_rtp(self) -> bool:
+        """An audio or video section."""
+        return self.media.kind in {"audio", "video"} and self.media.protocol in RTP_PROTOCOLS
+
+    @property
+    def is_understood(self) -> bool:
+        """Whether it can be accepted at all."""
+        return self.is_rtp or self.is_data
+
+    @cached_property
+    def codecs(self) -> tuple[Codec, ...]:
+        """In the order of their preference."""
+        return codecs_of(self.media)
+
+    @cached_property
+    def extensions(self) -> tuple[ExtMap, ...]:
+        """RTP header extensions."""
+        return attributes.extmaps(self.media)
+
+    @cached_property
+    def streams(self) -> tuple[str, ...]:
+        """The ids of the streams that its track is in, each once."""
+        found = [msid.stream for msid in attributes.msids(self.media)] or attributes.ssrc_streams(self.media)
+        return tuple(stream for stream in dict.fromkeys(found) if stream != "-")
+
+    @property
+    def has_msid(self) -> bool:
+        """Whether it says anything of streams; some say it of an SSRC, as RFC 8830 did as a draft."""
+        return self.media.has("msid") or bool(attributes.ssrc_streams(self.media))
+
+    @cached_property
+    def simulcast(self) -> Simulcast | None:
+        """Several streams of the same source."""
+        return attributes.simulcast(self.media)
 
     @property
     def is_data(self) -> bool:
@@ -119,12 +167,15 @@ class Description:
         fingerprints = attributes.fingerprints(session)
         ufrag, pwd = attributes.ice_ufrag(session), attributes.ice_pwd(session)
         setup = attributes.setup(session)
+        direction = attributes.direction(session) or "sendrecv"
         return tuple(
             Section(
                 index=index,
                 media=media,
                 mid=attributes.mid(media),
                 rejected=media.port == 0 and not attributes.bundle_only(media),
+                bundle_only=media.port == 0 and attributes.bundle_only(media),
+                direction=attributes.direction(media) or direction,
                 credentials=_credentials(attributes.ice_ufrag(media) or ufrag, attributes.ice_pwd(media) or pwd),
                 ice_lite=lite,
                 trickle="trickle" in options | attributes.ice_options(media),
@@ -152,13 +203,17 @@ class Description:
         """The first section for data that is not rejected."""
         return next((section for section in self.sections if section.is_data and not section.rejected), None)
 
+    def group_of(self, mid: str | None) -> tuple[str, ...]:
+        """The mids of the BUNDLE group that this one is in; none where it is in no group."""
+        return next((mids for mids in self.bundle if mid is not None and mid in mids), ())
+
     def bundled_with(self, section: Section) -> tuple[Section, ...]:
         """The sections that run over the same transport as this one, itself among them.
 
         RFC 9143 section 7.1.1: in an offer, sections of a group have addresses of their own until it is answered;
         then they share those of one. Equal credentials show which of them are already meant to be one.
         """
-        mids = next((mids for mids in self.bundle if section.mid in mids), ())
+        mids = self.group_of(section.mid)
         return tuple(
             other
             for other in self.sections
@@ -184,6 +239,9 @@ def parse_description(type_: DescriptionType, text: str) -> Description:
             _ = section.is_data, section.sctp_port, section.max_message_size
             attributes.candidates(section.media)
             attributes.connection(section.media)
+            if section.is_rtp:
+                _ = section.codecs, section.extensions, section.streams, section.simulcast
+                attributes.rids(section.media)
         attributes.connection(description.sdp.session)
     except sdp.SdpSyntaxError as error:
         raise RTCError({"errorDetail": "sdp-syntax-error", "sdpLineNumber": error.line}, str(error)) from None

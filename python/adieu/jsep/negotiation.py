@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import count
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from adieu.jsep.description import IceCredentials
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from adieu.jsep.description import Description
     from adieu.jsep.signaling import SignalingState
+    from adieu.jsep.transceiver import Transceiver
     from adieu.sdp.attributes import Fingerprint
 
 __all__ = ["IceCredentials", "Negotiation", "SctpAssociation", "TransportState"]
@@ -67,8 +69,13 @@ class Negotiation:
         current_remote: see `current_local`.
         pending_remote: see `pending_local`.
         transports: by the key of the section that made them.
+        carriers: by the place of each section, the key of the transport that carries it.
+        transceivers: the set of transceivers, in the order in which they were made.
         stable_transports: as they were when the state was last "stable": what a rollback goes back to.
+        stable_carriers: see `stable_transports`.
+        stable_transceivers: see `stable_transports`.
         generations: how many ICE generations were made in all; not undone by a rollback.
+        transceiver_ids: how many transceivers were made in all; not undone by a rollback.
         mids: all that were ever negotiated; a new section takes another one.
     """
 
@@ -78,8 +85,13 @@ class Negotiation:
     current_remote: Description | None = None
     pending_remote: Description | None = None
     transports: Mapping[str, TransportState] = field(default_factory=_none)
+    carriers: tuple[str | None, ...] = ()
+    transceivers: tuple[Transceiver, ...] = ()
     stable_transports: Mapping[str, TransportState] = field(default_factory=_none)
+    stable_carriers: tuple[str | None, ...] = ()
+    stable_transceivers: tuple[Transceiver, ...] = ()
     generations: int = 0
+    transceiver_ids: int = 0
     mids: frozenset[str] = frozenset()
 
     @property
@@ -100,12 +112,52 @@ class Negotiation:
     def is_recyclable(self, index: int) -> bool:
         """Whether either side has rejected the section: its place may be used anew (RFC 9429 section 5.2.2)."""
         return any(
-            description is not None and description.sections[index].rejected
+            description is not None and index < len(description.sections) and description.sections[index].rejected
             for description in (self.current_local, self.current_remote)
         )
 
-    def fresh_mid(self) -> str:
-        """The smallest number that no section has or has had."""
+    def carrier(self, index: int | None) -> str | None:
+        """The key of the transport of the section in this place."""
+        return self.carriers[index] if index is not None and index < len(self.carriers) else None
+
+    @property
+    def data_key(self) -> str | None:
+        """The transport that carries data, as far as answers have been given; None while none does."""
+        local, remote = self.pending_local, self.pending_remote
+        if local is None or remote is None:  # what is offered and not answered changes nothing yet
+            local, remote = self.current_local, self.current_remote
+        if local is None or remote is None:
+            return None
+        both = zip(local.sections, remote.sections, strict=False)
+        index = next((a.index for a, b in both if a.is_data and not a.rejected and not b.rejected), None)
+        key = self.carrier(index)
+        transport = self.transports.get(key) if key is not None else None
+        return key if transport is not None and transport.sctp is not None else None
+
+    @property
+    def offered_data_key(self) -> str | None:
+        """The transport that our pending offer has for data."""
+        section = self.pending_local.data_section() if self.pending_local is not None else None
+        return self.carrier(section.index) if section is not None else None
+
+    def transceiver(self, id_: int) -> Transceiver | None:
+        """The one with this id."""
+        return next((transceiver for transceiver in self.transceivers if transceiver.id == id_), None)
+
+    def transceiver_at(self, index: int) -> Transceiver | None:
+        """The one that is associated with the section in this place."""
+        return next((transceiver for transceiver in self.transceivers if transceiver.index == index), None)
+
+    def with_transceiver(self, changed: Transceiver) -> Negotiation:
+        """The same with this one in the place of the one with its id, or at the end."""
+        if self.transceiver(changed.id) is None:
+            ids = max(self.transceiver_ids, changed.id)
+            return replace(self, transceivers=(*self.transceivers, changed), transceiver_ids=ids)
+        return replace(self, transceivers=tuple(changed if t.id == changed.id else t for t in self.transceivers))
+
+    def fresh_mids(self) -> Iterator[str]:
+        """Numbers that no section has or has had, the smallest first."""
         pending = (self.pending_local, self.pending_remote)
         taken = self.mids | {section.mid for d in pending if d is not None for section in d.sections}
-        return next(mid for number in range(len(taken) + 1) if (mid := str(number)) not in taken)
+        taken |= {transceiver.mid for transceiver in self.transceivers}
+        return (mid for number in count() if (mid := str(number)) not in taken)

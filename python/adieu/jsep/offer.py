@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from adieu import sdp
+from adieu.jsep import direction
+from adieu.jsep.bundle import bundle_key, speaker
+from adieu.jsep.codecs import Numbers, meaning_of, negotiated_codecs, offered_codecs
+from adieu.jsep.extensions import offered_extensions
+from adieu.jsep.rtp_section import DISCARD_PORT, NO_ADDRESS, RtpContent, rtp_media
 from adieu.sdp import Block, Line, Media, Origin, SessionDescription, attribute
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from adieu.jsep.description import Description, Section
+    from adieu.jsep.codecs import Codec
+    from adieu.jsep.description import Section
     from adieu.jsep.negotiation import IceCredentials, Negotiation
-    from adieu.sdp.attributes import Fingerprint, Setup
+    from adieu.jsep.transceiver import Transceiver
+    from adieu.sdp.attributes import ExtMap, Fingerprint, Setup
+
+BundlePolicy: TypeAlias = Literal["balanced", "max-compat", "max-bundle"]
 
 LOCAL_SCTP_PORT: Final = 5000
-NO_ADDRESS: Final = Line("c", "IN IP4 0.0.0.0")
-DISCARD_PORT: Final = 9
-"""RFC 9429 section 5.2.1: the port while no candidate is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,11 +34,13 @@ class LocalParameters:
     Attributes:
         session_id: of the `o=` line; the same for the life of the connection.
         fingerprints: of our certificates.
-        fresh: credentials to be used where new ones are needed.
+        fresh: credentials to be used where new ones are needed. Transports that begin together share them: what comes
+            in is told apart by its port.
         data: a data channel has been created.
         restart: ICE is to be restarted.
         replace: credentials that are not to be offered again (the W3C's [[LocalIceCredentialsToReplace]]).
         max_message_size: the largest message that we take, in bytes.
+        bundle_policy: how many transports are offered (RFC 9429 section 4.1.1).
     """
 
     session_id: str
@@ -42,71 +50,193 @@ class LocalParameters:
     restart: bool = False
     replace: frozenset[IceCredentials] = frozenset()
     max_message_size: int = 262144
+    bundle_policy: BundlePolicy = "balanced"
 
     def credentials(self, earlier: IceCredentials | None) -> IceCredentials:
         """The same as before, unless they are to be replaced."""
         return self.fresh if earlier is None or self.restart or earlier in self.replace else earlier
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One section of an offer before it is written.
+
+    Attributes:
+        mid: None where the other side made it and gives none.
+        kind: "audio", "video", "application", or what the other side made.
+        transceiver: the one that it is for.
+        earlier: the section that was in this place, as it was last described here.
+        live: it is not rejected.
+    """
+
+    mid: str | None
+    kind: str
+    transceiver: Transceiver | None
+    earlier: Section | None
+    live: bool
+
+
 def create_offer(negotiation: Negotiation, parameters: LocalParameters) -> str:
     """The text of an offer. The state is "stable" or "have-local-offer"."""
-    media: list[Media] = [_offered_again(negotiation, parameters, index) for index in range(negotiation.sections)]
-    if parameters.data and not any(is_live(section) for section in media):
-        # What is in the pending offer already stays as it is there.
-        pending = _new_in_pending_offer(negotiation)
-        fresh = data_media(
-            mid=negotiation.fresh_mid() if pending is None else pending.mid,
-            credentials=parameters.credentials(None if pending is None else pending.credentials),
-            setup="actpass",
-            parameters=parameters,
-            earlier=pending,
-        )
-        # RFC 9429 section 5.2.2: the place of a section that both sides rejected is used again, under a new mid.
-        place = next((index for index in range(len(media)) if negotiation.is_recyclable(index)), len(media))
-        media[place : place + 1] = [fresh]
-    bundle = [mid for section in media if is_live(section) and (mid := sdp.attributes.mid(section)) is not None]
-    return describe(negotiation, parameters, media, bundle=bundle)
+    places = offered_places(negotiation, data=parameters.data)
+    carriers = _carriers(negotiation, places, parameters.bundle_policy)
+    keys = [key for key, _ in carriers]
+    numbers = _taken(negotiation)
+    media: list[Media] = []
+    for index, (place, (key, bundle_only)) in enumerate(zip(places, carriers, strict=True)):
+        if key is None:
+            media.append(rejected_media(_earlier(place).media, place.mid))
+            continue
+        running = negotiation.transports.get(key)
+        credentials = parameters.credentials(running.local if running is not None else None)
+        # RFC 9429 section 5.2.2: always "actpass", also in later offers; RFC 8842: who is client does not change by it.
+        transport = tuple(dtls_ice(credentials, "actpass", parameters))
+        if place.transceiver is None:
+            like = place.earlier.media if place.earlier is not None else None
+            described = data_media(mid=place.mid, transport=transport, parameters=parameters, like=like)
+        else:
+            described = rtp_media(_content(negotiation, index, place, numbers), transport, place.mid)
+        speaks = keys.index(key) == index
+        described = with_candidates(described, gathered_lines(negotiation, key, credentials), speaks=speaks)
+        if bundle_only:
+            described = replace(described.with_lines(attribute("bundle-only")), port=0)
+        media.append(described)
+    bundle = [place.mid for place in places if place.live and place.mid is not None]
+    return describe(negotiation, parameters, media, groups=[bundle])
+
+
+def offered_places(negotiation: Negotiation, *, data: bool) -> tuple[Place, ...]:
+    """What is in which place of an offer that is made now (RFC 9429 sections 5.2.1 and 5.2.2)."""
+    base = negotiation.pending_local if negotiation.state == "have-local-offer" else negotiation.current_local
+    places: list[Place] = []
+    for section in base.sections if base is not None else ():
+        transceiver = negotiation.transceiver_at(section.index)
+        if transceiver is not None and not transceiver.stopping:
+            places.append(Place(section.mid, section.media.kind, transceiver, section, live=True))
+        else:
+            live = section.is_data and negotiation.carrier(section.index) is not None
+            places.append(Place(section.mid, section.media.kind, None, section, live=live))
+    fresh = negotiation.fresh_mids()
+    new = [
+        Place(next(fresh), transceiver.kind, transceiver, None, live=True)
+        for transceiver in negotiation.transceivers
+        if transceiver.index is None and not transceiver.stopping
+    ]
+    if data and not any(place.transceiver is None and place.live for place in places):
+        new.append(Place(next(fresh), "application", None, None, live=True))
+    for place in new:
+        # RFC 9429 section 5.2.2: the place of a section that was rejected is used again, under a new mid.
+        free = (i for i, old in enumerate(places) if old.earlier and not old.live and negotiation.is_recyclable(i))
+        index = next(free, len(places))
+        places[index : index + 1] = [place]
+    return tuple(places)
+
+
+def made_for(places: Sequence[Place]) -> dict[int, int]:
+    """By their places, the transceivers that an offer newly associates with its sections."""
+    new = ((index, place.transceiver) for index, place in enumerate(places) if place.earlier is None)
+    return {index: transceiver.id for index, transceiver in new if transceiver is not None}
+
+
+def _earlier(place: Place) -> Section:
+    if place.earlier is None:
+        raise AssertionError("a new section is not rejected")
+    return place.earlier
+
+
+def _carriers(negotiation: Negotiation, places: Sequence[Place], policy: BundlePolicy) -> list[tuple[str | None, bool]]:
+    """By which transport each section is offered, and whether by no other (RFC 9429 sections 4.1.1 and 5.2.1)."""
+    kept = [
+        negotiation.carrier(index) if place.live and place.earlier is not None else None
+        for index, place in enumerate(places)
+    ]
+    joined = bundle_key(negotiation, kept)
+    carriers: list[tuple[str | None, bool]] = []
+    kinds: set[str] = set()
+    for place, key in zip(places, kept, strict=True):
+        alone = {"max-compat": True, "balanced": place.kind not in kinds, "max-bundle": not kinds}[policy]
+        if not place.live:
+            carriers.append((None, False))
+            continue
+        kinds.add(place.kind)
+        if key is not None:
+            carriers.append((key, place.earlier is not None and place.earlier.bundle_only))
+        elif joined is not None:
+            carriers.append((joined, False))
+        elif alone or place.mid is None:
+            carriers.append((place.mid, False))
+        else:
+            carriers.append((next(key for key, _ in carriers if key is not None), True))
+    return carriers
+
+
+def _taken(negotiation: Negotiation) -> tuple[Numbers, Numbers]:
+    """The payload types and header extensions that negotiated sections have: new ones take others."""
+    payload_types, extensions = Numbers(), Numbers()
+    for section in negotiation.local.sections if negotiation.local is not None else ():
+        if section.is_rtp and not section.rejected:
+            for codec in section.codecs:
+                payload_types.taken.setdefault(codec.payload_type, meaning_of(codec, section.codecs))
+            for extension in section.extensions:
+                extensions.taken.setdefault(extension.id, extension.uri)
+    return payload_types, extensions
+
+
+def _content(negotiation: Negotiation, index: int, place: Place, numbers: tuple[Numbers, Numbers]) -> RtpContent:
+    """What an offered section says of its media."""
+    transceiver = place.transceiver
+    if transceiver is None:
+        raise AssertionError("a section for data has no media")
+    payload_types, identifiers = numbers
+    kind = transceiver.kind
+    codecs, extensions = _agreed(negotiation, index) if place.earlier is not None else ((), ())
+    return RtpContent(
+        kind=kind,
+        codecs=offered_codecs(kind, transceiver.preferences, codecs, payload_types),
+        extensions=offered_extensions(kind, extensions, identifiers),
+        direction=transceiver.direction,
+        streams=transceiver.streams if direction.sends(transceiver.direction) else None,
+        rids=transceiver.rids if direction.sends(transceiver.direction) else (),
+    )
+
+
+def _agreed(negotiation: Negotiation, index: int) -> tuple[Sequence[Codec], Sequence[ExtMap]]:
+    """What the last answer has taken, in its order and with our numbers (RFC 9429 section 5.2.2)."""
+    local, remote = negotiation.current_local, negotiation.current_remote
+    if local is None or remote is None or index >= min(len(local.sections), len(remote.sections)):
+        return (), ()
+    own, other = local.sections[index], remote.sections[index]
+    answer, offer = (own, other) if local.type == "answer" else (other, own)
+    agreed = negotiated_codecs(offer.codecs, answer.codecs)
+    mine = [next((codec for codec in own.codecs if codec.payload_type == a.payload_type), a) for a in agreed]
+    uris = {extension.uri for extension in answer.extensions}
+    return mine, [extension for extension in own.extensions if extension.uri in uris]
 
 
 def describe(
-    negotiation: Negotiation, parameters: LocalParameters, media: Iterable[Media], *, bundle: Iterable[str]
+    negotiation: Negotiation, parameters: LocalParameters, media: Iterable[Media], *, groups: Iterable[Sequence[str]]
 ) -> str:
-    """The session level with the mids of its BUNDLE group, and these sections under it."""
-    tags = " ".join(bundle)
+    """The session level with its BUNDLE groups, and these sections under it."""
     lines = [Line("t", "0 0")]
-    if tags:
-        lines.append(attribute("group", f"BUNDLE {tags}"))
+    lines.extend(attribute("group", f"BUNDLE {' '.join(mids)}") for mids in groups if mids)
     # RFC 9429 section 5.2.1: "trickle" of RFC 8840 and "ice2" of RFC 8445, at the session level.
     lines.append(attribute("ice-options", "trickle ice2"))
     origin = Origin("-", parameters.session_id, _next_version(negotiation), address="127.0.0.1")
     return sdp.write(SessionDescription(origin, "-", Block(tuple(lines)), tuple(media)))
 
 
-def is_live(media: Media) -> bool:
-    """Not rejected: what we write is never bundle-only."""
-    return media.port != 0
-
-
 def data_media(
-    *,
-    mid: str | None,
-    credentials: IceCredentials,
-    setup: Setup,
-    parameters: LocalParameters,
-    earlier: Section | None = None,
-    like: Media | None = None,
+    *, mid: str | None, transport: Iterable[Line], parameters: LocalParameters, like: Media | None = None
 ) -> Media:
     """A section for data (RFC 9429 section 5.2.1).
 
     Args:
         mid: None where the offer that is answered has none.
-        credentials: of the ICE generation.
-        setup: the DTLS role.
+        transport: lines for ICE and DTLS.
         parameters: see there.
-        earlier: what was written of it before: its candidates stay as long as the credentials do.
         like: the offered section, whose protocol and form are taken over.
     """
-    lines = [NO_ADDRESS, *_dtls_ice(credentials, setup, parameters)]
+    lines = [NO_ADDRESS, *transport]
     if mid is not None:
         lines.append(attribute("mid", mid))
     new_form = like is None or like.formats[0] == "webrtc-datachannel"
@@ -115,16 +245,13 @@ def data_media(
     else:
         lines.append(attribute("sctpmap", f"{LOCAL_SCTP_PORT} webrtc-datachannel 65535"))
     lines.append(attribute("max-message-size", parameters.max_message_size))
-    media = Media(
+    return Media(
         tuple(lines),
         kind="application",
         port=DISCARD_PORT,
         protocol="UDP/DTLS/SCTP" if like is None else like.protocol,
         formats=("webrtc-datachannel",) if new_form else (str(LOCAL_SCTP_PORT),),
     )
-    if earlier is not None and earlier.credentials == credentials:
-        media = media.with_lines(*_gathered(earlier))
-    return with_default_address(media)
 
 
 def rejected_media(like: Media, mid: str | None) -> Media:
@@ -140,6 +267,24 @@ def rejected_media(like: Media, mid: str | None) -> Media:
     return Media(tuple(lines), kind=like.kind, port=0, protocol=like.protocol, formats=formats)
 
 
+def with_candidates(media: Media, gathered: Iterable[Line], *, speaks: bool) -> Media:
+    """The section with what has been gathered for its transport, if it speaks for it, and with its address."""
+    lines = tuple(gathered)
+    known = media.with_lines(*lines)
+    addressed = with_default_address(known)
+    return addressed if speaks else replace(addressed, lines=addressed.lines[: len(media.lines)])
+
+
+def gathered_lines(negotiation: Negotiation, key: str, credentials: IceCredentials) -> tuple[Line, ...]:
+    """The candidates of a transport that our description has; none when its credentials are other ones."""
+    section = speaker(negotiation, negotiation.local, key) if negotiation.local is not None else None
+    if section is None or section.credentials != credentials:
+        return ()
+    return tuple(
+        line for line in section.media.lines if line.type == "a" and line.name in {"candidate", "end-of-candidates"}
+    )
+
+
 def with_default_address(media: Media) -> Media:
     """The port and the `c=` line as the most reachable candidate says (RFC 8839 section 4.2)."""
     found = [
@@ -150,57 +295,24 @@ def with_default_address(media: Media) -> Media:
     best = max(found, key=lambda c: (c.type == "relay", c.type == "srflx", ":" not in c.address, c.priority))
     address = Line("c", f"IN {'IP6' if ':' in best.address else 'IP4'} {best.address}")
     lines = tuple(address if line.type == "c" else line for line in media.lines)
-    return replace(media, lines=lines, port=best.port)
+    return replace(media, lines=lines, port=best.port if media.port else 0)
 
 
 def _is_ip(address: str) -> bool:
     return ":" in address or address.replace(".", "").isdigit()
 
 
-def _dtls_ice(credentials: IceCredentials, setup: Setup, parameters: LocalParameters) -> Iterator[Line]:
+def dtls_ice(credentials: IceCredentials, setup: Setup, parameters: LocalParameters) -> Iterator[Line]:
+    """What a section says of its transport.
+
+    RFC 9143 section 7.1.2 wants it in the first section of a bundle only; browsers write it into all, and others read
+    each by itself.
+    """
     yield attribute("ice-ufrag", credentials.ufrag)
     yield attribute("ice-pwd", credentials.pwd)
     for fingerprint in parameters.fingerprints:
         yield attribute("fingerprint", f"{fingerprint.algorithm} {fingerprint.value}")
     yield attribute("setup", setup)
-
-
-def _gathered(section: Section) -> Iterator[Line]:
-    for line in section.media.lines:
-        if line.type == "a" and line.name in {"candidate", "end-of-candidates"}:
-            yield line
-
-
-def _offered_again(negotiation: Negotiation, parameters: LocalParameters, index: int) -> Media:
-    """A section that was negotiated before (RFC 9429 section 5.2.2)."""
-    current = _current(negotiation).sections[index]
-    if not current.is_data or current.rejected or current.key not in negotiation.transports:
-        return rejected_media(current.media, current.mid)
-    # While an offer is pending, its credentials are the ones that are being gathered for.
-    pending = negotiation.pending_local.section(current.key) if negotiation.pending_local else None
-    earlier = pending or current
-    credentials = parameters.credentials(earlier.credentials)
-    # RFC 9429 section 5.2.2: always "actpass", also in later offers; who is client does not change by it (RFC 8842).
-    return data_media(
-        mid=current.mid,
-        credentials=credentials,
-        setup="actpass",
-        parameters=parameters,
-        earlier=earlier,
-        like=current.media,
-    )
-
-
-def _current(negotiation: Negotiation) -> Description:
-    if negotiation.current_local is None:  # then there are no sections either, see Negotiation.sections
-        raise AssertionError("nothing has been negotiated")
-    return negotiation.current_local
-
-
-def _new_in_pending_offer(negotiation: Negotiation) -> Section | None:
-    if negotiation.state != "have-local-offer" or negotiation.pending_local is None:
-        return None
-    return negotiation.pending_local.data_section()
 
 
 def _next_version(negotiation: Negotiation) -> int:

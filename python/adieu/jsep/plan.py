@@ -7,7 +7,9 @@ and after. So applying, answering and rolling back need no lists of their own, a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from adieu.jsep.transceivers import MediaChanges
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,6 +82,9 @@ class CloseTransport:
 Action: TypeAlias = Gather | SetRemote | AddCandidate | DropGeneration | StartDtls | StartSctp | CloseTransport
 
 
+_NOTHING: Final = MediaChanges()
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A description that is valid as a whole.
@@ -87,10 +92,12 @@ class Plan:
     Attributes:
         after: the snapshot once it is applied.
         actions: what takes the transports there, in this order.
+        media: what a program is told of tracks and transceivers.
     """
 
     after: Negotiation
     actions: tuple[Action, ...]
+    media: MediaChanges = _NOTHING
 
 
 def difference(before: Negotiation, after: Negotiation) -> Iterator[Action]:

@@ -36,10 +36,8 @@ _NEXT: Final[dict[tuple[SignalingState, Source, SdpType], SignalingState]] = {
     ("have-remote-offer", "local", "pranswer"): "have-local-pranswer",
     ("have-local-pranswer", "local", "pranswer"): "have-local-pranswer",
     ("have-local-pranswer", "local", "answer"): "stable",
-    # RFC 9429 section 4.1.10.2: either call rolls back either offer; a provisional answer can not be rolled back.
+    # RFC 9429 section 4.1.10.2: by the call that has set the offer; a provisional answer can not be rolled back.
     ("have-local-offer", "local", "rollback"): "stable",
-    ("have-local-offer", "remote", "rollback"): "stable",
-    ("have-remote-offer", "local", "rollback"): "stable",
     ("have-remote-offer", "remote", "rollback"): "stable",
 }
 

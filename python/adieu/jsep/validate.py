@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from adieu.errors import InvalidAccessError
-from adieu.jsep.answer import acceptable
 from adieu.sdp import attributes
 
 if TYPE_CHECKING:
@@ -41,13 +40,11 @@ def check_remote_offer(negotiation: Negotiation, offer: Description) -> None:
             )
         if section.media.kind != before.media.kind and section.mid == before.mid:
             raise InvalidAccessError(f"media section {section.mid!r} was {before.media.kind}, not {section.media.kind}")
-        # The W3C's rtcpMuxPolicy "require", the only one there is (failure step 4).
-        if section.media.kind in {"audio", "video"} and not section.rejected and not attributes.rtcp_mux(section.media):
-            raise InvalidAccessError(f"media section {section.mid!r} does not multiplex RTP and RTCP (a=rtcp-mux)")
-    accepted = acceptable(offer)
-    if accepted is not None:
-        _check_transport(accepted)
-        _check_continuity(accepted, negotiation.transports.get(accepted.key))
+        if section.is_understood and not section.rejected:
+            _check_media(section)
+            if not section.bundle_only and _speaks(offer, section):
+                _check_transport(section)
+                _check_continuity(section, negotiation.transports.get(negotiation.carrier(section.index) or ""))
 
 
 def check_remote_answer(negotiation: Negotiation, offer: Description, answer: Description) -> None:
@@ -75,12 +72,39 @@ def check_remote_answer(negotiation: Negotiation, offer: Description, answer: De
             continue
         if offered.rejected:  # RFC 3264 section 6: a stream that was offered with port 0 is answered with port 0
             raise InvalidAccessError(f"media section {offered.mid!r} was not offered, and can not be accepted")
+        _check_media(section)
+        if not _speaks(answer, section):
+            continue
+        if offered.bundle_only:
+            raise InvalidAccessError(f"media section {offered.mid!r} was offered in a bundle only, and is in none")
         _check_transport(section)
         if section.setup not in {"active", "passive"}:
             raise InvalidAccessError(
                 f"the answer's DTLS role is {section.setup!r}: an answer says active or passive (RFC 8842 section 5.3)"
             )
-        _check_continuity(section, negotiation.transports.get(offered.key))
+        _check_continuity(section, negotiation.transports.get(negotiation.carrier(section.index) or ""))
+    _check_groups(offer, answer)
+
+
+def _speaks(description: Description, section: Section) -> bool:
+    """Whether its transport is its own, or it is the first of its bundle."""
+    places = {other.mid: other for other in description.sections}
+    live = [mid for mid in description.group_of(section.mid) if not (places[mid].rejected or places[mid].bundle_only)]
+    return not live or live[0] == section.mid
+
+
+def _check_groups(offer: Description, answer: Description) -> None:
+    """RFC 9143 section 7.3: an answer groups what was offered as one group."""
+    for mids in answer.bundle:
+        offered = set(offer.group_of(mids[0])) if mids else set[str]()
+        if strangers := set(mids) - offered:
+            raise InvalidAccessError(f"the answer bundles {min(strangers)!r}, which was not offered so")
+
+
+def _check_media(section: Section) -> None:
+    # The W3C's rtcpMuxPolicy "require", the only one there is (failure step 4).
+    if section.is_rtp and not attributes.rtcp_mux(section.media):
+        raise InvalidAccessError(f"media section {section.mid!r} does not multiplex RTP and RTCP (a=rtcp-mux)")
 
 
 def _check_mids(description: Description) -> None:

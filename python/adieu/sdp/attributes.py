@@ -23,6 +23,9 @@ Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
 _UFRAG_LENGTH: Final = range(4, 257)
 _PWD_LENGTH: Final = range(22, 257)
 _FINGERPRINT = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2})*")
+RID = re.compile(r"[A-Za-z0-9_-]{1,255}")
+"""RFC 8851 section 10, with "_" and "-" of its erratum."""
+_MSID_LENGTH: Final = 64
 _DIGEST_BYTES: Final = {"md5": 16, "sha-1": 20, "sha-224": 28, "sha-256": 32, "sha-384": 48, "sha-512": 64}
 
 
@@ -49,6 +52,67 @@ class SctpMap:
     port: int
     application: str
     streams: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RtpMap:
+    """`a=rtpmap`: what a payload type stands for. `parameters` are the channels of audio."""
+
+    payload_type: int
+    name: str
+    clock_rate: int
+    parameters: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RtcpFb:
+    """`a=rtcp-fb`: a feedback that is understood; `payload_type` None stands for all of them."""
+
+    payload_type: int | None
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExtMap:
+    """`a=extmap`: the number of a header extension, and in which direction it is sent (None: as the section says)."""
+
+    id: int
+    uri: str
+    direction: Direction | None = None
+    attributes: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Msid:
+    """`a=msid`: the id of a stream ("-": of none), and what the application adds, which names the track."""
+
+    stream: str
+    appdata: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rid:
+    """`a=rid`: one stream of several of the same source, and its restrictions."""
+
+    id: str
+    direction: Literal["send", "recv"]
+    restrictions: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SimulcastStream:
+    """One stream of a simulcast: its rids are alternatives, of which the first one is preferred."""
+
+    rids: tuple[str, ...]
+    paused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Simulcast:
+    """`a=simulcast`: the streams in each direction, the preferred one first."""
+
+    send: tuple[SimulcastStream, ...] = ()
+    recv: tuple[SimulcastStream, ...] = ()
 
 
 # --- ICE (RFC 8839) -----------
@@ -156,7 +220,7 @@ def sctpmap(block: Block) -> SctpMap | None:
     )
 
 
-# --- RTP, as far as a section that is not ours is to be judged -----------
+# --- RTP -----------
 
 
 def rtcp_mux(block: Block) -> bool:
@@ -164,9 +228,61 @@ def rtcp_mux(block: Block) -> bool:
     return block.has("rtcp-mux")
 
 
+def rtcp_rsize(block: Block) -> bool:
+    """`a=rtcp-rsize` (RFC 5506)."""
+    return block.has("rtcp-rsize")
+
+
 def direction(block: Block) -> Direction | None:
     """`a=sendrecv` and its kin."""
     return next((name for name in get_args(Direction) if block.has(name)), None)
+
+
+def rtpmaps(block: Block) -> tuple[RtpMap, ...]:
+    """All `a=rtpmap` (RFC 8866 section 6.6)."""
+    return tuple(_rtpmap(line) for line in block.attributes("rtpmap"))
+
+
+def fmtps(block: Block) -> dict[int, str]:
+    """All `a=fmtp` (RFC 8866 section 6.15), by payload type; the text is the codec's."""
+    return dict(_for_payload_type(li) for li in block.attributes("fmtp"))
+
+
+def rtcp_fbs(block: Block) -> tuple[RtcpFb, ...]:
+    """All `a=rtcp-fb` (RFC 4585 section 4.2)."""
+    return tuple(_rtcp_fb(line) for line in block.attributes("rtcp-fb"))
+
+
+def extmaps(block: Block) -> tuple[ExtMap, ...]:
+    """All `a=extmap` (RFC 8285 section 8)."""
+    return tuple(_extmap(line) for line in block.attributes("extmap"))
+
+
+def msids(block: Block) -> tuple[Msid, ...]:
+    """All `a=msid` (RFC 8830 section 2)."""
+    return tuple(_msid(line) for line in block.attributes("msid"))
+
+
+def ssrc_streams(block: Block) -> list[str]:
+    """The ids of streams in `a=ssrc:<number> msid:<stream> <track>`, the form before RFC 8830."""
+    found: list[str] = []
+    for line in block.attributes("ssrc"):
+        _, _, said = _content(line).partition(" ")
+        name, _, value = said.partition(":")
+        if name == "msid" and is_token(stream := value.partition(" ")[0]):
+            found.append(stream)
+    return found
+
+
+def rids(block: Block) -> tuple[Rid, ...]:
+    """All `a=rid` (RFC 8851 section 10)."""
+    return tuple(_rid(line) for line in block.attributes("rid"))
+
+
+def simulcast(block: Block) -> Simulcast | None:
+    """`a=simulcast` (RFC 8853 section 5.1)."""
+    line = block.attribute("simulcast")
+    return None if line is None else _simulcast(line)
 
 
 def extmap_allow_mixed(block: Block) -> bool:
@@ -231,3 +347,69 @@ def _group(line: Line) -> Group:
     if not is_token(semantics) or not all(is_token(tag) for tag in mids):
         raise SdpSyntaxError(line.number, "a group has semantics and mids")
     return Group(semantics, tuple(mids))
+
+
+def _for_payload_type(line: Line) -> tuple[int, str]:
+    number, _, text = _content(line).partition(" ")
+    return integer(number, line.number, "the payload type", 127), text
+
+
+def _rtpmap(line: Line) -> RtpMap:
+    payload_type, encoding = _for_payload_type(line)
+    name, *rest = encoding.strip().split("/")
+    if not is_token(name) or not 1 <= len(rest) <= 2:
+        raise SdpSyntaxError(line.number, f"{encoding[:40]!r} is not a codec, its clock rate and its channels")
+    rate = integer(rest[0], line.number, "the clock rate", 2**32 - 1)
+    return RtpMap(payload_type, name, rate, rest[1] if len(rest) == 2 else None)
+
+
+def _rtcp_fb(line: Line) -> RtcpFb:
+    number, _, value = _content(line).partition(" ")
+    if not value:
+        raise SdpSyntaxError(line.number, "a feedback has a payload type and a kind")
+    return RtcpFb(None if number == "*" else integer(number, line.number, "the payload type", 127), value)
+
+
+def _extmap(line: Line) -> ExtMap:
+    mapped, _, rest = _content(line).partition(" ")
+    number, slash, way = mapped.partition("/")
+    uri, _, extra = rest.partition(" ")
+    if not uri or (slash and way not in get_args(Direction)):
+        raise SdpSyntaxError(line.number, "a header extension has a number, perhaps a direction, and a URI")
+    # RFC 8285 section 5: 4096 to 4351 are offered, and stand for any number that is free.
+    identifier = integer(number, line.number, "the number of the header extension", 4351)
+    return ExtMap(identifier, uri, cast("Direction", way) if slash else None, extra or None)
+
+
+def _msid(line: Line) -> Msid:
+    stream, _, appdata = _content(line).partition(" ")
+    if not is_token(stream) or len(stream) > _MSID_LENGTH:
+        raise SdpSyntaxError(line.number, f"{stream[:80]!r} is not the id of a stream, 1 to {_MSID_LENGTH} characters")
+    return Msid(stream, appdata.strip() or None)
+
+
+def _rid(line: Line) -> Rid:
+    fields = _content(line).split(" ", 2)
+    if len(fields) < 2 or not RID.fullmatch(fields[0]) or fields[1] not in {"send", "recv"}:
+        raise SdpSyntaxError(line.number, "a rid has an id and a direction, send or recv")
+    return Rid(fields[0], cast("Literal['send', 'recv']", fields[1]), fields[2] if len(fields) == 3 else None)
+
+
+def _simulcast(line: Line) -> Simulcast:
+    fields = _content(line).split()
+    ways = fields[::2]
+    if len(fields) not in {2, 4} or len(set(ways)) != len(ways) or not set(ways) <= {"send", "recv"}:
+        raise SdpSyntaxError(line.number, "a simulcast has streams to send, to receive, or both")
+    streams = {way: _simulcast_streams(line, text) for way, text in zip(ways, fields[1::2], strict=True)}
+    return Simulcast(streams.get("send", ()), streams.get("recv", ()))
+
+
+def _simulcast_streams(line: Line, text: str) -> tuple[SimulcastStream, ...]:
+    streams: list[SimulcastStream] = []
+    for group in text.split(";"):
+        alternatives = group.split(",")
+        rids = tuple(rid.removeprefix("~") for rid in alternatives)
+        if not all(RID.fullmatch(rid) for rid in rids):
+            raise SdpSyntaxError(line.number, f"{group[:40]!r} are not rids")
+        streams.append(SimulcastStream(rids, paused=alternatives[0].startswith("~")))
+    return tuple(streams)

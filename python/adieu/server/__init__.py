@@ -1,4 +1,4 @@
-"""The signaling server: rooms, presence, relay and resume over WebSockets.
+"""The signaling server: rooms, presence, relay and resume over WebSockets, and the page for people.
 
 `hub` is its mind, without a network, and needs nothing but adieu; `serve` needs the extra `adieu[server]`.
 """
@@ -35,6 +35,7 @@ async def serve(
     key: str | Path | None = None,
     ice: IceConfig | None = None,
     metrics: bool | None = None,
+    page: bool = True,
     settings: Settings | None = None,
     drain: float = 0.0,
 ) -> AsyncGenerator[Server]:
@@ -59,6 +60,7 @@ async def serve(
         key: and its key.
         ice: STUN and TURN servers to tell clients of.
         metrics: `/metrics`; None: only on loopback.
+        page: at `/` the page with which people meet from their browsers.
         settings: limits.
         drain: at the end, seconds between `goaway` and the close with 3001.
 
@@ -86,6 +88,7 @@ async def serve(
         key=key,
         ice=ice,
         metrics=metrics,
+        page=page,
         settings=settings,
         drain=drain,
     ) as server:

@@ -15,6 +15,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from adieu.protocol.redact import redact
 from adieu.protocol.signaling import SUBPROTOCOL
+from adieu.server import page as web_page
 from adieu.server.hub import Close, Hub, Send
 from adieu.server.metrics import CONTENT_TYPE, Metrics
 
@@ -176,7 +177,7 @@ class Bridge:
         return asyncio.get_running_loop().time()
 
 
-def make_app(bridge: Bridge, guard: Guard, *, metrics: bool) -> ASGIApp:
+def make_app(bridge: Bridge, guard: Guard, *, metrics: bool, page: bool) -> ASGIApp:
     """The routes, behind the guard."""
 
     async def websocket(websocket: WebSocket) -> None:
@@ -208,6 +209,8 @@ def make_app(bridge: Bridge, guard: Guard, *, metrics: bool) -> ASGIApp:
     ]
     if metrics:
         routes.append(Route("/metrics", show_metrics))
+    if page:
+        routes += web_page.routes()
     return _Guarded(Starlette(routes=routes), guard)
 
 

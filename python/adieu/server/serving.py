@@ -33,7 +33,7 @@ class Server:
 
     Attributes:
         url: for `adieu.join` and `SignalingClient`; of this machine when the server listens on all its addresses.
-        http_url: of the same server, for `/healthz` and `/metrics`.
+        http_url: of the same server, for the page, `/healthz` and `/metrics`.
         addresses: where it listens: host and port.
         hub: its state, to look at.
     """
@@ -59,6 +59,7 @@ async def run(
     key: str | Path | None,
     ice: IceConfig | None,
     metrics: bool | None,
+    page: bool,
     settings: Settings | None,
     drain: float,
 ) -> AsyncGenerator[Server]:
@@ -82,7 +83,7 @@ async def run(
     )
     bridge = Bridge(hub)
     config = uvicorn.Config(
-        make_app(bridge, guard, metrics=loopback if metrics is None else metrics),
+        make_app(bridge, guard, metrics=loopback if metrics is None else metrics, page=page),
         http=HttpConnection,
         ws=WebSocketConnection,
         ws_max_size=hub.settings.message_bytes,

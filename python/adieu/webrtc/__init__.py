@@ -10,20 +10,47 @@ from adieu.webrtc.conformance import strict_specification
 from adieu.webrtc.data_channel import RTCDataChannel, RTCDataChannelInit
 from adieu.webrtc.data_channel_event import RTCDataChannelEvent
 from adieu.webrtc.dtls_transport import RTCDtlsTransport
+from adieu.webrtc.dtmf_sender import RTCDTMFSender, RTCDTMFToneChangeEvent
 from adieu.webrtc.error_event import RTCErrorEvent
 from adieu.webrtc.ice_candidate import RTCIceCandidate, RTCIceCandidateInit
 from adieu.webrtc.ice_events import RTCPeerConnectionIceErrorEvent, RTCPeerConnectionIceEvent
 from adieu.webrtc.ice_transport import RTCIceCandidatePair, RTCIceParameters, RTCIceTransport
 from adieu.webrtc.ledger import ReleaseLedger
+from adieu.webrtc.media_devices import MediaDeviceInfo, MediaDevices, mediaDevices
+from adieu.webrtc.media_stream import MediaStream, MediaStreamTrackEvent
+from adieu.webrtc.media_stream_track import MediaStreamTrack
 from adieu.webrtc.peer_connection import RTCAnswerOptions, RTCOfferOptions, RTCPeerConnection
+from adieu.webrtc.rtp_parameters import (
+    RTCRtcpParameters,
+    RTCRtpCapabilities,
+    RTCRtpCodec,
+    RTCRtpCodecParameters,
+    RTCRtpEncodingParameters,
+    RTCRtpHeaderExtensionCapability,
+    RTCRtpHeaderExtensionParameters,
+    RTCRtpReceiveParameters,
+    RTCRtpSendParameters,
+    RTCRtpSetParameterOptions,
+)
+from adieu.webrtc.rtp_receiver import RTCRtpContributingSource, RTCRtpReceiver, RTCRtpSynchronizationSource
+from adieu.webrtc.rtp_sender import RTCRtpSender
+from adieu.webrtc.rtp_transceiver import RTCRtpTransceiver, RTCRtpTransceiverInit
 from adieu.webrtc.sctp_transport import RTCSctpTransport
 from adieu.webrtc.session_description import RTCSessionDescription, RTCSessionDescriptionInit
 from adieu.webrtc.stats import RTCStatsReport
+from adieu.webrtc.track_event import RTCTrackEvent
 
 __all__ = [
+    "MediaDeviceInfo",
+    "MediaDevices",
+    "MediaStream",
+    "MediaStreamTrack",
+    "MediaStreamTrackEvent",
     "RTCAnswerOptions",
     "RTCCertificate",
     "RTCConfiguration",
+    "RTCDTMFSender",
+    "RTCDTMFToneChangeEvent",
     "RTCDataChannel",
     "RTCDataChannelEvent",
     "RTCDataChannelInit",
@@ -40,11 +67,29 @@ __all__ = [
     "RTCPeerConnection",
     "RTCPeerConnectionIceErrorEvent",
     "RTCPeerConnectionIceEvent",
+    "RTCRtcpParameters",
+    "RTCRtpCapabilities",
+    "RTCRtpCodec",
+    "RTCRtpCodecParameters",
+    "RTCRtpContributingSource",
+    "RTCRtpEncodingParameters",
+    "RTCRtpHeaderExtensionCapability",
+    "RTCRtpHeaderExtensionParameters",
+    "RTCRtpReceiveParameters",
+    "RTCRtpReceiver",
+    "RTCRtpSendParameters",
+    "RTCRtpSender",
+    "RTCRtpSetParameterOptions",
+    "RTCRtpSynchronizationSource",
+    "RTCRtpTransceiver",
+    "RTCRtpTransceiverInit",
     "RTCSctpTransport",
     "RTCSessionDescription",
     "RTCSessionDescriptionInit",
     "RTCStatsReport",
+    "RTCTrackEvent",
     "ReleaseLedger",
     "TransportSettings",
+    "mediaDevices",
     "strict_specification",
 ]

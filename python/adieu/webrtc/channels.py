@@ -46,6 +46,12 @@ def create(slots: Slots, label: str, init: RTCDataChannelInit) -> RTCDataChannel
 
 def sctp_transport(slots: Slots) -> Transport | None:
     """The transport that carries the association, once it has been negotiated."""
+    key = slots.negotiation.data_key
+    return slots.transports.get(key) if key is not None else None
+
+
+def sctp_holder(slots: Slots) -> Transport | None:
+    """The transport that has the RTCSctpTransport: also while it is only offered."""
     return next((transport for transport in slots.transports.values() if transport.sctp is not None), None)
 
 
@@ -84,9 +90,14 @@ def reject(slots: Slots) -> None:
     A channel that is made later asks for a negotiation again, as the first one did.
     """
     slots.has_made_channels = False
+    if (holder := sctp_holder(slots)) is not None:
+        holder.end_sctp()
+    why = "the other side has rejected data channels"
     for channel in list(slots.data_channels):
         if channel.readyState == "connecting":
-            _fail(slots, channel, "the other side has rejected data channels")
+            _fail(slots, channel, why)
+        else:
+            slots.driver.queue_task(channel.handle_closed, why, None)
 
 
 def announce(slots: Slots, transport: Transport, core: _core.Channel, label: str, init: RTCDataChannelInit) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from adieu import jsep
 from adieu.events import end_events
+from adieu.webrtc import media
 
 if TYPE_CHECKING:
     from adieu.webrtc.slots import Slots
@@ -19,8 +21,11 @@ def close_the_connection(slots: Slots) -> None:
     # step 2 (closing rule 2)
     slots.is_closed = True
     # step 3 (closing rules 3, 18)
-    slots.negotiation = replace(slots.negotiation, state="closed")
-    # step 4 is about transceivers
+    before = slots.negotiation
+    # step 4 (closing rules 5 to 9)
+    ended = tuple(jsep.stopped(transceiver) for transceiver in before.transceivers)
+    slots.negotiation = replace(before, state="closed", transceivers=ended)
+    media.stop_all(slots)
     # step 5 (closing rules 10, 11)
     for channel in slots.unclosed_channels:
         channel.handle_connection_closed(announce=not slots.strict)

@@ -73,7 +73,7 @@ class RTCConfiguration:
         iceServers: STUN and TURN servers. TURN, and STUN over TLS, are not there yet: such a URL gives an
             `icecandidateerror` with code 701 when it would be used.
         iceTransportPolicy: "relay" uses nothing but relayed candidates.
-        bundlePolicy: for media; has no effect on data alone.
+        bundlePolicy: how many transports are offered before it is known whether the other side bundles.
         rtcpMuxPolicy: "require", the only one.
         certificates: the first one is used; one is made when there is none.
         iceCandidatePoolSize: kept, and has no effect: candidates are gathered when a description is set.

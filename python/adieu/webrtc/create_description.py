@@ -30,8 +30,10 @@ async def create_offer(slots: Slots, *, restart: bool) -> str:
     # in parallel, step 4
     await slots.next_task()
     # final steps 3 to 6
-    text = jsep.create_offer(slots.negotiation, _parameters(slots, restart=restart))
-    slots.last_created_offer = Created(text, system_state(slots))
+    parameters = _parameters(slots, restart=restart)
+    text = jsep.create_offer(slots.negotiation, parameters)
+    made_for = jsep.made_for(jsep.offered_places(slots.negotiation, data=parameters.data))
+    slots.last_created_offer = Created(text, system_state(slots), made_for)
     return text
 
 
@@ -76,6 +78,7 @@ def _parameters(slots: Slots, *, restart: bool) -> LocalParameters:
         restart=restart,
         replace=slots.credentials_to_replace,
         max_message_size=slots.settings.maxMessageSize,
+        bundle_policy=slots.configuration.bundlePolicy,
     )
 
 

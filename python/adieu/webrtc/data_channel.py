@@ -137,12 +137,12 @@ class RTCDataChannel(EventTarget):
         "_turn",
     )
 
-    onopen = EventHandler[Event]("open")
-    onmessage = EventHandler[MessageEvent]("message")
-    onbufferedamountlow = EventHandler[Event]("bufferedamountlow")
-    onerror = EventHandler[RTCErrorEvent]("error")
-    onclosing = EventHandler[Event]("closing")
-    onclose = EventHandler[Event]("close")
+    onopen: EventHandler[Event] = EventHandler("open")
+    onmessage: EventHandler[MessageEvent] = EventHandler("message")
+    onbufferedamountlow: EventHandler[Event] = EventHandler("bufferedamountlow")
+    onerror: EventHandler[RTCErrorEvent] = EventHandler("error")
+    onclosing: EventHandler[Event] = EventHandler("closing")
+    onclose: EventHandler[Event] = EventHandler("close")
 
     def __init__(self, owner: ChannelOwner, label: str, init: RTCDataChannelInit) -> None:
         super().__init__()

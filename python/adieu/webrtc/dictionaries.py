@@ -5,6 +5,7 @@ What is wrong in one is a TypeError or a ValueError that names the member and it
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar, get_args
@@ -72,6 +73,28 @@ def choice(name: str, value: object, literal: object) -> None:
     options = get_args(literal)
     if value not in options:
         raise TypeError(f"{name} is {value!r}, not one of {', '.join(map(repr, options))}")
+
+
+def number(name: str, value: object) -> None:
+    """Check a member of type double: finite."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise TypeError(f"{name} is {value!r}, not a finite number")
+
+
+def members_of(cls: type[T], name: str, value: object) -> list[T]:
+    """Make a list of `cls` of what a caller gave for a sequence.
+
+    Raises:
+        TypeError: it is no list, or something in it is wrong.
+    """
+    if not is_list(value):
+        raise TypeError(f"{name} is {value!r}, not a list of {cls.__name__}")
+    return [dictionary(cls, item, open_=True) for item in value]
+
+
+def is_list(value: object) -> TypeGuard[list[Any] | tuple[Any, ...]]:
+    """Whether it is a list or a tuple, of whatever."""
+    return isinstance(value, list | tuple)
 
 
 def scalar(text: str) -> str:

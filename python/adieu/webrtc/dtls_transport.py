@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from adieu.events import Event, EventHandler, EventTarget
-from adieu.webrtc.error_event import RTCErrorEvent
 
 if TYPE_CHECKING:
+    from adieu.webrtc.error_event import RTCErrorEvent
     from adieu.webrtc.ice_transport import RTCIceTransport
 
 RTCDtlsTransportState: TypeAlias = Literal["new", "connecting", "connected", "closed", "failed"]
@@ -31,8 +31,8 @@ class RTCDtlsTransport(EventTarget):
 
     __slots__ = ("_slots",)
 
-    onstatechange = EventHandler[Event]("statechange")
-    onerror = EventHandler[RTCErrorEvent]("error")
+    onstatechange: EventHandler[Event] = EventHandler("statechange")
+    onerror: EventHandler[RTCErrorEvent] = EventHandler("error")
 
     def __init__(self, slots: DtlsTransportSlots) -> None:
         super().__init__()

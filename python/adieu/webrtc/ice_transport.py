@@ -55,9 +55,9 @@ class RTCIceTransport(EventTarget):
 
     __slots__ = ("_slots",)
 
-    onstatechange = EventHandler[Event]("statechange")
-    ongatheringstatechange = EventHandler[Event]("gatheringstatechange")
-    onselectedcandidatepairchange = EventHandler[Event]("selectedcandidatepairchange")
+    onstatechange: EventHandler[Event] = EventHandler("statechange")
+    ongatheringstatechange: EventHandler[Event] = EventHandler("gatheringstatechange")
+    onselectedcandidatepairchange: EventHandler[Event] = EventHandler("selectedcandidatepairchange")
 
     def __init__(self, slots: IceTransportSlots) -> None:
         super().__init__()

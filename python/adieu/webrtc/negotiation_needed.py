@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from adieu.events import Event
+from adieu.jsep.direction import intersect, reverse, sends
 
 if TYPE_CHECKING:
+    from adieu.jsep import Negotiation, Transceiver
     from adieu.webrtc.slots import Slots
 
 
@@ -53,8 +55,34 @@ def check_if_negotiation_is_needed(slots: Slots) -> bool:
     # step 2
     if slots.credentials_to_replace:
         return True
-    # steps 3 and 4; step 5 is about transceivers
+    # steps 3 and 4
     current = slots.negotiation.current_local
     sections = current.sections if current is not None else ()
     negotiated = any(s.is_data and not slots.negotiation.is_recyclable(s.index) for s in sections)
-    return slots.has_made_channels and not negotiated
+    if slots.has_made_channels and not negotiated:
+        return True
+    # steps 5 and 6
+    return any(_needs_negotiation(slots.negotiation, transceiver) for transceiver in slots.negotiation.transceivers)
+
+
+def _needs_negotiation(negotiation: Negotiation, transceiver: Transceiver) -> bool:
+    """Step 5, for one transceiver."""
+    local, remote, index = negotiation.current_local, negotiation.current_remote, transceiver.index
+    # step 5.1; one that no section has is nothing that the other side could be told: asking would never end
+    if transceiver.stopping and not transceiver.stopped:
+        return index is not None
+    section = local.sections[index] if local is not None and index is not None and index < len(local.sections) else None
+    # steps 5.2 and 5.4
+    if transceiver.stopped:
+        return section is not None and not negotiation.is_recyclable(section.index)
+    if local is None or remote is None or section is None:
+        return True
+    # step 5.3.1
+    if sends(transceiver.direction) and (not section.has_msid or set(section.streams) != set(transceiver.streams)):
+        return True
+    other = remote.sections[section.index]
+    if local.type == "offer":
+        # step 5.3.2
+        return transceiver.direction not in {section.direction, reverse(other.direction)}
+    # step 5.3.3
+    return section.direction != intersect(transceiver.direction, reverse(other.direction))

@@ -9,23 +9,23 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from adieu.driver import Driver
-from adieu.errors import InvalidStateError
+from adieu.errors import InvalidAccessError, InvalidStateError
 from adieu.events import Event, EventHandler, EventTarget
-from adieu.webrtc import channels, conformance, create_description, set_description, stats
+from adieu.webrtc import channels, conformance, create_description, media, set_description, stats
 from adieu.webrtc.add_ice_candidate import add_ice_candidate
 from adieu.webrtc.certificate import RTCCertificate
 from adieu.webrtc.close_connection import close_the_connection
 from adieu.webrtc.configuration import RTCConfiguration, TransportSettings, set_configuration
 from adieu.webrtc.data_channel import MAX_WORD, RTCDataChannel, RTCDataChannelInit
-from adieu.webrtc.data_channel_event import RTCDataChannelEvent
 from adieu.webrtc.dictionaries import boolean, dictionary, scalar, string
 from adieu.webrtc.ice_candidate import candidate_init
-from adieu.webrtc.ice_events import RTCPeerConnectionIceErrorEvent, RTCPeerConnectionIceEvent
+from adieu.webrtc.legacy import call_back
 from adieu.webrtc.negotiation_needed import on_empty_chain, update_negotiation_needed_flag
 from adieu.webrtc.operations import OperationsChain
+from adieu.webrtc.rtp_transceiver import RTCRtpTransceiver, RTCRtpTransceiverInit
 from adieu.webrtc.session_description import (
     RTCLocalSessionDescriptionInit,
     RTCSessionDescription,
@@ -36,9 +36,17 @@ from adieu.webrtc.slots import Slots
 
 if TYPE_CHECKING:
     from adieu.jsep import Description, SignalingState
+    from adieu.webrtc.data_channel_event import RTCDataChannelEvent
+    from adieu.webrtc.ice_events import RTCPeerConnectionIceErrorEvent, RTCPeerConnectionIceEvent
     from adieu.webrtc.ledger import ReleaseLedger
+    from adieu.webrtc.legacy import FailureCallback, SuccessCallback
+    from adieu.webrtc.media_stream import MediaStream
+    from adieu.webrtc.media_stream_track import MediaStreamTrack
+    from adieu.webrtc.rtp_receiver import RTCRtpReceiver
+    from adieu.webrtc.rtp_sender import RTCRtpSender
     from adieu.webrtc.sctp_transport import RTCSctpTransport
     from adieu.webrtc.states import RTCIceConnectionState, RTCIceGatheringState, RTCPeerConnectionState
+    from adieu.webrtc.track_event import RTCTrackEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +55,19 @@ class RTCOfferOptions:
 
     Attributes:
         iceRestart: offer new ICE credentials.
+        offerToReceiveAudio: an older way to say that audio is wanted, or not; better are transceivers.
+        offerToReceiveVideo: the same for video.
     """
 
     iceRestart: bool = False
+    offerToReceiveAudio: bool | None = None
+    offerToReceiveVideo: bool | None = None
 
     def __post_init__(self) -> None:
         boolean("RTCOfferOptions.iceRestart", self.iceRestart)
+        for name in ("offerToReceiveAudio", "offerToReceiveVideo"):
+            if getattr(self, name) is not None:
+                boolean(f"RTCOfferOptions.{name}", getattr(self, name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +89,9 @@ class RTCPeerConnection(EventTarget):
         RuntimeError: there is no running event loop.
 
     Events: `negotiationneeded`, `icecandidate`, `icecandidateerror`, `signalingstatechange`,
-    `iceconnectionstatechange`, `icegatheringstatechange`, `connectionstatechange`, `datachannel`.
+    `iceconnectionstatechange`, `icegatheringstatechange`, `connectionstatechange`, `datachannel`, `track`.
+
+    Audio and video are negotiated, and their transports connect; no media flows over them yet.
 
     A connection that has been negotiated is kept alive until it is closed, because events may still fire. Call
     `close()`. When the event loop ends before that, it is closed then.
@@ -84,14 +101,15 @@ class RTCPeerConnection(EventTarget):
 
     __slots__ = ("_shown", "_slots")
 
-    onnegotiationneeded = EventHandler[Event]("negotiationneeded")
-    onicecandidate = EventHandler[RTCPeerConnectionIceEvent]("icecandidate")
-    onicecandidateerror = EventHandler[RTCPeerConnectionIceErrorEvent]("icecandidateerror")
-    onsignalingstatechange = EventHandler[Event]("signalingstatechange")
-    oniceconnectionstatechange = EventHandler[Event]("iceconnectionstatechange")
-    onicegatheringstatechange = EventHandler[Event]("icegatheringstatechange")
-    onconnectionstatechange = EventHandler[Event]("connectionstatechange")
-    ondatachannel = EventHandler[RTCDataChannelEvent]("datachannel")
+    onnegotiationneeded: EventHandler[Event] = EventHandler("negotiationneeded")
+    onicecandidate: EventHandler[RTCPeerConnectionIceEvent] = EventHandler("icecandidate")
+    onicecandidateerror: EventHandler[RTCPeerConnectionIceErrorEvent] = EventHandler("icecandidateerror")
+    onsignalingstatechange: EventHandler[Event] = EventHandler("signalingstatechange")
+    oniceconnectionstatechange: EventHandler[Event] = EventHandler("iceconnectionstatechange")
+    onicegatheringstatechange: EventHandler[Event] = EventHandler("icegatheringstatechange")
+    onconnectionstatechange: EventHandler[Event] = EventHandler("connectionstatechange")
+    ondatachannel: EventHandler[RTCDataChannelEvent] = EventHandler("datachannel")
+    ontrack: EventHandler[RTCTrackEvent] = EventHandler("track")
 
     def __init__(
         self,
@@ -130,14 +148,27 @@ class RTCPeerConnection(EventTarget):
 
     # --- descriptions -----------
 
+    @overload
     async def createOffer(
         self, options: RTCOfferOptions | dict[str, Any] | None = None, **members: Any
-    ) -> RTCSessionDescriptionInit:
+    ) -> RTCSessionDescriptionInit: ...
+    @overload
+    async def createOffer(
+        self,
+        options: SuccessCallback,
+        failureCallback: FailureCallback | None,
+        legacyOptions: RTCOfferOptions | dict[str, Any] | None = None,
+    ) -> None: ...
+    async def createOffer(
+        self, options: Any = None, failureCallback: Any = None, legacyOptions: Any = None, **members: Any
+    ) -> RTCSessionDescriptionInit | None:
         """Make an offer. https://www.w3.org/TR/webrtc/#dom-rtcpeerconnection-createoffer
 
         Args:
-            options: a mapping or an RTCOfferOptions.
-            **members: its members as keywords: `iceRestart=True`.
+            options: a mapping or an RTCOfferOptions; in the older form a callback that takes the offer.
+            failureCallback: of the older form; takes the error.
+            legacyOptions: of the older form.
+            **members: members of the options as keywords: `iceRestart=True`.
 
         Raises:
             InvalidStateError: the connection is closed, or has an offer of the other side to answer.
@@ -145,13 +176,31 @@ class RTCPeerConnection(EventTarget):
 
         Cancellation: nothing changes.
         """
+        if callable(options):
+            await call_back(self.createOffer(legacyOptions), options, failureCallback, gives=True)
+            return None
         slots = self._slots
-        restart = dictionary(RTCOfferOptions, options, members).iceRestart
-        text = await slots.operations.chain(lambda: create_description.create_offer(slots, restart=restart))
+        checked = dictionary(RTCOfferOptions, options, members)
+        if not slots.is_closed:
+            if checked.offerToReceiveAudio is not None:
+                media.offer_to_receive(slots, "audio", wanted=checked.offerToReceiveAudio)
+            if checked.offerToReceiveVideo is not None:
+                media.offer_to_receive(slots, "video", wanted=checked.offerToReceiveVideo)
+        text = await slots.operations.chain(lambda: create_description.create_offer(slots, restart=checked.iceRestart))
         return RTCSessionDescriptionInit("offer", text)
 
-    async def createAnswer(self, options: RTCAnswerOptions | dict[str, Any] | None = None) -> RTCSessionDescriptionInit:
+    @overload
+    async def createAnswer(
+        self, options: RTCAnswerOptions | dict[str, Any] | None = None
+    ) -> RTCSessionDescriptionInit: ...
+    @overload
+    async def createAnswer(self, options: SuccessCallback, failureCallback: FailureCallback | None) -> None: ...
+    async def createAnswer(self, options: Any = None, failureCallback: Any = None) -> RTCSessionDescriptionInit | None:
         """Make an answer. https://www.w3.org/TR/webrtc/#dom-rtcpeerconnection-createanswer
+
+        Args:
+            options: a mapping or an RTCAnswerOptions; in the older form a callback that takes the answer.
+            failureCallback: of the older form; takes the error.
 
         Raises:
             InvalidStateError: the connection is closed, or there is no offer to answer.
@@ -159,18 +208,29 @@ class RTCPeerConnection(EventTarget):
 
         Cancellation: nothing changes.
         """
+        if callable(options):
+            await call_back(self.createAnswer(), options, failureCallback, gives=True)
+            return None
         slots = self._slots
         dictionary(RTCAnswerOptions, options)
         text = await slots.operations.chain(lambda: create_description.create_answer(slots))
         return RTCSessionDescriptionInit("answer", text)
 
-    async def setLocalDescription(self, description: object = None, **members: Any) -> None:
+    async def setLocalDescription(
+        self,
+        description: object = None,
+        successCallback: SuccessCallback | None = None,
+        failureCallback: FailureCallback | None = None,
+        **members: Any,
+    ) -> None:
         """Apply an offer or answer of our own; without one, the right one is made.
 
         https://www.w3.org/TR/webrtc/#dom-peerconnection-setlocaldescription
 
         Args:
             description: a mapping, an RTCSessionDescription, or what createOffer() gave.
+            successCallback: of the older form; called when it is done.
+            failureCallback: of the older form; takes the error.
             **members: `type` and `sdp` as keywords.
 
         Raises:
@@ -180,11 +240,20 @@ class RTCPeerConnection(EventTarget):
 
         Cancellation: it is applied wholly or not at all; `signalingState` tells.
         """
+        if successCallback is not None:
+            await call_back(self.setLocalDescription(description, **members), successCallback, failureCallback)
+            return
         slots = self._slots
         init = dictionary(RTCLocalSessionDescriptionInit, as_mapping(description), members, open_=True)
         await slots.operations.chain(lambda: set_description.set_local_description(slots, init.type, init.sdp))
 
-    async def setRemoteDescription(self, description: object = None, **members: Any) -> None:
+    async def setRemoteDescription(
+        self,
+        description: object = None,
+        successCallback: SuccessCallback | None = None,
+        failureCallback: FailureCallback | None = None,
+        **members: Any,
+    ) -> None:
         """Apply an offer or answer of the other side.
 
         https://www.w3.org/TR/webrtc/#dom-peerconnection-setremotedescription
@@ -193,6 +262,8 @@ class RTCPeerConnection(EventTarget):
 
         Args:
             description: a mapping or an RTCSessionDescription.
+            successCallback: of the older form; called when it is done.
+            failureCallback: of the older form; takes the error.
             **members: `type` and `sdp` as keywords.
 
         Raises:
@@ -203,16 +274,27 @@ class RTCPeerConnection(EventTarget):
 
         Cancellation: it is applied wholly or not at all; `signalingState` tells.
         """
+        if successCallback is not None:
+            await call_back(self.setRemoteDescription(description, **members), successCallback, failureCallback)
+            return
         slots = self._slots
         init = dictionary(RTCSessionDescriptionInit, as_mapping(description), members, open_=True)
         await slots.operations.chain(lambda: set_description.set_remote_description(slots, init.type, init.sdp))
 
-    async def addIceCandidate(self, candidate: object = None, **members: Any) -> None:
+    async def addIceCandidate(
+        self,
+        candidate: object = None,
+        successCallback: SuccessCallback | None = None,
+        failureCallback: FailureCallback | None = None,
+        **members: Any,
+    ) -> None:
         """Add a candidate of the other side. https://www.w3.org/TR/webrtc/#dom-peerconnection-addicecandidate
 
         Args:
             candidate: an RTCIceCandidate or a mapping; or the line itself, and the other members as keywords. Nothing,
                 or an empty line, says that there are no more.
+            successCallback: of the older form; called when it is done.
+            failureCallback: of the older form; takes the error.
             **members: members as keywords.
 
         Raises:
@@ -223,6 +305,9 @@ class RTCPeerConnection(EventTarget):
 
         Cancellation: it is added or not.
         """
+        if successCallback is not None:
+            await call_back(self.addIceCandidate(candidate, **members), successCallback, failureCallback)
+            return
         slots = self._slots
         init = candidate_init(candidate, members)
         # step 3
@@ -348,8 +433,8 @@ class RTCPeerConnection(EventTarget):
 
     @property
     def sctp(self) -> RTCSctpTransport | None:
-        """What carries the data channels; None until an answer has been set."""
-        transport = channels.sctp_transport(self._slots)
+        """What carries the data channels; None until it has been offered here, or answered."""
+        transport = channels.sctp_holder(self._slots)
         return None if transport is None else transport.sctp
 
     def createDataChannel(
@@ -384,28 +469,95 @@ class RTCPeerConnection(EventTarget):
             update_negotiation_needed_flag(slots)
         return channel
 
-    # --- media: not there yet -----------
+    # --- media -----------
 
-    def getSenders(self) -> list[Any]:
-        """Empty: tracks are not there yet."""
-        return []
+    def addTransceiver(
+        self,
+        trackOrKind: MediaStreamTrack | str,
+        init: RTCRtpTransceiverInit | dict[str, Any] | None = None,
+        **members: Any,
+    ) -> RTCRtpTransceiver:
+        """Make a transceiver. https://www.w3.org/TR/webrtc/#dom-rtcpeerconnection-addtransceiver
 
-    def getReceivers(self) -> list[Any]:
-        """Empty: tracks are not there yet."""
-        return []
+        Args:
+            trackOrKind: a track to be sent, or "audio" or "video".
+            init: a mapping or an RTCRtpTransceiverInit.
+            **members: its members as keywords: `direction="recvonly"`.
 
-    def getTransceivers(self) -> list[Any]:
-        """Empty: tracks are not there yet."""
-        return []
+        Raises:
+            TypeError, ValueError: the kind, or a member, is wrong.
+            InvalidStateError: the connection is closed (closing rule 23).
+            OperationError: an encoding wants a codec that there is not.
+        """
+        checked = dictionary(RTCRtpTransceiverInit, init, members)
+        media.track_and_kind(trackOrKind)
+        # step 7
+        self._require_open()
+        return media.add_transceiver(self._slots, trackOrKind, checked)
+
+    def addTrack(self, track: MediaStreamTrack, *streams: MediaStream) -> RTCRtpSender:
+        """Send a track; the other side sees it in these streams.
+
+        https://www.w3.org/TR/webrtc/#dom-rtcpeerconnection-addtrack
+
+        Raises:
+            TypeError: something is no track or no stream.
+            InvalidStateError: the connection is closed (closing rule 23).
+            InvalidAccessError: the track has a sender already.
+        """
+        # step 4
+        self._require_open()
+        return media.add_track(self._slots, track, streams)
+
+    def removeTrack(self, sender: RTCRtpSender) -> None:
+        """Send its track no more; its transceiver stays. https://www.w3.org/TR/webrtc/#dom-rtcpeerconnection-removetrack
+
+        Raises:
+            TypeError: it is no sender.
+            InvalidStateError: the connection is closed (closing rule 23).
+            InvalidAccessError: it is a sender of another connection.
+        """
+        # step 3
+        self._require_open()
+        media.remove_track(self._slots, sender)
+
+    def getTransceivers(self) -> list[RTCRtpTransceiver]:
+        """All transceivers, in the order in which they were made; also after a close (closing rule 17)."""
+        return media.transceivers(self._slots)
+
+    def getSenders(self) -> list[RTCRtpSender]:
+        """The senders of the transceivers that are not stopped; after a close, of all (closing rule 17)."""
+        return [transceiver.sender for transceiver in media.live_transceivers(self._slots)]
+
+    def getReceivers(self) -> list[RTCRtpReceiver]:
+        """The receivers of the transceivers that are not stopped; after a close, of all (closing rule 17)."""
+        return [transceiver.receiver for transceiver in media.live_transceivers(self._slots)]
 
     # --- statistics -----------
 
-    async def getStats(self, selector: None = None) -> stats.RTCStatsReport:  # noqa: ARG002 there are no tracks to select
+    async def getStats(self, selector: MediaStreamTrack | None = None) -> stats.RTCStatsReport:
         """What has been counted; also of a closed connection (closing rule 28).
+
+        Args:
+            selector: a track: only what belongs to its sender or receiver.
+
+        Raises:
+            InvalidAccessError: the track has no sender or receiver here, or more than one.
 
         Cancellation: nothing changes.
         """
-        return await stats.collect(self._slots)
+        if selector is None:
+            return await stats.collect(self._slots)
+        # steps 3 and 4
+        selected = [
+            half
+            for transceiver in media.transceivers(self._slots)
+            for half in (transceiver.sender, transceiver.receiver)
+            if half.track is selector
+        ]
+        if len(selected) != 1:
+            raise InvalidAccessError(f"{selector!r} has {len(selected)} senders and receivers here, not one")
+        return await selected[0].getStats()
 
     # --- the end -----------
 

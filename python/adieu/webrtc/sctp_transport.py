@@ -45,7 +45,7 @@ class RTCSctpTransport(EventTarget):
 
     __slots__ = ("_slots",)
 
-    onstatechange = EventHandler[Event]("statechange")
+    onstatechange: EventHandler[Event] = EventHandler("statechange")
 
     def __init__(self, slots: SctpTransportSlots) -> None:
         super().__init__()

@@ -9,7 +9,7 @@ from adieu import jsep
 from adieu.errors import InvalidModificationError
 from adieu.events import Event
 from adieu.jsep import AddCandidate, Gather
-from adieu.webrtc import channels
+from adieu.webrtc import channels, media
 from adieu.webrtc.create_description import certificate_of, create_answer, create_offer, system_state
 from adieu.webrtc.negotiation_needed import update_negotiation_needed_flag
 from adieu.webrtc.transport import Transport
@@ -29,6 +29,8 @@ async def set_local_description(slots: Slots, type_: SdpType | None, text: str) 
     if type_ is None:
         offers = {"stable", "have-local-offer", "have-remote-pranswer"}
         type_ = "offer" if slots.negotiation.state in offers else "answer"
+    # The state comes first, as in browsers: what is not allowed now is refused at once.
+    jsep.require_state(slots.negotiation, "local", type_)
     if type_ == "rollback":
         await set_description(slots, "local", type_, "")
         return
@@ -60,6 +62,7 @@ async def set_remote_description(slots: Slots, type_: SdpType, text: str) -> Non
         jsep.plan_remote(rolled_back, jsep.parse_description("offer", text))
         await set_description(slots, "local", "rollback", "")
     # step 2
+    jsep.require_state(slots.negotiation, "remote", type_)
     await set_description(slots, "remote", type_, text)
 
 
@@ -83,12 +86,14 @@ def _plan(slots: Slots, source: Source, type_: SdpType, text: str) -> Plan:
     # The state first (failure step 2), then the syntax (step 3), then the content (steps 4 to 6).
     jsep.require_state(slots.negotiation, source, type_)
     description = jsep.parse_description(type_, text)
-    plan = jsep.plan_local if source == "local" else jsep.plan_remote
-    return plan(slots.negotiation, description)
+    if source == "remote":
+        return jsep.plan_remote(slots.negotiation, description)
+    created = slots.last_created_offer
+    return jsep.plan_local(slots.negotiation, description, created.made_for if created is not None else None)
 
 
 def _succeed(slots: Slots, plan: Plan, type_: SdpType) -> None:
-    """Success steps 5 to 15."""
+    """Success steps 5 to 19."""
     before, after = slots.negotiation, plan.after
     carried_data = channels.sctp_transport(slots) is not None
     # steps 5, 6 and 11: descriptions and state
@@ -96,19 +101,33 @@ def _succeed(slots: Slots, plan: Plan, type_: SdpType) -> None:
     if type_ == "answer":
         slots.last_created_offer = slots.last_created_answer = None
         _forget_replaced_credentials(slots)
+    # RFC 9143: where a bundle takes data to another transport, its object goes along
+    if (holder := channels.sctp_holder(slots)) is not None and (key := after.data_key) in slots.transports:
+        slots.transports[key].take_sctp(holder)
     # steps 7 and 10: what the transports have to do
     for action in plan.actions:
         _perform(slots, action)
-    # step 9
+    # steps 8 to 10
+    known = dict(slots.media)
+    media.apply(slots, plan.media)
+    known |= slots.media
+    if (offered := after.offered_data_key) is not None and channels.sctp_holder(slots) is None:
+        slots.transports[offered].establish_sctp(jsep.DEFAULT_MAX_MESSAGE_SIZE)
     if type_ in {"answer", "pranswer"}:
         _establish_data(slots, carried_data=carried_data)
+    for stopped in plan.media.stopped:
+        known[stopped].slots.end_receiving()
     # step 13
     if after.state == "stable":
         slots.negotiation_needed = False
         update_negotiation_needed_flag(slots)
     # step 14
-    if after.state != before.state:
+    if after.state != before.state and not slots.is_closed:
         slots.fire(Event("signalingstatechange"))
+    # steps 16 to 19; a handler may have closed the connection (closing rule 34)
+    events = media.announce(slots, plan.media, known)
+    while not slots.is_closed and next(events, slots) is not slots:
+        pass
 
 
 def _forget_replaced_credentials(slots: Slots) -> None:
@@ -143,15 +162,15 @@ def _connection(slots: Slots) -> int:
 
 def _establish_data(slots: Slots, *, carried_data: bool) -> None:
     """Success step 9: the SCTP transport, and the ids that depend on the DTLS role."""
-    found = next(((key, t.sctp) for key, t in slots.negotiation.transports.items() if t.sctp is not None), None)
-    if found is None:
+    key = slots.negotiation.data_key
+    if key is None:
         current = slots.negotiation.current_local
         if slots.negotiation.state == "stable" and current and any(section.is_data for section in current.sections):
             channels.reject(slots)
         return
-    key, association = found
     transport = slots.transports[key]
-    transport.establish_sctp(association.remote_max_message_size)
+    association = slots.negotiation.transports[key].sctp
+    transport.establish_sctp(association.remote_max_message_size if association is not None else 0)
     if carried_data:
         channels.limit(slots, transport)
     else:

@@ -9,15 +9,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+from weakref import WeakSet
 
 from adieu.errors import AbortError
 from adieu.events import Event
 from adieu.jsep import Negotiation
 from adieu.webrtc import states
 from adieu.webrtc.ledger import Release
+from adieu.webrtc.media_slots import new_cname
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from adieu.driver import Driver
     from adieu.jsep import IceCredentials
     from adieu.webrtc.certificate import RTCCertificate
@@ -25,20 +29,30 @@ if TYPE_CHECKING:
     from adieu.webrtc.data_channel import RTCDataChannel
     from adieu.webrtc.dtls_transport import RTCDtlsTransportState
     from adieu.webrtc.ice_transport import RTCIceTransportState
+    from adieu.webrtc.media import Media
+    from adieu.webrtc.media_stream import StreamSlots
     from adieu.webrtc.operations import OperationsChain
     from adieu.webrtc.peer_connection import RTCPeerConnection
+    from adieu.webrtc.rtp_sender import RTCRtpSender
     from adieu.webrtc.states import RTCIceConnectionState, RTCIceGatheringState, RTCPeerConnectionState
     from adieu.webrtc.transport import Transport
 
-logger = logging.getLogger("adieu")
+logger: Final = logging.getLogger("adieu")
 
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """[[LastCreatedOffer]] or [[LastCreatedAnswer]], and of what state of the system it speaks."""
+    """[[LastCreatedOffer]] or [[LastCreatedAnswer]], and of what state of the system it speaks.
+
+    Attributes:
+        text: the description.
+        system_state: what it was made of.
+        made_for: by their places, the transceivers for which new sections of an offer were made.
+    """
 
     text: str
     system_state: object
+    made_for: Mapping[int, int] = field(default_factory=dict[int, int])
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -68,6 +82,10 @@ class Slots:
         channel_ids: who has which stream, until both its directions are reset.
         has_made_channels: whether the connection "has created any RTCDataChannels".
         transports: by the key of their section.
+        media: the objects of the transceivers in the snapshot, by their ids.
+        senders_made: all senders of this connection, also of transceivers that have left the set.
+        remote_streams: what the other side's tracks are in, by the ids that it gives.
+        cname: what RTCP calls this side.
         certificate: ours, once one was needed.
         handle: the core's connection, once there is one.
         release: who waits for the end.
@@ -97,6 +115,10 @@ class Slots:
     channel_ids: dict[int, RTCDataChannel] = field(default_factory=dict[int, "RTCDataChannel"])
     has_made_channels: bool = False
     transports: dict[str, Transport] = field(default_factory=dict[str, "Transport"])
+    media: dict[int, Media] = field(default_factory=dict[int, "Media"])
+    senders_made: WeakSet[RTCRtpSender] = field(default_factory=WeakSet["RTCRtpSender"])
+    remote_streams: dict[str, StreamSlots] = field(default_factory=dict[str, "StreamSlots"])
+    cname: str = field(default_factory=new_cname)
     certificate: RTCCertificate | None = None
     handle: int | None = None
     release: Release = field(default_factory=Release)

@@ -12,6 +12,7 @@ from adieu.webrtc.create_description import certificate_of
 
 if TYPE_CHECKING:
     from adieu.webrtc.certificate import RTCCertificate
+    from adieu.webrtc.dtls_transport import RTCDtlsTransport
     from adieu.webrtc.slots import Slots
     from adieu.webrtc.transport import Transport
 
@@ -41,20 +42,28 @@ class RTCStatsReport(Mapping[str, dict[str, Any]]):
         return f"<RTCStatsReport {', '.join(self._stats)}>"
 
 
-async def collect(slots: Slots) -> RTCStatsReport:
-    """The statistics of a connection, also of a closed one (closing rule 28)."""
+async def collect(slots: Slots, only: RTCDtlsTransport | None = None) -> RTCStatsReport:
+    """The statistics of a connection, also of a closed one (closing rule 28).
+
+    Args:
+        slots: of the connection.
+        only: what belongs to this transport, and to the connection as a whole.
+    """
+    # getStats step 6: in parallel
+    await slots.driver.next_task()
     report = _Report(slots.driver.clock.now())
     report.add(
         "peer-connection", "P", dataChannelsOpened=slots.channels_opened, dataChannelsClosed=slots.channels_closed
     )
-    transports = list(slots.transports.values())
+    transports = [transport for transport in slots.transports.values() if only is None or transport.dtls is only]
     for transport in transports:
         figures = await slots.driver.stats(transport.handle)
         report.now = slots.driver.clock.now() - 1000 * figures.get("age", 0.0)
         local = _certificate(report, slots.certificate and certificate_of(slots))
         remote = _remote_certificate(report, transport)
-        _transport(report, transport, figures, local, remote)
-        _channels(report, slots, transport, figures)
+        _transport(report, slots, transport, figures, local, remote)
+        if transport.sctp is not None:
+            _channels(report, slots, transport, figures)
     return RTCStatsReport(report.stats)
 
 
@@ -106,7 +115,12 @@ def _named(names: Mapping[str, str], figures: Mapping[str, Any]) -> dict[str, An
 
 
 def _transport(
-    report: _Report, transport: Transport, figures: Mapping[str, Any], local: str | None, remote: str | None
+    report: _Report,
+    slots: Slots,
+    transport: Transport,
+    figures: Mapping[str, Any],
+    local: str | None,
+    remote: str | None,
 ) -> None:
     """https://www.w3.org/TR/webrtc-stats/#transportstats-dict*, and its pairs and candidates."""
     id_ = f"T{transport.key}"
@@ -134,6 +148,9 @@ def _transport(
         for candidate in candidates:
             _candidate(report, kind, id_, candidate.candidate, candidate.usernameFragment, candidate.url)
     dtls: dict[str, Any] = figures.get("dtls", {})
+    state = slots.negotiation.transports.get(transport.key)
+    client = state.dtls_client if state is not None else None
+    role = "unknown" if client is None else "client" if client else "server"
     parameters = transport.ice.getLocalParameters()
     report.add(
         "transport",
@@ -142,7 +159,7 @@ def _transport(
         iceState=transport.ice.state,
         iceLocalUsernameFragment=parameters.usernameFragment if parameters is not None else None,
         dtlsState=transport.dtls.state,
-        dtlsRole=dtls.get("role", "unknown"),
+        dtlsRole=dtls.get("role", role),
         tlsVersion=dtls.get("version"),
         selectedCandidatePairId=selected,
         selectedCandidatePairChanges=figures.get("selected_pair_changes"),

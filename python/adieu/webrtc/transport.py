@@ -6,7 +6,7 @@ The objects that a program sees only show their slots. Here is what sets them, a
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from adieu import jsep, sdp
 from adieu.errors import RTCError
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from adieu.webrtc.ice_transport import RTCIceRole, RTCIceTransportState
     from adieu.webrtc.slots import Slots
 
-logger = logging.getLogger("adieu")
+logger: Final = logging.getLogger("adieu")
 
 NOT_REACHED = 701
 """W3C RTCPeerConnectionIceErrorEvent.errorCode where no server answered."""
@@ -42,7 +42,7 @@ class Transport:
         self._slots = slots
         self._core = slots.driver.core
         settings = slots.settings
-        self.handle = self._core.transport(
+        self.handle: int = self._core.transport(
             connection,
             disconnected_after=settings.disconnectedAfter,
             failed_after=settings.failedAfter,
@@ -51,9 +51,9 @@ class Transport:
         )
         slots.driver.handles.transports[self.handle] = self
         self._ice = IceTransportSlots()
-        self.ice = RTCIceTransport(self._ice)
+        self.ice: RTCIceTransport = RTCIceTransport(self._ice)
         self._dtls = DtlsTransportSlots(self.ice)
-        self.dtls = RTCDtlsTransport(self._dtls)
+        self.dtls: RTCDtlsTransport = RTCDtlsTransport(self._dtls)
         self._sctp: SctpTransportSlots | None = None
         self._ufrags: dict[int, str] = {}  # of each generation that was begun
         self._gathering: set[int] = set()
@@ -155,6 +155,21 @@ class Transport:
             self.sctp = RTCSctpTransport(self._sctp)
         self._sctp.max_message_size = max_message_size(remote_max_message_size)
 
+    def take_sctp(self, other: Transport) -> None:
+        """What `other` has carried, or was offered to carry, is carried here from now on."""
+        if other is not self:
+            self._sctp, self.sctp = other._sctp, other.sctp
+            other._sctp = other.sctp = None
+            if self._sctp is not None:
+                self._sctp.dtls = self.dtls
+
+    def end_sctp(self) -> None:
+        """Data has been rejected, and media goes on over this transport."""
+        if self.sctp is not None and self._sctp is not None:
+            self._sctp.state = "closed"
+            self._slots.driver.queue_task(self.sctp.dispatchEvent, Event("statechange"))
+            self._sctp = self.sctp = None
+
     def remember_remote_candidate(self, candidate: RTCIceCandidate) -> None:
         """For getRemoteCandidates()."""
         self._ice.remote_candidates.append(candidate)
@@ -235,8 +250,8 @@ class Transport:
             slots.fire(RTCPeerConnectionIceEvent("icecandidate", candidate=None))
 
     def _candidate(self, line: str, ufrag: str, url: str | None) -> RTCIceCandidate:
-        local = self._slots.negotiation.local
-        section = local.section(self.key) if local is not None else None
+        negotiation = self._slots.negotiation
+        section = jsep.speaker(negotiation, negotiation.local, self.key) if negotiation.local is not None else None
         return RTCIceCandidate(
             candidate=line,
             sdpMid=section.mid if section is not None else self.key,

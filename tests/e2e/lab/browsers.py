@@ -103,16 +103,21 @@ class Browser(Protocol):
 
 
 class Remote:
-    """JSON calls over one WebSocket: what DevTools and BiDi have in common. Used by one task at a time."""
+    """JSON calls over one WebSocket, one after the other: what DevTools and BiDi have in common."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
         self._ids = itertools.count(1)
+        self._turn = asyncio.Lock()
 
-    async def call(self, method: str, **params: Any) -> Any:
+    async def call(self, method: str, *, session: str | None = None, **params: Any) -> Any:
+        """Call; `session` is that of a tab, in DevTools."""
         wanted = next(self._ids)
-        await self._socket.send(json.dumps({"id": wanted, "method": method, "params": params}))
-        async with asyncio.timeout(START):
+        call = {"id": wanted, "method": method, "params": params}
+        if session is not None:
+            call["sessionId"] = session
+        async with self._turn, asyncio.timeout(START):
+            await self._socket.send(json.dumps(call))
             while True:
                 answer = json.loads(await self._socket.recv())
                 if answer.get("id") != wanted:

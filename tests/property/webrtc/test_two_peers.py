@@ -8,11 +8,17 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adieu import MediaStream
 from adieu.errors import DOMException
+from adieu.jsep import parse_description
 from sim.webrtc.support import PC_EVENTS, Log, log_of
+from support.media import track
 from support.virtual import World, simulate
 
 SIDES = st.sampled_from(["a", "b"])
+KINDS = st.sampled_from(["audio", "video"])
+DIRECTIONS = st.sampled_from(["sendrecv", "sendonly", "recvonly", "inactive"])
+POLICIES = st.sampled_from(["balanced", "max-compat", "max-bundle"])
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("channel"), SIDES, st.booleans()),
@@ -21,6 +27,12 @@ STEPS = st.lists(
         st.tuples(st.just("close channel"), SIDES, st.integers(0, 5)),
         st.tuples(st.just("restart"), SIDES),
         st.tuples(st.just("call"), SIDES, st.sampled_from(["createOffer", "createAnswer", "getStats"]), st.booleans()),
+        st.tuples(st.just("add track"), SIDES, KINDS, st.booleans()),
+        st.tuples(st.just("add transceiver"), SIDES, KINDS, DIRECTIONS),
+        st.tuples(st.just("direction"), SIDES, st.integers(0, 5), DIRECTIONS),
+        st.tuples(st.just("stop"), SIDES, st.integers(0, 5)),
+        st.tuples(st.just("remove track"), SIDES, st.integers(0, 5)),
+        st.tuples(st.just("replace track"), SIDES, st.integers(0, 5), st.booleans()),
         st.tuples(st.just("wait"), st.sampled_from([0.0, 0.001, 0.02, 0.1])),
         st.tuples(st.just("wait"), st.floats(0.2, 20.0)),
         st.tuples(st.just("cut"), st.booleans()),
@@ -36,15 +48,27 @@ ENDINGS = st.sampled_from([("a", "b"), ("b", "a")])
 class Peer:
     """One side: its connection, its channels, and what has come."""
 
-    def __init__(self, world: World, number: int) -> None:
+    def __init__(self, world: World, number: int, policy: str) -> None:
         self.host = world.host(f"10.0.0.{number}")
-        self.pc = world.connection(self.host)
+        self.pc = world.connection(self.host, bundlePolicy=policy)
         self.pc.ondatachannel = lambda event: self.watch(event.channel)
         self.channels: list[Any] = []
         self.logs: list[tuple[Any, Log]] = []
         self.got: dict[int, list[str | bytes]] = {}
         self.awaits: list[asyncio.Task[Any]] = []
         self.after_close = Log()
+        self.pc.ontrack = self.tracked
+
+    def tracked(self, event: Any) -> None:
+        """W3C: what a track event shows is so when it is fired."""
+        assert event.track is event.receiver.track is event.transceiver.receiver.track
+        assert event.transceiver in self.pc.getTransceivers()
+        assert all(event.track in stream.getTracks() for stream in event.streams)
+
+    def transceiver(self, index: int) -> Any:
+        """One that can still be changed."""
+        live = [t for t in self.pc.getTransceivers() if t.direction != "stopped"]
+        return live[index % len(live)] if live and self.pc.signalingState != "closed" else None
 
     def watch(self, channel: Any) -> None:
         self.channels.append(channel)
@@ -65,8 +89,10 @@ class Peer:
             self.after_close.watch(self.pc, *PC_EVENTS)
 
 
-async def play(world: World, steps: list[Any], ending: tuple[str, str], *, negotiated: bool) -> None:
-    peers = {"a": Peer(world, 1), "b": Peer(world, 2)}
+async def play(
+    world: World, steps: list[Any], ending: tuple[str, str], *, negotiated: bool, policies: tuple[str, str]
+) -> None:
+    peers = {"a": Peer(world, 1, policies[0]), "b": Peer(world, 2, policies[1])}
     world.link(peers["a"].pc, peers["b"].pc)
     if negotiated:  # one channel from the start that needs no announcement
         for peer in peers.values():
@@ -96,6 +122,20 @@ async def play(world: World, steps: list[Any], ending: tuple[str, str], *, negot
                 if cancel:
                     await asyncio.sleep(0)
                     call.cancel()
+            case ("add track", _, kind, streamed) if peer and peer.pc.signalingState != "closed":
+                one = track(kind)
+                peer.pc.addTrack(one, *([MediaStream([one])] if streamed else []))
+            case ("add transceiver", _, kind, direction) if peer and peer.pc.signalingState != "closed":
+                peer.pc.addTransceiver(kind, direction=direction)
+            case ("direction", _, index, direction) if peer and (transceiver := peer.transceiver(index)):
+                transceiver.direction = direction
+            case ("stop", _, index) if peer and (transceiver := peer.transceiver(index)):
+                transceiver.stop()
+            case ("remove track", _, index) if peer and (transceiver := peer.transceiver(index)):
+                peer.pc.removeTrack(transceiver.sender)
+            case ("replace track", _, index, away) if peer and (transceiver := peer.transceiver(index)):
+                new = None if away else track(transceiver.receiver.track.kind)
+                peer.wait_for(transceiver.sender.replaceTrack(new))
             case ("wait", seconds):
                 await asyncio.sleep(seconds)
             case ("cut", cut):
@@ -104,7 +144,29 @@ async def play(world: World, steps: list[Any], ending: tuple[str, str], *, negot
                 world.network.link(loss=loss, delay=delay)
             case ("close", _) if peer:
                 peer.close()
+    await agree(world, peers["a"].pc, peers["b"].pc)
     await finish(world, [peers[side] for side in ending])
+
+
+async def agree(world: World, a: Any, b: Any) -> None:
+    """Both are stable or one is closed; then both have the same sections, and one transport or none carries each."""
+    world.network.cut("10.0.0.2", cut=False)
+    await world.settle(5)
+    if "closed" in {a.signalingState, b.signalingState}:
+        return
+    assert (a.signalingState, b.signalingState) == ("stable", "stable")
+    descriptions = [getattr(pc, name) for pc in (a, b) for name in ("localDescription", "remoteDescription")]
+    lines = [[(s.media.kind, s.mid, s.rejected) for s in sections_of(d)] for d in descriptions]
+    assert [[(kind, mid) for kind, mid, _ in line] for line in lines] == [[m[:2] for m in lines[0]]] * 4
+    rejected = [any(line[place][2] for line in lines) for place in range(len(lines[0]))]
+    mids = [mid for (_, mid, _), gone in zip(lines[0], rejected, strict=True) if not gone]
+    for pc in (a, b):
+        negotiated = {t.mid for t in pc.getTransceivers() if t.mid is not None}
+        assert negotiated <= set(mids)
+
+
+def sections_of(description: Any) -> Any:
+    return parse_description("offer", description.sdp).sections if description is not None else ()
 
 
 async def finish(world: World, peers: list[Peer]) -> None:
@@ -138,7 +200,18 @@ def check(channel: Any, log: Log, got: list[int]) -> None:
         assert got == sorted(got)
 
 
-@settings(max_examples=400, deadline=None)
-@given(steps=STEPS, ending=ENDINGS, negotiated=st.booleans(), seed=st.integers(0, 2**32))
-def test_two_peers(steps: list[Any], ending: tuple[str, str], negotiated: bool, seed: int) -> None:
-    simulate(lambda world: play(world, steps, ending, negotiated=negotiated), seed=seed, limit=2000)
+@settings(max_examples=200, deadline=None)
+@given(
+    steps=STEPS,
+    ending=ENDINGS,
+    negotiated=st.booleans(),
+    policies=st.tuples(POLICIES, POLICIES),
+    seed=st.integers(0, 2**32),
+)
+def test_two_peers(
+    steps: list[Any], ending: tuple[str, str], negotiated: bool, policies: tuple[str, str], seed: int
+) -> None:
+    def program(world: World) -> Any:
+        return play(world, steps, ending, negotiated=negotiated, policies=policies)
+
+    simulate(program, seed=seed, limit=2000)

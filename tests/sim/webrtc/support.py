@@ -13,6 +13,7 @@ PC_EVENTS = (
     "icegatheringstatechange",
     "connectionstatechange",
     "datachannel",
+    "track",
 )
 CHANNEL_EVENTS = ("open", "message", "bufferedamountlow", "error", "closing", "close")
 

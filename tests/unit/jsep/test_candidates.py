@@ -132,6 +132,7 @@ def test_candidates_of_a_generation_that_is_gone_go_nowhere(a):
 
 
 def test_a_candidate_for_a_section_that_we_reject_is_taken_and_goes_nowhere(b):
-    b.remote("offer", HEAD + "m=audio 9 RTP/SAVPF 0\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\na=rtcp-mux\r\n")
+    section = "m=text 9 RTP/SAVPF 0\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\na=rtcp-mux\r\n"
+    b.remote("offer", HEAD + section)
     b.answer()
     assert add(b) == []

@@ -135,3 +135,75 @@ def test_a_malformed_candidate_is_refused(text):
 def test_a_made_attribute():
     assert sdp.attribute("mid", 0) == Line("a", "mid:0")
     assert sdp.attribute("end-of-candidates") == Line("a", "end-of-candidates")
+
+
+# --- RTP -----------
+
+
+def test_rtp_values():
+    rtp = block(
+        "rtpmap:111 opus/48000/2",
+        "rtpmap:96 VP8/90000",
+        "fmtp:111 minptime=10;useinbandfec=1",
+        "rtcp-fb:96 nack pli",
+        "rtcp-fb:* ccm fir",
+        "extmap:4 urn:mid",
+        "extmap:5/recvonly urn:x more of it",
+        "msid:S T",
+        "msid:-",
+        "rid:a send",
+        "rid:b recv pt=96;max-width=1280",
+        "simulcast:send a;~b,c recv d",
+        "ssrc:1 msid:U t",
+        "ssrc:1 cname:x",
+        "rtcp-rsize",
+    )
+    assert attributes.rtpmaps(rtp) == (
+        attributes.RtpMap(111, "opus", 48000, "2"),
+        attributes.RtpMap(96, "VP8", 90000),
+    )
+    assert attributes.fmtps(rtp) == {111: "minptime=10;useinbandfec=1"}
+    assert attributes.rtcp_fbs(rtp) == (attributes.RtcpFb(96, "nack pli"), attributes.RtcpFb(None, "ccm fir"))
+    assert attributes.extmaps(rtp) == (
+        attributes.ExtMap(4, "urn:mid"),
+        attributes.ExtMap(5, "urn:x", "recvonly", "more of it"),
+    )
+    assert attributes.msids(rtp) == (attributes.Msid("S", "T"), attributes.Msid("-"))
+    assert attributes.rids(rtp) == (
+        attributes.Rid("a", "send"),
+        attributes.Rid("b", "recv", "pt=96;max-width=1280"),
+    )
+    streams = attributes.SimulcastStream
+    assert attributes.simulcast(rtp) == attributes.Simulcast(
+        send=(streams(("a",)), streams(("b", "c"), paused=True)), recv=(streams(("d",)),)
+    )
+    assert attributes.ssrc_streams(rtp) == ["U"]
+    assert attributes.rtcp_rsize(rtp)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("rtpmaps", "rtpmap:128 x/1"),
+        ("rtpmaps", "rtpmap:96 x"),
+        ("rtpmaps", "rtpmap:96 x/y"),
+        ("rtpmaps", "rtpmap:96 x/1/2/3"),
+        ("fmtps", "fmtp:x y"),
+        ("rtcp_fbs", "rtcp-fb:96"),
+        ("extmaps", "extmap:4"),
+        ("extmaps", "extmap:4/up urn:x"),
+        ("extmaps", "extmap:5000 urn:x"),
+        ("msids", "msid:"),
+        ("msids", "msid:" + "x" * 65),
+        ("rids", "rid:a"),
+        ("rids", "rid:a both"),
+        ("rids", "rid:% send"),
+        ("simulcast", "simulcast:send"),
+        ("simulcast", "simulcast:send a send b"),
+        ("simulcast", "simulcast:send a;;b"),
+    ],
+)
+def test_a_malformed_rtp_attribute_names_its_line(name, value):
+    with pytest.raises(SdpSyntaxError) as caught:
+        getattr(attributes, name)(block("mid:0", value))
+    assert caught.value.line == 2

@@ -1,0 +1,119 @@
+"""The page beside the demo: a friend waits there, and it stays for those who want it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterator
+
+    from rich.console import Console
+
+    from adieu.server.serving import Server
+
+FRIEND = "Echo"
+ROOM = "demo"
+ASKING = 15.0
+"""Seconds for an answer; then the demo ends by itself."""
+
+
+@dataclass
+class Page:
+    """The page of a running demo."""
+
+    server: Server
+    console: Console
+    visited: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def address(self) -> str:
+        """To be opened in a browser on this computer."""
+        return f"{self.server.http_url}/#{ROOM}"
+
+    def said(self, text: str) -> None:
+        """What the friend has to say."""
+        if text.endswith("came in."):
+            self.visited.set()
+        self.console.print(f"   [dim]{FRIEND}:[/] {text}", soft_wrap=True)
+
+    async def offer(self, *, ask: bool) -> None:
+        """Stay until Ctrl-C; if `ask`, only when Enter is pressed, or somebody is on the page."""
+        with interrupted() as stop:
+            self.console.print(f"\n[bold]The page[/]   {self.address}   [dim]{FRIEND} waits there[/]", soft_wrap=True)
+            if ask and not self.visited.is_set():
+                self.console.print(f"   Open it, or press Enter to keep it; else this ends in {ASKING:.0f} s.")
+                with _enter_pressed() as pressed:
+                    await _first(stop, self.visited, pressed, timeout=ASKING)
+                    if not (self.visited.is_set() or pressed.is_set()):
+                        return
+            if not stop.is_set():
+                self.console.print("   It stays until Ctrl-C.")
+                await stop.wait()
+
+
+@asynccontextmanager
+async def beside(server: Server, console: Console) -> AsyncGenerator[Page]:
+    """The page, with the friend in its room, as long as the block runs."""
+    from adieu.cli.friend import Place, keep_company  # noqa: PLC0415 quick help
+
+    page = Page(server, console)
+    over = asyncio.Event()
+    friend = asyncio.create_task(keep_company(Place(server.url, ROOM), FRIEND, page.said, over))
+    try:
+        yield page
+    finally:
+        over.set()
+        await friend
+
+
+async def _first(*events: asyncio.Event, timeout: float) -> None:  # noqa: ASYNC109 it is a time to think, no deadline
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
+@contextlib.contextmanager
+def interrupted() -> Iterator[asyncio.Event]:
+    """Set by Ctrl-C or SIGTERM, so that everybody is said goodbye to."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    for number in numbers:
+        with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C is KeyboardInterrupt there
+            loop.add_signal_handler(number, stop.set)
+    try:
+        yield stop
+    finally:
+        for number in numbers:
+            with contextlib.suppress(NotImplementedError):
+                loop.remove_signal_handler(number)
+
+
+@contextlib.contextmanager
+def _enter_pressed() -> Iterator[asyncio.Event]:
+    """Set when a line comes from the terminal."""
+    loop = asyncio.get_running_loop()
+    pressed = asyncio.Event()
+
+    def read() -> None:
+        if sys.stdin.readline():
+            pressed.set()
+        else:
+            loop.remove_reader(sys.stdin)  # its end
+
+    with contextlib.suppress(NotImplementedError):  # Windows: opening the page is enough
+        loop.add_reader(sys.stdin, read)
+    try:
+        yield pressed
+    finally:
+        with contextlib.suppress(NotImplementedError):
+            loop.remove_reader(sys.stdin)

@@ -1,0 +1,133 @@
+"""The echo friend: a Python program in a room, a peer like any other. It answers chat, returns files, says goodbye."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+import adieu
+from adieu.errors import SessionClosedError, SessionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from adieu.session import Channel, Session
+    from adieu.session.events import ClosingEvent
+    from adieu.session.transfer import IncomingFile
+
+GOODBYES = {"bye", "goodbye", "adieu", "ciao"}
+MAX_FILE = 1024**3
+"""Bytes: larger files are not kept, and so not returned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A room, and the server that knows it."""
+
+    url: str
+    room: str
+
+    @classmethod
+    def parse(cls, text: str) -> Place:
+        """Read `http://host:port/#ROOM`, as the page's address has it, `http://host:port/ROOM`, or `ws://host/ws/ROOM`.
+
+        Raises:
+            ValueError: it names no server, or no room.
+        """
+        parts = urlsplit(text)
+        schemes = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
+        path, _, last = parts.path.rstrip("/").rpartition("/")
+        if parts.fragment:
+            path, last = parts.path.rpartition("/")[0], parts.fragment
+        room = unquote(last)
+        if parts.scheme not in schemes or not parts.hostname or not room or room == "ws":
+            raise ValueError(f"{text!r} is no room: it looks like http://127.0.0.1:8080/#lab, the page's own address")
+        return cls(f"{schemes[parts.scheme]}://{parts.netloc}{path.removesuffix('/ws')}/ws", room)
+
+
+async def keep_company(
+    place: Place, name: str, say: Callable[[str], None], stop: asyncio.Event, token: str | None = None
+) -> None:
+    """Be in the room until `stop` is set, then say goodbye to everybody in it.
+
+    Raises:
+        SignalingLostError: nobody answers there, or the server has gone for good.
+        SignalingRefusedError: the server does not want us.
+    """
+    async with adieu.join(place.url, room=place.room, name=name, token=token) as room:
+        say(f"{name} is in room {place.room}.")
+        stopping = asyncio.create_task(stop.wait())
+        talks: set[asyncio.Task[None]] = set()
+        try:
+            while not stop.is_set():
+                arriving = asyncio.create_task(room.session())
+                await asyncio.wait({arriving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                if not arriving.done():
+                    arriving.cancel()
+                    break
+                talks.add(asyncio.create_task(_talk(arriving.result(), name, say)))
+                talks = {talk for talk in talks if not talk.done()}
+        finally:
+            stopping.cancel()
+            await room.close("the friend was stopped")
+            await asyncio.gather(*talks)
+
+
+async def _talk(session: Session, name: str, say: Callable[[str], None]) -> None:
+    who = session.name or "Somebody"
+    say(f"{who} came in.")
+    with tempfile.TemporaryDirectory(prefix="adieu-friend-") as folder:
+        with contextlib.suppress(SessionClosedError):  # how it ended is in the receipt
+            await _answer(session, name, Path(folder), say)
+        receipt = await session.wait_closed()
+    say(receipt.notice)
+
+
+async def _answer(session: Session, name: str, folder: Path, say: Callable[[str], None]) -> None:
+    chat = await session.open("chat")
+
+    @session.on("file")
+    async def _(file: IncomingFile) -> None:
+        await _return(session, file, folder, say)
+
+    @session.on("closing")
+    async def _(_: ClosingEvent) -> None:
+        await chat.send("Goodbye! It was nice to talk to you.")
+
+    await chat.send(
+        f"Hello {session.name or 'there'}, I am {name}, a program in Python. I repeat what you write and send your"
+        " files back. Say “bye”, and I leave."
+    )
+    await _echo(session, chat)
+
+
+async def _echo(session: Session, chat: Channel) -> None:
+    async for message in chat:
+        if not isinstance(message, str):
+            await chat.send(f"You sent me {len(message)} bytes.")
+        elif message.strip(" .!").lower() in GOODBYES:
+            await chat.send("Goodbye!")
+            await session.close("you said so")
+            return
+        else:
+            await chat.send(f"You wrote: {message}")
+
+
+async def _return(session: Session, file: IncomingFile, folder: Path, say: Callable[[str], None]) -> None:
+    if file.size > MAX_FILE:
+        file.refuse("too large to be sent back")
+        return
+    try:
+        path = await file.accept(folder)
+        transfer = await session.send_file(path, name=file.name)
+        await transfer.wait()
+    except SessionError as error:
+        say(f"{file.name}: {error}")
+    else:
+        say(f"{file.name} was sent back, {file.size} bytes.")
+        path.unlink()

@@ -1,0 +1,104 @@
+"""Which transport carries which section (RFC 9143), by their places.
+
+A transport is known by the key of the section that made it, and keeps that key when the section goes. Several sections
+share one when an answer has put them into one BUNDLE group; the first of a group speaks for all: its credentials, its
+fingerprints and its candidates count.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from adieu.jsep.description import Description, Section
+    from adieu.jsep.negotiation import Negotiation
+
+
+def offered_carriers(negotiation: Negotiation, offer: Description) -> tuple[str | None, ...]:
+    """The carriers while our offer is pending: those that are, and for what is new the bundle's or one of its own."""
+    local = negotiation.local
+    kept: list[str | None] = []
+    for section in offer.sections:
+        before = local.sections[section.index] if local and section.index < len(local.sections) else None
+        same = before is not None and before.mid == section.mid and not section.rejected
+        kept.append(negotiation.carrier(section.index) if same else None)
+    joined = bundle_key(negotiation, kept)
+    carriers: list[str | None] = []
+    for section, key in zip(offer.sections, kept, strict=True):
+        if section.rejected:
+            carriers.append(None)
+        elif key is not None:
+            carriers.append(key)
+        elif joined is not None:
+            carriers.append(joined)
+        elif section.bundle_only:
+            # RFC 9143 section 7.2.2: it has no address of its own; the suggested tag has one for it.
+            carriers.append(next((c for c in carriers if c is not None), section.key))
+        else:
+            carriers.append(section.key)
+    return tuple(carriers)
+
+
+def bundle_key(negotiation: Negotiation, kept: Iterable[str | None]) -> str | None:
+    """The transport of a bundle that both sides have agreed on, if one of these still uses it: more may join it."""
+    local, remote = negotiation.current_local, negotiation.current_remote
+    answer = next((d for d in (local, remote) if d is not None and d.type == "answer"), None)
+    if local is None or answer is None:
+        return None
+    grouped = {mid for mids in answer.bundle for mid in mids}
+    keys = set(kept)
+    for section in local.sections:
+        if section.mid in grouped and not section.rejected:
+            stable = negotiation.carriers if negotiation.state == "stable" else negotiation.stable_carriers
+            key = stable[section.index] if section.index < len(stable) else None
+            if key is not None and key in keys:
+                return key
+    return None
+
+
+def answered_carriers(
+    negotiation: Negotiation, sections: Sequence[tuple[str | None, str | None]], groups: Iterable[Sequence[str]]
+) -> tuple[str | None, ...]:
+    """The carriers once an answer is set.
+
+    Args:
+        negotiation: before it.
+        sections: for each, our key and its mid; no key where either side has rejected it.
+        groups: the mids of the answer's BUNDLE groups.
+    """
+    places = {mid: index for index, (key, mid) in enumerate(sections) if mid is not None and key is not None}
+    carriers: list[str | None] = [None] * len(sections)
+    used: set[str] = set()
+
+    def assign(members: Sequence[int]) -> None:
+        running = (negotiation.carrier(index) for index in members)
+        wanted = (*(key for key in running if key in negotiation.transports), sections[members[0]][0])
+        # The last one is never taken: no token has a colon. It stands for a section that has left a bundle.
+        key = next(key for key in (*wanted, f"{sections[members[0]][0]}:") if key is not None and key not in used)
+        used.add(key)
+        for index in members:
+            carriers[index] = key
+
+    for group in groups:
+        if members := [places[mid] for mid in group if mid in places]:
+            assign(members)
+    for index, (key, _) in enumerate(sections):
+        if key is not None and carriers[index] is None:
+            assign([index])
+    return tuple(carriers)
+
+
+def speaker(negotiation: Negotiation, description: Description, key: str) -> Section | None:
+    """The section of a description that speaks for a transport; the first of its group, or else the first one."""
+    shared = [
+        section
+        for section in description.sections
+        if negotiation.carrier(section.index) == key and not section.rejected and not section.bundle_only
+    ]
+    for mids in description.bundle:
+        for mid in mids:
+            if (found := next((section for section in shared if section.mid == mid), None)) is not None:
+                return found
+    return shared[0] if shared else None

@@ -1,0 +1,35 @@
+"""What senders and receivers can be asked for. https://www.w3.org/TR/webrtc/#dom-rtcrtpsender-getcapabilities"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from adieu.jsep import EXTENSIONS, SUPPORTED
+from adieu.webrtc.dictionaries import string
+from adieu.webrtc.rtp_parameters import RTCRtpCapabilities, RTCRtpCodec, RTCRtpHeaderExtensionCapability
+
+if TYPE_CHECKING:
+    from adieu.jsep import Codec, Kind
+
+
+def capabilities(kind: str) -> RTCRtpCapabilities | None:
+    """The same for sending and receiving: what can be negotiated.
+
+    "rtx" is there once: which codec it repeats is not a capability.
+    """
+    string("the kind", kind)
+    kinds: dict[str, Kind] = {"audio": "audio", "video": "video"}
+    if (known := kinds.get(kind)) is None:
+        return None
+    codecs: list[RTCRtpCodec] = []
+    for codec in SUPPORTED[known]:
+        shown = _shown(codec)
+        if shown not in codecs:
+            codecs.append(shown)
+    extensions = [RTCRtpHeaderExtensionCapability(extension.uri) for extension in EXTENSIONS[known]]
+    return RTCRtpCapabilities(codecs, extensions)
+
+
+def _shown(codec: Codec) -> RTCRtpCodec:
+    fmtp = codec.fmtp if codec.name not in {"rtx", "red"} else ""  # those name payload types
+    return RTCRtpCodec(codec.mime_type, codec.clock_rate, codec.channels, fmtp or None)

@@ -1,0 +1,163 @@
+"""MediaStream. https://www.w3.org/TR/mediacapture-streams/#mediastream"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from adieu.events import Event, EventHandler, EventTarget
+from adieu.webrtc.dictionaries import dictionary, is_list
+from adieu.webrtc.media_stream_track import MediaStreamTrack
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from adieu.jsep import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class MediaStreamTrackEventInit:
+    """The members of an addtrack or removetrack event; track is required."""
+
+    track: MediaStreamTrack
+
+    def __post_init__(self) -> None:
+        track: Any = self.track
+        if not isinstance(track, MediaStreamTrack):
+            raise TypeError(f"MediaStreamTrackEventInit.track is {track!r}, not a MediaStreamTrack")
+
+
+class MediaStreamTrackEvent(Event):
+    """A track has come to a stream, or has left it.
+
+    Args:
+        type: "addtrack" or "removetrack".
+        eventInitDict: a mapping, or the member as a keyword: `track`.
+    """
+
+    __slots__ = ("_init",)
+
+    def __init__(self, type: str, eventInitDict: object = None, **members: Any) -> None:
+        super().__init__(type)
+        self._init = dictionary(MediaStreamTrackEventInit, eventInitDict, members)
+
+    @property
+    def track(self) -> MediaStreamTrack:
+        """The track."""
+        return self._init.track
+
+
+@dataclass(slots=True, eq=False)
+class StreamSlots:
+    """The internal slots of a stream: a connection sets those of what comes from the other side."""
+
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    tracks: dict[MediaStreamTrack, None] = field(default_factory=dict[MediaStreamTrack, None])
+    stream: MediaStream | None = None
+
+    def add(self, track: MediaStreamTrack) -> None:
+        """Mediacapture-streams, add a track, by the user agent."""
+        if track not in self.tracks:
+            self.tracks[track] = None
+            if self.stream is not None:
+                self.stream.dispatchEvent(MediaStreamTrackEvent("addtrack", track=track))
+
+    def remove(self, track: MediaStreamTrack) -> None:
+        """Mediacapture-streams, remove a track, by the user agent."""
+        if track in self.tracks:
+            del self.tracks[track]
+            if self.stream is not None:
+                self.stream.dispatchEvent(MediaStreamTrackEvent("removetrack", track=track))
+
+
+class MediaStream(EventTarget):
+    """Tracks that belong together.
+
+    Args:
+        tracks: a list of tracks, or a stream whose tracks are taken over; nothing: none.
+
+    Events: `addtrack`, `removetrack`: only for what the connection does, not for what a program does with this object.
+
+    Thread safety: use it in the thread of its event loop.
+    """
+
+    __slots__ = ("_slots",)
+
+    onaddtrack: EventHandler[MediaStreamTrackEvent] = EventHandler("addtrack")
+    onremovetrack: EventHandler[MediaStreamTrackEvent] = EventHandler("removetrack")
+
+    def __init__(self, tracks: MediaStream | Sequence[MediaStreamTrack] = ()) -> None:
+        super().__init__()
+        given: Any = tracks.getTracks() if isinstance(tracks, MediaStream) else tracks
+        if not is_list(given):
+            raise TypeError(f"MediaStream takes a stream or a list of tracks, not {given!r}")
+        self._slots = StreamSlots(stream=self)
+        for track in given:
+            self.addTrack(track)
+
+    @classmethod
+    def of(cls, slots: StreamSlots) -> MediaStream:
+        """The object that shows these slots."""
+        stream = cls()
+        stream._slots = slots
+        slots.stream = stream
+        return stream
+
+    @property
+    def id(self) -> str:
+        """Which one it is; the other side of a connection has one with the same id."""
+        return self._slots.id
+
+    @property
+    def active(self) -> bool:
+        """Whether one of its tracks is live."""
+        return any(track.readyState == "live" for track in self._slots.tracks)
+
+    def getTracks(self) -> list[MediaStreamTrack]:
+        """All tracks, in the order in which they came."""
+        return list(self._slots.tracks)
+
+    def getAudioTracks(self) -> list[MediaStreamTrack]:
+        """Those of kind "audio"."""
+        return self._of_kind("audio")
+
+    def getVideoTracks(self) -> list[MediaStreamTrack]:
+        """Those of kind "video"."""
+        return self._of_kind("video")
+
+    def getTrackById(self, trackId: str) -> MediaStreamTrack | None:
+        """The track with this id."""
+        return next((track for track in self._slots.tracks if track.id == trackId), None)
+
+    def addTrack(self, track: MediaStreamTrack) -> None:
+        """Put a track in; nothing happens when it is there. No event is fired.
+
+        Raises:
+            TypeError: it is no track.
+        """
+        self._slots.tracks.setdefault(_require_track(track))
+
+    def removeTrack(self, track: MediaStreamTrack) -> None:
+        """Take a track out; nothing happens when it is not there. No event is fired.
+
+        Raises:
+            TypeError: it is no track.
+        """
+        self._slots.tracks.pop(_require_track(track), None)
+
+    def clone(self) -> MediaStream:
+        """Another stream, with a clone of each track."""
+        return MediaStream([track.clone() for track in self._slots.tracks])
+
+    def _of_kind(self, kind: Kind) -> list[MediaStreamTrack]:
+        return [track for track in self._slots.tracks if track.kind == kind]
+
+    def __repr__(self) -> str:
+        return f"<MediaStream {self.id}, {len(self._slots.tracks)} tracks>"
+
+
+def _require_track(track: Any) -> MediaStreamTrack:
+    if not isinstance(track, MediaStreamTrack):
+        raise TypeError(f"{track!r} is not a MediaStreamTrack")
+    return track

@@ -1,0 +1,204 @@
+"""MediaStreamTrack. https://www.w3.org/TR/mediacapture-streams/#mediastreamtrack
+
+A track is a handle on a source; clones share the source, which ends when none of them is live any more. No media flows
+through tracks yet: they have states, settings and constraints, and are what is negotiated.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from adieu.events import Event, EventHandler, EventTarget
+from adieu.webrtc.constraints import Constraints, fit
+from adieu.webrtc.dictionaries import boolean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from adieu.jsep import Kind
+
+MediaStreamTrackState: TypeAlias = Literal["live", "ended"]
+
+
+@dataclass(slots=True, eq=False)
+class TrackSource:
+    """What one or several tracks come from.
+
+    Attributes:
+        label: what a person calls it.
+        capabilities: what it can be asked for (see `constraints`).
+        release: called when the last of its tracks has ended.
+        live: how many of its tracks are live.
+    """
+
+    label: str = ""
+    capabilities: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    release: Callable[[], None] | None = None
+    live: int = 0
+
+    def add(self) -> None:
+        """One more track."""
+        self.live += 1
+
+    def drop(self) -> None:
+        """One of them has ended."""
+        self.live -= 1
+        if not self.live and self.release is not None:
+            self.release()
+
+
+@dataclass(slots=True, eq=False)
+class TrackSlots:
+    """The internal slots of a track: who made it sets them, the object shows them."""
+
+    kind: Kind
+    source: TrackSource
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    state: MediaStreamTrackState = "live"
+    enabled: bool = True
+    muted: bool = False
+    constraints: Constraints = field(default_factory=Constraints)
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    track: MediaStreamTrack | None = None
+
+    def set_muted(self, muted: bool) -> None:
+        """Mediacapture-streams, set a track's muted state. Called in a task of its own."""
+        if muted != self.muted:
+            self.muted = muted
+            if self.track is not None:
+                self.track.dispatchEvent(Event("mute" if muted else "unmute"))
+
+    def end(self) -> None:
+        """It has ended for another reason than its `stop()`. Called in a task of its own."""
+        if self.stop() and self.track is not None:
+            self.track.dispatchEvent(Event("ended"))
+
+    def stop(self) -> bool:
+        """It ends without an event; whether it was live."""
+        if self.state == "ended":
+            return False
+        self.state = "ended"
+        self.source.drop()
+        return True
+
+
+class MediaStreamTrack(EventTarget):
+    """A single medium of a stream: one audio or one video. Made by getUserMedia(), a receiver, or `clone()`.
+
+    Events: `mute`, `unmute`, `ended`. `ended` says that the source has ended it; after `stop()` there is none (closing
+    rule 76).
+
+    Thread safety: use it in the thread of its event loop.
+    """
+
+    __slots__ = ("_content_hint", "_slots")
+
+    onmute: EventHandler[Event] = EventHandler("mute")
+    onunmute: EventHandler[Event] = EventHandler("unmute")
+    onended: EventHandler[Event] = EventHandler("ended")
+
+    def __init__(self, slots: TrackSlots) -> None:
+        super().__init__()
+        self._slots = slots
+        self._content_hint = ""
+        slots.track = self
+        if slots.state == "live":
+            slots.source.add()
+
+    @property
+    def kind(self) -> Kind:
+        """What it carries."""
+        return self._slots.kind
+
+    @property
+    def id(self) -> str:
+        """Which one it is."""
+        return self._slots.id
+
+    @property
+    def label(self) -> str:
+        """What a person calls its source."""
+        return self._slots.source.label
+
+    @property
+    def enabled(self) -> bool:
+        """Whether it gives its media, or silence and black."""
+        return self._slots.enabled
+
+    @enabled.setter
+    def enabled(self, enabled: bool) -> None:
+        boolean("MediaStreamTrack.enabled", enabled)
+        self._slots.enabled = enabled
+
+    @property
+    def muted(self) -> bool:
+        """Whether its source gives nothing now."""
+        return self._slots.muted
+
+    @property
+    def readyState(self) -> MediaStreamTrackState:
+        """Whether it can still give something."""
+        return self._slots.state
+
+    @property
+    def contentHint(self) -> str:
+        """What it shows, for encoders: "speech", "music", "motion", "detail", "text" or nothing.
+
+        https://www.w3.org/TR/mst-content-hint/. A hint that does not fit the kind is not taken.
+        """
+        return self._content_hint
+
+    @contentHint.setter
+    def contentHint(self, hint: str) -> None:
+        hints = {"audio": {"", "speech", "speech-recognition", "music"}, "video": {"", "motion", "detail", "text"}}
+        if hint in hints[self.kind]:
+            self._content_hint = hint
+
+    def clone(self) -> MediaStreamTrack:
+        """Another track of the same source, with states of its own.
+
+        https://www.w3.org/TR/mediacapture-streams/#dom-mediastreamtrack-clone
+        """
+        own = self._slots
+        slots = TrackSlots(own.kind, own.source, state=own.state, enabled=own.enabled, muted=own.muted)
+        slots.constraints, slots.settings = own.constraints, own.settings
+        return MediaStreamTrack(slots)
+
+    def stop(self) -> None:
+        """End it; its source is released when no other track needs it. No event is fired (closing rule 76).
+
+        https://www.w3.org/TR/mediacapture-streams/#dom-mediastreamtrack-stop
+        """
+        self._slots.stop()
+
+    def getCapabilities(self) -> dict[str, Any]:
+        """What it can be asked for: ranges as `{"min", "max"}`, or a list of values."""
+        return dict(self._slots.source.capabilities)
+
+    def getConstraints(self) -> dict[str, Any]:
+        """What it was asked for last."""
+        return self._slots.constraints.given()
+
+    def getSettings(self) -> dict[str, Any]:
+        """How it is set."""
+        return dict(self._slots.settings)
+
+    async def applyConstraints(self, constraints: Mapping[str, Any] | None = None) -> None:
+        """Ask it for something else. https://www.w3.org/TR/mediacapture-streams/#dom-mediastreamtrack-applyconstraints
+
+        Raises:
+            TypeError: something else than constraints.
+            OverconstrainedError: its source can not do that; nothing is changed.
+
+        Cancellation: nothing changes.
+        """
+        wanted = Constraints.of(constraints)
+        if self._slots.state == "ended":
+            return
+        self._slots.settings = fit(wanted, self._slots.source.capabilities, self._slots.settings)
+        self._slots.constraints = wanted
+
+    def __repr__(self) -> str:
+        return f"<MediaStreamTrack {self.kind} {self.id}, {self.readyState}>"

@@ -1,0 +1,111 @@
+"""RTCRtpReceiver. https://www.w3.org/TR/webrtc/#rtcrtpreceiver-interface"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from adieu.webrtc import stats
+from adieu.webrtc.capabilities import capabilities
+from adieu.webrtc.dictionaries import number
+from adieu.webrtc.rtp_parameters import (
+    RTCRtcpParameters,
+    RTCRtpCapabilities,
+    RTCRtpCodecParameters,
+    RTCRtpHeaderExtensionParameters,
+    RTCRtpReceiveParameters,
+)
+
+if TYPE_CHECKING:
+    from adieu.webrtc.dtls_transport import RTCDtlsTransport
+    from adieu.webrtc.media_slots import MediaSlots
+    from adieu.webrtc.media_stream_track import MediaStreamTrack
+
+
+@dataclass(frozen=True, slots=True)
+class RTCRtpContributingSource:
+    """Who contributed to what was played. https://www.w3.org/TR/webrtc/#dom-rtcrtpcontributingsource
+
+    Attributes:
+        timestamp: when, in milliseconds since 1970.
+        source: the CSRC or SSRC.
+        rtpTimestamp: of what was played.
+        audioLevel: from 0 to 1.
+    """
+
+    timestamp: float
+    source: int
+    rtpTimestamp: int
+    audioLevel: float | None = None
+
+
+class RTCRtpSynchronizationSource(RTCRtpContributingSource):
+    """Who sent what was played. https://www.w3.org/TR/webrtc/#dom-rtcrtpsynchronizationsource"""
+
+
+class RTCRtpReceiver:
+    """The receiving half of a transceiver. No media arrives yet: its track stays muted."""
+
+    __slots__ = ("__weakref__", "_jitter_buffer_target", "_slots")
+
+    def __init__(self, slots: MediaSlots) -> None:
+        self._slots = slots
+        self._jitter_buffer_target: float | None = None
+
+    @property
+    def track(self) -> MediaStreamTrack:
+        """What arrives; the same one for all the life of the receiver."""
+        return self._slots.receiver_track
+
+    @property
+    def transport(self) -> RTCDtlsTransport | None:
+        """Over which it arrives; None before it is negotiated."""
+        return self._slots.transport
+
+    @property
+    def jitterBufferTarget(self) -> float | None:
+        """How long to hold back what arrives so that it plays smoothly, in milliseconds; None: as it is best.
+
+        https://www.w3.org/TR/webrtc-extensions/#dom-rtcrtpreceiver-jitterbuffertarget
+        """
+        return self._jitter_buffer_target
+
+    @jitterBufferTarget.setter
+    def jitterBufferTarget(self, target: float | None) -> None:
+        if target is not None:
+            number("RTCRtpReceiver.jitterBufferTarget", target)
+            if not 0 <= target <= 4000:
+                raise ValueError(f"RTCRtpReceiver.jitterBufferTarget is {target}, not from 0 to 4000")
+        self._jitter_buffer_target = target
+
+    @staticmethod
+    def getCapabilities(kind: str) -> RTCRtpCapabilities | None:
+        """What can be negotiated to be received; None for another kind than "audio" and "video"."""
+        return capabilities(kind)
+
+    def getParameters(self) -> RTCRtpReceiveParameters:
+        """What has been negotiated. https://www.w3.org/TR/webrtc/#dom-rtcrtpreceiver-getparameters"""
+        value = self._slots.value
+        return RTCRtpReceiveParameters(
+            [RTCRtpCodecParameters.of(codec) for codec in value.receive_codecs],
+            [RTCRtpHeaderExtensionParameters.of(extension) for extension in value.extensions],
+            RTCRtcpParameters(reducedSize=value.reduced_size),
+        )
+
+    def getContributingSources(self) -> list[RTCRtpContributingSource]:
+        """Who contributed to what was played in the last ten seconds; nobody, as no media arrives yet."""
+        return []
+
+    def getSynchronizationSources(self) -> list[RTCRtpSynchronizationSource]:
+        """Who sent what was played in the last ten seconds; nobody, as no media arrives yet."""
+        return []
+
+    async def getStats(self) -> stats.RTCStatsReport:
+        """What has been counted of its transport; also after a close (closing rule 28).
+
+        Cancellation: nothing changes.
+        """
+        return await stats.collect(self._slots.connection, self._slots.transport)
+
+    def __repr__(self) -> str:
+        return f"<RTCRtpReceiver {self.track.kind}>"

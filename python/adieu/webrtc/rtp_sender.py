@@ -1,0 +1,220 @@
+"""RTCRtpSender. https://www.w3.org/TR/webrtc/#rtcrtpsender-interface"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from adieu.errors import InvalidModificationError, InvalidStateError
+from adieu.jsep import SUPPORTED, same_codec
+from adieu.webrtc import stats
+from adieu.webrtc.capabilities import capabilities
+from adieu.webrtc.dictionaries import dictionary
+from adieu.webrtc.dtmf_sender import RTCDTMFSender
+from adieu.webrtc.media_stream import MediaStream
+from adieu.webrtc.media_stream_track import MediaStreamTrack
+from adieu.webrtc.negotiation_needed import update_negotiation_needed_flag
+from adieu.webrtc.rtp_parameters import (
+    RTCRtcpParameters,
+    RTCRtpCapabilities,
+    RTCRtpCodecParameters,
+    RTCRtpEncodingParameters,
+    RTCRtpHeaderExtensionParameters,
+    RTCRtpSendParameters,
+    check_ranges,
+    copy_of,
+)
+
+if TYPE_CHECKING:
+    from adieu.jsep import Encoding
+    from adieu.webrtc.dtls_transport import RTCDtlsTransport
+    from adieu.webrtc.media_slots import MediaSlots
+
+
+class RTCRtpSender:
+    """The sending half of a transceiver. It is negotiated; no media leaves yet."""
+
+    __slots__ = ("__weakref__", "_dtmf", "_last", "_slots")
+
+    def __init__(self, slots: MediaSlots) -> None:
+        self._slots = slots
+        self._dtmf = RTCDTMFSender(slots) if slots.value.kind == "audio" else None
+        self._last: RTCRtpSendParameters | None = None
+
+    @property
+    def track(self) -> MediaStreamTrack | None:
+        """What is sent."""
+        return self._slots.sender_track
+
+    @property
+    def transport(self) -> RTCDtlsTransport | None:
+        """Over which it is sent; None before it is negotiated."""
+        return self._slots.transport
+
+    @property
+    def dtmf(self) -> RTCDTMFSender | None:
+        """Sends the tones of a telephone; None for video."""
+        return self._dtmf
+
+    @staticmethod
+    def getCapabilities(kind: str) -> RTCRtpCapabilities | None:
+        """What can be negotiated to be sent; None for another kind than "audio" and "video"."""
+        return capabilities(kind)
+
+    # --- parameters -----------
+
+    def getParameters(self) -> RTCRtpSendParameters:
+        """How it encodes, and what has been negotiated. https://www.w3.org/TR/webrtc/#dom-rtcrtpsender-getparameters
+
+        Change what is in `encodings`, and give it to `setParameters()` at once: after the current task, or after
+        another negotiation, it is not taken any more.
+        """
+        # steps 2 and 3
+        if self._last is None:
+            value = self._slots.value
+            self._last = RTCRtpSendParameters(
+                str(uuid.uuid4()),
+                [RTCRtpEncodingParameters.of(encoding) for encoding in value.encodings],
+                [RTCRtpCodecParameters.of(codec) for codec in value.send_codecs],
+                [RTCRtpHeaderExtensionParameters.of(extension) for extension in value.extensions],
+                RTCRtcpParameters(self._slots.connection.cname, value.reduced_size),
+            )
+            # step 4
+            self._slots.connection.driver.queue_task(self.forget_parameters)
+        return copy_of(self._last)
+
+    def forget_parameters(self) -> None:
+        """[[LastReturnedParameters]] is null: the task is over, or a description has changed them."""
+        self._last = None
+
+    async def setParameters(
+        self, parameters: RTCRtpSendParameters | dict[str, Any], setParameterOptions: object = None
+    ) -> None:
+        """Change how it encodes. https://www.w3.org/TR/webrtc/#dom-rtcrtpsender-setparameters
+
+        Args:
+            parameters: what `getParameters()` gave in this task, with other values in its encodings.
+            setParameterOptions: has no member that means anything here.
+
+        Raises:
+            InvalidStateError: the transceiver is stopped, or getParameters() was not called in this task.
+            InvalidModificationError: what can not be changed is another, or a codec that is not negotiated is chosen.
+            ValueError: a number is out of its range.
+            AbortError: the connection was closed meanwhile.
+
+        Cancellation: they are set or not.
+        """
+        del setParameterOptions
+        given = dictionary(RTCRtpSendParameters, parameters, open_=True)
+        slots = self._slots
+        # step 3 (closing rule 25)
+        if slots.value.stopping:
+            raise InvalidStateError("the transceiver is stopped")
+        # step 4
+        if self._last is None:
+            raise InvalidStateError("call getParameters() first, in the same task")
+        # step 5
+        encodings = self._checked(given, self._last)
+        # step 6: in parallel, and back in a task
+        await slots.connection.next_task()
+        self.forget_parameters()
+        # A description that came meanwhile has decided which encodings there are; what is set counts for those.
+        given_by_rid = {encoding.rid: encoding for encoding in encodings}
+        slots.change(encodings=tuple(given_by_rid.get(now.rid, now) for now in slots.value.encodings))
+
+    def _checked(self, given: RTCRtpSendParameters, last: RTCRtpSendParameters) -> tuple[Encoding, ...]:
+        """W3C setParameters validation steps."""
+        # step 3
+        for name in ("transactionId", "codecs", "headerExtensions", "rtcp"):
+            if getattr(given, name) != getattr(last, name):
+                raise InvalidModificationError(
+                    f"RTCRtpSendParameters.{name} is {getattr(given, name)!r}: it can not be changed"
+                )
+        if [encoding.rid for encoding in given.encodings] != [encoding.rid for encoding in last.encodings]:
+            raise InvalidModificationError("RTCRtpSendParameters.encodings has other rids, or another number of them")
+        # steps 4 to 7
+        value = self._slots.value
+        encodings = check_ranges(value.kind, given.encodings)
+        # step 8
+        choosable = value.send_codecs or SUPPORTED[value.kind]
+        for encoding in encodings:
+            if encoding.codec is not None and not any(same_codec(encoding.codec, codec) for codec in choosable):
+                raise InvalidModificationError(f"{encoding.codec.mime_type!r} is not among what has been negotiated")
+        if value.kind == "video":
+            encodings = [
+                replace(encoding, scale_resolution_down_by=encoding.scale_resolution_down_by or 1.0)
+                for encoding in encodings
+            ]
+        return tuple(encodings)
+
+    # --- tracks and streams -----------
+
+    async def replaceTrack(self, withTrack: MediaStreamTrack | None) -> None:
+        """Send another track, or with None nothing, without a negotiation.
+
+        https://www.w3.org/TR/webrtc/#dom-rtcrtpsender-replacetrack
+
+        Raises:
+            TypeError: it is no track, or of another kind.
+            InvalidStateError: the transceiver is stopped, or the connection is closed (closing rule 24).
+            AbortError: the connection was closed meanwhile.
+
+        Cancellation: it is replaced or not.
+        """
+        slots = self._slots
+        # steps 4 and 5
+        given: Any = withTrack
+        if given is not None and not isinstance(given, MediaStreamTrack):
+            raise TypeError(f"{given!r} is not a MediaStreamTrack")
+        if withTrack is not None and withTrack.kind != slots.value.kind:
+            raise TypeError(f"the track is {withTrack.kind}, the sender is for {slots.value.kind}")
+        # step 6
+        await slots.connection.operations.chain(lambda: self._replace(withTrack))
+
+    async def _replace(self, track: MediaStreamTrack | None) -> None:
+        # step 6.1
+        if self._slots.value.stopping:
+            raise InvalidStateError("the transceiver is stopped")
+        # step 6.7: in parallel, and back in a task
+        await self._slots.connection.next_task()
+        if track is not self._slots.sender_track and self._dtmf is not None:
+            self._dtmf.clear()
+        self._slots.sender_track = track
+
+    def setStreams(self, *streams: MediaStream) -> None:
+        """Say in which streams its track is for the other side. https://www.w3.org/TR/webrtc/#dom-rtcrtpsender-setstreams
+
+        Raises:
+            InvalidStateError: the connection is closed, or the transceiver is stopped (closing rule 25).
+        """
+        # steps 3 to 6
+        if self._slots.connection.is_closed:
+            raise InvalidStateError("the connection is closed")
+        if self._slots.value.stopping:
+            raise InvalidStateError("the transceiver is stopped")
+        self._slots.change(streams=stream_ids(streams))
+        update_negotiation_needed_flag(self._slots.connection)
+
+    async def getStats(self) -> stats.RTCStatsReport:
+        """What has been counted of its transport; also after a close (closing rule 28).
+
+        Cancellation: nothing changes.
+        """
+        return await stats.collect(self._slots.connection, self._slots.transport)
+
+    def __repr__(self) -> str:
+        return f"<RTCRtpSender {self._slots.value.kind}>"
+
+
+def stream_ids(streams: object) -> tuple[str, ...]:
+    """The ids of streams, each once.
+
+    Raises:
+        TypeError: something is no stream.
+    """
+    given: Any = streams
+    for stream in given:
+        if not isinstance(stream, MediaStream):
+            raise TypeError(f"{stream!r} is not a MediaStream")
+    return tuple(dict.fromkeys(stream.id for stream in given))

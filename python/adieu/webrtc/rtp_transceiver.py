@@ -1,0 +1,165 @@
+"""RTCRtpTransceiver. https://www.w3.org/TR/webrtc/#rtcrtptransceiver-interface"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from adieu.errors import InvalidModificationError, InvalidStateError
+from adieu.jsep import SUPPORTED, same_codec
+from adieu.webrtc.dictionaries import choice, is_list, members_of
+from adieu.webrtc.media_stream import MediaStream
+from adieu.webrtc.negotiation_needed import update_negotiation_needed_flag
+from adieu.webrtc.rtp_parameters import RTCRtpCodec, RTCRtpEncodingParameters
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from adieu.jsep import Codec
+    from adieu.webrtc.media_slots import MediaSlots
+    from adieu.webrtc.rtp_receiver import RTCRtpReceiver
+    from adieu.webrtc.rtp_sender import RTCRtpSender
+
+RTCRtpTransceiverDirection: TypeAlias = Literal["sendrecv", "sendonly", "recvonly", "inactive", "stopped"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RTCRtpTransceiverInit:
+    """How a transceiver begins. https://www.w3.org/TR/webrtc/#dom-rtcrtptransceiverinit
+
+    Attributes:
+        direction: what is wanted.
+        streams: in which its track is for the other side.
+        sendEncodings: several are simulcast: then each has a rid.
+    """
+
+    direction: RTCRtpTransceiverDirection = "sendrecv"
+    streams: Sequence[MediaStream] = ()
+    sendEncodings: Sequence[RTCRtpEncodingParameters] = field(default_factory=tuple)
+
+    def __post_init__(self) -> None:
+        choice("RTCRtpTransceiverInit.direction", self.direction, RTCRtpTransceiverDirection)
+        if self.direction == "stopped":
+            raise TypeError("RTCRtpTransceiverInit.direction is 'stopped': nothing begins so")
+        streams: Any = self.streams
+        if not is_list(streams) or not all(isinstance(stream, MediaStream) for stream in streams):
+            raise TypeError(f"RTCRtpTransceiverInit.streams is {streams!r}, not a list of MediaStream")
+        encodings = members_of(RTCRtpEncodingParameters, "RTCRtpTransceiverInit.sendEncodings", self.sendEncodings)
+        # The caller's own objects are not kept.
+        object.__setattr__(self, "sendEncodings", tuple(replace(encoding) for encoding in encodings))
+
+
+class RTCRtpTransceiver:
+    """A sender and a receiver that share a section of the descriptions.
+
+    Thread safety: use it in the thread of its event loop.
+    """
+
+    __slots__ = ("__weakref__", "_receiver", "_sender", "_slots")
+
+    def __init__(self, slots: MediaSlots, sender: RTCRtpSender, receiver: RTCRtpReceiver) -> None:
+        self._slots = slots
+        self._sender = sender
+        self._receiver = receiver
+
+    @property
+    def mid(self) -> str | None:
+        """The mid of its section; None while it has none."""
+        return self._slots.value.mid
+
+    @property
+    def sender(self) -> RTCRtpSender:
+        """The sending half."""
+        return self._sender
+
+    @property
+    def receiver(self) -> RTCRtpReceiver:
+        """The receiving half."""
+        return self._receiver
+
+    @property
+    def direction(self) -> RTCRtpTransceiverDirection:
+        """What is wanted; setting it asks for a negotiation.
+
+        Raises:
+            InvalidStateError: it is stopped, or the connection is closed (closing rule 25).
+            TypeError: it is none that can be set.
+        """
+        return "stopped" if self._slots.value.stopping else self._slots.value.direction
+
+    @direction.setter
+    def direction(self, direction: RTCRtpTransceiverDirection) -> None:
+        choice("RTCRtpTransceiver.direction", direction, RTCRtpTransceiverDirection)
+        slots = self._slots
+        # steps 3 to 7
+        if slots.connection.is_closed:
+            raise InvalidStateError("the connection is closed")
+        if slots.value.stopping:
+            raise InvalidStateError("the transceiver is stopped")
+        if direction == slots.value.direction:
+            return
+        if direction == "stopped":
+            raise TypeError("RTCRtpTransceiver.direction can not be set to 'stopped': call stop()")
+        slots.change(direction=direction)
+        update_negotiation_needed_flag(slots.connection)
+
+    @property
+    def currentDirection(self) -> RTCRtpTransceiverDirection | None:
+        """What has been negotiated; None while nothing has."""
+        return "stopped" if self._slots.value.stopped else self._slots.value.current_direction
+
+    def stop(self) -> None:
+        """End both halves; the next negotiation tells the other side.
+
+        https://www.w3.org/TR/webrtc/#dom-rtcrtptransceiver-stop. The receiver's track ends soon, with its `ended`.
+
+        Raises:
+            InvalidStateError: the connection is closed (closing rule 25).
+        """
+        slots = self._slots
+        # steps 3 to 6
+        if slots.connection.is_closed:
+            raise InvalidStateError("the connection is closed")
+        if slots.value.stopping:
+            return
+        slots.change(direction="inactive", stopping=True)
+        slots.end_receiving()
+        update_negotiation_needed_flag(slots.connection)
+
+    def setCodecPreferences(self, codecs: Sequence[RTCRtpCodec | dict[str, Any]]) -> None:
+        """Which codecs are negotiated, and in which order; none: all, as it is best.
+
+        https://www.w3.org/TR/webrtc/#dom-rtcrtptransceiver-setcodecpreferences
+
+        Args:
+            codecs: of those that getCapabilities() gives.
+
+        Raises:
+            InvalidModificationError: there is no such codec, or none that carries media.
+        """
+        kind = self._slots.value.kind
+        # steps 3 and 4
+        wanted: list[Codec] = []
+        for given in members_of(RTCRtpCodec, "the codecs", codecs):
+            codec = given.parsed()
+            # step 6
+            if not given.mimeType.lower().startswith(f"{kind}/") or not _is_known(codec):
+                raise InvalidModificationError(f"there is no {given} for {kind}")
+            if not any(same_codec(codec, other) for other in wanted):
+                wanted.append(codec)
+        # step 7
+        if wanted and not any(codec.is_media for codec in wanted):
+            raise InvalidModificationError("the codecs carry no media by themselves")
+        # step 8
+        self._slots.change(preferences=tuple(wanted))
+
+    def __repr__(self) -> str:
+        return f"<RTCRtpTransceiver {self._slots.value.kind}, mid {self.mid}, {self.direction}>"
+
+
+def _is_known(codec: Codec) -> bool:
+    """W3C "codec match": everything is equal, but for what names payload types."""
+    return any(
+        same_codec(codec, known) and (known.name in {"rtx", "red"} or codec.fmtp == known.fmtp)
+        for known in SUPPORTED[codec.kind]
+    )

@@ -1,0 +1,88 @@
+"""The echo friend, over a real server and real connections."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+import adieu
+from adieu.cli.friend import Place, keep_company
+from adieu.server import serve
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(
+    ("text", "url", "room"),
+    [
+        ("http://127.0.0.1:8080/#lab", "ws://127.0.0.1:8080/ws", "lab"),
+        ("http://127.0.0.1:8080/lab", "ws://127.0.0.1:8080/ws", "lab"),
+        ("https://example.org/talk/#Ada%20%26%20Ben", "wss://example.org/talk/ws", "Ada & Ben"),
+        ("https://example.org/talk/lab", "wss://example.org/talk/ws", "lab"),
+        ("ws://[::1]:8080/ws/lab", "ws://[::1]:8080/ws", "lab"),
+    ],
+)
+def test_a_room_is_named_by_the_address_of_its_page(text, url, room):
+    assert Place.parse(text) == Place(url, room)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "lab", "http://127.0.0.1:8080/", "ws://127.0.0.1:8080/ws", "ftp://example.org/lab"]
+)
+def test_what_is_no_room_is_refused_with_an_example(text):
+    with pytest.raises(ValueError, match="it looks like http"):
+        Place.parse(text)
+
+
+async def test_it_answers_returns_files_and_says_goodbye(tmp_path):
+    said: list[str] = []
+    stop = asyncio.Event()
+    source = tmp_path / "a.bin"
+    source.write_bytes(bytes(range(256)) * 4096)
+    async with serve() as server:
+        friend = asyncio.create_task(keep_company(Place(server.url, "lab"), "Echo", said.append, stop))
+        async with adieu.join(server.url, room="lab", name="Ada") as room:
+            session = await room.session()
+            chat = await session.open("chat")
+            assert "I am Echo" in str(await chat.receive())
+            await chat.send("hello")
+            assert await chat.receive() == "You wrote: hello"
+            await chat.send(b"\0\1")
+            assert await chat.receive() == "You sent me 2 bytes."
+            back: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+            @session.on("file")
+            async def _(file):
+                back.set_result((await file.accept(tmp_path / "back")).read_bytes())
+
+            transfer = await session.send_file(source)
+            await transfer.wait()
+            assert await back == source.read_bytes()
+            stop.set()
+            receipt = await session.wait_closed()
+            assert (receipt.by, receipt.clean, receipt.reason.text) == ("remote", True, "the friend was stopped")
+        await friend
+    assert said[0] == "Echo is in room lab."
+    assert said[-1].startswith("You left Ada")
+
+
+async def test_who_leaves_hears_a_goodbye_and_who_says_bye_is_left():
+    stop = asyncio.Event()
+    async with serve() as server:
+        friend = asyncio.create_task(keep_company(Place(server.url, "lab"), "Echo", lambda _: None, stop))
+        async with adieu.join(server.url, room="lab", name="Ada") as room:
+            session = await room.session()
+            chat = await session.open("chat")
+            await chat.receive()
+            assert (await session.close()).clean
+            assert str(await chat.receive()).startswith("Goodbye!")
+        async with adieu.join(server.url, room="lab", name="Ben") as room:
+            session = await room.session()
+            chat = await session.open("chat")
+            await chat.receive()
+            await chat.send("Bye!")
+            assert await chat.receive() == "Goodbye!"
+            assert (await session.wait_closed()).reason.text == "you said so"
+        stop.set()
+        await friend

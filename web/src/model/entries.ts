@@ -1,0 +1,68 @@
+/** What stands in the conversation, from top to bottom. */
+
+import type { CloseReceipt, Message } from "adieu-rtc";
+import type { Parcel } from "./parcel.js";
+import type { Tone } from "./words.js";
+
+/** How a message got to one of the others. */
+export interface Mark {
+  readonly who: string;
+  /** `owed`: it did not arrive, or may not have, and can be sent again. */
+  state: "sending" | "delivered" | "owed";
+  /** Its number on the session's channel, since it was accepted. */
+  seq?: number;
+  /** What to send again, in the place of the text. */
+  again?: Message;
+}
+
+/** Words of somebody; without `from`, this person's own. */
+export interface Said {
+  readonly kind: "said";
+  readonly from?: string;
+  readonly text: string;
+  readonly at: Date;
+  readonly marks: Mark[];
+}
+
+/** What the page says. */
+export interface Note {
+  readonly kind: "note";
+  readonly text: string;
+  readonly tone: Tone;
+  readonly at: Date;
+}
+
+/** A file. */
+export interface FileEntry {
+  readonly kind: "file";
+  readonly parcel: Parcel;
+  readonly at: Date;
+}
+
+/** Somebody has gone, or this person has. */
+export interface Farewell {
+  readonly kind: "farewell";
+  readonly who: string;
+  readonly receipt: CloseReceipt;
+  readonly at: Date;
+}
+
+export type Entry = Said | Note | FileEntry | Farewell;
+
+/** A message that somebody did not get. */
+export interface Owed {
+  entry: Said;
+  mark: Mark;
+}
+
+/** What `who` did not get, in the order it was written. */
+export function owedTo(entries: readonly Entry[], who: string): Owed[] {
+  return allOwed(entries).filter(({ mark }) => mark.who === who);
+}
+
+/** What anybody did not get. */
+export function allOwed(entries: readonly Entry[]): Owed[] {
+  return entries.flatMap((entry) =>
+    entry.kind === "said" ? entry.marks.filter(({ state }) => state === "owed").map((mark) => ({ entry, mark })) : [],
+  );
+}

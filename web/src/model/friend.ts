@@ -1,0 +1,151 @@
+/** One of the others: a session, what it carries, and how it stands. */
+
+import type { Channel, CloseReceipt, IncomingFile, Message, ResetEvent, Sent, Session, StateName } from "adieu-rtc";
+import { type Devices, KINDS, type Kind, type MutedEvent, type TrackEvent } from "./devices.js";
+import { Model } from "./model.js";
+
+const CHAT = "chat";
+
+/** What a friend tells the meeting. */
+export interface Host {
+  heard(friend: Friend, text: string): void;
+  offered(friend: Friend, file: IncomingFile): Promise<void>;
+  renewed(friend: Friend, event: ResetEvent): void;
+  left(friend: Friend, receipt: CloseReceipt): void;
+}
+
+/** See the module. */
+export class Friend extends Model {
+  readonly name: string;
+  /** What they send. */
+  readonly stream = new MediaStream();
+  state: StateName;
+  cause = "";
+  /** It was connected once. */
+  met = false;
+  /** What they have turned off themselves. */
+  readonly quiet = new Set<Kind>();
+  #chat: Promise<Channel> | undefined;
+  readonly #sent = new MediaStream();
+  readonly #over = new AbortController();
+  /** Tracks are exchanged one after the other. */
+  #exchanging: Promise<void> = Promise.resolve();
+
+  constructor(
+    readonly session: Session,
+    readonly devices: Devices,
+    host: Host,
+  ) {
+    super();
+    this.name = session.name;
+    this.state = session.state;
+    session.addEventListener("state", ({ state, cause }) => {
+      this.state = state;
+      this.cause = cause;
+      if (state === "open") this.#opened(host);
+      this.changed();
+    });
+    session.addEventListener("track", ({ track }) => this.#see(track));
+    session.addEventListener("media", ({ media }) => {
+      for (const [mid, { enabled = true, ended = false }] of media) this.#said(mid, enabled && !ended);
+    });
+    session.addEventListener("file", (file) => host.offered(this, file));
+    session.addEventListener("reset", (event) => {
+      if (event.report) this.#sayMuted();
+      host.renewed(this, event);
+    });
+    session.addEventListener("closed", ({ receipt }) => {
+      this.state = "closed";
+      this.#over.abort();
+      host.left(this, receipt);
+      this.changed();
+    });
+    const { signal } = this.#over;
+    devices.addEventListener("track", (event) => this.#give(event as TrackEvent), { signal });
+    devices.addEventListener("muted", ({ kind }: Event & Partial<MutedEvent>) => this.#sayMuted(kind), { signal });
+    for (const track of devices.tracks) this.#give({ track, old: undefined });
+  }
+
+  // --- chat -----------------------------------------------------------------------------------------------------
+
+  /** The first time it is connected: chat can begin, and what is muted is said. */
+  #opened(host: Host): void {
+    this.met = true;
+    this.#sayMuted();
+    if (this.#chat) return;
+    this.#chat = this.session.open(CHAT);
+    this.#chat
+      .then((chat) => {
+        chat.addEventListener("message", (data) => {
+          host.heard(this, typeof data === "string" ? data : `(${data.length} bytes that are no text)`);
+        });
+      })
+      .catch(() => undefined); // who writes is told by `say`
+  }
+
+  /** Send words, or a message that did not arrive before. */
+  async say(words: string | Message): Promise<Sent> {
+    await this.session.waitOpen();
+    return (await (this.#chat ?? this.session.open(CHAT))).send(words);
+  }
+
+  /** What a receipt of this session gives back of the chat. */
+  static kept(receipt: CloseReceipt): Message[] {
+    return [...receipt.unknown(CHAT), ...receipt.unsent(CHAT)];
+  }
+
+  // --- what this person sends -----------------------------------------------------------------------------------
+
+  #give({ track, old }: { track: MediaStreamTrack; old: MediaStreamTrack | undefined }): void {
+    this.#exchanging = this.#exchanging.then(async () => {
+      try {
+        if (old && this.#sent.getTracks().includes(old)) await this.session.replace(old, track);
+        else this.#sent.addTrack(track);
+        // Also adds it to a connection that was made while there was no such device.
+        await this.session.addStream(this.#sent);
+        this.#sayMuted(track.kind as Kind);
+      } catch (error) {
+        if (!this.#over.signal.aborted) console.warn("a device could not be sent:", error);
+      }
+    });
+  }
+
+  #sayMuted(only?: Kind): void {
+    if (this.state === "closed") return;
+    for (const kind of KINDS) {
+      const track = this.devices.track(kind);
+      if (track && (only === undefined || only === kind)) this.session.mute(track, !this.devices.sends(kind));
+    }
+  }
+
+  // --- what they send -------------------------------------------------------------------------------------------
+
+  #see(track: MediaStreamTrack): void {
+    for (const old of this.stream.getTracks()) {
+      if (old.kind === track.kind && old !== track) this.stream.removeTrack(old);
+    }
+    this.stream.addTrack(track);
+    track.addEventListener("ended", () => {
+      this.stream.removeTrack(track);
+      this.changed();
+    });
+    this.changed();
+  }
+
+  #said(mid: string, on: boolean): void {
+    const transceiver = this.session.pc?.getTransceivers().find((one) => one.mid === mid);
+    const kind = transceiver?.receiver.track.kind as Kind | undefined;
+    if (!kind) return;
+    if (on) this.quiet.delete(kind);
+    else this.quiet.add(kind);
+    this.changed();
+  }
+
+  /**
+   * Whether there is something to see, or to hear. A track's own `muted` does not tell: Chromium leaves it true for good
+   * when the first packets come before the description that announces them is applied.
+   */
+  sends(kind: Kind): boolean {
+    return this.stream.getTracks().some((track) => track.kind === kind) && !this.quiet.has(kind);
+  }
+}

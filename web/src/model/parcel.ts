@@ -1,0 +1,123 @@
+/** A file on its way, to or from one of the others. */
+
+import type { IncomingFile, Session, Transfer } from "adieu-rtc";
+import { Model } from "./model.js";
+
+/** `measuring`: its checksum is being made. */
+export type ParcelState = "measuring" | "moving" | "here" | "failed";
+
+/** Larger ones are refused: a browser has no place to put them while they come. */
+export const MAX_FILE = 2 * 1024 ** 3;
+
+/** See the module. The event `change` tells of progress too. */
+export abstract class Parcel extends Model {
+  abstract readonly direction: "in" | "out";
+  state: ParcelState = "measuring";
+  done = 0;
+  /** Why it failed. */
+  why = "";
+
+  constructor(
+    /** Of the person on the other side. */
+    readonly who: string,
+    readonly name: string,
+    readonly size: number,
+  ) {
+    super();
+  }
+
+  /** From 0 to 1. */
+  get part(): number {
+    return this.size ? this.done / this.size : Number(this.state === "here");
+  }
+
+  get under(): boolean {
+    return this.state === "measuring" || this.state === "moving";
+  }
+
+  protected moved(done: number): void {
+    this.done = done;
+    this.changed();
+  }
+
+  protected end(state: "here" | "failed", error?: unknown): void {
+    this.state = state;
+    this.why = error instanceof Error ? error.message : "";
+    if (state === "here") this.done = this.size;
+    this.changed();
+  }
+}
+
+/** One that this person sends. After a failure it can be sent again, and goes on where it stopped. */
+export class Sending extends Parcel {
+  readonly direction = "out";
+  #transfer: Transfer | undefined;
+  #cancelled = false;
+
+  constructor(
+    who: string,
+    readonly file: File,
+  ) {
+    super(who, file.name, file.size);
+  }
+
+  async send(session: Session): Promise<void> {
+    this.state = "measuring";
+    this.#cancelled = false;
+    this.changed();
+    try {
+      const transfer = (this.#transfer = await session.sendFile(this.file));
+      transfer.addEventListener("progress", () => this.moved(transfer.done));
+      if (this.#cancelled) transfer.cancel();
+      this.state = "moving";
+      this.changed();
+      await transfer.wait();
+      this.end("here");
+    } catch (error) {
+      this.end("failed", error);
+    }
+  }
+
+  cancel(): void {
+    this.#cancelled = true;
+    this.#transfer?.cancel();
+  }
+}
+
+/** One that comes. */
+export class Receiving extends Parcel {
+  readonly direction = "in";
+  /** Where it can be saved from, once it is here. */
+  url = "";
+
+  constructor(
+    who: string,
+    readonly offered: IncomingFile,
+  ) {
+    super(who, offered.name, offered.size);
+  }
+
+  /** Called within the session's `file` event, which needs its answer at once. */
+  async receive(): Promise<void> {
+    this.state = "moving";
+    if (this.size > MAX_FILE) {
+      this.offered.refuse("too large for a browser");
+      this.end("failed", new Error("it is too large for a browser"));
+      return;
+    }
+    this.offered.addEventListener("progress", () => this.moved(this.offered.done));
+    try {
+      const file = await this.offered.accept();
+      this.url = URL.createObjectURL(file);
+      this.end("here");
+    } catch (error) {
+      this.end("failed", error);
+    }
+  }
+
+  /** Give its memory back. */
+  forget(): void {
+    if (this.url) URL.revokeObjectURL(this.url);
+    this.url = "";
+  }
+}

@@ -1,0 +1,176 @@
+/** What was said and sent, and the place to write. */
+
+import { html, nothing, type PropertyValues } from "lit";
+import { repeat } from "lit/directives/repeat.js";
+import type { Entry, Mark, Said } from "../model/entries.js";
+import type { Friend } from "../model/friend.js";
+import { type Meeting, nameOf } from "../model/meeting.js";
+import { counted, list } from "../model/words.js";
+import { icon } from "./icons.js";
+import { fileEntry } from "./parcel.js";
+import { receiptDetails } from "./receipt.js";
+import { View } from "./view.js";
+
+export class ChatPanel extends View<Meeting> {
+  static override properties = { ...View.properties, hint: { state: true }, over: { state: true } };
+  /** Why something was not sent. */
+  declare hint: string;
+  /** A file is being held over the panel. */
+  declare over: boolean;
+  #atEnd = true;
+
+  #submit(event: SubmitEvent): void {
+    event.preventDefault();
+    const input = this.querySelector<HTMLTextAreaElement>("#words")!;
+    const text = input.value.trim();
+    if (!text) return;
+    if (this.model.say(text)) {
+      input.value = "";
+      this.hint = "";
+    } else {
+      this.hint = "Nobody is here to read it yet. Your words stay in the box.";
+    }
+    input.focus();
+  }
+
+  #key(event: KeyboardEvent): void {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    (event.target as HTMLTextAreaElement).form!.requestSubmit();
+  }
+
+  #send(files: FileList | null | undefined): void {
+    if (!files?.length) return;
+    this.hint = this.model.sendFiles(files) ? "" : "Nobody is here to take a file yet.";
+  }
+
+  #drop(event: DragEvent): void {
+    event.preventDefault();
+    this.over = false;
+    this.#send(event.dataTransfer?.files);
+  }
+
+  #drag(event: DragEvent, over: boolean): void {
+    event.preventDefault();
+    this.over = over;
+  }
+
+  protected override willUpdate(changed: PropertyValues): void {
+    super.willUpdate(changed);
+    const log = this.querySelector(".log");
+    this.#atEnd = !log || log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+  }
+
+  /** Follow what is new, unless its reader has gone back to what is old. */
+  protected override updated(): void {
+    const log = this.querySelector(".log")!;
+    if (this.#atEnd) log.scrollTop = log.scrollHeight;
+  }
+
+  protected override render() {
+    const { model } = this;
+    const ended = model.phase === "left";
+    return html`
+      <section
+        class="chat ${this.over ? "over" : ""}"
+        aria-label="Conversation"
+        @dragover=${(event: DragEvent) => this.#drag(event, true)}
+        @dragleave=${(event: DragEvent) => this.#drag(event, false)}
+        @drop=${this.#drop}
+      >
+        <div class="log" role="log" aria-label="What was said and sent" tabindex="0">
+          ${model.entries.length ? nothing : html`<p class="hint">What you write goes straight to the others; no server keeps it.</p>`}
+          ${repeat(
+            model.entries,
+            (entry) => entry,
+            (entry) => this.#entry(entry),
+          )}
+        </div>
+        ${model.present.map((friend) => this.#owed(friend))}
+        ${ended ? nothing : this.#form()}
+      </section>
+    `;
+  }
+
+  #form() {
+    return html`
+      <form class="write" @submit=${this.#submit}>
+        <p class="hint" role="status">${this.hint}</p>
+        <div class="row">
+          <button type="button" class="quiet square" @click=${() => this.querySelector<HTMLInputElement>("#files")!.click()}>
+            ${icon("clip")}<span class="hidden">Send a file</span>
+          </button>
+          <input
+            id="files"
+            type="file"
+            multiple
+            hidden
+            aria-label="Files to send"
+            @change=${({ target }: Event & { target: HTMLInputElement }) => {
+              this.#send(target.files);
+              target.value = "";
+            }}
+          />
+          <label class="hidden" for="words">Message</label>
+          <textarea id="words" rows="1" placeholder="Write a message" @keydown=${this.#key}></textarea>
+          <button class="primary square">${icon("send")}<span class="hidden">Send</span></button>
+        </div>
+      </form>
+    `;
+  }
+
+  /** What somebody who is here again did not get last time. */
+  #owed(friend: Friend) {
+    const owed = this.model.owedTo(friend).length;
+    if (!owed) return nothing;
+    return html`
+      <div class="notice owed">
+        <p>${counted(owed, "message")} from before did not reach ${nameOf(friend)}.</p>
+        <button class="primary" @click=${() => this.model.sendOwed(friend)}>
+          Send the ${counted(owed, "unsent message")} again
+        </button>
+      </div>
+    `;
+  }
+
+  #entry(entry: Entry) {
+    switch (entry.kind) {
+      case "said":
+        return said(entry);
+      case "note":
+        return html`<p class="note ${entry.tone}">${entry.text}</p>`;
+      case "file":
+        return fileEntry(entry.parcel, this.model);
+      case "farewell":
+        return html`<div class="note farewell"><p>${entry.receipt.notice}</p>${receiptDetails(entry.receipt)}</div>`;
+    }
+  }
+}
+
+function said({ from, text, at, marks }: Said) {
+  return html`
+    <article class="said ${from === undefined ? "mine" : ""}">
+      <p class="who">
+        <span>${from ?? "You"}</span>
+        <time datetime=${at.toISOString()}>${at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })}</time>
+      </p>
+      <p class="text">${text}</p>
+      ${from === undefined ? fate(marks) : nothing}
+    </article>
+  `;
+}
+
+/** What became of a message. */
+function fate(marks: readonly Mark[]) {
+  const of = (state: Mark["state"]) => marks.filter((mark) => mark.state === state).map(nameOfMark);
+  const owed = of("owed");
+  if (owed.length) return html`<p class="fate owed">Not delivered to ${list(owed)}</p>`;
+  if (of("sending").length) return html`<p class="fate">Sending …</p>`;
+  return html`<p class="fate">${icon("check")} Delivered</p>`;
+}
+
+function nameOfMark({ who }: Mark): string {
+  return nameOf({ name: who });
+}
+
+customElements.define("chat-panel", ChatPanel);

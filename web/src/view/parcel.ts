@@ -1,0 +1,47 @@
+/** A file in the conversation. */
+
+import { html, nothing } from "lit";
+import type { Meeting } from "../model/meeting.js";
+import { nameOf } from "../model/meeting.js";
+import { type Parcel, type Receiving, Sending } from "../model/parcel.js";
+import { fileSize } from "../model/words.js";
+import { icon } from "./icons.js";
+
+export function fileEntry(parcel: Parcel, meeting: Meeting) {
+  const mine = parcel instanceof Sending;
+  return html`
+    <article class="said file ${mine ? "mine" : ""}">
+      <p class="who"><span>${mine ? `You, to ${nameOf({ name: parcel.who })}` : nameOf({ name: parcel.who })}</span></p>
+      <p class="text">${icon("file")} <span class="filename">${parcel.name}</span> <span class="size">${fileSize(parcel.size)}</span></p>
+      ${parcel.under ? html`<progress max="1" .value=${parcel.part} aria-label="${parcel.name}, how much is there"></progress>` : nothing}
+      <p class="fate ${parcel.state === "failed" ? "owed" : ""}">${words(parcel)}</p>
+      ${mine ? sending(parcel, meeting) : receiving(parcel as Receiving)}
+    </article>
+  `;
+}
+
+function words(parcel: Parcel) {
+  switch (parcel.state) {
+    case "measuring":
+      return "Getting ready …";
+    case "moving":
+      return html`<span aria-hidden="true">${fileSize(parcel.done)} of ${fileSize(parcel.size)}</span>`;
+    case "here":
+      return parcel.direction === "out" ? html`${icon("check")} Delivered` : html`${icon("check")} It is here`;
+    case "failed":
+      return `Not delivered: ${parcel.why}`;
+  }
+}
+
+function sending(parcel: Sending, meeting: Meeting) {
+  if (parcel.under) return html`<button class="small" @click=${() => parcel.cancel()}>Cancel</button>`;
+  if (parcel.state !== "failed") return nothing;
+  const friend = meeting.receiverOf(parcel);
+  if (!friend) return html`<p class="hint">It can be sent again when ${nameOf({ name: parcel.who })} is back.</p>`;
+  return html`<button class="small" @click=${() => parcel.send(friend.session)}>Send again</button>`;
+}
+
+function receiving(parcel: Receiving) {
+  if (!parcel.url) return nothing;
+  return html`<a class="button small" href=${parcel.url} download=${parcel.name}>Save<span class="hidden"> ${parcel.name}</span></a>`;
+}

@@ -1,0 +1,78 @@
+/** A receipt: what both sides know of the end. */
+
+import type { CloseReceipt, Total } from "adieu-rtc";
+import { html, nothing } from "lit";
+import { accounts, type Counts } from "../model/account.js";
+import { fileSize, seconds, stepWords } from "../model/words.js";
+import { icon } from "./icons.js";
+
+const LINES = ["Sent", "Arrived", "Unknown", "Unsent", "Received"];
+
+export function receiptDetails(receipt: CloseReceipt) {
+  const channels = accounts(receipt);
+  return html`
+    <details class="receipt">
+      <summary>${icon("receipt")} Receipt</summary>
+      <p>
+        ${
+          receipt.confirmed
+            ? "The other side holds the same receipt, with the same numbers."
+            : "The other side’s last word is missing: what is not certain is counted as unknown."
+        }
+      </p>
+      ${channels.length ? table(channels) : nothing}
+      <ol class="steps">
+        ${receipt.steps.map(
+          ({ name, duration, outcome }) => html`
+            <li>${stepWords(name)}: ${outcome === "ok" ? seconds(duration) : outcome}</li>
+          `,
+        )}
+      </ol>
+      <p class="number">Number <code>${receipt.id}</code></p>
+      <button class="small" @click=${() => save(receipt)}>Save the receipt</button>
+    </details>
+  `;
+}
+
+function table(channels: Counts[]) {
+  return html`
+    <div class="scroll" tabindex="0" role="region" aria-label="What was sent and received">
+      <table>
+        <thead>
+          <tr><th scope="col">Messages</th>${channels.map(([name]) => html`<th scope="col">${name}</th>`)}</tr>
+        </thead>
+        <tbody>
+          ${LINES.map(
+            (line, number) => html`
+              <tr>
+                <th scope="row">${line}</th>
+                ${channels.map(([, totals]) => html`<td>${amount(totals[number]!)}</td>`)}
+              </tr>
+            `,
+          )}
+        </tbody>
+      </table>
+    </div>
+  `;
+}
+
+function amount(total: Total | null) {
+  if (!total) return "?";
+  return total.messages ? html`<span title=${fileSize(total.bytes)}>${total.messages}</span>` : "0";
+}
+
+/** What one person hears of several farewells. */
+export function delivered(receipts: readonly CloseReceipt[]): string {
+  return receipts.every(({ clean }) => clean)
+    ? "Everything was delivered, and both sides know it."
+    : "Not everything is known to have arrived. What is missing is kept in this tab.";
+}
+
+function save(receipt: CloseReceipt): void {
+  const url = URL.createObjectURL(new Blob([JSON.stringify(receipt, undefined, 2)], { type: "application/json" }));
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = `receipt-${receipt.id.slice(0, 8)}.json`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000); // the bchannelser reads it when it is ready to
+}

@@ -1,0 +1,101 @@
+/** The picture of a person, or the first letters of their name. */
+
+import { html, nothing, type PropertyValues } from "lit";
+import type { Devices, Kind } from "../model/devices.js";
+import type { Friend } from "../model/friend.js";
+import { nameOf } from "../model/meeting.js";
+import type { Model } from "../model/model.js";
+import { standing } from "../model/words.js";
+import { icon } from "./icons.js";
+import { View } from "./view.js";
+
+interface Picture {
+  name: string;
+  stream: MediaStream;
+  sends: (kind: Kind) => boolean;
+  /** How they are, if not well. */
+  state: string;
+  own: boolean;
+}
+
+abstract class Tile<M extends Model> extends View<M> {
+  static override properties = { ...View.properties, silent: { state: true } };
+  /** The browser plays no sound before this page is touched. */
+  declare silent: boolean;
+
+  protected abstract picture(): Picture;
+
+  protected override render() {
+    const { name, sends, state, own } = this.picture();
+    const label = own ? `${name} (you)` : name;
+    return html`
+      <figure class="tile ${own ? "own" : ""} ${state ? "waiting" : ""}" aria-label=${label}>
+        <video autoplay playsinline .muted=${own} ?hidden=${!sends("video")} aria-label="Picture of ${label}"></video>
+        ${sends("video") ? nothing : html`<span class="initials" aria-hidden="true">${initials(name)}</span>`}
+        ${state ? html`<p class="over">${state}</p>` : nothing}
+        ${this.silent ? html`<button class="over" @click=${() => this.#play()}>Let me hear ${name}</button>` : nothing}
+        <figcaption>
+          <span class="name">${label}</span>
+          ${sends("audio") ? nothing : html`<span class="off">${icon("mic-off")}<span class="hidden">, silent</span></span>`}
+          ${sends("video") ? nothing : html`<span class="hidden">, without a picture</span>`}
+        </figcaption>
+      </figure>
+    `;
+  }
+
+  protected override updated(_: PropertyValues): void {
+    const { stream } = this.picture();
+    const video = this.querySelector("video")!;
+    if (video.srcObject !== stream) video.srcObject = stream;
+    if (stream.active && video.paused) void this.#play();
+  }
+
+  async #play(): Promise<void> {
+    try {
+      await this.querySelector("video")?.play();
+      this.silent = false;
+    } catch (error) {
+      this.silent = (error as Error).name === "NotAllowedError";
+    }
+  }
+}
+
+export class FriendTile extends Tile<Friend> {
+  protected picture(): Picture {
+    const { model } = this;
+    const name = nameOf(model);
+    const { text } = standing(model);
+    return {
+      name,
+      stream: model.stream,
+      sends: (kind) => model.sends(kind),
+      state: model.state === "open" ? "" : text,
+      own: false,
+    };
+  }
+}
+
+export class OwnTile extends Tile<Devices> {
+  static override properties = { ...Tile.properties, name: { attribute: false } };
+  declare name: string;
+  #stream = new MediaStream();
+
+  protected picture(): Picture {
+    const tracks = this.model.tracks.filter(({ kind }) => kind === "video");
+    const shown = this.#stream.getTracks();
+    if (shown.length !== tracks.length || shown[0] !== tracks[0]) this.#stream = new MediaStream(tracks);
+    return { name: this.name, stream: this.#stream, sends: (kind) => this.model.sends(kind), state: "", own: true };
+  }
+}
+
+/** "AL" of "Ada Lovelace". */
+function initials(name: string): string {
+  const words = name.split(/\s+/).filter(Boolean);
+  return words
+    .slice(0, 2)
+    .map((word) => [...word][0]!.toUpperCase())
+    .join("");
+}
+
+customElements.define("friend-tile", FriendTile);
+customElements.define("own-tile", OwnTile);

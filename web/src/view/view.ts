@@ -1,0 +1,42 @@
+/** What all views have in common: they stand in the page itself, share its style, and follow their model. */
+
+import { LitElement, type PropertyValues } from "lit";
+import type { Model } from "../model/model.js";
+
+export class View<M extends Model | undefined = undefined> extends LitElement {
+  static override properties: Record<string, object> = { model: { attribute: false } };
+  declare model: M;
+  #followed: M | undefined;
+  readonly #look = () => this.requestUpdate();
+
+  protected override createRenderRoot(): HTMLElement {
+    return this;
+  }
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    this.#follow(this.model);
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    this.#follow(undefined);
+  }
+
+  protected override willUpdate(changed: PropertyValues): void {
+    if (changed.has("model")) this.#follow(this.model);
+  }
+
+  #follow(model: M | undefined): void {
+    if (this.#followed === model) return;
+    this.#followed?.removeEventListener("change", this.#look);
+    this.#followed = model;
+    model?.addEventListener("change", this.#look);
+  }
+
+  /** Put the focus on something of this view, once it is there. */
+  protected async focusOn(selector: string): Promise<void> {
+    await this.updateComplete;
+    this.querySelector<HTMLElement>(selector)?.focus();
+  }
+}

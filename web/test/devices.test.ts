@@ -1,0 +1,115 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Devices, type TrackEvent } from "../src/model/devices.js";
+import { FakeMedia, settled } from "./browser.js";
+
+function make() {
+  const media = new FakeMedia();
+  const devices = new Devices(media as unknown as MediaDevices);
+  return { media, devices, states: () => [devices.state("audio"), devices.state("video")] };
+}
+
+test("both are asked for at once, and told", async () => {
+  const { media, devices, states } = make();
+  const told: string[] = [];
+  devices.addEventListener("track", (event) => told.push((event as TrackEvent).track.kind));
+  const asking = devices.turnOn(["audio", "video"]);
+  assert.deepEqual(states(), ["asking", "asking"]);
+  await asking;
+  assert.deepEqual(states(), ["on", "on"]);
+  assert.equal(media.asked.length, 1);
+  assert.deepEqual(told, ["audio", "video"]);
+});
+
+test("without a camera there is still a microphone", async () => {
+  const { media, devices, states } = make();
+  media.refuses.set("video", "NotFoundError");
+  await devices.turnOn(["audio", "video"]);
+  assert.deepEqual(states(), ["on", "missing"]);
+});
+
+test("who says no is not asked twice", async () => {
+  const { media, devices, states } = make();
+  media.refuses.set("audio", "NotAllowedError").set("video", "NotAllowedError");
+  await devices.turnOn(["audio", "video"]);
+  assert.deepEqual(states(), ["denied", "denied"]);
+  assert.equal(media.asked.length, 1);
+});
+
+test("a device that another program has is said to be busy, and can be had later", async () => {
+  const { media, devices } = make();
+  media.refuses.set("video", "NotReadableError");
+  await devices.turnOn(["video"]);
+  assert.equal(devices.state("video"), "busy");
+  media.refuses.clear();
+  await devices.toggle("video");
+  assert.equal(devices.state("video"), "on");
+});
+
+test("a page without TLS is told that it gets none", async () => {
+  const devices = new Devices({} as MediaDevices);
+  await devices.turnOn(["audio"]);
+  assert.equal(devices.state("audio"), "blocked");
+});
+
+test("muting keeps the device and sends nothing", async () => {
+  const { media, devices } = make();
+  await devices.turnOn(["audio"]);
+  await devices.toggle("audio");
+  assert.deepEqual([devices.state("audio"), media.given[0]!.enabled, devices.sends("audio")], ["muted", false, false]);
+  await devices.toggle("audio");
+  assert.deepEqual([devices.state("audio"), media.given[0]!.enabled], ["on", true]);
+  assert.equal(media.asked.length, 1);
+});
+
+test("an unplugged device is noticed, and asked for again", async () => {
+  const { media, devices } = make();
+  await devices.turnOn(["video"]);
+  const muted: string[] = [];
+  devices.addEventListener("muted", (event) => muted.push((event as Event & { kind: string }).kind));
+  media.given[0]!.unplug();
+  assert.equal(devices.state("video"), "unplugged");
+  assert.deepEqual(muted, ["video"]);
+  let old: unknown;
+  devices.addEventListener("track", (event) => (old = (event as TrackEvent).old));
+  await devices.toggle("video");
+  assert.equal(devices.state("video"), "on");
+  assert.equal(old, media.given[0]);
+});
+
+test("renewing stops the old ones, asks again, and leaves what was muted muted", async () => {
+  const { media, devices, states } = make();
+  await devices.turnOn(["audio", "video"]);
+  await devices.toggle("audio");
+  await devices.renew();
+  assert.deepEqual(states(), ["muted", "on"]);
+  assert.deepEqual(
+    media.given.map(({ readyState }) => readyState),
+    ["ended", "ended", "live", "live"],
+  );
+  assert.equal(media.given[2]!.enabled, false);
+});
+
+test("a device that is gone while it is renewed is told, the other goes on", async () => {
+  const { media, devices, states } = make();
+  await devices.turnOn(["audio", "video"]);
+  media.refuses.set("video", "NotFoundError");
+  await devices.renew();
+  assert.deepEqual(states(), ["on", "missing"]);
+});
+
+test("an answer that comes after the end is stopped", async () => {
+  const { media, devices, states } = make();
+  let answer = () => {};
+  media.wait = new Promise((resolve) => (answer = resolve));
+  const asking = devices.turnOn(["audio", "video"]);
+  devices.stop();
+  answer();
+  await asking;
+  await settled();
+  assert.deepEqual(states(), ["off", "off"]);
+  assert.deepEqual(
+    media.given.map(({ readyState }) => readyState),
+    ["ended", "ended"],
+  );
+});

@@ -1,0 +1,249 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { JoinOptions, Room } from "adieu-rtc";
+import { Devices } from "../src/model/devices.js";
+import { Meeting } from "../src/model/meeting.js";
+import { Sending } from "../src/model/parcel.js";
+import { FakeMedia, settled } from "./browser.js";
+import { FakeRoom, FakeSession } from "./room.js";
+
+async function inside({ resend = false } = {}) {
+  const rooms: FakeRoom[] = [];
+  const options: JoinOptions[] = [];
+  const devices = new Devices(new FakeMedia() as unknown as MediaDevices);
+  const meeting = new Meeting({
+    server: "ws://here/ws",
+    room: "lab",
+    devices,
+    enter: async (_, given) => {
+      options.push(given);
+      rooms.push(new FakeRoom());
+      return rooms.at(-1) as unknown as Room;
+    },
+  });
+  await meeting.enter("Ada", { token: "secret", resend });
+  const meet = async (name = "Ben") => {
+    const session = new FakeSession(name);
+    rooms.at(-1)!.bring(session);
+    session.become("open");
+    await settled();
+    return session;
+  };
+  return { meeting, devices, rooms, options, meet };
+}
+
+const texts = (meeting: Meeting) =>
+  meeting.entries.map((entry) =>
+    entry.kind === "farewell" ? entry.receipt.notice : "text" in entry ? entry.text : "",
+  );
+
+test("who comes in is told, and connected", async () => {
+  const { meeting, meet } = await inside();
+  assert.equal(meeting.line.text, "Nobody else is here yet.");
+  await meet();
+  assert.deepEqual(texts(meeting), ["Ben came in."]);
+  assert.equal(meeting.line.text, "Connected with Ben.");
+});
+
+test("a message is marked delivered when everybody has it", async () => {
+  const { meeting, meet } = await inside();
+  const [ben, cy] = [await meet("Ben"), await meet("Cy")];
+  assert.ok(meeting.say("hello"));
+  await settled();
+  assert.deepEqual([ben.chat.sent, cy.chat.sent], [["hello"], ["hello"]]);
+  const entry = meeting.entries.at(-1)!;
+  assert.ok(entry.kind === "said");
+  ben.chat.deliver();
+  await settled();
+  assert.deepEqual(
+    entry.marks.map(({ state }) => state),
+    ["delivered", "sending"],
+  );
+  assert.ok(meeting.unfinished);
+  cy.chat.deliver();
+  await settled();
+  assert.ok(!meeting.unfinished);
+});
+
+test("words to nobody are not taken", async () => {
+  const { meeting } = await inside();
+  assert.ok(!meeting.say("hello?"));
+  assert.ok(!meeting.sendFiles([new File(["x"], "x")]));
+  assert.deepEqual(meeting.entries, []);
+});
+
+test("what did not arrive is kept, and sent again when its receiver is back", async () => {
+  const { meeting, meet } = await inside();
+  const ben = await meet();
+  for (const text of ["one", "two", "three"]) meeting.say(text);
+  await settled();
+  ben.chat.deliver(1);
+  ben.end({ unsent: [2, 3] });
+  await settled();
+  assert.deepEqual(
+    meeting.owed.map(({ entry }) => entry.text),
+    ["two", "three"],
+  );
+  assert.equal(meeting.friends.length, 0);
+
+  const again = await meet();
+  const [friend] = meeting.friends;
+  assert.equal(meeting.owedTo(friend!).length, 2);
+  await Promise.all([meeting.sendOwed(friend!), settled().then(() => again.chat.deliver())]);
+  assert.deepEqual(again.chat.sent, ["two", "three"]);
+  // As messages of the first session, so that a receiver who has them knows them again.
+  assert.deepEqual(
+    again.chat.given.map((one) => (typeof one === "string" ? one : one.receipt)),
+    [ben.id, ben.id],
+  );
+  assert.equal(meeting.owed.length, 0);
+});
+
+test("what did not arrive twice is still kept", async () => {
+  const { meeting, meet } = await inside();
+  const ben = await meet();
+  meeting.say("one");
+  await settled();
+  ben.end({ unsent: [1] });
+  await settled();
+  const again = await meet();
+  void meeting.sendOwed(meeting.friends[0]!);
+  await settled();
+  again.end({ unsent: [1], as: ben.id });
+  await settled();
+  assert.deepEqual(
+    meeting.owed.map(({ mark }) => mark.again?.receipt),
+    [ben.id],
+  );
+});
+
+test("leaving gives the farewells, and lets go of the devices", async () => {
+  const { meeting, meet, devices, rooms } = await inside();
+  await devices.turnOn(["audio", "video"]);
+  await meet();
+  const leaving = meeting.leave();
+  assert.equal(meeting.phase, "leaving");
+  assert.equal(meeting.line.text, "Saying goodbye to Ben …");
+  assert.equal(meeting.leave(), leaving, "a second call joins the first");
+  await leaving;
+  assert.equal(meeting.phase, "left");
+  assert.equal(rooms[0]!.closes, 1);
+  assert.equal(meeting.farewells.length, 1);
+  assert.deepEqual([devices.state("audio"), devices.state("video")], ["off", "off"]);
+  assert.deepEqual(meeting.brought, ["audio", "video"]);
+});
+
+test("who comes back keeps the conversation and the key, and what was owed is sent", async () => {
+  const { meeting, meet, options, rooms } = await inside();
+  await meet();
+  meeting.say("one");
+  await settled();
+  rooms[0]!.sessions[0]!.willLose = [1];
+  await meeting.leave();
+  await settled();
+  assert.equal(meeting.owed.length, 1);
+  await meeting.enter("Ada", { resend: true });
+  assert.equal(options[1]!.token, "secret");
+  const ben = await meet();
+  ben.chat.deliver();
+  await settled();
+  assert.deepEqual(ben.chat.sent, ["one"]);
+  assert.equal(meeting.owed.length, 0);
+  assert.equal(rooms.length, 2);
+});
+
+test("a reset renews connections and devices, and says so", async () => {
+  const { meeting, meet, devices, rooms } = await inside();
+  await devices.turnOn(["video"]);
+  await meet();
+  const before = devices.track("video");
+  await Promise.all([meeting.reset(), meeting.reset()]);
+  assert.deepEqual(rooms[0]!.resets, ["full"]);
+  assert.notEqual(devices.track("video"), before);
+  assert.match(texts(meeting).at(-1)!, /^The connection with Ben is new/);
+});
+
+test("a reset that fails says why, and nothing is over", async () => {
+  const { meeting, meet, rooms } = await inside();
+  await meet();
+  rooms[0]!.resetError = new Error("no answer");
+  await meeting.reset();
+  assert.match(texts(meeting).at(-1)!, /no answer/);
+  assert.equal(meeting.phase, "inside");
+  assert.ok(!meeting.resetting);
+});
+
+test("devices that are turned on later reach those who are there", async () => {
+  const { meeting, meet, devices } = await inside();
+  const ben = await meet();
+  await devices.turnOn(["video"]);
+  await settled();
+  assert.deepEqual(
+    ben.sends.map(({ kind }) => kind),
+    ["video"],
+  );
+  const cy = await meet("Cy");
+  await settled();
+  assert.deepEqual(
+    cy.sends.map(({ kind }) => kind),
+    ["video"],
+  );
+  await meeting.reset();
+  await settled();
+  assert.deepEqual(ben.sends, [devices.track("video")]);
+});
+
+test("a device that is muted is told to those who are there, and to those who come", async () => {
+  const { meet, devices } = await inside();
+  await devices.turnOn(["audio"]);
+  const ben = await meet();
+  await devices.toggle("audio");
+  const cy = await meet("Cy");
+  await settled();
+  assert.deepEqual(
+    [ben.said.at(-1), cy.said.at(-1)],
+    [
+      ["audio", true],
+      ["audio", true],
+    ],
+  );
+});
+
+test("a file that failed can be sent again to whoever is back", async () => {
+  const { meeting, meet } = await inside();
+  const ben = await meet();
+  ben.fileError = new Error("the session ended");
+  meeting.sendFiles([new File(["abc"], "abc.txt")]);
+  await settled();
+  const entry = meeting.entries.at(-1)!;
+  assert.ok(entry.kind === "file" && entry.parcel instanceof Sending);
+  assert.deepEqual([entry.parcel.state, entry.parcel.why], ["failed", "the session ended"]);
+  ben.end({});
+  await settled();
+  assert.equal(meeting.receiverOf(entry.parcel), undefined);
+  await meet();
+  await entry.parcel.send(meeting.receiverOf(entry.parcel)!.session);
+  assert.equal(entry.parcel.state, "here");
+});
+
+test("a server that is away is told; one that sends us away, too", async () => {
+  const { meeting, meet, rooms } = await inside();
+  await meet();
+  rooms[0]!.say({ type: "down" });
+  assert.match(meeting.line.text, /server is away/);
+  rooms[0]!.say({ type: "up" });
+  assert.equal(meeting.line.text, "Connected with Ben.");
+  rooms[0]!.say({ type: "ended", error: new Error("kicked") });
+  assert.match(texts(meeting).at(-1)!, /closed the room to you \(kicked\)/);
+});
+
+test("who can not come in stays outside", async () => {
+  const meeting = new Meeting({
+    server: "ws://here/ws",
+    room: "lab",
+    devices: new Devices(undefined),
+    enter: () => Promise.reject(new Error("full")),
+  });
+  await assert.rejects(meeting.enter("Ada"), /full/);
+  assert.equal(meeting.phase, "outside");
+});
