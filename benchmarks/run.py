@@ -89,7 +89,7 @@ async def main() -> int:
             except (RuntimeError, TimeoutError) as error:
                 if contender.name == "adieu":
                     raise
-                contender.troubles.append(f"round {turn + 1}: {error or 'no answer in time'}")
+                contender.troubles.append(f"round {turn + 1}: {str(error) or 'no answer in time'}")
     engine, is_within = ([], True) if options.only else engine_costs(quick=options.quick)
     report = {
         "facts": facts(),
