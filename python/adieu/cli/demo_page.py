@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import AsyncGenerator, Generator
 
     from rich.console import Console
 
@@ -82,7 +82,7 @@ async def _first(*events: asyncio.Event, timeout: float) -> None:  # noqa: ASYNC
 
 
 @contextlib.contextmanager
-def interrupted() -> Iterator[asyncio.Event]:
+def interrupted() -> Generator[asyncio.Event]:
     """Set by Ctrl-C or SIGTERM, so that everybody is said goodbye to."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -99,7 +99,7 @@ def interrupted() -> Iterator[asyncio.Event]:
 
 
 @contextlib.contextmanager
-def _enter_pressed() -> Iterator[asyncio.Event]:
+def _enter_pressed() -> Generator[asyncio.Event]:
     """Set when a line comes from the terminal."""
     loop = asyncio.get_running_loop()
     pressed = asyncio.Event()

@@ -256,7 +256,8 @@ impl Pair {
         self.now - from
     }
 
-    fn run_until(&mut self, until: Instant, mut holds: impl FnMut(&Pair) -> bool) -> bool {
+    /// Whether it held before `until`.
+    pub fn run_until(&mut self, until: Instant, mut holds: impl FnMut(&Pair) -> bool) -> bool {
         self.turn(0);
         self.turn(1);
         loop {
