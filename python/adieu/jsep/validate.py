@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 STRONG_HASHES: Final = ("sha-256", "sha-384", "sha-512")
 """RFC 8122 section 5: weaker ones must not be relied on."""
 
+_RTCP_TYPES: Final = range(64, 96)
+
 
 def check_remote_offer(negotiation: Negotiation, offer: Description) -> None:
     """An offer of the other side.
@@ -105,6 +107,11 @@ def _check_media(section: Section) -> None:
     # The W3C's rtcpMuxPolicy "require", the only one there is (failure step 4).
     if section.is_rtp and not attributes.rtcp_mux(section.media):
         raise InvalidAccessError(f"media section {section.mid!r} does not multiplex RTP and RTCP (a=rtcp-mux)")
+
+
+    # RFC 5761 section 4: these could not be told from RTCP.
+    if section.is_rtp and (bad := [c.payload_type for c in section.codecs if c.payload_type in _RTCP_TYPES]):
+        raise InvalidAccessError(f"media section {section.mid!r} has the payload type {bad[0]}, which RTCP's types use")
 
 
 def _check_mids(description: Description) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from adieu import jsep
 from adieu.errors import InvalidModificationError
 from adieu.events import Event
-from adieu.jsep import AddCandidate, Gather
+from adieu.jsep import AddCandidate, CloseTransport, Gather
 from adieu.webrtc import channels, media
 from adieu.webrtc.create_description import certificate_of, create_answer, create_offer, system_state
 from adieu.webrtc.negotiation_needed import update_negotiation_needed_flag
@@ -124,6 +124,9 @@ def _succeed(slots: Slots, plan: Plan, type_: SdpType) -> None:
     # step 14
     if after.state != before.state and not slots.is_closed:
         slots.fire(Event("signalingstatechange"))
+    # RTCIceTransports that are no more count no more.
+    if any(isinstance(action, CloseTransport) for action in plan.actions) and not slots.is_closed:
+        slots.fire_all(slots.derive_gathering_state())
     # steps 16 to 19; a handler may have closed the connection (closing rule 34)
     events = media.announce(slots, plan.media, known)
     while not slots.is_closed and next(events, slots) is not slots:
