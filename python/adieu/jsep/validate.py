@@ -142,13 +142,8 @@ def _check_transport(section: Section) -> None:
 
 def _check_continuity(section: Section, running: TransportState | None) -> None:
     """What may not change while the DTLS association and the SCTP association live (RFC 8842, 8841)."""
-    if running is None or running.dtls_client is None:
+    if running is None or running.is_replaced_by(section.fingerprints) or running.dtls_client is None:
         return
-    if set(section.fingerprints) != set(running.fingerprints):
-        raise InvalidAccessError(
-            f"media section {section.mid!r} has another fingerprint than before: the other side is another one, "
-            "or has a new connection. A new RTCPeerConnection is needed for it"
-        )
     if section.setup in {"active", "passive"} and (section.setup == "passive") is not running.dtls_client:
         raise InvalidAccessError(f"media section {section.mid!r} changes its DTLS role to {section.setup}")
     if running.sctp is not None and section.sctp_port != running.sctp.remote_port:
