@@ -210,8 +210,10 @@ class Transport:
         if slots.is_closed or ufrag is None or state == "gathering":
             return
         self._gathering.discard(generation)
-        slots.negotiation = jsep.end_local_candidates(slots.negotiation, self.key, ufrag) or slots.negotiation
-        slots.fire(RTCPeerConnectionIceEvent("icecandidate", candidate=self._candidate("", ufrag, None)))
+        ended = jsep.end_local_candidates(slots.negotiation, self.key, ufrag)
+        if ended is not None:  # the end of a generation that was replaced is as useless as its candidates
+            slots.negotiation = ended
+            slots.fire(RTCPeerConnectionIceEvent("icecandidate", candidate=self._candidate("", ufrag, None)))
         slots.driver.queue_task(self._finish_gathering)
 
     def _begin_gathering(self, generation: int) -> None:
