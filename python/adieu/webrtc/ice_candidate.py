@@ -77,8 +77,6 @@ class RTCIceCandidate:
     __slots__ = ("_init", "_parsed")
 
     def __init__(self, candidateInitDict: object = None, **members: Any) -> None:
-        if isinstance(candidateInitDict, RTCIceCandidate):
-            candidateInitDict = candidateInitDict._init
         init = dictionary(RTCLocalIceCandidateInit, _as_mapping(candidateInitDict), members, open_=True)
         # W3C constructor step 1
         if init.sdpMid is None and init.sdpMLineIndex is None:
@@ -187,7 +185,7 @@ def candidate_init(value: object, members: dict[str, Any] | None = None) -> RTCI
 
 def _as_mapping(value: object) -> object:
     if isinstance(value, RTCIceCandidate):
-        return value.toJSON()
+        return {**value.toJSON(), "relayProtocol": value.relayProtocol, "url": value.url}
     if type(value) is RTCIceCandidateInit:
         return {field.name: getattr(value, field.name) for field in fields(value)}
     # A string: all members are keywords, this one among them.

@@ -235,9 +235,8 @@ def _sender(report: _Report, slots: Slots, media: MediaSlots) -> None:
     if transport is None or not media.is_sending:
         return
     for index, encoding in enumerate(value.encodings):
-        codec = next(
-            (c for c in value.send_codecs if encoding.codec is not None and same_codec(c, encoding.codec)), None
-        )
+        wanted = encoding.codec
+        known = (c for c in value.send_codecs if (c.is_media if wanted is None else same_codec(c, wanted)))
         report.add(
             "outbound-rtp",
             f"O{media.id}-{index}",
@@ -248,7 +247,7 @@ def _sender(report: _Report, slots: Slots, media: MediaSlots) -> None:
             active=encoding.active,
             transportId=f"T{transport}",
             mediaSourceId=source,
-            codecId=_codec(report, transport, codec or next((c for c in value.send_codecs if c.is_media), None)),
+            codecId=_codec(report, transport, next(known, None)),
             packetsSent=0,
             bytesSent=0,
         )

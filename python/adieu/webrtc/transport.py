@@ -204,7 +204,7 @@ class Transport:
         )
 
     def handle_gathering(self, generation: int, state: str) -> None:
-        """W3C RTCIceTransport, "finished gathering". That it began is known without the core, for all transports at once."""
+        """W3C RTCIceTransport, "finished gathering". That it began is known without the core, of all at once."""
         slots = self._slots
         ufrag = self._ufrags.get(generation)
         if slots.is_closed or ufrag is None or state == "gathering":
