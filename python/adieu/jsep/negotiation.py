@@ -143,9 +143,15 @@ class Negotiation:
 
     @property
     def offered_data_key(self) -> str | None:
-        """The transport that our pending offer has for data."""
-        section = self.pending_local.data_section() if self.pending_local is not None else None
-        return self.carrier(section.index) if section is not None else None
+        """The transport that a pending offer has for data: of ours, or most likely of the other side's."""
+        offer = self.pending_local or self.pending_remote
+        section = offer.data_section() if offer is not None else None
+        if offer is None or section is None or offer is self.pending_local:
+            return self.carrier(section.index) if section is not None else None
+        # The answer may choose otherwise.
+        mids = offer.group_of(section.mid)
+        first = next((s for s in offer.sections if s.mid in mids and not s.rejected), section)
+        return self.carrier(first.index) or first.key
 
     def transceiver(self, id_: int) -> Transceiver | None:
         """The one with this id."""

@@ -52,7 +52,7 @@ def sctp_transport(slots: Slots) -> Transport | None:
 
 def sctp_holder(slots: Slots) -> Transport | None:
     """The transport that has the RTCSctpTransport: also while it is only offered."""
-    return next((transport for transport in slots.transports.values() if transport.sctp is not None), None)
+    return next((transport for transport in slots.all_transports() if transport.sctp is not None), None)
 
 
 def negotiated(slots: Slots, transport: Transport) -> None:
@@ -90,14 +90,20 @@ def reject(slots: Slots) -> None:
     A channel that is made later asks for a negotiation again, as the first one did.
     """
     slots.has_made_channels = False
-    if (holder := sctp_holder(slots)) is not None:
-        holder.end_sctp()
+    withdraw(slots)
     why = "the other side has rejected data channels"
     for channel in list(slots.data_channels):
         if channel.readyState == "connecting":
             _fail(slots, channel, why)
         else:
             slots.driver.queue_task(channel.handle_closed, why, None)
+
+
+def withdraw(slots: Slots) -> None:
+    """No data is offered or negotiated any more."""
+    if (holder := sctp_holder(slots)) is not None:
+        holder.end_sctp()
+    slots.offered = None
 
 
 def end(slots: Slots, why: str) -> None:

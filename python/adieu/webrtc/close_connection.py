@@ -34,7 +34,7 @@ def close_the_connection(slots: Slots) -> None:
     slots.channel_ids.clear()
     # steps 6 to 9: ABORT, close_notify, sockets (closing rules 12, 13, 15)
     _destroy(slots)
-    for transport in slots.transports.values():
+    for transport in slots.all_transports():
         transport.set_closed()
     # steps 10 and 11 (closing rules 13, 14, 16)
     slots.ice_connection_state = "closed"
@@ -64,7 +64,7 @@ def _end(slots: Slots) -> None:
     slots.operations.close()
     why = "the connection was closed"
     end_events(slots.connection, why, forget=True)
-    for transport in slots.transports.values():
+    for transport in slots.all_transports():
         for target in (transport.ice, transport.dtls, transport.sctp):
             if target is not None:
                 end_events(target, why, forget=True)

@@ -431,7 +431,7 @@ class RTCPeerConnection(EventTarget):
 
     @property
     def sctp(self) -> RTCSctpTransport | None:
-        """What carries the data channels; None until it has been offered here, or answered."""
+        """What carries the data channels; None until it has been offered, here or there."""
         transport = channels.sctp_holder(self._slots)
         return None if transport is None else transport.sctp
 

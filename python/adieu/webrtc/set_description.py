@@ -116,10 +116,10 @@ def _succeed(slots: Slots, plan: Plan, type_: SdpType) -> None:
     known = dict(slots.media)
     media.apply(slots, plan.media)
     known |= slots.media
-    if (offered := after.offered_data_key) is not None and channels.sctp_holder(slots) is None:
-        slots.transports[offered].establish_sctp(jsep.DEFAULT_MAX_MESSAGE_SIZE)
     if type_ in {"answer", "pranswer"}:
         _establish_data(slots, carried_data=carried_data)
+    elif after.data_key is None:
+        _offer_data(slots)
     for stopped in plan.media.stopped:
         known[stopped].slots.end_receiving()
     # step 13
@@ -153,7 +153,11 @@ def _perform(slots: Slots, action: jsep.Action) -> None:
     if transport is None:
         if not isinstance(action, Gather):
             raise AssertionError(f"{action!r} for a transport that was never begun")
-        transport = slots.transports[action.key] = Transport(slots, action.key, _connection(slots))
+        offered = slots.offered if slots.offered is not None and slots.offered.key == action.key else None
+        transport = slots.transports[action.key] = offered or Transport(slots, action.key)
+        transport.begin(_connection(slots))
+        if offered is not None:
+            slots.offered = None
     if isinstance(action, AddCandidate):
         # A candidate of a description was read as one; if the core can not use it, it is one that does not help.
         with suppress(ValueError):
@@ -170,6 +174,21 @@ def _connection(slots: Slots) -> int:
     return slots.handle
 
 
+def _offer_data(slots: Slots) -> None:
+    """An offer or a rollback is set: pc.sctp is there while data is offered, as in browsers. In the W3C it comes later.
+
+    Of what the other side offers, no transport begins before the answer.
+    """
+    key = slots.negotiation.offered_data_key
+    if key is None:
+        channels.withdraw(slots)
+    elif channels.sctp_holder(slots) is None:
+        transport = slots.transports.get(key)
+        if transport is None:
+            transport = slots.offered = Transport(slots, key)
+        transport.establish_sctp(jsep.DEFAULT_MAX_MESSAGE_SIZE)
+
+
 def _establish_data(slots: Slots, *, carried_data: bool) -> None:
     """Success step 9: the SCTP transport, and the ids that depend on the DTLS role."""
     key = slots.negotiation.data_key
@@ -179,6 +198,9 @@ def _establish_data(slots: Slots, *, carried_data: bool) -> None:
             channels.reject(slots)
         return
     transport = slots.transports[key]
+    if slots.offered is not None:  # another one than the answer has chosen
+        transport.take_sctp(slots.offered)
+        slots.offered = None
     association = slots.negotiation.transports[key].sctp
     transport.establish_sctp(association.remote_max_message_size if association is not None else 0)
     if carried_data:

@@ -84,6 +84,7 @@ class Slots:
         channel_ids: who has which stream, until both its directions are reset.
         has_made_channels: whether the connection "has created any RTCDataChannels".
         transports: by the key of their section.
+        offered: one that has not begun: the other side offers data over it.
         media: the objects of the transceivers in the snapshot, by their ids.
         senders_made: all senders of this connection, also of transceivers that have left the set.
         remote_streams: what the other side's tracks are in, by the ids that it gives.
@@ -118,6 +119,7 @@ class Slots:
     channel_ids: dict[int, RTCDataChannel] = field(default_factory=dict[int, "RTCDataChannel"])
     has_made_channels: bool = False
     transports: dict[str, Transport] = field(default_factory=dict[str, "Transport"])
+    offered: Transport | None = None
     media: dict[int, Media] = field(default_factory=dict[int, "Media"])
     senders_made: WeakSet[RTCRtpSender] = field(default_factory=WeakSet["RTCRtpSender"])
     remote_streams: dict[str, StreamSlots] = field(default_factory=dict[str, "StreamSlots"])
@@ -157,6 +159,10 @@ class Slots:
         local = (self.negotiation.current_local, self.negotiation.pending_local)
         sections = (section for description in local if description is not None for section in description.sections)
         return frozenset(section.credentials for section in sections if section.credentials is not None)
+
+    def all_transports(self) -> tuple[Transport, ...]:
+        """Those that have begun, and the one that is offered."""
+        return (*self.transports.values(), *((self.offered,) if self.offered is not None else ()))
 
     # --- states that follow from those of the transports -----------
 

@@ -36,20 +36,12 @@ NOT_REACHED = 701
 class Transport:
     """A transport of a connection, begun by the first `Gather` for its section."""
 
-    def __init__(self, slots: Slots, key: str, connection: int) -> None:
+    def __init__(self, slots: Slots, key: str) -> None:
         self.key = key
         self.sctp: RTCSctpTransport | None = None
         self._slots = slots
         self._core = slots.driver.core
-        settings = slots.settings
-        self.handle: int = self._core.transport(
-            connection,
-            disconnected_after=settings.disconnectedAfter,
-            failed_after=settings.failedAfter,
-            receive_buffer=settings.receiveBuffer,
-            max_message_size=settings.maxMessageSize,
-        )
-        slots.driver.handles.transports[self.handle] = self
+        self._handle: int | None = None
         self._ice = IceTransportSlots()
         self.ice: RTCIceTransport = RTCIceTransport(self._ice)
         self._dtls = DtlsTransportSlots(self.ice)
@@ -57,6 +49,25 @@ class Transport:
         self._sctp: SctpTransportSlots | None = None
         self._ufrags: dict[int, str] = {}  # of each generation that was begun
         self._gathering: set[int] = set()
+
+    def begin(self, connection: int) -> None:
+        """Make the core's transport, within its connection."""
+        settings = self._slots.settings
+        self._handle = self._core.transport(
+            connection,
+            disconnected_after=settings.disconnectedAfter,
+            failed_after=settings.failedAfter,
+            receive_buffer=settings.receiveBuffer,
+            max_message_size=settings.maxMessageSize,
+        )
+        self._slots.driver.handles.transports[self._handle] = self
+
+    @property
+    def handle(self) -> int:
+        """The core's."""
+        if self._handle is None:
+            raise AssertionError(f"the transport {self.key!r} has not begun")
+        return self._handle
 
     # --- what a plan asks for -----------
 

@@ -224,11 +224,29 @@ async def test_the_sctp_transport_goes_with_its_bundle(world):
     sctp, transport = a.sctp, a.getSenders()[0].transport
     assert sctp.transport is not transport
     await b.setRemoteDescription(a.localDescription)
-    assert b.sctp is None
+    theirs, offered = b.sctp, b.sctp.transport
     await b.setLocalDescription()
     await a.setRemoteDescription(b.localDescription)
     assert a.sctp is sctp
     assert sctp.transport is transport
+    assert (b.sctp, theirs.transport) == (theirs, offered)
+    assert offered is b.getReceivers()[0].transport
+
+
+@simulated()
+async def test_the_sctp_transport_is_there_while_data_is_offered(world):
+    a, b = world.pair()
+    a.createDataChannel("x")
+    await a.setLocalDescription()
+    await b.setRemoteDescription(a.localDescription)
+    assert (b.sctp.state, b.sctp.transport.state, b.connectionState) == ("connecting", "new", "new")
+    await b.setRemoteDescription(type="rollback")
+    await a.setLocalDescription(type="rollback")
+    assert (a.sctp, b.sctp) == (None, None)
+    await b.setRemoteDescription(await a.createOffer())
+    sctp = b.sctp
+    b.close()
+    assert (sctp.state, sctp.transport.state) == ("closed", "closed")
 
 
 @simulated()
