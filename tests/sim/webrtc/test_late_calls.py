@@ -169,6 +169,26 @@ async def test_rules_33_34_nothing_is_fired_after_the_close(world):
 
 
 @simulated()
+async def test_rule_34_a_handler_that_closes_ends_what_the_same_task_would_have_fired(world):
+    """Three events tell that gathering is complete: each of the first two closes."""
+    for count, last in enumerate(["gatheringstatechange", "icegatheringstatechange"], 1):
+        pc = world.connection(world.host(f"10.1.0.{count}"))
+        pc.createDataChannel("x")
+        await pc.setLocalDescription()
+        ice, log = pc.sctp.transport.iceTransport, Log()
+
+        def close(event, pc=pc, ice=ice, last=last, log=log):
+            if ice.gatheringState == "complete":
+                log.append(event.type)
+                if event.type == last:
+                    pc.close()
+
+        ice.ongatheringstatechange = pc.onicegatheringstatechange = pc.onicecandidate = close
+        await world.settle(5)
+        assert log == ["gatheringstatechange", "icegatheringstatechange"][:count]
+
+
+@simulated()
 async def test_an_abandoned_call_changes_nothing(world):
     """Cancellation: wholly or not at all."""
     a, b = world.pair()
