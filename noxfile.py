@@ -67,11 +67,7 @@ def check(session: nox.Session) -> None:
 @nox.session
 def test(session: nox.Session) -> None:
     """Everything, or the parts of tests/ that are named."""
-    parts = {
-        part: _pytest(part)
-        for part in session.posargs or PARTS
-        if any((ROOT / "tests" / part).rglob("test_*.py")) or session.posargs
-    }
+    parts = {part: _pytest(part) for part in session.posargs or PARTS}
     if session.posargs:
         _all(session, (FETCH if "conformance" in parts else {}) | parts)
         return
