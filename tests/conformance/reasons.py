@@ -18,8 +18,6 @@ REASONS = {
     r"(create(Offer|Answer)|set(Local|Remote)Description|addIceCandidate): .*positional": "no legacy callbacks yet",
     r"mediaDevices|MediaStream": "no media objects yet",
     r"addTransceiver|addTrack|removeTrack|[^.]RTCRtp|TrackEvent|jitterBufferTarget": "no transceivers yet",
-    r"another fingerprint than before": "the other side may not be another one than before",
-    r"(ice|stun|turns?) server.*expected array": "getConfiguration() gives `urls` as given, not as a list",
     r"SDP negotiation with a sha-1": "a description with nothing but SHA-1 is refused",
     r"wrong DTLS fingerprint": "the other side does not learn that the fingerprint is wrong",
     r"SctpTransport|maxChannels gets": "`sctp` is there with the answer, not with the offer",

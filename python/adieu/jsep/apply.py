@@ -217,6 +217,8 @@ def _answered(negotiation: Negotiation, *, ours: Description, theirs: Descriptio
         if own.credentials is None:
             raise AssertionError("a section of ours has no credentials")
         transport = negotiation.transports.get(key)
+        if transport is not None and transport.is_replaced_by(other.fingerprints):
+            transport = None
         if transport is None or transport.local != own.credentials:
             number += 1
             # W3C set a session description, success step 10: the offerer is controlling, and so is who talks to a lite

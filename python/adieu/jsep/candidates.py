@@ -24,6 +24,16 @@ _Slot: TypeAlias = Literal["pending_local", "current_local", "pending_remote", "
 MAX_ADDED: Final = 1000
 """A section takes no more candidates than this beside its own: far more than any host has."""
 
+# fmt: off
+BAD_PORTS: Final = frozenset((
+    0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109,
+    110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514, 515, 526, 530, 531,
+    532, 540, 548, 554, 556, 563, 587, 601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060,
+    5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080,
+))
+# fmt: on
+"""Ports of other services, to which no page may have a browser connect. https://fetch.spec.whatwg.org/#port-blocking"""
+
 
 # --- of the other side -----------
 
@@ -45,7 +55,7 @@ def add_remote_candidate(
             raise OperationError(f"the section has {MAX_ADDED} candidates already")
         line = attribute("candidate", str(candidate).removeprefix("candidate:"))
         after = _put(after, slot, description.with_media(section.index, section.media.with_lines(line)))
-        if candidate.component == 1:  # RTCP is multiplexed
+        if _is_tried(candidate):
             actions.extend(_to_transports(negotiation, description, section, str(candidate)))
         if ufrag is None:
             break  # W3C addIceCandidate step 4.6: the most recent generation
@@ -93,10 +103,20 @@ def remote_candidates(negotiation: Negotiation, key: str, generation: int) -> It
         return
     for other in remote.bundled_with(section):
         for candidate in sdp.attributes.candidates(other.media):
-            if candidate.component == 1:  # RTCP is multiplexed
+            if _is_tried(candidate):
                 yield AddCandidate(key, generation, str(candidate))
     if section.media.has("end-of-candidates"):
         yield AddCandidate(key, generation, None)
+
+
+def _is_tried(candidate: Candidate) -> bool:
+    """Whether it goes to the transport: not what is for RTCP alone, which is multiplexed, nor what is prohibited.
+
+    W3C addIceCandidate, "administratively prohibited": nothing shows that it is not tried. A UDP port says nothing of
+    a service: address translators give any.
+    """
+    blocked = candidate.transport == "tcp" and candidate.tcp_type != "active" and candidate.port in BAD_PORTS
+    return candidate.component == 1 and not blocked
 
 
 def _applied(negotiation: Negotiation) -> Iterator[tuple[_Slot, Description]]:

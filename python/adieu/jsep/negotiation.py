@@ -53,6 +53,13 @@ class TransportState:
     fingerprints: tuple[Fingerprint, ...] = ()
     sctp: SctpAssociation | None = None
 
+    def is_replaced_by(self, fingerprints: tuple[Fingerprint, ...]) -> bool:
+        """Whether these of the peer make it another transport: the other side is another one, or has begun anew.
+
+        RFC 8842 section 4: other fingerprints are another DTLS association.
+        """
+        return self.dtls_client is not None and set(fingerprints) != set(self.fingerprints)
+
 
 def _none() -> Mapping[str, TransportState]:
     return MappingProxyType({})

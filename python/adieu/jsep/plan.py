@@ -74,7 +74,7 @@ class StartSctp:
 
 @dataclass(frozen=True, slots=True)
 class CloseTransport:
-    """End it: its section was rejected, or rolled back before it was ever answered."""
+    """End it: its section was rejected or rolled back before it was ever answered, or another peer takes it over."""
 
     key: str
 
@@ -106,6 +106,9 @@ def difference(before: Negotiation, after: Negotiation) -> Iterator[Action]:
         yield CloseTransport(key)
     for key, new in after.transports.items():
         old = before.transports.get(key)
+        if old is not None and old.is_replaced_by(new.fingerprints):
+            yield CloseTransport(key)
+            old = None
         stable = before.stable_transports.get(key)
         # A generation that was offered and never answered is forgotten when it is rolled back or offered anew.
         if (

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 STRONG_HASHES: Final = ("sha-256", "sha-384", "sha-512")
 """RFC 8122 section 5: weaker ones must not be relied on."""
 
+_RTCP_TYPES: Final = range(64, 96)
+
 
 def check_remote_offer(negotiation: Negotiation, offer: Description) -> None:
     """An offer of the other side.
@@ -107,6 +109,11 @@ def _check_media(section: Section) -> None:
         raise InvalidAccessError(f"media section {section.mid!r} does not multiplex RTP and RTCP (a=rtcp-mux)")
 
 
+    # RFC 5761 section 4: these could not be told from RTCP.
+    if section.is_rtp and (bad := [c.payload_type for c in section.codecs if c.payload_type in _RTCP_TYPES]):
+        raise InvalidAccessError(f"media section {section.mid!r} has the payload type {bad[0]}, which RTCP's types use")
+
+
 def _check_mids(description: Description) -> None:
     mids = [section.mid for section in description.sections if section.mid is not None]
     if len(set(mids)) != len(mids):
@@ -135,13 +142,8 @@ def _check_transport(section: Section) -> None:
 
 def _check_continuity(section: Section, running: TransportState | None) -> None:
     """What may not change while the DTLS association and the SCTP association live (RFC 8842, 8841)."""
-    if running is None or running.dtls_client is None:
+    if running is None or running.is_replaced_by(section.fingerprints) or running.dtls_client is None:
         return
-    if set(section.fingerprints) != set(running.fingerprints):
-        raise InvalidAccessError(
-            f"media section {section.mid!r} has another fingerprint than before: the other side is another one, "
-            "or has a new connection. A new RTCPeerConnection is needed for it"
-        )
     if section.setup in {"active", "passive"} and (section.setup == "passive") is not running.dtls_client:
         raise InvalidAccessError(f"media section {section.mid!r} changes its DTLS role to {section.setup}")
     if running.sctp is not None and section.sctp_port != running.sctp.remote_port:

@@ -100,6 +100,14 @@ def reject(slots: Slots) -> None:
             slots.driver.queue_task(channel.handle_closed, why, None)
 
 
+def end(slots: Slots, why: str) -> None:
+    """The association is no more: so are its channels. Their ids are free for the next one."""
+    slots.channel_ids.clear()
+    for channel in list(slots.unclosed_channels):
+        slots.forget_channel(channel)
+        slots.driver.queue_task(channel.handle_closed, why, None)
+
+
 def announce(slots: Slots, transport: Transport, core: _core.Channel, label: str, init: RTCDataChannelInit) -> None:
     """W3C announcing a data channel instance, from step 3 on."""
     if transport.sctp is None:

@@ -27,7 +27,7 @@ class RTCIceServer:
     """A STUN or TURN server. https://www.w3.org/TR/webrtc/#rtciceserver-dictionary
 
     Attributes:
-        urls: one URL or several, as "stun:stun.example.org".
+        urls: one URL or several, as "stun:stun.example.org"; of a connection always a tuple or list.
         username: for TURN.
         credential: for TURN.
 
@@ -174,7 +174,9 @@ def set_configuration(
             raise InvalidModificationError("the bundlePolicy of a connection can not be changed")
         if configuration.iceCandidatePoolSize != old.iceCandidatePoolSize and negotiated:
             raise InvalidModificationError("iceCandidatePoolSize can not be changed after setLocalDescription()")
-    # W3C steps 4 to 6
-    stored = replace(configuration, iceServers=configuration.iceServers[:MAX_ICE_SERVERS])
+    # W3C steps 4 to 6; step 6.2: a single URL is stored as a list
+    servers = configuration.iceServers[:MAX_ICE_SERVERS]
+    listed = [replace(server, urls=(server.urls,)) if isinstance(server.urls, str) else server for server in servers]
+    stored = replace(configuration, iceServers=listed)
     stored.urls()
     return stored

@@ -108,6 +108,11 @@ class RTCRtpTransceiver:
         """What has been negotiated; None while nothing has."""
         return "stopped" if self._slots.value.stopped else self._slots.value.current_direction
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it has ended for good. The W3C has taken it out, browsers have kept it: look at `currentDirection`."""
+        return self._slots.value.stopped
+
     def stop(self) -> None:
         """End both halves; the next negotiation tells the other side.
 

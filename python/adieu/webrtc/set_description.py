@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from adieu import jsep
 from adieu.errors import InvalidModificationError
 from adieu.events import Event
-from adieu.jsep import AddCandidate, Gather
+from adieu.jsep import AddCandidate, CloseTransport, Gather
 from adieu.webrtc import channels, media
 from adieu.webrtc.create_description import certificate_of, create_answer, create_offer, system_state
 from adieu.webrtc.negotiation_needed import update_negotiation_needed_flag
@@ -104,6 +104,11 @@ def _succeed(slots: Slots, plan: Plan, type_: SdpType) -> None:
     # RFC 9143: where a bundle takes data to another transport, its object goes along
     if (holder := channels.sctp_holder(slots)) is not None and (key := after.data_key) in slots.transports:
         slots.transports[key].take_sctp(holder)
+    closed = {action.key for action in plan.actions if isinstance(action, CloseTransport)}
+    # RFC 8842 section 4: the data channels are with the peer that was there before.
+    if holder is not None and holder.key in closed & after.transports.keys():
+        channels.end(slots, "the other side is another one, or has begun anew")
+        carried_data = False
     # steps 7 and 10: what the transports have to do
     for action in plan.actions:
         _perform(slots, action)
@@ -124,6 +129,9 @@ def _succeed(slots: Slots, plan: Plan, type_: SdpType) -> None:
     # step 14
     if after.state != before.state and not slots.is_closed:
         slots.fire(Event("signalingstatechange"))
+    # RTCIceTransports that are no more count no more.
+    if closed and not slots.is_closed:
+        slots.fire_all(slots.derive_gathering_state())
     # steps 16 to 19; a handler may have closed the connection (closing rule 34)
     events = media.announce(slots, plan.media, known)
     while not slots.is_closed and next(events, slots) is not slots:

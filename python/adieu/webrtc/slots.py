@@ -16,11 +16,12 @@ from adieu.errors import AbortError
 from adieu.events import Event
 from adieu.jsep import Negotiation
 from adieu.webrtc import states
+from adieu.webrtc.ice_events import RTCPeerConnectionIceEvent
 from adieu.webrtc.ledger import Release
 from adieu.webrtc.media_slots import new_cname
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from adieu.driver import Driver
     from adieu.jsep import IceCredentials
@@ -143,6 +144,12 @@ class Slots:
         """Fire an event at the connection."""
         self.connection.dispatchEvent(event)
 
+    def fire_all(self, events: Iterable[Event]) -> None:
+        """One after the other; a handler may close the connection between two (closing rule 34)."""
+        for event in events:
+            if not self.is_closed:
+                self.fire(event)
+
     # --- states that follow from those of the transports -----------
 
     def derive_states(self) -> list[Event]:
@@ -165,14 +172,26 @@ class Slots:
             events.append(Event("connectionstatechange"))
         return events
 
+    def derive_gathering_state(self) -> list[Event]:
+        """W3C update the ICE gathering state: set [[IceGatheringState]]; the events where it changed."""
+        # steps 2 to 4
+        state = states.ice_gathering_state([transport.ice.gatheringState for transport in self.transports.values()])
+        if state == self.ice_gathering_state:
+            return []
+        self.ice_gathering_state = state
+        # steps 5 and 6
+        events: list[Event] = [Event("icegatheringstatechange")]
+        if state == "complete":
+            events.append(RTCPeerConnectionIceEvent("icecandidate", candidate=None))
+        return events
+
     def update_states(self) -> None:
         """W3C update the connection state: queued, because a transport has changed."""
         self.driver.queue_task(self._update_states)
 
     def _update_states(self) -> None:
         if not self.is_closed:
-            for event in self.derive_states():
-                self.fire(event)
+            self.fire_all(self.derive_states())
 
     # --- what the driver tells a connection -----------
 

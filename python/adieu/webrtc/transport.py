@@ -12,7 +12,7 @@ from adieu import jsep, sdp
 from adieu.errors import RTCError
 from adieu.events import Event
 from adieu.jsep import AddCandidate, CloseTransport, DropGeneration, Gather, SetRemote, StartDtls, StartSctp
-from adieu.webrtc import channels, states
+from adieu.webrtc import channels
 from adieu.webrtc.data_channel import RTCDataChannelInit
 from adieu.webrtc.dtls_transport import DtlsTransportSlots, RTCDtlsTransport
 from adieu.webrtc.error_event import RTCErrorEvent
@@ -24,7 +24,7 @@ from adieu.webrtc.sctp_transport import RTCSctpTransport, SctpTransportSlots, ma
 if TYPE_CHECKING:
     from adieu import _core
     from adieu.webrtc.dtls_transport import RTCDtlsTransportState
-    from adieu.webrtc.ice_transport import RTCIceRole, RTCIceTransportState
+    from adieu.webrtc.ice_transport import RTCIceGathererState, RTCIceRole, RTCIceTransportState
     from adieu.webrtc.slots import Slots
 
 logger: Final = logging.getLogger("adieu")
@@ -95,6 +95,7 @@ class Transport:
             self._ice.role = "controlling" if controlling else "controlled"
         self._ice.local_parameters = RTCIceParameters(local.ufrag, local.pwd)
         self._ufrags[generation] = local.ufrag
+        self._slots.driver.queue_task(self._begin_gathering, generation)
         configuration = self._slots.configuration
         urls = configuration.urls()
         self._core.gather(
@@ -119,9 +120,7 @@ class Transport:
         self._ufrags.pop(generation, None)
         if generation in self._gathering:
             self._gathering.discard(generation)
-            if not self._gathering:  # what was gathered before it is complete
-                self._ice.gatherer_state = "complete"
-                self.update_gathering_state()
+            self._slots.driver.queue_task(self._finish_gathering)  # what was gathered before it is complete
 
     def _close(self) -> None:
         """Its section was rejected or rolled back (W3C set a session description, success step 13.1)."""
@@ -139,7 +138,6 @@ class Transport:
             if target is not None:
                 target.dispatchEvent(Event("statechange"))
         self._slots.update_states()
-        self.update_gathering_state()
 
     def set_closed(self) -> None:
         """All states, and no event (W3C close the connection, steps 6, 7 and 9)."""
@@ -206,48 +204,35 @@ class Transport:
         )
 
     def handle_gathering(self, generation: int, state: str) -> None:
-        """W3C RTCIceTransport: gathering began, or is finished."""
+        """W3C RTCIceTransport, "finished gathering". That it began is known without the core, for all transports at once."""
         slots = self._slots
         ufrag = self._ufrags.get(generation)
-        if slots.is_closed or ufrag is None:
+        if slots.is_closed or ufrag is None or state == "gathering":
             return
-        if state == "gathering":
+        self._gathering.discard(generation)
+        slots.negotiation = jsep.end_local_candidates(slots.negotiation, self.key, ufrag) or slots.negotiation
+        slots.fire(RTCPeerConnectionIceEvent("icecandidate", candidate=self._candidate("", ufrag, None)))
+        slots.driver.queue_task(self._finish_gathering)
+
+    def _begin_gathering(self, generation: int) -> None:
+        """W3C RTCIceTransport, "begins gathering"."""
+        if generation in self._ufrags:
             self._gathering.add(generation)
-            if self._ice.gatherer_state == "gathering":
-                return
-            self._ice.gatherer_state = "gathering"
-        else:
-            self._gathering.discard(generation)
-            slots.negotiation = jsep.end_local_candidates(slots.negotiation, self.key, ufrag) or slots.negotiation
-            # steps 4 and 5
-            end = self._candidate("", ufrag, None)
-            slots.fire(RTCPeerConnectionIceEvent("icecandidate", candidate=end))
-            # step 6
-            if self._gathering:
-                return
-            # step 7
-            self._ice.gatherer_state = "complete"
-        self.ice.dispatchEvent(Event("gatheringstatechange"))
-        self.update_gathering_state()
+            self._set_gatherer_state("gathering")
 
-    def update_gathering_state(self) -> None:
-        """W3C update the ICE gathering state."""
-        self._slots.driver.queue_task(self._update_gathering_state)
+    def _finish_gathering(self) -> None:
+        """The other task of "finished gathering", unless another generation is still being gathered."""
+        if not self._gathering:
+            self._set_gatherer_state("complete")
 
-    def _update_gathering_state(self) -> None:
+    def _set_gatherer_state(self, state: RTCIceGathererState) -> None:
         slots = self._slots
-        # step 1
-        if slots.is_closed:
+        if slots.is_closed or self._ice.state == "closed" or state == self._ice.gatherer_state:
             return
-        # steps 2 and 3
-        state = states.ice_gathering_state([transport.ice.gatheringState for transport in slots.transports.values()])
-        if state == slots.ice_gathering_state:
-            return
-        # steps 4 to 6
-        slots.ice_gathering_state = state
-        slots.fire(Event("icegatheringstatechange"))
-        if state == "complete":
-            slots.fire(RTCPeerConnectionIceEvent("icecandidate", candidate=None))
+        self._ice.gatherer_state = state
+        events = slots.derive_gathering_state()
+        self.ice.dispatchEvent(Event("gatheringstatechange"))
+        slots.fire_all(events)
 
     def _candidate(self, line: str, ufrag: str, url: str | None) -> RTCIceCandidate:
         negotiation = self._slots.negotiation
@@ -281,9 +266,7 @@ class Transport:
             self.ice.dispatchEvent(Event("selectedcandidatepairchange"))
         if changed:
             self.ice.dispatchEvent(Event("statechange"))
-        for event in events:
-            if not slots.is_closed:  # a handler has closed it
-                slots.fire(event)
+        slots.fire_all(events)
 
     def handle_role(self, role: str) -> None:
         """W3C RTCIceTransport: the role changed by a conflict (RFC 8445 section 7.3.1.1)."""

@@ -38,6 +38,15 @@ def test_a_candidate_goes_into_the_text_and_to_the_transport(a, b):
     assert add(b, mid=None, index=0) == [AddCandidate("0", 1, LINE)]
 
 
+@pytest.mark.parametrize(("port", "way", "tried"), [(8001, "passive", 1), (25, "passive", 0), (9, "active", 1)])
+def test_a_bad_port_is_not_tried_and_nothing_shows_it(a, b, port, way, tried):
+    """W3C addIceCandidate, administratively prohibited."""
+    negotiate(a, b)
+    line = f"candidate:1 1 tcp 1518214911 10.0.0.1 {port} typ host tcptype {way}"
+    assert len(add(b, Candidate.parse(line))) == tried
+    assert line in b.now.current_remote.text
+
+
 def test_before_the_answer_it_waits_in_the_description(a, b):
     b.remote("offer", a.offer())
     assert add(b) == []

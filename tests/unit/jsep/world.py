@@ -7,7 +7,7 @@ from adieu import jsep
 from adieu.jsep import IceCredentials, LocalParameters, Negotiation
 from adieu.sdp.attributes import Fingerprint
 
-FINGERPRINT = {side: ":".join([side * 2] * 32) for side in "AB"}
+FINGERPRINT = {side: ":".join([side * 2] * 32) for side in "ABC"}
 HEAD = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
 
 

@@ -179,7 +179,7 @@ async def test_what_can_be_changed():
     pc = adieu.RTCPeerConnection(iceServers=[{"urls": "stun:a"}])
     pc.setConfiguration({"iceServers": [{"urls": "stun:b"}], "iceTransportPolicy": "relay", "iceCandidatePoolSize": 1})
     configuration = pc.getConfiguration()
-    assert (configuration.iceTransportPolicy, configuration.iceServers[0].urls) == ("relay", "stun:b")
+    assert (configuration.iceTransportPolicy, configuration.iceServers[0].urls) == ("relay", ("stun:b",))
     pc.setConfiguration()
     assert pc.getConfiguration() == RTCConfiguration()
     pc.close()
