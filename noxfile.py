@@ -30,7 +30,7 @@ ROOT = Path(__file__).parent
 BIN = Path(sys.executable).parent
 os.environ["PATH"] = os.pathsep.join([str(BIN), os.environ.get("PATH", ""), "/usr/local/go/bin"])
 os.environ["VIRTUAL_ENV"] = str(BIN.parent)
-PARTS = ("unit", "sim", "property", "interop", "e2e")
+PARTS = ("unit", "sim", "property", "interop", "e2e", "conformance")
 MATRIX = ("e2e/sdk", "e2e/web")
 IN_NAMESPACE = {"interop", "e2e", *MATRIX, "conformance"}
 NAMESPACE = ("python", "tests/e2e/lab/namespace.py")
@@ -75,7 +75,7 @@ def test(session: nox.Session) -> None:
     system = {"system packages": ("python", "tools/system.py")}
     cargo = {"cargo test": ("cargo", "test", "--quiet", *CARGO)}
     sdk = {"sdk": ("python", "tools/sdk.py")}
-    _all(session, system | CHECKS | cargo | sdk | parts)
+    _all(session, system | FETCH | CHECKS | cargo | sdk | parts | {"W3C's tests": CONFORMANCE})
 
 
 @nox.session
