@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from adieu import sdp
-from adieu.errors import RTCError
+from adieu.errors import InvalidAccessError, RTCError
 from adieu.jsep.codecs import codecs_of
 from adieu.sdp import attributes
 
@@ -230,6 +230,7 @@ def parse_description(type_: DescriptionType, text: str) -> Description:
 
     Raises:
         RTCError: "sdp-syntax-error" with the line.
+        InvalidAccessError: an ICE ufrag or password is none.
     """
     try:
         description = Description(type_, sdp.read(text), text)
@@ -243,6 +244,8 @@ def parse_description(type_: DescriptionType, text: str) -> Description:
                 _ = section.codecs, section.extensions, section.streams, section.simulcast
                 attributes.rids(section.media)
         attributes.connection(description.sdp.session)
+    except sdp.SdpValueError as error:
+        raise InvalidAccessError(str(error)) from None
     except sdp.SdpSyntaxError as error:
         raise RTCError({"errorDetail": "sdp-syntax-error", "sdpLineNumber": error.line}, str(error)) from None
     return description

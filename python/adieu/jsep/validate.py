@@ -11,8 +11,11 @@ from adieu.errors import InvalidAccessError
 from adieu.sdp import attributes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from adieu.jsep.description import Description, Section
     from adieu.jsep.negotiation import Negotiation, TransportState
+    from adieu.sdp.attributes import ExtMap
 
 STRONG_HASHES: Final = ("sha-256", "sha-384", "sha-512")
 """RFC 8122 section 5: weaker ones must not be relied on."""
@@ -44,6 +47,8 @@ def check_remote_offer(negotiation: Negotiation, offer: Description) -> None:
             raise InvalidAccessError(f"media section {section.mid!r} was {before.media.kind}, not {section.media.kind}")
         if section.is_understood and not section.rejected:
             _check_media(section)
+            if (transceiver := negotiation.transceiver_at(section.index)) and transceiver.mid == section.mid:
+                _check_extensions(section, transceiver.extensions)
             if not section.bundle_only and _speaks(offer, section):
                 _check_transport(section)
                 _check_continuity(section, negotiation.transports.get(negotiation.carrier(section.index) or ""))
@@ -75,6 +80,8 @@ def check_remote_answer(negotiation: Negotiation, offer: Description, answer: De
         if offered.rejected:  # RFC 3264 section 6: a stream that was offered with port 0 is answered with port 0
             raise InvalidAccessError(f"media section {offered.mid!r} was not offered, and can not be accepted")
         _check_media(section)
+        if section.is_rtp:
+            _check_extensions(section, offered.extensions)
         if not _speaks(answer, section):
             continue
         if offered.bundle_only:
@@ -95,6 +102,17 @@ def _speaks(description: Description, section: Section) -> bool:
     return not live or live[0] == section.mid
 
 
+def _check_extensions(section: Section, known: Iterable[ExtMap]) -> None:
+    """RFC 8285 section 6: within a session a number keeps what it stands for."""
+    numbers = {extension.id: extension.uri for extension in known}
+    for extension in section.extensions:
+        if (before := numbers.get(extension.id, extension.uri)) != extension.uri:
+            raise InvalidAccessError(
+                f"media section {section.mid!r} has {extension.uri} as header extension {extension.id}, "
+                f"which stood for {before}"
+            )
+
+
 def _check_groups(offer: Description, answer: Description) -> None:
     """RFC 9143 section 7.3: an answer groups what was offered as one group."""
     for mids in answer.bundle:
@@ -104,10 +122,10 @@ def _check_groups(offer: Description, answer: Description) -> None:
 
 
 def _check_media(section: Section) -> None:
-    # The W3C's rtcpMuxPolicy "require", the only one there is (failure step 4).
-    if section.is_rtp and not attributes.rtcp_mux(section.media):
+    # The W3C's rtcpMuxPolicy "require", the only one there is (failure step 4). RFC 9143 section 7.1.3: what is said of
+    # the transport stands in another section of the bundle.
+    if section.is_rtp and not section.bundle_only and not attributes.rtcp_mux(section.media):
         raise InvalidAccessError(f"media section {section.mid!r} does not multiplex RTP and RTCP (a=rtcp-mux)")
-
 
     # RFC 5761 section 4: these could not be told from RTCP.
     if section.is_rtp and (bad := [c.payload_type for c in section.codecs if c.payload_type in _RTCP_TYPES]):

@@ -13,7 +13,7 @@ What is malformed is an `SdpSyntaxError` with the number of its line.
 
 from adieu.sdp import attributes
 from adieu.sdp.candidate import Candidate
-from adieu.sdp.grammar import MAX_BYTES, MAX_CANDIDATES, MAX_MEDIA, SdpSyntaxError
+from adieu.sdp.grammar import MAX_BYTES, MAX_CANDIDATES, MAX_MEDIA, SdpSyntaxError, SdpValueError
 from adieu.sdp.model import Block, Connection, Line, Media, Origin, SessionDescription, attribute
 from adieu.sdp.reader import read
 from adieu.sdp.writer import write
@@ -29,6 +29,7 @@ __all__ = [
     "Media",
     "Origin",
     "SdpSyntaxError",
+    "SdpValueError",
     "SessionDescription",
     "attribute",
     "attributes",

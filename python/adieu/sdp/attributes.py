@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, cast, get_args
 
 from adieu.sdp.candidate import Candidate
-from adieu.sdp.grammar import ICE_CHARS, SdpSyntaxError, integer, is_token
+from adieu.sdp.grammar import ICE_CHARS, SdpSyntaxError, SdpValueError, integer, is_token
 from adieu.sdp.model import Connection
 
 if TYPE_CHECKING:
@@ -324,7 +324,7 @@ def _ice_word(block: Block, name: str, lengths: range) -> str | None:
     word = _content(line)
     if len(word) not in lengths or not ICE_CHARS.fullmatch(word):
         # The word itself is a secret, or next to one: it is not repeated.
-        raise SdpSyntaxError(
+        raise SdpValueError(
             line.number, f"a={name} has {len(word)} characters, not {lengths[0]} to {lengths[-1]} ice-chars"
         )
     return word

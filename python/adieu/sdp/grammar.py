@@ -31,6 +31,14 @@ class SdpSyntaxError(ValueError):
         self.line = line
 
 
+class SdpValueError(SdpSyntaxError):
+    """The text is SDP, and a value in it is not one that its attribute can have.
+
+    Attributes:
+        line: the line (1 the first) with the value.
+    """
+
+
 def is_token(text: str) -> bool:
     """Whether this is a `token` of RFC 8866."""
     return TOKEN.fullmatch(text) is not None

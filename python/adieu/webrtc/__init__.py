@@ -12,7 +12,7 @@ from adieu.webrtc.data_channel_event import RTCDataChannelEvent
 from adieu.webrtc.dtls_transport import RTCDtlsTransport
 from adieu.webrtc.dtmf_sender import RTCDTMFSender, RTCDTMFToneChangeEvent
 from adieu.webrtc.error_event import RTCErrorEvent
-from adieu.webrtc.ice_candidate import RTCIceCandidate, RTCIceCandidateInit
+from adieu.webrtc.ice_candidate import RTCIceCandidate, RTCIceCandidateInit, RTCLocalIceCandidateInit
 from adieu.webrtc.ice_events import RTCPeerConnectionIceErrorEvent, RTCPeerConnectionIceEvent
 from adieu.webrtc.ice_transport import RTCIceCandidatePair, RTCIceParameters, RTCIceTransport
 from adieu.webrtc.ledger import ReleaseLedger
@@ -63,6 +63,7 @@ __all__ = [
     "RTCIceParameters",
     "RTCIceServer",
     "RTCIceTransport",
+    "RTCLocalIceCandidateInit",
     "RTCOfferOptions",
     "RTCPeerConnection",
     "RTCPeerConnectionIceErrorEvent",

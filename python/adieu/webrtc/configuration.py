@@ -27,7 +27,7 @@ class RTCIceServer:
     """A STUN or TURN server. https://www.w3.org/TR/webrtc/#rtciceserver-dictionary
 
     Attributes:
-        urls: one URL or several, as "stun:stun.example.org"; of a connection always a tuple or list.
+        urls: one URL or several, as "stun:stun.example.org"; of a connection always a tuple.
         username: for TURN.
         credential: for TURN.
 
@@ -176,7 +176,10 @@ def set_configuration(
             raise InvalidModificationError("iceCandidatePoolSize can not be changed after setLocalDescription()")
     # W3C steps 4 to 6; step 6.2: a single URL is stored as a list
     servers = configuration.iceServers[:MAX_ICE_SERVERS]
-    listed = [replace(server, urls=(server.urls,)) if isinstance(server.urls, str) else server for server in servers]
+    listed = [
+        replace(server, urls=(server.urls,) if isinstance(server.urls, str) else tuple(server.urls))
+        for server in servers
+    ]
     stored = replace(configuration, iceServers=listed)
     stored.urls()
     return stored

@@ -57,7 +57,8 @@ async def create_answer(slots: Slots) -> str:
 
 def system_state(slots: Slots) -> object:
     """The W3C's "system state": a description that was made of an equal one still represents it."""
-    return slots.negotiation, slots.has_made_channels, slots.credentials_to_replace
+    replace = slots.credentials_to_replace, slots.outdated_credentials
+    return slots.negotiation, slots.has_made_channels, replace
 
 
 def certificate_of(slots: Slots) -> RTCCertificate:
@@ -76,7 +77,7 @@ def _parameters(slots: Slots, *, restart: bool) -> LocalParameters:
         fresh=_fresh_credentials(),
         data=slots.has_made_channels,
         restart=restart,
-        replace=slots.credentials_to_replace,
+        replace=slots.credentials_to_replace | slots.outdated_credentials,
         max_message_size=slots.settings.maxMessageSize,
         bundle_policy=slots.configuration.bundlePolicy,
     )

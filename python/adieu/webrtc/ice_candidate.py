@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeAlias, cast
 
 from adieu.sdp import Candidate, SdpSyntaxError
-from adieu.webrtc.dictionaries import dictionary, string, unsigned
+from adieu.webrtc.dictionaries import choice, dictionary, string, unsigned
 
 RTCIceComponent: TypeAlias = Literal["rtp", "rtcp"]
 RTCIceProtocol: TypeAlias = Literal["udp", "tcp"]
 RTCIceCandidateType: TypeAlias = Literal["host", "srflx", "prflx", "relay"]
 RTCIceTcpCandidateType: TypeAlias = Literal["active", "passive", "so"]
+RTCIceServerTransportProtocol: TypeAlias = Literal["udp", "tcp", "tls"]
 
 _TYPES = {"host", "srflx", "prflx", "relay"}
 _TCP_TYPES = {None, "active", "passive", "so"}
@@ -42,27 +43,45 @@ class RTCIceCandidateInit:
             unsigned("RTCIceCandidateInit.sdpMLineIndex", self.sdpMLineIndex, 65535)
 
 
+@dataclass(frozen=True, slots=True)
+class RTCLocalIceCandidateInit(RTCIceCandidateInit):
+    """https://www.w3.org/TR/webrtc/#dom-rtclocalicecandidateinit
+
+    Attributes:
+        relayProtocol: how a local relay candidate talks with its server.
+        url: of the server that showed a local srflx or relay candidate.
+    """
+
+    relayProtocol: RTCIceServerTransportProtocol | None = None
+    url: str | None = None
+
+    def __post_init__(self) -> None:
+        RTCIceCandidateInit.__post_init__(self)
+        if self.relayProtocol is not None:
+            choice("RTCLocalIceCandidateInit.relayProtocol", self.relayProtocol, RTCIceServerTransportProtocol)
+        if self.url is not None:
+            string("RTCLocalIceCandidateInit.url", self.url)
+
+
 class RTCIceCandidate:
     """A candidate, and what its line says. What the line does not say, or says wrongly, is None.
 
     Args:
-        candidateInitDict: a mapping, or members as keywords: `candidate`, `sdpMid`, `sdpMLineIndex`,
-            `usernameFragment`. Of the second and the third at least one.
-        url: of the server that showed a local srflx or relay candidate.
+        candidateInitDict: a candidate, a mapping, or members as keywords: `candidate`, `sdpMid`, `sdpMLineIndex`,
+            `usernameFragment`, and for a local one `relayProtocol` and `url`. Of the second and the third at least one.
 
     Raises:
         TypeError: a member of another type, or neither sdpMid nor sdpMLineIndex.
     """
 
-    __slots__ = ("_init", "_parsed", "_url")
+    __slots__ = ("_init", "_parsed")
 
-    def __init__(self, candidateInitDict: object = None, *, url: str | None = None, **members: Any) -> None:
-        init = candidate_init(candidateInitDict, members)
+    def __init__(self, candidateInitDict: object = None, **members: Any) -> None:
+        init = dictionary(RTCLocalIceCandidateInit, _as_mapping(candidateInitDict), members, open_=True)
         # W3C constructor step 1
         if init.sdpMid is None and init.sdpMLineIndex is None:
             raise TypeError("RTCIceCandidate needs sdpMid or sdpMLineIndex")
         self._init = init
-        self._url = url
         self._parsed = _parse(init.candidate)
 
     @property
@@ -138,7 +157,12 @@ class RTCIceCandidate:
     @property
     def url(self) -> str | None:
         """Of the server, for a local srflx or relay candidate."""
-        return self._url
+        return self._init.url
+
+    @property
+    def relayProtocol(self) -> RTCIceServerTransportProtocol | None:
+        """How a local relay candidate talks with its server."""
+        return self._init.relayProtocol
 
     def toJSON(self) -> dict[str, str | int | None]:
         """A dict that json can write, and that addIceCandidate() takes."""
@@ -156,11 +180,16 @@ class RTCIceCandidate:
 
 def candidate_init(value: object, members: dict[str, Any] | None = None) -> RTCIceCandidateInit:
     """A candidate in whatever form. It comes from a wire: members of other names are ignored."""
+    return dictionary(RTCIceCandidateInit, _as_mapping(value), members, open_=True)
+
+
+def _as_mapping(value: object) -> object:
     if isinstance(value, RTCIceCandidate):
-        value = value.toJSON()
-    elif isinstance(value, str):  # all members as keywords, this one among them
-        value = {"candidate": value}
-    return dictionary(RTCIceCandidateInit, value, members, open_=True)
+        return {**value.toJSON(), "relayProtocol": value.relayProtocol, "url": value.url}
+    if type(value) is RTCIceCandidateInit:
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    # A string: all members are keywords, this one among them.
+    return {"candidate": value} if isinstance(value, str) else value
 
 
 def _parse(line: str) -> Candidate | None:

@@ -322,14 +322,7 @@ class RTCPeerConnection(EventTarget):
         """
         slots = self._slots
         # step 2
-        local = (slots.negotiation.current_local, slots.negotiation.pending_local)
-        slots.credentials_to_replace = frozenset(
-            section.credentials
-            for description in local
-            if description is not None
-            for section in description.sections
-            if section.credentials is not None
-        )
+        slots.credentials_to_replace = slots.local_credentials()
         # step 3
         update_negotiation_needed_flag(slots)
 
@@ -415,7 +408,7 @@ class RTCPeerConnection(EventTarget):
         return self._slots.configuration
 
     def setConfiguration(self, configuration: RTCConfiguration | dict[str, Any] | None = None, **members: Any) -> None:
-        """Change the configuration: servers and policy count from the next gathering on.
+        """Change the configuration: servers and policy count from the next gathering on, which the next offer begins.
 
         Raises:
             InvalidStateError: the connection is closed (closing rule 23).
@@ -425,9 +418,14 @@ class RTCPeerConnection(EventTarget):
         # step 2
         self._require_open()
         new = dictionary(RTCConfiguration, configuration, members)
-        slots.configuration = set_configuration(
-            new, slots.configuration, negotiated=slots.negotiation.local is not None
-        )
+        old = slots.configuration
+        slots.configuration = set_configuration(new, old, negotiated=slots.negotiation.local is not None)
+        # RFC 9429 section 5.2.2: the next offer has other credentials where ICE is configured in another way.
+        if (old.iceServers, old.iceTransportPolicy) != (
+            slots.configuration.iceServers,
+            slots.configuration.iceTransportPolicy,
+        ):
+            slots.outdated_credentials = slots.local_credentials()
 
     # --- data -----------
 

@@ -105,7 +105,7 @@ class RTCRtpReceiver:
 
         Cancellation: nothing changes.
         """
-        return await stats.collect(self._slots.connection, self._slots.transport)
+        return await stats.collect(self._slots.connection, self._slots.transport, ())
 
     def __repr__(self) -> str:
         return f"<RTCRtpReceiver {self.track.kind}>"

@@ -197,11 +197,11 @@ class RTCRtpSender:
         update_negotiation_needed_flag(self._slots.connection)
 
     async def getStats(self) -> stats.RTCStatsReport:
-        """What has been counted of its transport; also after a close (closing rule 28).
+        """What has been counted of what it sends and of its transport; also after a close (closing rule 28).
 
         Cancellation: nothing changes.
         """
-        return await stats.collect(self._slots.connection, self._slots.transport)
+        return await stats.collect(self._slots.connection, self._slots.transport, (self._slots,))
 
     def __repr__(self) -> str:
         return f"<RTCRtpSender {self._slots.value.kind}>"

@@ -110,7 +110,7 @@ class RTCRtpTransceiver:
 
     @property
     def stopped(self) -> bool:
-        """Whether it has ended for good. The W3C has taken it out, browsers have kept it: look at `currentDirection`."""
+        """Whether it has ended for good. The W3C has taken it out, browsers have kept it."""
         return self._slots.value.stopped
 
     def stop(self) -> None:

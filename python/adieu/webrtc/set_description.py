@@ -144,6 +144,8 @@ def _forget_replaced_credentials(slots: Slots) -> None:
     used = [section.credentials for section in (current.sections if current is not None else ())]
     if slots.credentials_to_replace.isdisjoint(used):
         slots.credentials_to_replace = frozenset()
+    if slots.outdated_credentials.isdisjoint(used):
+        slots.outdated_credentials = frozenset()
 
 
 def _perform(slots: Slots, action: jsep.Action) -> None:

@@ -73,6 +73,7 @@ class Slots:
         negotiation_needed: [[NegotiationNeeded]].
         update_on_empty_chain: [[UpdateNegotiationNeededFlagOnEmptyChain]].
         credentials_to_replace: [[LocalIceCredentialsToReplace]].
+        outdated_credentials: those with which was gathered as another configuration said: the next offer replaces them.
         last_created_offer: [[LastCreatedOffer]].
         last_created_answer: [[LastCreatedAnswer]].
         connection_state: [[ConnectionState]].
@@ -106,6 +107,7 @@ class Slots:
     negotiation_needed: bool = False
     update_on_empty_chain: bool = False
     credentials_to_replace: frozenset[IceCredentials] = frozenset()
+    outdated_credentials: frozenset[IceCredentials] = frozenset()
     last_created_offer: Created | None = None
     last_created_answer: Created | None = None
     connection_state: RTCPeerConnectionState = "new"
@@ -149,6 +151,12 @@ class Slots:
         for event in events:
             if not self.is_closed:
                 self.fire(event)
+
+    def local_credentials(self) -> frozenset[IceCredentials]:
+        """All of the current and of the pending local description."""
+        local = (self.negotiation.current_local, self.negotiation.pending_local)
+        sections = (section for description in local if description is not None for section in description.sections)
+        return frozenset(section.credentials for section in sections if section.credentials is not None)
 
     # --- states that follow from those of the transports -----------
 

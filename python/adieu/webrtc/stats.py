@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, final
 
+from adieu.jsep import same_codec
 from adieu.sdp import Candidate
 from adieu.webrtc.create_description import certificate_of
 
 if TYPE_CHECKING:
+    from adieu.jsep import Codec
     from adieu.webrtc.certificate import RTCCertificate
     from adieu.webrtc.dtls_transport import RTCDtlsTransport
+    from adieu.webrtc.media_slots import MediaSlots
     from adieu.webrtc.slots import Slots
     from adieu.webrtc.transport import Transport
 
@@ -42,12 +45,15 @@ class RTCStatsReport(Mapping[str, dict[str, Any]]):
         return f"<RTCStatsReport {', '.join(self._stats)}>"
 
 
-async def collect(slots: Slots, only: RTCDtlsTransport | None = None) -> RTCStatsReport:
+async def collect(
+    slots: Slots, only: RTCDtlsTransport | None = None, senders: Iterable[MediaSlots] | None = None
+) -> RTCStatsReport:
     """The statistics of a connection, also of a closed one (closing rule 28).
 
     Args:
         slots: of the connection.
         only: what belongs to this transport, and to the connection as a whole.
+        senders: what these send; None: what all do.
     """
     # getStats step 6: in parallel
     await slots.driver.next_task()
@@ -64,6 +70,8 @@ async def collect(slots: Slots, only: RTCDtlsTransport | None = None) -> RTCStat
         _transport(report, slots, transport, figures, local, remote)
         if transport.sctp is not None:
             _channels(report, slots, transport, figures)
+    for media in senders if senders is not None else [media.slots for media in slots.media.values()]:
+        _sender(report, slots, media)
     return RTCStatsReport(report.stats)
 
 
@@ -210,6 +218,55 @@ def _channels(report: _Report, slots: Slots, transport: Transport, figures: Mapp
             state=channel.readyState,
             **_named(_CHANNEL, counted.get(channel.id if channel.id is not None else -1, {})),
         )
+
+
+def _sender(report: _Report, slots: Slots, media: MediaSlots) -> None:
+    """https://www.w3.org/TR/webrtc-stats/#outboundrtpstats-dict*, and what it refers to.
+
+    One for each encoding, from when it is negotiated to the end of the transceiver. No media leaves yet: so it counts.
+    """
+    value, track = media.value, media.sender_track
+    if slots.is_closed or value.stopping:
+        return
+    source = None
+    if track is not None:
+        source = report.add("media-source", f"S{track.id}", trackIdentifier=track.id, kind=track.kind)
+    transport = next((key for key, known in slots.transports.items() if known.dtls is media.transport), None)
+    if transport is None or not media.is_sending:
+        return
+    for index, encoding in enumerate(value.encodings):
+        wanted = encoding.codec
+        known = (c for c in value.send_codecs if (c.is_media if wanted is None else same_codec(c, wanted)))
+        report.add(
+            "outbound-rtp",
+            f"O{media.id}-{index}",
+            kind=value.kind,
+            mid=value.mid,
+            rid=encoding.rid,
+            encodingIndex=index if value.kind == "video" else None,
+            active=encoding.active,
+            transportId=f"T{transport}",
+            mediaSourceId=source,
+            codecId=_codec(report, transport, next(known, None)),
+            packetsSent=0,
+            bytesSent=0,
+        )
+
+
+def _codec(report: _Report, transport: str, codec: Codec | None) -> str | None:
+    """https://www.w3.org/TR/webrtc-stats/#codec-dict*."""
+    if codec is None:
+        return None
+    return report.add(
+        "codec",
+        f"P{transport}-{codec.payload_type}-{hashlib.sha256(codec.fmtp.encode()).hexdigest()[:8]}",
+        payloadType=codec.payload_type,
+        transportId=f"T{transport}",
+        mimeType=codec.mime_type,
+        clockRate=codec.clock_rate,
+        channels=codec.channels,
+        sdpFmtpLine=codec.fmtp or None,
+    )
 
 
 def _certificate(report: _Report, certificate: RTCCertificate | None) -> str | None:

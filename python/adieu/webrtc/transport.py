@@ -204,14 +204,16 @@ class Transport:
         )
 
     def handle_gathering(self, generation: int, state: str) -> None:
-        """W3C RTCIceTransport, "finished gathering". That it began is known without the core, for all transports at once."""
+        """W3C RTCIceTransport, "finished gathering". That it began is known without the core, of all at once."""
         slots = self._slots
         ufrag = self._ufrags.get(generation)
         if slots.is_closed or ufrag is None or state == "gathering":
             return
         self._gathering.discard(generation)
-        slots.negotiation = jsep.end_local_candidates(slots.negotiation, self.key, ufrag) or slots.negotiation
-        slots.fire(RTCPeerConnectionIceEvent("icecandidate", candidate=self._candidate("", ufrag, None)))
+        ended = jsep.end_local_candidates(slots.negotiation, self.key, ufrag)
+        if ended is not None:  # the end of a generation that was replaced is as useless as its candidates
+            slots.negotiation = ended
+            slots.fire(RTCPeerConnectionIceEvent("icecandidate", candidate=self._candidate("", ufrag, None)))
         slots.driver.queue_task(self._finish_gathering)
 
     def _begin_gathering(self, generation: int) -> None:
