@@ -164,7 +164,7 @@ class Transport:
                 self._sctp.dtls = self.dtls
 
     def end_sctp(self) -> None:
-        """Data has been rejected, and media goes on over this transport."""
+        """Data has been rejected or rolled back, and media goes on over this transport."""
         if self.sctp is not None and self._sctp is not None:
             self._sctp.state = "closed"
             self._slots.driver.queue_task(self.sctp.dispatchEvent, Event("statechange"))
@@ -218,10 +218,12 @@ class Transport:
             self._ice.gatherer_state = "gathering"
         else:
             self._gathering.discard(generation)
-            slots.negotiation = jsep.end_local_candidates(slots.negotiation, self.key, ufrag) or slots.negotiation
-            # steps 4 and 5
-            end = self._candidate("", ufrag, None)
-            slots.fire(RTCPeerConnectionIceEvent("icecandidate", candidate=end))
+            ended = jsep.end_local_candidates(slots.negotiation, self.key, ufrag)
+            if ended is not None:  # the end of a generation that was replaced is as useless as its candidates
+                slots.negotiation = ended
+                # steps 4 and 5
+                end = self._candidate("", ufrag, None)
+                slots.fire(RTCPeerConnectionIceEvent("icecandidate", candidate=end))
             # step 6
             if self._gathering:
                 return
