@@ -319,7 +319,7 @@ async def test_the_end_of_a_generation_that_was_replaced_is_not_told(world):
 
 @simulated()
 async def test_a_rollback_takes_back_what_would_have_carried_data(world):
-    """W3C: [[SctpTransport]] is again what it was when the state was last stable; also where media has the transport."""
+    """W3C: [[SctpTransport]] is what it was when the state was last stable; also where media has the transport."""
     a, b = world.pair()
     a.addTransceiver("audio")
     await world.connect(a, b, data=False)
