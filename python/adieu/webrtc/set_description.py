@@ -120,6 +120,8 @@ def _succeed(slots: Slots, plan: Plan, type_: SdpType) -> None:
         slots.transports[offered].establish_sctp(jsep.DEFAULT_MAX_MESSAGE_SIZE)
     if type_ in {"answer", "pranswer"}:
         _establish_data(slots, carried_data=carried_data)
+    elif type_ == "rollback" and after.data_key is None and (holder := channels.sctp_holder(slots)) is not None:
+        holder.end_sctp()  # W3C: [[SctpTransport]] is what it was when the state was last "stable"
     for stopped in plan.media.stopped:
         known[stopped].slots.end_receiving()
     # step 13
