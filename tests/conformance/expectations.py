@@ -41,6 +41,11 @@ def expected(file: str, root: Path = EXPECTATIONS) -> Expected:
     )
 
 
+def hanging(file: str) -> list[str]:
+    """The subtests that do not end, as far as is known."""
+    return [name for name, (status, _) in expected(file).items() if name != FILE and status in {"TIMEOUT", "NOTRUN"}]
+
+
 def outcomes(result: Result, known: dict[str, Any]) -> dict[str, str]:
     """Subtest → status, also of those that were never reached. A name that stands for several has the worst."""
     reached = {name: subtest["status"] for name, subtest in result["subtests"].items()}

@@ -280,7 +280,7 @@ async def look(mutation: Mutation, wpt: Path, shards: int) -> tuple[str, int]:
         path.write_text(text.replace(mutation.old, mutation.new))
         skipped, browsers = expectations.skipped(), expectations.browsers()
         files = [f for f in browsers if f not in skipped and any(word in f for word in mutation.files)]
-        results = await Runner(wpt, shards, python=copy).run(files, quiet=True)
+        results = await Runner(wpt, shards, hanging=expectations.hanging, python=copy).run(files, quiet=True)
     red = [
         surprise
         for file, result in results.items()

@@ -41,8 +41,11 @@ STATUS = {0: "PASS", 1: "FAIL", 2: "TIMEOUT", 3: "NOTRUN", 4: "PRECONDITION_FAIL
 IDLE = 1.0
 """A page that has no connection, no timer and nothing to do for so many seconds will never have."""
 
-IDLE_CONNECTED = 17.0
-"""The same with a connection: the longest silence before an event is that of ICE, which fails after 15 s."""
+IDLE_CONNECTED = 7.0
+"""The same with a connection: the longest silence before an event is a DTMF tone of 6 s."""
+
+IDLE_UNDECIDED = 17.0
+"""The same while ICE is at work: it fails after 15 s."""
 
 
 @dataclass
@@ -132,7 +135,17 @@ class Source(HTMLParser):
 class Page:
     """A window, and what runs in it."""
 
-    def __init__(self, wpt: Path, path: str, backend: str, *, lenient: bool, without: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        wpt: Path,
+        path: str,
+        backend: str,
+        *,
+        lenient: bool,
+        clock: float | None = None,
+        without: Sequence[str] = (),
+        only: str | None = None,
+    ) -> None:
         self._wpt = wpt
         self._path = path
         self._timers: dict[int, asyncio.TimerHandle] = {}
@@ -146,7 +159,8 @@ class Page:
         self._context.set_max_stack_size(4 << 20)
         self._context.set_memory_limit(1 << 30)
         self._context.add_callable("door", self._door)
-        options = json.dumps({"idl": table, "lenient": lenient, "without": without})
+        self._clock = clock
+        options = json.dumps({"idl": table, "lenient": lenient, "without": without, "only": only})
         self._context.eval(f"globalThis.shared = {{door, options: {options}}}; delete globalThis.door")
         for script in SCRIPTS[:2]:
             self._context.eval(script.read_text())
@@ -268,7 +282,7 @@ class Page:
                 self._eval(code)
             await asyncio.sleep(0)
         self.enter("loaded")
-        await self._wait_until(began + source.timeout)
+        await self._wait_until(began + (self._clock or source.timeout))
         if not self._done.is_set():
             self._eval("timeout()")
             with suppress(TimeoutError):
@@ -280,10 +294,16 @@ class Page:
         while not self._done.is_set() and (now := time.monotonic()) < deadline:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._done.wait(), min(IDLE / 2, deadline - now))
-            patience = IDLE_CONNECTED if teardown.connections_held() else IDLE
+            patience = self._patience()
             if not self._timers and time.monotonic() - self._last_entry > patience:
                 self.result.log.append(f"idle: no timer, nothing has happened for {patience} s, and nothing will")
                 return
+
+    def _patience(self) -> float:
+        if not teardown.connections_held():
+            return IDLE
+        states = {connection.iceConnectionState for connection in self.bridge.connections}
+        return IDLE_UNDECIDED if states & {"checking", "disconnected"} else IDLE_CONNECTED
 
     # --- results -----------
 
@@ -318,11 +338,11 @@ class Page:
         self.bridge.close()
 
 
-async def run(wpt: Path, path: str, backend: str, *, lenient: bool, without: Sequence[str] = ()) -> Result:
+async def run(wpt: Path, path: str, backend: str, *, lenient: bool, **choice: Any) -> Result:
     """Run one file and look at what is left."""
     with strict_specification():
         before = teardown.Held.now()
-        page = Page(wpt, path, backend, lenient=lenient, without=without)
+        page = Page(wpt, path, backend, lenient=lenient, **choice)
         with page.backend.watch(page.bridge.see):
             await page.run()
             await page.unload()
@@ -342,9 +362,12 @@ def main() -> None:
     parser.add_argument("--lenient", action="store_true")
     parser.add_argument("--wpt", type=Path)
     parser.add_argument("--without", type=json.loads, default=[], help="names of subtests, as JSON")
+    parser.add_argument("--only", help="the name of one subtest")
+    parser.add_argument("--clock", type=float, help="seconds, instead of what the file asks for")
     options = parser.parse_args()
     wpt = options.wpt or fetch.tests()
-    result = asyncio.run(run(wpt, options.file, options.backend, lenient=options.lenient, without=options.without))
+    choice = {"without": options.without, "only": options.only, "clock": options.clock}
+    result = asyncio.run(run(wpt, options.file, options.backend, lenient=options.lenient, **choice))
     options.result.write_text(json.dumps(asdict(result)))
     sys.stdout.flush()
 

@@ -19,10 +19,13 @@ from contextlib import suppress
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from conformance import expectations, fetch, report
 from conformance.page import Result, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -33,6 +36,15 @@ GRACE = 12.0
 
 ROUNDS = 4
 """How often a file is begun anew because of subtests that hang."""
+
+WAITING = 8
+"""How many subtests that are expected to hang are run at a time, each in a page of its own: they only wait."""
+
+PATIENCE = 10.0
+"""Seconds that are given to each of them."""
+
+NUL = ("--backend", "nul", "--clock", "3")
+"""How a file is run with nothing behind the bindings: nothing will happen to it in more seconds either."""
 
 FAST = ("RTCDataChannel", "RTCSctpTransport", "RTCDtlsTransport", "RTCError", "RTCConfiguration", "operations")
 
@@ -46,16 +58,25 @@ class Runner:
         wpt: where the tests are.
         shards: how many at a time.
         arguments: what each process is given besides.
+        hanging: the subtests of a file that are expected to hang.
         grace: see GRACE.
         python: where another adieu is.
     """
 
     def __init__(
-        self, wpt: Path, shards: int, *arguments: str, grace: float = GRACE, python: Path | None = None
+        self,
+        wpt: Path,
+        shards: int,
+        *arguments: str,
+        hanging: Callable[[str], list[str]] = lambda _file: [],
+        grace: float = GRACE,
+        python: Path | None = None,
     ) -> None:
         self._wpt = wpt
         self._slots = asyncio.Semaphore(shards)
+        self._waiting = asyncio.Semaphore(WAITING)
         self._arguments = arguments
+        self._hanging = hanging
         self._grace = grace
         paths = [*([str(python)] if python else []), str(HERE.parent), os.environ.get("PYTHONPATH", "")]
         self._environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
@@ -64,39 +85,45 @@ class Runner:
     async def run(self, files: list[str], *, quiet: bool = False) -> Results:
         """All of these; the longest first, as far as the last run knows."""
         seconds = _seconds()
+        self._done = 0
         ordered = sorted(files, key=lambda file: -seconds.get(file, 60.0))
         results = await asyncio.gather(*(self._one(file, len(files), quiet) for file in ordered))
         _seconds({result["file"]: result["seconds"] for result in results})
         return {result["file"]: result for result in sorted(results, key=lambda result: result["file"])}
 
     async def _one(self, file: str, total: int, quiet: bool) -> dict[str, Any]:
+        hanging = self._hanging(file)
         async with self._slots:
             began = time.monotonic()
-            result = await self._process(file)
+            result = await self._process(file, "--without", json.dumps(hanging))
             await self._run_behind(result)
-            self._done += 1
-            passed = sum(subtest["status"] == "PASS" for subtest in result["subtests"].values())
-            if not quiet:
-                took = time.monotonic() - began
-                count = f"{passed}/{len(result['subtests'])}"
-                print(f"{self._done:3}/{total} {took:5.1f} s {count:>9} {result['status']:<8} {file}", flush=True)
-            return result
+            took = time.monotonic() - began
+        await asyncio.gather(*(self._run_alone(result, name) for name in hanging if name not in result["subtests"]))
+        self._done += 1
+        passed = sum(subtest["status"] == "PASS" for subtest in result["subtests"].values())
+        if not quiet:
+            count = f"{passed}/{len(result['subtests'])}"
+            print(f"{self._done:3}/{total} {took:5.1f} s {count:>9} {result['status']:<8} {file}", flush=True)
+        return result
 
     async def _run_behind(self, result: dict[str, Any]) -> None:
         """What stands behind a subtest that hangs is run in a page without it, so that one does not hide the others."""
+        without = self._hanging(result["file"])
         for _ in range(ROUNDS):
             subtests = result["subtests"]
             hanging = [name for name, subtest in subtests.items() if subtest["status"] == "TIMEOUT"]
             behind = [name for name, subtest in subtests.items() if subtest["status"] == "NOTRUN"]
             if not hanging or not behind:
                 return
-            again = await self._process(result["file"], "--without", json.dumps(hanging))
-            subtests |= {name: again["subtests"][name] for name in behind if name in again["subtests"]}
-            result["seconds"] += again["seconds"]
-            for name in ("left", "bugs", "log"):
-                result[name] += again[name]
-            for name in ("events_in_calls", "events_after_close"):
-                result[name] |= again[name]
+            again = await self._process(result["file"], "--without", json.dumps(without + hanging))
+            _add(result, again, behind)
+
+    async def _run_alone(self, result: dict[str, Any], name: str) -> None:
+        async with self._waiting:
+            again = await self._process(result["file"], "--only", name, "--clock", str(PATIENCE))
+        _add(result, again, [name])
+        if again["status"] != "OK":
+            result["status"], result["message"] = again["status"], again["message"]
 
     async def _process(self, file: str, *arguments: str) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as directory:
@@ -121,6 +148,16 @@ class Runner:
             result = json.loads(path.read_text())
             result["log"] += text.splitlines()
             return result
+
+
+def _add(result: dict[str, Any], again: dict[str, Any], names: list[str]) -> None:
+    """What another page of the same file gave for these subtests."""
+    result["subtests"] |= {name: again["subtests"][name] for name in names if name in again["subtests"]}
+    result["seconds"] += again["seconds"]
+    for name in ("left", "bugs", "log"):
+        result[name] += again[name]
+    for name in ("events_in_calls", "events_after_close"):
+        result[name] |= again[name]
 
 
 def _seconds(new: dict[str, float] | None = None) -> dict[str, float]:
@@ -175,11 +212,12 @@ async def main() -> int:
     wpt = fetch.tests()
     files = chosen(options.words, fast=options.fast)
     extra = ["--lenient"] if options.lenient else []
-    runs = [await Runner(wpt, options.shards, *extra).run(files)]
-    for _ in range(options.repeat - 1):
-        runs.append(await Runner(wpt, options.shards, *extra).run(files))
+    runs = [
+        await Runner(wpt, options.shards, *extra, hanging=expectations.hanging).run(files)
+        for _ in range(options.repeat)
+    ]
     results = runs[0]
-    nul = {} if options.no_nul else await nul_passes(Runner(wpt, options.shards, "--backend", "nul"), files, wpt)
+    nul = {} if options.no_nul else await nul_passes(Runner(wpt, options.shards, *NUL), files, wpt)
     browsers = expectations.browsers()
     if options.rebaseline:
         for file, result in results.items():

@@ -114,6 +114,20 @@ def test_what_stands_behind_a_subtest_that_hangs_is_run_without_it(own: Place) -
     assert {name: subtest["status"] for name, subtest in subtests.items()} == {"hangs": "TIMEOUT", "behind it": "PASS"}
 
 
+def test_what_is_expected_to_hang_does_not_hold_up_the_others(own: Place) -> None:
+    own.write("""
+        promise_test(async () => {}, 'passes by now');
+        promise_test(async () => {}, 'quick');
+        promise_test(() => new Promise(() => {}), 'hangs');
+        promise_test(() => new Promise(() => {}), 'hangs too');
+    """)
+    hanging = ["passes by now", "hangs", "hangs too"]
+    result = asyncio.run(Runner(own.root, 1, hanging=lambda _: hanging).run([FILE], quiet=True))[FILE]
+    statuses = {name: subtest["status"] for name, subtest in result["subtests"].items()}
+    assert statuses == {"passes by now": "PASS", "quick": "PASS", "hangs": "TIMEOUT", "hangs too": "TIMEOUT"}
+    assert result["status"] == "TIMEOUT"
+
+
 def test_an_exception_in_a_listener_is_seen(own: Place) -> None:
     result = own.run("""
         const pc = new RTCPeerConnection();

@@ -8,7 +8,7 @@ imports when it runs, so that `adieu --help` stays quick.
 from __future__ import annotations
 
 from importlib import metadata
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -16,7 +16,7 @@ from adieu.cli import demo, serve
 
 COMMANDS = (serve, demo)
 
-app = typer.Typer(
+app: Final = typer.Typer(
     name="adieu",
     help="WebRTC for Python that knows how to say goodbye.",
     no_args_is_help=True,
@@ -42,5 +42,5 @@ def _frame(  # pyright: ignore[reportUnusedFunction] typer calls it
     pass
 
 
-for command in COMMANDS:
-    command.register(app)
+for _command in COMMANDS:
+    _command.register(app)

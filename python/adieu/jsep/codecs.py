@@ -272,7 +272,7 @@ def preferred(codecs: Sequence[Codec], preferences: Sequence[Codec]) -> tuple[Co
 
 def meaning_of(codec: Codec, among: Sequence[Codec]) -> object:
     """What a payload type stands for: two sections of a bundle may share the number if this is equal."""
-    repeated = next((other for other in among if other.payload_type == codec.apt), None)
+    repeated = _repeated(codec, among)
     return _key(codec), _format(codec), codec.fmtp if repeated is None else meaning_of(repeated, ())
 
 
@@ -282,9 +282,14 @@ def _same_in(a: Codec, among_a: Sequence[Codec], b: Codec, among_b: Sequence[Cod
         return False
     if a.name.lower() != "rtx":
         return True
-    repeated = next((codec for codec in among_a if codec.payload_type == a.apt), None)
-    other = next((codec for codec in among_b if codec.payload_type == b.apt), None)
+    repeated, other = _repeated(a, among_a), _repeated(b, among_b)
     return repeated is not None and other is not None and same_codec(repeated, other)
+
+
+def _repeated(codec: Codec, among: Sequence[Codec]) -> Codec | None:
+    """Of "rtx": what it repeats."""
+    apt = codec.apt
+    return None if apt is None else next((other for other in among if other.payload_type == apt), None)
 
 
 def _referring(codec: Codec, renumbered: Mapping[int, int]) -> Codec:

@@ -18,8 +18,8 @@ class Bucket:
     __slots__ = ("_at", "_level", "capacity", "rate")
 
     def __init__(self, rate: float, capacity: float, now: float) -> None:
-        self.rate = rate
-        self.capacity = capacity
+        self.rate: float = rate
+        self.capacity: float = capacity
         self._level = capacity
         self._at = now
 

@@ -25,9 +25,9 @@ class Outgoing(Generic[Item]):
     """
 
     def __init__(self) -> None:
-        self.last = 0
-        self.acknowledged = 0
-        self.size = 0
+        self.last: int = 0
+        self.acknowledged: int = 0
+        self.size: int = 0
         self._kept: deque[tuple[Item, int]] = deque()
 
     def __len__(self) -> int:
@@ -70,8 +70,8 @@ class Incoming:
     """
 
     def __init__(self) -> None:
-        self.last = 0
-        self.unsaid = 0
+        self.last: int = 0
+        self.unsaid: int = 0
 
     def accept(self, seq: int) -> bool:
         """Whether message `seq` is new; False: it came before, and was sent again.

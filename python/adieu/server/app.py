@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from adieu.server.guard import Guard
 
-logger = logging.getLogger("adieu.server")
+logger: Final = logging.getLogger("adieu.server")
 
 MAX_BEACON = 64 * 1024
 BEACON_TIMEOUT = 5.0

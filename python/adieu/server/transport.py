@@ -82,8 +82,8 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
 
     def keepalive_timeout(self) -> None:
         """No pong."""
-        self.pong_timer = None
-        self.pending_ping_payload = None
+        self.pong_timer: asyncio.TimerHandle | None = None
+        self.pending_ping_payload: bytes | None = None
         if self.close_sent or self.transport.is_closing():
             return
         self.conn.fail(CloseCode.NO_PONG, "no pong")
@@ -98,7 +98,7 @@ class UvicornServer(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self.ready = asyncio.Event()
+        self.ready: asyncio.Event = asyncio.Event()
         self._stop = asyncio.Event()
 
     @contextlib.contextmanager

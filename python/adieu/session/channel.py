@@ -31,7 +31,7 @@ class Sent:
 
     def __init__(self, channel: Channel, seq: int) -> None:
         self._channel = channel
-        self.seq = seq
+        self.seq: int = seq
 
     async def delivered(self) -> None:
         """Wait until the other application has taken it, or, while closing, has it safe in its queue.

@@ -62,7 +62,7 @@ class Connection:
     ) -> None:
         self.epoch = epoch
         self.pc = pc
-        self.where = where_made()
+        self.where: str = where_made()
         self.left: list[Held] = []
         """What the connection still held when it was released."""
         self._polite = polite

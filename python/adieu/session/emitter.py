@@ -24,7 +24,7 @@ class Handling:
     """One event being handled. Awaiting the session's own end inside a handler counts as the handler's end."""
 
     def __init__(self) -> None:
-        self.settled = asyncio.Event()
+        self.settled: asyncio.Event = asyncio.Event()
 
 
 _current: ContextVar[Handling | None] = ContextVar("adieu_handling", default=None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 import msgspec
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 H = TypeVar("H")
 
-logger = logging.getLogger("adieu")
+logger: Final = logging.getLogger("adieu")
 
 EVENTS = frozenset({"session", "peer", "signaling"})
 REMEMBER = 60.0
@@ -78,7 +78,7 @@ class Room:
     ) -> None:
         self.name = name
         self.client = client
-        self.tasks = Tasks(f"room {name!r}")
+        self.tasks: Tasks = Tasks(f"room {name!r}")
         self._connect = connect
         """The user's own, if there is one."""
         self._ice: list[dict[str, Any]] = []
@@ -375,6 +375,7 @@ class RoomPost(Post):
     """By way of the room's server."""
 
     session: Session
+    peer: str
 
     def __init__(self, room: Room, peer: str) -> None:
         self._room = room

@@ -128,9 +128,9 @@ class Session:
     ) -> None:
         self.machine = machine
         self.name = name
-        self.tasks = Tasks(f"session {machine.session[:8]}")
+        self.tasks: Tasks = Tasks(f"session {machine.session[:8]}")
         self.receipt: CloseReceipt | None = None
-        self.signaling_up = True
+        self.signaling_up: bool = True
         self._loop = asyncio.get_running_loop()
         self._connect = connect
         self._post = post

@@ -41,10 +41,10 @@ class Transfer:
     """
 
     def __init__(self, transfers: Transfers, path: Path, offer: FileOffer) -> None:
-        self.id = secrets.token_hex(8)
-        self.name = offer.name
-        self.size = offer.size
-        self.done = 0
+        self.id: str = secrets.token_hex(8)
+        self.name: str = offer.name
+        self.size: int = offer.size
+        self.done: int = 0
         self._transfers = transfers
         self._path = path
         self._offer = offer
@@ -157,12 +157,12 @@ class IncomingFile:
 
     def __init__(self, transfers: Transfers, id_: str, offer: FileOffer) -> None:
         self.id = id_
-        self.name = _safe(offer.name)
-        self.size = offer.size
-        self.type = offer.type
-        self.sha256 = offer.sha256
-        self.done = 0
-        self.answered = False
+        self.name: str = _safe(offer.name)
+        self.size: int = offer.size
+        self.type: str = offer.type
+        self.sha256: str = offer.sha256
+        self.done: int = 0
+        self.answered: bool = False
         self._offset: int | None = None
         self._transfers = transfers
         self._channel = offer.channel

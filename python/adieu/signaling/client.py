@@ -12,7 +12,7 @@ import logging
 import random
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -56,8 +56,8 @@ if TYPE_CHECKING:
 
     Token: TypeAlias = str | Callable[[], str | Awaitable[str]]
 
-logger = logging.getLogger("adieu.signaling")
-_socket_logger = logging.getLogger("adieu.signaling.websocket")
+logger: Final = logging.getLogger("adieu.signaling")
+_socket_logger: Final = logging.getLogger("adieu.signaling.websocket")
 _socket_logger.setLevel(logging.INFO)  # at DEBUG it would write frames, and tokens with them
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _COME_AGAIN = frozenset({408, 425, 429})

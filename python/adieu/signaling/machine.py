@@ -123,9 +123,9 @@ class Machine:
         self, policy: Policy, *, name: str = "", capabilities: Sequence[str] = (), random: Callable[[], float]
     ) -> None:
         self.state: State = Over()
-        self.peer = ""
+        self.peer: str = ""
         self.welcome: Welcome | None = None
-        self.bad_frames = 0
+        self.bad_frames: int = 0
         """What the server sent and could not be read; dropped."""
         self._policy = policy
         self._name = name

@@ -24,7 +24,7 @@ class _Way:
         self.due = 0
         """How many of them have been long enough on the way."""
         self.arrived: deque[bytes] = deque()
-        self.woken = asyncio.Event()
+        self.woken: asyncio.Event = asyncio.Event()
 
 
 class _Link:
@@ -34,7 +34,7 @@ class _Link:
         self.delay = delay
         self.is_cut = False
         self.ended = ""
-        self.ways = (_Way(), _Way())
+        self.ways: tuple[_Way, _Way] = (_Way(), _Way())
 
     def carry(self, way: _Way, data: bytes) -> None:
         """Begin the way of a message."""

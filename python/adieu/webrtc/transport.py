@@ -173,7 +173,7 @@ class Transport:
                 self._sctp.dtls = self.dtls
 
     def end_sctp(self) -> None:
-        """Data has been rejected, and media goes on over this transport."""
+        """Data has been rejected or rolled back, and media goes on over this transport."""
         if self.sctp is not None and self._sctp is not None:
             self._sctp.state = "closed"
             self._slots.driver.queue_task(self.sctp.dispatchEvent, Event("statechange"))

@@ -226,8 +226,8 @@ shared.timer = (id) => {
 
 class HTMLElement extends EventTarget {
   constructor(name = 'div') { super(); this.localName = name; this.style = {}; this.children = []; }
-  append(...nodes) { this.children.push(...nodes); }
-  appendChild(node) { this.children.push(node); return node; }
+  append(...nodes) { nodes.forEach((node) => this.appendChild(node)); }
+  appendChild(node) { this.children.push(node); node.inserted?.(); return node; }
   removeChild(node) { this.children = this.children.filter((child) => child !== node); return node; }
   remove() {}
   setAttribute(name, value) { this[name] = value; }
@@ -246,7 +246,45 @@ handlerAttributes(HTMLMediaElement.prototype, 'loadedmetadata', 'loadeddata', 'p
 class HTMLVideoElement extends HTMLMediaElement {}
 class HTMLAudioElement extends HTMLMediaElement {}
 class HTMLCanvasElement extends HTMLElement {}
-const elements = {video: HTMLVideoElement, audio: HTMLAudioElement, canvas: HTMLCanvasElement};
+
+// A page in a page: a window of its own for the scripts of `srcdoc`, over the same global objects.
+class HTMLIFrameElement extends HTMLElement {
+  #connections = [];
+  srcdoc = '';
+  contentWindow = null;
+  inserted() {
+    this.contentWindow = new FrameWindow();
+    setTimeout(() => {
+      for (const [, script] of this.srcdoc.matchAll(/<script>([^]*?)<\/script>/g)) this.#run(script);
+      this.dispatchEvent(new Event('load'));
+    });
+  }
+  remove() { for (const connection of this.#connections.splice(0)) connection.close(); }
+  #run(script) {
+    const connections = this.#connections;
+    class Connection extends RTCPeerConnection {
+      constructor(...args) { super(...args); connections.push(this); }
+    }
+    try {
+      new Function('window', 'RTCPeerConnection', script)(this.contentWindow, Connection);
+    } catch (error) {
+      report(error);
+    }
+  }
+}
+class FrameWindow extends EventTarget {
+  parent = globalThis;
+  postMessage(data) { post(this, data); }
+}
+// https://html.spec.whatwg.org/#window-post-message-steps, for what JSON can say
+function post(target, data) {
+  const text = JSON.stringify(data);
+  setTimeout(() => target.dispatchEvent(new MessageEvent('message', {data: JSON.parse(text)})));
+}
+handlerAttributes(HTMLIFrameElement.prototype, 'load');
+handlerAttributes(FrameWindow.prototype, 'message');
+
+const elements = {video: HTMLVideoElement, audio: HTMLAudioElement, canvas: HTMLCanvasElement, iframe: HTMLIFrameElement};
 const createElement = (name) => new (elements[name] ?? HTMLElement)(name);
 
 class Document extends EventTarget {}
@@ -304,7 +342,8 @@ define(globalThis, {
   window: globalThis, self: globalThis, parent: globalThis, top: globalThis, opener: null, frames: globalThis,
   document, navigator: new Navigator(), performance, isSecureContext: true, origin: 'https://web-platform.test:8443',
   Window, Navigator, Document, Event, MessageEvent, ErrorEvent, CustomEvent, EventTarget, Blob, FileReader,
-  HTMLElement, HTMLMediaElement, HTMLVideoElement, HTMLAudioElement, HTMLCanvasElement, AudioContext, fetch,
+  HTMLElement, HTMLMediaElement, HTMLVideoElement, HTMLAudioElement, HTMLCanvasElement, HTMLIFrameElement, AudioContext,
+  fetch, postMessage: (data) => post(globalThis, data),
   setTimeout: (callback, ms, ...args) => startTimer(callback, ms, args, false),
   setInterval: (callback, ms, ...args) => startTimer(callback, ms, args, true),
   clearTimeout: stopTimer, clearInterval: stopTimer,

@@ -7,7 +7,7 @@ test reads the same for all of them. A peer has one connection; its channels are
 |---|---|---|
 | `new` | configuration, rsa | – |
 | `channel` | label, init | – |
-| `media` | – : one audio and one video transceiver, to record SDP | – |
+| `media` | kinds, tracks, rids: a transceiver of each kind, to record SDP; with a track; with encodings | – |
 | `restart` | – : the next offer begins a new ICE generation | – |
 | `offer` / `answer` / `accept` | – / sdp / sdp | the local description's sdp, or – |
 | `local` | – | the local description's sdp, with the candidates so far |

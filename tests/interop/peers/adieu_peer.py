@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import adieu
 from e2e.lab.peer import PATIENCE, Peer, RefusedError
+from support.media import track
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -72,6 +73,18 @@ class AdieuPeer(Peer):
 
     async def do_channel(self, label: str, init: dict[str, Any] | None = None) -> None:
         self.watch(self.pc.createDataChannel(label, **(init or {})))
+
+    async def do_media(
+        self, kinds: tuple[str, ...] = ("audio", "video"), tracks: bool = False, rids: tuple[str, ...] = ()
+    ) -> None:
+        for kind in kinds:
+            made = track(kind) if tracks else None
+            streams = [adieu.MediaStream([made])] if made else []
+            if made and not rids:
+                self.pc.addTrack(made, *streams)
+            else:
+                encodings = [{"rid": rid} for rid in rids if kind == "video"]
+                self.pc.addTransceiver(made or kind, streams=streams, sendEncodings=encodings)
 
     async def do_restart(self) -> None:
         self.pc.restartIce()

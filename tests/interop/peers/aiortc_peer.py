@@ -42,9 +42,14 @@ class AiortcPeer:
     async def do_channel(self, label, init=None):
         self.watch(self.pc.createDataChannel(label, **(init or {})))
 
-    async def do_media(self):
-        self.pc.addTransceiver("audio")
-        self.pc.addTransceiver("video")
+    async def do_media(self, kinds=("audio", "video"), tracks=False, rids=()):
+        assert not rids, "aiortc sends no simulcast"
+        made = {"audio": aiortc.mediastreams.AudioStreamTrack, "video": aiortc.mediastreams.VideoStreamTrack}
+        for kind in kinds:
+            if tracks:
+                self.pc.addTrack(made[kind]())
+            else:
+                self.pc.addTransceiver(kind)
 
     async def do_offer(self):
         await self.pc.setLocalDescription(await self.pc.createOffer())

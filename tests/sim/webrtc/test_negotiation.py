@@ -304,6 +304,35 @@ async def test_after_a_restart_its_candidates_alone_are_used(world):
 
 
 @simulated()
+async def test_the_end_of_a_generation_that_was_replaced_is_not_told(world):
+    """The other side does not know it any more, and would refuse it."""
+    a, b = world.pair(iceServers=[{"urls": "stun:10.0.0.9"}])  # nobody answers there: gathering takes long
+    ends = []
+    a.addEventListener("icecandidate", lambda event: ends.append(event.candidate))
+    await world.connect(a, b)
+    [first] = {candidate.usernameFragment for candidate in ends}
+    a.restartIce()
+    await world.settle(60)
+    told = [candidate.usernameFragment for candidate in ends if candidate is not None and candidate.candidate == ""]
+    assert len(told) == 1 and told != [first]
+
+
+@simulated()
+async def test_a_rollback_takes_back_what_would_have_carried_data(world):
+    """W3C: [[SctpTransport]] is what it was when the state was last stable; also where media has the transport."""
+    a, b = world.pair()
+    a.addTransceiver("audio")
+    await world.connect(a, b, data=False)
+    for link in world._links:
+        link.stop()
+    a.createDataChannel("x")
+    await a.setLocalDescription()
+    assert a.sctp.state == "connecting"
+    await a.setLocalDescription(type="rollback")
+    assert a.sctp is None
+
+
+@simulated()
 async def test_an_implicit_rollback_says_stable_in_between(world):
     """W3C setRemoteDescription step 3.1."""
     a, b = world.pair()
@@ -442,7 +471,8 @@ async def test_what_others_offer_is_answered(world, path):
     _, b = world.pair()
     await b.setRemoteDescription(type="offer", sdp=path.read_bytes().decode())
     await b.setLocalDescription()
-    assert b.sctp.state == "connecting"
+    assert b.signalingState == "stable"
+    assert (b.sctp is not None) == ("m=application" in b.remoteDescription.sdp)
     assert b.remoteDescription.sdp == path.read_bytes().decode()
     # pion trickles and does not say so
     assert b.canTrickleIceCandidates is not path.name.startswith(("pion", "aiortc"))

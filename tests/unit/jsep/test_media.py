@@ -121,7 +121,7 @@ def test_the_direction_of_a_session_counts_for_its_sections():
 
 def test_the_answer_takes_the_numbers_of_the_offer():
     for path in FIXTURES:
-        if "audio-video-offer" not in path.name:
+        if "data-audio-video-offer" not in path.name:
             continue
         b = Side("B", data=False)
         b.remote("offer", path.read_bytes().decode())
@@ -138,7 +138,7 @@ def test_the_answer_takes_the_numbers_of_the_offer():
 def test_later_offers_keep_the_numbers_of_the_other_side():
     """RFC 3264 section 8.3.2, RFC 9429 section 5.2.2."""
     b = Side("B", data=False)
-    firefox = next(p for p in FIXTURES if p.name.startswith("firefox") and "audio-video-offer" in p.name)
+    firefox = next(p for p in FIXTURES if p.name.startswith("firefox") and "data-audio-video-offer" in p.name)
     b.remote("offer", firefox.read_bytes().decode())
     answer = sections(b.answer())
     add(b, "video")

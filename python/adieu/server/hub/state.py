@@ -200,11 +200,11 @@ class State:
         self.rooms: dict[str, dict[str, Seat]] = {}
         self.departed: dict[TabKey, str] = {}
         """The peer that a tab had, and that has left a moment ago."""
-        self.gate = Gate(settings)
+        self.gate: Gate = Gate(settings)
         self.timers: Timers[TimerKey] = Timers()
         self.counters: Counter[str] = Counter()
         self.outputs: deque[Output] = deque()
-        self.kept = 0
+        self.kept: int = 0
         """Bytes that are kept for clients."""
         self.slow: list[Connection] = []
         """Sockets to be closed at the end of this call: their queue is full."""

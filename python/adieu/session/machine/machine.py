@@ -113,28 +113,28 @@ class SessionMachine:
         """
         self.me = me
         self.room = room
-        self.smaller = me < peer if smaller is None else smaller
+        self.smaller: bool = me < peer if smaller is None else smaller
         """This side offers, and is the polite one."""
         self.identify(peer)
-        self.options = options or Options()
-        self.remembered = remembered or Remembered()
+        self.options: Options = options or Options()
+        self.remembered: Remembered = remembered or Remembered()
         self.state: actions.StateName = "connecting"
         self.links: dict[int, Link] = {}
         self.active: int | None = None
-        self.last_epoch = 0
+        self.last_epoch: int = 0
         self.releasing: set[int] = set()
         """Connections that were ended and still hold something."""
         self.channels: dict[str, Channel] = {}
         self.by_id: dict[int, Channel] = {}
-        self.witness = Witness()
-        self.liveness = liveness.Liveness()
+        self.witness: Witness = Witness()
+        self.liveness: liveness.Liveness = liveness.Liveness()
         self.closing: close.Close | None = None
         self.reset: reset.Reset | None = None
-        self.resets = reset.Resets(self.options)
+        self.resets: reset.Resets = reset.Resets(self.options)
         self.outcome: Outcome | None = None
-        self.moved_to = ""
+        self.moved_to: str = ""
         """This side's new peer id, after its server was restarted."""
-        self.now = 0.0
+        self.now: float = 0.0
         self.timers: dict[str, float] = {}
         self.words: dict[str, AnyWord] = {}
         """Words said in-band whose effect has not been seen yet, by type."""
@@ -176,8 +176,8 @@ class SessionMachine:
     def identify(self, peer: str) -> None:
         """The other side's peer id is known: so are the session's and the receipt's."""
         self.peer = peer
-        self.session = ids.session_id(self.room, self.me, peer)
-        self.receipt = ids.receipt_id(self.session)
+        self.session: str = ids.session_id(self.room, self.me, peer)
+        self.receipt: str = ids.receipt_id(self.session)
 
     # --- the life of the session -------------------------------------------------------------------------------
 

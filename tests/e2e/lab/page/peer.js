@@ -34,9 +34,13 @@ const commands = {
   channel({ label, init = {} }) {
     watch(pc.createDataChannel(label, init));
   },
-  media() {
-    pc.addTransceiver("audio");
-    pc.addTransceiver("video");
+  async media({ kinds = ["audio", "video"], tracks = false, rids = [] }) {
+    for (const kind of kinds) {
+      const stream = tracks ? await navigator.mediaDevices.getUserMedia({ [kind]: true }) : null;
+      const init = kind === "video" && rids.length ? { sendEncodings: rids.map((rid) => ({ rid })) } : {};
+      if (stream && !rids.length) pc.addTrack(stream.getTracks()[0], stream);
+      else pc.addTransceiver(stream?.getTracks()[0] ?? kind, { streams: stream ? [stream] : [], ...init });
+    }
   },
   restart() {
     pc.restartIce();
