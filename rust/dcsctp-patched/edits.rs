@@ -1,18 +1,5 @@
 // What is changed in dcsctp 0.1.16, and why. Included by build.rs.
 
-/// Text of the original and what stands in its place.
-struct Edit {
-    file: &'static str,
-    find: &'static str,
-    put: &'static str,
-    /// How often it has to match: no more, no less. A new version then breaks the build instead of losing a fix.
-    times: usize,
-}
-
-const fn edit(file: &'static str, find: &'static str, put: &'static str) -> Edit {
-    Edit { file, find, put, times: 1 }
-}
-
 const EDITS: &[Edit] = &[
     // 0. Only so that the source can be included: #[macro_export] does not work from an included file.
     edit("socket/state.rs", "#[macro_export]\n", ""),
