@@ -148,15 +148,14 @@ fn the_handshake_survives_the_loss_of_each_datagram_in_turn() {
     }
 }
 
+/// Signatures differ in each run, and with them what is lost.
 #[test]
 fn with_heavy_loss_it_connects_all_the_same() {
     for seed in 1..20 {
         let mut pair = Pair::started(Setup { seed, ..Setup::default() });
         pair.loss = 0.3;
-        let time = pair.run_to(30.0, &format!("connected with 30 % loss, seed {seed}"), Pair::is_connected);
-        if std::env::var_os("SHOW_TIMES").is_some() {
-            eprintln!("TIME {:.2}", time.as_secs_f64());
-        }
+        let time = pair.run_to(15.0, "connected with 30 % loss", Pair::is_connected);
+        println!("seed {seed}: {:.2} s", time.as_secs_f64());
     }
 }
 
