@@ -1,12 +1,15 @@
 """Certificates and addresses between adieu and the others."""
 
 import asyncio
+import re
 
 import pytest
 
-from e2e.lab.peer import connect
-from interop.support import MARKS, each_offerer, pair
+from e2e.lab.peer import Peer, connect
+from interop.support import MARKS, each_offerer, each_other, pair
 
+TELLING = [pytest.param(name, marks=MARKS[name]) for name in ("chromium", "firefox", "pion")]
+ENDS: dict[str, str] = {}
 RSA = [pytest.param(name, marks=MARKS[name]) for name in ("pion", "chromium", "firefox")]
 
 
@@ -24,6 +27,47 @@ async def test_a_peer_with_an_rsa_certificate_fails_clearly(lab, other, adieu_of
         assert "certificate" in error["message"].lower()
         await us.expect("state", kind="connection", state="failed")
         assert (await us.call("look"))["dtls"] == "failed"
+
+
+@each_other
+@each_offerer
+async def test_a_wrong_fingerprint_is_failed_on_both_sides(lab, other, adieu_offers):
+    """Closing rule 61: who was told a fingerprint that does not match sends bad_certificate (RFC 8122 section 6.2)."""
+    async with pair(lab, other) as (us, them):
+        await _mislead(us, them, adieu_offers=adieu_offers)
+        error = await us.expect("error", of="dtls")
+        assert (error["detail"], error["sent"], error["received"]) == ("fingerprint-failure", 42, None)
+        await us.expect("state", kind="connection", state="failed")
+        await them.expect("state", kind="connection", state=ENDS.get(other, "failed"), patience=5)
+
+
+@pytest.mark.parametrize("other", TELLING)
+@each_offerer
+async def test_a_wrong_fingerprint_at_the_other_side_is_told_to_adieu(lab, other, adieu_offers):
+    """Closing rule 61, the other way round: a fatal alert comes in."""
+    async with pair(lab, other) as (us, them):
+        await _mislead(them, us, adieu_offers=not adieu_offers)
+        error = await us.expect("error", of="dtls", patience=5)
+        assert (error["detail"], error["sent"]) == ("dtls-failure", None)
+        assert error["received"] is not None
+        await us.expect("state", kind="connection", state="failed")
+
+
+async def _mislead(misled: Peer, other: Peer, *, adieu_offers: bool) -> None:
+    """Connect them; the first one is told a wrong fingerprint, and offers if `adieu_offers`."""
+    offerer, answerer = (misled, other) if adieu_offers else (other, misled)
+    await offerer.call("channel", label="chat")
+    for peer in (misled, other):
+        peer.hold_back()
+
+    def told(sdp: str, reader: Peer) -> str:
+        wrong = "a=fingerprint:sha-256 " + ":".join(["AB"] * 32)
+        return re.sub("a=fingerprint:sha-256 [0-9A-Fa-f:]+", wrong, sdp) if reader is misled else sdp
+
+    answer = await answerer.call("answer", sdp=told(await offerer.call("offer"), answerer))
+    await offerer.call("accept", sdp=told(answer, offerer))
+    misled.relay_to(other)
+    other.relay_to(misled)
 
 
 @pytest.mark.parametrize("other", [pytest.param("chromium-mdns", marks=MARKS["chromium"])])

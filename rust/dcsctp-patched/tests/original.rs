@@ -34,7 +34,7 @@ const CHANGED: &str = "lifetime_discarded_messages_decrease_buffered_amount";
 fn the_originals_unit_tests_pass_on_the_edited_source() {
     let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("dcsctp-original");
     let _ = fs::remove_dir_all(root.join("src"));
-    copy(Path::new(env!("DCSCTP_EDITED")), &root.join("src"));
+    patching::copy(Path::new(env!("DCSCTP_EDITED")), &root.join("src"));
     fs::write(root.join("Cargo.toml"), MANIFEST).expect("written");
     // The versions of the workspace: nothing is asked of a registry.
     let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.lock");
@@ -48,17 +48,4 @@ fn the_originals_unit_tests_pass_on_the_edited_source() {
         .status()
         .expect("cargo runs");
     assert!(status.success(), "a unit test of dcsctp fails on the edited source");
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("written");
-    for entry in fs::read_dir(from).expect("read") {
-        let entry = entry.expect("read");
-        let target = to.join(entry.file_name());
-        if entry.file_type().expect("read").is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).expect("copied");
-        }
-    }
 }

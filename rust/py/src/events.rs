@@ -128,12 +128,13 @@ fn notice_tuple<'py>(
         }
         Notice::IceRole { transport, role } => (ICE_ROLE, transport, role.name()).into_pyobject(py),
         Notice::Dtls { transport, state, failure } => {
-            let (detail, message, alert) = match failure {
-                Some(failure) => (Some(failure.detail), failure.message, failure.received_alert),
-                None => (None, String::new(), None),
+            let (detail, message, sent, received) = match failure {
+                Some(failure) => {
+                    (Some(failure.detail), failure.message, failure.sent_alert, failure.received_alert)
+                }
+                None => (None, String::new(), None, None),
             };
-            let sent_alert: Option<u8> = None; // the DTLS engine sends none but close_notify
-            (DTLS_STATE, transport, state.name(), detail, message, sent_alert, alert).into_pyobject(py)
+            (DTLS_STATE, transport, state.name(), detail, message, sent, received).into_pyobject(py)
         }
         Notice::Certificates { transport, certificates } => {
             let certificates: Vec<_> = certificates.iter().map(|der| PyBytes::new(py, der)).collect();

@@ -174,7 +174,12 @@ class AdieuPeer(Peer):
         sctp.onstatechange = lambda _: self.tell("state", kind="sctp", state=sctp.state)
         dtls.onstatechange = lambda _: self.tell("state", kind="dtls", state=dtls.state)
         dtls.onerror = lambda event: self.tell(
-            "error", of="dtls", detail=event.error.errorDetail, message=event.error.message
+            "error",
+            of="dtls",
+            detail=event.error.errorDetail,
+            message=event.error.message,
+            sent=event.error.sentAlert,
+            received=event.error.receivedAlert,
         )
 
     def _message(self, label: str, data: str | bytes) -> None:

@@ -1,13 +1,13 @@
 //! DTLS: one handshake per transport, its fingerprint check, its end (RFC 8827 section 6.5, closing rules 60, 61, 71).
 //!
-//! The crate `dimpl` speaks DTLS 1.2 and 1.3; it sends no alert but close_notify, and knows ECDSA certificates only.
+//! The crate `dimpl` speaks DTLS 1.2 and 1.3 and knows ECDSA certificates only.
 
 pub mod fingerprint;
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use dimpl::{Error, Output, SecurityError, UnexpectedMessageError};
+use dimpl::{CertificateError, Error, Output, SecurityError, UnexpectedMessageError};
 
 use crate::certificate::{self, Certificate};
 use fingerprint::Fingerprint;
@@ -18,11 +18,18 @@ const MTU: usize = 1232;
 /// First retransmission of a flight. RFC 9147 section 5.8.1 lets a datagram protocol that knows its RTT use less than
 /// the 1 s it starts from; ICE has just measured one round trip.
 const FLIGHT_RTO: Duration = Duration::from_millis(200);
-/// Doubled each time: the last try leaves after 200 ms * (2^7 - 1), near the handshake's own bound.
-const FLIGHT_RETRIES: usize = 7;
+/// End of the doubling. RFC 9147 section 5.8.2 would have it go on to 60 s, for the sake of congestion; but a flight is
+/// three datagrams, ICE itself sends more checks than that, and people wait.
+const FLIGHT_MAX_RTO: Duration = Duration::from_millis(800);
+/// Enough for the whole of the handshake's own bound, which is what ends it.
+const FLIGHT_RETRIES: usize = 60;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Datagrams of the peer's first flight that are kept until its fingerprint is known.
 const MAX_EARLY: usize = 8;
+/// RFC 8122 section 6.2: what is said when no fingerprint matches.
+const BAD_CERTIFICATE: u8 = 42;
+/// How often a fatal alert is said again.
+const ALERT_REPEATS: u8 = 10;
 
 /// RTCDtlsTransportState without "new": before `start` there is nothing to report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,12 +59,13 @@ pub struct DtlsFailure {
     /// "dtls-failure" or "fingerprint-failure"
     pub detail: &'static str,
     pub message: String,
+    pub sent_alert: Option<u8>,
     pub received_alert: Option<u8>,
 }
 
 impl DtlsFailure {
     fn plain(message: String) -> DtlsFailure {
-        DtlsFailure { detail: "dtls-failure", message, received_alert: None }
+        DtlsFailure { detail: "dtls-failure", message, sent_alert: None, received_alert: None }
     }
 }
 
@@ -83,6 +91,8 @@ pub struct Dtls {
     timeout: Option<Instant>,
     now: Instant,
     failure: Option<DtlsFailure>,
+    /// Our fatal alert, and how often it may be said again.
+    alert: Option<(u8, u8)>,
 }
 
 enum Engine {
@@ -107,6 +117,7 @@ impl Dtls {
             timeout: None,
             now,
             failure: None,
+            alert: None,
         }
     }
 
@@ -157,6 +168,7 @@ impl Dtls {
     /// Feed one datagram; then call [`Dtls::step`] until it is idle. False: it was dropped.
     pub fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) -> bool {
         if self.is_over() {
+            self.repeat_alert();
             return false;
         }
         if let Engine::Early { datagrams, .. } = &mut self.engine {
@@ -235,12 +247,14 @@ impl Dtls {
                 return Step::Failed(failure);
             }
             let Engine::Running { dtls, fingerprints, .. } = &mut self.engine else { return Step::Idle };
-            if self.state == DtlsState::Failed {
+            let is_failed = self.state == DtlsState::Failed;
+            if is_failed && self.alert.is_none() {
                 return Step::Idle;
             }
             // Lengths instead of slices inside the loop: the borrow of `buffer` may not outlive a turn of it.
             let (kind, length) = match dtls.poll_output(buffer) {
                 Output::Packet(packet) => (0, packet.len()),
+                Output::ApplicationData(_) | Output::CloseNotify if is_failed => continue,
                 Output::ApplicationData(data) => (1, data.len()),
                 Output::BufferTooSmall { needed } => (2, needed),
                 Output::Timeout(at) => {
@@ -248,15 +262,18 @@ impl Dtls {
                     return Step::Idle;
                 }
                 Output::PeerCert(certificate) => {
+                    self.peer_certificate = Some(certificate.to_vec());
                     if !fingerprints.iter().any(|fingerprint| fingerprint.matches(certificate)) {
+                        let _ = dtls.fail(BAD_CERTIFICATE); // in place of our flight
+                        self.alert = Some((BAD_CERTIFICATE, ALERT_REPEATS));
                         self.failure = Some(DtlsFailure {
                             detail: "fingerprint-failure",
                             message: "the peer's certificate has none of the fingerprints of its description"
                                 .into(),
+                            sent_alert: Some(BAD_CERTIFICATE),
                             received_alert: None,
                         });
                     }
-                    self.peer_certificate = Some(certificate.to_vec());
                     continue;
                 }
                 Output::Connected => {
@@ -286,6 +303,16 @@ impl Dtls {
         matches!(self.state, DtlsState::Closed | DtlsState::Failed)
     }
 
+    /// An alert is not retransmitted; who missed it shows that by going on, and is told again (RFC 9147 section 5.10).
+    /// Not for ever: two that refuse each other would have no end.
+    fn repeat_alert(&mut self) {
+        if let (Engine::Running { dtls, .. }, Some((alert, left @ 1..))) = (&mut self.engine, &mut self.alert)
+        {
+            *left -= 1;
+            let _ = dtls.fail(*alert); // what can not be sent may be lost
+        }
+    }
+
     /// Every error of the engine is final, but for one: a stray first datagram to a client that has not chosen its
     /// version yet.
     fn check(&mut self, result: Result<(), Error>) -> bool {
@@ -293,7 +320,13 @@ impl Dtls {
             Ok(()) => true,
             Err(error) if is_stray(&error) => false,
             Err(error) => {
-                self.failure = Some(failure(&error, self.peer_certificate.as_deref()));
+                let mut failure = failure(&error, self.peer_certificate.as_deref());
+                if matches!(error, Error::CertificateError(CertificateError::NoClientCertificateReceived)) {
+                    // The one alert that the engine has put out by itself.
+                    failure.sent_alert = Some(if self.version() == Some("FEFC") { 116 } else { 40 });
+                }
+                self.alert = failure.sent_alert.map(|alert| (alert, ALERT_REPEATS));
+                self.failure = Some(failure);
                 false
             }
         }
@@ -308,6 +341,7 @@ fn config() -> Arc<dimpl::Config> {
             let config = dimpl::Config::builder()
                 .mtu(MTU)
                 .flight_start_rto(FLIGHT_RTO)
+                .flight_max_rto(FLIGHT_MAX_RTO)
                 .flight_retries(FLIGHT_RETRIES)
                 .handshake_timeout(HANDSHAKE_TIMEOUT)
                 .build();
@@ -336,9 +370,13 @@ fn refusal(datagram: &[u8]) -> Option<u8> {
 fn refused(description: u8) -> DtlsFailure {
     let name = alert_name(description);
     // What is said without a common cipher suite: most often it has an RSA certificate.
-    let hint = if matches!(description, 40 | 71) { format!("; {ECDSA_ONLY}") } else { String::new() };
-    let message = format!("the peer refused the DTLS handshake: alert {description} ({name}){hint}");
-    DtlsFailure { detail: "dtls-failure", message, received_alert: Some(description) }
+    let hint = match description {
+        40 | 71 => format!("; {ECDSA_ONLY}"),
+        BAD_CERTIFICATE => "; our certificate is not the one whose fingerprint it was told".to_owned(),
+        _ => String::new(),
+    };
+    let message = format!("the peer refused the DTLS connection: alert {description} ({name}){hint}");
+    DtlsFailure { detail: "dtls-failure", message, sent_alert: None, received_alert: Some(description) }
 }
 
 /// What a person can do something with.
