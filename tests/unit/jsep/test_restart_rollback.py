@@ -4,7 +4,7 @@ import pytest
 
 from adieu.errors import InvalidStateError
 from adieu.jsep import CloseTransport, DropGeneration, Gather, SetRemote
-from unit.jsep.world import Side, kinds, negotiate
+from unit.jsep.world import FINGERPRINT, HEAD, Side, kinds, negotiate
 
 
 @pytest.fixture
@@ -34,6 +34,26 @@ def test_a_restart_by_who_answered_first_keeps_its_ice_role(a, b):
     theirs, ours = negotiate(b, a, restart=True)
     assert ours[0].controlling
     assert not theirs[0].controlling
+
+
+def test_one_of_several_transports_is_restarted_by_the_peer_and_the_others_by_the_next_offer(b):
+    """W3C restartIce: [[LocalIceCredentialsToReplace]] outlives a restart of a part."""
+    old, new = (f"a=ice-ufrag:{word}\r\na=ice-pwd:{word * 6}\r\n" for word in ("oldU", "newU"))
+    section = (
+        "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\nc=IN IP4 0.0.0.0\r\na=rtcp-mux\r\na=setup:actpass\r\n"
+        f"a=fingerprint:sha-256 {FINGERPRINT['A']}\r\na=mid:"
+    )
+    b.remote("offer", f"{HEAD}{section}0\r\n{old}{section}1\r\n{old}")
+    b.answer()
+    local = {key: transport.local for key, transport in b.now.transports.items()}
+    b.remote("offer", f"{HEAD}{section}0\r\n{old}{section}1\r\n{new}")
+    b.answer()
+    assert [(type(action).__name__, action.key) for action in b.actions] == [("Gather", "1"), ("SetRemote", "1")]
+    assert b.now.transports["0"].local == local["0"]
+    before = b.now.transports["1"].local
+    b.offer(replace=frozenset(local.values()))
+    assert [(type(action).__name__, action.key) for action in b.actions] == [("Gather", "0")]
+    assert b.now.transports["1"].local == before
 
 
 def test_credentials_that_are_to_be_replaced_are_replaced_once(a, b):
