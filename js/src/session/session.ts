@@ -17,7 +17,7 @@ import { browser, type Platform } from "../platform.js";
 import { abortable, Deferred } from "../promises.js";
 import { decode } from "../protocol/codec.js";
 import type { Level } from "../protocol/control.js";
-import { type FromClient, fromClientType, type MediaState, type Reliability } from "../protocol/messages.js";
+import { type FromClient, fromClientType, type Reliability } from "../protocol/messages.js";
 import { encodeBody, type Relayed } from "../protocol/signaling.js";
 import type { Signaling } from "../signaling/memory.js";
 import { Channel, type WaitOptions } from "./channel.js";
@@ -163,7 +163,8 @@ export class Session extends Emitter<SessionEvents> implements Sink {
     this.#media = new Media({
       getUserMedia: (constraints) => this.#platform.getUserMedia(constraints),
       connections: () => [...this.#connections.values()].filter(({ takesMedia }) => takesMedia).map(({ pc }) => pc),
-      sayMedia: (media) => this.#sayMedia(media),
+      active: () => this.#connections.get(this.epoch)?.pc,
+      sayMedia: (media) => this.step((now) => this.machine.sayMedia(media, now)),
     });
     this.machine.options.recovery = frugal(this.machine.options.recovery);
     if (this.#post instanceof DirectPost) {
@@ -532,7 +533,10 @@ export class Session extends Emitter<SessionEvents> implements Sink {
       case "StateChanged": {
         const { state, previous, cause, evidence } = event;
         this.#note("=", `${state} ${cause}`.trimEnd());
-        if (state === "open") this.#open.resolve();
+        if (state === "open") {
+          this.#open.resolve();
+          this.#media.sayAgain();
+        }
         void this.emit("state", { state, previous, cause, evidence });
         break;
       }
@@ -699,6 +703,7 @@ export class Session extends Emitter<SessionEvents> implements Sink {
 
   negotiated(epoch: number): void {
     this.step((now) => this.machine.negotiated(epoch, now));
+    this.#media.sayAgain();
   }
 
   fresh(epoch: number, age: number | null): void {
@@ -755,10 +760,6 @@ export class Session extends Emitter<SessionEvents> implements Sink {
   /** A restarted server gave this side a new peer id: tell the other side, which would not know it. */
   sayMoved(peer: string): void {
     this.step((now) => this.machine.sayMoved(peer, now));
-  }
-
-  #sayMedia(media: Map<string, MediaState>): void {
-    if (this.machine.state !== "closed") this.step((now) => this.machine.sayMedia(media, now));
   }
 
   /** What the server says of the other side. */
