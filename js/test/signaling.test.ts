@@ -5,6 +5,7 @@ import { describe, test } from "node:test";
 import { join, type Room, SignalingLostError, SignalingRefusedError } from "../src/index.js";
 import type { FromServer } from "../src/protocol/messages.js";
 import { encodeBody, type Relayed, wrap } from "../src/protocol/signaling.js";
+import type { Down, Ended } from "../src/signaling/events.js";
 import { type Output, SignalingMachine } from "../src/signaling/machine.js";
 import { POLICY } from "../src/signaling/policy.js";
 import { Wire } from "./fakes.js";
@@ -188,6 +189,47 @@ describe("the machine", () => {
     );
   });
 
+  test("a server of another version is named as such, whatever it says first", () => {
+    for (const [first, words] of [
+      [{ type: "welcome", peer: "me", seat: 7 }, /another version: welcome\.resumeToken/],
+      [{ type: 7 }, /another version: message\.type/],
+    ] as const) {
+      const machine = new SignalingMachine({ policy: POLICY, random: () => 0.5 });
+      machine.start(0);
+      machine.handleOpen(undefined);
+      machine.handleFrame(JSON.stringify(first), 0);
+      const told = machine.pollOutput();
+      assert.equal(told?.type, "down");
+      assert.match((told as Down).reason, words);
+      assert.equal(machine.want, "wait");
+    }
+  });
+
+  test("a server that refuses this version is final, with its words", () => {
+    const machine = new SignalingMachine({ policy: POLICY, random: () => 0.5 });
+    machine.start(0);
+    machine.handleOpen(undefined);
+    const refusal = { type: "error", code: "unsupported", message: "this server speaks version 2" };
+    machine.handleFrame(JSON.stringify(refusal), 0);
+    machine.handleLost("bad request", 0, { code: 3501 });
+    const told = machine.pollOutput() as Ended;
+    assert.equal(told.type, "ended");
+    assert.match(told.error!.message, /bad request: this server speaks version 2/);
+  });
+
+  test("what a later server says beside is ignored", () => {
+    const line = new Line();
+    const frame = { ...JSON.parse(encodeBody(welcome())), weather: "fine" };
+    line.lose();
+    line.now = line.machine.pollTimeout()!;
+    line.machine.handleTimeout(line.now);
+    line.open();
+    line.machine.handleFrame(JSON.stringify(frame), line.now);
+    line.machine.handleFrame(JSON.stringify({ type: "forecast", seq: 1, tomorrow: "rain" }), line.now);
+    assert.ok(line.machine.up);
+    assert.deepEqual([line.told().some(({ type }) => type === "up"), line.machine.badFrames], [true, 1]);
+  });
+
   test("garbage is counted and dropped; a probe of another peer is answered", () => {
     const line = new Line();
     for (const frame of ["{", "[]", '{"type":"later"}', new ArrayBuffer(3)]) line.machine.handleFrame(frame, 0);
@@ -319,6 +361,37 @@ describe("a room", () => {
     await time.until(ben.close());
     await time.pass(2);
     assert.equal(time.timers, 0);
+  });
+
+  test("a second close gives the same receipts", async () => {
+    const { time, ada, ben } = await meet();
+    await time.until(ada.session());
+    const [first, second] = await time.until(Promise.all([ada.close(), ada.close()]));
+    const third = await time.until(ada.close());
+    assert.deepEqual(
+      [first, second].map(([receipt]) => receipt === third[0]),
+      [true, true],
+    );
+    assert.equal(third.length, 1);
+    await ada.client.quit();
+    assert.deepEqual((await time.until(ada.reset())).length, 0);
+    await time.until(ben.close());
+  });
+
+  test("blocked storage costs only the word for a reload", async () => {
+    const before = Object.getOwnPropertyDescriptor(globalThis, "sessionStorage");
+    const get = () => {
+      throw new DOMException("blocked", "SecurityError");
+    };
+    Object.defineProperty(globalThis, "sessionStorage", { configurable: true, get });
+    try {
+      const { time, ada, ben } = await meet();
+      assert.equal((await time.until(ada.session())).state, "open");
+      await time.until(Promise.all([ada.close(), ben.close()]));
+    } finally {
+      if (before) Object.defineProperty(globalThis, "sessionStorage", before);
+      else Reflect.deleteProperty(globalThis, "sessionStorage");
+    }
   });
 
   test("who is not accepted is told, and a wait for a session ends by its signal", async () => {
