@@ -119,6 +119,16 @@ async def test_two_people_meet_talk_and_part(browser: Any, server: Server) -> No
         await ada.run(SEND_FILE, name="holiday.jpg", size=3_000_000)
         await ben.sees("It is here")
         assert await ben.run(ARRIVED) == ["holiday.jpg", 3_000_000, -1]
+        # A large one is asked about first.
+        await ada.run(SEND_FILE, name="film.mp4", size=21_000_000)
+        await ben.sees("Do you want it?")
+        await ada.sees("Waiting for Ben")
+        await ben.press("No, thanks film.mp4")
+        await ada.sees("they do not want it")
+        assert await ben.run("return document.activeElement.className") == "log"
+        await ada.run(SEND_FILE, name="film.mp4", size=21_000_000)
+        await ben.press("Take it film.mp4")
+        await ben.until("document.querySelectorAll('a[download]').length === 2")
         # Muted here, shown there.
         await ada.press("Camera")
         await ben.until("document.querySelector('friend-tile .initials')")
