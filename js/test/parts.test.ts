@@ -336,6 +336,7 @@ describe("the page", () => {
     try {
       const log: string[] = [];
       const stop = watchPage({
+        connected: () => true,
         leave: (cause) => log.push(cause),
         resume: (restored) => log.push(restored ? "restored" : "awake"),
       });

@@ -134,6 +134,20 @@ test("leaving gives the farewells, and lets go of the devices", async () => {
   assert.deepEqual(meeting.brought, ["audio", "video"]);
 });
 
+test("a page that went away, and is back after all, has left", async () => {
+  const { meeting, meet, rooms } = await inside();
+  const ben = await meet();
+  ben.end({ by: "local", code: "navigated" });
+  rooms[0]!.say({ type: "ended", error: undefined });
+  await settled();
+  assert.equal(meeting.phase, "left");
+  assert.deepEqual(
+    meeting.farewells.map(({ notice }) => notice),
+    ["Ben left."],
+  );
+  assert.deepEqual(meeting.devices.tracks, []);
+});
+
 test("who comes back keeps the conversation and the key, and what was owed is sent", async () => {
   const { meeting, meet, options, rooms } = await inside();
   await meet();

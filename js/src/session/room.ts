@@ -124,6 +124,7 @@ export class Room extends Emitter<RoomEvents> {
       throw error;
     }
     this.#unwatch = watchPage({
+      connected: () => this.sessions.some(({ pc }) => pc),
       leave: (cause) => this.#leavePage(cause),
       resume: (restored) => {
         for (const session of this.sessions) session.resumePage(restored);

@@ -170,6 +170,7 @@ export class Session extends Emitter<SessionEvents> implements Sink {
     if (this.#post instanceof DirectPost) {
       this.#post.session = this;
       this.#unwatch = watchPage({
+        connected: () => !!this.pc,
         leave: (cause) => this.leavePage(cause)(),
         resume: (restored) => this.resumePage(restored),
       });
