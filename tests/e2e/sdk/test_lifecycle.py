@@ -122,7 +122,6 @@ async def test_a_page_with_a_session_is_left_and_come_back_to(browser: Any) -> N
     """Firefox keeps no page with a connection, nor does Chromium, though it says so beforehand: both said goodbye."""
     async with visited(browser) as (page, origin, url), adieu.join(url, room="lab", name="ada") as room:
         session = await room.session()
-        chat = await session.open("chat")
         await page.until("window.chat")
         began = time.monotonic()
         await go(page, f"{origin}/other")
