@@ -12,6 +12,7 @@ import {
 } from "../src/index.js";
 import { SessionMachine } from "../src/session/machine/machine.js";
 import type { Options } from "../src/session/machine/options.js";
+import { LIMIT, PROVOKE, slots } from "../src/session/slots.js";
 import { type MemorySignaling, memorySignaling } from "../src/signaling/memory.js";
 import { Wire } from "./fakes.js";
 import { settled, VirtualTime } from "./time.js";
@@ -302,6 +303,48 @@ describe("trouble", () => {
     await time.until(there.receive());
     assert.equal(await time.until(there.receive()), "y");
   });
+});
+
+/** As if the browser counted so many connections, whatever is collected meanwhile. */
+async function counted<T>(used: number, work: () => Promise<T>): Promise<T> {
+  const before = { used: slots.used, limit: slots.limit };
+  Object.defineProperty(slots, "used", { configurable: true, get: () => used, set: () => undefined });
+  Object.assign(slots, { limit: LIMIT });
+  try {
+    return await work();
+  } finally {
+    Reflect.deleteProperty(slots, "used");
+    Object.assign(slots, before);
+  }
+}
+
+test("while connections are scarce, the ladder renews the path of the one that stands", async () => {
+  const madeWith = async (used: number) => {
+    const { time, wire, a, b } = await pair();
+    return counted(used, async () => {
+      wire.cut = true;
+      await time.pass(20);
+      assert.equal(a.state, "recovering");
+      const made = wire.made.length;
+      wire.heal();
+      await time.pass(5);
+      assert.equal(a.state, "open");
+      await time.until(Promise.all([a.close(), b.waitClosed()]));
+      return made;
+    });
+  };
+  assert.ok((await madeWith(PROVOKE - 1)) > 2);
+  assert.equal(await madeWith(PROVOKE), 2);
+});
+
+test("without any connection left a reset fails with what to do, and the session goes on", async () => {
+  const { time, a, b, here, there } = await talking();
+  await counted(LIMIT, () =>
+    assert.rejects(time.until(a.reset()), { name: "ResetFailedError", message: /reload the page/ }),
+  );
+  await here.send("still here");
+  assert.equal(await time.until(there.receive()), "still here");
+  await time.until(Promise.all([a.close(), b.waitClosed()]));
 });
 
 describe("files", () => {

@@ -5,6 +5,7 @@
  */
 
 import type { MediaState } from "../protocol/messages.js";
+import type { DevicesEvent } from "./events.js";
 import { type Held, whereMade } from "./ledger.js";
 
 export interface MediaHost {
@@ -161,12 +162,12 @@ export class Media {
 
   /**
    * A `full` reset: the devices are let go, and asked again. One that is off stays off when the other side asked for the
-   * reset. The tracks that replace the old ones are in the same streams. One that is not given again has ended.
+   * reset. The tracks that replace the old ones are in the same streams.
    *
    * @param mine this side asked for it.
-   * @throws DOMException the first that was not given.
+   * @returns the old tracks of devices that were not given again, and why.
    */
-  async renew(mine: boolean): Promise<void> {
+  async renew(mine: boolean): Promise<DevicesEvent> {
     const generation = ++this.#generation;
     const renewed = [...this.#sendings].flatMap((sending) => {
       const old = sending.stream
@@ -174,20 +175,19 @@ export class Media {
         .filter((track) => !this.#brought.has(track) && (mine || (track.readyState === "live" && track.enabled)));
       return sending.constraints && old.length ? [{ ...sending, constraints: sending.constraints, old }] : [];
     });
-    const live = new Set(renewed.flatMap(({ old }) => old.filter((track) => track.readyState === "live")));
     for (const track of renewed.flatMap(({ old }) => old)) this.#stop(track);
+    const missing: MediaStreamTrack[] = [];
     const refused: unknown[] = [];
     for (const { stream, constraints: asked, where, old } of renewed) {
       const only = (kind: Kind) => old.some((track) => track.kind === kind) && (asked[kind] ?? false);
       const constraints = { audio: only("audio"), video: only("video") };
       const [fresh, errors] = await this.#again(constraints, where, generation);
-      if (generation !== this.#generation) return;
+      if (generation !== this.#generation) return { missing: [], error: undefined };
       refused.push(...errors);
       for (const track of old) {
         const now = fresh.find(({ kind }) => kind === track.kind);
         if (!now) {
-          // The browser says it of a device that is gone, not of a track that is stopped.
-          if (live.has(track)) track.dispatchEvent(new Event("ended"));
+          missing.push(track);
           continue;
         }
         stream.removeTrack(track);
@@ -196,7 +196,7 @@ export class Media {
       for (const track of fresh) stream.addTrack(track);
       for (const pc of this.#host.connections()) this.#send(pc, stream);
     }
-    if (refused.length) throw refused[0];
+    return { missing, error: refused[0] };
   }
 
   /** Ask again: for each alone when not all are given, as one may be gone and the other there. */

@@ -566,7 +566,7 @@ export class Session extends Emitter<SessionEvents> implements Sink {
       case "ResetStarted":
         void this.emit("reset", { level: event.level, asker: event.asker });
         this.#renewed = false;
-        if (event.level === "full") this.#renew(event.asker === this.me);
+        if (event.level === "full") void this.#renew(event.asker === this.me);
         break;
       case "ResetEnded":
         this.#resetEnded(event);
@@ -585,10 +585,13 @@ export class Session extends Emitter<SessionEvents> implements Sink {
     }
   }
 
-  /** A device that is refused now is told as its end; the reset itself goes on without it. */
-  #renew(mine: boolean): void {
+  /** The reset itself goes on without a device that is refused now. */
+  async #renew(mine: boolean): Promise<void> {
     this.#renewed = true;
-    this.#media.renew(mine).catch((error) => this.#note("!", `the devices were not given again: ${error}`));
+    const lost = await this.#media.renew(mine);
+    if (!lost.missing.length) return;
+    this.#note("!", `the devices were not given again: ${lost.error}`);
+    void this.emit("devices", lost);
   }
 
   #lastWordsOver(): void {
@@ -604,7 +607,7 @@ export class Session extends Emitter<SessionEvents> implements Sink {
       if (error.startsWith("raised to") || error === "tried again") return;
     } else {
       void this.emit("reset", { level, asker, report });
-      if (level === "full" && !this.#renewed) this.#renew(asker === this.me); // raised on the way
+      if (level === "full" && !this.#renewed) void this.#renew(asker === this.me); // raised on the way
       this.#transfers.reconnected();
     }
     const waiters = this.#resetWaiters;
