@@ -125,7 +125,9 @@ async def test_a_camera_that_is_gone_when_a_reset_asks_again(tab: Tab) -> None:
         answer(() => {});
         const stream = await a.addStream({ audio: true, video: true });
         const ended = [];
-        a.addEventListener("devices", ({ missing, error }) => ended.push(...missing.map(({ kind }) => kind), error.name));
+        a.addEventListener("devices", ({ missing, error }) => {
+          ended.push(...missing.map(({ kind }) => kind), error.name);
+        });
         answer(({ video }) => { if (video) throw new DOMException("no camera", "NotFoundError"); });
         const seen = [];
         b.addEventListener("track", ({ track }) => seen.push(track.kind));
