@@ -396,5 +396,5 @@ describe("the browser's connections", () => {
 test("the bundle is no larger than it should be", () => {
   const bundle = readFileSync(new URL("../../dist/adieu-rtc.min.js", import.meta.url));
   const size = brotliCompressSync(bundle).length;
-  assert.ok(size <= 32 * 1024, `${size} bytes compressed`);
+  assert.ok(size <= 32_000, `${size} bytes compressed`);
 });
