@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { join, type Room, SignalingLostError, SignalingRefusedError } from "../src/index.js";
+import { join, SignalingLostError, SignalingRefusedError } from "../src/index.js";
 import type { FromServer } from "../src/protocol/messages.js";
 import { encodeBody, type Relayed, wrap } from "../src/protocol/signaling.js";
 import type { Down, Ended } from "../src/signaling/events.js";
@@ -244,6 +244,8 @@ describe("the machine", () => {
 /** As much of a server as a room needs. */
 class Server {
   readonly beacons: string[] = [];
+  /** What is said to it is lost. */
+  deaf = false;
   #seats = new Map<string, FakeSocket>();
   #seqs = new Map<string, number>();
   #count = 0;
@@ -255,6 +257,7 @@ class Server {
   }
 
   heard(socket: FakeSocket, frame: string): void {
+    if (this.deaf) return;
     const { id, seq: _seq, ack: _ack, ...message } = JSON.parse(frame);
     const answer = (reply: object) => socket.hear({ id, ...reply });
     switch (message.type) {
@@ -328,7 +331,8 @@ class FakeSocket {
   }
 }
 
-async function meet(): Promise<{ time: VirtualTime; server: Server; ada: Room; ben: Room }> {
+/** @param between called when Ben is there, and Ada is not. */
+async function meet(between?: () => void) {
   const time = new VirtualTime();
   const server = new Server(time);
   const wire = new Wire(time);
@@ -337,10 +341,14 @@ async function meet(): Promise<{ time: VirtualTime; server: Server; ada: Room; b
     makeConnection: () => wire.connect(),
     beacon: (_, body) => server.beacons.push(body),
   });
-  const [ada, ben] = await time.until(
-    Promise.all(["ada", "ben"].map((name) => join("ws://server/ws", { room: "lab", name, platform }))),
-  );
-  return { time, server, ada: ada!, ben: ben! };
+  const enter = (name: string) => join("ws://server/ws", { room: "lab", name, platform });
+  const ben = enter("ben");
+  if (between) {
+    await time.until(ben);
+    between();
+  }
+  const rooms = await time.until(Promise.all([enter("ada"), ben]));
+  return { time, server, wire, ada: rooms[0], ben: rooms[1] };
 }
 
 describe("a room", () => {
@@ -377,6 +385,31 @@ describe("a room", () => {
     assert.deepEqual((await time.until(ada.reset())).length, 0);
     await time.until(ben.close());
   });
+
+  for (const way of ["in-band", "signaling"]) {
+    test(`a page that goes away says so by beacon, and ${way} is enough for the other side`, async () => {
+      const page = new EventTarget();
+      const members = { document: page, addEventListener: page.addEventListener.bind(page) };
+      const { time, server, wire, ada, ben } = await meet(() => Object.assign(globalThis, members));
+      Object.assign(globalThis, { document: undefined, addEventListener: undefined });
+      const [here, there] = await time.until(Promise.all([ada.session(), ben.session()]));
+      if (way === "in-band") server.deaf = true;
+      else wire.cut = true;
+      const began = time.now;
+      let known = 0;
+      there.addEventListener("state", () => (known ||= time.now - began));
+      page.dispatchEvent(Object.assign(new Event("pagehide"), { persisted: false }));
+      const [{ resumeToken, closing }] = server.beacons.map((beacon) => JSON.parse(beacon));
+      assert.deepEqual([resumeToken, closing.length], [`token of ${ada.client.peer}`, 1]);
+      const [{ session, to, receipt, reason, deadlineMs }] = closing;
+      assert.deepEqual([session, to, receipt], [here.id, ben.me, here.machine.receipt]);
+      assert.deepEqual([reason.code, deadlineMs], ["tab-closed", 0]);
+      assert.equal(wire.made.filter(({ signalingState }) => signalingState === "closed").length, 1);
+      const told = await time.until(there.waitClosed());
+      assert.deepEqual([told.by, told.cause], ["remote", "tab-closed"]);
+      assert.ok(known > 0 && known < 0.1, `known after ${known} s`); // a page that is gone repeats nothing
+    });
+  }
 
   test("blocked storage costs only the word for a reload", async () => {
     const before = Object.getOwnPropertyDescriptor(globalThis, "sessionStorage");
