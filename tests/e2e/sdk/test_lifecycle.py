@@ -134,8 +134,9 @@ async def test_a_page_with_a_session_is_left_and_come_back_to(browser: Any) -> N
         await page.until("window.adieu")
         if await page.run("return !!window.session"):  # the page itself, without its connections: it knows that it left
             assert await page.run("return [session.state, session.receipt.reason.code]") == ["closed", receipt.cause]
-        await page.run(JOIN, url=url)  # who comes back is somebody new
-        assert (await room.session()).id != session.id
+        async with asyncio.timeout(40):
+            await page.run(JOIN, url=url)  # who comes back is somebody new
+            assert (await room.session()).id != session.id
 
 
 async def test_a_page_that_waits_in_a_room_is_left_and_come_back_to(browser: Any) -> None:
