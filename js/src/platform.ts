@@ -14,6 +14,8 @@ export interface Platform {
   random(): number;
 }
 
+export const CHROMIUM = /Chrom(e|ium)\//.test(globalThis.navigator?.userAgent ?? "");
+
 let lost = 0;
 let stoppedAt: number | undefined;
 

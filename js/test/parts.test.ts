@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { brotliCompressSync } from "node:zlib";
+import type { MediaState } from "../src/protocol/messages.js";
 import { Emitter } from "../src/session/emitter.js";
 import { Media, type MediaHost } from "../src/session/media.js";
 import { watchPage } from "../src/session/page.js";
@@ -92,6 +93,35 @@ class FakeStream {
     this.tracks.splice(this.tracks.indexOf(track), 1);
   }
 }
+
+interface FakeSender {
+  track: FakeTrack | null;
+  replaceTrack(track: FakeTrack): Promise<void>;
+}
+
+/** As much of a connection as tracks need. */
+class FakeCall {
+  readonly signalingState = "stable";
+  readonly transceivers: { mid: string | null; sender: FakeSender }[] = [];
+  getSenders(): FakeSender[] {
+    return this.transceivers.map(({ sender }) => sender);
+  }
+  getTransceivers() {
+    return this.transceivers;
+  }
+  addTrack(track: FakeTrack): void {
+    const sender: FakeSender = {
+      track,
+      async replaceTrack(now) {
+        sender.track = now;
+      },
+    };
+    this.transceivers.push({ mid: null, sender });
+  }
+  negotiate(): void {
+    for (const [index, transceiver] of this.transceivers.entries()) transceiver.mid ??= String(index);
+  }
+}
 Object.assign(globalThis, { MediaStream: FakeStream });
 
 function devices(): {
@@ -99,16 +129,27 @@ function devices(): {
   given: FakeTrack[];
   asked: MediaStreamConstraints[];
   wait: { until?: Promise<void> };
+  missing: Set<string>;
+  said: [mid: string, state: MediaState][];
+  call: { now: FakeCall | undefined };
 } {
   const given: FakeTrack[] = [];
   const asked: MediaStreamConstraints[] = [];
   const wait: { until?: Promise<void> } = {};
+  const missing = new Set<string>();
+  const said: [string, MediaState][] = [];
+  const call: { now: FakeCall | undefined } = { now: undefined };
+  const active = () => call.now as unknown as RTCPeerConnection | undefined;
   const host: MediaHost = {
-    connections: () => [],
-    sayMedia: () => undefined,
+    connections: () => [active() ?? []].flat(),
+    active,
+    sayMedia: (media) => said.push(...media),
     async getUserMedia(constraints) {
       asked.push(constraints);
       await wait.until;
+      for (const kind of missing) {
+        if (constraints[kind as "audio"]) throw new DOMException(`no ${kind}`, "NotFoundError");
+      }
       const tracks = (["audio", "video"] as const)
         .filter((kind) => constraints[kind])
         .map((kind) => new FakeTrack(kind));
@@ -116,7 +157,7 @@ function devices(): {
       return new FakeStream(tracks) as unknown as MediaStream;
     },
   };
-  return { media: new Media(host), given, asked, wait };
+  return { media: new Media(host), given, asked, wait, missing, said, call };
 }
 
 const states = (tracks: FakeTrack[]) => tracks.map(({ readyState }) => readyState);
@@ -175,6 +216,112 @@ describe("devices", () => {
     await media.renew(true);
     assert.equal(media.broken, false);
   });
+
+  test("one that is gone when a reset asks again has ended; the other goes on", async () => {
+    const { media, given, missing } = devices();
+    const stream = (await media.add({ audio: true, video: true })) as unknown as FakeStream;
+    missing.add("video");
+    const lost = await media.renew(true);
+    assert.deepEqual([lost.missing, (lost.error as Error).name], [[given[1]], "NotFoundError"]);
+    assert.deepEqual(
+      stream.tracks.map(({ kind, readyState }) => `${kind} ${readyState}`),
+      ["video ended", "audio live"],
+    );
+    missing.clear();
+    await media.renew(true);
+    assert.deepEqual(states(stream.tracks), ["live", "live"]);
+  });
+
+  test("none are asked for again after the close that a reset was in the middle of", async () => {
+    const { media, asked, wait } = devices();
+    await media.add({ audio: true, video: true });
+    let permit = () => {};
+    wait.until = new Promise((resolve) => (permit = resolve));
+    const renewing = media.renew(true);
+    media.close();
+    permit();
+    await renewing;
+    assert.equal(asked.length, 2);
+    assert.deepEqual(media.held(), []);
+  });
+
+  test("that are refused are the caller's error, and nothing is held", async () => {
+    const { media, missing } = devices();
+    missing.add("audio");
+    await assert.rejects(media.add({ audio: true, video: true }), { name: "NotFoundError" });
+    assert.deepEqual(media.held(), []);
+  });
+
+  test("what is muted is said when it can be, and again over each new connection", async () => {
+    const { media, given, said, call } = devices();
+    const first = (call.now = new FakeCall());
+    await media.add({ audio: true, video: true });
+    media.mute("audio", true);
+    assert.deepEqual([said, given[0]!.enabled], [[], false]); // it has no mid yet
+    first.negotiate();
+    media.sayAgain();
+    media.sayAgain();
+    assert.deepEqual(said, [["0", { enabled: false }]]);
+    call.now = undefined; // between two connections
+    media.mute("video", true);
+    const second = new FakeCall();
+    media.attach(second as unknown as RTCPeerConnection);
+    second.negotiate();
+    call.now = second;
+    media.sayAgain();
+    assert.deepEqual(said.slice(1), [
+      ["0", { enabled: false }],
+      ["1", { enabled: false }],
+    ]);
+    await media.renew(true);
+    const [, , sound, sight] = given;
+    assert.deepEqual([sound!.enabled, sight!.enabled], [false, false]);
+    second.negotiate();
+    media.sayAgain();
+    assert.deepEqual(
+      said.slice(3).map(([mid]) => mid),
+      ["2", "3"],
+    );
+  });
+
+  test("a stream that is given twice is sent once", async () => {
+    const { media, call } = devices();
+    call.now = new FakeCall();
+    const mine = new FakeStream([new FakeTrack("video")]);
+    await media.add(mine as unknown as MediaStream);
+    mine.addTrack(new FakeTrack("audio"));
+    await media.add(mine as unknown as MediaStream);
+    assert.deepEqual(
+      call.now.getSenders().map(({ track }) => track?.kind),
+      ["video", "audio"],
+    );
+  });
+
+  test("a track can be replaced, twice, and by itself; what was muted stays so; the page's own is left alone", async () => {
+    const { media, given, call, asked } = devices();
+    call.now = new FakeCall();
+    const stream = (await media.add({ audio: true, video: true })) as unknown as FakeStream;
+    const [sound, camera] = given as unknown as MediaStreamTrack[];
+    await media.replace(camera!, camera!);
+    assert.equal(camera!.readyState, "live");
+    media.mute("video", true);
+    const shown = new FakeTrack("video") as unknown as MediaStreamTrack;
+    await media.replace(camera!, shown);
+    await media.replace(camera!, shown);
+    assert.deepEqual([camera!.readyState, shown.enabled], ["ended", false]);
+    assert.deepEqual(
+      call.now.getSenders().map(({ track }) => track),
+      [sound, shown],
+    );
+    await assert.rejects(media.replace(shown, sound!), TypeError);
+    await assert.rejects(media.replace(new FakeTrack("video") as never, new FakeTrack("video") as never), TypeError);
+    await media.renew(true);
+    assert.deepEqual(asked.at(-1), { audio: true, video: false });
+    assert.ok(stream.tracks.includes(shown as never));
+    media.close();
+    media.close();
+    assert.equal(shown.readyState, "live");
+  });
 });
 
 describe("the page", () => {
@@ -186,6 +333,7 @@ describe("the page", () => {
     try {
       const log: string[] = [];
       const stop = watchPage({
+        connected: () => true,
         leave: (cause) => log.push(cause),
         resume: (restored) => log.push(restored ? "restored" : "awake"),
       });
@@ -248,5 +396,5 @@ describe("the browser's connections", () => {
 test("the bundle is no larger than it should be", () => {
   const bundle = readFileSync(new URL("../../dist/adieu-rtc.min.js", import.meta.url));
   const size = brotliCompressSync(bundle).length;
-  assert.ok(size <= 32 * 1024, `${size} bytes compressed`);
+  assert.ok(size <= 32_000, `${size} bytes compressed`);
 });

@@ -2,8 +2,17 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { ChannelError, Message, Session, SessionClosedError, type UndeliveredError } from "../src/index.js";
+import {
+  ChannelError,
+  type IncomingFile,
+  Message,
+  Session,
+  SessionClosedError,
+  type UndeliveredError,
+} from "../src/index.js";
+import { SessionMachine } from "../src/session/machine/machine.js";
 import type { Options } from "../src/session/machine/options.js";
+import { LIMIT, PROVOKE, slots } from "../src/session/slots.js";
 import { type MemorySignaling, memorySignaling } from "../src/signaling/memory.js";
 import { Wire } from "./fakes.js";
 import { settled, VirtualTime } from "./time.js";
@@ -294,4 +303,171 @@ describe("trouble", () => {
     await time.until(there.receive());
     assert.equal(await time.until(there.receive()), "y");
   });
+});
+
+/** As if the browser counted so many connections, whatever is collected meanwhile. */
+async function counted<T>(used: number, work: () => Promise<T>): Promise<T> {
+  const before = { used: slots.used, limit: slots.limit };
+  Object.defineProperty(slots, "used", { configurable: true, get: () => used, set: () => undefined });
+  Object.assign(slots, { limit: LIMIT });
+  try {
+    return await work();
+  } finally {
+    Reflect.deleteProperty(slots, "used");
+    Object.assign(slots, before);
+  }
+}
+
+test("while connections are scarce, the ladder renews the path of the one that stands", async () => {
+  const madeWith = async (used: number) => {
+    const { time, wire, a, b } = await pair();
+    return counted(used, async () => {
+      wire.cut = true;
+      await time.pass(20);
+      assert.equal(a.state, "recovering");
+      const made = wire.made.length;
+      wire.heal();
+      await time.pass(5);
+      assert.equal(a.state, "open");
+      await time.until(Promise.all([a.close(), b.waitClosed()]));
+      return made;
+    });
+  };
+  assert.ok((await madeWith(PROVOKE - 1)) > 2);
+  assert.equal(await madeWith(PROVOKE), 2);
+});
+
+test("without any connection left a reset fails with what to do, and the session goes on", async () => {
+  const { time, a, b, here, there } = await talking();
+  await counted(LIMIT, () =>
+    assert.rejects(time.until(a.reset()), { name: "ResetFailedError", message: /reload the page/ }),
+  );
+  await here.send("still here");
+  assert.equal(await time.until(there.receive()), "still here");
+  await time.until(Promise.all([a.close(), b.waitClosed()]));
+});
+
+describe("files", () => {
+  const film = (size: number) => new File([new Uint8Array(size).fill(7)], "film.mp4", { type: "video/mp4" });
+
+  async function offered(size: number, answer: (file: IncomingFile) => unknown) {
+    const made = await pair();
+    const come = new Promise<IncomingFile>((resolve) => {
+      made.b.addEventListener("file", (file) => {
+        resolve(file);
+        return answer(file);
+      });
+    });
+    const transfer = await made.time.until(made.a.sendFile(film(size)));
+    return { ...made, transfer, file: await made.time.until(come) };
+  }
+
+  test("one that is held is answered later; nothing of it comes before, and other events go on", async () => {
+    const { time, a, b, transfer, file } = await offered(600_000, (one) => one.hold());
+    let heard = false;
+    b.addEventListener("state", () => (heard = true));
+    await time.until(a.reset()); // it is offered again, and stays one
+    await time.pass(30);
+    assert.deepEqual([file.done, transfer.done, file.answered, heard], [0, 0, false, true]);
+    assert.ok(![...b.channels.keys()].some((name) => name.startsWith("file ")));
+    const got = await time.until(file.accept());
+    await time.until(transfer.wait());
+    assert.deepEqual([got.name, got.size, got.type], ["film.mp4", 600_000, "video/mp4"]);
+    await assert.rejects(file.accept(), { name: "TransferError", message: /answered already/ });
+    assert.ok((await time.until(a.close())).clean);
+    assert.equal(String(b.ledger()).includes("transfer"), false);
+  });
+
+  test("one that is refused is refused once, and the sender knows why", async () => {
+    const { time, b, transfer, file } = await offered(10, (one) => one.hold());
+    file.refuse("no room for it");
+    file.refuse("no room for it");
+    await assert.rejects(time.until(transfer.wait()), { name: "TransferError", message: /refused: no room for it/ });
+    transfer.cancel();
+    assert.equal(String(b.ledger()).includes("transfer"), false);
+    await assert.rejects(file.accept(), { message: /answered already/ });
+  });
+
+  test("one that nobody answers or holds is refused", async () => {
+    const { time, transfer } = await offered(10, () => undefined);
+    await assert.rejects(time.until(transfer.wait()), { message: /nobody took it/ });
+  });
+
+  for (const end of ["cancelled", "the session ended"]) {
+    test(`one that is held is withdrawn: ${end}`, async () => {
+      const { time, a, b, transfer, file } = await offered(10, (one) => one.hold());
+      const withdrawn = new Promise((resolve) => file.addEventListener("withdrawn", resolve));
+      if (end === "cancelled") {
+        transfer.cancel();
+        transfer.cancel();
+      } else {
+        await time.until(a.close());
+      }
+      assert.equal(await time.until(withdrawn), file);
+      file.refuse();
+      await assert.rejects(file.accept(), { name: "TransferError", message: new RegExp(end) });
+      assert.equal(String(b.ledger()).includes("transfer"), false);
+      await assert.rejects(transfer.wait());
+    });
+  }
+});
+
+describe("another version", () => {
+  test("on the other side ends the session, and both say which", () => {
+    const machine = new SessionMachine({ me: "a", peer: "b" });
+    machine.start(0);
+    machine.controlOpened(1, 65536, 0);
+    const hello = {
+      type: "hello",
+      version: 2,
+      peer: "b",
+      session: machine.session,
+      epoch: 1,
+      have: {},
+      heartbeatMs: 1000,
+    };
+    machine.controlReceived(1, JSON.stringify(hello), 0.1);
+    machine.handleTimeout(2);
+    machine.released(1, 2);
+    assert.equal(machine.state, "closed");
+    assert.match(machine.outcome!.reason.text!, /protocol version 2, this side speaks 1/);
+  });
+
+  test("words and members that this one does not know are ignored", () => {
+    const machine = new SessionMachine({ me: "a", peer: "b" });
+    machine.start(0);
+    machine.controlOpened(1, 65536, 0);
+    const hello = {
+      type: "hello",
+      version: 1,
+      peer: "b",
+      session: machine.session,
+      epoch: 1,
+      have: {},
+      heartbeatMs: 1000,
+    };
+    machine.controlReceived(1, JSON.stringify({ ...hello, capabilities: ["telepathy"], colour: "blue" }), 0.1);
+    machine.controlReceived(1, JSON.stringify({ type: "telepathy", thought: 7 }), 0.2);
+    assert.equal(machine.state, "open");
+  });
+});
+
+test("everything may be said twice", async () => {
+  const { time, a, b, here } = await talking();
+  a.start();
+  await time.until(Promise.all([a.reset(), a.reset(), b.reset()]));
+  const reason = { reason: "done" };
+  const receipts = await time.until(Promise.all([a.close(reason), a.close(reason), b.close(reason), b.close()]));
+  assert.equal(new Set(receipts.map(({ agreed }) => agreed)).size, 1);
+  assert.equal(await a.close({ timeout: 0 }), receipts[0]);
+  a.leavePage("tab-closed")();
+  a.leavePage("tab-closed")();
+  a.mute("audio");
+  a.resumePage(true);
+  a.start();
+  await assert.rejects(a.reset(), SessionClosedError);
+  await assert.rejects(a.addStream({ audio: true }), SessionClosedError);
+  await assert.rejects(here.send("x"), SessionClosedError);
+  await time.pass(2);
+  assert.deepEqual([String(a.ledger()), time.timers], ["nothing", 0]);
 });

@@ -2,9 +2,10 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { join, type Room, SignalingLostError, SignalingRefusedError } from "../src/index.js";
+import { join, SignalingLostError, SignalingRefusedError } from "../src/index.js";
 import type { FromServer } from "../src/protocol/messages.js";
 import { encodeBody, type Relayed, wrap } from "../src/protocol/signaling.js";
+import type { Down, Ended } from "../src/signaling/events.js";
 import { type Output, SignalingMachine } from "../src/signaling/machine.js";
 import { POLICY } from "../src/signaling/policy.js";
 import { Wire } from "./fakes.js";
@@ -188,6 +189,47 @@ describe("the machine", () => {
     );
   });
 
+  test("a server of another version is named as such, whatever it says first", () => {
+    for (const [first, words] of [
+      [{ type: "welcome", peer: "me", seat: 7 }, /another version: welcome\.resumeToken/],
+      [{ type: 7 }, /another version: message\.type/],
+    ] as const) {
+      const machine = new SignalingMachine({ policy: POLICY, random: () => 0.5 });
+      machine.start(0);
+      machine.handleOpen(undefined);
+      machine.handleFrame(JSON.stringify(first), 0);
+      const told = machine.pollOutput();
+      assert.equal(told?.type, "down");
+      assert.match((told as Down).reason, words);
+      assert.equal(machine.want, "wait");
+    }
+  });
+
+  test("a server that refuses this version is final, with its words", () => {
+    const machine = new SignalingMachine({ policy: POLICY, random: () => 0.5 });
+    machine.start(0);
+    machine.handleOpen(undefined);
+    const refusal = { type: "error", code: "unsupported", message: "this server speaks version 2" };
+    machine.handleFrame(JSON.stringify(refusal), 0);
+    machine.handleLost("bad request", 0, { code: 3501 });
+    const told = machine.pollOutput() as Ended;
+    assert.equal(told.type, "ended");
+    assert.match(told.error!.message, /bad request: this server speaks version 2/);
+  });
+
+  test("what a later server says beside is ignored", () => {
+    const line = new Line();
+    const frame = { ...JSON.parse(encodeBody(welcome())), weather: "fine" };
+    line.lose();
+    line.now = line.machine.pollTimeout()!;
+    line.machine.handleTimeout(line.now);
+    line.open();
+    line.machine.handleFrame(JSON.stringify(frame), line.now);
+    line.machine.handleFrame(JSON.stringify({ type: "forecast", seq: 1, tomorrow: "rain" }), line.now);
+    assert.ok(line.machine.up);
+    assert.deepEqual([line.told().some(({ type }) => type === "up"), line.machine.badFrames], [true, 1]);
+  });
+
   test("garbage is counted and dropped; a probe of another peer is answered", () => {
     const line = new Line();
     for (const frame of ["{", "[]", '{"type":"later"}', new ArrayBuffer(3)]) line.machine.handleFrame(frame, 0);
@@ -202,6 +244,8 @@ describe("the machine", () => {
 /** As much of a server as a room needs. */
 class Server {
   readonly beacons: string[] = [];
+  /** What is said to it is lost. */
+  deaf = false;
   #seats = new Map<string, FakeSocket>();
   #seqs = new Map<string, number>();
   #count = 0;
@@ -213,6 +257,7 @@ class Server {
   }
 
   heard(socket: FakeSocket, frame: string): void {
+    if (this.deaf) return;
     const { id, seq: _seq, ack: _ack, ...message } = JSON.parse(frame);
     const answer = (reply: object) => socket.hear({ id, ...reply });
     switch (message.type) {
@@ -286,7 +331,8 @@ class FakeSocket {
   }
 }
 
-async function meet(): Promise<{ time: VirtualTime; server: Server; ada: Room; ben: Room }> {
+/** @param between called when Ben is there, and Ada is not. */
+async function meet(between?: () => void) {
   const time = new VirtualTime();
   const server = new Server(time);
   const wire = new Wire(time);
@@ -295,10 +341,14 @@ async function meet(): Promise<{ time: VirtualTime; server: Server; ada: Room; b
     makeConnection: () => wire.connect(),
     beacon: (_, body) => server.beacons.push(body),
   });
-  const [ada, ben] = await time.until(
-    Promise.all(["ada", "ben"].map((name) => join("ws://server/ws", { room: "lab", name, platform }))),
-  );
-  return { time, server, ada: ada!, ben: ben! };
+  const enter = (name: string) => join("ws://server/ws", { room: "lab", name, platform });
+  const ben = enter("ben");
+  if (between) {
+    await time.until(ben);
+    between();
+  }
+  const rooms = await time.until(Promise.all([enter("ada"), ben]));
+  return { time, server, wire, ada: rooms[0], ben: rooms[1] };
 }
 
 describe("a room", () => {
@@ -319,6 +369,62 @@ describe("a room", () => {
     await time.until(ben.close());
     await time.pass(2);
     assert.equal(time.timers, 0);
+  });
+
+  test("a second close gives the same receipts", async () => {
+    const { time, ada, ben } = await meet();
+    await time.until(ada.session());
+    const [first, second] = await time.until(Promise.all([ada.close(), ada.close()]));
+    const third = await time.until(ada.close());
+    assert.deepEqual(
+      [first, second].map(([receipt]) => receipt === third[0]),
+      [true, true],
+    );
+    assert.equal(third.length, 1);
+    await ada.client.quit();
+    assert.deepEqual((await time.until(ada.reset())).length, 0);
+    await time.until(ben.close());
+  });
+
+  for (const way of ["in-band", "signaling"]) {
+    test(`a page that goes away says so by beacon, and ${way} is enough for the other side`, async () => {
+      const page = new EventTarget();
+      const members = { document: page, addEventListener: page.addEventListener.bind(page) };
+      const { time, server, wire, ada, ben } = await meet(() => Object.assign(globalThis, members));
+      Object.assign(globalThis, { document: undefined, addEventListener: undefined });
+      const [here, there] = await time.until(Promise.all([ada.session(), ben.session()]));
+      if (way === "in-band") server.deaf = true;
+      else wire.cut = true;
+      const began = time.now;
+      let known = 0;
+      there.addEventListener("state", () => (known ||= time.now - began));
+      page.dispatchEvent(Object.assign(new Event("pagehide"), { persisted: false }));
+      const [{ resumeToken, closing }] = server.beacons.map((beacon) => JSON.parse(beacon));
+      assert.deepEqual([resumeToken, closing.length], [`token of ${ada.client.peer}`, 1]);
+      const [{ session, to, receipt, reason, deadlineMs }] = closing;
+      assert.deepEqual([session, to, receipt], [here.id, ben.me, here.machine.receipt]);
+      assert.deepEqual([reason.code, deadlineMs], ["tab-closed", 0]);
+      assert.equal(wire.made.filter(({ signalingState }) => signalingState === "closed").length, 1);
+      const told = await time.until(there.waitClosed());
+      assert.deepEqual([told.by, told.cause], ["remote", "tab-closed"]);
+      assert.ok(known > 0 && known < 0.1, `known after ${known} s`); // a page that is gone repeats nothing
+    });
+  }
+
+  test("blocked storage costs only the word for a reload", async () => {
+    const before = Object.getOwnPropertyDescriptor(globalThis, "sessionStorage");
+    const get = () => {
+      throw new DOMException("blocked", "SecurityError");
+    };
+    Object.defineProperty(globalThis, "sessionStorage", { configurable: true, get });
+    try {
+      const { time, ada, ben } = await meet();
+      assert.equal((await time.until(ada.session())).state, "open");
+      await time.until(Promise.all([ada.close(), ben.close()]));
+    } finally {
+      if (before) Object.defineProperty(globalThis, "sessionStorage", before);
+      else Reflect.deleteProperty(globalThis, "sessionStorage");
+    }
   });
 
   test("who is not accepted is told, and a wait for a session ends by its signal", async () => {

@@ -2,16 +2,17 @@
 import { execFileSync } from "node:child_process";
 import { rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
+import { build } from "rolldown";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 rmSync(`${root}dist`, { recursive: true, force: true });
 execFileSync(`${root}node_modules/.bin/tsc`, ["-p", root], { stdio: "inherit" });
 await build({
-  entryPoints: [`${root}dist/index.js`],
-  outfile: `${root}dist/adieu-rtc.min.js`,
-  bundle: true,
-  minify: true,
-  format: "esm",
-  target: "es2022",
+  input: `${root}dist/index.js`,
+  platform: "browser",
+  output: {
+    file: `${root}dist/adieu-rtc.min.js`,
+    format: "esm",
+    minify: { compress: { target: "es2022" } },
+  },
 });

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { JoinOptions, Room } from "adieu-rtc";
 import { Devices } from "../src/model/devices.js";
+import type { FileEntry } from "../src/model/entries.js";
 import { Meeting } from "../src/model/meeting.js";
-import { Sending } from "../src/model/parcel.js";
+import { ASK_ABOVE, MAX_FILE, Receiving, Sending } from "../src/model/parcel.js";
 import { FakeMedia, settled } from "./browser.js";
 import { FakeRoom, FakeSession } from "./room.js";
 
@@ -133,6 +134,20 @@ test("leaving gives the farewells, and lets go of the devices", async () => {
   assert.deepEqual(meeting.brought, ["audio", "video"]);
 });
 
+test("a page that went away, and is back after all, has left", async () => {
+  const { meeting, meet, rooms } = await inside();
+  const ben = await meet();
+  ben.end({ by: "local", code: "navigated" });
+  rooms[0]!.say({ type: "ended", error: undefined });
+  await settled();
+  assert.equal(meeting.phase, "left");
+  assert.deepEqual(
+    meeting.farewells.map(({ notice }) => notice),
+    ["Ben left."],
+  );
+  assert.deepEqual(meeting.devices.tracks, []);
+});
+
 test("who comes back keeps the conversation and the key, and what was owed is sent", async () => {
   const { meeting, meet, options, rooms } = await inside();
   await meet();
@@ -224,6 +239,55 @@ test("a file that failed can be sent again to whoever is back", async () => {
   await meet();
   await entry.parcel.send(meeting.receiverOf(entry.parcel)!.session);
   assert.equal(entry.parcel.state, "here");
+});
+
+/** A file that somebody offers. */
+class Offer extends EventTarget {
+  done = 0;
+  answer = "";
+  constructor(readonly size: number) {
+    super();
+  }
+  readonly name = "film.mp4";
+  hold(): void {
+    this.answer = "held";
+  }
+  refuse(why: string): void {
+    this.answer = `refused: ${why}`;
+  }
+  async accept(): Promise<File> {
+    this.answer = "accepted";
+    return new File([], this.name);
+  }
+}
+
+test("a large file waits until its receiver has said yes", async () => {
+  const { meeting, meet } = await inside();
+  const ben = await meet();
+  const offer = async (size: number) => {
+    const file = new Offer(size);
+    ben.tell("file", file);
+    await settled();
+    const { parcel } = meeting.entries.at(-1) as FileEntry;
+    assert.ok(parcel instanceof Receiving);
+    return { file, parcel };
+  };
+  const small = await offer(ASK_ABOVE);
+  assert.deepEqual([small.file.answer, small.parcel.state], ["accepted", "here"]);
+  const wanted = await offer(ASK_ABOVE + 1);
+  assert.deepEqual([wanted.file.answer, wanted.parcel.state], ["held", "asked"]);
+  await wanted.parcel.take();
+  assert.deepEqual([wanted.file.answer, wanted.parcel.state], ["accepted", "here"]);
+  wanted.parcel.decline();
+  assert.equal(wanted.parcel.state, "here");
+  const unwanted = await offer(MAX_FILE);
+  unwanted.parcel.decline();
+  unwanted.parcel.decline();
+  assert.deepEqual([unwanted.file.answer, unwanted.parcel.state], ["refused: they do not want it", "declined"]);
+  const gone = await offer(MAX_FILE);
+  gone.file.dispatchEvent(new Event("withdrawn"));
+  assert.deepEqual([gone.parcel.state, gone.parcel.why], ["failed", "it is not offered any more"]);
+  assert.match((await offer(MAX_FILE + 1)).file.answer, /^refused: too large/);
 });
 
 test("a server that is away is told; one that sends us away, too", async () => {

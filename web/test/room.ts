@@ -48,6 +48,13 @@ class FakeChat extends Told {
 
 let made = 0;
 
+interface End {
+  unsent?: number[];
+  as?: string;
+  by?: string;
+  code?: string;
+}
+
 export class FakeSession extends Told {
   readonly id = `receipt ${++made}`;
   readonly peer = `peer ${made}`;
@@ -76,7 +83,7 @@ export class FakeSession extends Told {
     this.tell("state", { state, previous: "connecting", cause, evidence: [] });
   }
 
-  end({ unsent = [], as = this.id }: { unsent?: number[]; as?: string }): void {
+  end({ unsent = [], as = this.id, by = "remote", code = "left" }: End): void {
     const messages = unsent.map((seq) => {
       const given = this.chat.given[seq - 1]!;
       return typeof given === "string" ? { data: given, seq, receipt: as, sent: false } : given;
@@ -85,6 +92,8 @@ export class FakeSession extends Told {
       id: this.id,
       notice: `${this.name} left.`,
       clean: !unsent.length,
+      by,
+      reason: { code },
       unsent: () => messages,
       unknown: () => [],
     } as unknown as CloseReceipt;

@@ -62,6 +62,14 @@ export interface MediaEvent {
   media: Map<string, MediaState>;
 }
 
+/** A `full` reset asked for devices of the session's again, and did not get these. The next one asks for them, too. */
+export interface DevicesEvent {
+  /** Their tracks, which have ended; they are still in their streams. */
+  missing: MediaStreamTrack[];
+  /** What `getUserMedia` says: `NotAllowedError`, `NotFoundError`, … */
+  error: unknown;
+}
+
 export interface SessionEvents {
   state: StateEvent;
   closing: ClosingEvent;
@@ -72,4 +80,5 @@ export interface SessionEvents {
   reset: ResetEvent;
   track: TrackEvent;
   media: MediaEvent;
+  devices: DevicesEvent;
 }

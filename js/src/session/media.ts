@@ -5,12 +5,15 @@
  */
 
 import type { MediaState } from "../protocol/messages.js";
+import type { DevicesEvent } from "./events.js";
 import { type Held, whereMade } from "./ledger.js";
 
 export interface MediaHost {
   getUserMedia(constraints: MediaStreamConstraints): Promise<MediaStream>;
   /** The connections that take tracks, the one of the moment last. */
   connections(): RTCPeerConnection[];
+  /** The one that carries the session at the moment. */
+  active(): RTCPeerConnection | undefined;
   /** Tell the other side what happens to tracks. */
   sayMedia(media: Map<string, MediaState>): void;
 }
@@ -30,6 +33,13 @@ export class Media {
   #sendings = new Set<Sending>();
   /** Made by the session's own devices, clones among them. */
   #owned = new Map<MediaStreamTrack, string>();
+  /** Those of the page's that were put in the place of one: a reset leaves them alone. */
+  #brought = new WeakSet<MediaStreamTrack>();
+  /** What the other side is to know of a track. */
+  #states = new WeakMap<MediaStreamTrack, MediaState>();
+  /** What it was told over this connection, by mid. */
+  #told = new Map<string, MediaState>();
+  #toldOver: RTCPeerConnection | undefined;
   #closed = false;
   /** Counts what makes an answer of the devices too late. */
   #generation = 0;
@@ -43,7 +53,10 @@ export class Media {
     const where = whereMade();
     const given = what instanceof MediaStream;
     const stream = given ? what : await this.#capture(what, where);
-    this.#sendings.add({ stream, constraints: given ? undefined : what, where });
+    // A stream that is sent already may have new tracks.
+    if (![...this.#sendings].some((sending) => sending.stream === stream)) {
+      this.#sendings.add({ stream, constraints: given ? undefined : what, where });
+    }
     for (const pc of this.#host.connections()) this.#send(pc, stream);
     return stream;
   }
@@ -97,10 +110,19 @@ export class Media {
 
   /** See `Session.replace`. */
   async replace(old: MediaStreamTrack, now: MediaStreamTrack): Promise<void> {
-    const sending = [...this.#sendings].find(({ stream }) => stream.getTracks().includes(old));
-    if (!sending) throw new TypeError(`track ${old.label || old.id} is not sent by this session`);
-    sending.stream.removeTrack(old);
-    sending.stream.addTrack(now);
+    if (old.kind !== now.kind) throw new TypeError(`a track of ${now.kind} can not replace one of ${old.kind}`);
+    const streamsOf = (track: MediaStreamTrack) =>
+      [...this.#sendings].map(({ stream }) => stream).filter((stream) => stream.getTracks().includes(track));
+    if (!streamsOf(old).length && !streamsOf(now).length) {
+      throw new TypeError(`track ${old.label || old.id} is not sent by this session`);
+    }
+    if (old === now) return;
+    if (!this.#owned.has(now)) this.#brought.add(now);
+    for (const stream of streamsOf(old)) {
+      stream.removeTrack(old);
+      stream.addTrack(now);
+    }
+    if (this.#states.get(old)?.enabled === false) this.mute(now, true);
     const senders = this.#host.connections().flatMap((pc) => pc.getSenders());
     await Promise.all(senders.filter(({ track }) => track === old).map((sender) => sender.replaceTrack(now)));
     if (this.#owned.has(old)) this.#stop(old);
@@ -118,9 +140,24 @@ export class Media {
   }
 
   #say(track: MediaStreamTrack, state: MediaState): void {
-    const transceivers = this.#host.connections().at(-1)?.getTransceivers() ?? [];
-    const mid = transceivers.find(({ sender }) => sender.track === track)?.mid;
-    if (mid != null) this.#host.sayMedia(new Map([[mid, state]]));
+    this.#states.set(track, state);
+    this.sayAgain();
+  }
+
+  /** Say what has not been said: a track has no mid before it is negotiated, and another one after a reset. */
+  sayAgain(): void {
+    const pc = this.#host.active();
+    if (!pc) return;
+    if (pc !== this.#toldOver) this.#told.clear();
+    this.#toldOver = pc;
+    const news = new Map<string, MediaState>();
+    for (const { mid, sender } of pc.getTransceivers()) {
+      const state = sender.track && this.#states.get(sender.track);
+      if (mid === null || !state || this.#told.get(mid) === state) continue;
+      this.#told.set(mid, state);
+      news.set(mid, state);
+    }
+    if (news.size) this.#host.sayMedia(news);
   }
 
   /**
@@ -128,27 +165,54 @@ export class Media {
    * reset. The tracks that replace the old ones are in the same streams.
    *
    * @param mine this side asked for it.
+   * @returns the old tracks of devices that were not given again, and why.
    */
-  async renew(mine: boolean): Promise<void> {
+  async renew(mine: boolean): Promise<DevicesEvent> {
     const generation = ++this.#generation;
     const renewed = [...this.#sendings].flatMap((sending) => {
-      const { stream, constraints } = sending;
-      if (!constraints) return [];
-      const old = stream.getTracks().filter((track) => mine || (track.readyState === "live" && track.enabled));
-      return old.length ? [{ sending, old, enabled: new Map(old.map(({ kind, enabled }) => [kind, enabled])) }] : [];
+      const old = sending.stream
+        .getTracks()
+        .filter((track) => !this.#brought.has(track) && (mine || (track.readyState === "live" && track.enabled)));
+      return sending.constraints && old.length ? [{ ...sending, constraints: sending.constraints, old }] : [];
     });
-    for (const { old } of renewed) for (const track of old) this.#stop(track);
-    for (const { sending, old, enabled } of renewed) {
-      const { stream, constraints, where } = sending;
-      const only = (kind: Kind) => (enabled.has(kind) ? (constraints?.[kind] ?? false) : false);
-      const fresh = await this.#capture({ audio: only("audio"), video: only("video") }, where);
-      if (generation !== this.#generation) return;
-      for (const track of old) stream.removeTrack(track);
-      for (const track of fresh.getTracks()) {
-        track.enabled = enabled.get(track.kind) ?? true;
-        stream.addTrack(track);
+    for (const track of renewed.flatMap(({ old }) => old)) this.#stop(track);
+    const missing: MediaStreamTrack[] = [];
+    const refused: unknown[] = [];
+    for (const { stream, constraints: asked, where, old } of renewed) {
+      const only = (kind: Kind) => old.some((track) => track.kind === kind) && (asked[kind] ?? false);
+      const constraints = { audio: only("audio"), video: only("video") };
+      const [fresh, errors] = await this.#again(constraints, where, generation);
+      if (generation !== this.#generation) return { missing: [], error: undefined };
+      refused.push(...errors);
+      for (const track of old) {
+        const now = fresh.find(({ kind }) => kind === track.kind);
+        if (!now) {
+          missing.push(track);
+          continue;
+        }
+        stream.removeTrack(track);
+        if (!track.enabled) this.#say(now, { enabled: (now.enabled = false) });
       }
+      for (const track of fresh) stream.addTrack(track);
       for (const pc of this.#host.connections()) this.#send(pc, stream);
+    }
+    return { missing, error: refused[0] };
+  }
+
+  /** Ask again: for each alone when not all are given, as one may be gone and the other there. */
+  async #again(
+    { audio, video }: { audio: boolean | MediaTrackConstraints; video: boolean | MediaTrackConstraints },
+    where: string,
+    generation: number,
+  ): Promise<[fresh: MediaStreamTrack[], errors: unknown[]]> {
+    try {
+      return [(await this.#capture({ audio, video }, where)).getTracks(), []];
+    } catch (error) {
+      const over = generation !== this.#generation || (error as Error).name === "NotAllowedError";
+      if (over || !audio || !video) return [[], [error]];
+      const sound = await this.#again({ audio, video: false }, where, generation);
+      const sight = await this.#again({ audio: false, video }, where, generation);
+      return [sound[0].concat(sight[0]), sound[1].concat(sight[1])];
     }
   }
 

@@ -3,9 +3,11 @@
  * is frozen. `pagehide` is the last moment at which every browser still lets a page speak.
  */
 
-import { goOn, stopTime } from "../platform.js";
+import { CHROMIUM, goOn, stopTime } from "../platform.js";
 
 export interface PageWatcher {
+  /** Whether there is a connection at this moment. */
+  connected(): boolean;
   /** The page goes away for good: say so now. `cause` is one of `CAUSES`. */
   leave(cause: string): void;
   /** The page is back, after it was put aside or frozen. `restored`: it was put aside, and its connections are gone. */
@@ -39,7 +41,8 @@ export function watchPage(watcher: PageWatcher): () => void {
   addEventListener(
     "pagehide",
     ({ persisted }) => {
-      if (persisted) stopTime();
+      // Chromium says that it keeps the page, and then drops it if it has connections.
+      if (persisted && !(CHROMIUM && watcher.connected())) stopTime();
       else if (announced && performance.now() - announced.at < ANNOUNCED * 1000) watcher.leave(announced.cause);
       else watcher.leave("tab-closed");
     },

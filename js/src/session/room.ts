@@ -93,6 +93,8 @@ export class Room extends Emitter<RoomEvents> {
   #arrivals: Session[] = [];
   readonly #changed = new Wakeup();
   #closing = false;
+  /** Those that were there when the room was closed. */
+  #leaving: Session[] | undefined;
   #over: string | undefined;
   #timers = new Set<() => void>();
   #unwatch: (() => void) | undefined;
@@ -122,6 +124,7 @@ export class Room extends Emitter<RoomEvents> {
       throw error;
     }
     this.#unwatch = watchPage({
+      connected: () => this.sessions.some(({ pc }) => pc),
       leave: (cause) => this.#leavePage(cause),
       resume: (restored) => {
         for (const session of this.sessions) session.resumePage(restored);
@@ -176,13 +179,14 @@ export class Room extends Emitter<RoomEvents> {
   /**
    * Close all sessions gracefully, at once, and leave the room.
    *
-   * @returns the receipts.
+   * @returns the receipts; the same again if it is closed already.
    */
   async close(options: CloseOptions = {}): Promise<CloseReceipt[]> {
     this.#closing = true;
     this.#changed.wake();
+    this.#leaving ??= [...new Set(this.#sessions.values())];
     try {
-      return await Promise.all([...new Set(this.#sessions.values())].map((session) => session.close(options)));
+      return await Promise.all(this.#leaving.map((session) => session.close(options)));
     } finally {
       this.#unwatch?.();
       for (const cancel of this.#timers) cancel();

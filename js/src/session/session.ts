@@ -17,7 +17,7 @@ import { browser, type Platform } from "../platform.js";
 import { abortable, Deferred } from "../promises.js";
 import { decode } from "../protocol/codec.js";
 import type { Level } from "../protocol/control.js";
-import { type FromClient, fromClientType, type MediaState, type Reliability } from "../protocol/messages.js";
+import { type FromClient, fromClientType, type Reliability } from "../protocol/messages.js";
 import { encodeBody, type Relayed } from "../protocol/signaling.js";
 import type { Signaling } from "../signaling/memory.js";
 import { Channel, type WaitOptions } from "./channel.js";
@@ -163,12 +163,14 @@ export class Session extends Emitter<SessionEvents> implements Sink {
     this.#media = new Media({
       getUserMedia: (constraints) => this.#platform.getUserMedia(constraints),
       connections: () => [...this.#connections.values()].filter(({ takesMedia }) => takesMedia).map(({ pc }) => pc),
-      sayMedia: (media) => this.#sayMedia(media),
+      active: () => this.#connections.get(this.epoch)?.pc,
+      sayMedia: (media) => this.step((now) => this.machine.sayMedia(media, now)),
     });
     this.machine.options.recovery = frugal(this.machine.options.recovery);
     if (this.#post instanceof DirectPost) {
       this.#post.session = this;
       this.#unwatch = watchPage({
+        connected: () => !!this.pc,
         leave: (cause) => this.leavePage(cause)(),
         resume: (restored) => this.resumePage(restored),
       });
@@ -532,7 +534,10 @@ export class Session extends Emitter<SessionEvents> implements Sink {
       case "StateChanged": {
         const { state, previous, cause, evidence } = event;
         this.#note("=", `${state} ${cause}`.trimEnd());
-        if (state === "open") this.#open.resolve();
+        if (state === "open") {
+          this.#open.resolve();
+          this.#media.sayAgain();
+        }
         void this.emit("state", { state, previous, cause, evidence });
         break;
       }
@@ -561,7 +566,7 @@ export class Session extends Emitter<SessionEvents> implements Sink {
       case "ResetStarted":
         void this.emit("reset", { level: event.level, asker: event.asker });
         this.#renewed = false;
-        if (event.level === "full") this.#renew(event.asker === this.me);
+        if (event.level === "full") void this.#renew(event.asker === this.me);
         break;
       case "ResetEnded":
         this.#resetEnded(event);
@@ -580,10 +585,13 @@ export class Session extends Emitter<SessionEvents> implements Sink {
     }
   }
 
-  /** A device that is refused now is told as its end; the reset itself goes on without it. */
-  #renew(mine: boolean): void {
+  /** The reset itself goes on without a device that is refused now. */
+  async #renew(mine: boolean): Promise<void> {
     this.#renewed = true;
-    this.#media.renew(mine).catch((error) => this.#note("!", `the devices were not given again: ${error}`));
+    const lost = await this.#media.renew(mine);
+    if (!lost.missing.length) return;
+    this.#note("!", `the devices were not given again: ${lost.error}`);
+    void this.emit("devices", lost);
   }
 
   #lastWordsOver(): void {
@@ -599,7 +607,7 @@ export class Session extends Emitter<SessionEvents> implements Sink {
       if (error.startsWith("raised to") || error === "tried again") return;
     } else {
       void this.emit("reset", { level, asker, report });
-      if (level === "full" && !this.#renewed) this.#renew(asker === this.me); // raised on the way
+      if (level === "full" && !this.#renewed) void this.#renew(asker === this.me); // raised on the way
       this.#transfers.reconnected();
     }
     const waiters = this.#resetWaiters;
@@ -699,6 +707,7 @@ export class Session extends Emitter<SessionEvents> implements Sink {
 
   negotiated(epoch: number): void {
     this.step((now) => this.machine.negotiated(epoch, now));
+    this.#media.sayAgain();
   }
 
   fresh(epoch: number, age: number | null): void {
@@ -755,10 +764,6 @@ export class Session extends Emitter<SessionEvents> implements Sink {
   /** A restarted server gave this side a new peer id: tell the other side, which would not know it. */
   sayMoved(peer: string): void {
     this.step((now) => this.machine.sayMoved(peer, now));
-  }
-
-  #sayMedia(media: Map<string, MediaState>): void {
-    if (this.machine.state !== "closed") this.step((now) => this.machine.sayMedia(media, now));
   }
 
   /** What the server says of the other side. */

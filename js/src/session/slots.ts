@@ -4,6 +4,7 @@
  */
 
 import { TooManyConnectionsError } from "../errors.js";
+import { CHROMIUM } from "../platform.js";
 
 /** From here on collection is provoked. */
 export const PROVOKE = 350;
@@ -103,5 +104,5 @@ function tooMany(used: number): string {
 
 /** Of this page. */
 export const slots = new Slots({
-  limit: /Chrom(e|ium)\//.test(globalThis.navigator?.userAgent ?? "") ? LIMIT : Number.POSITIVE_INFINITY,
+  limit: CHROMIUM ? LIMIT : Number.POSITIVE_INFINITY,
 });

@@ -152,11 +152,18 @@ export class Transfer extends Emitter<{ progress: Transfer }> {
   }
 }
 
+interface IncomingEvents {
+  /** More of it is here. */
+  progress: IncomingFile;
+  /** The sender has given up, or the session has ended, before it was answered. */
+  withdrawn: IncomingFile;
+}
+
 /**
- * A file that the other side offers; given to the `file` handlers of the session, one of which accepts or refuses it. The
- * event `progress` tells that more of it is here.
+ * A file that the other side offers; given to the `file` handlers of the session, one of which accepts, refuses or holds
+ * it. Nothing of it is sent before it is accepted.
  */
-export class IncomingFile extends Emitter<{ progress: IncomingFile }> {
+export class IncomingFile extends Emitter<IncomingEvents> {
   /** Without any folder. */
   readonly name: string;
   /** Bytes. */
@@ -168,6 +175,8 @@ export class IncomingFile extends Emitter<{ progress: IncomingFile }> {
   /** Bytes that are here. */
   done = 0;
   answered = false;
+  #held = false;
+  #refused = false;
   #offset: number | undefined;
   readonly #transfers: Transfers;
   readonly #channel: string;
@@ -187,16 +196,27 @@ export class IncomingFile extends Emitter<{ progress: IncomingFile }> {
     this.#channel = channel;
   }
 
-  /** Do not take it. */
+  /** The answer comes later, when a person has been asked: the handler may return without one. */
+  hold(): void {
+    this.#held = true;
+  }
+
+  /**
+   * Do not take it; a second time does nothing.
+   *
+   * @throws TransferError it was accepted already.
+   */
   refuse(reason = ""): void {
+    if (this.#refused || this.#failed.settled) return;
     this.#answer();
+    this.#refused = true;
     this.#transfers.say({ type: "file", id: this.id, refuse: sendable(reason, 1024) });
     this.#transfers.forget(this.id);
   }
 
   /** The handlers are done with it, and none has answered. */
   refuseUnlessAnswered(): void {
-    if (!this.answered) this.refuse("nobody took it");
+    if (!this.answered && !this.#held) this.refuse("nobody took it");
   }
 
   /**
@@ -206,6 +226,7 @@ export class IncomingFile extends Emitter<{ progress: IncomingFile }> {
    */
   async accept(): Promise<File> {
     settleCurrent();
+    if (this.#failed.settled) await this.#failed.promise;
     this.#answer();
     try {
       return await this.#receive();
@@ -258,7 +279,11 @@ export class IncomingFile extends Emitter<{ progress: IncomingFile }> {
 
   /** A word of the sender. */
   heard({ failed }: FileMessage): void {
-    if (failed != null) this.#failed.reject(new TransferError(`${this.name} did not arrive: ${failed}`));
+    if (failed == null || this.#failed.settled) return;
+    this.#failed.reject(new TransferError(`${this.name} did not arrive: ${failed}`));
+    if (this.answered) return;
+    this.#transfers.forget(this.id);
+    void this.emit("withdrawn", this);
   }
 
   /** The connection is another: what may have been lost with the old one is said again. */

@@ -273,8 +273,11 @@ export class SignalingMachine {
     try {
       if (typeof data !== "string") throw new TypeError("not text");
       ({ envelope, message } = decodeServer(data));
-    } catch {
+    } catch (error) {
       this.badFrames++;
+      // Without a welcome there is nothing to go on with; of later frames each is dropped by itself.
+      if (this.state.name !== "greeting") return;
+      this.handleLost(`the server speaks another version: ${(error as Error).message}`, now);
       return;
     }
     try {

@@ -72,6 +72,9 @@ def demo(
         raise typer.Exit(_join(console, join, name, token))
     on_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     failures = asyncio.run(_play(console, page=on_terminal if keep is None else keep, ask=keep is None))
+    if failures is None:
+        console.print("Stopped.")
+        raise typer.Exit(130)
     for failure in failures:
         console.print(f"[bold red]FAILED[/] {failure}")
     raise typer.Exit(1 if failures else 0)
@@ -143,13 +146,15 @@ class Show:
             self.failures.append(text)
 
 
-async def _play(console: Console, *, page: bool, ask: bool) -> list[str]:
+async def _play(console: Console, *, page: bool, ask: bool) -> list[str] | None:
+    """What was not as it should be; None when a signal came first. Nothing stays behind in either case."""
     from adieu.server import serve  # noqa: PLC0415 needs the extra
 
     columns = (TextColumn("   {task.description:<22}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
     show = Show(console, Progress(*columns, TimeElapsedColumn(), console=console, transient=True))
     began = time.perf_counter()
     async with AsyncExitStack() as stack:
+        stop = stack.enter_context(interrupted())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="adieu-demo-")))
         (folder / "offered.bin").write_bytes(os.urandom(FILE_SIZE))
         server = await stack.enter_async_context(serve())
@@ -158,17 +163,29 @@ async def _play(console: Console, *, page: bool, ask: bool) -> list[str]:
         console.print(f"[bold]adieu demo[/]   server {server.url}, in this process")
         if web is not None:
             console.print(f"   the page: {web.address}", soft_wrap=True)
-        try:
-            for part in (_close, _reset, _kill):
-                await part(show, server.url, folder)
-        except DemoError as error:
-            show.failures.append(str(error))
+        parts = asyncio.create_task(_parts(show, server.url, folder))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({parts, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if stop.is_set():
+            parts.cancel()
+            await asyncio.wait({parts})
+            return None
+        await parts
         if not show.failures:
             console.print(f"\n[bold green]All as it should be[/], in {time.perf_counter() - began:.1f} s.")
         if web is not None:
             show.progress.stop()
-            await web.offer(ask=ask)
+            await web.offer(stop, ask=ask)
     return show.failures
+
+
+async def _parts(show: Show, url: str, folder: Path) -> None:
+    try:
+        for part in (_close, _reset, _kill):
+            await part(show, url, folder)
+    except DemoError as error:
+        show.failures.append(str(error))
 
 
 # --- the parts --------------------------------------------------------------------------------------------------------

@@ -42,19 +42,18 @@ class Page:
             self.visited.set()
         self.console.print(f"   [dim]{FRIEND}:[/] {text}", soft_wrap=True)
 
-    async def offer(self, *, ask: bool) -> None:
-        """Stay until Ctrl-C; if `ask`, only when Enter is pressed, or somebody is on the page."""
-        with interrupted() as stop:
-            self.console.print(f"\n[bold]The page[/]   {self.address}   [dim]{FRIEND} waits there[/]", soft_wrap=True)
-            if ask and not self.visited.is_set():
-                self.console.print(f"   Open it, or press Enter to keep it; else this ends in {ASKING:.0f} s.")
-                with _enter_pressed() as pressed:
-                    await _first(stop, self.visited, pressed, timeout=ASKING)
-                    if not (self.visited.is_set() or pressed.is_set()):
-                        return
-            if not stop.is_set():
-                self.console.print("   It stays until Ctrl-C.")
-                await stop.wait()
+    async def offer(self, stop: asyncio.Event, *, ask: bool) -> None:
+        """Stay until Ctrl-C (`stop`); if `ask`, only when Enter is pressed, or somebody is on the page."""
+        self.console.print(f"\n[bold]The page[/]   {self.address}   [dim]{FRIEND} waits there[/]", soft_wrap=True)
+        if ask and not self.visited.is_set():
+            self.console.print(f"   Open it, or press Enter to keep it; else this ends in {ASKING:.0f} s.")
+            with _enter_pressed() as pressed:
+                await _first(stop, self.visited, pressed, timeout=ASKING)
+                if not (self.visited.is_set() or pressed.is_set()):
+                    return
+        if not stop.is_set():
+            self.console.print("   It stays until Ctrl-C.")
+            await stop.wait()
 
 
 @asynccontextmanager

@@ -81,19 +81,17 @@ async def keep_company(
 async def _talk(session: Session, name: str, say: Callable[[str], None]) -> None:
     who = session.name or "Somebody"
     say(f"{who} came in.")
-    with tempfile.TemporaryDirectory(prefix="adieu-friend-") as folder:
-        with contextlib.suppress(SessionClosedError):  # how it ended is in the receipt
-            await _answer(session, name, Path(folder), say)
-        receipt = await session.wait_closed()
-    say(receipt.notice)
+    with contextlib.suppress(SessionClosedError):  # how it ended is in the receipt
+        await _answer(session, name, say)
+    say((await session.wait_closed()).notice)
 
 
-async def _answer(session: Session, name: str, folder: Path, say: Callable[[str], None]) -> None:
+async def _answer(session: Session, name: str, say: Callable[[str], None]) -> None:
     chat = await session.open("chat")
 
     @session.on("file")
     async def _(file: IncomingFile) -> None:
-        await _return(session, file, folder, say)
+        await _return(session, file, say)
 
     @session.on("closing")
     async def _(_: ClosingEvent) -> None:
@@ -118,16 +116,16 @@ async def _echo(session: Session, chat: Channel) -> None:
             await chat.send(f"You wrote: {message}")
 
 
-async def _return(session: Session, file: IncomingFile, folder: Path, say: Callable[[str], None]) -> None:
+async def _return(session: Session, file: IncomingFile, say: Callable[[str], None]) -> None:
     if file.size > MAX_FILE:
         file.refuse("too large to be sent back")
         return
     try:
-        path = await file.accept(folder)
-        transfer = await session.send_file(path, name=file.name)
-        await transfer.wait()
+        # For this file alone: a friend that is killed while it only talks leaves nothing behind.
+        with tempfile.TemporaryDirectory(prefix="adieu-friend-") as folder:
+            transfer = await session.send_file(await file.accept(Path(folder)), name=file.name)
+            await transfer.wait()
     except SessionError as error:
         say(f"{file.name}: {error}")
     else:
         say(f"{file.name} was sent back, {file.size} bytes.")
-        path.unlink()

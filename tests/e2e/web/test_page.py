@@ -119,6 +119,16 @@ async def test_two_people_meet_talk_and_part(browser: Any, server: Server) -> No
         await ada.run(SEND_FILE, name="holiday.jpg", size=3_000_000)
         await ben.sees("It is here")
         assert await ben.run(ARRIVED) == ["holiday.jpg", 3_000_000, -1]
+        # A large one is asked about first.
+        await ada.run(SEND_FILE, name="film.mp4", size=21_000_000)
+        await ben.sees("Do you want it?")
+        await ada.sees("Waiting for Ben")
+        await ben.press("No, thanks film.mp4")
+        await ada.sees("they do not want it")
+        assert await ben.run("return document.activeElement.className") == "log"
+        await ada.run(SEND_FILE, name="film.mp4", size=21_000_000)
+        await ben.press("Take it film.mp4")
+        await ben.until("document.querySelectorAll('a[download]').length === 2")
         # Muted here, shown there.
         await ada.press("Camera")
         await ben.until("document.querySelector('friend-tile .initials')")
@@ -325,7 +335,7 @@ async def test_by_keyboard_alone(browser: Any, server: Server) -> None:
         await ada.until("document.activeElement?.id === 'name'")
         await ada.type("Ada")
         await ada.key("Enter")
-        await ada.until("document.activeElement?.tagName === 'H1' && document.querySelector('.call')")
+        await ada.until("document.activeElement?.tagName === 'H1' && document.querySelector('.call #camera.on')")
         for label in ("Microphone", "Camera", "Reset", "Leave"):
             await press_until(ada, label)
         await ada.key("Enter")
@@ -399,6 +409,10 @@ async def test_it_is_accessible_and_fits_everywhere(browser: Any, server: Server
         await ben.run(SEND_FILE, name="holiday in Lisbon.jpg", size=3_000_000)
         await ada.sees("It is here")
         await look(ada, "call")
+        await ben.run(SEND_FILE, name="film of the whole holiday.mp4", size=21_000_000)
+        await ada.sees("Do you want it?")
+        await look(ada, "asked")
+        await ada.press("No, thanks film of the whole holiday.mp4")
         await ben.press("Leave")
         await ada.sees("Ben left.")
         await ada.press("Receipt")

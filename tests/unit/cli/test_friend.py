@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 
 import pytest
 
@@ -35,7 +36,9 @@ def test_what_is_no_room_is_refused_with_an_example(text):
         Place.parse(text)
 
 
-async def test_it_answers_returns_files_and_says_goodbye(tmp_path):
+async def test_it_answers_returns_files_and_says_goodbye(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
     said: list[str] = []
     stop = asyncio.Event()
     source = tmp_path / "a.bin"
@@ -50,6 +53,7 @@ async def test_it_answers_returns_files_and_says_goodbye(tmp_path):
             assert await chat.receive() == "You wrote: hello"
             await chat.send(b"\0\1")
             assert await chat.receive() == "You sent me 2 bytes."
+            assert not list((tmp_path / "temporary").iterdir()), "nothing is kept before a file comes"
             back: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
             @session.on("file")
@@ -63,6 +67,7 @@ async def test_it_answers_returns_files_and_says_goodbye(tmp_path):
             receipt = await session.wait_closed()
             assert (receipt.by, receipt.clean, receipt.reason.text) == ("remote", True, "the friend was stopped")
         await friend
+    assert not list((tmp_path / "temporary").iterdir())
     assert said[0] == "Echo is in room lab."
     assert said[-1].startswith("You left Ada")
 

@@ -103,6 +103,8 @@ export class Meeting extends Model implements Host {
       if (event.type === "up") this.#serverUp = true;
       else if (event.type === "down") this.#serverUp = false;
       else if (event.type === "ended" && event.error) this.#sentAway(event.error.message);
+      else if (event.type === "ended" && this.phase === "inside")
+        void this.leave(); // the page went away, and is back
       else if (event.type === "kicked") this.#sentAway("you were sent out");
       this.changed();
     });
@@ -133,10 +135,18 @@ export class Meeting extends Model implements Host {
     const staying = this.friends.filter(({ met }) => met).map(({ session }) => session);
     this.farewells = [];
     await this.#room!.close({ reason, timeout: GOODBYE });
-    this.farewells = staying.flatMap(({ receipt }) => receipt ?? []);
+    this.farewells = staying.length ? staying.flatMap(({ receipt }) => receipt ?? []) : this.#leftWithPage;
     this.brought = KINDS.filter((kind) => this.devices.track(kind));
     this.devices.stop();
     this.#set("left");
+  }
+
+  /** The farewells of those who were there when the page went away; it is back after all. */
+  get #leftWithPage(): CloseReceipt[] {
+    return this.entries.flatMap((entry) => {
+      const alone = entry.kind === "farewell" && entry.receipt.by === "local" && entry.receipt.reason.code !== "left";
+      return alone ? [entry.receipt] : [];
+    });
   }
 
   #set(phase: Phase): void {

@@ -3,11 +3,13 @@
 import type { IncomingFile, Session, Transfer } from "adieu-rtc";
 import { Model } from "./model.js";
 
-/** `measuring`: its checksum is being made. */
-export type ParcelState = "measuring" | "moving" | "here" | "failed";
+/** `measuring`: its checksum is being made. `asked`: this person has not said yet whether to take it. */
+export type ParcelState = "measuring" | "asked" | "moving" | "here" | "failed" | "declined";
 
 /** Larger ones are refused: a browser has no place to put them while they come. */
 export const MAX_FILE = 2 * 1024 ** 3;
+/** Bytes: a person is asked before larger ones come, as they cost time, memory, and perhaps money. */
+export const ASK_ABOVE = 20 * 1000 ** 2;
 
 /** See the module. The event `change` tells of progress too. */
 export abstract class Parcel extends Model {
@@ -40,7 +42,7 @@ export abstract class Parcel extends Model {
     this.changed();
   }
 
-  protected end(state: "here" | "failed", error?: unknown): void {
+  protected end(state: "here" | "failed" | "declined", error?: unknown): void {
     this.state = state;
     this.why = error instanceof Error ? error.message : "";
     if (state === "here") this.done = this.size;
@@ -97,14 +99,25 @@ export class Receiving extends Parcel {
     super(who, offered.name, offered.size);
   }
 
-  /** Called within the session's `file` event, which needs its answer at once. */
+  /** Called within the session's `file` event: one of ordinary size comes at once. */
   async receive(): Promise<void> {
-    this.state = "moving";
     if (this.size > MAX_FILE) {
       this.offered.refuse("too large for a browser");
       this.end("failed", new Error("it is too large for a browser"));
-      return;
+    } else if (this.size > ASK_ABOVE) {
+      this.offered.hold();
+      this.offered.addEventListener("withdrawn", () => this.end("failed", new Error("it is not offered any more")));
+      this.state = "asked";
+      this.changed();
+    } else {
+      await this.take();
     }
+  }
+
+  /** Have it come. */
+  async take(): Promise<void> {
+    this.state = "moving";
+    this.changed();
     this.offered.addEventListener("progress", () => this.moved(this.offered.done));
     try {
       const file = await this.offered.accept();
@@ -113,6 +126,13 @@ export class Receiving extends Parcel {
     } catch (error) {
       this.end("failed", error);
     }
+  }
+
+  /** This person does not want it. */
+  decline(): void {
+    if (this.state !== "asked") return;
+    this.offered.refuse("they do not want it");
+    this.end("declined");
   }
 
   /** Give its memory back. */

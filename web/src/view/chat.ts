@@ -1,6 +1,6 @@
 /** What was said and sent, and the place to write. */
 
-import { html, nothing, type PropertyValues } from "lit";
+import { html, nothing } from "lit";
 import { repeat } from "lit/directives/repeat.js";
 import type { Entry, Mark, Said } from "../model/entries.js";
 import type { Friend } from "../model/friend.js";
@@ -55,10 +55,14 @@ export class ChatPanel extends View<Meeting> {
     this.over = over;
   }
 
-  protected override willUpdate(changed: PropertyValues): void {
-    super.willUpdate(changed);
-    const log = this.querySelector(".log");
-    this.#atEnd = !log || log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+  #scrolled({ currentTarget }: Event): void {
+    const { scrollHeight, scrollTop, clientHeight } = currentTarget as HTMLElement;
+    this.#atEnd = scrollHeight - scrollTop - clientHeight < 40;
+  }
+
+  /** A phone that is turned, or shows its keyboard, keeps the end in sight. */
+  protected override firstUpdated(): void {
+    new ResizeObserver(() => this.updated()).observe(this.querySelector(".log")!);
   }
 
   /** Follow what is new, unless its reader has gone back to what is old. */
@@ -78,7 +82,7 @@ export class ChatPanel extends View<Meeting> {
         @dragleave=${(event: DragEvent) => this.#drag(event, false)}
         @drop=${this.#drop}
       >
-        <div class="log" role="log" aria-label="What was said and sent" tabindex="0">
+        <div class="log" role="log" aria-label="What was said and sent" tabindex="0" @scroll=${this.#scrolled}>
           ${model.entries.length ? nothing : html`<p class="hint">What you write goes straight to the others; no server keeps it.</p>`}
           ${repeat(
             model.entries,

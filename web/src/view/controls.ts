@@ -59,7 +59,7 @@ export class CallControls extends View<Meeting> {
         id=${kind === "audio" ? "microphone" : "camera"}
         class=${on ? "on" : "off"}
         aria-pressed=${on}
-        aria-label=${name}
+        aria-label=${state === "asking" ? `${name}: Asking …` : name}
         ?disabled=${this.model.phase === "leaving"}
         @click=${() => devices.toggle(kind)}
       >

@@ -24,7 +24,12 @@ function words(parcel: Parcel) {
   switch (parcel.state) {
     case "measuring":
       return "Getting ready …";
+    case "asked":
+      return `Larger than usual: ${fileSize(parcel.size)}. Do you want it?`;
+    case "declined":
+      return "You did not want it.";
     case "moving":
+      if (parcel instanceof Sending && !parcel.done) return `Waiting for ${nameOf({ name: parcel.who })} …`;
       return html`<span aria-hidden="true">${fileSize(parcel.done)} of ${fileSize(parcel.size)}</span>`;
     case "here":
       return parcel.direction === "out" ? html`${icon("check")} Delivered` : html`${icon("check")} It is here`;
@@ -34,14 +39,31 @@ function words(parcel: Parcel) {
 }
 
 function sending(parcel: Sending, meeting: Meeting) {
-  if (parcel.under) return html`<button class="small" @click=${() => parcel.cancel()}>Cancel</button>`;
+  if (parcel.under) return html`<button class="small" @click=${then(() => parcel.cancel())}>Cancel</button>`;
   if (parcel.state !== "failed") return nothing;
   const friend = meeting.receiverOf(parcel);
   if (!friend) return html`<p class="hint">It can be sent again when ${nameOf({ name: parcel.who })} is back.</p>`;
-  return html`<button class="small" @click=${() => parcel.send(friend.session)}>Send again</button>`;
+  return html`<button class="small" @click=${then(() => parcel.send(friend.session))}>Send again</button>`;
 }
 
 function receiving(parcel: Receiving) {
+  if (parcel.state === "asked") {
+    const what = html`<span class="hidden"> ${parcel.name}</span>`;
+    return html`
+      <p class="answers">
+        <button class="small primary" @click=${then(() => parcel.take())}>Take it${what}</button>
+        <button class="small" @click=${then(() => parcel.decline())}>No, thanks${what}</button>
+      </p>
+    `;
+  }
   if (!parcel.url) return nothing;
   return html`<a class="button small" href=${parcel.url} download=${parcel.name}>Save<span class="hidden"> ${parcel.name}</span></a>`;
+}
+
+/** The button goes with what it does: the focus stays in the conversation. */
+function then(act: () => unknown) {
+  return ({ currentTarget }: Event) => {
+    (currentTarget as HTMLElement).closest<HTMLElement>(".log")?.focus({ preventScroll: true });
+    act();
+  };
 }

@@ -27,7 +27,7 @@ export class StartPage extends View {
         </p>
         <button class="primary large" @click=${() => this.#choose(newRoom())}>Start a conversation</button>
         <form class="inline" @submit=${this.#submit}>
-          <label for="room">Or enter the room, or the link, that you were given</label>
+          <label for="room">Or enter a room or link you were given</label>
           <div class="row">
             <input id="room" name="room" required maxlength=${MAX_ROOM * 4} autocomplete="off" autocapitalize="none" spellcheck="false" />
             <button>Go there</button>

@@ -35,7 +35,7 @@ abstract class Tile<M extends Model> extends View<M> {
         ${state ? html`<p class="over">${state}</p>` : nothing}
         ${this.silent ? html`<button class="over" @click=${() => this.#play()}>Let me hear ${name}</button>` : nothing}
         <figcaption>
-          <span class="name">${label}</span>
+          <span class="name">${own ? "You" : name}</span>
           ${sends("audio") ? nothing : html`<span class="off">${icon("mic-off")}<span class="hidden">, silent</span></span>`}
           ${sends("video") ? nothing : html`<span class="hidden">, without a picture</span>`}
         </figcaption>
