@@ -17,7 +17,7 @@ class RTCErrorEventInit:
     error: RTCError
 
     def __post_init__(self) -> None:
-        error: object = self.error
+        error: Any = self.error
         if not isinstance(error, RTCError):
             raise TypeError(f"RTCErrorEventInit.error is {error!r}, not an RTCError")
 

@@ -100,7 +100,6 @@ async def test_much_is_taken_with_little_memory(world, name):
     text = TAKEN[name]()
     async with bounded(128):
         await b.setRemoteDescription(type="offer", sdp=text)
-        await b.setLocalDescription()
 
 
 def at_line(text, needle):
@@ -114,7 +113,7 @@ REFUSED = {
     "10 001 candidates": lambda: (candidates(10_001), candidate(10_000)),
     "1 001 sections": lambda: (audio(1001), "a=mid:1000"),
     "an overlong candidate": lambda: (OFFER + "a=candidate:" + "1" * 500_000 + "\r\n", "a=candidate:1111"),
-    "an overlong number": lambda: (OFFER + "a=sctp-port:" + "1" * 500_000 + "\r\n", "a=sctp-port:1111"),
+    "an overlong number": lambda: (OFFER.replace("sctp-port:", "sctp-port:" + "1" * 500_000), "a=sctp-port:1111"),
     "an overlong name": lambda: (OFFER + "a=" + "\xe9" * 500_000 + "\r\n", "a=\xe9"),
     "a NUL": lambda: (OFFER.replace("a=mid:1", "a=mid:\0001"), "a=mid:\0001"),
     "a lone CR": lambda: (OFFER.replace("a=mid:1", "a=x\rmid:1"), "a=x\rmid:1"),
