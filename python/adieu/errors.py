@@ -37,10 +37,8 @@ Exception
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 RTCErrorDetailType: TypeAlias = Literal[
     "data-channel-failure",
@@ -185,8 +183,14 @@ class RTCError(OperationError):
 
     def __init__(self, init: Mapping[str, Any], message: str = "") -> None:
         super().__init__(message)
+        given: Any = init
+        if not isinstance(given, Mapping):
+            raise TypeError(f"RTCErrorInit is a mapping, not {given!r}")
         if "errorDetail" not in init:
             raise TypeError("RTCErrorInit needs the member errorDetail")
+        if init["errorDetail"] not in get_args(RTCErrorDetailType):
+            options = ", ".join(map(repr, get_args(RTCErrorDetailType)))
+            raise TypeError(f"RTCErrorInit.errorDetail is {init['errorDetail']!r}, not one of {options}")
         self.errorDetail: RTCErrorDetailType = init["errorDetail"]
         self.sdpLineNumber: int | None = init.get("sdpLineNumber")
         self.sctpCauseCode: int | None = init.get("sctpCauseCode")

@@ -18,12 +18,7 @@ if TYPE_CHECKING:
 
 def offered_carriers(negotiation: Negotiation, offer: Description) -> tuple[str | None, ...]:
     """The carriers while our offer is pending: those that are, and for what is new the bundle's or one of its own."""
-    local = negotiation.local
-    kept: list[str | None] = []
-    for section in offer.sections:
-        before = local.sections[section.index] if local and section.index < len(local.sections) else None
-        same = before is not None and before.mid == section.mid and not section.rejected
-        kept.append(negotiation.carrier(section.index) if same else None)
+    kept = [None if s.rejected else negotiation.negotiated_carrier(s.index, s.mid) for s in offer.sections]
     joined = bundle_key(negotiation, kept)
     carriers: list[str | None] = []
     for section, key in zip(offer.sections, kept, strict=True):

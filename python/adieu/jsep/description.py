@@ -187,8 +187,9 @@ class Description:
 
     @cached_property
     def bundle(self) -> tuple[tuple[str, ...], ...]:
-        """The mids of each BUNDLE group."""
-        return tuple(group.mids for group in attributes.groups(self.sdp.session) if group.semantics == "BUNDLE")
+        """The mids of each BUNDLE group that has some."""
+        groups = attributes.groups(self.sdp.session)
+        return tuple(group.mids for group in groups if group.semantics == "BUNDLE" and group.mids)
 
     @property
     def trickles(self) -> bool:
@@ -205,7 +206,12 @@ class Description:
 
     def group_of(self, mid: str | None) -> tuple[str, ...]:
         """The mids of the BUNDLE group that this one is in; none where it is in no group."""
-        return next((mids for mids in self.bundle if mid is not None and mid in mids), ())
+        return self._groups.get(mid, ()) if mid is not None else ()
+
+    @cached_property
+    def _groups(self) -> dict[str, tuple[str, ...]]:
+        """By the mid: there may be as many groups as sections."""
+        return {mid: mids for mids in reversed(self.bundle) for mid in mids}
 
     def bundled_with(self, section: Section) -> tuple[Section, ...]:
         """The sections that run over the same transport as this one, itself among them.

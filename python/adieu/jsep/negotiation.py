@@ -127,6 +127,14 @@ class Negotiation:
         """The key of the transport of the section in this place."""
         return self.carriers[index] if index is not None and index < len(self.carriers) else None
 
+    def negotiated_carrier(self, index: int, mid: str | None) -> str | None:
+        """The key of the transport that an answer has given to this section; None for one that is only offered yet."""
+        carriers = self.carriers if self.state == "stable" else self.stable_carriers
+        sections = self.current_local.sections if self.current_local is not None else ()
+        if index >= min(len(sections), len(carriers)) or sections[index].mid != mid:
+            return None
+        return carriers[index]
+
     @property
     def data_key(self) -> str | None:
         """The transport that carries data, as far as answers have been given; None while none does."""

@@ -146,9 +146,9 @@ def _earlier(place: Place) -> Section:
 
 def _carriers(negotiation: Negotiation, places: Sequence[Place], policy: BundlePolicy) -> list[tuple[str | None, bool]]:
     """By which transport each section is offered, and whether by no other (RFC 9429 sections 4.1.1 and 5.2.1)."""
+    # What was only offered yet is offered as if for the first time: the section that spoke for it may be gone.
     kept = [
-        negotiation.carrier(index) if place.live and place.earlier is not None else None
-        for index, place in enumerate(places)
+        negotiation.negotiated_carrier(index, place.mid) if place.live else None for index, place in enumerate(places)
     ]
     joined = bundle_key(negotiation, kept)
     carriers: list[tuple[str | None, bool]] = []
@@ -160,7 +160,7 @@ def _carriers(negotiation: Negotiation, places: Sequence[Place], policy: BundleP
             continue
         kinds.add(place.kind)
         if key is not None:
-            carriers.append((key, place.earlier is not None and place.earlier.bundle_only))
+            carriers.append((key, False))
         elif joined is not None:
             carriers.append((joined, False))
         elif alone or place.mid is None:

@@ -88,8 +88,9 @@ class _Working:
         """W3C set the associated remote streams."""
         before = transceiver.remote_streams
         # steps 5 and 6
-        self.removed.extend((stream, transceiver.id) for stream in before if stream not in streams)
-        self.added.extend((stream, transceiver.id) for stream in streams if stream not in before)
+        left, joined = set(before).difference(streams), set(streams).difference(before)
+        self.removed.extend((stream, transceiver.id) for stream in before if stream in left)
+        self.added.extend((stream, transceiver.id) for stream in streams if stream in joined)
         # step 7
         return self.put(replace(transceiver, remote_streams=streams))
 

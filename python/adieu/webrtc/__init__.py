@@ -16,7 +16,7 @@ from adieu.webrtc.ice_candidate import RTCIceCandidate, RTCIceCandidateInit, RTC
 from adieu.webrtc.ice_events import RTCPeerConnectionIceErrorEvent, RTCPeerConnectionIceEvent
 from adieu.webrtc.ice_transport import RTCIceCandidatePair, RTCIceParameters, RTCIceTransport
 from adieu.webrtc.ledger import ReleaseLedger
-from adieu.webrtc.media_devices import MediaDeviceInfo, MediaDevices, mediaDevices
+from adieu.webrtc.media_devices import MediaDeviceInfo, MediaDevices, MediaStreamConstraints, mediaDevices
 from adieu.webrtc.media_stream import MediaStream, MediaStreamTrackEvent
 from adieu.webrtc.media_stream_track import MediaStreamTrack
 from adieu.webrtc.peer_connection import RTCAnswerOptions, RTCOfferOptions, RTCPeerConnection
@@ -44,6 +44,7 @@ __all__ = [
     "MediaDeviceInfo",
     "MediaDevices",
     "MediaStream",
+    "MediaStreamConstraints",
     "MediaStreamTrack",
     "MediaStreamTrackEvent",
     "RTCAnswerOptions",

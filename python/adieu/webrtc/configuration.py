@@ -92,15 +92,18 @@ class RTCConfiguration:
             raise TypeError(f"RTCConfiguration.iceServers is {servers!r}, not a list of RTCIceServer")
         known = tuple(dictionary(RTCIceServer, server, open_=True) for server in self.iceServers)
         object.__setattr__(self, "iceServers", known)
+        certificates: Any = self.certificates
+        if not isinstance(certificates, list | tuple):
+            raise TypeError(f"RTCConfiguration.certificates is {certificates!r}, not a list of RTCCertificate")
+        for certificate in self.certificates:
+            known_as: Any = certificate
+            if not isinstance(known_as, RTCCertificate):
+                raise TypeError(f"RTCConfiguration.certificates has {known_as!r}, which is not an RTCCertificate")
         object.__setattr__(self, "certificates", tuple(self.certificates))
         choice("RTCConfiguration.iceTransportPolicy", self.iceTransportPolicy, RTCIceTransportPolicy)
         choice("RTCConfiguration.bundlePolicy", self.bundlePolicy, RTCBundlePolicy)
         choice("RTCConfiguration.rtcpMuxPolicy", self.rtcpMuxPolicy, RTCRtcpMuxPolicy)
         unsigned("RTCConfiguration.iceCandidatePoolSize", self.iceCandidatePoolSize, 255)
-        certificates: Sequence[Any] = self.certificates
-        for certificate in certificates:
-            if not isinstance(certificate, RTCCertificate):
-                raise TypeError(f"RTCConfiguration.certificates has {certificate!r}, which is not an RTCCertificate")
 
     def urls(self) -> list[IceUrl]:
         """The URLs of all servers."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import MISSING, fields, replace
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar, get_args
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def dictionary(cls: type[T], value: object, keywords: Mapping[str, Any] | None =
             from a programmer.
 
     Raises:
-        TypeError: it is something else, or has an unknown member.
+        TypeError: it is something else, has an unknown member, or lacks one.
     """
     given = dict(keywords or {})
     names = [field.name for field in fields(cls)]
@@ -40,6 +40,9 @@ def dictionary(cls: type[T], value: object, keywords: Mapping[str, Any] | None =
     unknown = [name for name in given if name not in names]
     if unknown and not open_:
         raise TypeError(f"{cls.__name__} has no member {unknown[0]!r}; it has {', '.join(names)}")
+    needed = (f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING)
+    if missing := [name for name in needed if name not in given]:
+        raise TypeError(f"{cls.__name__} needs the member {missing[0]!r}")
     return cls(**{name: member for name, member in given.items() if name in names})
 
 

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 from adieu.errors import RTCError
 from adieu.events import Event
+from adieu.webrtc.dictionaries import dictionary
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+
+@dataclass(frozen=True, slots=True)
+class RTCErrorEventInit:
+    """The members of an error event."""
+
+    error: RTCError
+
+    def __post_init__(self) -> None:
+        error: Any = self.error
+        if not isinstance(error, RTCError):
+            raise TypeError(f"RTCErrorEventInit.error is {error!r}, not an RTCError")
 
 
 class RTCErrorEvent(Event):
@@ -21,12 +32,9 @@ class RTCErrorEvent(Event):
 
     __slots__ = ("_error",)
 
-    def __init__(self, type: str, eventInitDict: Mapping[str, Any] | None = None, **members: Any) -> None:
+    def __init__(self, type: str, eventInitDict: object = None, **members: Any) -> None:
         super().__init__(type)
-        error = {**(eventInitDict or {}), **members}.get("error")
-        if not isinstance(error, RTCError):
-            raise TypeError(f"RTCErrorEventInit.error is {error!r}, not an RTCError")
-        self._error = error
+        self._error = dictionary(RTCErrorEventInit, eventInitDict, members, open_=True).error
 
     @property
     def error(self) -> RTCError:

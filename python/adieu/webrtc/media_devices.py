@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from adieu.errors import NotFoundError
 from adieu.events import Event, EventHandler, EventTarget
 from adieu.webrtc.constraints import Constraints, fit
+from adieu.webrtc.dictionaries import dictionary, is_mapping
 from adieu.webrtc.media_stream import MediaStream
 from adieu.webrtc.media_stream_track import MediaStreamTrack, TrackSlots, TrackSource
 
@@ -46,6 +47,25 @@ class MediaDeviceInfo:
     def toJSON(self) -> dict[str, str]:
         """A dict that json can write."""
         return {"deviceId": self.deviceId, "kind": self.kind, "label": self.label, "groupId": self.groupId}
+
+
+@dataclass(frozen=True, slots=True)
+class MediaStreamConstraints:
+    """What getUserMedia() is asked for. https://www.w3.org/TR/mediacapture-streams/#mediastreamconstraints
+
+    Attributes:
+        audio: True, or constraints for a microphone.
+        video: the same for a camera.
+    """
+
+    audio: bool | Mapping[str, Any] | None = None
+    video: bool | Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("audio", "video"):
+            given: object = getattr(self, name)
+            if not (given is None or isinstance(given, bool) or is_mapping(given)):
+                raise TypeError(f"MediaStreamConstraints.{name} is {given!r}, not True, False or a mapping")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +120,7 @@ class MediaDevices(EventTarget):
 
     async def getUserMedia(
         self,
-        constraints: Mapping[str, Any] | None = None,
+        constraints: MediaStreamConstraints | Mapping[str, Any] | None = None,
         *,
         audio: bool | Mapping[str, Any] | None = None,
         video: bool | Mapping[str, Any] | None = None,
@@ -110,7 +130,7 @@ class MediaDevices(EventTarget):
         https://www.w3.org/TR/mediacapture-streams/#dom-mediadevices-getusermedia
 
         Args:
-            constraints: a mapping with `audio` and `video`.
+            constraints: a mapping with `audio` and `video`, or MediaStreamConstraints.
             audio: the same as a keyword: True, or constraints.
             video: the same as a keyword.
 
@@ -121,12 +141,12 @@ class MediaDevices(EventTarget):
 
         Cancellation: nothing is held.
         """
-        asked: dict[Kind, Any] = {"audio": audio, "video": video}
-        members: Mapping[str, Any] = constraints or {}
+        keywords = {name: given for name, given in (("audio", audio), ("video", video)) if given is not None}
+        checked = dictionary(MediaStreamConstraints, constraints, keywords, open_=True)
+        asked: dict[Kind, Any] = {"audio": checked.audio, "video": checked.video}
         wanted: dict[Kind, Constraints] = {}
         # step 3
-        for kind, keyword in asked.items():
-            given = members.get(kind) if keyword is None else keyword
+        for kind, given in asked.items():
             if given is not None and given is not False:
                 wanted[kind] = Constraints.of(given)
         if not wanted:

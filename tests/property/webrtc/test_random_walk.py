@@ -88,6 +88,9 @@ class Peer:
             )
         self.strict = strict
         self.channels: list[Any] = []
+        self.negotiated: dict[Any, str] = {}
+        self.stopped: set[Any] = set()
+        """What was stopped by the program, or by an offer that was made up."""
         self.promises: list[asyncio.Task[Any]] = []
         self.after_close = Log()
         self.seen = Log()
@@ -162,12 +165,18 @@ class Peer:
             action()
         unchanged(before, observed(self), action)
 
+    def remember(self) -> None:
+        """Which transceiver is, or was, in which section."""
+        if self.pc.signalingState == "stable":
+            self.negotiated |= {t: t.mid for t in self.pc.getTransceivers() if t.mid is not None}
+
     def note(self, what: str) -> None:
         self.walk.done.append(f"{self.name} {what}")
 
     def live(self) -> Any:
+        """One that is not stopped; often the first, whose section speaks for its bundle."""
         live = [t for t in self.pc.getTransceivers() if t.direction != "stopped"]
-        return self.rng.choice(live) if live else None
+        return self.rng.choice([*live, *live[:1] * 3]) if live else None
 
     def add_transceiver(self) -> None:
         kind = self.rng.choice(KINDS)
@@ -193,6 +202,7 @@ class Peer:
     def stop(self) -> None:
         if transceiver := self.live():
             transceiver.stop()
+            self.stopped.add(transceiver)
 
     def set_parameters(self) -> None:
         if transceiver := self.live():
@@ -326,6 +336,10 @@ def check_agreement(walk: Walk) -> None:
         if len(live) == 4 and places[0].is_rtp:
             ours, theirs, back, forth = (section.direction for section in places)
             assert (ours, theirs) == (forth, back)
+    stopped = {peer.negotiated.get(transceiver) for peer in walk.peers for transceiver in peer.stopped}
+    for peer in walk.peers:
+        ended = {mid for transceiver, mid in peer.negotiated.items() if transceiver.currentDirection == "stopped"}
+        assert ended <= stopped, "what nobody has stopped goes on"
     mids = [{t.mid: t for t in peer.pc.getTransceivers() if t.mid is not None} for peer in (a, b)]
     assert mids[0].keys() == mids[1].keys()
     for mid, one in mids[0].items():
@@ -554,7 +568,9 @@ class ByHand:
                 await call(type="rollback")
                 after = observed(peer) | {"events": before["events"]}
                 # W3C: what a description has stopped stays so.
-                if not any(t.currentDirection == "stopped" != was for t, _, _, was, *_ in before["transceivers"]):
+                stopped = {t for t, _, _, was, *_ in before["transceivers"] if t.currentDirection == "stopped" != was}
+                peer.stopped |= stopped
+                if not stopped:
                     unchanged(before, after, text)
 
     def edited(self, text: str) -> str:
@@ -657,6 +673,8 @@ async def by_hand(walk: Walk) -> None:
         else:
             await table.step()
             await walk.world.settle(walk.rng.choice([0.0, 0.0, 0.01, 1.0]))
+            for peer in walk.peers:
+                peer.remember()
     if not walk.is_over:
         async with asyncio.timeout(PATIENCE):
             await table.settle()
@@ -694,6 +712,8 @@ async def perfectly(walk: Walk) -> None:
         else:
             peer.act()
         await walk.world.settle(walk.rng.choice([0.0, 0.0, 0.001, 0.01, 0.3]))
+        for peer in walk.peers:
+            peer.remember()
     if not walk.is_over:
         await walk.world.settle(20.0)
         check_agreement(walk)

@@ -605,6 +605,36 @@ async def test_callbacks(world):
     assert [type(item).__name__ for item in got[1:]] == ["str", "RTCSessionDescriptionInit", "InvalidStateError"]
 
 
+@pytest.mark.parametrize("policy", ["balanced", "max-compat", "max-bundle"])
+@simulated()
+async def test_a_bundle_lives_on_without_its_first_section(world, policy):
+    """RFC 9143 section 7.2.2: in an offer, something in a bundle has an address; "bundle-only" is for what is new."""
+    a, b = world.pair(bundlePolicy=policy)
+    first, second = a.addTransceiver("audio"), a.addTransceiver("audio")
+    ours, _ = await world.open_channel(a, b)
+    first.stop()
+    await world.settle()
+    assert (first.currentDirection, second.currentDirection) == ("stopped", "sendonly")
+    assert [t.currentDirection for t in b.getTransceivers()] == ["recvonly"]
+    await world.settle(60)
+    assert (a.connectionState, b.connectionState, ours.readyState) == ("connected", "connected", "open")
+
+
+@simulated()
+async def test_an_offer_that_lost_its_first_section_before_it_was_answered(world):
+    a, b = world.pair(bundlePolicy="max-bundle")
+    first = a.addTransceiver("audio")
+    ours = a.createDataChannel("x")
+    await a.setLocalDescription()
+    first.stop()
+    world.link(b, a)
+    await a.setLocalDescription()
+    await b.setRemoteDescription(a.localDescription)
+    await b.setLocalDescription()
+    await a.setRemoteDescription(b.localDescription)
+    await once(ours, "open")
+
+
 @simulated()
 async def test_offer_to_receive(world):
     a, _ = world.pair()
