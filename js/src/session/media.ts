@@ -34,6 +34,8 @@ export class Media {
   #owned = new Map<MediaStreamTrack, string>();
   /** Those of the page's that were put in the place of one: a reset leaves them alone. */
   #brought = new WeakSet<MediaStreamTrack>();
+  /** Stopped by a reset, and not given again yet: the next reset asks for them too. */
+  #asked = new WeakSet<MediaStreamTrack>();
   /** What the other side is to know of a track. */
   #states = new WeakMap<MediaStreamTrack, MediaState>();
   /** What it was told over this connection, by mid. */
@@ -99,11 +101,16 @@ export class Media {
     for (const { stream } of this.#sendings) this.#send(pc, stream);
   }
 
-  #send(pc: RTCPeerConnection, stream: MediaStream): void {
+  /** Send what is not sent yet, in the place of an old track if there is one: the other side gets no dead ones. */
+  #send(pc: RTCPeerConnection, stream: MediaStream, old: MediaStreamTrack[] = []): void {
     if (pc.signalingState === "closed") return;
-    const sent = new Set(pc.getSenders().map((sender) => sender.track));
+    const senders = pc.getSenders();
     for (const track of stream.getTracks()) {
-      if (!sent.has(track) && track.readyState === "live") pc.addTrack(track, stream);
+      if (track.readyState !== "live" || senders.some((sender) => sender.track === track)) continue;
+      const place = senders.find((sender) => sender.track?.kind === track.kind && old.includes(sender.track));
+      // What refuses it has been closed meanwhile.
+      if (place) place.replaceTrack(track).catch(() => undefined);
+      else pc.addTrack(track, stream);
     }
   }
 
@@ -168,13 +175,15 @@ export class Media {
    */
   async renew(mine: boolean): Promise<void> {
     const generation = ++this.#generation;
+    const isLive = (track: MediaStreamTrack) => track.readyState === "live" || this.#asked.has(track);
     const renewed = [...this.#sendings].flatMap((sending) => {
       const old = sending.stream
         .getTracks()
-        .filter((track) => !this.#brought.has(track) && (mine || (track.readyState === "live" && track.enabled)));
+        .filter((track) => !this.#brought.has(track) && (mine || (isLive(track) && track.enabled)));
       return sending.constraints && old.length ? [{ ...sending, constraints: sending.constraints, old }] : [];
     });
-    const live = new Set(renewed.flatMap(({ old }) => old.filter((track) => track.readyState === "live")));
+    const live = new Set(renewed.flatMap(({ old }) => old.filter(isLive)));
+    for (const track of live) this.#asked.add(track);
     for (const track of renewed.flatMap(({ old }) => old)) this.#stop(track);
     const refused: unknown[] = [];
     for (const { stream, constraints: asked, where, old } of renewed) {
@@ -184,6 +193,7 @@ export class Media {
       if (generation !== this.#generation) return;
       refused.push(...errors);
       for (const track of old) {
+        this.#asked.delete(track);
         const now = fresh.find(({ kind }) => kind === track.kind);
         if (!now) {
           // The browser says it of a device that is gone, not of a track that is stopped.
@@ -194,7 +204,7 @@ export class Media {
         if (!track.enabled) this.#say(now, { enabled: (now.enabled = false) });
       }
       for (const track of fresh) stream.addTrack(track);
-      for (const pc of this.#host.connections()) this.#send(pc, stream);
+      for (const pc of this.#host.connections()) this.#send(pc, stream, old);
     }
     if (refused.length) throw refused[0];
   }
