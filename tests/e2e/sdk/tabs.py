@@ -56,26 +56,26 @@ class Tab:
     def __init__(self, browser: Browser, target: str, socket: ServerConnection) -> None:
         self.browser = browser
         self.closed = False
-        self._target = target
+        self.target = target
         self._socket = socket
         self._ids = itertools.count()
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._reader = asyncio.create_task(self._read())
 
-    async def run(self, code: str, **values: Any) -> Any:
+    async def run(self, code: str, patience: float = PATIENCE, **values: Any) -> Any:
         """Run the body of an async function; `values` are constants in it. What it returns, as JSON has it."""
         id_ = next(self._ids)
         answer = self._answers[id_] = asyncio.get_running_loop().create_future()
         constants = "".join(f"const {name} = {json.dumps(value)};" for name, value in values.items())
         await self._socket.send(json.dumps({"id": id_, "code": constants + code}))
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience):
             return await answer
 
     async def close(self) -> None:
         """Close the tab, as its owner's program would."""
         if not self.closed:
             self.closed = True
-            await self.browser.close(self._target)
+            await self.browser.close(self.target)
 
     async def _read(self) -> None:
         try:
