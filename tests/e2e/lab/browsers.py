@@ -54,6 +54,7 @@ CHROMIUM_SHOW_ADDRESSES = ("--use-fake-ui-for-media-stream", "--disable-features
 FIREFOX_PREFERENCES: dict[str, bool | int | str] = {
     "media.navigator.streams.fake": True,
     "media.navigator.permission.disabled": True,
+    "media.navigator.permission.fake": True,  # its indicator shows the fake ones too
     "media.peerconnection.ice.obfuscate_host_addresses": False,
     "media.peerconnection.ice.loopback": True,
     "media.autoplay.default": 0,
@@ -211,8 +212,7 @@ class Firefox:
 
     async def capturing(self) -> bool:
         """What its indicator of cameras in use shows."""
-        service = 'Cc["@mozilla.org/mediaManagerService;1"].getService(Ci.nsIMediaManagerService)'
-        return int(await self.privileged(f"{service}.activeMediaCaptureWindows.length")) > 0
+        return int(await self.privileged("webrtcUI.getActiveStreams(true, true, false).length")) > 0
 
     async def memory(self, tab: str) -> dict[str, float]:
         """As about:memory has it, after "minimize memory usage"."""
