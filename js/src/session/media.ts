@@ -108,9 +108,13 @@ export class Media {
     for (const track of stream.getTracks()) {
       if (track.readyState !== "live" || senders.some((sender) => sender.track === track)) continue;
       const place = senders.find((sender) => sender.track?.kind === track.kind && old.includes(sender.track));
+      if (!place) pc.addTrack(track, stream);
       // What refuses it has been closed meanwhile.
-      if (place) place.replaceTrack(track).catch(() => undefined);
-      else pc.addTrack(track, stream);
+      else
+        place.replaceTrack(track).then(
+          () => this.sayAgain(),
+          () => undefined,
+        );
     }
   }
 
