@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from websockets.asyncio.client import ClientConnection, connect
 
-from e2e.lab.processes import running, scratch
+from e2e.lab.processes import family, running, scratch
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -89,9 +90,12 @@ FIREFOX_PREFERENCES: dict[str, bool | int | str] = {
 }
 
 
+FIREFOX_CONTEXT = (
+    'ChromeUtils.importESModule("chrome://remote/content/shared/NavigableManager.sys.mjs")'
+    ".NavigableManager.getBrowsingContextById(%s)"
+)
 FIREFOX_MEMORY = """(async () => {
-  const { NavigableManager } = ChromeUtils.importESModule("chrome://remote/content/shared/NavigableManager.sys.mjs");
-  const pid = NavigableManager.getBrowsingContextById(%s).currentWindowGlobal.osPid;
+  const pid = %s;
   const manager = Cc["@mozilla.org/memory-reporter-manager;1"].getService(Ci.nsIMemoryReporterManager);
   Services.obs.notifyObservers(null, "child-mmu-request");
   await new Promise((done) => manager.minimizeMemoryUsage(done));
@@ -105,6 +109,7 @@ FIREFOX_MEMORY = """(async () => {
   await new Promise((done) => manager.getReports(read, null, done, null, false));
   return JSON.stringify(found);
 })()"""
+CHROMIUM_HEAP = ("usedSize", "embedderHeapUsedSize", "backingStorageSize")
 CHROMIUM_CAPTURES = ("video_capture", "audio")
 MIB = 1 << 20
 
@@ -121,6 +126,21 @@ class Browser(Protocol):
 
     async def close(self, tab: str) -> None:
         """Close a tab as its owner's program would, without asking the page."""
+
+    async def load_again(self, tab: str) -> None:
+        """Load a tab's page again, as its owner does; also one that has crashed."""
+
+    async def close_window(self, tab: str) -> None:
+        """Close the window that a tab is in, as its owner does; a headless browser has windows too."""
+
+    async def pid(self, tab: str) -> int:
+        """Of the process that runs a tab's page."""
+
+    async def signal(self, number: int) -> None:
+        """Send a signal to the browser."""
+
+    def family(self) -> list[int]:
+        """All its processes."""
 
     async def capturing(self) -> bool:
         """Whether a camera or a microphone is on: by what the browser itself knows, not by what a page says."""
@@ -169,6 +189,33 @@ class Chromium:
     async def close(self, tab: str) -> None:
         await self.remote.call("Target.closeTarget", targetId=tab)
 
+    async def load_again(self, tab: str) -> None:
+        session = (await self.remote.call("Target.attachToTarget", targetId=tab, flatten=True))["sessionId"]
+        await self.remote.call("Page.reload", session=session)
+
+    async def close_window(self, tab: str) -> None:
+        session = (await self.remote.call("Target.attachToTarget", targetId=tab, flatten=True))["sessionId"]
+        await self.remote.call("Page.close", session=session)  # the last tab of the window: both go the same way
+
+    async def pid(self, tab: str) -> int:
+        session = (await self.remote.call("Target.attachToTarget", targetId=tab, flatten=True))["sessionId"]
+        # DevTools does not tell it: the page's process is the one that this work shows up in.
+        pages = [p["id"] for p in await self._processes() if p["type"] == "renderer"]
+        before = {pid: _ticks(pid) for pid in pages}
+        spin = "const until = performance.now() + 400; while (performance.now() < until);"
+        await self.remote.call("Runtime.evaluate", session=session, expression=spin)
+        return max(pages, key=lambda pid: _ticks(pid) - before[pid])
+
+    async def signal(self, number: int) -> None:
+        os.kill(self._main(), number)
+
+    def family(self) -> list[int]:
+        return family(self.process)
+
+    def _main(self) -> int:
+        """Itself: its script and setpriv become it."""
+        return self.process.pid
+
     async def capturing(self) -> bool:
         """The processes that read the devices work, or sleep."""
         services = [p["id"] for p in await self._processes() if p["type"].startswith(CHROMIUM_CAPTURES)]
@@ -183,8 +230,7 @@ class Chromium:
         await self.remote.call("Target.detachFromTarget", sessionId=session)
         pages = [p["id"] for p in await self._processes() if p["type"] == "renderer"]
         return {
-            "JavaScript": heap["usedSize"] / MIB,
-            "objects of the page": (heap["embedderHeapUsedSize"] + heap["backingStorageSize"]) / MIB,
+            "JavaScript and objects of the page": sum(heap[part] for part in CHROMIUM_HEAP) / MIB,
             "process": max(map(_private, pages)),  # the others are empty, for the next tabs
         }
 
@@ -210,13 +256,32 @@ class Firefox:
     async def close(self, tab: str) -> None:
         await self.remote.call("browsingContext.close", context=tab)
 
+    async def load_again(self, tab: str) -> None:
+        await self.remote.call("browsingContext.reload", context=tab, wait="none")
+
+    async def close_window(self, tab: str) -> None:
+        await self.privileged(f"{FIREFOX_CONTEXT % json.dumps(tab)}.topChromeWindow.close()")
+
+    async def pid(self, tab: str) -> int:
+        return int(await self.privileged(f"{FIREFOX_CONTEXT % json.dumps(tab)}.currentWindowGlobal.osPid"))
+
+    async def signal(self, number: int) -> None:
+        os.kill(self._main(), number)
+
+    def family(self) -> list[int]:
+        return family(self.process)
+
+    def _main(self) -> int:
+        """Itself: its script and setpriv become it."""
+        return self.process.pid
+
     async def capturing(self) -> bool:
         """What its indicator of cameras in use shows."""
         return int(await self.privileged("webrtcUI.getActiveStreams(true, true, false).length")) > 0
 
     async def memory(self, tab: str) -> dict[str, float]:
         """As about:memory has it, after "minimize memory usage"."""
-        found: dict[str, float] = json.loads(await self.privileged(FIREFOX_MEMORY % json.dumps(tab)))
+        found: dict[str, float] = json.loads(await self.privileged(FIREFOX_MEMORY % await self.pid(tab)))
         return {name: size / MIB for name, size in found.items()}
 
     async def privileged(self, expression: str) -> str:
@@ -295,6 +360,12 @@ def _wakes(pid: int) -> int:
     return sum(
         int(number) for text in told for number in re.findall(r"^voluntary_ctxt_switches:\s*(\d+)", text, re.MULTILINE)
     )
+
+
+def _ticks(pid: int) -> int:
+    """Of the processor, that a process has used."""
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return int(user) + int(system)
 
 
 def _private(pid: int) -> float:

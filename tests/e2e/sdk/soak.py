@@ -1,6 +1,6 @@
 """Reset again and again in one page, and see that nothing fails and nothing grows.
 
-python tests/e2e/sdk/soak.py [--cycles 2000] [chromium] [firefox]      reports/soak.json, reports/soak.md
+python -m e2e.sdk.soak [--cycles 2000] [chromium] [firefox]      reports/soak.json, reports/soak.md
 
 Two sessions in the page send each other a camera and a microphone, and a number before each cycle. Each cycle is a
 reset of the level `full`: both connections are closed, the tracks stopped, the devices asked again. It has ended when
@@ -24,13 +24,9 @@ import os
 import statistics
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from e2e.lab import browsers
 from e2e.lab.figures import REPORTS, facts, heading
