@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes
 
-.PHONY: help demo test check matrix conformance bench lock build clean
+.PHONY: help demo test check matrix soak conformance bench lock build clean
 help:            ## this list
 	@sed -n 's/^\([a-z]*\): .*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
@@ -17,8 +17,11 @@ test: $(VENV)/.dev build   ## set up and run every test (asks before it installs
 check: $(VENV)/.dev build  ## lint, types, import contracts, generated files
 	@$(BIN)/nox -s check
 
-matrix: $(VENV)/.dev build  ## pages and programs in every pairing, in real Chromium and Firefox
+matrix: $(VENV)/.dev build  ## pages and programs in every pairing, in real Chromium and Firefox: reports/matrix.md
 	@$(BIN)/nox -s matrix -- $(ARGS)
+
+soak: $(VENV)/.dev build  ## 2000 resets in one page of each browser; half an hour: reports/soak.md
+	@$(BIN)/nox -s soak -- $(ARGS)
 
 conformance: $(VENV)/.dev build  ## the W3C's tests beside Chromium's and Firefox's results: reports/conformance.md
 	@$(BIN)/nox -s conformance -- $(ARGS)

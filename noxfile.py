@@ -3,7 +3,8 @@
 nox -s check              what can be said without running anything
 nox -s test               check, then all tests; with CI=true nothing may be left out
 nox -s test -- unit sim   only these parts of tests/
-nox -s matrix             pages and programs in every pairing, in real browsers
+nox -s matrix             pages and programs in every pairing, in real browsers: reports/matrix.md
+nox -s soak               thousands of resets in one page: reports/soak.md
 nox -s conformance        the W3C's tests, all of them: reports/conformance.md
 nox -s mutations          do the W3C's tests see it when a closing rule is broken?
 nox -s bench -- --quick   speed beside others
@@ -31,8 +32,8 @@ BIN = Path(sys.executable).parent
 os.environ["PATH"] = os.pathsep.join([str(BIN), os.environ.get("PATH", ""), "/usr/local/go/bin"])
 os.environ["VIRTUAL_ENV"] = str(BIN.parent)
 PARTS = ("unit", "sim", "property", "interop", "e2e", "conformance")
-MATRIX = ("e2e/sdk", "e2e/web")
-IN_NAMESPACE = {"interop", "e2e", *MATRIX, "conformance"}
+MATRIX = ("tests/e2e/sdk", "tests/e2e/web")
+IN_NAMESPACE = {"interop", "e2e", "conformance"}
 NAMESPACE = ("python", "tests/e2e/lab/namespace.py")
 # One profile for build, lint and test, so that nothing is compiled twice.
 CARGO = ("--release", "--workspace", "--locked")
@@ -56,6 +57,7 @@ CHECKS: dict[str, tuple[str, ...]] = {
 # Fetched where there is a network, run where there is none.
 IN_TESTS = ("env", f"PYTHONPATH={ROOT / 'tests'}")
 FETCH = {"W3C's tests, fetched": (*IN_TESTS, "python", "-m", "conformance.fetch")}
+BUNDLE = {"sdk": ("python", "tools/sdk.py", "--build")}
 CONFORMANCE = (*IN_TESTS, *NAMESPACE, "python", "-m", "conformance.run")
 
 
@@ -81,8 +83,14 @@ def test(session: nox.Session) -> None:
 @nox.session
 def matrix(session: nox.Session) -> None:
     """Pages and programs in every pairing, in real browsers."""
-    bundle = {"sdk": ("python", "tools/sdk.py", "--build")}
-    _all(session, bundle | {part: _pytest(part, *session.posargs) for part in MATRIX})
+    pairs = (*NAMESPACE, "python", "-m", "pytest", "-q", *MATRIX, *session.posargs)
+    _all(session, BUNDLE | {"matrix": pairs})
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Thousands of resets in one page; `-- --cycles 200 firefox` for a look."""
+    _all(session, BUNDLE | {"soak": (*IN_TESTS, *NAMESPACE, "python", "-m", "e2e.sdk.soak", *session.posargs)})
 
 
 @nox.session
@@ -147,9 +155,9 @@ def lock(session: nox.Session) -> None:
 
 
 def _pytest(part: str, *options: str) -> tuple[str, ...]:
-    left = tuple(f"--ignore=tests/{other}" for other in MATRIX if other.startswith(f"{part}/"))
-    command = ("python", "-m", "pytest", "-q", f"tests/{part}", *left, *options)
-    return (*NAMESPACE, *command) if part in IN_NAMESPACE else command
+    """A part of tests/, without what only `nox -s matrix` has the time for."""
+    command = ("python", "-m", "pytest", "-q", "-m", "not matrix", f"tests/{part}", *options)
+    return (*NAMESPACE, *command) if part.partition("/")[0] in IN_NAMESPACE else command
 
 
 def _all(session: nox.Session, steps: dict[str, tuple[str, ...]]) -> None:

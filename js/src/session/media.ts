@@ -35,6 +35,8 @@ export class Media {
   #owned = new Map<MediaStreamTrack, string>();
   /** Those of the page's that were put in the place of one: a reset leaves them alone. */
   #brought = new WeakSet<MediaStreamTrack>();
+  /** Stopped by a reset, and not given again yet: the next reset asks for them too. */
+  #asked = new WeakSet<MediaStreamTrack>();
   /** What the other side is to know of a track. */
   #states = new WeakMap<MediaStreamTrack, MediaState>();
   /** What it was told over this connection, by mid. */
@@ -100,11 +102,20 @@ export class Media {
     for (const { stream } of this.#sendings) this.#send(pc, stream);
   }
 
-  #send(pc: RTCPeerConnection, stream: MediaStream): void {
+  /** Send what is not sent yet, in the place of an old track if there is one: the other side gets no dead ones. */
+  #send(pc: RTCPeerConnection, stream: MediaStream, old: MediaStreamTrack[] = []): void {
     if (pc.signalingState === "closed") return;
-    const sent = new Set(pc.getSenders().map((sender) => sender.track));
+    const senders = pc.getSenders();
     for (const track of stream.getTracks()) {
-      if (!sent.has(track) && track.readyState === "live") pc.addTrack(track, stream);
+      if (track.readyState !== "live" || senders.some((sender) => sender.track === track)) continue;
+      const place = senders.find((sender) => sender.track?.kind === track.kind && old.includes(sender.track));
+      if (!place) pc.addTrack(track, stream);
+      // What refuses it has been closed meanwhile.
+      else
+        place.replaceTrack(track).then(
+          () => this.sayAgain(),
+          () => undefined,
+        );
     }
   }
 
@@ -169,13 +180,17 @@ export class Media {
    */
   async renew(mine: boolean): Promise<DevicesEvent> {
     const generation = ++this.#generation;
+    const isLive = (track: MediaStreamTrack) => track.readyState === "live" || this.#asked.has(track);
     const renewed = [...this.#sendings].flatMap((sending) => {
       const old = sending.stream
         .getTracks()
-        .filter((track) => !this.#brought.has(track) && (mine || (track.readyState === "live" && track.enabled)));
+        .filter((track) => !this.#brought.has(track) && (mine || (isLive(track) && track.enabled)));
       return sending.constraints && old.length ? [{ ...sending, constraints: sending.constraints, old }] : [];
     });
-    for (const track of renewed.flatMap(({ old }) => old)) this.#stop(track);
+    for (const track of renewed.flatMap(({ old }) => old)) {
+      if (isLive(track)) this.#asked.add(track);
+      this.#stop(track);
+    }
     const missing: MediaStreamTrack[] = [];
     const refused: unknown[] = [];
     for (const { stream, constraints: asked, where, old } of renewed) {
@@ -185,6 +200,7 @@ export class Media {
       if (generation !== this.#generation) return { missing: [], error: undefined };
       refused.push(...errors);
       for (const track of old) {
+        this.#asked.delete(track);
         const now = fresh.find(({ kind }) => kind === track.kind);
         if (!now) {
           missing.push(track);
@@ -194,7 +210,7 @@ export class Media {
         if (!track.enabled) this.#say(now, { enabled: (now.enabled = false) });
       }
       for (const track of fresh) stream.addTrack(track);
-      for (const pc of this.#host.connections()) this.#send(pc, stream);
+      for (const pc of this.#host.connections()) this.#send(pc, stream, old);
     }
     return { missing, error: refused[0] };
   }

@@ -9,22 +9,23 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
 import re
 import shutil
 import subprocess
 from asyncio.subprocess import DEVNULL
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from websockets.asyncio.client import ClientConnection, connect
 
-from e2e.lab.processes import running, scratch
+from e2e.lab.processes import family, running, scratch
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
 START = 60.0  # seconds that a cold browser may take on a busy machine
 
@@ -54,6 +55,7 @@ CHROMIUM_SHOW_ADDRESSES = ("--use-fake-ui-for-media-stream", "--disable-features
 FIREFOX_PREFERENCES: dict[str, bool | int | str] = {
     "media.navigator.streams.fake": True,
     "media.navigator.permission.disabled": True,
+    "media.navigator.permission.fake": True,  # its indicator shows the fake ones too
     "media.peerconnection.ice.obfuscate_host_addresses": False,
     "media.peerconnection.ice.loopback": True,
     "media.autoplay.default": 0,
@@ -88,6 +90,30 @@ FIREFOX_PREFERENCES: dict[str, bool | int | str] = {
 }
 
 
+FIREFOX_CONTEXT = (
+    'ChromeUtils.importESModule("chrome://remote/content/shared/NavigableManager.sys.mjs")'
+    ".NavigableManager.getBrowsingContextById(%s)"
+)
+FIREFOX_MEMORY = """(async () => {
+  const pid = %s;
+  const manager = Cc["@mozilla.org/memory-reporter-manager;1"].getService(Ci.nsIMemoryReporterManager);
+  Services.obs.notifyObservers(null, "child-mmu-request");
+  await new Promise((done) => manager.minimizeMemoryUsage(done));
+  const found = { "JavaScript and objects of the page": 0 };
+  const read = (process, path, kind, units, amount) => {
+    if (!process.includes(`pid ${pid}`)) return;
+    if (/^explicit.(js-non-window|window-objects)/.test(path)) found["JavaScript and objects of the page"] += amount;
+    if (path === "heap-allocated") found.heap = amount;
+    if (path === "resident-unique") found.process = amount;
+  };
+  await new Promise((done) => manager.getReports(read, null, done, null, false));
+  return JSON.stringify(found);
+})()"""
+CHROMIUM_HEAP = ("usedSize", "embedderHeapUsedSize", "backingStorageSize")
+CHROMIUM_CAPTURES = ("video_capture", "audio")
+MIB = 1 << 20
+
+
 class Browser(Protocol):
     """A running browser."""
 
@@ -100,6 +126,27 @@ class Browser(Protocol):
 
     async def close(self, tab: str) -> None:
         """Close a tab as its owner's program would, without asking the page."""
+
+    async def load_again(self, tab: str) -> None:
+        """Load a tab's page again, as its owner does; also one that has crashed."""
+
+    async def close_window(self, tab: str) -> None:
+        """Close the window that a tab is in, as its owner does; a headless browser has windows too."""
+
+    async def pid(self, tab: str) -> int:
+        """Of the process that runs a tab's page."""
+
+    async def signal(self, number: int) -> None:
+        """Send a signal to the browser."""
+
+    def family(self) -> list[int]:
+        """All its processes."""
+
+    async def capturing(self) -> bool:
+        """Whether a camera or a microphone is on: by what the browser itself knows, not by what a page says."""
+
+    async def memory(self, tab: str) -> dict[str, float]:
+        """What a tab's page holds, in MiB, once everything that can be collected has been."""
 
 
 class Remote:
@@ -142,6 +189,55 @@ class Chromium:
     async def close(self, tab: str) -> None:
         await self.remote.call("Target.closeTarget", targetId=tab)
 
+    async def load_again(self, tab: str) -> None:
+        session = (await self.remote.call("Target.attachToTarget", targetId=tab, flatten=True))["sessionId"]
+        await self.remote.call("Page.reload", session=session)
+
+    async def close_window(self, tab: str) -> None:
+        session = (await self.remote.call("Target.attachToTarget", targetId=tab, flatten=True))["sessionId"]
+        await self.remote.call("Page.close", session=session)  # the last tab of the window: both go the same way
+
+    async def pid(self, tab: str) -> int:
+        session = (await self.remote.call("Target.attachToTarget", targetId=tab, flatten=True))["sessionId"]
+        # DevTools does not tell it: the page's process is the one that this work shows up in.
+        pages = [p["id"] for p in await self._processes() if p["type"] == "renderer"]
+        before = {pid: _ticks(pid) for pid in pages}
+        spin = "const until = performance.now() + 400; while (performance.now() < until);"
+        await self.remote.call("Runtime.evaluate", session=session, expression=spin)
+        return max(pages, key=lambda pid: _ticks(pid) - before[pid])
+
+    async def signal(self, number: int) -> None:
+        os.kill(self._main(), number)
+
+    def family(self) -> list[int]:
+        return family(self.process)
+
+    def _main(self) -> int:
+        """Itself: its script and setpriv become it."""
+        return self.process.pid
+
+    async def capturing(self) -> bool:
+        """The processes that read the devices work, or sleep."""
+        services = [p["id"] for p in await self._processes() if p["type"].startswith(CHROMIUM_CAPTURES)]
+        before = sum(map(_wakes, services))
+        await asyncio.sleep(0.5)
+        return sum(map(_wakes, services)) - before > 5
+
+    async def memory(self, tab: str) -> dict[str, float]:
+        session = (await self.remote.call("Target.attachToTarget", targetId=tab, flatten=True))["sessionId"]
+        await self.remote.call("HeapProfiler.collectGarbage", session=session)
+        heap = await self.remote.call("Runtime.getHeapUsage", session=session)
+        await self.remote.call("Target.detachFromTarget", sessionId=session)
+        pages = [p["id"] for p in await self._processes() if p["type"] == "renderer"]
+        return {
+            "JavaScript and objects of the page": sum(heap[part] for part in CHROMIUM_HEAP) / MIB,
+            "process": max(map(_private, pages)),  # the others are empty, for the next tabs
+        }
+
+    async def _processes(self) -> list[dict[str, Any]]:
+        processes: list[dict[str, Any]] = (await self.remote.call("SystemInfo.getProcessInfo"))["processInfo"]
+        return processes
+
 
 @dataclass
 class Firefox:
@@ -159,6 +255,48 @@ class Firefox:
 
     async def close(self, tab: str) -> None:
         await self.remote.call("browsingContext.close", context=tab)
+
+    async def load_again(self, tab: str) -> None:
+        await self.remote.call("browsingContext.reload", context=tab, wait="none")
+
+    async def close_window(self, tab: str) -> None:
+        await self.privileged(f"{FIREFOX_CONTEXT % json.dumps(tab)}.topChromeWindow.close()")
+
+    async def pid(self, tab: str) -> int:
+        return int(await self.privileged(f"{FIREFOX_CONTEXT % json.dumps(tab)}.currentWindowGlobal.osPid"))
+
+    async def signal(self, number: int) -> None:
+        os.kill(self._main(), number)
+
+    def family(self) -> list[int]:
+        return family(self.process)
+
+    def _main(self) -> int:
+        """Itself: its script and setpriv become it."""
+        return self.process.pid
+
+    async def capturing(self) -> bool:
+        """What its indicator of cameras in use shows."""
+        return int(await self.privileged("webrtcUI.getActiveStreams(true, true, false).length")) > 0
+
+    async def memory(self, tab: str) -> dict[str, float]:
+        """As about:memory has it, after "minimize memory usage"."""
+        found: dict[str, float] = json.loads(await self.privileged(FIREFOX_MEMORY % await self.pid(tab)))
+        return {name: size / MIB for name, size in found.items()}
+
+    async def privileged(self, expression: str) -> str:
+        """What an expression gives in the browser's own code, as text."""
+        tree = await self.remote.call("browsingContext.getTree", maxDepth=0, **{"moz:scope": "chrome"})
+        window = {"context": tree["contexts"][0]["context"]}
+        answer = await self.remote.call(
+            "script.evaluate",
+            expression=f"(async () => String(await ({expression})))()",
+            target=window,
+            awaitPromise=True,
+        )
+        if answer["type"] != "success":
+            raise RuntimeError(f"{expression}: {answer}")
+        return str(answer["result"]["value"])
 
 
 def program(*names: str) -> str | None:
@@ -206,13 +344,34 @@ async def firefox() -> AsyncIterator[Firefox]:
         profile.mkdir()
         preferences = [f"user_pref({json.dumps(k)}, {json.dumps(v)});" for k, v in FIREFOX_PREFERENCES.items()]
         (profile / "user.js").write_text("\n".join(preferences))
-        command = [path, "--headless", "--no-remote", "--profile", str(profile), "--remote-debugging-port=0"]
+        command = [path, "--headless", "--no-remote", "--profile", str(profile)]
+        command += ["--remote-debugging-port=0", "--remote-allow-system-access"]
         async with _started(home, command) as process:
             port = json.loads(await _file(profile / "WebDriverBiDiServer.json", process, home))["ws_port"]
             async with connect(f"ws://127.0.0.1:{port}/session", max_size=None, compression=None) as socket:
                 remote = Remote(socket)
                 await remote.call("session.new", capabilities={})
                 yield Firefox(version, process, remote)
+
+
+def _wakes(pid: int) -> int:
+    """How often threads of a process went to sleep so far."""
+    told = [status.read_text() for status in Path(f"/proc/{pid}/task").glob("*/status")]
+    return sum(
+        int(number) for text in told for number in re.findall(r"^voluntary_ctxt_switches:\s*(\d+)", text, re.MULTILINE)
+    )
+
+
+def _ticks(pid: int) -> int:
+    """Of the processor, that a process has used."""
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return int(user) + int(system)
+
+
+def _private(pid: int) -> float:
+    """MiB that are this process's alone."""
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return sum(int(size) for size in re.findall(r"^Private_\w+:\s*(\d+)", text, re.MULTILINE)) / 1024
 
 
 def _version(*command: str) -> str:

@@ -46,6 +46,13 @@ async def running(*command: str, env: Mapping[str, str] | None = None, **options
         await process.wait()
 
 
+def family(process: Process) -> list[int]:
+    """A process of `running`, and all that descend from it."""
+    environment = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
+    [mark] = [entry.partition(b"=")[2] for entry in environment if entry.startswith(f"{MARK}=".encode())]
+    return list(marked(mark.decode()))
+
+
 def marked(mark: str) -> Iterator[int]:
     """The living processes that inherited this mark."""
     sought = f"{MARK}={mark}".encode()

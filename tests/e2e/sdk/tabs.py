@@ -50,32 +50,37 @@ class PageError(Exception):
     """What the page's code threw."""
 
 
+class PageGoneError(Exception):
+    """It went before it answered."""
+
+
 class Tab:
     """One tab."""
 
-    def __init__(self, browser: Browser, target: str, socket: ServerConnection) -> None:
+    def __init__(self, browser: Browser, target: str, key: str, socket: ServerConnection) -> None:
         self.browser = browser
+        self.key = key
         self.closed = False
-        self._target = target
+        self.target = target
         self._socket = socket
         self._ids = itertools.count()
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._reader = asyncio.create_task(self._read())
 
-    async def run(self, code: str, **values: Any) -> Any:
+    async def run(self, code: str, patience: float = PATIENCE, **values: Any) -> Any:
         """Run the body of an async function; `values` are constants in it. What it returns, as JSON has it."""
         id_ = next(self._ids)
         answer = self._answers[id_] = asyncio.get_running_loop().create_future()
         constants = "".join(f"const {name} = {json.dumps(value)};" for name, value in values.items())
         await self._socket.send(json.dumps({"id": id_, "code": constants + code}))
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience):
             return await answer
 
     async def close(self) -> None:
         """Close the tab, as its owner's program would."""
         if not self.closed:
             self.closed = True
-            await self.browser.close(self._target)
+            await self.browser.close(self.target)
 
     async def _read(self) -> None:
         try:
@@ -91,7 +96,9 @@ class Tab:
         except ConnectionClosed:
             pass
         for future in self._answers.values():
-            future.cancel()
+            if not future.done():
+                future.set_exception(PageGoneError("the page has gone"))
+                future.exception()  # whoever asked may have gone too
 
     async def end(self) -> None:
         """The test is over."""
@@ -125,12 +132,19 @@ class Tabs:
         target = await browser.open(f"{self.origin}/?{key}")
         async with asyncio.timeout(PATIENCE):
             socket = await arrived
-        tab = Tab(browser, target, socket)
+        tab = Tab(browser, target, key, socket)
         try:
             yield tab
         finally:
             await tab.end()
             await tab.close()
+
+    async def again(self, tab: Tab) -> Tab:
+        """Load the page of this tab again."""
+        arrived = self._waiting[tab.key] = asyncio.get_running_loop().create_future()
+        await tab.browser.load_again(tab.target)
+        async with asyncio.timeout(PATIENCE):
+            return Tab(tab.browser, tab.target, tab.key, await arrived)
 
     async def _connected(self, socket: ServerConnection) -> None:
         assert socket.request is not None

@@ -16,6 +16,12 @@ import * as reset from "./reset.js";
  */
 export type LossKind = "left" | "closed" | "failed" | "security";
 
+/**
+ * Seconds after the other side closed the connection: the words that say why may be behind, by signaling, and so may the
+ * news that its socket has ended. A browser closes the connections of a page whose process has died.
+ */
+const FAREWELL = 0.7;
+
 /** Seconds: packets younger than this show that the other side's machine and network are alive. */
 export const FRESH = 2;
 
@@ -154,8 +160,7 @@ export function lost(m: SessionMachine, epoch: number, kind: LossKind, text: str
   } else if (kind === "closed") {
     close.end(m, now, "local", "connection-closed", text);
   } else if (kind === "left") {
-    // Closed on purpose; the words that say why may be a moment behind, by signaling.
-    m.timers.set("farewell", now + m.options.wordRepeat);
+    m.timers.set("farewell", now + FAREWELL);
   } else {
     broken(m, now);
   }

@@ -19,6 +19,10 @@ LossKind = Literal["left", "closed", "failed", "security"]
 """How a connection ended: the other side closed it; it was closed here, but not by the session; it broke; its
 certificate was not the one announced."""
 
+FAREWELL = 0.7
+"""Seconds after the other side closed the connection: the words that say why may be behind, by signaling, and so may
+the news that its socket has ended. A browser closes the connections of a page whose process has died."""
+
 FRESH = 2.0
 """Seconds: packets younger than this show that the other side's machine and network are alive."""
 
@@ -169,8 +173,7 @@ def lost(m: SessionMachine, epoch: int, kind: LossKind, text: str, now: float) -
     elif kind == "closed":
         close.end(m, now, "local", "connection-closed", text)
     elif kind == "left":
-        # Closed on purpose; the words that say why may be a moment behind, by signaling.
-        m.timers["farewell"] = now + m.options.word_repeat
+        m.timers["farewell"] = now + FAREWELL
     else:
         broken(m, now)
 
