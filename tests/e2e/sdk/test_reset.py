@@ -69,7 +69,7 @@ return { old: live(kept.old).length, sent: live(sent).length, dead: sent.length 
 """
 
 
-@pytest.mark.parametrize("pairing", some(PAIRINGS, {("Chromium", "Firefox")}), ids="-".join)
+@pytest.mark.parametrize("pairing", some(PAIRINGS, {("Firefox", "Firefox")}), ids="-".join)
 async def test_ten_resets_during_a_call(
     pairing: tuple[str, str], both: dict[str, Any], tabs: Tabs, figures: Figures
 ) -> None:
