@@ -139,8 +139,8 @@ class Browser(Protocol):
     async def signal(self, number: int) -> None:
         """Send a signal to the browser."""
 
-    def family(self) -> list[int]:
-        """All its processes."""
+    async def processes(self) -> list[int]:
+        """All of them."""
 
     async def capturing(self) -> bool:
         """Whether a camera or a microphone is on: by what the browser itself knows, not by what a page says."""
@@ -209,8 +209,9 @@ class Chromium:
     async def signal(self, number: int) -> None:
         os.kill(self._main(), number)
 
-    def family(self) -> list[int]:
-        return family(self.process)
+    async def processes(self) -> list[int]:
+        # Those of pages do not show the environment that they have inherited.
+        return sorted({*family(self.process), *(p["id"] for p in await self._processes())})
 
     def _main(self) -> int:
         """Itself: its script and setpriv become it."""
@@ -268,7 +269,7 @@ class Firefox:
     async def signal(self, number: int) -> None:
         os.kill(self._main(), number)
 
-    def family(self) -> list[int]:
+    async def processes(self) -> list[int]:
         return family(self.process)
 
     def _main(self) -> int:

@@ -12,7 +12,7 @@ from e2e.lab.figures import Figures, slowness
 from e2e.sdk.tabs import BUNDLE, Tabs
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Container, Iterable, Iterator
 
     from e2e.lab.browsers import Chromium, Firefox
 
@@ -27,6 +27,11 @@ def look(*names: str) -> None:
     for name in names:
         if name in PROGRAMS and PROGRAMS[name]() is None:
             missing(name, "python tools/system.py installs it, or says how")
+
+
+def some(values: Iterable[Any], often: Container[Any]) -> list[Any]:
+    """Parameters, of which `make test` takes those in `often` and `make matrix` all."""
+    return [value if value in often else pytest.param(value, marks=pytest.mark.matrix) for value in values]
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from adieu.server import serve
+from e2e.sdk.conftest import some
 from e2e.sdk.sides import BLOCK, meet, now, side
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.anyio, pytest.mark.browser]
 KINDS = ("Chromium", "Firefox", "Python")
 PAIRINGS = list(itertools.product(KINDS, KINDS))
+OFTEN = {("Chromium", "Firefox"), ("Firefox", "Python"), ("Python", "Chromium")}
 COUNT = 32  # blocks: 8 MiB; the credit of a channel is 4, so that at least half is on its way when the close begins
 
 
@@ -34,8 +36,8 @@ async def film(sides: list[Side]) -> None:
             await asyncio.sleep(0.02)
 
 
-@pytest.mark.parametrize("closer", ["first", "second"])
-@pytest.mark.parametrize("pairing", PAIRINGS, ids="-".join)
+@pytest.mark.parametrize("closer", some(("first", "second"), {"first"}))
+@pytest.mark.parametrize("pairing", some(PAIRINGS, OFTEN), ids="-".join)
 async def test_the_five_steps(
     pairing: tuple[str, str], closer: str, both: dict[str, Any], tabs: Tabs, figures: Figures
 ) -> None:

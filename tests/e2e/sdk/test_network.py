@@ -14,6 +14,7 @@ import pytest
 from adieu.server import serve
 from conftest import missing
 from e2e.lab.namespace import INSIDE
+from e2e.sdk.conftest import some
 from e2e.sdk.sides import ServerProgram, meet, now, side
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def _first(message: Any) -> int:
     return int(message["0"] if isinstance(message, dict) else message[0])  # bytes, as a page's JSON has them
 
 
-@pytest.mark.parametrize("pairing", PAIRINGS, ids="-".join)
+@pytest.mark.parametrize("pairing", some(PAIRINGS, {("Chromium", "Python")}), ids="-".join)
 async def test_the_server_is_killed_and_comes_again(
     pairing: tuple[str, str], both: dict[str, Any], tabs: Tabs, figures: Figures
 ) -> None:
@@ -127,7 +128,7 @@ CUTS = {
 }
 
 
-@pytest.mark.parametrize("what", CUTS)
+@pytest.mark.parametrize("what", some(CUTS, {"connection and signaling for 3 s"}))
 @pytest.mark.parametrize("kind", ["Chromium", "Firefox"])
 async def test_a_cut_network_heals(kind: str, what: str, both: dict[str, Any], tabs: Tabs, figures: Figures) -> None:
     """Silence is told in time and with its cause; after the cut the session is back, with every message once."""
