@@ -167,8 +167,8 @@ class Peer:
 
     def remember(self) -> None:
         """Which transceiver is, or was, in which section."""
-        if self.pc.signalingState == "stable":
-            self.negotiated |= {t: t.mid for t in self.pc.getTransceivers() if t.mid is not None}
+        known = self.pc.getTransceivers() if self.pc.signalingState == "stable" else self.stopped
+        self.negotiated |= {t: t.mid for t in known if t.mid is not None}
 
     def note(self, what: str) -> None:
         self.walk.done.append(f"{self.name} {what}")
@@ -203,6 +203,8 @@ class Peer:
         if transceiver := self.live():
             transceiver.stop()
             self.stopped.add(transceiver)
+            if transceiver.mid is not None:  # perhaps only offered yet, and gone before it is looked at again
+                self.negotiated[transceiver] = transceiver.mid
 
     def set_parameters(self) -> None:
         if transceiver := self.live():
