@@ -90,7 +90,7 @@ def surprises(result: Result, known: dict[str, Any], expectation: Expected) -> l
 
 
 def rebaseline(result: Result, known: dict[str, Any], root: Path = EXPECTATIONS) -> None:
-    """Write down what it gave. A reason that stands there already, and FLAKY, stay."""
+    """Write down what it gave. FLAKY stays, and a reason that is not among `reasons.py`."""
     file = result["file"]
     before = expected(file, root)
     after: Expected = {}
@@ -100,7 +100,7 @@ def rebaseline(result: Result, known: dict[str, Any], root: Path = EXPECTATIONS)
             after[name] = old
         elif status not in FINE:
             subtest = result["subtests"].get(name, {"message": result["message"], "missing": []})
-            after[name] = (status, old[1] if old else reason_for(file, name, subtest, known.get(name, {})))
+            after[name] = (status, reason_for(file, name, subtest, known.get(name, {}), old[1] if old else ""))
     path = _path(file, root)
     if after:
         path.parent.mkdir(parents=True, exist_ok=True)

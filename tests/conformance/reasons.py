@@ -40,8 +40,8 @@ _CATEGORIES = json.loads((Path(__file__).parent / "data" / "categories.json").re
 _MEDIA = frozenset(_CATEGORIES["_flags"]["rtp_must_flow"]["files"])
 
 
-def reason_for(file: str, name: str, subtest: dict[str, Any], browsers: dict[str, str]) -> str:
-    """One line."""
+def reason_for(file: str, name: str, subtest: dict[str, Any], browsers: dict[str, str], before: str = "") -> str:
+    """One line; what stood there before, where the result tells nothing."""
     if not name:
         return "one of its subtests hangs"
     text = f"{file}: {name}: {'; '.join(subtest['missing'])}: {subtest['message']}"
@@ -52,6 +52,8 @@ def reason_for(file: str, name: str, subtest: dict[str, Any], browsers: dict[str
         return "no media flows yet"
     if browsers and "PASS" not in browsers.values():
         return "fails in Chromium and Firefox as well"
+    if before:
+        return before
     if subtest["message"]:
         return f"differs: {' '.join(subtest['message'].split())[:160]}"
     return "not reached: the file ends before it"
