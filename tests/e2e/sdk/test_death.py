@@ -13,7 +13,7 @@ import pytest
 
 from adieu.server import serve
 from e2e.sdk.conftest import START, look, some
-from e2e.sdk.sides import BLOCK, JOIN, Page, Program, meet, now, side
+from e2e.sdk.sides import BLOCK, JOIN, Page, Program, meet, now, side, until
 from e2e.sdk.tabs import PageGoneError
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ async def test_a_page_that_goes_is_missed(
         program, page, gone = [
             await stack.enter_async_context(side(kind, tabs, browsers)) for kind in ("Python", OTHER[victim], victim)
         ]
-        assert isinstance(gone, Page)
+        assert isinstance(gone, Page) and isinstance(program, Program)
         tab = gone.tab
         await tab.run(KEEP)
         await asyncio.gather(program.join(server.url, "program"), page.join(server.url, "page"))
@@ -154,6 +154,8 @@ async def test_a_page_that_goes_is_missed(
                 assert receipt["by"] == ("both" if way.startswith("dc") else "remote"), receipt
             figures.within("A page goes", f"{victim}, seen by {one.kind}", way, change.at - began, how.bound, cause)
             assert cause in how.causes, (cause, change)
+            if isinstance(one, Program) and cause in {"tab-closed", "navigated"}:
+                await until(lambda: "gone" not in {peer.name for peer in program.room.peers}, 2, "its seat is free")
             assert await one.got() == ["last words"]
 
 

@@ -77,6 +77,20 @@ def agree(here: adieu.CloseReceipt, there: dict[str, Any]) -> None:
     assert (here.id, here.path) == (there["id"], there["path"])
 
 
+async def test_a_text_is_told_to_be_delivered(browser: Any) -> None:
+    async with together(browser) as (tab, session, _):
+        chat = await session.open("chat")
+        await tab.run("kept.chat = await kept.session.open('chat')")
+        sent = await chat.send("hellö")
+        assert await tab.run("return kept.chat.receive()") == "hellö"
+        await sent.delivered()
+        await tab.run("kept.sent = await kept.chat.send('wörld')")
+        assert await chat.receive() == "wörld"
+        await tab.run("await kept.sent.delivered()")
+        there, here = await asyncio.gather(tab.run(CLOSE), session.wait_closed())
+        agree(here, there)
+
+
 @pytest.mark.parametrize("level", ["ice", "transport", "full"])
 @pytest.mark.parametrize("asker", ["page", "program"])
 async def test_a_reset_in_the_middle_of_a_stream(browser: Any, asker: str, level: str) -> None:

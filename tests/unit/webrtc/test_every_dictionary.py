@@ -221,7 +221,7 @@ WRONG = [
     ("setRemoteDescription", None, {}, ["RTCSessionDescriptionInit", "'type'"]),
     ("setRemoteDescription", {"type": None}, {}, ["RTCSessionDescriptionInit.type", "None"]),
     ("setLocalDescription", {"type": "ask"}, {}, ["RTCLocalSessionDescriptionInit.type", "'ask'"]),
-    ("RTCIceCandidate", 7, {}, ["RTCIceCandidateInit", "7"]),
+    ("RTCIceCandidate", 7, {}, ["RTCLocalIceCandidateInit", "7"]),
     ("RTCIceCandidate", {"candidate": 7}, {}, ["RTCIceCandidateInit.candidate", "7"]),
     ("RTCIceCandidate", {"sdpMLineIndex": -1}, {}, ["RTCIceCandidateInit.sdpMLineIndex", "-1"]),
     ("addIceCandidate", {"sdpMid": 7}, {}, ["RTCIceCandidateInit.sdpMid", "7"]),
