@@ -38,7 +38,10 @@ async def test_adieu_closes_the_channel(lab, other, negotiated, adieu_offers):
         await us.call("settle")
         await them.call("settle")
         assert us.seen("chat") == ["open", "close"]
-        assert them.seen("chat") == (["open", "closing", "close"] if other in HAS_CLOSING else ["open", "close"])
+        with_closing, without = ["open", "closing", "close"], ["open", "close"]
+        # Chromium loses the `closing` of a channel that came in-band, now and then.
+        lost = [without] if other == "chromium" and not negotiated else []
+        assert them.seen("chat") in ([with_closing, *lost] if other in HAS_CLOSING else [without])
         assert (await us.call("look"))["connection"] == "connected"
         assert (await them.call("look"))["connection"] == "connected"
 
