@@ -61,6 +61,10 @@ export class Connection {
   /** The last remote offer was ignored: its candidates are too. */
   #ignored = false;
   #makingOffer = false;
+  /** The polite side's offer that is set when it is answered. */
+  #offered: RTCSessionDescriptionInit | undefined;
+  /** A new ICE path is to be offered, and has not been answered. */
+  #restarting = false;
   #control: RTCDataChannel | undefined;
   #streams = new Map<number, RTCDataChannel>();
   /** Streams to be made once the first offer has come (it asks for the association they need). */
@@ -173,6 +177,7 @@ export class Connection {
 
   /** Offer a new ICE path. */
   restartIce(): void {
+    this.#restarting = true;
     this.pc.restartIce();
   }
 
@@ -226,10 +231,19 @@ export class Connection {
   }
 
   async #negotiate(): Promise<void> {
-    if (this.pc.signalingState !== "stable") return; // asked again when it is stable
+    const { pc } = this;
+    if (pc.signalingState !== "stable" || this.#offered) return; // asked again when it is stable
+    if (this.#polite && pc.currentRemoteDescription && !this.#restarting) {
+      // What gives way is forgotten, not rolled back: Chromium remembers from an offer that was rolled back which RTP
+      // header extension had which id, and refuses the other side's ids. The first offer meets none, and a new ICE path
+      // is looked for at once.
+      this.#offered = await pc.createOffer();
+      this.#say(this.#offered);
+      return;
+    }
     this.#makingOffer = true;
     try {
-      await this.pc.setLocalDescription();
+      await pc.setLocalDescription();
     } finally {
       this.#makingOffer = false;
     }
@@ -241,6 +255,10 @@ export class Connection {
     const offer = sdpType === "offer";
     this.#ignored = !this.#polite && offer && (this.#makingOffer || pc.signalingState !== "stable");
     if (this.#ignored) return;
+    const offered = this.#offered;
+    this.#offered = undefined;
+    if (!offer && !offered) this.#restarting = false;
+    if (!offer && offered) await pc.setLocalDescription(offered);
     await pc.setRemoteDescription({ type: sdpType, sdp });
     if (offer && !this.#released) {
       this.#openWanted();
@@ -265,13 +283,12 @@ export class Connection {
   #sayDescription(): void {
     const description = this.pc.localDescription;
     if (!description || this.#released) return;
-    this.#sink.signal({
-      type: "description",
-      epoch: this.epoch,
-      sdpType: description.type,
-      sdp: description.sdp,
-    });
+    this.#say(description);
     this.#flush();
+  }
+
+  #say({ type, sdp = "" }: RTCSessionDescriptionInit): void {
+    if (!this.#released) this.#sink.signal({ type: "description", epoch: this.epoch, sdpType: type, sdp });
   }
 
   #candidate(candidate: RTCIceCandidate | null): void {

@@ -38,16 +38,20 @@ export function watchPage(watcher: PageWatcher): () => void {
     },
     { signal },
   );
-  addEventListener(
-    "pagehide",
-    ({ persisted }) => {
-      // Chromium says that it keeps the page, and then drops it if it has connections.
-      if (persisted && !(CHROMIUM && watcher.connected())) stopTime();
-      else if (announced && performance.now() - announced.at < ANNOUNCED * 1000) watcher.leave(announced.cause);
-      else watcher.leave("tab-closed");
-    },
-    { signal },
-  );
+  let left = false;
+  const hide = ({ persisted }: PageTransitionEvent) => {
+    if (left) return;
+    // Chromium says that it keeps the page, and then drops it if it has connections.
+    if (persisted && !(CHROMIUM && watcher.connected())) return stopTime();
+    const known = announced && performance.now() - announced.at < ANNOUNCED * 1000;
+    watcher.leave(known ? announced!.cause : "tab-closed");
+    left = true;
+  };
+  // Firefox stops, without an error, the script that runs when a tab is closed: mostly the first handler, at its start.
+  // So the first one does nothing, and what has not come to its end is begun again.
+  addEventListener("pagehide", () => undefined, { signal });
+  addEventListener("pagehide", hide, { signal });
+  addEventListener("pagehide", (event) => hide(event), { signal });
   addEventListener(
     "pageshow",
     ({ persisted }) => {

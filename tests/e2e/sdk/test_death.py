@@ -85,16 +85,12 @@ WAYS = {
     "browser, SIGSTOP": Way(freeze, {"frozen, network-lost"}, 5.0, ends=False, whole=True),
 }
 # Where less is reached than is promised. Chromium fires no `pagehide` when a page calls close(): its process ends
-# without a word. Of a tab closed in Firefox the farewell is missing at times, although `pagehide` fires and what other
-# handlers send from there arrives: the cause is not found yet.
+# without a word.
 LESS = {
     ("Chromium", "window.close()"): Way(WAYS["window.close()"].act, {"crashed"}, ends=False),
     ("Chromium", "its window closed"): Way(
         WAYS["its window closed"].act, {"tab-closed", "crashed"}, ends=False, whole=True
     ),
-    ("Firefox", "tab closed"): Way(WAYS["tab closed"].act, {"tab-closed", "crashed"}),
-    ("Firefox", "window.close()"): Way(WAYS["window.close()"].act, {"tab-closed", "crashed"}),
-    ("Firefox", "its window closed"): Way(WAYS["its window closed"].act, {"tab-closed", "crashed"}, whole=True),
 }
 OFTEN = {"tab closed", "reload", "pc.close() by the page", "its process killed"}
 KEEP = """

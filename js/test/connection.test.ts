@@ -1,0 +1,112 @@
+/** The negotiation of one connection, over a browser's that only takes notes. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Description } from "../src/protocol/messages.js";
+import { Connection, type Sink } from "../src/session/connection.js";
+import { settled } from "./time.js";
+
+/** What was set, and the signaling states that follow from it. */
+class Notes {
+  set: string[] = [];
+  signalingState = "stable";
+  currentRemoteDescription: unknown = null;
+  localDescription: RTCSessionDescriptionInit | null = null;
+  sctp = null;
+  onnegotiationneeded: (() => void) | null = null;
+  #offers = 0;
+
+  createDataChannel(): object {
+    return {};
+  }
+
+  async createOffer(): Promise<RTCSessionDescriptionInit> {
+    return { type: "offer", sdp: `offer ${++this.#offers}` };
+  }
+
+  async setLocalDescription(description?: RTCSessionDescriptionInit): Promise<void> {
+    const answers = this.signalingState === "have-remote-offer";
+    this.localDescription = description ?? (answers ? { type: "answer", sdp: "answer" } : await this.createOffer());
+    this.#sets("local", this.localDescription);
+  }
+
+  async setRemoteDescription(description: RTCSessionDescriptionInit): Promise<void> {
+    this.#sets("remote", description);
+  }
+
+  #sets(side: "local" | "remote", { type, sdp }: RTCSessionDescriptionInit): void {
+    this.set.push(`${side} ${sdp}`);
+    this.signalingState = type === "offer" ? `have-${side}-offer` : "stable";
+    if (type === "answer") this.currentRemoteDescription = "known";
+  }
+
+  restartIce(): void {
+    this.onnegotiationneeded?.();
+  }
+
+  close(): void {}
+}
+
+function make(): [notes: Notes, connection: Connection, said: (string | undefined)[]] {
+  const notes = new Notes();
+  const said: string[] = [];
+  const sink = {
+    signal: (message: Description) => said.push(message.sdp),
+    attachMedia: () => undefined,
+    negotiated: () => undefined,
+    connectionLost: (_epoch: number, _kind: string, text: string) => assert.fail(text),
+  } as unknown as Sink;
+  const init = { offer: true, polite: true, low: 1, sink, later: (call: () => void) => call() };
+  return [notes, new Connection(1, notes as unknown as RTCPeerConnection, init), said];
+}
+
+function hear(connection: Connection, sdpType: "answer" | "offer", sdp: string): Promise<void> {
+  connection.signaled({ type: "description", epoch: 1, sdpType, sdp } as Description);
+  return settled();
+}
+
+async function standing(): Promise<ReturnType<typeof make>> {
+  const made = make();
+  const [notes, connection, said] = made;
+  notes.onnegotiationneeded!();
+  await settled();
+  await hear(connection, "answer", "first answer");
+  assert.deepEqual(notes.set.splice(0), ["local offer 1", "remote first answer"]);
+  assert.deepEqual(said.splice(0), ["offer 1"]);
+  return made;
+}
+
+test("the polite side's later offer is set when it is answered", async () => {
+  const [notes, connection, said] = await standing();
+  notes.onnegotiationneeded!();
+  notes.onnegotiationneeded!();
+  await settled();
+  assert.deepEqual([notes.set, said], [[], ["offer 2"]]);
+  await hear(connection, "answer", "second answer");
+  assert.deepEqual(notes.set, ["local offer 2", "remote second answer"]);
+});
+
+test("an offer that gives way was never set, and is made anew", async () => {
+  const [notes, connection, said] = await standing();
+  notes.onnegotiationneeded!();
+  await settled();
+  await hear(connection, "offer", "their offer");
+  assert.deepEqual(notes.set.splice(0), ["remote their offer", "local answer"]);
+  notes.onnegotiationneeded!(); // as a browser does for what is still to be offered
+  await settled();
+  await hear(connection, "answer", "their answer");
+  assert.deepEqual(notes.set, ["local offer 3", "remote their answer"]);
+  assert.deepEqual(said, ["offer 2", "answer", "offer 3"]);
+});
+
+test("a new ICE path is looked for at once, also after its offer gave way", async () => {
+  const [notes, connection] = await standing();
+  connection.restartIce();
+  await settled();
+  assert.deepEqual(notes.set.splice(0), ["local offer 2"]);
+  await hear(connection, "offer", "their offer");
+  notes.onnegotiationneeded!();
+  await settled();
+  await hear(connection, "answer", "their answer");
+  assert.deepEqual(notes.set, ["remote their offer", "local answer", "local offer 3", "remote their answer"]);
+});
