@@ -38,14 +38,14 @@ export function watchPage(watcher: PageWatcher): () => void {
     },
     { signal },
   );
-  let left = false;
-  const hide = ({ persisted }: PageTransitionEvent) => {
-    if (left) return;
+  let done: Event | undefined;
+  const hide = (event: PageTransitionEvent) => {
+    if (done === event) return;
     // Chromium says that it keeps the page, and then drops it if it has connections.
-    if (persisted && !(CHROMIUM && watcher.connected())) return stopTime();
+    if (event.persisted && !(CHROMIUM && watcher.connected())) return stopTime();
     const known = announced && performance.now() - announced.at < ANNOUNCED * 1000;
     watcher.leave(known ? announced!.cause : "tab-closed");
-    left = true;
+    done = event;
   };
   // Firefox stops, without an error, the script that runs when a tab is closed: mostly the first handler, at its start.
   // So the first one does nothing, and what has not come to its end is begun again.
