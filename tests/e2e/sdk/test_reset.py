@@ -10,7 +10,6 @@ import pytest
 
 from adieu.server import serve
 from e2e.sdk import soak
-from e2e.sdk.conftest import some
 from e2e.sdk.sides import meet, now, side
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ return { old: live(kept.old).length, sent: live(sent).length, dead: sent.length 
 """
 
 
-@pytest.mark.parametrize("pairing", some(PAIRINGS, {("Firefox", "Firefox")}), ids="-".join)
+@pytest.mark.parametrize("pairing", PAIRINGS, ids="-".join)
 async def test_ten_resets_during_a_call(
     pairing: tuple[str, str], both: dict[str, Any], tabs: Tabs, figures: Figures
 ) -> None:
