@@ -43,7 +43,7 @@ export const DEFAULTS = {
   /** An unanswered ping of this age makes the session `suspect`. */
   suspectAfter: 3,
   /** The same, after its signaling socket ended: pings in a burst. */
-  burst: 0.8,
+  burst: 0.6,
   /** A word without effect in-band is then said by signaling too. */
   wordRepeat: 0.25,
   resetTimeout: 20,

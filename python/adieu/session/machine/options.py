@@ -54,7 +54,7 @@ class Options(Struct, frozen=True, kw_only=True):
     """Silence after which a `ping` is sent."""
     suspect_after: float = 3.0
     """An unanswered ping of this age makes the session `suspect`."""
-    burst: float = 0.8
+    burst: float = 0.6
     """The same, after its signaling socket ended: pings in a burst."""
     word_repeat: float = 0.25
     """A word without effect in-band is then said by signaling too."""
