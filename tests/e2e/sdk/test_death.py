@@ -35,8 +35,12 @@ async def run(tab: Tab, code: str) -> None:
         await tab.run(f"setTimeout(() => {{ {code} }})")
 
 
-async def kill_renderer(tab: Tab) -> None:
-    os.kill(await tab.browser.pid(tab.target), signal.SIGKILL)
+async def kill_renderer(tab: Tab) -> float:
+    """When: to find the process takes longer than to kill it."""
+    pid = await tab.browser.pid(tab.target)
+    began = now()
+    os.kill(pid, signal.SIGKILL)
+    return began
 
 
 async def freeze(tab: Tab) -> None:
@@ -56,6 +60,7 @@ class Way:
     """How a page goes, and what is promised.
 
     Attributes:
+        act: ends it, and may tell when.
         causes: that may be told; the last one told is looked at.
         bound: seconds until the others know.
         ends: their sessions end at once, too.
@@ -139,7 +144,7 @@ async def test_a_page_that_goes_is_missed(
         if how.whole:
             stack.callback(thaw, await tab.browser.processes())
         began = now()
-        await how.act(tab)
+        began = await how.act(tab) or began
         for one in (program, page):
             change = await known(one, began)
             cause = change.cause
