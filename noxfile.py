@@ -154,9 +154,9 @@ def lock(session: nox.Session) -> None:
         )
 
 
-def _pytest(part: str, *options: str) -> tuple[str, ...]:
+def _pytest(part: str) -> tuple[str, ...]:
     """A part of tests/, without what only `nox -s matrix` has the time for."""
-    command = ("python", "-m", "pytest", "-q", "-m", "not matrix", f"tests/{part}", *options)
+    command = ("python", "-m", "pytest", "-q", "-m", "not matrix", f"tests/{part}")
     return (*NAMESPACE, *command) if part.partition("/")[0] in IN_NAMESPACE else command
 
 

@@ -96,7 +96,7 @@ class Runner:
         async with self._slots:
             began = time.monotonic()
             result = await self._process(file, "--without", json.dumps(hanging))
-            await self._run_behind(result)
+            await self._run_behind(result, hanging)
             took = time.monotonic() - began
         await asyncio.gather(*(self._run_alone(result, name) for name in hanging if name not in result["subtests"]))
         self._done += 1
@@ -106,9 +106,8 @@ class Runner:
             print(f"{self._done:3}/{total} {took:5.1f} s {count:>9} {result['status']:<8} {file}", flush=True)
         return result
 
-    async def _run_behind(self, result: dict[str, Any]) -> None:
+    async def _run_behind(self, result: dict[str, Any], without: list[str]) -> None:
         """What stands behind a subtest that hangs is run in a page without it, so that one does not hide the others."""
-        without = self._hanging(result["file"])
         for _ in range(ROUNDS):
             subtests = result["subtests"]
             hanging = [name for name, subtest in subtests.items() if subtest["status"] == "TIMEOUT"]

@@ -44,9 +44,9 @@ def bundle_key(negotiation: Negotiation, kept: Iterable[str | None]) -> str | No
         return None
     grouped = {mid for mids in answer.bundle for mid in mids}
     keys = set(kept)
+    stable = negotiation.carriers if negotiation.state == "stable" else negotiation.stable_carriers
     for section in local.sections:
         if section.mid in grouped and not section.rejected:
-            stable = negotiation.carriers if negotiation.state == "stable" else negotiation.stable_carriers
             key = stable[section.index] if section.index < len(stable) else None
             if key is not None and key in keys:
                 return key

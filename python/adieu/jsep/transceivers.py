@@ -284,7 +284,7 @@ def _found(working: _Working, negotiation: Negotiation, section: Section) -> Tra
 
 def _waiting(working: _Working, section: Section) -> Transceiver | None:
     """One that addTrack() has made and that no section has yet: it answers an offer to send or to receive."""
-    if section.direction not in {"sendrecv", "recvonly"}:
+    if not directions.receives(section.direction):
         return None
     return next(
         (

@@ -95,10 +95,10 @@ class RTCConfiguration:
         certificates: Any = self.certificates
         if not isinstance(certificates, list | tuple):
             raise TypeError(f"RTCConfiguration.certificates is {certificates!r}, not a list of RTCCertificate")
-        for certificate in self.certificates:
-            known_as: Any = certificate
-            if not isinstance(known_as, RTCCertificate):
-                raise TypeError(f"RTCConfiguration.certificates has {known_as!r}, which is not an RTCCertificate")
+        given: Sequence[Any] = self.certificates
+        for certificate in given:
+            if not isinstance(certificate, RTCCertificate):
+                raise TypeError(f"RTCConfiguration.certificates has {certificate!r}, which is not an RTCCertificate")
         object.__setattr__(self, "certificates", tuple(self.certificates))
         choice("RTCConfiguration.iceTransportPolicy", self.iceTransportPolicy, RTCIceTransportPolicy)
         choice("RTCConfiguration.bundlePolicy", self.bundlePolicy, RTCBundlePolicy)

@@ -10,6 +10,7 @@ import secrets
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from adieu.jsep import direction
 from adieu.webrtc.media_stream_track import MediaStreamTrack, TrackSlots, TrackSource
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class MediaSlots:
     @property
     def is_sending(self) -> bool:
         """Whether negotiation lets it send now."""
-        return self.value.current_direction in {"sendrecv", "sendonly"}
+        return direction.sends(self.value.current_direction)
 
     def end_receiving(self) -> None:
         """W3C stop sending and receiving, step 5: the receiver's track ends, with its event (closing rule 7).

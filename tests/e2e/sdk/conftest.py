@@ -34,6 +34,14 @@ def some(values: Iterable[Any], often: Container[Any]) -> list[Any]:
     return [value if value in often else pytest.param(value, marks=pytest.mark.matrix) for value in values]
 
 
+@pytest.fixture(scope="module", params=["Chromium", "Firefox"], ids=str.lower)
+async def browser(request: pytest.FixtureRequest) -> AsyncIterator[Chromium | Firefox]:
+    """Each of the two, for modules that look at one at a time."""
+    look(request.param)
+    async with START[request.param]() as started:
+        yield started
+
+
 @pytest.fixture(scope="session")
 async def chromium() -> AsyncIterator[Chromium]:
     look("Chromium")

@@ -19,8 +19,8 @@ from websockets.http11 import Request, Response
 
 import adieu
 from adieu.server import serve
-from conftest import missing
 from e2e.lab import browsers
+from e2e.sdk.conftest import look
 from e2e.sdk.tabs import BUNDLE
 from e2e.web.screen import screen
 
@@ -61,16 +61,6 @@ def _answer(connection: ServerConnection, request: Request) -> Response:
     # No `no-store`: it keeps a page out of the back/forward cache.
     headers = Headers({"Content-Type": kind, "Content-Length": str(len(body)), "Cache-Control": "max-age=60"})
     return Response(HTTPStatus.OK, "OK", headers, body)
-
-
-@pytest.fixture(scope="module", params=["chromium", "firefox"])
-async def browser(request: Any) -> AsyncGenerator[Any]:
-    if not BUNDLE.exists():
-        missing("the SDK's bundle", "npm ci && npm run build, in js/")
-    if {"chromium": browsers.chromium_program, "firefox": browsers.firefox_program}[request.param]() is None:
-        missing(request.param, "python tools/system.py installs it, or says how")
-    async with {"chromium": browsers.chromium, "firefox": browsers.firefox}[request.param]() as started:
-        yield started
 
 
 @asynccontextmanager
@@ -158,8 +148,7 @@ async def test_a_page_that_waits_in_a_room_is_left_and_come_back_to(browser: Any
 @pytest.fixture
 async def chromium() -> AsyncGenerator[Any]:
     """The one that freezes a page on request."""
-    if browsers.chromium_program() is None:
-        missing("chromium", "python tools/system.py installs it, or says how")
+    look("Chromium")
     async with browsers.chromium() as started:
         yield started
 

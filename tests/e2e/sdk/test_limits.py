@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from conftest import missing
-from e2e.lab import browsers
-from e2e.sdk.tabs import BUNDLE, Tabs
+from e2e.sdk.tabs import Tabs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -16,16 +14,6 @@ if TYPE_CHECKING:
     from e2e.sdk.tabs import Tab
 
 pytestmark = [pytest.mark.anyio, pytest.mark.browser]
-
-
-@pytest.fixture(scope="module", params=["chromium", "firefox"])
-async def browser(request: Any) -> AsyncGenerator[Any]:
-    if not BUNDLE.exists():
-        missing("the SDK's bundle", "npm ci && npm run build, in js/")
-    if {"chromium": browsers.chromium_program, "firefox": browsers.firefox_program}[request.param]() is None:
-        missing(request.param, "python tools/system.py installs it, or says how")
-    async with {"chromium": browsers.chromium, "firefox": browsers.firefox}[request.param]() as started:
-        yield started
 
 
 @pytest.fixture

@@ -14,10 +14,8 @@ import pytest
 
 import adieu
 from adieu.server import serve
-from conftest import missing
-from e2e.lab import browsers
 from e2e.lab.processes import running
-from e2e.sdk.tabs import BUNDLE, Tabs
+from e2e.sdk.tabs import Tabs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -53,22 +51,6 @@ async def together(browser: Any) -> AsyncIterator[tuple[Tab, adieu.Session, adie
         name, id_, state = await joined
         assert (name, id_, state, session.name) == ("ada", session.id, "open", "ben")
         yield tab, session, room
-
-
-def look(*names: str) -> None:
-    """What these tests need."""
-    if not BUNDLE.exists():
-        missing("the SDK's bundle", "npm ci && npm run build, in js/")
-    for name in names:
-        if {"chromium": browsers.chromium_program, "firefox": browsers.firefox_program}[name]() is None:
-            missing(name, "python tools/system.py installs it, or says how")
-
-
-@pytest.fixture(scope="module", params=["chromium", "firefox"])
-async def browser(request: Any) -> AsyncIterator[Any]:
-    look(request.param)
-    async with {"chromium": browsers.chromium, "firefox": browsers.firefox}[request.param]() as started:
-        yield started
 
 
 def agree(here: adieu.CloseReceipt, there: dict[str, Any]) -> None:

@@ -57,6 +57,11 @@ export class Witness {
     this.#log = [];
   }
 
+  /** Whether the server has said so: then it knows the cause, too. */
+  get isGone(): boolean {
+    return this.reloaded || OF_PRESENCE.has(this.presence);
+  }
+
   /** The likely cause by what is known now; where two look the same from here, both: "frozen, network-lost". */
   cause(): string {
     if (this.reloaded) return "reloaded";

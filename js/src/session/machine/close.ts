@@ -404,8 +404,7 @@ function nextStep(m: SessionMachine, step: StepName, outcome: string): void {
 /** The other side's connection was closed on purpose, and no word has come that says why, or that there is another. */
 export function farewell(m: SessionMachine, now: number): void {
   if (m.closing || m.reset || m.active !== undefined) return;
-  const gone = m.witness.reloaded || ["away", "left", "kicked", "replaced"].includes(m.witness.presence);
-  end(m, now, "remote", gone ? m.witness.cause() : "connection-closed", "");
+  end(m, now, "remote", m.witness.isGone ? m.witness.cause() : "connection-closed", "");
 }
 
 // --- the account --------------------------------------------------------------------------------------------------

@@ -56,6 +56,11 @@ class Witness:
         self.probe_server, self.probe_peer, self.ice_fresh = None, False, False
         self.log.clear()
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether the server has said so: then it knows the cause, too."""
+        return self.reloaded or self.presence in _OF_PRESENCE
+
     def cause(self) -> str:
         """The likely cause by what is known now; where two look the same from here, both: "frozen, network-lost"."""
         if self.reloaded:

@@ -411,8 +411,7 @@ def _next_step(m: SessionMachine, step: StepName, outcome: str) -> None:
 def handle_timeout(m: SessionMachine, kind: str, now: float) -> None:
     """A timer of this file is due; `progress` follows."""
     if kind == "farewell" and m.closing is None and m.reset is None and m.active is None:
-        gone = m.witness.reloaded or m.witness.presence in {"away", "left", "kicked", "replaced"}
-        end(m, now, "remote", m.witness.cause() if gone else "connection-closed", "")
+        end(m, now, "remote", m.witness.cause() if m.witness.is_gone else "connection-closed", "")
 
 
 # --- the account ----------------------------------------------------------------------------------------------------
