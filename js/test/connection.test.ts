@@ -17,7 +17,7 @@ class Notes {
   #offers = 0;
 
   createDataChannel(): object {
-    return {};
+    return { close: () => undefined };
   }
 
   async createOffer(): Promise<RTCSessionDescriptionInit> {

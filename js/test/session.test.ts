@@ -172,6 +172,7 @@ describe("behind the session's back", () => {
       wire.made[0]?.channels.get(id)?.close();
       const [mine, theirs] = await time.until(Promise.all([a.waitClosed(), b.waitClosed()]));
       assert.deepEqual([mine.cause, theirs.cause], ["connection-closed", "connection-closed"]);
+      assert.deepEqual([mine.by, theirs.by], ["local", "remote"]);
       assert.equal(mine.agreed, theirs.agreed);
       assert.equal(mine.channels["chat"]?.sent.accepted?.messages, 1);
     });

@@ -67,6 +67,10 @@ export class Connection {
   #restarting = false;
   #control: RTCDataChannel | undefined;
   #streams = new Map<number, RTCDataChannel>();
+  /** The channels' own `close()`: the page's call is another. */
+  #closeOf = new WeakMap<RTCDataChannel, () => void>();
+  /** The page closed a channel of the session. */
+  #closedHere = false;
   /** Streams to be made once the first offer has come (it asks for the association they need). */
   #wanted: OpenStream[] | undefined;
   /** Negotiation is done one step after the other. */
@@ -130,6 +134,12 @@ export class Connection {
     try {
       const channel = this.pc.createDataChannel(label, { ...init, negotiated: true, protocol: control.PROTOCOL });
       channel.binaryType = "arraybuffer";
+      const close = channel.close.bind(channel);
+      this.#closeOf.set(channel, close);
+      channel.close = () => {
+        this.#closedHere = true;
+        close();
+      };
       return channel;
     } catch (error) {
       queueMicrotask(() => this.#lose("failed", `no data channel: ${error}`));
@@ -171,7 +181,7 @@ export class Connection {
   /** Close a data channel (null: the control channel) by the closing procedure. */
   closeStream(id: number | null): void {
     const channel = id === null ? this.#control : this.#streams.get(id);
-    if (channel && channel.readyState !== "closed") channel.close();
+    if (channel && channel.readyState !== "closed") this.#closeOf.get(channel)?.();
     else queueMicrotask(() => this.#sink.streamClosed(this.epoch, id));
   }
 
@@ -354,6 +364,7 @@ export class Connection {
     else if (sctp?.transport.state === "failed") this.#dtlsChanged();
     else if (error && error.sctpCauseCode !== USER_INITIATED_ABORT) this.#lose("failed", error.message);
     else if (error || sctp?.state === "closed") this.#lose("left", LEFT);
+    else if (this.#closedHere) this.#lose("closed", "a data channel of the session was closed by this page");
     else byProcedure();
   }
 

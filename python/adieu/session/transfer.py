@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from adieu.errors import SessionClosedError, SessionError, TransferError
 from adieu.protocol.control import File, FileOffer
@@ -126,9 +126,8 @@ class Transfer:
                 raise
 
     async def _send(self, channel: Channel, offset: int) -> None:
-        file = await asyncio.to_thread(self._path.open, "rb")
-        try:
-            await asyncio.to_thread(file.seek, offset)
+        with _open(self._path, "rb") as file:
+            file.seek(offset)
             position = offset
             while position < self.size and not self._finished.done():
                 chunk = await asyncio.to_thread(file.read, min(CHUNK, self.size - position))
@@ -140,8 +139,6 @@ class Transfer:
                 if done > self.done:
                     self.done = done
                     self._emitter.emit("progress", self)
-        finally:
-            await asyncio.to_thread(file.close)
 
 
 class IncomingFile:
@@ -223,8 +220,8 @@ class IncomingFile:
     async def _receive(self, target: Path) -> Path:
         folder, name = (target, self.name) if await asyncio.to_thread(target.is_dir) else (target.parent, target.name)
         part = folder / f".{name}.{self.sha256[:16]}.part"
-        file, offset, digest = await asyncio.to_thread(_open_part, part, self.size)
-        try:
+        with _open(part, "a+b") as file:
+            offset, digest = await asyncio.to_thread(_resume, file, self.size)
             self.done = self._offset = offset
             self._transfers.say(File(id=self.id, accept=offset))
             channel = await self._or_failed(self._transfers.session.open(self._channel))
@@ -235,8 +232,6 @@ class IncomingFile:
                 await asyncio.to_thread(_write, file, digest, chunk)
                 self.done += len(chunk)
                 self._emitter.emit("progress", self)
-        finally:
-            await asyncio.to_thread(file.close)
         if digest.hexdigest() != self.sha256:
             await asyncio.to_thread(part.unlink)
             raise TransferError(f"{self.name!r} arrived damaged: its hash is not the one announced")
@@ -360,7 +355,10 @@ class Transfers:
             incoming.heard(File(id=incoming.id, failed=f"the session ended: {why}"))
 
 
-# --- disk (in a thread) ---------------------------------------------------------------------------------------
+# --- disk -------------------------------------------------------------------------------------------------------
+#
+# Reading, writing and hashing are done in a thread. A file is opened and closed here: a task that is cancelled while a
+# thread does it would never learn of the handle.
 
 
 def _measure(path: Path) -> tuple[int, str]:
@@ -369,16 +367,20 @@ def _measure(path: Path) -> tuple[int, str]:
         return file.tell(), digest.hexdigest()
 
 
-def _open_part(part: Path, size: int) -> tuple[BinaryIO, int, Any]:
+def _open(path: Path, mode: Literal["rb", "a+b"]) -> BinaryIO:
+    return path.open(mode)
+
+
+def _resume(file: BinaryIO, size: int) -> tuple[int, Any]:
+    """Where an earlier transfer stopped, and the hash up to there."""
     digest = hashlib.sha256()
-    file = part.open("a+b")
     file.seek(0, 2)
     if file.tell() > size:
         file.truncate(0)
     file.seek(0)
     while block := file.read(CHUNK):
         digest.update(block)
-    return file, file.tell(), digest
+    return file.tell(), digest
 
 
 def _write(file: BinaryIO, digest: Any, chunk: bytes) -> None:

@@ -151,8 +151,7 @@ async def test_a_page_that_goes_is_missed(
             if how.ends:
                 receipt = await asyncio.wait_for(one.ended(), PATIENCE)
                 cause = receipt["cause"]
-                # A channel that closes does not tell which side closed it.
-                assert receipt["by"] == "remote" or way.startswith("dc"), receipt
+                assert receipt["by"] == "remote", receipt
             figures.within("A page goes", f"{victim}, seen by {one.kind}", way, change.at - began, how.bound, cause)
             assert cause in how.causes, (cause, change)
             if isinstance(one, Program) and cause in {"tab-closed", "navigated"}:

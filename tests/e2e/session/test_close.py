@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import time
 from typing import TYPE_CHECKING
@@ -208,6 +209,34 @@ async def test_a_file_goes_on_where_an_ended_session_left_it(tmp_path: Path) -> 
         await transfer.wait()
         assert (await kept).read_bytes() == data
         assert min(offsets) >= had
+
+
+@pytest.mark.parametrize("turns", range(0, 40, 3))
+async def test_a_receiver_that_gives_up_lets_go_of_the_file(tmp_path: Path, turns: int) -> None:
+    """Cancelled at any point; a handle that nobody closes is an error of the test run itself."""
+    source, target = tmp_path / "a.bin", tmp_path / "there"
+    target.mkdir()
+    source.write_bytes(os.urandom(1 << 20))
+    async with adieu.memory_pair() as (first, second):
+        offered: asyncio.Future[adieu.IncomingFile] = asyncio.get_running_loop().create_future()
+        release = asyncio.Event()
+
+        @second.on("file")
+        async def _(file: adieu.IncomingFile) -> None:
+            offered.set_result(file)
+            await release.wait()
+
+        transfer = await first.send_file(source)
+        accepting = asyncio.create_task((await offered).accept(target))
+        for _turn in range(turns):
+            await asyncio.sleep(0)
+        accepting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await accepting
+        release.set()
+        with contextlib.suppress(adieu.TransferError):
+            await transfer.wait()
+    gc.collect()
 
 
 async def expect_failure(session: adieu.Session, folder: Path) -> None:

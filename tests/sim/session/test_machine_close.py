@@ -220,6 +220,16 @@ def test_the_application_closing_the_connection_itself_ends_the_session() -> Non
     assert world.a.outcome.by == "local"
 
 
+def test_a_data_channel_that_the_other_side_closed_is_its_end_of_the_session() -> None:
+    world = opened()
+    world.b.call("stream_closed", 1, None)
+    world.a.lost(1, "closed", "the application closed a channel")
+    world.run(when=world.both("closed"))
+    assert (world.a.outcome.by, world.b.outcome.by) == ("local", "remote")
+    assert world.a.outcome.cause == world.b.outcome.cause == "connection-closed"
+    assert world.a.outcome.agreed == world.b.outcome.agreed
+
+
 def test_a_word_for_an_ended_session_is_answered_by_closed() -> None:
     world = opened()
     world.b.signaling = False

@@ -742,7 +742,7 @@ export class SessionMachine {
     const expected = close.streamClosed(this, epoch, id);
     const known = id === null || link.streams.delete(id);
     if (known && !expected && epoch === this.active) {
-      this.connectionLost(epoch, "closed", "a data channel of the session was closed", now);
+      this.connectionLost(epoch, "left", "the other side closed a data channel of the session", now);
     }
     close.progress(this, now);
   }

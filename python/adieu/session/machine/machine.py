@@ -685,7 +685,7 @@ class SessionMachine:
         expected = close.stream_closed(self, epoch, id_)
         known = id_ is None or link.streams.pop(id_, None) is not None
         if known and not expected and epoch == self.active:
-            self.connection_lost(epoch, "closed", "a data channel of the session was closed", now)
+            self.connection_lost(epoch, "left", "the other side closed a data channel of the session", now)
         close.progress(self, now)
 
     def drained(self, epoch: int, id_: int, buffered: int, now: float) -> None:
