@@ -366,16 +366,21 @@ export const leaveType = c.struct<Leave>("leave", {
   reason: c.optional(c.text(1024), ""),
 });
 
-/** The body of `POST /v1/leave`, a page's `sendBeacon` when it goes away. The seat is free at once. */
+/** The body of `POST /v1/leave`, a page's `sendBeacon` when it goes away. The seat is free at once.
+
+    With `if_gone` it is a word beforehand, for pages that may end without a last one: it counts if the socket ends in
+    the next seconds. */
 export interface Leaving {
   resumeToken: string;
   closing?: Closing[];
   reason?: string;
+  ifGone?: boolean;
 }
 export const leavingType = c.struct<Leaving>(undefined, {
   resumeToken: c.text(8192),
   closing: c.optional(c.list(closingType, 128), []),
   reason: c.optional(c.text(1024), ""),
+  ifGone: c.optional(c.bool, false),
 });
 
 /** The answer to `leave`. */

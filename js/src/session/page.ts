@@ -10,6 +10,8 @@ export interface PageWatcher {
   connected(): boolean;
   /** The page goes away for good: say so now. `cause` is one of `CAUSES`. */
   leave(cause: string): void;
+  /** The page may go away, without another word. */
+  mayLeave?(cause: string): void;
   /** The page is back, after it was put aside or frozen. `restored`: it was put aside, and its connections are gone. */
   resume(restored: boolean): void;
 }
@@ -38,13 +40,14 @@ export function watchPage(watcher: PageWatcher): () => void {
     },
     { signal },
   );
+  const cause = () =>
+    announced && performance.now() - announced.at < ANNOUNCED * 1000 ? announced.cause : "tab-closed";
   let done: Event | undefined;
   const hide = (event: PageTransitionEvent) => {
     if (done === event) return;
     // Chromium says that it keeps the page, and then drops it if it has connections.
     if (event.persisted && !(CHROMIUM && watcher.connected())) return stopTime();
-    const known = announced && performance.now() - announced.at < ANNOUNCED * 1000;
-    watcher.leave(known ? announced!.cause : "tab-closed");
+    watcher.leave(cause());
     done = event;
   };
   // Firefox stops, without an error, the script that runs when a tab is closed: mostly the first handler, at its start.
@@ -52,6 +55,8 @@ export function watchPage(watcher: PageWatcher): () => void {
   addEventListener("pagehide", () => undefined, { signal });
   addEventListener("pagehide", hide, { signal });
   addEventListener("pagehide", (event) => hide(event), { signal });
+  // Chromium asks a page that calls close() whether it may be closed, and then ends it without `pagehide`.
+  if (CHROMIUM) addEventListener("beforeunload", () => watcher.mayLeave?.(cause()), { signal });
   addEventListener(
     "pageshow",
     ({ persisted }) => {

@@ -126,6 +126,7 @@ export class Room extends Emitter<RoomEvents> {
     this.#unwatch = watchPage({
       connected: () => this.sessions.some(({ pc }) => pc),
       leave: (cause) => this.#leavePage(cause),
+      mayLeave: (cause) => this.client.leavePage(this.#closings(cause), true),
       resume: (restored) => {
         for (const session of this.sessions) session.resumePage(restored);
       },
@@ -198,10 +199,8 @@ export class Room extends Emitter<RoomEvents> {
 
   // --- the page -------------------------------------------------------------------------------------------------
 
-  /** In-band, by signaling and by beacon: each of them may be lost (closing rule S7). */
-  #leavePage(cause: string): void {
-    this.#closing = true;
-    const closing = this.sessions.map(
+  #closings(cause: string): Closing[] {
+    return this.sessions.map(
       (session): Closing => ({
         type: "closing",
         session: session.id,
@@ -212,6 +211,12 @@ export class Room extends Emitter<RoomEvents> {
         final: new Map(),
       }),
     );
+  }
+
+  /** In-band, by signaling and by beacon: each of them may be lost (closing rule S7). */
+  #leavePage(cause: string): void {
+    this.#closing = true;
+    const closing = this.#closings(cause);
     const closes = this.sessions.map((session) => session.leavePage(cause));
     this.client.leavePage(closing);
     void this.client.quit();

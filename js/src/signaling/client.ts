@@ -87,13 +87,13 @@ export class SignalingClient {
     return this.#ended.promise;
   }
 
-  /** The page goes away: say it, and free the seat, in a way that outlives the page. */
-  leavePage(closing: Closing[]): void {
+  /** The page goes away: say it, and free the seat, in a way that outlives the page. `ifGone`: it may be about to. */
+  leavePage(closing: Closing[], ifGone = false): void {
     const { resumeToken } = this.#machine;
     if (!resumeToken) return;
     // ws://host/path/ws is the socket, http://host/path/v1/leave the place for last words.
     const target = new URL("v1/leave", this.url.replace(/^ws/, "http"));
-    this.#platform.beacon(target.href, leavingType.write({ resumeToken, closing }));
+    this.#platform.beacon(target.href, leavingType.write({ resumeToken, closing, ifGone }));
   }
 
   // --- asking ---------------------------------------------------------------------------------------------------

@@ -297,11 +297,16 @@ FromServer = (
 
 
 class Leaving(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """The body of `POST /v1/leave`, a page's `sendBeacon` when it goes away. The seat is free at once."""
+    """The body of `POST /v1/leave`, a page's `sendBeacon` when it goes away. The seat is free at once.
+
+    With `if_gone` it is a word beforehand, for pages that may end without a last one: it counts if the socket ends in
+    the next seconds.
+    """
 
     resume_token: Token
     closing: Annotated[list[Closing], Meta(max_length=128)] = []
     reason: Text = ""
+    if_gone: bool = False
 
 
 class CloseCode(IntEnum):

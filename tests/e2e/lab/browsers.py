@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from asyncio.subprocess import Process
     from collections.abc import AsyncIterator
 
+    from e2e.lab.display import Display
+
 START = 60.0  # seconds that a cold browser may take on a busy machine
 
 CHROMIUM_FLAGS = (
-    "--headless",
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -130,8 +131,8 @@ class Browser(Protocol):
     async def load_again(self, tab: str) -> None:
         """Load a tab's page again, as its owner does; also one that has crashed."""
 
-    async def close_window(self, tab: str) -> None:
-        """Close the window that a tab is in, as its owner does; a headless browser has windows too."""
+    async def close_window(self) -> None:
+        """Close its window as a person does; it must be on a screen, and a page of the lab in front."""
 
     async def pid(self, tab: str) -> int:
         """Of the process that runs a tab's page."""
@@ -181,6 +182,7 @@ class Chromium:
     version: str
     process: Process
     remote: Remote
+    screen: Display | None
     name: str = "chromium"
 
     async def open(self, url: str) -> str:
@@ -193,9 +195,8 @@ class Chromium:
         session = (await self.remote.call("Target.attachToTarget", targetId=tab, flatten=True))["sessionId"]
         await self.remote.call("Page.reload", session=session)
 
-    async def close_window(self, tab: str) -> None:
-        session = (await self.remote.call("Target.attachToTarget", targetId=tab, flatten=True))["sessionId"]
-        await self.remote.call("Page.close", session=session)  # the last tab of the window: both go the same way
+    async def close_window(self) -> None:
+        await _close_window(self.screen)
 
     async def pid(self, tab: str) -> int:
         session = (await self.remote.call("Target.attachToTarget", targetId=tab, flatten=True))["sessionId"]
@@ -247,6 +248,7 @@ class Firefox:
     version: str
     process: Process
     remote: Remote
+    screen: Display | None
     name: str = "firefox"
 
     async def open(self, url: str) -> str:
@@ -260,8 +262,8 @@ class Firefox:
     async def load_again(self, tab: str) -> None:
         await self.remote.call("browsingContext.reload", context=tab, wait="none")
 
-    async def close_window(self, tab: str) -> None:
-        await self.privileged(f"{FIREFOX_CONTEXT % json.dumps(tab)}.topChromeWindow.close()")
+    async def close_window(self) -> None:
+        await _close_window(self.screen)
 
     async def pid(self, tab: str) -> int:
         return int(await self.privileged(f"{FIREFOX_CONTEXT % json.dumps(tab)}.currentWindowGlobal.osPid"))
@@ -314,29 +316,32 @@ def firefox_program() -> str | None:
 
 
 @asynccontextmanager
-async def chromium(*, hide_addresses: bool = False, flags: tuple[str, ...] = ()) -> AsyncIterator[Chromium]:
+async def chromium(
+    *, hide_addresses: bool = False, flags: tuple[str, ...] = (), screen: Display | None = None
+) -> AsyncIterator[Chromium]:
     """Run Chromium while the block lasts.
 
     Args:
         hide_addresses: offer mDNS names in place of addresses, as for pages that may not use a camera.
         flags: more command line flags.
+        screen: where its windows are; headless without one.
     """
     path = chromium_program()
     assert path, "Chromium is not installed"
     version = _version(path, "--version", "--no-sandbox")
-    more = (*(() if hide_addresses else CHROMIUM_SHOW_ADDRESSES), *flags)
+    more = (*(() if hide_addresses else CHROMIUM_SHOW_ADDRESSES), *(() if screen else ("--headless",)), *flags)
     with scratch("chromium") as home:
         profile = home / "profile"
         command = [path, *CHROMIUM_FLAGS, *more, f"--user-data-dir={profile}", "about:blank"]
-        async with _started(home, command) as process:
+        async with _started(home, command, screen) as process:
             port, where = (await _file(profile / "DevToolsActivePort", process, home)).split()
             async with connect(f"ws://127.0.0.1:{port}{where}", max_size=None, compression=None) as socket:
-                yield Chromium(version, process, Remote(socket))
+                yield Chromium(version, process, Remote(socket), screen)
 
 
 @asynccontextmanager
-async def firefox() -> AsyncIterator[Firefox]:
-    """Run Firefox while the block lasts."""
+async def firefox(*, screen: Display | None = None) -> AsyncIterator[Firefox]:
+    """Run Firefox while the block lasts, headless unless there is a screen for its windows."""
     path = firefox_program()
     assert path, "Firefox is not installed"
     version = _version(path, "--version")
@@ -345,14 +350,19 @@ async def firefox() -> AsyncIterator[Firefox]:
         profile.mkdir()
         preferences = [f"user_pref({json.dumps(k)}, {json.dumps(v)});" for k, v in FIREFOX_PREFERENCES.items()]
         (profile / "user.js").write_text("\n".join(preferences))
-        command = [path, "--headless", "--no-remote", "--profile", str(profile)]
+        command = [path, *(() if screen else ("--headless",)), "--no-remote", "--profile", str(profile)]
         command += ["--remote-debugging-port=0", "--remote-allow-system-access"]
-        async with _started(home, command) as process:
+        async with _started(home, command, screen) as process:
             port = json.loads(await _file(profile / "WebDriverBiDiServer.json", process, home))["ws_port"]
             async with connect(f"ws://127.0.0.1:{port}/session", max_size=None, compression=None) as socket:
                 remote = Remote(socket)
                 await remote.call("session.new", capabilities={})
-                yield Firefox(version, process, remote)
+                yield Firefox(version, process, remote, screen)
+
+
+async def _close_window(screen: Display | None) -> None:
+    assert screen is not None, "a headless browser has no window"
+    await screen.close_window("adieu")  # the page's title
 
 
 def _wakes(pid: int) -> int:
@@ -382,10 +392,10 @@ def _version(*command: str) -> str:
 
 
 @asynccontextmanager
-async def _started(home: Path, command: list[str]) -> AsyncIterator[Process]:
+async def _started(home: Path, command: list[str], screen: Display | None) -> AsyncIterator[Process]:
     """Run a browser with nothing of the user's own profile, no desktop, its words in log.txt."""
     own = {"HOME": home, "XDG_CONFIG_HOME": home, "XDG_CACHE_HOME": home, "TMPDIR": home}
-    env = {**{name: str(path) for name, path in own.items()}, "MOZ_HEADLESS": "1"}
+    env = {**{name: str(path) for name, path in own.items()}, **({"DISPLAY": screen.name} if screen else {})}
     with (home / "log.txt").open("wb") as log:
         async with running(*command, env=env, stdin=DEVNULL, stdout=log, stderr=log) as process:
             yield process

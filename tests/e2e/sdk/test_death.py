@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from adieu.server import serve
+from e2e.lab.display import display
 from e2e.sdk.conftest import START, look, some
 from e2e.sdk.sides import BLOCK, JOIN, Page, Program, meet, now, side, until
 from e2e.sdk.tabs import PageGoneError
@@ -65,6 +66,7 @@ class Way:
         bound: seconds until the others know.
         ends: their sessions end at once, too.
         whole: the browser goes with it.
+        window: it is closed in a window on a screen.
     """
 
     act: Callable[[Tab], Awaitable[Any]]
@@ -72,12 +74,13 @@ class Way:
     bound: float = 1.0
     ends: bool = True
     whole: bool = False
+    window: bool = False
 
 
 WAYS = {
     "tab closed": Way(lambda tab: tab.close(), {"tab-closed"}),
     "window.close()": Way(lambda tab: run(tab, "close()"), {"tab-closed"}),
-    "its window closed": Way(lambda tab: tab.browser.close_window(tab.target), {"tab-closed"}, whole=True),
+    "its window closed": Way(lambda tab: tab.browser.close_window(), {"tab-closed"}, whole=True, window=True),
     "reload": Way(lambda tab: run(tab, "location.reload()"), {"reloaded"}),
     "navigation": Way(lambda tab: run(tab, "location.href = 'about:blank'"), {"navigated"}),
     "pc.close() by the page": Way(lambda tab: run(tab, "for (const pc of kept.pcs) pc.close()"), {"connection-closed"}),
@@ -89,15 +92,7 @@ WAYS = {
     "browser, SIGKILL": Way(lambda tab: tab.browser.signal(signal.SIGKILL), {"crashed"}, ends=False, whole=True),
     "browser, SIGSTOP": Way(freeze, {"frozen, network-lost"}, 5.0, ends=False, whole=True),
 }
-# Where less is reached than is promised. Chromium fires no `pagehide` when a page calls close(): its process ends
-# without a word.
-LESS = {
-    ("Chromium", "window.close()"): Way(WAYS["window.close()"].act, {"crashed"}, ends=False),
-    ("Chromium", "its window closed"): Way(
-        WAYS["its window closed"].act, {"tab-closed", "crashed"}, ends=False, whole=True
-    ),
-}
-OFTEN = {"tab closed", "reload", "pc.close() by the page", "its process killed"}
+OFTEN = {"tab closed", "window.close()", "its window closed", "reload", "pc.close() by the page", "its process killed"}
 KEEP = """
 const { RTCPeerConnection: P } = globalThis;
 kept.pcs = [];
@@ -118,11 +113,12 @@ async def test_a_page_that_goes_is_missed(
     victim: str, way: str, both: dict[str, Browser], tabs: Tabs, figures: Figures
 ) -> None:
     """The others know in time, with the cause; what it had sent before arrived."""
-    how = LESS.get((victim, way), WAYS[way])
+    how = WAYS[way]
     async with AsyncExitStack() as stack:
         browsers = dict(both)
         if how.whole:
-            browsers[victim] = await stack.enter_async_context(START[victim]())
+            screen = await stack.enter_async_context(display()) if how.window else None
+            browsers[victim] = await stack.enter_async_context(START[victim](screen=screen))
         server = await stack.enter_async_context(serve(origins=[tabs.origin]))
         program, page, gone = [
             await stack.enter_async_context(side(kind, tabs, browsers)) for kind in ("Python", OTHER[victim], victim)

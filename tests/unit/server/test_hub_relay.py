@@ -13,6 +13,7 @@ from adieu.protocol.signaling import (
     Description,
     Error,
     Leaving,
+    PeerAway,
     PeerLeft,
     Probe,
 )
@@ -266,6 +267,36 @@ def test_a_beacon_works_when_the_socket_is_gone_already():
     bench.pump()
     assert len(ben.got(Closing)) == 1
     assert ben.got(PeerLeft)[0].reason == "left"
+
+
+@pytest.mark.parametrize("socket", ["ends after it", "has ended before it"])
+def test_a_word_in_case_the_page_ends_counts_when_its_socket_does(socket):
+    bench = Bench()
+    ada, ben = bench.person(), bench.person()
+    word = Leaving(resume_token=ada.welcome.resume_token, closing=[closing(ben.peer)], if_gone=True)
+    if socket == "has ended before it":
+        ada.lose()
+    assert bench.hub.handle_leaving(msgspec.json.encode(word), bench.now)
+    bench.pump()
+    if socket == "ends after it":
+        assert not ben.got(Closing)
+        bench.wait(1)
+        ada.lose()
+    assert len(ben.got(Closing)) == 1
+    assert ben.got(PeerLeft)[0].reason == "left"
+
+
+def test_a_word_in_case_the_page_ends_is_forgotten_when_it_lives_on():
+    bench = Bench()
+    ada, ben = bench.person(), bench.person()
+    word = Leaving(resume_token=ada.welcome.resume_token, closing=[closing(ben.peer)], if_gone=True)
+    assert bench.hub.handle_leaving(msgspec.json.encode(word), bench.now)
+    bench.wait(5)
+    ada.lose()
+    assert not ben.got(Closing)
+    assert [away.peer for away in ben.got(PeerAway)] == [ada.peer]
+    bench.back(ada)
+    assert not ben.got(PeerLeft)
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,8 @@ if TYPE_CHECKING:
     from adieu.server.hub.state import TabKey
 
 _leaving_decoder = msgspec.json.Decoder(Leaving)
+PARTING = 3.0
+"""Seconds in which a page's word for the case that it ends (`if_gone`) and the end of its socket belong together."""
 
 
 class Hub:
@@ -139,8 +141,10 @@ class Hub:
         if seat is None:
             state.counters["leaves_unknown"] += 1
             return False
-        relay.last_words(state, seat, list[Relayed](leaving.closing))
-        self._free(seat, "left", leaving.reason, CloseCode.QUIT, now)
+        if leaving.if_gone and (seat.connection is not None or now - seat.away_since > PARTING):
+            seat.parting = leaving, now
+        else:
+            self._part(seat, leaving, now)
         self._settle(now)
         return True
 
@@ -363,8 +367,16 @@ class Hub:
     def _detach(self, connection: Connection, now: float) -> None:
         seat = connection.seat
         self._state.forget(connection)
-        if seat is not None:
+        if seat is None:
+            return
+        if seat.parting is not None and now - seat.parting[1] <= PARTING:
+            self._part(seat, seat.parting[0], now)
+        else:
             presence.away(self._state, seat, now)
+
+    def _part(self, seat: Seat, leaving: Leaving, now: float) -> None:
+        relay.last_words(self._state, seat, list[Relayed](leaving.closing))
+        self._free(seat, "left", leaving.reason, CloseCode.QUIT, now)
 
     def _free(self, seat: Seat, reason: LeaveReason, text: str, close: CloseCode, now: float) -> None:
         if seat.connection is not None:

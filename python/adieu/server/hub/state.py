@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from msgspec import Raw
 
     from adieu.protocol.bucket import Bucket
-    from adieu.protocol.signaling import FromServer, IceServer
+    from adieu.protocol.signaling import FromServer, IceServer, Leaving
 
 
 class TokenRefusedError(AdieuError):
@@ -152,6 +152,8 @@ class Seat:
     outgoing: Outgoing[bytes] = field(default_factory=Outgoing[bytes])
     bucket: Bucket
     away_since: float = 0.0
+    parting: tuple[Leaving, float] | None = None
+    """What its page says in case it ends without another word, and when it said so."""
 
 
 TabKey: TypeAlias = tuple[str, str, str]
