@@ -52,8 +52,6 @@ NEEDS = (
     Need(("iptables",), "a network namespace for the browsers", ("iptables",), "iptables (Linux only)"),
     Need(("unshare", "setpriv"), "processes that end surely", ("util-linux",), "util-linux (Linux only)"),
     Need(("Xvfb",), "a screen for a browser's window", ("xvfb",), "Xvfb (X11)"),
-    Need(("openbox",), "a window manager, to close a window", ("openbox",), "openbox (X11)"),
-    Need(("wmctrl",), "pressing a window's close button", ("wmctrl",), "wmctrl (X11)"),
     Need(("valgrind",), "counting instructions", ("valgrind",), "valgrind"),
 )
 

@@ -1,19 +1,23 @@
-"""A screen that nobody looks at (Xvfb) with a window manager, so that a window can be closed as a person closes it."""
+"""A screen that nobody looks at (Xvfb), so that a browser has windows that can be closed."""
 
 from __future__ import annotations
 
 import asyncio
 from asyncio.subprocess import DEVNULL, PIPE
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from Xlib.display import Display as Connection
+from Xlib.protocol.event import ClientMessage
+from Xlib.X import CurrentTime
 
 from e2e.lab.processes import running
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-START = 30.0  # seconds that both programs may take on a busy machine
+START = 30.0  # seconds that it may take on a busy machine
 
 
 @dataclass(frozen=True)
@@ -27,35 +31,37 @@ class Display:
     name: str
 
     async def close_window(self, title: str) -> None:
-        """Press the close button of the window that has this in its title.
+        """What the close button of a window does (ICCCM section 4.2.8.1, WM_DELETE_WINDOW).
+
+        Args:
+            title: part of the window's title.
 
         Raises:
             LookupError: there is none.
         """
-        if await self._wmctrl("-c", title):
-            raise LookupError(f"no window on {self.name} has {title!r} in its title")
+        await asyncio.to_thread(self._close_window, title)
 
-    async def managed(self) -> bool:
-        """Whether the window manager is there yet."""
-        return await self._wmctrl("-m") == 0
-
-    async def _wmctrl(self, *arguments: str) -> int:
-        command = ("wmctrl", *arguments)
-        process = await asyncio.create_subprocess_exec(
-            *command, env={"DISPLAY": self.name, "PATH": "/usr/bin"}, stdout=DEVNULL, stderr=DEVNULL
-        )
-        return await process.wait()
+    def _close_window(self, title: str) -> None:
+        with closing(Connection(self.name)) as connection:
+            name, kind = connection.intern_atom("_NET_WM_NAME"), connection.intern_atom("UTF8_STRING")
+            for window in connection.screen().root.query_tree().children:
+                told = window.get_full_property(name, kind)
+                if told is not None and title in told.value.decode():
+                    break
+            else:
+                raise LookupError(f"no window on {self.name} has {title!r} in its title")
+            protocols, delete = connection.intern_atom("WM_PROTOCOLS"), connection.intern_atom("WM_DELETE_WINDOW")
+            message = (32, [delete, CurrentTime, 0, 0, 0])
+            window.send_event(ClientMessage(window=window, client_type=protocols, data=message))
+            connection.sync()
 
 
 @asynccontextmanager
 async def display() -> AsyncIterator[Display]:
     """Run a screen while the block lasts."""
     command = ("Xvfb", "-displayfd", "1", "-screen", "0", "1280x800x24", "-nolisten", "tcp")
-    async with running(*command, stdout=PIPE, stderr=DEVNULL) as server, asyncio.timeout(START) as patience:
+    async with running(*command, stdout=PIPE, stderr=DEVNULL) as server:
         assert server.stdout is not None
-        screen = Display(f":{(await server.stdout.readline()).decode().strip()}")
-        async with running("openbox", env={"DISPLAY": screen.name}, stdout=DEVNULL, stderr=DEVNULL):
-            while not await screen.managed():
-                await asyncio.sleep(0.05)  # it tells nobody when it is there
-            patience.reschedule(None)
-            yield screen
+        async with asyncio.timeout(START):
+            number = (await server.stdout.readline()).decode().strip()
+        yield Display(f":{number}")

@@ -44,6 +44,12 @@ async def running(*command: str, env: Mapping[str, str] | None = None, **options
             quiet = 0 if family else quiet + 1
             await asyncio.sleep(0.01)  # the kernel's time to take them down
         await process.wait()
+        # Its pipes are to be closed before the loop is: their other ends went with the family.
+        if process.stdin is not None:
+            process.stdin.close()
+        for output in (process.stdout, process.stderr):
+            if output is not None:
+                await output.read()
 
 
 def family(process: Process) -> list[int]:
