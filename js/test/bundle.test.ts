@@ -1,0 +1,32 @@
+/** The bundle: its size, and that it is what the modules are. */
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { brotliCompressSync } from "node:zlib";
+
+const modules = new URL("../../dist/index.js", import.meta.url).href;
+const bundle = new URL("../../dist/adieu-rtc.min.js", import.meta.url);
+
+// biome-ignore lint/suspicious/noExplicitAny: looked at by name
+type Exports = Record<string, any>;
+
+/** Short names are those of members that only the SDK itself uses. */
+function members(exported: Exports, short: Record<string, string>): Record<string, string[]> {
+  const own = (value: object) => Object.getOwnPropertyNames(value).map((name) => short[name] ?? name);
+  return Object.fromEntries(
+    Object.keys(exported).map((name) => [name, own(exported[name].prototype ?? exported[name]).sort()]),
+  );
+}
+
+test("the bundle is no larger than it should be", () => {
+  const size = brotliCompressSync(readFileSync(bundle)).length;
+  assert.ok(size <= 32_000, `${size} bytes compressed`);
+});
+
+test("the bundle has what the modules have", async () => {
+  const [whole, small] = await Promise.all([import(modules), import(bundle.href)]);
+  const short = JSON.parse(readFileSync(new URL("../names.json", import.meta.url), "utf8"));
+  assert.deepEqual(Object.keys(small), Object.keys(whole));
+  assert.deepEqual(members(small, {}), members(whole, short));
+});
