@@ -18,6 +18,7 @@ export async function bundle({ input, names, cache, platform = "browser", ...out
     output: {
       ...output,
       format: "esm",
+      comments: { annotation: false },
       minify: {
         compress: { target: "es2022" },
         mangleProps: { include: new RegExp(`^(?:${names.join("|")})$`), ...(cache && { cache }) },

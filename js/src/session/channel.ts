@@ -200,10 +200,9 @@ function payloadOf(data: string | BufferSource | Message): Payload {
     return data.sent ? { ...payload, again: [data.receipt, data.seq] } : payload;
   }
   // A copy: who sends may change its buffer afterwards.
-  if (data instanceof ArrayBuffer) return { data: new Uint8Array(data.slice(0)), text: false };
+  if (data instanceof ArrayBuffer) return { data: new Uint8Array(data).slice(), text: false };
   if (ArrayBuffer.isView(data)) {
-    const view = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-    return { data: view.slice(), text: false };
+    return { data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice(), text: false };
   }
   throw new TypeError(`send() takes text or bytes, not ${typeof data}`);
 }
