@@ -1,7 +1,7 @@
 """The SDK for browsers, `js/`: its generated files, lint, types, build and tests.
 
 python tools/sdk.py           check, build and test it
-python tools/sdk.py --build   only build it
+python tools/sdk.py --build   only build it, and its tests
 
 Without Node it is left out; with CI=true that is a failure.
 """
@@ -23,6 +23,7 @@ def main(arguments: list[str]) -> int:
     npm.prepare(program, JS)
     if arguments == ["--build"]:
         npm.run(program, JS, "run", "--silent", "build")
+        npm.run(program, JS, "run", "--silent", "compile")
         return 0
     npm.run(program, JS, "run", "--silent", "check")
     npm.run(program, JS, "test", "--silent")

@@ -6,14 +6,13 @@ import { decode, encode } from "../src/protocol/control.js";
 import { controlMessageType, reliabilityType } from "../src/protocol/messages.js";
 import type { Payload } from "../src/session/machine/flow.js";
 import { SessionMachine } from "../src/session/machine/machine.js";
-import { names, vectors } from "./vectors.js";
+import { fromBase64, names, toBase64, vectors } from "./vectors.js";
 
 // biome-ignore lint/suspicious/noExplicitAny: the traces are data
 type Data = any;
 
 const camel = (name: string) => name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
-const bytes = (base64: string) => Uint8Array.from(Buffer.from(base64, "base64"));
-const payload = ({ data, text, again }: Data): Payload => ({ data: bytes(data), text, again: again ?? undefined });
+const payload = ({ data, text, again }: Data): Payload => ({ data: fromBase64(data), text, again: again ?? undefined });
 const word = (said: Data) => controlMessageType.get(said.type)!.read(said, said.type);
 
 function feed(machine: SessionMachine, { in: method, now, args, named }: Data): void {
@@ -22,7 +21,7 @@ function feed(machine: SessionMachine, { in: method, now, args, named }: Data): 
       machine.send(args[0], payload(args[1]), now);
       break;
     case "data_received":
-      machine.dataReceived(args[0], args[1], bytes(args[2]), now);
+      machine.dataReceived(args[0], args[1], fromBase64(args[2]), now);
       break;
     case "signal_received":
       machine.signalReceived(word(args[0]) as never, now);
@@ -39,7 +38,7 @@ function feed(machine: SessionMachine, { in: method, now, args, named }: Data): 
 function plain(output: Data): Data {
   if (!output) return output;
   const { data, word, text, reliability, file, media, ...rest } = output;
-  if (data) rest.data = Buffer.from(data).toString("base64");
+  if (data) rest.data = toBase64(data);
   if (word) rest.word = JSON.parse(encode(word));
   if (text) rest.text = encode(decode(text)!);
   if (reliability) rest.reliability = JSON.parse(reliabilityType.write(reliability));

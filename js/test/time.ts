@@ -76,3 +76,6 @@ export class VirtualTime {
 export function settled(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
+
+/** Why a test that puts a page of its own in the place of the real one does not run in a browser. */
+export const DOCUMENT_STAYS = typeof document !== "undefined" && "a browser lets nobody replace its document";

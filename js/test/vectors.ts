@@ -14,3 +14,15 @@ export function names(folder: string): string[] {
     .map((file) => file.replace(".json", ""))
     .sort();
 }
+
+export function fromHex(text: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(text.match(/../g) ?? [], (byte) => Number.parseInt(byte, 16));
+}
+
+export function fromBase64(text: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+}
+
+export function toBase64(data: Uint8Array): string {
+  return btoa(String.fromCharCode(...data));
+}

@@ -10,4 +10,6 @@ const wanted = process.argv.slice(2);
 const files = readdirSync(`${root}build/test`)
   .filter((name) => name.endsWith(".test.js") && (!wanted.length || wanted.some((word) => name.includes(word))))
   .map((name) => `${root}build/test/${name}`);
-execFileSync(process.execPath, ["--test", "--enable-source-maps", ...files], { stdio: "inherit" });
+execFileSync(process.execPath, ["--test", "--test-timeout=60000", "--enable-source-maps", ...files], {
+  stdio: "inherit",
+});

@@ -12,11 +12,14 @@ export interface Type<T> {
   write(value: T): string;
 }
 
-interface Member {
-  type: Type<unknown>;
-  required: boolean;
-  nullable: boolean;
-  initial: unknown;
+/** The type of a named member. */
+interface Member<T> extends Type<T> {
+  /** It may be left out. */
+  optional?: boolean;
+  /** It may be null, which is the same. */
+  nullable?: boolean;
+  /** The value that it has when it is left out. */
+  initial?: unknown;
 }
 
 /** A type with named members. */
@@ -115,43 +118,40 @@ export function dict<T>(name: Type<string>, item: Type<T>): Type<Map<string, T>>
 }
 
 /** A member that may be left out; with `initial`, the value that it then has, which is not written. */
-export function optional<T>(type: Type<T>, initial?: T): Member {
-  return { type, required: false, nullable: false, initial };
+export function optional<T>(type: Type<T>, initial?: T): Member<T> {
+  return { ...type, optional: true, initial };
 }
 
 /** A member that may be left out, or be null, which is the same. */
-export function nullable<T>(type: Type<T>): Member {
-  return { type, required: false, nullable: true, initial: undefined };
+export function nullable<T>(type: Type<T>): Member<T> {
+  return { ...type, optional: true, nullable: true };
 }
 
 /** Named members, in the order in which they are written. */
-export function struct<T>(tag: string | undefined, members: Record<string, Type<unknown> | Member>): Struct<T> {
-  const all = Object.entries(members).map(([name, member]): [string, Member] => [
-    name,
-    "required" in member ? member : { type: member, required: true, nullable: false, initial: undefined },
-  ]);
+export function struct<T>(tag: string | undefined, members: Record<string, Member<unknown>>): Struct<T> {
+  const all = Object.entries(members);
   return {
     tag,
     read(value, at) {
       const from = record(value, at);
       const read: Record<string, unknown> = tag === undefined ? {} : { type: tag };
-      for (const [name, { type, required, nullable }] of all) {
+      for (const [name, type] of all) {
         // Own members only: an object's prototype has names too.
         const member = Object.hasOwn(from, name) ? from[name] : undefined;
-        if (member === undefined || (member === null && nullable)) {
-          if (required) wrong(`${at}.${name}`, "a value");
-          continue;
+        if (member !== undefined && !(member === null && type.nullable)) {
+          read[name] = type.read(member, `${at}.${name}`);
+        } else if (!type.optional) {
+          wrong(`${at}.${name}`, "a value");
         }
-        read[name] = type.read(member, `${at}.${name}`);
       }
       return read as T;
     },
     write(value) {
       const from = value as Record<string, unknown>;
       const parts = tag === undefined ? [] : [`"type":${JSON.stringify(tag)}`];
-      for (const [name, { type, initial }] of all) {
+      for (const [name, type] of all) {
         const member = from[name];
-        if (member === undefined || member === null || isInitial(member, initial)) continue;
+        if (member == null || isInitial(member, type.initial)) continue;
         parts.push(`${JSON.stringify(name)}:${type.write(member)}`);
       }
       return `{${parts.join()}}`;

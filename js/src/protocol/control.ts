@@ -85,14 +85,13 @@ export interface Fragment extends Header {
   payload: Uint8Array;
 }
 
-/** A QUIC variable-length integer (RFC 9000 section 16). */
+/** A QUIC variable-length integer (RFC 9000 section 16): 1, 2, 4 or 8 bytes, which the two highest bits tell. */
 function encodeVarint(value: number): number[] {
-  if (value < 0x40) return [value];
-  if (value < 0x4000) return [(value >> 8) | 0x40, value & 0xff];
-  const low = [(value >>> 24) & 0xff, (value >>> 16) & 0xff, (value >>> 8) & 0xff, value & 0xff];
-  if (value < 0x4000_0000) return [low[0]! | 0x80, ...low.slice(1)];
-  const high = Math.floor(value / 2 ** 32);
-  return [(high >>> 24) | 0xc0, (high >>> 16) & 0xff, (high >>> 8) & 0xff, high & 0xff, ...low];
+  const length = [0x40, 0x4000, 0x4000_0000].filter((limit) => value >= limit).length;
+  const bytes: number[] = [];
+  for (let left = value, at = 1 << length; at--; left = Math.floor(left / 256)) bytes[at] = left % 256;
+  bytes[0]! |= length << 6;
+  return bytes;
 }
 
 /** The bytes before the payload: at most `MAX_HEADER`, and `RECEIPT_BYTES + 8` more with `again`. */
@@ -111,18 +110,13 @@ export function encodeHeader({ text, first, last, seq, index, again }: Header): 
 
 /** Read one SCTP message of a session channel. Throws `TypeError` when the header is wrong. */
 export function decodeFragment(data: Uint8Array): Fragment {
-  const view = new DataView(data.buffer, data.byteOffset, data.length);
   const cut = () => new TypeError("a header cut short");
   let at = 1;
   const varint = (): number => {
-    const size = at < data.length ? 1 << (data[at]! >> 6) : 0;
-    if (!size || at + size > data.length) throw cut();
-    at += size;
-    if (size === 1) return data[at - 1]! & 0x3f;
-    if (size === 2) return view.getUint16(at - 2) & 0x3fff;
-    const low = view.getUint32(at - 4);
-    if (size === 4) return low & 0x3fff_ffff;
-    const value = (view.getUint32(at - 8) & 0x3fff_ffff) * 2 ** 32 + low;
+    const end = at + (1 << (data[at]! >> 6));
+    if (end > data.length) throw cut();
+    let value = data[at]! & 0x3f;
+    while (++at < end) value = value * 256 + data[at]!;
     if (value > Number.MAX_SAFE_INTEGER) throw new TypeError("a number that a double does not hold");
     return value;
   };

@@ -49,7 +49,7 @@ interface ChannelEvents {
 export class Channel extends Emitter<ChannelEvents> {
   readonly #changed = new Wakeup();
   #reading = false;
-  /** Settled by the session. */
+  /** Settled by the session. @internal */
   readonly opened = new Deferred<void>();
 
   constructor(
@@ -81,7 +81,7 @@ export class Channel extends Emitter<ChannelEvents> {
     );
   }
 
-  /** See `Sent.delivered`. */
+  /** See `Sent.delivered`. @internal */
   async waitDelivered(seq: number, signal?: AbortSignal): Promise<void> {
     const { machine } = this.session;
     const channel = machine.channels.get(this.name);
@@ -176,13 +176,13 @@ export class Channel extends Emitter<ChannelEvents> {
 
   // --- told by the session --------------------------------------------------------------------------------------
 
-  /** Something about the channel has changed: everybody who waits for it looks again. */
+  /** Something about the channel has changed: everybody who waits for it looks again. @internal */
   changed(): void {
     this.#changed.wake();
     void this.#read();
   }
 
-  /** Wait for a change, or for the end of the wait. */
+  /** Wait for a change, or for the end of the wait. @internal */
   waitOpened(signal?: AbortSignal): Promise<void> {
     return abortable(this.opened.promise, signal);
   }
@@ -200,10 +200,9 @@ function payloadOf(data: string | BufferSource | Message): Payload {
     return data.sent ? { ...payload, again: [data.receipt, data.seq] } : payload;
   }
   // A copy: who sends may change its buffer afterwards.
-  if (data instanceof ArrayBuffer) return { data: new Uint8Array(data.slice(0)), text: false };
+  if (data instanceof ArrayBuffer) return { data: new Uint8Array(data).slice(), text: false };
   if (ArrayBuffer.isView(data)) {
-    const view = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-    return { data: view.slice(), text: false };
+    return { data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice(), text: false };
   }
   throw new TypeError(`send() takes text or bytes, not ${typeof data}`);
 }

@@ -112,7 +112,7 @@ export class Room extends Emitter<RoomEvents> {
     });
   }
 
-  /** Connect and join; done by `join()`. */
+  /** Connect and join; done by `join()`. @internal */
   async enter(): Promise<this> {
     const { signal, meta } = this.#init;
     await this.client.open(signal);
@@ -435,7 +435,7 @@ export class Room extends Emitter<RoomEvents> {
     for (const [peer, known] of this.#sessions) if (known === session) this.#sessions.delete(peer);
   }
 
-  /** The other side of a session has a new peer id here: the session is known by it from now on. */
+  /** The other side of a session has a new peer id here: the session is known by it from now on. @internal */
   moved(session: Session, old: string, now: string): void {
     if (this.#sessions.get(old) === session) this.#sessions.delete(old);
     if (!this.#sessions.has(now)) this.#sessions.set(now, session);

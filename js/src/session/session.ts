@@ -28,14 +28,13 @@ import { type Held, Ledger, whereMade } from "./ledger.js";
 import type { Action, Event, ResetEnded, StateName } from "./machine/actions.js";
 import type { Presence } from "./machine/cause.js";
 import { Remembered } from "./machine/flow.js";
-import type { LossKind } from "./machine/liveness.js";
 import { NOT_ADIEU, SessionMachine } from "./machine/machine.js";
 import { DEFAULTS, type Options, type RecoveryPolicy } from "./machine/options.js";
 import { type Kind, Media } from "./media.js";
 import { sentence } from "./notice.js";
 import { watchPage } from "./page.js";
 import { CloseReceipt, type ResetReport } from "./receipt.js";
-import { Recorder } from "./recorder.js";
+import { type Direction, Recorder } from "./recorder.js";
 import { slots } from "./slots.js";
 import { type SendFileOptions, type Transfer, Transfers } from "./transfer.js";
 
@@ -88,7 +87,7 @@ export interface SessionInit {
   platform?: Platform;
 }
 
-/** How a session's signaling messages travel. */
+/** How a session's signaling messages travel. @internal */
 export interface Post {
   /** The other side's peer id at the server. */
   readonly peer: string;
@@ -102,7 +101,7 @@ export interface Post {
   moved(peer: string): void;
 }
 
-/** What a room makes its sessions of. */
+/** What a room makes its sessions of. @internal */
 export interface SessionParts {
   machine: SessionMachine;
   connect: () => RTCPeerConnection;
@@ -118,7 +117,7 @@ export interface SessionParts {
  * `room.session()` gives those of a room. By itself, over any signaling of your own:
  * `new Session({ connect: () => new RTCPeerConnection(), signaling: mine, role: "first" })`, then `start()`.
  */
-export class Session extends Emitter<SessionEvents> implements Sink {
+export class Session extends Emitter<SessionEvents> {
   /** For those who need more of it. */
   readonly machine: SessionMachine;
   /** What people call the other side. */
@@ -193,6 +192,7 @@ export class Session extends Emitter<SessionEvents> implements Sink {
    * The page goes away: the other side is told in-band and by signaling.
    *
    * @returns closes the connection: to be called last, as a close drops what has not left yet (closing rule 70).
+   * @internal
    */
   leavePage(cause: string): () => void {
     const releases: (() => void)[] = [];
@@ -205,7 +205,7 @@ export class Session extends Emitter<SessionEvents> implements Sink {
     };
   }
 
-  /** The page is back. Connections do not survive it when it was put aside. */
+  /** The page is back. Connections do not survive it when it was put aside. @internal */
   resumePage(restored: boolean): void {
     this.#arm();
     if (!restored || this.receipt) return;
@@ -230,7 +230,7 @@ export class Session extends Emitter<SessionEvents> implements Sink {
     return this.machine.peer;
   }
 
-  /** The other side's peer id at the server, if that was restarted; else `peer`. */
+  /** The other side's peer id at the server, if that was restarted; else `peer`. @internal */
   get peerNow(): string {
     return this.#post.peer || this.machine.peer;
   }
@@ -415,7 +415,7 @@ export class Session extends Emitter<SessionEvents> implements Sink {
 
   // --- the machine ----------------------------------------------------------------------------------------------
 
-  /** Tell the machine something; then do and tell what it wants. */
+  /** Tell the machine something; then do and tell what it wants. @internal */
   step<T>(call: (now: number) => T): T {
     const result = call(this.#platform.now());
     this.#settle();
@@ -458,7 +458,7 @@ export class Session extends Emitter<SessionEvents> implements Sink {
     else this.#arm();
   }
 
-  #note(direction: ">" | "<" | "=" | "!", text: string): void {
+  #note(direction: Direction, text: string): void {
     this.#recorder.note(this.#platform.now(), direction, text);
   }
 
@@ -468,7 +468,7 @@ export class Session extends Emitter<SessionEvents> implements Sink {
         this.#makeConnection(action.epoch, action.offer);
         return;
       case "Signal":
-        this.signal(action.word);
+        this.#signal(action.word);
         return;
       case "Probe":
         this.#post.probe();
@@ -501,7 +501,7 @@ export class Session extends Emitter<SessionEvents> implements Sink {
       case "Release":
         if (connection && this.#releases) this.#releases.push(() => connection.release());
         else if (connection) connection.release();
-        else queueMicrotask(() => this.released(action.epoch));
+        else queueMicrotask(() => this.#released(action.epoch));
     }
   }
 
@@ -519,7 +519,7 @@ export class Session extends Emitter<SessionEvents> implements Sink {
       offer,
       polite: this.machine.smaller,
       low: this.machine.options.streamLow,
-      sink: this,
+      sink: this.#sink(),
       later: (call) => this.#platform.later(0, call),
     });
     this.#connections.set(epoch, connection);
@@ -663,79 +663,62 @@ export class Session extends Emitter<SessionEvents> implements Sink {
 
   // --- what connections tell ------------------------------------------------------------------------------------
 
-  controlOpened(epoch: number, maxMessage: number): void {
-    this.step((now) => this.machine.controlOpened(epoch, maxMessage, now));
+  #sink(): Sink {
+    const { machine } = this;
+    const note = (epoch: number, direction: Direction, text: string) =>
+      this.#note(direction, `connection ${epoch}: ${text}`);
+    return {
+      controlOpened: (epoch, maxMessage) => this.step((now) => machine.controlOpened(epoch, maxMessage, now)),
+      controlReceived: (epoch, text) => {
+        if (typeof text !== "string") {
+          this.step((now) => machine.endByViolation(now, "bytes on the control channel"));
+          return;
+        }
+        this.#note("<", text);
+        this.step((now) => machine.controlReceived(epoch, text, now));
+      },
+      dataReceived: (epoch, id, data) =>
+        this.step((now) => {
+          if (data instanceof ArrayBuffer) machine.dataReceived(epoch, id, new Uint8Array(data), now);
+          else machine.endByViolation(now, "text on a session channel");
+        }),
+      streamOpened: (epoch, id) => this.step((now) => machine.streamOpened(epoch, id, now)),
+      streamClosed: (epoch, id) => this.step((now) => machine.streamClosed(epoch, id, now)),
+      drained: (epoch, id, buffered) => this.step((now) => machine.drained(epoch, id, buffered, now)),
+      connectionLost: (epoch, kind, text) => {
+        note(epoch, "!", text);
+        this.step((now) => machine.connectionLost(epoch, kind, text, now));
+      },
+      iceChanged: (epoch, state) => {
+        note(epoch, "=", `ICE ${state}`);
+        this.step((now) => machine.iceChanged(epoch, state, now));
+      },
+      negotiated: (epoch) => {
+        this.step((now) => machine.negotiated(epoch, now));
+        this.#media.sayAgain();
+      },
+      fresh: (epoch, age) => this.step((now) => machine.fresh(epoch, age, now)),
+      released: (epoch) => this.#released(epoch),
+      signal: (message) => this.#signal(message),
+      attachMedia: (pc) => this.#media.attach(pc),
+      trackReceived: ({ track, streams, transceiver }) => void this.emit("track", { track, streams, transceiver }),
+    };
   }
 
-  controlReceived(epoch: number, text: unknown): void {
-    if (typeof text !== "string") {
-      this.step((now) => this.machine.endByViolation(now, "bytes on the control channel"));
-      return;
-    }
-    this.#note("<", text);
-    this.step((now) => this.machine.controlReceived(epoch, text, now));
-  }
-
-  dataReceived(epoch: number, id: number, data: unknown): void {
-    this.step((now) => {
-      if (data instanceof ArrayBuffer) this.machine.dataReceived(epoch, id, new Uint8Array(data), now);
-      else this.machine.endByViolation(now, "text on a session channel");
-    });
-  }
-
-  streamOpened(epoch: number, id: number): void {
-    this.step((now) => this.machine.streamOpened(epoch, id, now));
-  }
-
-  streamClosed(epoch: number, id: number | null): void {
-    this.step((now) => this.machine.streamClosed(epoch, id, now));
-  }
-
-  drained(epoch: number, id: number, buffered: number): void {
-    this.step((now) => this.machine.drained(epoch, id, buffered, now));
-  }
-
-  connectionLost(epoch: number, kind: LossKind, text: string): void {
-    this.#note("!", `connection ${epoch}: ${text}`);
-    this.step((now) => this.machine.connectionLost(epoch, kind, text, now));
-  }
-
-  iceChanged(epoch: number, state: string): void {
-    this.#note("=", `connection ${epoch}: ICE ${state}`);
-    this.step((now) => this.machine.iceChanged(epoch, state, now));
-  }
-
-  negotiated(epoch: number): void {
-    this.step((now) => this.machine.negotiated(epoch, now));
-    this.#media.sayAgain();
-  }
-
-  fresh(epoch: number, age: number | null): void {
-    this.step((now) => this.machine.fresh(epoch, age, now));
-  }
-
-  released(epoch: number): void {
+  #released(epoch: number): void {
     this.#connections.delete(epoch);
     this.step((now) => this.machine.released(epoch, now));
-  }
-
-  attachMedia(pc: RTCPeerConnection): void {
-    this.#media.attach(pc);
-  }
-
-  trackReceived({ track, streams, transceiver }: RTCTrackEvent): void {
-    void this.emit("track", { track, streams, transceiver });
   }
 
   // --- signaling ------------------------------------------------------------------------------------------------
 
   /** Hand a message to the other side's session by signaling. */
-  signal(message: Relayed): void {
+  #signal(message: Relayed): void {
     this.#note(">", `by signaling: ${message.type}`);
     this.#post.send({ ...message, session: this.id, to: this.peer });
   }
 
-  /** A message of the other side's session by signaling. */
+  /** A message of the other side's session by signaling. @internal */
   signaled(message: Relayed): void {
     if (message.type === "probe") return; // answered by the client
     this.#note("<", `by signaling: ${message.type}`);
@@ -748,7 +731,7 @@ export class Session extends Emitter<SessionEvents> implements Sink {
     this.#connections.get(epoch)?.signaled(message);
   }
 
-  /** Signaling is up or down. */
+  /** Signaling is up or down. @internal */
   signalingChanged(up: boolean, reason = ""): void {
     if (up === this.signalingUp) return;
     this.signalingUp = up;
@@ -756,34 +739,34 @@ export class Session extends Emitter<SessionEvents> implements Sink {
     this.step((now) => this.machine.signalingChanged(up, now));
   }
 
-  /** The other side says something by signaling that makes no sense. */
+  /** The other side says something by signaling that makes no sense. @internal */
   signalingBroken(message: string): void {
     this.step((now) => this.machine.endByViolation(now, `by signaling: ${message}`));
   }
 
-  /** A restarted server gave this side a new peer id: tell the other side, which would not know it. */
+  /** A restarted server gave this side a new peer id: tell the other side, which would not know it. @internal */
   sayMoved(peer: string): void {
     this.step((now) => this.machine.sayMoved(peer, now));
   }
 
-  /** What the server says of the other side. */
+  /** What the server says of the other side. @internal */
   presenceChanged(presence: Presence, reloaded = false): void {
     this.step((now) => this.machine.presenceChanged(presence, now, reloaded));
   }
 
-  /** The answer to a probe. */
+  /** The answer to a probe. @internal */
   probed(byPeer: boolean, alive: boolean): void {
     this.step((now) => this.machine.probed(byPeer, alive, now));
   }
 
   // --- files (for `Transfers`) ----------------------------------------------------------------------------------
 
-  /** Whether anybody handles `file`. */
+  /** Whether anybody handles `file`. @internal */
   get takesFiles(): boolean {
     return this.has("file");
   }
 
-  /** The other side offers a file. */
+  /** The other side offers a file. @internal */
   tellFile(file: SessionEvents["file"]): Promise<void> {
     return this.emit("file", file);
   }

@@ -93,7 +93,7 @@ export class Transfer extends Emitter<{ progress: Transfer }> {
     this.fail("cancelled");
   }
 
-  /** It is over, and did not succeed. */
+  /** It is over, and did not succeed. @internal */
   fail(why: string): void {
     if (this.#finished.settled) return;
     const error = new TransferError(`${this.name} was not sent: ${why}`);
@@ -101,12 +101,12 @@ export class Transfer extends Emitter<{ progress: Transfer }> {
     this.#accepted.reject(error);
   }
 
-  /** The connection is another: what may have been lost with the old one is said again. */
+  /** The connection is another: what may have been lost with the old one is said again. @internal */
   sayAgain(): void {
     if (!this.#accepted.settled) this.#transfers.say({ type: "file", id: this.id, offer: this.#offer });
   }
 
-  /** A word of the receiver. */
+  /** A word of the receiver. @internal */
   heard({ accept, refuse, failed, done }: FileMessage): void {
     if (accept != null && !this.#accepted.settled) {
       if (accept <= this.size) this.#accepted.resolve(accept);
@@ -121,7 +121,7 @@ export class Transfer extends Emitter<{ progress: Transfer }> {
     }
   }
 
-  /** Offer, wait for the answer, send. */
+  /** Offer, wait for the answer, send. @internal */
   async run(): Promise<void> {
     this.sayAgain();
     try {
@@ -174,6 +174,7 @@ export class IncomingFile extends Emitter<IncomingEvents> {
   readonly sha256: string;
   /** Bytes that are here. */
   done = 0;
+  /** @internal */
   answered = false;
   #held = false;
   #refused = false;
@@ -214,7 +215,7 @@ export class IncomingFile extends Emitter<IncomingEvents> {
     this.#transfers.forget(this.id);
   }
 
-  /** The handlers are done with it, and none has answered. */
+  /** The handlers are done with it, and none has answered. @internal */
   refuseUnlessAnswered(): void {
     if (!this.answered && !this.#held) this.refuse("nobody took it");
   }
@@ -277,7 +278,7 @@ export class IncomingFile extends Emitter<IncomingEvents> {
     return Promise.race([work, this.#failed.promise]);
   }
 
-  /** A word of the sender. */
+  /** A word of the sender. @internal */
   heard({ failed }: FileMessage): void {
     if (failed == null || this.#failed.settled) return;
     this.#failed.reject(new TransferError(`${this.name} did not arrive: ${failed}`));
@@ -286,13 +287,13 @@ export class IncomingFile extends Emitter<IncomingEvents> {
     void this.emit("withdrawn", this);
   }
 
-  /** The connection is another: what may have been lost with the old one is said again. */
+  /** The connection is another: what may have been lost with the old one is said again. @internal */
   sayAgain(): void {
     if (this.#offset !== undefined) this.#transfers.say({ type: "file", id: this.id, accept: this.#offset });
   }
 }
 
-/** All files of one session, both ways. */
+/** All files of one session, both ways. @internal */
 export class Transfers {
   #out = new Map<string, Transfer>();
   #in = new Map<string, IncomingFile>();

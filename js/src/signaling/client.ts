@@ -87,7 +87,10 @@ export class SignalingClient {
     return this.#ended.promise;
   }
 
-  /** The page goes away: say it, and free the seat, in a way that outlives the page. `ifGone`: it may be about to. */
+  /**
+   * The page goes away: say it, and free the seat, in a way that outlives the page. `ifGone`: it may be about to.
+   * @internal
+   */
   leavePage(closing: Closing[], ifGone = false): void {
     const { resumeToken } = this.#machine;
     if (!resumeToken) return;

@@ -91,30 +91,28 @@ export function agreedText(
   peer: string,
 ): string {
   const both = ({ sent, received }: ChannelReceipt) =>
-    object([
+    new Map([
       [me, canonical(sent)],
       [peer, canonical(received)],
     ]);
-  return object([
-    ["receipt", JSON.stringify(receipt)],
-    ["reason", `{"code":${JSON.stringify(reason.code)},"text":${JSON.stringify(reason.text ?? "")}}`],
-    ["closer", JSON.stringify(closer)],
-    ["channels", object([...channels].map(([name, channel]) => [name, both(channel)]))],
-  ]);
+  return sorted(
+    new Map<string, unknown>([
+      ["receipt", receipt],
+      ["reason", { code: reason.code, text: reason.text ?? "" }],
+      ["closer", closer],
+      ["channels", new Map(Array.from(channels, ([name, channel]) => [name, both(channel)]))],
+    ]),
+  );
 }
 
-function canonical({ accepted, delivered, unknown, unsent }: Account): string {
+function canonical({ accepted, delivered, unknown, unsent }: Account): object {
   const total = (value: Total | null) => value && [value.messages, value.bytes];
-  return JSON.stringify({
-    accepted: total(accepted),
-    delivered: total(delivered),
-    unknown: total(unknown),
-    unsent: total(unsent),
-  });
+  return { accepted: total(accepted), delivered: total(delivered), unknown: total(unknown), unsent: total(unsent) };
 }
 
-/** Members sorted by code points, as every language can. */
-function object(members: [name: string, json: string][]): string {
-  members.sort(([one], [other]) => compare(one, other));
-  return `{${members.map(([name, json]) => `${JSON.stringify(name)}:${json}`).join()}}`;
+/** JSON; the members of maps sorted by code points, as every language can. */
+function sorted(value: unknown): string {
+  if (!(value instanceof Map)) return JSON.stringify(value);
+  const members = [...value].sort(([one], [other]) => compare(one, other));
+  return `{${members.map(([name, member]) => `${JSON.stringify(name)}:${sorted(member)}`).join()}}`;
 }
