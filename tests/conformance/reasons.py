@@ -16,7 +16,6 @@ REASONS = {
     r"getContext|captureStream|TypeError: not a function": "needs a canvas",
     r"two certificates|2 certificates|all provided certificates": "only one certificate is used",
     r"SDP negotiation with a sha-1": "a description with nothing but SHA-1 is refused",
-    r"SctpTransport reaches connected and closed": "after its own close() a connection fires nothing (W3C close)",
     r"tlsVersion": "DTLS 1.3 is FEFC on the wire; the test knows FEFD and 0304",
     r"dtlsCipher|srtpCipher": "statistics that are not there",
     r"aimed at port 8001": "no ICE over TCP",
