@@ -220,7 +220,7 @@ class Loop:
         `requests_received`, `selected_pair_changes`, `unread`;
         `pairs` (the selected one): `generation`, `local`, `remote`, `state`, `nominated`, `selected`, the traffic
         members, `consent_requests_sent`, `responses_received`, `current_round_trip_time`, `total_round_trip_time`,
-        `last_response_age`; `dtls`: `state`, `version` ("FEFD", "FEFC"), `role`;
+        `last_response_age`; `dtls`: `state`, `version` ("FEFD", "FEFC"), `cipher`, `srtp_cipher`, `role`;
         `sctp`: `smoothed_round_trip_time`, `congestion_window`, `receiver_window`, `unacked_chunks`, `packets_sent`,
         `packets_received`, `packets_retransmitted`, `zero_checksum`;
         `channels` by core channel id: `stream_id`, `messages_sent`, `bytes_sent`, `messages_received`,

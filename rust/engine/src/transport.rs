@@ -417,6 +417,8 @@ impl Transport {
             sctp,
             channels: self.channels.counts().collect(),
             unread: self.unread,
+            dtls_cipher: self.dtls.cipher_suite(),
+            srtp_cipher: self.dtls.srtp_profile(),
             drops: self.drops(),
         }
     }
