@@ -33,6 +33,9 @@ const PACING: Duration = Duration::from_millis(5);
 const MAX_RETRANSMITS: usize = 7;
 /// How long a generation that was replaced still answers the peer's checks.
 const RETIREMENT: Duration = Duration::from_secs(10);
+/// How long triggered checks are still made after the last pair was checked (RFC 8445 section 8.3.1): until then ICE is
+/// connected, thereafter it is completed.
+const SETTLING: Duration = Duration::from_secs(3);
 /// A description may restart ICE as often as it likes; more than these are not kept beside each other.
 const MAX_GENERATIONS: usize = 8;
 const MAX_REMOTE_CANDIDATES: usize = 256;
@@ -142,6 +145,8 @@ pub struct Ice {
     tie_breaker: u64,
     random: Random,
     state: IceState,
+    /// Since when no candidate is missing and no pair is left to check.
+    checked_since: Option<Instant>,
     out: VecDeque<Datagram>,
     events: VecDeque<IceEvent>,
     /// How often the selected pair has changed.
@@ -158,6 +163,7 @@ impl Ice {
             tie_breaker: u64::from_be_bytes(random.bytes()),
             random,
             state: IceState::New,
+            checked_since: None,
             out: VecDeque::new(),
             events: VecDeque::new(),
             pair_changes: 0,
@@ -380,6 +386,7 @@ impl Ice {
                 let deadline = generation.checking_since.map(|since| since + self.timing.failed_after);
                 at_latest(deadline.filter(|at| *at > now));
             }
+        at_latest(self.checked_since.map(|since| since + SETTLING).filter(|at| *at > now));
         }
         next
     }
@@ -545,6 +552,7 @@ impl Ice {
     }
 
     fn pump_consent(&mut self, now: Instant) {
+        self.checked_since = None;
         let Some(path) = &mut self.path else { return };
         if !path.consent.check_due(now) {
             return;
@@ -575,7 +583,14 @@ impl Ice {
     }
 
     fn update_state(&mut self, now: Instant) {
-        let state = state::derive(&self.facts(now), self.state);
+        let mut facts = self.facts(now);
+        let is_checked = facts.all_known
+            && facts.pairs == Pairs::Checked
+            && facts.path.is_some_and(|(_, age)| age == Age::Current);
+        self.checked_since = is_checked.then(|| self.checked_since.unwrap_or(now));
+        facts.is_settled = self.checked_since.is_some_and(|since| now >= since + SETTLING)
+            && self.path.as_ref().is_some_and(|path| !path.consent.is_waiting());
+        let state = state::derive(&facts, self.state);
         if state != self.state {
             self.state = state;
             self.events.push_back(IceEvent::State(state));
@@ -603,7 +618,9 @@ impl Ice {
 
     /// The newest generation whose peer is known.
     fn negotiated(&self) -> Option<&Generation> {
+            has_local: negotiated.is_some_and(|generation| !generation.locals.is_empty()),
         self.generations.iter().rev().find(|generation| generation.remote.is_some())
+            is_settled: false, // known when the rest is
     }
 
     fn is_restarting(&self) -> bool {
