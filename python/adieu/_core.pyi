@@ -182,6 +182,8 @@ class Loop:
     ) -> None:
         """Start ICE generation `generation` (1 the first) with these local credentials. `servers` are
         `stun:host:port` URLs. `loopback` "auto" offers loopback addresses only where there are no others."""
+    def set_role(self, transport: int, generation: int, controlling: bool) -> None:
+        """Of a generation that was begun before it was known who offers; before `set_remote`."""
     def set_remote(self, transport: int, generation: int, ufrag: str, pwd: str, lite: bool = False) -> None:
         """The peer's credentials for this generation: checks start. The pair of the generation before carries
         traffic until this one has chosen its own."""

@@ -51,6 +51,9 @@ def close_the_connection(slots: Slots) -> None:
 def _destroy(slots: Slots) -> None:
     """Hand everything to the core's reaper. The object itself is free from here on (closing rule 19)."""
     handles = slots.driver.handles
+    if slots.pool is not None:
+        slots.pool.end()
+        slots.pool = None
     for transport in slots.transports.values():
         handles.transports.pop(transport.handle, None)
     if slots.handle is None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from adieu.driver import Driver
     from adieu.jsep import IceCredentials
+    from adieu.webrtc.candidate_pool import CandidatePool
     from adieu.webrtc.certificate import RTCCertificate
     from adieu.webrtc.configuration import RTCConfiguration, TransportSettings
     from adieu.webrtc.data_channel import RTCDataChannel
@@ -84,11 +85,12 @@ class Slots:
         channel_ids: who has which stream, until both its directions are reset.
         has_made_channels: whether the connection "has created any RTCDataChannels".
         transports: by the key of their section.
+        pool: candidates for the first local description; None when there are none, and thereafter.
         offered: one that has not begun: the other side offers data over it.
         media: the objects of the transceivers in the snapshot, by their ids.
         senders_made: all senders of this connection, also of transceivers that have left the set.
-        remote_streams: what the other side's tracks are in or were in, by the ids that it gives; an object that no track
-            is in any more, and that the program does not have, is forgotten.
+        remote_streams: what the other side's tracks are in or were in, by the ids that it gives; an object that no
+            track is in any more, and that the program does not have, is forgotten.
         streams_in_use: those that tracks are in.
         cname: what RTCP calls this side.
         certificate: ours, once one was needed.
@@ -121,6 +123,7 @@ class Slots:
     channel_ids: dict[int, RTCDataChannel] = field(default_factory=dict[int, "RTCDataChannel"])
     has_made_channels: bool = False
     transports: dict[str, Transport] = field(default_factory=dict[str, "Transport"])
+    pool: CandidatePool | None = None
     offered: Transport | None = None
     media: dict[int, Media] = field(default_factory=dict[int, "Media"])
     senders_made: WeakSet[RTCRtpSender] = field(default_factory=WeakSet["RTCRtpSender"])

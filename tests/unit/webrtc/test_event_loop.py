@@ -247,6 +247,22 @@ async def test_nothing_is_left_of_connections_that_were_closed():
     assert not any(isinstance(thing, RTCPeerConnection) for thing in gc.get_objects())
 
 
+async def test_a_pool_of_candidates_is_used_and_given_back():
+    a, b = (RTCPeerConnection(iceCandidatePoolSize=2) for _ in range(2))
+    core = Driver.current().core
+    async with asyncio.timeout(PATIENCE):
+        while core.counters()["sockets"] < 4:  # an address has a socket for each
+            await asyncio.sleep(0.01)
+        ours, theirs = await connect(a, b)
+        ours.send("hello")
+        assert await theirs.receive() == "hello"
+    unused = RTCPeerConnection(iceCandidatePoolSize=3)
+    for pc in (a, b, unused):
+        pc.close()
+        assert not await pc.wait_closed()
+    assert core.counters()["sockets"] == 0
+
+
 async def test_a_blocked_loop_does_not_stop_the_last_packets(other):
     """They leave although nobody runs the event loop that called close()."""
     pc, _, failing = await other.connect()

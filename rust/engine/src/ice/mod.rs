@@ -208,6 +208,14 @@ impl Ice {
         self.events.push_back(IceEvent::Gathering { generation: number, complete: false });
     }
 
+    /// A generation was begun before it was known who offers. Its peer is not known yet.
+    pub fn set_role(&mut self, number: u32, role: Role) {
+        if let Some(generation) = self.find(number) {
+            generation.role = role;
+            generation.agent.set_controlling(role == Role::Controlling);
+        }
+    }
+
     /// A socket was bound to this address.
     pub fn add_host(&mut self, now: Instant, number: u32, address: SocketAddr) {
         let Some(generation) = self.find(number) else { return };
@@ -378,6 +386,7 @@ impl Ice {
                 (a, b) => a.or(b),
             };
         };
+        at_latest(self.checked_since.map(|since| since + SETTLING).filter(|at| *at > now));
         for generation in &self.generations {
             at_latest(generation.gatherer.timeout());
             at_latest(generation.retires);
@@ -386,7 +395,6 @@ impl Ice {
                 let deadline = generation.checking_since.map(|since| since + self.timing.failed_after);
                 at_latest(deadline.filter(|at| *at > now));
             }
-        at_latest(self.checked_since.map(|since| since + SETTLING).filter(|at| *at > now));
         }
         next
     }
@@ -544,6 +552,7 @@ impl Ice {
         }
         let consent = Consent::new(now, self.timing, local, remote, self.random.unit());
         self.path = Some(Path { generation: number, consent });
+        self.checked_since = None;
         self.pair_changes += 1;
         if let Some(generation) = self.generations.iter().find(|generation| generation.number == number) {
             let (local, remote) = generation.lines(local, remote);
@@ -552,7 +561,6 @@ impl Ice {
     }
 
     fn pump_consent(&mut self, now: Instant) {
-        self.checked_since = None;
         let Some(path) = &mut self.path else { return };
         if !path.consent.check_due(now) {
             return;
@@ -610,7 +618,9 @@ impl Ice {
                 .is_some_and(|generation| generation.has_candidate || generation.remote_done),
             all_known: negotiated
                 .is_some_and(|generation| generation.gathering_done && generation.remote_done),
+            has_local: negotiated.is_some_and(|generation| !generation.locals.is_empty()),
             pairs: negotiated.map_or(Pairs::None, Generation::pairs),
+            is_settled: false, // known when the rest is
             checking_for: checking_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since)),
             failed_after: self.timing.failed_after,
         }
@@ -618,9 +628,7 @@ impl Ice {
 
     /// The newest generation whose peer is known.
     fn negotiated(&self) -> Option<&Generation> {
-            has_local: negotiated.is_some_and(|generation| !generation.locals.is_empty()),
         self.generations.iter().rev().find(|generation| generation.remote.is_some())
-            is_settled: false, // known when the rest is
     }
 
     fn is_restarting(&self) -> bool {
