@@ -67,7 +67,7 @@ async def set_remote_description(slots: Slots, type_: SdpType, text: str) -> Non
 
 
 async def set_description(slots: Slots, source: Source, type_: SdpType, text: str) -> None:
-    """W3C set a session description.
+    """W3C set a session description, of a type that the signaling state allows.
 
     Raises:
         InvalidStateError: there is nothing to roll back.
@@ -83,8 +83,8 @@ async def set_description(slots: Slots, source: Source, type_: SdpType, text: st
 def _plan(slots: Slots, source: Source, type_: SdpType, text: str) -> Plan:
     if type_ == "rollback":
         return jsep.plan_rollback(slots.negotiation, source)
-    # The state first (failure step 2), then the syntax (step 3), then the content (steps 4 to 6).
-    jsep.require_state(slots.negotiation, source, type_)
+    # The state was looked at by the caller (failure step 2), and only this chain changes it. Now the syntax (step 3),
+    # then the content (steps 4 to 6).
     description = jsep.parse_description(type_, text)
     if source == "remote":
         return jsep.plan_remote(slots.negotiation, description)
