@@ -393,8 +393,11 @@ def test_statistics_of_a_living_and_of_an_ended_transport() -> None:
         assert (transport, request) == (pair.b.transport, 7)
         assert (stats["ended"], stats["ice_state"], stats["ice_role"]) == (False, "completed", "controlled")
         assert stats["dtls"] == {
-            **{"state": "connected", "version": "FEFC", "role": "client"},
-            **{"cipher": "TLS_AES_128_GCM_SHA256", "srtp_cipher": "SRTP_AES128_CM_HMAC_SHA1_80"},
+            "state": "connected",
+            "version": "FEFC",
+            "role": "client",
+            "cipher": "TLS_AES_128_GCM_SHA256",
+            "srtp_cipher": "SRTP_AES128_CM_HMAC_SHA1_80",
         }
         (one,) = stats["pairs"]
         assert one["remote"].endswith("10.0.0.1 10000 typ host")
