@@ -299,7 +299,11 @@ fn a_restart_while_disconnected_is_checking_at_once_and_then_connected() {
     let mut pair = Pair::connected();
     pair.is_cut = true;
     pair.run_to(10.0, "disconnected", |pair| pair.ice_state(0) == Some(Disconnected));
-    assert_eq!(pair.states(0), [Checking, Connected, Disconnected], "not completed while a check is unanswered");
+    assert_eq!(
+        pair.states(0),
+        [Checking, Connected, Disconnected],
+        "not completed while a check is unanswered"
+    );
     pair.gather(2);
     pair.set_remote(0, 2);
     pair.run_for(0.01);

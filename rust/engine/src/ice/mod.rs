@@ -386,7 +386,9 @@ impl Ice {
                 (a, b) => a.or(b),
             };
         };
-        at_latest(self.checked_since.map(|since| since + SETTLING).filter(|at| *at > now));
+        let settles = self.state == IceState::Connected
+            && self.path.as_ref().is_some_and(|path| !path.consent.is_waiting());
+        at_latest(self.checked_since.filter(|_| settles).map(|since| since + SETTLING));
         for generation in &self.generations {
             at_latest(generation.gatherer.timeout());
             at_latest(generation.retires);

@@ -149,7 +149,11 @@ mod tests {
     #[test]
     fn without_any_candidate_of_our_own_nothing_is_waited_for() {
         let none = Facts { pairs: Pairs::None, has_local: false, ..FACTS };
-        assert_eq!(derive(&none, IceState::Checking), IceState::Checking, "one may still be gathered, or come");
+        assert_eq!(
+            derive(&none, IceState::Checking),
+            IceState::Checking,
+            "one may still be gathered, or come"
+        );
         assert_eq!(derive(&Facts { all_known: true, ..none }, IceState::Checking), IceState::Failed);
     }
 
@@ -177,12 +181,21 @@ mod tests {
     fn a_restart_keeps_a_living_connection_and_forgets_a_lost_one() {
         let state = |liveness, before| derive(&with_path(liveness, Age::Older), before);
         assert_eq!(state(Liveness::Alive, IceState::Completed), IceState::Connected);
-        let failed = Facts { all_known: true, pairs: Pairs::Exhausted, ..with_path(Liveness::Alive, Age::Older) };
-        assert_eq!(derive(&failed, IceState::Connected), IceState::Failed, "and says so when nothing new was found");
+        let failed =
+            Facts { all_known: true, pairs: Pairs::Exhausted, ..with_path(Liveness::Alive, Age::Older) };
+        assert_eq!(
+            derive(&failed, IceState::Connected),
+            IceState::Failed,
+            "and says so when nothing new was found"
+        );
         assert_eq!(state(Liveness::Disconnected, IceState::Disconnected), IceState::Checking);
         assert_eq!(state(Liveness::Failed, IceState::Failed), IceState::Checking);
         assert_eq!(state(Liveness::Expired, IceState::Failed), IceState::Checking);
         let early = Facts { has_remote: false, ..with_path(Liveness::Disconnected, Age::Older) };
-        assert_eq!(derive(&early, IceState::Disconnected), IceState::Checking, "before the first candidate too");
+        assert_eq!(
+            derive(&early, IceState::Disconnected),
+            IceState::Checking,
+            "before the first candidate too"
+        );
     }
 }
