@@ -114,11 +114,11 @@ const EDITS: &[Edit] = &[
         "                SrtpProfile::AEAD_AES_256_GCM,\n                SrtpProfile::AEAD_AES_128_GCM,\n                SrtpProfile::AES128_CM_SHA1_80,\n            ] {\n",
         "                SrtpProfile::AES128_CM_SHA1_80,\n                SrtpProfile::AEAD_AES_256_GCM,\n                SrtpProfile::AEAD_AES_128_GCM,\n            ] {\n",
     ),
-    // 5. Which cipher suite was chosen is not told. Dtls::cipher_suite() names it as IANA's registry does, less "TLS_".
+    // 5. Which cipher suite was chosen is not told. Dtls::cipher_suite() gives its number in IANA's registry.
     edit(
         "lib.rs",
         "    /// Return true while DTLS shutdown is in progress.\n",
-        "    pub fn cipher_suite(&self) -> Option<String> {\n        match self.inner.as_ref()? {\n            Inner::Client12(client) => client.cipher_suite(),\n            Inner::Server12(server) => server.cipher_suite(),\n            Inner::Client13(client) => client.cipher_suite(),\n            Inner::Server13(server) => server.cipher_suite(),\n            Inner::ClientPending(_) => None,\n        }\n    }\n\n    /// Return true while DTLS shutdown is in progress.\n",
+        "    pub fn cipher_suite(&self) -> Option<u16> {\n        match self.inner.as_ref()? {\n            Inner::Client12(client) => client.cipher_suite(),\n            Inner::Server12(server) => server.cipher_suite(),\n            Inner::Client13(client) => client.cipher_suite(),\n            Inner::Server13(server) => server.cipher_suite(),\n            Inner::ClientPending(_) => None,\n        }\n    }\n\n    /// Return true while DTLS shutdown is in progress.\n",
     ),
 ];
 
@@ -139,5 +139,5 @@ const PUSH: (&str, &str) = (
 
 const PROGRESS: (&str, &str) = (
     "    fn make_progress(&mut self) -> Result<(), InternalError> {\n",
-    "    pub fn fail(&mut self, description: u8) -> Result<(), Error> {\n        self.state = State::Closed;\n        self.local_events.clear();\n        self.engine.fail(description)\n    }\n\n    pub fn cipher_suite(&self) -> Option<String> {\n        self.engine.cipher_suite().map(|suite| format!(\"{suite:?}\"))\n    }\n\n    fn make_progress(&mut self) -> Result<(), InternalError> {\n",
+    "    pub fn fail(&mut self, description: u8) -> Result<(), Error> {\n        self.state = State::Closed;\n        self.local_events.clear();\n        self.engine.fail(description)\n    }\n\n    pub fn cipher_suite(&self) -> Option<u16> {\n        self.engine.cipher_suite().map(|suite| suite.as_u16())\n    }\n\n    fn make_progress(&mut self) -> Result<(), InternalError> {\n",
 );

@@ -146,10 +146,9 @@ impl Dtls {
     }
 
     /// The cipher suite by its name in IANA's registry, once the handshake is done.
-    pub fn cipher_suite(&self) -> Option<String> {
+    pub fn cipher_suite(&self) -> Option<&'static str> {
         let Engine::Running { dtls, .. } = &self.engine else { return None };
-        let suite = dtls.cipher_suite().filter(|_| self.state == DtlsState::Connected)?;
-        Some(format!("TLS_{suite}"))
+        cipher_suite_name(dtls.cipher_suite().filter(|_| self.state == DtlsState::Connected)?)
     }
 
     /// The SRTP protection profile that was agreed on, by its name in IANA's registry.
@@ -366,6 +365,18 @@ fn config() -> Arc<dimpl::Config> {
             Arc::new(config.expect("constant settings and a tested provider"))
         })
         .clone()
+}
+
+fn cipher_suite_name(number: u16) -> Option<&'static str> {
+    match number {
+        0x1301 => Some("TLS_AES_128_GCM_SHA256"),
+        0x1302 => Some("TLS_AES_256_GCM_SHA384"),
+        0x1303 => Some("TLS_CHACHA20_POLY1305_SHA256"),
+        0xC02B => Some("TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"),
+        0xC02C => Some("TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"),
+        0xCCA9 => Some("TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"),
+        _ => None,
+    }
 }
 
 fn srtp_profile_name(profile: SrtpProfile) -> Option<&'static str> {
