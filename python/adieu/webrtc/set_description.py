@@ -159,6 +159,7 @@ def _perform(slots: Slots, action: jsep.Action) -> None:
         offered = slots.offered if slots.offered is not None and slots.offered.key == action.key else None
         transport = slots.transports[action.key] = offered or Transport(slots, action.key)
         transport.begin(_connection(slots), slots.pool.take(action) if slots.pool is not None else None)
+        slots.update_states()  # it is new, beside others that may be connected
         if offered is not None:
             slots.offered = None
     if isinstance(action, AddCandidate):
