@@ -182,6 +182,8 @@ class Loop:
     ) -> None:
         """Start ICE generation `generation` (1 the first) with these local credentials. `servers` are
         `stun:host:port` URLs. `loopback` "auto" offers loopback addresses only where there are no others."""
+    def set_role(self, transport: int, generation: int, controlling: bool) -> None:
+        """Of a generation that was begun before it was known who offers; before `set_remote`."""
     def set_remote(self, transport: int, generation: int, ufrag: str, pwd: str, lite: bool = False) -> None:
         """The peer's credentials for this generation: checks start. The pair of the generation before carries
         traffic until this one has chosen its own."""
@@ -220,7 +222,7 @@ class Loop:
         `requests_received`, `selected_pair_changes`, `unread`;
         `pairs` (the selected one): `generation`, `local`, `remote`, `state`, `nominated`, `selected`, the traffic
         members, `consent_requests_sent`, `responses_received`, `current_round_trip_time`, `total_round_trip_time`,
-        `last_response_age`; `dtls`: `state`, `version` ("FEFD", "FEFC"), `role`;
+        `last_response_age`; `dtls`: `state`, `version` ("FEFD", "FEFC"), `cipher`, `srtp_cipher`, `role`;
         `sctp`: `smoothed_round_trip_time`, `congestion_window`, `receiver_window`, `unacked_chunks`, `packets_sent`,
         `packets_received`, `packets_retransmitted`, `zero_checksum`;
         `channels` by core channel id: `stream_id`, `messages_sent`, `bytes_sent`, `messages_received`,

@@ -105,7 +105,27 @@ const EDITS: &[Edit] = &[
         "    fn ack_processed_post_handshake_records",
         "    pub fn fail(&mut self, description: u8) -> Result<(), Error> {\n        self.abort();\n        let epoch = if self.is_client { 2 } else { self.app_send_epoch };\n        self.create_ciphertext_record(ContentType::Alert, epoch, false, |body| {\n            body.extend_from_slice(&[2, description])\n        })\n    }\n\n    fn ack_processed_post_handshake_records",
     ),
+    // 4. SRTP_AES128_CM_HMAC_SHA1_80 comes last, behind AEAD. It is what all have to support (RFC 8827 section 6.5), its
+    //    tag is 10 bytes of each packet and not 16, and Chromium puts it first for that reason.
+    edit("dtls12/message/extensions/use_srtp.rs", PROFILES.0, PROFILES.1),
+    edit("dtls13/message/extensions/use_srtp.rs", PROFILES.0, PROFILES.1),
+    edit(
+        "dtls12/server.rs",
+        "                SrtpProfile::AEAD_AES_256_GCM,\n                SrtpProfile::AEAD_AES_128_GCM,\n                SrtpProfile::AES128_CM_SHA1_80,\n            ] {\n",
+        "                SrtpProfile::AES128_CM_SHA1_80,\n                SrtpProfile::AEAD_AES_256_GCM,\n                SrtpProfile::AEAD_AES_128_GCM,\n            ] {\n",
+    ),
+    // 5. Which cipher suite was chosen is not told. Dtls::cipher_suite() gives its number in IANA's registry.
+    edit(
+        "lib.rs",
+        "    /// Return true while DTLS shutdown is in progress.\n",
+        "    pub fn cipher_suite(&self) -> Option<u16> {\n        match self.inner.as_ref()? {\n            Inner::Client12(client) => client.cipher_suite(),\n            Inner::Server12(server) => server.cipher_suite(),\n            Inner::Client13(client) => client.cipher_suite(),\n            Inner::Server13(server) => server.cipher_suite(),\n            Inner::ClientPending(_) => None,\n        }\n    }\n\n    /// Return true while DTLS shutdown is in progress.\n",
+    ),
 ];
+
+const PROFILES: (&str, &str) = (
+    "(most secure first)\n        profiles.push(SrtpProfileId::SRTP_AEAD_AES_256_GCM);\n        profiles.push(SrtpProfileId::SRTP_AEAD_AES_128_GCM);\n        profiles.push(SrtpProfileId::SRTP_AES128_CM_SHA1_80);\n",
+    "\n        profiles.push(SrtpProfileId::SRTP_AES128_CM_SHA1_80);\n        profiles.push(SrtpProfileId::SRTP_AEAD_AES_256_GCM);\n        profiles.push(SrtpProfileId::SRTP_AEAD_AES_128_GCM);\n",
+);
 
 const PARSED: (&str, &str) = (
     ") -> ArrayVec<Handshake, 8> {\n    let mut handshakes = ArrayVec::new();\n",
@@ -119,5 +139,5 @@ const PUSH: (&str, &str) = (
 
 const PROGRESS: (&str, &str) = (
     "    fn make_progress(&mut self) -> Result<(), InternalError> {\n",
-    "    pub fn fail(&mut self, description: u8) -> Result<(), Error> {\n        self.state = State::Closed;\n        self.local_events.clear();\n        self.engine.fail(description)\n    }\n\n    fn make_progress(&mut self) -> Result<(), InternalError> {\n",
+    "    pub fn fail(&mut self, description: u8) -> Result<(), Error> {\n        self.state = State::Closed;\n        self.local_events.clear();\n        self.engine.fail(description)\n    }\n\n    pub fn cipher_suite(&self) -> Option<u16> {\n        self.engine.cipher_suite().map(|suite| suite.as_u16())\n    }\n\n    fn make_progress(&mut self) -> Result<(), InternalError> {\n",
 );

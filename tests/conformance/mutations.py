@@ -92,6 +92,14 @@ MUTATIONS = (
         CLOSING,
     ),
     Mutation(
+        12,
+        "the SCTP transport does not tell its end by its own close",
+        CLOSE,
+        '    sctp.dispatchEvent(Event("statechange"))\n',
+        "",
+        ("RTCSctpTransport-events",),
+    ),
+    Mutation(
         13,
         "iceConnectionState is not closed",
         CLOSE,

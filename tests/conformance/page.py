@@ -45,7 +45,7 @@ IDLE_CONNECTED = 7.0
 """The same with a connection: the longest silence before an event is a DTMF tone of 6 s."""
 
 IDLE_UNDECIDED = 17.0
-"""The same while ICE is at work: it fails after 15 s."""
+"""The same while ICE is at work, or has failed on one side: on the other it fails after 15 s."""
 
 
 @dataclass
@@ -303,7 +303,7 @@ class Page:
         if not teardown.connections_held():
             return IDLE
         states = {connection.iceConnectionState for connection in self.bridge.connections}
-        return IDLE_UNDECIDED if states & {"checking", "disconnected"} else IDLE_CONNECTED
+        return IDLE_UNDECIDED if states & {"checking", "disconnected", "failed"} else IDLE_CONNECTED
 
     # --- results -----------
 

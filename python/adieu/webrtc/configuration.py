@@ -76,7 +76,8 @@ class RTCConfiguration:
         bundlePolicy: how many transports are offered before it is known whether the other side bundles.
         rtcpMuxPolicy: "require", the only one.
         certificates: the first one is used; one is made when there is none.
-        iceCandidatePoolSize: kept, and has no effect: candidates are gathered when a description is set.
+        iceCandidatePoolSize: for how many transports candidates are gathered at once, before there is a description:
+            the first local one takes them and gives up the rest. At most 16; with a bundle one is enough.
     """
 
     iceServers: Sequence[RTCIceServer] = ()

@@ -74,7 +74,7 @@ def _parameters(slots: Slots, *, restart: bool) -> LocalParameters:
     return LocalParameters(
         session_id=slots.session_id,
         fingerprints=(Fingerprint("sha-256", native.fingerprint("sha-256")),),
-        fresh=_fresh_credentials(),
+        fresh=slots.pool.credentials if slots.pool is not None else fresh_credentials(),
         data=slots.has_made_channels,
         restart=restart,
         replace=slots.credentials_to_replace | slots.outdated_credentials,
@@ -83,7 +83,7 @@ def _parameters(slots: Slots, *, restart: bool) -> LocalParameters:
     )
 
 
-def _fresh_credentials() -> IceCredentials:
+def fresh_credentials() -> IceCredentials:
     """RFC 8445 section 5.3 asks for 24 and 128 random bits; these are 48 and 144."""
     return IceCredentials(_random(8), _random(24))
 

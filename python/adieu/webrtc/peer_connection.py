@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, overload
 from adieu.driver import Driver
 from adieu.errors import InvalidAccessError, InvalidStateError
 from adieu.events import Event, EventHandler, EventTarget
-from adieu.webrtc import channels, conformance, create_description, media, set_description, stats
+from adieu.webrtc import candidate_pool, channels, conformance, create_description, media, set_description, stats
 from adieu.webrtc.add_ice_candidate import add_ice_candidate
 from adieu.webrtc.certificate import RTCCertificate
 from adieu.webrtc.close_connection import close_the_connection
@@ -131,6 +131,7 @@ class RTCPeerConnection(EventTarget):
             operations=OperationsChain(lambda: on_empty_chain(self._slots), strict=strict),
         )
         self._shown: dict[int, tuple[Description, RTCSessionDescription]] = {}
+        candidate_pool.prepare(self._slots)
 
     # --- certificates -----------
 
@@ -410,6 +411,8 @@ class RTCPeerConnection(EventTarget):
     def setConfiguration(self, configuration: RTCConfiguration | dict[str, Any] | None = None, **members: Any) -> None:
         """Change the configuration: servers and policy count from the next gathering on, which the next offer begins.
 
+        Before the first local description the candidate pool is gathered anew.
+
         Raises:
             InvalidStateError: the connection is closed (closing rule 23).
             InvalidModificationError: it changes what can not be changed.
@@ -426,6 +429,7 @@ class RTCPeerConnection(EventTarget):
             slots.configuration.iceTransportPolicy,
         ):
             slots.outdated_credentials = slots.local_credentials()
+        candidate_pool.prepare(slots)
 
     # --- data -----------
 

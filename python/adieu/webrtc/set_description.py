@@ -67,10 +67,10 @@ async def set_remote_description(slots: Slots, type_: SdpType, text: str) -> Non
 
 
 async def set_description(slots: Slots, source: Source, type_: SdpType, text: str) -> None:
-    """W3C set a session description.
+    """W3C set a session description, of a type that the signaling state allows.
 
     Raises:
-        InvalidStateError: the signaling state does not allow it.
+        InvalidStateError: there is nothing to roll back.
         RTCError: the text is not SDP.
         InvalidAccessError: its content is not valid.
     """
@@ -83,8 +83,8 @@ async def set_description(slots: Slots, source: Source, type_: SdpType, text: st
 def _plan(slots: Slots, source: Source, type_: SdpType, text: str) -> Plan:
     if type_ == "rollback":
         return jsep.plan_rollback(slots.negotiation, source)
-    # The state first (failure step 2), then the syntax (step 3), then the content (steps 4 to 6).
-    jsep.require_state(slots.negotiation, source, type_)
+    # The state was looked at by the caller (failure step 2), and only this chain changes it. Now the syntax (step 3),
+    # then the content (steps 4 to 6).
     description = jsep.parse_description(type_, text)
     if source == "remote":
         return jsep.plan_remote(slots.negotiation, description)
@@ -112,6 +112,9 @@ def _succeed(slots: Slots, plan: Plan, type_: SdpType) -> None:
     # steps 7 and 10: what the transports have to do
     for action in plan.actions:
         _perform(slots, action)
+    if slots.pool is not None and after.generations:
+        slots.pool.end()
+        slots.pool = None
     # steps 8 to 10
     known = dict(slots.media)
     media.apply(slots, plan.media)
@@ -155,7 +158,8 @@ def _perform(slots: Slots, action: jsep.Action) -> None:
             raise AssertionError(f"{action!r} for a transport that was never begun")
         offered = slots.offered if slots.offered is not None and slots.offered.key == action.key else None
         transport = slots.transports[action.key] = offered or Transport(slots, action.key)
-        transport.begin(_connection(slots))
+        transport.begin(_connection(slots), slots.pool.take(action) if slots.pool is not None else None)
+        slots.update_states()  # it is new, beside others that may be connected
         if offered is not None:
             slots.offered = None
     if isinstance(action, AddCandidate):
@@ -170,7 +174,7 @@ def _connection(slots: Slots) -> int:
     """The core's connection, made when the first transport is. From here on the driver keeps the object alive."""
     if slots.handle is None:
         slots.handle = slots.driver.core.connection(certificate_of(slots).native)
-        slots.driver.handles.connections[slots.handle] = slots
+    slots.driver.handles.connections[slots.handle] = slots
     return slots.handle
 
 

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
-from weakref import WeakSet
+from weakref import WeakSet, WeakValueDictionary
 
 from adieu.errors import AbortError
 from adieu.events import Event
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from adieu.driver import Driver
     from adieu.jsep import IceCredentials
+    from adieu.webrtc.candidate_pool import CandidatePool
     from adieu.webrtc.certificate import RTCCertificate
     from adieu.webrtc.configuration import RTCConfiguration, TransportSettings
     from adieu.webrtc.data_channel import RTCDataChannel
@@ -56,7 +57,7 @@ class Created:
     made_for: Mapping[int, int] = field(default_factory=dict[int, int])
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, kw_only=True, eq=False, weakref_slot=True)
 class Slots:
     """See the module. The names are the W3C's, where it has one.
 
@@ -84,10 +85,13 @@ class Slots:
         channel_ids: who has which stream, until both its directions are reset.
         has_made_channels: whether the connection "has created any RTCDataChannels".
         transports: by the key of their section.
+        pool: candidates for the first local description; None when there are none, and thereafter.
         offered: one that has not begun: the other side offers data over it.
         media: the objects of the transceivers in the snapshot, by their ids.
         senders_made: all senders of this connection, also of transceivers that have left the set.
-        remote_streams: what the other side's tracks are in, by the ids that it gives.
+        remote_streams: what the other side's tracks are in or were in, by the ids that it gives; an object that no
+            track is in any more, and that the program does not have, is forgotten.
+        streams_in_use: those that tracks are in.
         cname: what RTCP calls this side.
         certificate: ours, once one was needed.
         handle: the core's connection, once there is one.
@@ -119,10 +123,14 @@ class Slots:
     channel_ids: dict[int, RTCDataChannel] = field(default_factory=dict[int, "RTCDataChannel"])
     has_made_channels: bool = False
     transports: dict[str, Transport] = field(default_factory=dict[str, "Transport"])
+    pool: CandidatePool | None = None
     offered: Transport | None = None
     media: dict[int, Media] = field(default_factory=dict[int, "Media"])
     senders_made: WeakSet[RTCRtpSender] = field(default_factory=WeakSet["RTCRtpSender"])
-    remote_streams: dict[str, StreamSlots] = field(default_factory=dict[str, "StreamSlots"])
+    remote_streams: WeakValueDictionary[str, StreamSlots] = field(
+        default_factory=WeakValueDictionary[str, "StreamSlots"]
+    )
+    streams_in_use: list[StreamSlots] = field(default_factory=list["StreamSlots"])
     cname: str = field(default_factory=new_cname)
     certificate: RTCCertificate | None = None
     handle: int | None = None

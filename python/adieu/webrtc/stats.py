@@ -169,6 +169,8 @@ def _transport(
         dtlsState=transport.dtls.state,
         dtlsRole=dtls.get("role", role),
         tlsVersion=dtls.get("version"),
+        dtlsCipher=dtls.get("cipher"),
+        srtpCipher=dtls.get("srtp_cipher"),
         selectedCandidatePairId=selected,
         selectedCandidatePairChanges=figures.get("selected_pair_changes"),
         localCertificateId=local,

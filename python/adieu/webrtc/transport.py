@@ -13,6 +13,7 @@ from adieu.errors import RTCError
 from adieu.events import Event
 from adieu.jsep import AddCandidate, CloseTransport, DropGeneration, Gather, SetRemote, StartDtls, StartSctp
 from adieu.webrtc import channels
+from adieu.webrtc.candidate_pool import gather, open_transport
 from adieu.webrtc.data_channel import RTCDataChannelInit
 from adieu.webrtc.dtls_transport import DtlsTransportSlots, RTCDtlsTransport
 from adieu.webrtc.error_event import RTCErrorEvent
@@ -23,6 +24,7 @@ from adieu.webrtc.sctp_transport import RTCSctpTransport, SctpTransportSlots, ma
 
 if TYPE_CHECKING:
     from adieu import _core
+    from adieu.webrtc.candidate_pool import Pooled
     from adieu.webrtc.dtls_transport import RTCDtlsTransportState
     from adieu.webrtc.ice_transport import RTCIceGathererState, RTCIceRole, RTCIceTransportState
     from adieu.webrtc.slots import Slots
@@ -42,6 +44,7 @@ class Transport:
         self._slots = slots
         self._core = slots.driver.core
         self._handle: int | None = None
+        self._pooled: Pooled | None = None  # until its generation begins
         self._ice = IceTransportSlots()
         self.ice: RTCIceTransport = RTCIceTransport(self._ice)
         self._dtls = DtlsTransportSlots(self.ice)
@@ -50,17 +53,15 @@ class Transport:
         self._ufrags: dict[int, str] = {}  # of each generation that was begun
         self._gathering: set[int] = set()
 
-    def begin(self, connection: int) -> None:
-        """Make the core's transport, within its connection."""
-        settings = self._slots.settings
-        self._handle = self._core.transport(
-            connection,
-            disconnected_after=settings.disconnectedAfter,
-            failed_after=settings.failedAfter,
-            receive_buffer=settings.receiveBuffer,
-            max_message_size=settings.maxMessageSize,
-        )
-        self._slots.driver.handles.transports[self._handle] = self
+    def begin(self, connection: int, pooled: Pooled | None) -> None:
+        """Make the core's transport, within its connection, or take one of the pool."""
+        driver = self._slots.driver
+        self._pooled = pooled
+        if pooled is not None:
+            self._handle = pooled.handle
+        else:
+            self._handle = open_transport(driver, connection, self._slots.settings)
+            driver.handles.transports[self._handle] = self
 
     @property
     def handle(self) -> int:
@@ -107,24 +108,18 @@ class Transport:
         self._ice.local_parameters = RTCIceParameters(local.ufrag, local.pwd)
         self._ufrags[generation] = local.ufrag
         self._slots.driver.queue_task(self._begin_gathering, generation)
-        configuration = self._slots.configuration
-        urls = configuration.urls()
-        self._core.gather(
-            self.handle,
-            generation,
-            local.ufrag,
-            local.pwd,
-            self._ice.role == "controlling",
-            [str(url) for url in urls if url.is_supported],
-            configuration.iceTransportPolicy,
-            self._slots.settings.loopback,
-        )
-        for url in urls:
+        driver, configuration = self._slots.driver, self._slots.configuration
+        controls = self._ice.role == "controlling"
+        if self._pooled is not None:
+            self._core.set_role(self.handle, generation, controls)
+            driver.queue_task(self._pooled.hand_over, self)
+            self._pooled = None
+        else:
+            gather(driver, self.handle, generation, local, (configuration, self._slots.settings), controlling=controls)
+        for url in configuration.urls():
             if not url.is_supported:
                 text = f"{url.scheme}: is not supported yet"
-                self._slots.driver.queue_task(
-                    self.handle_candidate_error, generation, None, None, str(url), NOT_REACHED, text
-                )
+                driver.queue_task(self.handle_candidate_error, generation, None, None, str(url), NOT_REACHED, text)
 
     def _drop(self, generation: int) -> None:
         self._core.drop_generation(self.handle, generation)

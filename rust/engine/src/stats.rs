@@ -107,6 +107,8 @@ pub struct Stats {
     pub dtls_state: &'static str,
     /// "FEFD" (DTLS 1.2) or "FEFC" (DTLS 1.3), as W3C webrtc-stats has it.
     pub dtls_version: Option<&'static str>,
+    pub dtls_cipher: Option<&'static str>,
+    pub srtp_cipher: Option<&'static str>,
     pub dtls_role: Option<&'static str>,
     pub sctp: Option<SctpStats>,
     pub channels: Vec<(ChannelKey, u16, ChannelCounts)>,

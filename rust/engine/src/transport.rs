@@ -136,6 +136,10 @@ impl Transport {
         self.after_ice(now);
     }
 
+    pub fn set_role(&mut self, generation: u32, role: Role) {
+        self.ice.set_role(generation, role);
+    }
+
     pub fn add_host(&mut self, now: Instant, generation: u32, address: SocketAddr) {
         self.ice.add_host(now, generation, address);
         self.after_ice(now);
@@ -413,6 +417,8 @@ impl Transport {
             requests_received,
             dtls_state: self.dtls.state().name(),
             dtls_version: self.dtls.version(),
+            dtls_cipher: self.dtls.cipher_suite(),
+            srtp_cipher: self.dtls.srtp_profile(),
             dtls_role: self.dtls.is_client().map(|client| if client { "client" } else { "server" }),
             sctp,
             channels: self.channels.counts().collect(),

@@ -299,6 +299,8 @@ fn meet(
     if failed.is_none() {
         assert_eq!(ours.state(), DtlsState::Connected, "as client: {is_client}");
         assert_eq!(ours.version(), Some("FEFD"));
+        assert!(ours.cipher_suite().is_some_and(|name| name.starts_with("TLS_ECDHE_ECDSA_WITH_AES_")));
+        assert_eq!(ours.srtp_profile(), Some("SRTP_AES128_CM_HMAC_SHA1_80"));
     }
     (failed, alert)
 }

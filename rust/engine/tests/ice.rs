@@ -9,9 +9,12 @@ use common::{Pair, Setup, seconds};
 
 #[test]
 fn two_hosts_connect_and_complete_with_all_candidates_known() {
-    let pair = Pair::connected();
+    let mut pair = Pair::connected();
+    pair.run_for(2.0);
+    assert_eq!(pair.states(0), [Checking, Connected], "triggered checks may still come");
+    pair.run_for(2.0);
     for at in 0..2 {
-        assert_eq!(pair.states(at), [Checking, Completed]);
+        assert_eq!(pair.states(at), [Checking, Connected, Completed]);
         assert_eq!(pair.peers[at].pairs.len(), 1);
         assert_eq!(pair.peers[at].roles, []);
     }
@@ -29,7 +32,7 @@ fn without_end_of_candidates_it_stays_connected_and_completes_with_it() {
     pair.run_for(5.0);
     assert_eq!(pair.states(0), [Checking, Connected]);
     pair.add_candidate(0, 1, None);
-    pair.run_for(1.0);
+    pair.run_for(4.0);
     assert_eq!(pair.states(0), [Checking, Connected, Completed]);
     assert_eq!(pair.states(1), [Checking, Connected]);
 }
@@ -100,7 +103,7 @@ fn of_many_addresses_the_best_pair_that_works_is_taken() {
     };
     let mut pair = Pair::started(setup);
     pair.run_to(3.0, "connected", Pair::is_connected);
-    pair.run_for(1.0);
+    pair.run_for(4.0);
     for peer in &pair.peers {
         let last = peer.pairs.last().expect("a pair");
         assert!(last.1.contains("2001:db8::") && last.2.contains("2001:db8::"), "{last:?}");
@@ -152,8 +155,8 @@ fn silence_is_disconnected_within_five_seconds_and_failed_fifteen_after_the_firs
 fn an_idle_link_never_looks_disconnected() {
     let mut pair = Pair::connected();
     pair.run_for(600.0);
-    assert_eq!(pair.states(0), [Checking, Completed]);
-    assert_eq!(pair.states(1), [Checking, Completed]);
+    assert_eq!(pair.states(0), [Checking, Connected, Completed]);
+    assert_eq!(pair.states(1), [Checking, Connected, Completed]);
 }
 
 #[test]
@@ -162,7 +165,7 @@ fn a_slow_and_lossy_link_is_not_disconnected() {
     pair.delay = seconds(0.3);
     pair.loss = 0.1;
     pair.run_for(300.0);
-    assert_eq!(pair.states(0), [Checking, Completed], "an RTT of 600 ms and 10 % loss");
+    assert_eq!(pair.states(0), [Checking, Connected, Completed], "an RTT of 600 ms and 10 % loss");
 }
 
 #[test]
@@ -244,7 +247,7 @@ fn a_restart_of_a_living_connection_loses_nothing_and_never_leaves_connected() {
         assert!(pair.send(1, ours, number.to_be_bytes().to_vec()));
         pair.run_for(0.01);
     }
-    pair.run_for(3.0);
+    pair.run_for(4.0);
     assert_eq!(pair.peers[0].messages.len(), 100);
     assert!(pair.peers[0].ice.iter().all(|(_, state)| *state != Disconnected && *state != Failed));
     assert_eq!(pair.peers[0].pairs.last().map(|pair| pair.0), Some(2));
@@ -267,6 +270,47 @@ fn while_the_new_generation_finds_nothing_the_old_pair_goes_on() {
     pair.run_for(1.0);
     assert_eq!(pair.peers[0].messages.len(), 40);
     assert_eq!(pair.peers[0].pairs.last().map(|pair| pair.0), Some(1));
+    assert_eq!(pair.ice_state(0), Some(Failed), "the restart has found nothing, and says so");
+    pair.gather(3);
+    pair.negotiate(3);
+    pair.run_to(3.0, "the next one helps", |pair| pair.ice_state(0) == Some(Connected));
+}
+
+#[test]
+fn a_restart_that_leaves_one_side_without_candidates_fails_on_both_and_the_old_pair_goes_on() {
+    let mut pair = Pair::connected();
+    let (_, ours) = pair.channel(0);
+    let hosts = std::mem::take(&mut pair.peers[0].hosts); // as iceTransportPolicy "relay" without a TURN server
+    pair.gather(2);
+    pair.peers[0].hosts = hosts;
+    pair.negotiate(2);
+    pair.run_for(0.5);
+    assert_eq!(pair.ice_state(0), Some(Failed), "zero local candidates, and the peer has no more");
+    assert_ne!(pair.ice_state(1), Some(Failed), "a peer-reflexive candidate may still come");
+    pair.run_for(16.0);
+    assert_eq!(pair.ice_state(1), Some(Failed));
+    pair.send(1, ours, vec![7]);
+    pair.run_for(1.0);
+    assert_eq!(pair.peers[0].messages.len(), 1);
+}
+
+#[test]
+fn a_restart_while_disconnected_is_checking_at_once_and_then_connected() {
+    let mut pair = Pair::connected();
+    pair.is_cut = true;
+    pair.run_to(10.0, "disconnected", |pair| pair.ice_state(0) == Some(Disconnected));
+    assert_eq!(
+        pair.states(0),
+        [Checking, Connected, Disconnected],
+        "not completed while a check is unanswered"
+    );
+    pair.gather(2);
+    pair.set_remote(0, 2);
+    pair.run_for(0.01);
+    assert_eq!(pair.ice_state(0), Some(Checking), "before any candidate");
+    pair.is_cut = false;
+    pair.negotiate(2);
+    pair.run_to(3.0, "connected", |pair| pair.ice_state(0) == Some(Connected));
 }
 
 #[test]
@@ -323,7 +367,7 @@ fn a_stranger_without_the_password_changes_nothing() {
     }
     pair.run_for(20.0);
     assert_eq!(pair.peers[1].pairs.len(), 1, "the path is the same");
-    assert_eq!(pair.states(1), [Checking, Completed]);
+    assert_eq!(pair.states(1), [Checking, Connected, Completed]);
     let drops = pair.peers[1].transport.drops();
     assert!(drops.stun > 0 && drops.dtls > 0, "{drops:?}");
 }
@@ -340,7 +384,7 @@ fn a_check_that_is_replayed_from_many_addresses_costs_a_bounded_number_of_candid
     }
     assert!(pair.peers[1].transport.drops().stun > 1700);
     pair.run_for(30.0);
-    assert_eq!(pair.states(1)[..2], [Checking, Completed]);
+    assert_eq!(pair.states(1)[..2], [Checking, Connected]);
     assert_eq!(pair.peers[1].pairs.len(), 1);
 }
 

@@ -52,6 +52,11 @@ pub enum Request {
         transport: u64,
         gather: Gather,
     },
+    SetRole {
+        transport: u64,
+        generation: u32,
+        role: Role,
+    },
     SetRemote {
         transport: u64,
         generation: u32,

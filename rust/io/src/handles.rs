@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use adieu_engine::ice::Credentials;
+use adieu_engine::ice::{Credentials, Role};
 use adieu_engine::{Certificate, ChannelOptions, Config, Fingerprint, Kind, RemoteCandidate};
 
 use crate::command::{Command, Door, Gather, Request};
@@ -247,6 +247,10 @@ impl Loop {
 
     pub fn gather(&self, transport: u64, gather: Gather) {
         self.request(Request::Gather { transport, gather });
+    }
+
+    pub fn set_role(&self, transport: u64, generation: u32, role: Role) {
+        self.request(Request::SetRole { transport, generation, role });
     }
 
     pub fn set_remote(&self, transport: u64, generation: u32, remote: Credentials, lite: bool) {

@@ -187,6 +187,8 @@ fn stats_dict<'py>(py: Python<'py>, now: Instant, stats: &TransportStats) -> PyR
     let dtls = PyDict::new(py);
     dtls.set_item("state", engine.dtls_state)?;
     put_known(&dtls, "version", engine.dtls_version)?;
+    put_known(&dtls, "cipher", engine.dtls_cipher)?;
+    put_known(&dtls, "srtp_cipher", engine.srtp_cipher)?;
     put_known(&dtls, "role", engine.dtls_role)?;
     dict.set_item("dtls", dtls)?;
     if let Some(sctp) = &engine.sctp {

@@ -137,7 +137,7 @@ impl Loop {
         let gather = Gather {
             generation,
             local: credentials(ufrag, pwd)?,
-            role: if controlling { Role::Controlling } else { Role::Controlled },
+            role: role(controlling),
             servers: servers.map_err(value_error)?,
             policy: choice("policy", policy, &[("all", Policy::All), ("relay", Policy::Relay)])?,
             loopback: choice(
@@ -148,6 +148,10 @@ impl Loop {
         };
         self.inner.gather(transport, gather);
         Ok(())
+    }
+
+    fn set_role(&self, transport: u64, generation: u32, controlling: bool) {
+        self.inner.set_role(transport, generation, role(controlling));
     }
 
     #[pyo3(signature = (transport, generation, ufrag, pwd, lite = false))]
@@ -236,6 +240,10 @@ impl Loop {
     fn request_stats(&self, transport: u64, request: u64) {
         self.inner.request_stats(transport, request);
     }
+}
+
+fn role(controlling: bool) -> Role {
+    if controlling { Role::Controlling } else { Role::Controlled }
 }
 
 /// RFC 8839 section 5.4: 4 to 256 and 22 to 256 letters, digits, + or /.

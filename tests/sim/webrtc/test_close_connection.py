@@ -62,7 +62,7 @@ async def test_rules_3_4_10_12_13_all_states_are_closed_when_it_returns(world):
 
 
 @simulated()
-async def test_rules_3_14_16_no_event_but_close_of_channels_and_gathering_as_it_was(world):
+async def test_rules_3_12_14_16_no_event_but_close_of_channels_and_of_sctp_and_gathering_as_it_was(world):
     a, b = world.pair()
     ours, _ = await world.open_channel(a, b)
     await world.settle()
@@ -77,8 +77,21 @@ async def test_rules_3_14_16_no_event_but_close_of_channels_and_gathering_as_it_
     a.close()
     assert log == []
     await world.settle()
-    assert log == ["close (closed)"]
+    assert log == ["close (closed)", "sctp statechange"]
     assert a.iceGatheringState == gathering
+
+
+@simulated()
+async def test_rule_12_an_association_that_the_other_side_has_ended_tells_its_end_once(world):
+    a, b = world.pair()
+    _, theirs = await world.open_channel(a, b)
+    log = Log()
+    log.watch(b.sctp, "statechange", tag="sctp ")
+    a.close()
+    await once(theirs, "close")
+    b.close()
+    await world.settle()
+    assert log == ["sctp statechange"]
 
 
 @simulated()
@@ -329,6 +342,7 @@ async def test_who_waits_for_an_event_is_told(world):
     a.close()
     ended = dict(zip(waits, await asyncio.gather(*waits.values(), return_exceptions=True), strict=True))
     assert ended.pop("close").type == "close"
+    assert ended.pop("sctp").type == "statechange"
     assert isinstance(ended.pop("receive"), adieu.InvalidStateError)
     assert {name: type(error).__name__ for name, error in ended.items()} == dict.fromkeys(ended, "AbortError")
 

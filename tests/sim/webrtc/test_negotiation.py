@@ -556,7 +556,7 @@ async def test_candidates_that_belong_nowhere(world):
 async def test_what_the_transport_shows_of_its_candidates(world):
     a, b = world.pair()
     await world.open_channel(a, b)
-    await world.settle()
+    await world.settle(4)
     ice = a.sctp.transport.iceTransport
     other = b.sctp.transport.iceTransport
     assert [c.address for c in ice.getLocalCandidates()] == ["10.0.0.1"]

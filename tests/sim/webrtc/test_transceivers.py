@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 
@@ -658,3 +659,42 @@ async def test_get_stats_of_a_track(world):
     for wrong in (track(), "x"):
         with pytest.raises(InvalidAccessError):
             await a.getStats(wrong)
+
+
+@simulated()
+async def test_streams_that_have_gone_are_forgotten_unless_the_program_has_them(world):
+    a, b = world.pair()
+    first = stream("audio")
+    sender = a.addTrack(first.getTracks()[0], first)
+    [event], _ = await exchange(a, b)
+    [kept] = event.streams
+    for _ in range(20):
+        sender.setStreams(stream("audio"))
+        await exchange(a, b)
+    gc.collect()
+    assert len(b._slots.remote_streams) <= 3, "this one, the one before, and the one that the program has"
+    sender.setStreams(first)
+    await exchange(a, b)
+    assert kept.getTracks() == [event.track], "one object for an id in the life of a connection"
+
+
+@simulated()
+async def test_a_transport_beside_connected_ones_makes_the_connection_connecting_at_once(world):
+    one, two = world.hosts()
+    a, b = world.connection(one, bundlePolicy="max-compat"), world.connection(two)
+    for pc, peer in ((a, b), (b, a)):
+        pc.onicecandidate = lambda event, peer=peer: world.task(peer.addIceCandidate(event.candidate))
+    a.addTransceiver("audio")
+    offer = await a.createOffer()
+    await a.setLocalDescription(offer)
+    await b.setRemoteDescription({"type": "offer", "sdp": offer.sdp.replace("BUNDLE", "OTHER")})
+    await b.setLocalDescription()
+    await a.setRemoteDescription(b.localDescription)
+    await reached(a, "connected")
+    await world.settle(10)
+    a.createDataChannel("x")
+    await a.setLocalDescription()
+    await asyncio.sleep(0)
+    assert (a.connectionState, a.iceConnectionState) == ("connecting", "checking")
+    a.close()
+    b.close()

@@ -7,7 +7,7 @@ pub mod fingerprint;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use dimpl::{CertificateError, Error, Output, SecurityError, UnexpectedMessageError};
+use dimpl::{CertificateError, Error, Output, SecurityError, SrtpProfile, UnexpectedMessageError};
 
 use crate::certificate::{self, Certificate};
 use fingerprint::Fingerprint;
@@ -88,6 +88,7 @@ pub struct Dtls {
     engine: Engine,
     state: DtlsState,
     peer_certificate: Option<Vec<u8>>,
+    srtp_profile: Option<&'static str>,
     timeout: Option<Instant>,
     now: Instant,
     failure: Option<DtlsFailure>,
@@ -114,6 +115,7 @@ impl Dtls {
             engine: Engine::Early { certificate, datagrams: Vec::new() },
             state: DtlsState::New,
             peer_certificate: None,
+            srtp_profile: None,
             timeout: None,
             now,
             failure: None,
@@ -141,6 +143,17 @@ impl Dtls {
             dimpl::ProtocolVersion::DTLS1_3 => Some("FEFC"),
             _ => None,
         }
+    }
+
+    /// The cipher suite by its name in IANA's registry, once the handshake is done.
+    pub fn cipher_suite(&self) -> Option<&'static str> {
+        let Engine::Running { dtls, .. } = &self.engine else { return None };
+        cipher_suite_name(dtls.cipher_suite().filter(|_| self.state == DtlsState::Connected)?)
+    }
+
+    /// The SRTP protection profile that was agreed on, by its name in IANA's registry.
+    pub fn srtp_profile(&self) -> Option<&'static str> {
+        self.srtp_profile
     }
 
     pub fn is_client(&self) -> Option<bool> {
@@ -288,6 +301,10 @@ impl Dtls {
                     }
                     continue;
                 }
+                Output::KeyingMaterial(_, profile) => {
+                    self.srtp_profile = srtp_profile_name(profile);
+                    continue;
+                }
                 Output::CloseNotify => return Step::CloseNotify,
                 _ => continue,
             };
@@ -348,6 +365,27 @@ fn config() -> Arc<dimpl::Config> {
             Arc::new(config.expect("constant settings and a tested provider"))
         })
         .clone()
+}
+
+fn cipher_suite_name(number: u16) -> Option<&'static str> {
+    match number {
+        0x1301 => Some("TLS_AES_128_GCM_SHA256"),
+        0x1302 => Some("TLS_AES_256_GCM_SHA384"),
+        0x1303 => Some("TLS_CHACHA20_POLY1305_SHA256"),
+        0xC02B => Some("TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"),
+        0xC02C => Some("TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"),
+        0xCCA9 => Some("TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"),
+        _ => None,
+    }
+}
+
+fn srtp_profile_name(profile: SrtpProfile) -> Option<&'static str> {
+    match profile {
+        SrtpProfile::AES128_CM_SHA1_80 => Some("SRTP_AES128_CM_HMAC_SHA1_80"),
+        SrtpProfile::AEAD_AES_128_GCM => Some("SRTP_AEAD_AES_128_GCM"),
+        SrtpProfile::AEAD_AES_256_GCM => Some("SRTP_AEAD_AES_256_GCM"),
+        _ => None,
+    }
 }
 
 const ECDSA_ONLY: &str = "a peer needs an ECDSA certificate (P-256 or P-384); RSA is not supported";

@@ -114,6 +114,11 @@ impl Consent {
         self.counts.checks_sent += 1;
     }
 
+    /// Whether a check has not been answered yet.
+    pub fn is_waiting(&self) -> bool {
+        self.unanswered_since.is_some()
+    }
+
     pub fn is_ours(&self, transaction: TransId) -> bool {
         self.outstanding.iter().any(|(ours, _)| *ours == transaction)
     }

@@ -33,6 +33,9 @@ const PACING: Duration = Duration::from_millis(5);
 const MAX_RETRANSMITS: usize = 7;
 /// How long a generation that was replaced still answers the peer's checks.
 const RETIREMENT: Duration = Duration::from_secs(10);
+/// How long triggered checks are still made after the last pair was checked (RFC 8445 section 8.3.1): until then ICE is
+/// connected, thereafter it is completed.
+const SETTLING: Duration = Duration::from_secs(3);
 /// A description may restart ICE as often as it likes; more than these are not kept beside each other.
 const MAX_GENERATIONS: usize = 8;
 const MAX_REMOTE_CANDIDATES: usize = 256;
@@ -142,6 +145,8 @@ pub struct Ice {
     tie_breaker: u64,
     random: Random,
     state: IceState,
+    /// Since when no candidate is missing and no pair is left to check.
+    checked_since: Option<Instant>,
     out: VecDeque<Datagram>,
     events: VecDeque<IceEvent>,
     /// How often the selected pair has changed.
@@ -158,6 +163,7 @@ impl Ice {
             tie_breaker: u64::from_be_bytes(random.bytes()),
             random,
             state: IceState::New,
+            checked_since: None,
             out: VecDeque::new(),
             events: VecDeque::new(),
             pair_changes: 0,
@@ -200,6 +206,14 @@ impl Ice {
         });
         self.generations.sort_by_key(|generation| generation.number);
         self.events.push_back(IceEvent::Gathering { generation: number, complete: false });
+    }
+
+    /// A generation was begun before it was known who offers. Its peer is not known yet.
+    pub fn set_role(&mut self, number: u32, role: Role) {
+        if let Some(generation) = self.find(number) {
+            generation.role = role;
+            generation.agent.set_controlling(role == Role::Controlling);
+        }
     }
 
     /// A socket was bound to this address.
@@ -372,6 +386,9 @@ impl Ice {
                 (a, b) => a.or(b),
             };
         };
+        let settles = self.state == IceState::Connected
+            && self.path.as_ref().is_some_and(|path| !path.consent.is_waiting());
+        at_latest(self.checked_since.filter(|_| settles).map(|since| since + SETTLING));
         for generation in &self.generations {
             at_latest(generation.gatherer.timeout());
             at_latest(generation.retires);
@@ -537,6 +554,7 @@ impl Ice {
         }
         let consent = Consent::new(now, self.timing, local, remote, self.random.unit());
         self.path = Some(Path { generation: number, consent });
+        self.checked_since = None;
         self.pair_changes += 1;
         if let Some(generation) = self.generations.iter().find(|generation| generation.number == number) {
             let (local, remote) = generation.lines(local, remote);
@@ -575,7 +593,14 @@ impl Ice {
     }
 
     fn update_state(&mut self, now: Instant) {
-        let state = state::derive(&self.facts(now), self.state);
+        let mut facts = self.facts(now);
+        let is_checked = facts.all_known
+            && facts.pairs == Pairs::Checked
+            && facts.path.is_some_and(|(_, age)| age == Age::Current);
+        self.checked_since = is_checked.then(|| self.checked_since.unwrap_or(now));
+        facts.is_settled = self.checked_since.is_some_and(|since| now >= since + SETTLING)
+            && self.path.as_ref().is_some_and(|path| !path.consent.is_waiting());
+        let state = state::derive(&facts, self.state);
         if state != self.state {
             self.state = state;
             self.events.push_back(IceEvent::State(state));
@@ -595,7 +620,9 @@ impl Ice {
                 .is_some_and(|generation| generation.has_candidate || generation.remote_done),
             all_known: negotiated
                 .is_some_and(|generation| generation.gathering_done && generation.remote_done),
+            has_local: negotiated.is_some_and(|generation| !generation.locals.is_empty()),
             pairs: negotiated.map_or(Pairs::None, Generation::pairs),
+            is_settled: false, // known when the rest is
             checking_for: checking_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since)),
             failed_after: self.timing.failed_after,
         }

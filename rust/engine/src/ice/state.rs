@@ -39,7 +39,11 @@ pub struct Facts {
     pub has_remote: bool,
     /// Both sides have said that there are no more candidates.
     pub all_known: bool,
+    /// We have a candidate.
+    pub has_local: bool,
     pub pairs: Pairs,
+    /// Nothing has been left to check for some time, and the pair that carries traffic answers.
+    pub is_settled: bool,
     /// Since the checks began.
     pub checking_for: Duration,
     pub failed_after: Duration,
@@ -71,13 +75,19 @@ pub fn derive(facts: &Facts, before: IceState) -> IceState {
     };
     match (liveness, age) {
         (Liveness::Alive, Age::Current) if before == Completed => Completed,
-        (Liveness::Alive, Age::Current) if facts.all_known && facts.pairs == Pairs::Checked => Completed,
-        // "If the restart was begun in the completed state": connected, until the new pairs are checked.
-        (Liveness::Alive, _) => Connected,
+        (Liveness::Alive, Age::Current) if facts.is_settled => Completed,
+        (Liveness::Alive, Age::Current) => Connected,
+        // "If the restart was begun in the completed state": connected, while the new pairs are checked. When all of
+        // those have failed, the restart has; the pair that works is used all the same.
+        (Liveness::Alive, Age::Older) if without_path(facts) == Failed => Failed,
+        (Liveness::Alive, Age::Older) => Connected,
         (Liveness::Disconnected, Age::Current) => Disconnected,
         (Liveness::Failed | Liveness::Expired, Age::Current) => Failed,
-        // "If begun in the transient disconnected state": as if it were the first time.
-        (_, Age::Older) => without_path(facts),
+        // "If begun in the transient disconnected state": checking, as if it were the first time, but never new.
+        (_, Age::Older) => match without_path(facts) {
+            New => Checking,
+            state => state,
+        },
     }
 }
 
@@ -85,11 +95,12 @@ fn without_path(facts: &Facts) -> IceState {
     if !facts.has_remote {
         return IceState::New;
     }
-    // Without the last candidate on both sides, or with names only, a peer-reflexive one may still come: wait.
+    // Without the last candidate on both sides, or with names only, a peer-reflexive one may still come: wait. Not where
+    // there is nothing that it could come to: "either zero local candidates were gathered or the PAC timer has expired".
     let waited = facts.checking_for >= facts.failed_after;
     match facts.pairs {
         Pairs::Exhausted if facts.all_known || waited => IceState::Failed,
-        Pairs::None if waited => IceState::Failed,
+        Pairs::None if waited || (facts.all_known && !facts.has_local) => IceState::Failed,
         _ => IceState::Checking,
     }
 }
@@ -102,7 +113,9 @@ mod tests {
         path: None,
         has_remote: true,
         all_known: false,
+        has_local: true,
         pairs: Pairs::Open,
+        is_settled: false,
         checking_for: Duration::from_secs(1),
         failed_after: Duration::from_secs(15),
     };
@@ -134,14 +147,23 @@ mod tests {
     }
 
     #[test]
-    fn completed_needs_the_last_candidates_of_both_and_all_pairs_checked() {
+    fn without_any_candidate_of_our_own_nothing_is_waited_for() {
+        let none = Facts { pairs: Pairs::None, has_local: false, ..FACTS };
+        assert_eq!(
+            derive(&none, IceState::Checking),
+            IceState::Checking,
+            "one may still be gathered, or come"
+        );
+        assert_eq!(derive(&Facts { all_known: true, ..none }, IceState::Checking), IceState::Failed);
+    }
+
+    #[test]
+    fn completed_needs_that_everything_has_settled() {
         let alive = with_path(Liveness::Alive, Age::Current);
         assert_eq!(derive(&alive, IceState::Checking), IceState::Connected);
-        assert_eq!(derive(&Facts { all_known: true, ..alive }, IceState::Connected), IceState::Connected);
-        let all = Facts { all_known: true, pairs: Pairs::Checked, ..alive };
-        assert_eq!(derive(&all, IceState::Connected), IceState::Completed);
-        let again = Facts { pairs: Pairs::Open, ..all };
-        assert_eq!(derive(&again, IceState::Completed), IceState::Completed, "it does not flap");
+        let settled = Facts { is_settled: true, ..alive };
+        assert_eq!(derive(&settled, IceState::Connected), IceState::Completed);
+        assert_eq!(derive(&alive, IceState::Completed), IceState::Completed, "it does not flap");
     }
 
     #[test]
@@ -159,8 +181,21 @@ mod tests {
     fn a_restart_keeps_a_living_connection_and_forgets_a_lost_one() {
         let state = |liveness, before| derive(&with_path(liveness, Age::Older), before);
         assert_eq!(state(Liveness::Alive, IceState::Completed), IceState::Connected);
+        let failed =
+            Facts { all_known: true, pairs: Pairs::Exhausted, ..with_path(Liveness::Alive, Age::Older) };
+        assert_eq!(
+            derive(&failed, IceState::Connected),
+            IceState::Failed,
+            "and says so when nothing new was found"
+        );
         assert_eq!(state(Liveness::Disconnected, IceState::Disconnected), IceState::Checking);
         assert_eq!(state(Liveness::Failed, IceState::Failed), IceState::Checking);
         assert_eq!(state(Liveness::Expired, IceState::Failed), IceState::Checking);
+        let early = Facts { has_remote: false, ..with_path(Liveness::Disconnected, Age::Older) };
+        assert_eq!(
+            derive(&early, IceState::Disconnected),
+            IceState::Checking,
+            "before the first candidate too"
+        );
     }
 }

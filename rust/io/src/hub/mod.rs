@@ -250,6 +250,9 @@ impl<N: Network> Hub<N> {
                 self.on_transport(transport, |entry| entry.close_alone(now, "Transport closed", reaped_by));
             }
             Request::Gather { transport, gather } => self.gather(now, transport, gather),
+            Request::SetRole { transport, generation, role } => {
+                self.on_transport(transport, |entry| entry.engine.set_role(generation, role));
+            }
             Request::SetRemote { transport, generation, remote, lite } => {
                 self.on_transport(transport, |entry| entry.engine.set_remote(now, generation, remote, lite));
             }
