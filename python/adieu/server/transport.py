@@ -17,12 +17,26 @@ from adieu.protocol.signaling import CloseCode
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterable
 
 CLOSE_TIMEOUT = 2.0
 """Seconds for the other side's close frame, and for what was sent before it."""
 REQUEST_TIMEOUT = 20.0
 """Seconds for an HTTP connection, from its first byte to its upgrade or its last answer."""
+
+
+async def stop_accepting(sockets: Iterable[socket.socket]) -> None:
+    """Let nobody in any more, and whoever is on the way in become a connection: to be called before a server is closed.
+
+    A socket that was accepted becomes a connection some turns of the event loop later. If the server is closed in
+    between, asyncio drops it without closing it (CPython 3.11).
+    """
+    loop = asyncio.get_running_loop()
+    with contextlib.suppress(NotImplementedError):  # a loop that waits for connections in another way
+        for listener in sockets:
+            loop.remove_reader(listener)
+    for _ in range(4):
+        await asyncio.sleep(0)
 
 
 class HttpConnection(H11Protocol):
@@ -115,6 +129,11 @@ class UvicornServer(uvicorn.Server):
         """Until `stop`."""
         await self.on_tick(0)
         await self._stop.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close what listens, and who is there."""
+        await stop_accepting(sockets or ())
+        await super().shutdown(sockets)
 
     def stop(self) -> None:
         """Let nobody in any more, wait a moment for who is there, end."""

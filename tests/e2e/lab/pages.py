@@ -13,6 +13,8 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
+from adieu.server.transport import stop_accepting
+
 from e2e.lab.peer import PATIENCE, RemotePeer
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ class Pages:
             host, port = next(iter(server.sockets)).getsockname()[:2]
             self._origin = f"http://{host}:{port}"
             yield self
+            await stop_accepting(server.sockets)
 
     @asynccontextmanager
     async def peer(self, browser: Browser) -> AsyncIterator[RemotePeer]:

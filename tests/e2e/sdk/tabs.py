@@ -20,6 +20,8 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
+from adieu.server.transport import stop_accepting
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -123,6 +125,7 @@ class Tabs:
             host, port = next(iter(server.sockets)).getsockname()[:2]
             self.origin = f"http://{host}:{port}"
             yield self
+            await stop_accepting(server.sockets)
 
     @asynccontextmanager
     async def open(self, browser: Browser) -> AsyncIterator[Tab]:

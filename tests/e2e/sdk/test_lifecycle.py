@@ -19,6 +19,7 @@ from websockets.http11 import Request, Response
 
 import adieu
 from adieu.server import serve
+from adieu.server.transport import stop_accepting
 from e2e.lab import browsers
 from e2e.sdk.conftest import look
 from e2e.sdk.tabs import BUNDLE
@@ -77,6 +78,7 @@ async def visited(browser: Any) -> AsyncGenerator[tuple[Screen, str, str]]:
             await page.until("window.adieu")
             await page.run(JOIN, url=server.url)
             yield page, origin, server.url
+        await stop_accepting(pages.sockets)
 
 
 async def away_and_back(page: Screen, origin: str) -> bool:

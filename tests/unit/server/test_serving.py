@@ -589,3 +589,16 @@ def test_the_hub_needs_no_extra():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
     assert "pip install 'adieu[server]'" in done.stdout
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_who_came_as_the_server_stopped_is_not_left_connected(turns):
+    """A socket that was accepted becomes a connection some turns of the loop later."""
+    async with serve() as server:
+        late = socket.create_connection(server.addresses[0])
+        for _ in range(turns):
+            await asyncio.sleep(0)
+    with late:
+        late.setblocking(False)
+        with contextlib.suppress(ConnectionResetError):
+            assert await asyncio.wait_for(asyncio.get_running_loop().sock_recv(late, 1), 1) == b""
