@@ -14,7 +14,6 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from adieu.server.transport import stop_accepting
-
 from e2e.lab.peer import PATIENCE, RemotePeer
 
 if TYPE_CHECKING:
