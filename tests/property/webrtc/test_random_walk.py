@@ -93,6 +93,8 @@ class Peer:
         """What was stopped by the program, or by an offer that was made up."""
         self.promises: list[asyncio.Task[Any]] = []
         self.after_close = Log()
+        self.sctp_ends = Log()
+        self.sctp_lived = False
         self.seen = Log()
         self.seen.watch(self.pc, "signalingstatechange", "track", "datachannel")
         self.needs_negotiation = False
@@ -262,10 +264,14 @@ class Peer:
 
     def close(self) -> None:
         self.note("close")
+        sctp = self.pc.sctp
+        self.sctp_lived = sctp is not None and sctp.state != "closed"
         self.pc.close()
-        watched = [self.pc, *transports(self.pc)]
-        for target in watched:
-            self.after_close.watch(target, *PC_EVENTS, "statechange", "gatheringstatechange")
+        if sctp is not None:
+            self.sctp_ends.watch(sctp, "statechange")
+        for target in [self.pc, *transports(self.pc)]:
+            if target is not sctp:
+                self.after_close.watch(target, *PC_EVENTS, "statechange", "gatheringstatechange")
 
 
 def transports(pc: Any) -> list[Any]:
@@ -372,6 +378,7 @@ async def finish(walk: Walk) -> None:
     await walk.world.settle()
     for peer in walk.peers:
         assert peer.after_close == [], "closing rules 14, 33, 34"
+        assert len(peer.sctp_ends) == peer.sctp_lived, "closing rule 12"
         assert all(channel.readyState == "closed" for channel in peer.channels)
         assert peer.pc.connectionState == "closed"
         assert (peer.host.handles.transports, peer.host.handles.channels) == ({}, {})
