@@ -248,10 +248,6 @@ def announce(slots: Slots, changes: MediaChanges, known: dict[int, Media]) -> It
         }
         slots.fire(RTCTrackEvent("track", init))
         yield
-    # What no track is in, and can not come back by a rollback, is only kept if the program has it.
-    values = (*slots.negotiation.transceivers, *slots.negotiation.stable_transceivers)
-    used = {name: None for value in values for name in value.remote_streams}
-    slots.streams_in_use = [slots.remote_streams[name] for name in used if name in slots.remote_streams]
 
 
 def _stream(slots: Slots, name: str) -> StreamSlots:
@@ -259,7 +255,6 @@ def _stream(slots: Slots, name: str) -> StreamSlots:
     if name not in slots.remote_streams:
         stream = StreamSlots() if name.startswith(jsep.NAMELESS) else StreamSlots(name)
         slots.remote_streams[name] = stream
-        slots.streams_in_use.append(stream)
         MediaStream.of(stream)
     return slots.remote_streams[name]
 

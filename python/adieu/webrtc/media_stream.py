@@ -48,7 +48,7 @@ class MediaStreamTrackEvent(Event):
         return self._init.track
 
 
-@dataclass(slots=True, eq=False, weakref_slot=True)
+@dataclass(slots=True, eq=False)
 class StreamSlots:
     """The internal slots of a stream: a connection sets those of what comes from the other side."""
 

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
-from weakref import WeakSet, WeakValueDictionary
+from weakref import WeakSet
 
 from adieu.errors import AbortError
 from adieu.events import Event
@@ -57,7 +57,7 @@ class Created:
     made_for: Mapping[int, int] = field(default_factory=dict[int, int])
 
 
-@dataclass(slots=True, kw_only=True, eq=False, weakref_slot=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Slots:
     """See the module. The names are the W3C's, where it has one.
 
@@ -89,9 +89,7 @@ class Slots:
         offered: one that has not begun: the other side offers data over it.
         media: the objects of the transceivers in the snapshot, by their ids.
         senders_made: all senders of this connection, also of transceivers that have left the set.
-        remote_streams: what the other side's tracks are in or were in, by the ids that it gives; an object that no
-            track is in any more, and that the program does not have, is forgotten.
-        streams_in_use: those that tracks are in.
+        remote_streams: what the other side's tracks are in, by the ids that it gives.
         cname: what RTCP calls this side.
         certificate: ours, once one was needed.
         handle: the core's connection, once there is one.
@@ -127,10 +125,7 @@ class Slots:
     offered: Transport | None = None
     media: dict[int, Media] = field(default_factory=dict[int, "Media"])
     senders_made: WeakSet[RTCRtpSender] = field(default_factory=WeakSet["RTCRtpSender"])
-    remote_streams: WeakValueDictionary[str, StreamSlots] = field(
-        default_factory=WeakValueDictionary[str, "StreamSlots"]
-    )
-    streams_in_use: list[StreamSlots] = field(default_factory=list["StreamSlots"])
+    remote_streams: dict[str, StreamSlots] = field(default_factory=dict[str, "StreamSlots"])
     cname: str = field(default_factory=new_cname)
     certificate: RTCCertificate | None = None
     handle: int | None = None
