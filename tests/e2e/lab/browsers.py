@@ -63,6 +63,9 @@ FIREFOX_PREFERENCES: dict[str, bool | int | str] = {
     "media.gmp-manager.url": "",
     "media.gmp-manager.updateEnabled": False,
     "privacy.reduceTimerPrecision": False,
+    "dom.min_background_timeout_value": 4,  # a tab behind another one is tested like that one
+    "dom.min_background_timeout_value_without_budget_throttling": 4,
+    "dom.timeout.enable_budget_timer_throttling": False,
     "app.normandy.enabled": False,
     "app.update.enabled": False,
     "browser.aboutwelcome.enabled": False,
