@@ -6,7 +6,7 @@ Two sessions in the page send each other a camera and a microphone, and a number
 reset of the level `full`: both connections are closed, the tracks stopped, the devices asked again. It has ended when
 both sides have new live tracks of their own and of the other.
 
-What is looked at after each eighth of the cycles, once what can be collected has been:
+What is looked at forty times, once what can be collected has been:
 
 - Chromium: what JavaScript and the page's objects hold (DevTools), and the memory of the page's process;
 - Firefox: the same by about:memory, without the history of closed connections that Firefox keeps for its page
@@ -43,6 +43,7 @@ GROWTH = 0.05
 """Of the page's memory and its process's, in the last quarter of the cycles."""
 TOLD = {"heap"}
 BLOCK = 10
+LOOKS = 40
 SET_UP = """
 const until = async (what, text) => {
   const patience = performance.now() + 20_000;
@@ -152,7 +153,7 @@ async def soak(
     """Run so many cycles in a new tab: what was measured. Raises what went wrong."""
     began = time.monotonic()
     # Without the SDK nobody has Chromium collect closed connections, of which it allows a page 500: looking does.
-    every = 50 if code is ALONE else max(BLOCK, cycles // 8 // BLOCK * BLOCK)
+    every = 50 if code is ALONE else max(BLOCK, cycles // LOOKS // BLOCK * BLOCK)
     times: list[list[float]] = []
     samples: list[dict[str, float]] = []
     async with Tabs().serving() as tabs, tabs.open(browser) as tab:
@@ -204,10 +205,14 @@ def judge(result: dict[str, Any]) -> list[str]:
 
 
 def growth(samples: list[dict[str, float]]) -> dict[str, float]:
-    """Of each kind of memory, in the last quarter (500 of 2000 cycles): its share."""
-    if len(samples) < 8:
+    """Of each kind of memory, in the last quarter (500 of 2000 cycles): its share.
+
+    Least against least of the quarter before: what is about to be collected comes and goes, what leaks stays.
+    """
+    quarter = len(samples) // 4
+    if quarter < 2:
         return {}
-    before, after = samples[-3], samples[-1]
+    before, after = least(samples[-2 * quarter : -quarter]), least(samples[-quarter:])
     return {name: (after[name] - before[name]) / before[name] for name in before if name != "cycles"}
 
 
@@ -235,6 +240,10 @@ async def memory(tab: Tab) -> dict[str, float]:
     for _ in range(3):
         looks.append(await tab.browser.memory(tab.target))
         await asyncio.sleep(0.3)
+    return least(looks)
+
+
+def least(looks: list[dict[str, float]]) -> dict[str, float]:
     return {name: min(look[name] for look in looks) for name in looks[0]}
 
 
@@ -292,9 +301,12 @@ def _told(spread: dict[str, float]) -> str:
 
 def _result(result: dict[str, Any]) -> list[str]:
     kinds = [kind for kind in result["memory"][0] if kind != "cycles"] if result["memory"] else []
+    eighth = max(1, len(result["memory"]) // 8)
     rows = [
-        f"| {sample['cycles']} | " + " | ".join(f"{sample[kind]:.1f}" for kind in kinds) + " |"
-        for sample in result["memory"]
+        f"| {some[0]['cycles']} to {some[-1]['cycles']} | "
+        + " | ".join(f"{least(some)[kind]:.1f}" for kind in kinds)
+        + " |"
+        for some in (result["memory"][at : at + eighth] for at in range(0, len(result["memory"]), eighth))
     ]
     own = ", ".join(f"{kind} {_slope(result['alone'], kind) * 1024:.0f}" for kind in kinds)
     grew = ", ".join(f"{kind} {share:+.1%}" for kind, share in result["growth"].items())
@@ -303,7 +315,7 @@ def _result(result: dict[str, Any]) -> list[str]:
         f"A reset took {_told(result['reset_ms'])};",
         f"until all new tracks were there, {_told(result['media_ms'])}.",
         "",
-        "| cycles | " + " | ".join(f"{kind} (MiB)" for kind in kinds) + " |",
+        "| cycles | " + " | ".join(f"{kind} (MiB, least)" for kind in kinds) + " |",
         "|---" * (len(kinds) + 1) + "|",
         *rows,
         "",
