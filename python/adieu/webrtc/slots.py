@@ -57,7 +57,7 @@ class Created:
     made_for: Mapping[int, int] = field(default_factory=dict[int, int])
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, kw_only=True, eq=False, weakref_slot=True)
 class Slots:
     """See the module. The names are the W3C's, where it has one.
 
