@@ -119,11 +119,12 @@ MIB = 1 << 20
 
 
 class Browser(Protocol):
-    """A running browser."""
+    """A running browser; without a screen it is headless."""
 
     name: str
     version: str
     process: Process
+    screen: Display | None
 
     async def open(self, url: str) -> str:
         """Open a tab; its id."""
@@ -133,9 +134,6 @@ class Browser(Protocol):
 
     async def load_again(self, tab: str) -> None:
         """Load a tab's page again, as its owner does; also one that has crashed."""
-
-    async def close_window(self) -> None:
-        """Close its window as a person does; it must be on a screen, and a page of the lab in front."""
 
     async def pid(self, tab: str) -> int:
         """Of the process that runs a tab's page."""
@@ -197,9 +195,6 @@ class Chromium:
     async def load_again(self, tab: str) -> None:
         session = (await self.remote.call("Target.attachToTarget", targetId=tab, flatten=True))["sessionId"]
         await self.remote.call("Page.reload", session=session)
-
-    async def close_window(self) -> None:
-        await _close_window(self.screen)
 
     async def pid(self, tab: str) -> int:
         session = (await self.remote.call("Target.attachToTarget", targetId=tab, flatten=True))["sessionId"]
@@ -264,9 +259,6 @@ class Firefox:
 
     async def load_again(self, tab: str) -> None:
         await self.remote.call("browsingContext.reload", context=tab, wait="none")
-
-    async def close_window(self) -> None:
-        await _close_window(self.screen)
 
     async def pid(self, tab: str) -> int:
         return int(await self.privileged(f"{FIREFOX_CONTEXT % json.dumps(tab)}.currentWindowGlobal.osPid"))
@@ -366,11 +358,6 @@ async def firefox(*, screen: Display | None = None) -> AsyncIterator[Firefox]:
                 remote = Remote(socket)
                 await remote.call("session.new", capabilities={})
                 yield Firefox(version, process, remote, screen)
-
-
-async def _close_window(screen: Display | None) -> None:
-    assert screen is not None, "a headless browser has no window"
-    await screen.close_window("adieu")  # the page's title
 
 
 def _wakes(pid: int) -> int:

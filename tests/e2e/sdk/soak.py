@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 GROWTH = 0.05
 """Of the page's memory and its process's, in the last quarter of the cycles."""
 TOLD = {"heap"}
+"""Of the memories: looked at, not judged."""
 BLOCK = 10
 LOOKS = 40
 SET_UP = """

@@ -44,6 +44,12 @@ async def kill_renderer(tab: Tab) -> float:
     return began
 
 
+async def close_window(tab: Tab) -> None:
+    screen = tab.browser.screen
+    assert screen is not None, "a headless browser has no window"
+    await screen.close_window("adieu")  # the page's title
+
+
 async def freeze(tab: Tab) -> None:
     for pid in await tab.browser.processes():
         os.kill(pid, signal.SIGSTOP)
@@ -80,7 +86,7 @@ class Way:
 WAYS = {
     "tab closed": Way(lambda tab: tab.close(), {"tab-closed"}),
     "window.close()": Way(lambda tab: run(tab, "close()"), {"tab-closed"}),
-    "its window closed": Way(lambda tab: tab.browser.close_window(), {"tab-closed"}, whole=True, window=True),
+    "its window closed": Way(close_window, {"tab-closed"}, whole=True, window=True),
     "reload": Way(lambda tab: run(tab, "location.reload()"), {"reloaded"}),
     "navigation": Way(lambda tab: run(tab, "location.href = 'about:blank'"), {"navigated"}),
     "pc.close() by the page": Way(lambda tab: run(tab, "for (const pc of kept.pcs) pc.close()"), {"connection-closed"}),

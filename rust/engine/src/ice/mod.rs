@@ -386,8 +386,7 @@ impl Ice {
                 (a, b) => a.or(b),
             };
         };
-        let settles = self.state == IceState::Connected
-            && self.path.as_ref().is_some_and(|path| !path.consent.is_waiting());
+        let settles = self.state == IceState::Connected && self.path_answers();
         at_latest(self.checked_since.filter(|_| settles).map(|since| since + SETTLING));
         for generation in &self.generations {
             at_latest(generation.gatherer.timeout());
@@ -592,14 +591,19 @@ impl Ice {
         self.out.push_back(Datagram { local, remote, bytes });
     }
 
+    /// The pair that carries traffic owes no answer.
+    fn path_answers(&self) -> bool {
+        self.path.as_ref().is_some_and(|path| !path.consent.is_waiting())
+    }
+
     fn update_state(&mut self, now: Instant) {
         let mut facts = self.facts(now);
         let is_checked = facts.all_known
             && facts.pairs == Pairs::Checked
             && facts.path.is_some_and(|(_, age)| age == Age::Current);
         self.checked_since = is_checked.then(|| self.checked_since.unwrap_or(now));
-        facts.is_settled = self.checked_since.is_some_and(|since| now >= since + SETTLING)
-            && self.path.as_ref().is_some_and(|path| !path.consent.is_waiting());
+        facts.is_settled =
+            self.checked_since.is_some_and(|since| now >= since + SETTLING) && self.path_answers();
         let state = state::derive(&facts, self.state);
         if state != self.state {
             self.state = state;
