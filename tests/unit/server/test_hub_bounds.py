@@ -5,10 +5,12 @@ from __future__ import annotations
 import gc
 import random
 import tracemalloc
+from pathlib import Path
 
 import msgspec
 import pytest
 
+import adieu
 from adieu.protocol.signaling import BareAck, CloseCode, Join, Leave, Quit
 from adieu.protocol.words import Wait
 from adieu.server.hub import Settings
@@ -16,6 +18,7 @@ from adieu.server.hub.limits import network_of
 from adieu.server.hub.timers import Timers
 from unit.server.bench import Bench
 
+PACKAGE = Path(adieu.__file__).parent
 GARBAGE = [
     "",
     "{",
@@ -186,7 +189,7 @@ def test_10_000_joins_and_leaves_leave_nothing():
     grown = sum(
         stat.size
         for stat in tracemalloc.take_snapshot().statistics("filename")
-        if "/adieu/" in stat.traceback[0].filename
+        if Path(stat.traceback[0].filename).is_relative_to(PACKAGE)
     )
     tracemalloc.stop()
     assert bench.hub.gauges() == before
