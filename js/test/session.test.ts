@@ -451,6 +451,21 @@ describe("another version", () => {
     machine.controlReceived(1, JSON.stringify({ type: "telepathy", thought: 7 }), 0.2);
     assert.equal(machine.state, "open");
   });
+
+  test("what both sides can do is in use, and nothing else", () => {
+    const machine = new SessionMachine({ me: "a", peer: "b", options: { capabilities: ["one", "two"] } });
+    machine.start(0);
+    machine.controlOpened(1, 65536, 0);
+    const { session } = machine;
+    const hello = { type: "hello", version: 1, peer: "b", session, epoch: 1, have: {}, capabilities: ["two", "three"] };
+    machine.controlReceived(1, JSON.stringify(hello), 0.1);
+    assert.deepEqual([...machine.capabilities], ["two"]);
+    let said = "";
+    for (let action = machine.pollAction(); action; action = machine.pollAction()) {
+      if (action.type === "SendControl" && action.text.includes("hello")) said = action.text;
+    }
+    assert.deepEqual(JSON.parse(said).capabilities, ["one", "two"]);
+  });
 });
 
 test("everything may be said twice", async () => {

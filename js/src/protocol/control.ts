@@ -32,6 +32,8 @@ export const MAX_FRAGMENT = 64 * 1024;
 export const MAX_HEADER = 17;
 export const DEFAULT_WINDOW = 4 * 1024 * 1024;
 export const DEFAULT_MAX_MESSAGE = 16 * 1024 * 1024;
+/** What this version can do beyond `VERSION`, said in `hello`. Only what both sides say is in use in a session. */
+export const CAPABILITIES: readonly string[] = [];
 
 /** Closing and reset words: the same in-band and by signaling, where they carry `session` and `to` too. */
 export type Word = Closing | Wait | Done | Closed | Reset | ResetOk | Switch | Switched | Cancel;

@@ -39,6 +39,9 @@ MAX_HEADER = 17
 DEFAULT_WINDOW = 4 * 1024 * 1024
 DEFAULT_MAX_MESSAGE = 16 * 1024 * 1024
 
+CAPABILITIES: tuple[str, ...] = ()
+"""What this version can do beyond `VERSION`, said in `hello`. Only what both sides say is in use in a session."""
+
 StreamId = Annotated[int, Meta(ge=0, le=65534)]
 
 

@@ -206,3 +206,16 @@ def test_a_message_sent_again_in_a_later_session_is_known_again_for_ten_minutes(
         second.run(second.now + 1)
         assert second.b.got["chat"] == (taken or [b"new"])
         assert second.a.machine.channels["chat"].sender.is_acknowledged(2)
+
+
+def test_what_both_sides_can_do_is_in_use_and_nothing_else() -> None:
+    world = World()
+    world.a.machine.options = Options(capabilities=("one", "two"))
+    world.b.machine.options = Options(capabilities=("two", "three"))
+    world.start()
+    world.run(when=world.both("open"))
+    assert world.a.machine.capabilities == world.b.machine.capabilities == {"two"}
+    world.b.machine.options = Options(capabilities=("one",))
+    world.a.reset("transport")
+    world.run(when=lambda: world.a.machine.active == 2 and world.both("open")())
+    assert world.a.machine.capabilities == {"two"}, "a session keeps what it began with"

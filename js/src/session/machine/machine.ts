@@ -118,6 +118,8 @@ export class SessionMachine {
   channels = new Map<string, Channel>();
   byId = new Map<number, Channel>();
   witness = new Witness();
+  /** What both sides can do: known from the first `hello` on, and the same for the session's life. */
+  capabilities: ReadonlySet<string> = new Set();
   liveness = new liveness.Liveness();
   closing: close.Close | undefined;
   reset: reset.Reset | undefined;
@@ -330,6 +332,7 @@ export class SessionMachine {
       epoch,
       have: this.have(),
       heartbeatMs: Math.round(this.options.heartbeat * 1000),
+      capabilities: [...this.options.capabilities],
     });
   }
 
@@ -397,6 +400,7 @@ export class SessionMachine {
     this.timers.delete(`hello ${link.epoch}`);
     if (this.state === "connecting") {
       this.timers.delete("connect");
+      this.capabilities = new Set(this.options.capabilities.filter((own) => hello.capabilities?.includes(own)));
       this.enter("open");
       this.activate(link.epoch, hello.have, now);
     } else {

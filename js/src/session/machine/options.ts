@@ -1,6 +1,6 @@
 /** The numbers of a session, and the replaceable policy of its recovery. */
 
-import { DEFAULT_MAX_MESSAGE, DEFAULT_WINDOW } from "../../protocol/control.js";
+import { CAPABILITIES, DEFAULT_MAX_MESSAGE, DEFAULT_WINDOW } from "../../protocol/control.js";
 
 export type Step = "wait" | "ice" | "transport" | "give-up";
 
@@ -68,6 +68,8 @@ export const DEFAULTS = {
   peerResetsBurst: 20,
   peerResetsEvery: 2,
   recovery: new Ladder() as RecoveryPolicy,
+  /** What this side says that it can do; less than all of it, and the session does without the rest. */
+  capabilities: CAPABILITIES,
 };
 
 export type Options = typeof DEFAULTS;

@@ -127,6 +127,8 @@ class SessionMachine:
         self.channels: dict[str, Channel] = {}
         self.by_id: dict[int, Channel] = {}
         self.witness: Witness = Witness()
+        self.capabilities: frozenset[str] = frozenset()
+        """What both sides can do: known from the first `hello` on, and the same for the session's life."""
         self.liveness: liveness.Liveness = liveness.Liveness()
         self.closing: close.Close | None = None
         self.reset: reset.Reset | None = None
@@ -308,6 +310,7 @@ class SessionMachine:
             epoch=epoch,
             have=self.have(),
             heartbeat_ms=round(self.options.heartbeat * 1000),
+            capabilities=list(self.options.capabilities),
         )
         self.act(actions.SendControl(epoch, control.encode(hello)))
 
@@ -368,6 +371,7 @@ class SessionMachine:
         self.timers.pop(f"hello {link.epoch}", None)
         if self.state == "connecting":
             self.timers.pop("connect", None)
+            self.capabilities = frozenset(self.options.capabilities) & frozenset(hello.capabilities)
             self.enter("open")
             self.activate(link.epoch, hello.have, now)
         else:

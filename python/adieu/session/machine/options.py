@@ -79,3 +79,5 @@ class Options(Struct, frozen=True, kw_only=True):
     peer_resets_burst: int = 20
     peer_resets_every: float = 2.0
     recovery: RecoveryPolicy = Ladder()
+    capabilities: tuple[str, ...] = control.CAPABILITIES
+    """What this side says that it can do; less than all of it, and the session does without the rest."""
