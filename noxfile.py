@@ -57,6 +57,7 @@ CHECKS: dict[str, tuple[str, ...]] = {
 # Fetched where there is a network, run where there is none.
 IN_TESTS = ("env", f"PYTHONPATH={ROOT / 'tests'}")
 FETCH = {"W3C's tests, fetched": (*IN_TESTS, "python", "-m", "conformance.fetch")}
+PREVIOUS = {"the version before, built": ("python", "tools/previous.py")}
 BUNDLE = {"sdk": ("python", "tools/sdk.py", "--build")}
 CONFORMANCE = (*IN_TESTS, *NAMESPACE, "python", "-m", "conformance.run")
 
@@ -72,12 +73,13 @@ def test(session: nox.Session) -> None:
     """Everything, or the parts of tests/ that are named."""
     parts = {part: _pytest(part) for part in session.posargs or PARTS}
     if session.posargs:
-        _all(session, (FETCH if "conformance" in parts else {}) | parts)
+        fetched = (FETCH if "conformance" in parts else {}) | (PREVIOUS if "e2e" in parts else {})
+        _all(session, fetched | parts)
         return
     system = {"system packages": ("python", "tools/system.py")}
     cargo = {"cargo test": ("cargo", "test", "--quiet", *CARGO)}
     sdk = {"sdk": ("python", "tools/sdk.py")}
-    _all(session, system | FETCH | CHECKS | cargo | sdk | parts | {"W3C's tests": CONFORMANCE})
+    _all(session, system | FETCH | CHECKS | cargo | sdk | PREVIOUS | parts | {"W3C's tests": CONFORMANCE})
 
 
 @nox.session
