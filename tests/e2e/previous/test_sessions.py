@@ -55,15 +55,13 @@ async def together(previous: str, folder: Path, **options: Any) -> AsyncIterator
     program = (sys.executable, str(Path(__file__).with_name("echo.py")))
     room = secrets.token_hex(16)
     environment = {"PYTHONPATH": previous}
-    async with serve() as server:
-        async with (
-            running(
-                *program, server.url, room, str(folder), env=environment, stdout=asyncio.subprocess.PIPE
-            ) as process,
-            adieu.join(server.url, room=room, name="present", **options) as place,
-        ):
-            session = await asyncio.wait_for(place.session("previous"), 20)
-            yield Previous(session, await session.open("orders"), process)
+    async with (
+        serve() as server,
+        running(*program, server.url, room, str(folder), env=environment, stdout=asyncio.subprocess.PIPE) as process,
+        adieu.join(server.url, room=room, name="present", **options) as place,
+    ):
+        session = await asyncio.wait_for(place.session("previous"), 20)
+        yield Previous(session, await session.open("orders"), process)
 
 
 async def echoed(session: adieu.Session, name: str, count: int, size: int) -> int:
