@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { join, SignalingLostError, SignalingRefusedError } from "../src/index.js";
+import { join, SignalingClient, SignalingLostError, SignalingRefusedError } from "../src/index.js";
 import type { FromServer } from "../src/protocol/messages.js";
 import { encodeBody, type Relayed, wrap } from "../src/protocol/signaling.js";
 import type { Down, Ended } from "../src/signaling/events.js";
@@ -311,7 +311,11 @@ class FakeSocket {
   onmessage: ((event: { data: string }) => void) | null = null;
   onclose: ((event: { code: number; reason: string }) => void) | null = null;
 
-  constructor(readonly server: Server) {
+  constructor(
+    readonly server: Server,
+    opens = true,
+  ) {
+    if (!opens) return;
     server.time.later(0.001, () => {
       this.readyState = 1;
       this.onopen?.();
@@ -350,6 +354,76 @@ async function meet(between?: () => void) {
   const rooms = await time.until(Promise.all([enter("ada"), ben]));
   return { time, server, wire, ada: rooms[0], ben: rooms[1] };
 }
+
+describe("the first dial", () => {
+  type Ending = { code: number; reason?: string; says?: object; opens?: boolean };
+
+  /** A client whose sockets end one by one as told; the last is welcome. */
+  function dial(endings: Ending[], url = "ws://server/ws", policy = {}) {
+    const time = new VirtualTime();
+    const server = new Server(time);
+    const downs: Down[] = [];
+    const openSocket = () => {
+      const ending = endings.shift();
+      if (!ending) return server.open();
+      const socket = new FakeSocket(server, ending.opens !== false);
+      if (ending.says) socket.hear(ending.says);
+      time.later(0.003, () => socket.onclose?.({ code: ending.code, reason: ending.reason ?? "" }));
+      return socket as unknown as WebSocket;
+    };
+    const client = new SignalingClient(url, {
+      platform: time.platform({ openSocket }),
+      policy,
+      onEvent: (event) => event.type === "down" && downs.push(event),
+    });
+    return { time, client, downs, opening: client.open() };
+  }
+
+  test("comes again when it is told to", async () => {
+    const { time, client, downs, opening } = dial([3013, 3001, 1012, 1013, 4000].map((code) => ({ code })));
+    await time.until(opening);
+    assert.deepEqual(
+      downs.map(({ told }) => told),
+      [true, true, true, true, true],
+    );
+    assert.ok(client.up);
+    await time.until(client.quit());
+    assert.equal(time.timers, 0);
+  });
+
+  test("comes again no longer than its time, and says why", async () => {
+    const never = Array.from({ length: 200 }, () => ({ code: 3013, reason: "too many connections: come again" }));
+    const { time, opening } = dial(never, undefined, { enterTimeout: 20 });
+    await assert.rejects(time.until(opening), /too many connections: come again/);
+    assert.ok(time.now > 15 && time.now < 21, `${time.now} s`);
+  });
+
+  test("ends at once when nobody has said to come again", async () => {
+    for (const [url, ending, words] of [
+      ["ws://server/ws", { code: 1006, opens: false }, /no signaling server is there: does it run\?$/],
+      ["wss://server/a/ws", { code: 1006, opens: false }, /trust its certificate/],
+      ["ws://server/", { code: 1006, opens: false }, /its path ends with \/ws/],
+      ["ws://server/ws", { code: 1006 }, /the connection was lost/],
+    ] as const) {
+      const { time, opening } = dial([ending], url);
+      await assert.rejects(time.until(opening), words);
+      await assert.rejects(opening, SignalingLostError);
+      assert.ok(time.now < 1);
+    }
+  });
+
+  test("a refusal is an error with its code and the remedy, said once", async () => {
+    const text =
+      "pages of 'http://localhost:5173' may not use this server: start it with --origin http://localhost:5173";
+    const says = { type: "error", code: "origin", message: `${text}, or …` };
+    const { time, opening } = dial([{ code: 3507, reason: text, says }]);
+    await assert.rejects(time.until(opening), (error: SignalingRefusedError) => {
+      assert.ok(error instanceof SignalingRefusedError);
+      assert.deepEqual([error.code, error.message], [3507, `${text}, or …`]);
+      return true;
+    });
+  });
+});
 
 describe("a room", () => {
   test("everybody meets, talks, resets, and leaves with receipts that agree", async () => {

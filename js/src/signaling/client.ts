@@ -36,6 +36,7 @@ export interface Probed {
  */
 export class SignalingClient {
   readonly url: string;
+  readonly #policy: Policy;
   readonly #machine: SignalingMachine;
   readonly #platform: Platform;
   readonly #token: Token | undefined;
@@ -45,6 +46,7 @@ export class SignalingClient {
   readonly #begun = new Deferred<void>();
   readonly #ended = new Deferred<void>();
   #socket: WebSocket | undefined;
+  #patientUntil = 0;
   #dialing = false;
   #stepping = false;
   #cancelTimer: (() => void) | undefined;
@@ -53,23 +55,26 @@ export class SignalingClient {
   constructor(url: string, { name = "", token, policy, platform, onEvent }: SignalingInit) {
     const { protocol } = new URL(url);
     if (protocol !== "ws:" && protocol !== "wss:") {
-      throw new TypeError(`${url} is no signaling server: it begins with ws:// or wss://, then host and path`);
+      throw new TypeError(`${url} is no signaling server: it looks like wss://host/ws`);
     }
     this.url = url;
-    this.#machine = new SignalingMachine({ policy: { ...POLICY, ...policy }, name, random: platform.random });
+    this.#policy = { ...POLICY, ...policy };
+    this.#machine = new SignalingMachine({ policy: this.#policy, name, random: platform.random });
     this.#platform = platform;
     this.#token = token;
     this.#onEvent = onEvent;
   }
 
   /**
-   * Connect.
+   * Connect. A server that says to come again is dialled again, for `policy.enterTimeout`.
    *
    * @throws SignalingLostError nobody answers there.
-   * @throws SignalingRefusedError somebody answers and does not want us.
+   * @throws SignalingRefusedError somebody answers and does not want us: the reason says what to do.
    */
   async open(signal?: AbortSignal): Promise<void> {
-    this.#machine.start(this.#platform.now());
+    const now = this.#platform.now();
+    this.#patientUntil = now + this.#policy.enterTimeout;
+    this.#machine.start(now);
     this.#step();
     try {
       await abortable(this.#begun.promise, signal);
@@ -256,6 +261,7 @@ export class SignalingClient {
     if (event.type === "up") {
       this.#begun.resolve();
     } else if (event.type === "down") {
+      if (event.told && this.#platform.now() + event.retryIn < this.#patientUntil) return;
       this.#begun.reject(new SignalingLostError(`no signaling at ${this.url}: ${event.reason}`));
     } else if (event.type === "ended") {
       this.#begun.reject(event.error ?? new SignalingLostError(`quit before ${this.url} had answered`));
@@ -282,7 +288,9 @@ export class SignalingClient {
     this.#hangUp(CLOSE_CODES.LOST);
     const socket = this.#platform.openSocket(this.url, SUBPROTOCOL);
     this.#socket = socket;
+    let opened = false;
     socket.onopen = () => {
+      opened = true;
       this.#machine.handleOpen(token);
       this.#step();
     };
@@ -294,10 +302,18 @@ export class SignalingClient {
       this.#socket = undefined;
       const said = code !== 1005 && code !== 1006; // what the browser says when the server has said nothing
       const final = code === CLOSE_CODES.EXPIRED && typeof this.#token !== "function";
-      const why = reason || (said ? `the server closed with code ${code}` : "the connection was lost, or refused");
+      const silent = opened ? "the connection was lost" : this.#notOpened();
+      const why = reason || (said ? `the server closed with code ${code}` : silent);
       this.#machine.handleLost(why, this.#platform.now(), said ? { code, final } : {});
       this.#step();
     };
+  }
+
+  /** A browser does not say why: that nobody is there, that a certificate is not trusted, or what HTTP has answered. */
+  #notOpened(): string {
+    const { pathname, protocol } = new URL(this.url);
+    const trusted = protocol === "wss:" ? "does it run, and does this browser trust its certificate?" : "does it run?";
+    return `no signaling server is there: ${pathname.endsWith("/ws") ? trusted : "its path ends with /ws"}`;
   }
 
   #hangUp(code: number): void {

@@ -20,6 +20,8 @@ export interface Down {
   reason: string;
   /** Seconds until the next attempt. */
   retryIn: number;
+  /** The server itself has said to come again. */
+  told: boolean;
 }
 
 /** The old seat could not be had again: the server was started anew, or the grace time is over. Then comes `up`. */

@@ -306,7 +306,9 @@ export class SignalingMachine {
       return;
     }
     if (state.name === "standing" && now - state.since >= this.#policy.steadyAfter) this.#attempt = 0;
-    const why = this.#lastError ? `${reason}: ${this.#lastError.message}` : reason;
+    // A close frame holds 123 bytes: what the server has said before it is the same, or more.
+    const said = this.#lastError?.message ?? "";
+    const why = said.startsWith(reason) ? said : said ? `${reason}: ${said}` : reason;
     if (final || (code !== undefined && isFinal(code))) {
       this.#end(new SignalingRefusedError(why, code ?? this.#lastError?.code ?? "refused"));
       return;
@@ -314,7 +316,7 @@ export class SignalingMachine {
     const retryIn = delay(this.#policy, ++this.#attempt, this.#random());
     this.#forgetSocket();
     this.state = { name: "resting", until: now + retryIn };
-    this.#outputs.push({ type: "down", reason: why, retryIn });
+    this.#outputs.push({ type: "down", reason: why, retryIn, told: code !== undefined });
   }
 
   #forgetSocket(): void {

@@ -2,6 +2,8 @@
 export const POLICY = {
   /** To open a socket, from the first packet to `welcome`. */
   openTimeout: 5,
+  /** For the first connection, how long a server that says to come again is dialled again. */
+  enterTimeout: 60,
   /** The longest wait before the first attempt to come again; it doubles with each that fails. */
   firstRetry: 0.1,
   /** The longest wait. Each wait is drawn between half of it and the whole. */

@@ -61,6 +61,14 @@ def demo(
     ] = None,
     name: Annotated[str, typer.Option(help="What the friend is called. With --join.")] = FRIEND,
     token: Annotated[str | None, typer.Option(envvar="ADIEU_TOKEN", hidden=True)] = None,
+    ca: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Certificates of the CAs to trust, PEM, instead of the system's; or the server's own certificate. For"
+            " https:// and wss:// addresses, with --join.",
+        ),
+    ] = None,
 ) -> None:
     """Two Python programs meet, talk, close properly, reset, and one is killed: all in this terminal.
 
@@ -69,7 +77,7 @@ def demo(
     """
     console = Console(no_color=plain, force_terminal=False if plain else None, highlight=False)
     if join is not None:
-        raise typer.Exit(_join(console, join, name, token))
+        raise typer.Exit(_join(console, join, name, token, ca))
     on_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     failures = asyncio.run(_play(console, page=on_terminal if keep is None else keep, ask=keep is None))
     if failures is None:
@@ -80,7 +88,7 @@ def demo(
     raise typer.Exit(1 if failures else 0)
 
 
-def _join(console: Console, where: str, name: str, token: str | None) -> int:
+def _join(console: Console, where: str, name: str, token: str | None, ca: Path | None) -> int:
     from adieu.cli.friend import Place, keep_company  # noqa: PLC0415 quick help
     from adieu.errors import AdieuError  # noqa: PLC0415 quick help
 
@@ -89,7 +97,7 @@ def _join(console: Console, where: str, name: str, token: str | None) -> int:
 
     async def stay() -> None:
         with interrupted() as stop:
-            await keep_company(Place.parse(where), name, say, stop, token)
+            await keep_company(Place.parse(where), name, say, stop, token, ca)
 
     try:
         asyncio.run(stay())

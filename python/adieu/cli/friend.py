@@ -51,15 +51,21 @@ class Place:
 
 
 async def keep_company(
-    place: Place, name: str, say: Callable[[str], None], stop: asyncio.Event, token: str | None = None
+    place: Place,
+    name: str,
+    say: Callable[[str], None],
+    stop: asyncio.Event,
+    token: str | None = None,
+    ca: Path | None = None,
 ) -> None:
     """Be in the room until `stop` is set, then say goodbye to everybody in it.
 
     Raises:
         SignalingLostError: nobody answers there, or the server has gone for good.
-        SignalingRefusedError: the server does not want us.
+        SignalingRefusedError: the server does not want us, or its certificate is not trusted.
+        ValueError: `ca` is no file with certificates.
     """
-    async with adieu.join(place.url, room=place.room, name=name, token=token) as room:
+    async with adieu.join(place.url, room=place.room, name=name, token=token, ssl=ca) as room:
         say(f"{name} is in room {place.room}.")
         stopping = asyncio.create_task(stop.wait())
         talks: set[asyncio.Task[None]] = set()

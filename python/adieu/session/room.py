@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from adieu.session.machine.options import Options
     from adieu.session.receipt import CloseReceipt, ResetReport
     from adieu.signaling import SignalingEvent
+    from adieu.signaling.trust import Trust
 
     Accept: TypeAlias = Callable[[Peer], bool | Awaitable[bool]]
 
@@ -420,6 +421,7 @@ async def join(
     connect: Callable[[], RTCPeerConnection] | None = None,
     options: Options | None = None,
     on_wait: Callable[[str, float], bool] | None = None,
+    ssl: Trust | None = None,
 ) -> AsyncGenerator[Room]:
     """Enter a room on a signaling server; leaving the block closes all its sessions gracefully.
 
@@ -439,15 +441,17 @@ async def join(
         connect: makes an RTCPeerConnection; by default one with the server's ICE servers.
         options: numbers, see `adieu.session.Options`.
         on_wait: asked when another side wants more time while we close: `on_wait(reason, seconds) -> bool`.
+        ssl: for `wss://`, whom to trust instead of whom the system trusts: an `ssl.SSLContext`, or a file with the
+            certificates of CAs (or the server's own) in PEM.
 
     Raises:
         SignalingLostError: nobody answers at `url`.
-        SignalingRefusedError: the server or the room does not want us.
-        ValueError: the url or the room's name is none.
+        SignalingRefusedError: the server or the room does not want us, or its certificate is not trusted.
+        ValueError: the url or the room's name is none, or the file holds no certificates.
 
     Cancellation: everything is closed, abruptly if the cancelling does not wait.
     """
-    async with SignalingClient(url, name=name, token=token) as client:
+    async with SignalingClient(url, name=name, token=token, ssl=ssl) as client:
         place = Room(
             client,
             room,

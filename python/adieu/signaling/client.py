@@ -7,9 +7,13 @@ the owner ends, all is closed, every caller has an answer, and `Ended` is the la
 from __future__ import annotations
 
 import asyncio
+import errno
 import inspect
 import logging
 import random
+import re
+import socket
+import ssl as tls
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -17,7 +21,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus, WebSocketException
 from websockets.typing import Subprotocol
 
 from adieu.errors import SignalingError, SignalingLostError, SignalingRefusedError
@@ -43,16 +47,17 @@ from adieu.signaling.events import Down, Ended, Up
 from adieu.signaling.machine import Machine
 from adieu.signaling.policy import Policy
 from adieu.signaling.states import Alive, Answer, Refusal, Want
+from adieu.signaling.trust import context_of, explain
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-    from ssl import SSLContext
     from types import TracebackType
     from typing import Self, TypeAlias
 
     from adieu.protocol.signaling import FromServer, Peer, Relayed
     from adieu.signaling.events import SignalingEvent
     from adieu.signaling.states import Request
+    from adieu.signaling.trust import Trust
 
     Token: TypeAlias = str | Callable[[], str | Awaitable[str]]
 
@@ -60,7 +65,8 @@ logger: Final = logging.getLogger("adieu.signaling")
 _socket_logger: Final = logging.getLogger("adieu.signaling.websocket")
 _socket_logger.setLevel(logging.INFO)  # at DEBUG it would write frames, and tokens with them
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-_COME_AGAIN = frozenset({408, 425, 429})
+_COME_AGAIN = frozenset({408, 425, 429, 503})
+"""HTTP statuses that mean: come again."""
 MAX_FRAME = 1024 * 1024
 CLOSE_TIMEOUT = 1.0
 
@@ -103,10 +109,11 @@ class SignalingClient:
             server says that a token is about to expire.
         meta: told to the others of each room.
         policy: how patient it is.
-        ssl_context: for `wss://`, instead of the system's trust.
+        ssl: for `wss://`, whom to trust instead of whom the system trusts: an `ssl.SSLContext`, or a file with the
+            certificates of CAs (or the server's own) in PEM.
 
     Raises:
-        ValueError: the url is none.
+        ValueError: the url is none, or the file holds no certificates.
 
     Thread safety: of one event loop.
     """
@@ -119,14 +126,11 @@ class SignalingClient:
         token: Token | None = None,
         meta: Mapping[str, Any] | None = None,
         policy: Policy | None = None,
-        ssl_context: SSLContext | None = None,
+        ssl: Trust | None = None,
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in {"ws", "wss"} or not parts.hostname:
-            raise ValueError(f"{url!r} is no signaling server: it begins with ws:// or wss://, then host and path")
+        self._host, self._path, secure = _read_url(url)
         self.url = url
-        self._loopback = parts.hostname in _LOOPBACK
-        self._ssl = ssl_context
+        self._ssl = context_of(ssl, secure=secure)
         self._token = token
         self._meta = dict(meta or {})
         self._policy = policy or Policy()
@@ -140,20 +144,26 @@ class SignalingClient:
         self._begun: asyncio.Future[None] | None = None
         self._socket: ClientConnection | None = None
         self._token_due = False
+        self._patient_until = 0.0
+        self._cause: BaseException | None = None
+        """Of the last dial that failed."""
 
     # --- begin and end ------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
         """Connect.
 
+        A server that says to come again is dialled again, for `policy.enter_timeout`.
+
         Raises:
             SignalingLostError: nobody answers there.
-            SignalingRefusedError: somebody answers and does not want us.
+            SignalingRefusedError: somebody answers and does not want us, or has a certificate that is not trusted.
         """
         if self._owner is not None:
             raise RuntimeError("a SignalingClient connects once: make another one")
         loop = asyncio.get_running_loop()
         self._begun = loop.create_future()
+        self._patient_until = loop.time() + self._policy.enter_timeout
         self._machine.start(loop.time())
         self._owner = loop.create_task(self._own(), name=f"adieu signaling {self.url}")
         try:
@@ -328,6 +338,11 @@ class SignalingClient:
                         await self._pause()
                     case Want.NOTHING:
                         return
+        except Exception as error:
+            # What nobody foresaw: whoever waits is told what it was, and `__aexit__` raises it as it is.
+            self._cause = error
+            machine.handle_lost(f"the client has failed: {_told(error)}", self._now(), code="failed", final=True)
+            raise
         finally:
             machine.quit("", self._now())
             machine.handle_lost("the client was cancelled", self._now())
@@ -385,29 +400,40 @@ class SignalingClient:
         match event:
             case Up():
                 self._begun.set_result(None)
+            case Down(told=True, retry_in=wait) if self._now() + wait < self._patient_until:
+                pass
             case Down(reason=reason):
-                self._begun.set_exception(SignalingLostError(f"no signaling at {self.url}: {reason}"))
+                self._fail_to_begin(SignalingLostError(f"no signaling at {self.url}: {reason}"))
             case Ended(error=error):
-                self._begun.set_exception(error or SignalingLostError(f"quit before {self.url} had answered"))
+                self._fail_to_begin(error or SignalingLostError(f"quit before {self.url} had answered"))
             case _:
                 pass
+
+    def _fail_to_begin(self, error: SignalingError) -> None:
+        error.__cause__ = self._cause
+        if self._begun is not None:
+            self._begun.set_exception(error)
 
     # --- the socket ---------------------------------------------------------------------------------------
 
     async def _read(self, group: asyncio.TaskGroup) -> None:
         try:
             token = await self._make_token()
-            socket = await self._dial()
+            websocket = await self._dial()
         except _DialError as error:
-            self._machine.handle_lost(str(error), self._now(), final=error.final)
+            self._cause = error.__cause__
+            # Once we have been in, it is what stands before the server that says so, and while it is started anew.
+            final = error.final and not self.peer
+            self._machine.handle_lost(str(error), self._now(), code=error.code, final=final, told=error.told)
             return
-        writer = group.create_task(self._write(socket))
-        self._socket = socket
+        self._cause = None
+        writer = group.create_task(self._write(websocket))
+        self._socket = websocket
         try:
             self._machine.handle_open(token)
             self._wake.set()
             while True:
-                frame = await socket.recv()
+                frame = await websocket.recv()
                 logger.debug("< %s", _Shown(frame))
                 self._machine.handle_frame(frame, self._now())
                 self._hand_out()
@@ -420,25 +446,28 @@ class SignalingClient:
         finally:
             self._socket = None
             writer.cancel()
-            socket.transport.abort()
+            websocket.transport.abort()
 
-    async def _write(self, socket: ClientConnection) -> None:
+    async def _write(self, websocket: ClientConnection) -> None:
         with suppress(ConnectionClosed):  # the reader sees it too, and says so
             while True:
                 self._to_write.clear()
                 while (frame := self._machine.poll_transmit(self._now())) is not None:
                     logger.debug("> %s", _Shown(frame))
-                    await socket.send(frame)
+                    await websocket.send(frame)
                 self._wake.set()
                 await self._to_write.wait()
 
     async def _dial(self) -> ClientConnection:
+        options: dict[str, Any] = {}
+        if self._ssl is not None:  # left out, it is what the system trusts
+            options["ssl"] = self._ssl
         try:
-            socket = await connect(
+            websocket = await connect(
                 self.url,
                 subprotocols=[Subprotocol(SUBPROTOCOL)],
                 compression=None,
-                proxy=None if self._loopback else True,
+                proxy=None if self._host in _LOOPBACK else True,
                 user_agent_header="adieu",
                 open_timeout=None,  # the machine's clock
                 ping_interval=self._policy.ping,
@@ -446,23 +475,45 @@ class SignalingClient:
                 close_timeout=CLOSE_TIMEOUT,
                 max_size=MAX_FRAME,
                 logger=_socket_logger,
-                ssl=self._ssl,
+                **options,
             )
-        except ConnectionRefusedError:
-            raise _DialError("nothing listens there: is the server running? `adieu serve` starts one") from None
         except InvalidStatus as error:
-            status = error.response.status_code
-            body = bytes(error.response.body or b"")[:300].decode(errors="replace").strip()
-            # Once we have been in, it is what stands before the server that says so, and while it is started anew.
-            final = 400 <= status < 500 and status not in _COME_AGAIN and not self.peer
-            raise _DialError(f"HTTP {status}: {body or 'no reason given'}", final=final) from None
-        except (OSError, WebSocketException, EOFError, UnicodeError, ImportError) as error:
-            # ImportError: a SOCKS proxy without what it needs. UnicodeError: a host that DNS cannot hold.
-            raise _DialError(str(error) or type(error).__name__) from error
-        if socket.subprotocol != SUBPROTOCOL:
-            socket.transport.abort()
-            raise _DialError(f"a WebSocket, but not one of adieu: it does not speak {SUBPROTOCOL}", final=True)
-        return socket
+            raise self._no_websocket(error) from error
+        except InvalidMessage as error:
+            secure = self.url.lower().startswith("wss:")
+            hint = "" if secure else ": does it speak TLS, and the url begin with wss://?"
+            raise _DialError(f"it does not answer in HTTP{hint} ({_told(error.__cause__ or error)})") from error
+        except tls.SSLError as error:
+            raise _DialError(explain(error, self._host), code="certificate", final=_is_verdict(error)) from error
+        except socket.gaierror as error:
+            raise _DialError(f"the host name {self._host!r} is not known: {error.strerror or error}") from error
+        except Exception as error:
+            if isinstance(error, OSError) and _is_refused(error):
+                text = "nothing listens there: is the server running? `adieu serve` starts one"
+                raise _DialError(text) from error
+            # Whatever it is (a host that DNS cannot hold, a proxy of the system's that cannot be used), it has a cause.
+            raise _DialError(_told(error)) from error
+        if websocket.subprotocol != SUBPROTOCOL:
+            websocket.transport.abort()
+            text = f"a WebSocket, but not one of adieu: it does not speak {SUBPROTOCOL}{self._path_hint()}"
+            raise _DialError(text, final=True)
+        return websocket
+
+    def _no_websocket(self, error: InvalidStatus) -> _DialError:
+        """The answer was one of HTTP."""
+        status = error.response.status_code
+        body = bytes(error.response.body or b"")[:300].decode(errors="replace").strip()
+        again = status in _COME_AGAIN
+        # Most who stand before a server answer with a page: that is not for a terminal.
+        said = body if body and "<" not in body else error.response.reason_phrase or "no reason given"
+        text = f"HTTP {status}: {said}{'' if again else self._path_hint()}"
+        return _DialError(text, final=not again and status < 500, told=again)
+
+    def _path_hint(self) -> str:
+        if self._path.rstrip("/").endswith("/ws"):
+            return ""
+        path = f"{self._path.rstrip('/')}/ws"
+        return f"; the path of a signaling server ends with /ws, here {self._path!r}: is it {path!r}?"
 
     async def _make_token(self) -> str | None:
         if self._token is None or isinstance(self._token, str):
@@ -487,11 +538,48 @@ class SignalingClient:
 
 
 class _DialError(Exception):
-    """No socket. `final`: nor will there be one."""
+    """No socket. `final`: nor will there be one. `told`: we were told to come again."""
 
-    def __init__(self, message: str, *, final: bool = False) -> None:
+    def __init__(self, message: str, *, code: str | None = None, final: bool = False, told: bool = False) -> None:
         super().__init__(message)
+        self.code = code
         self.final = final
+        self.told = told
+
+
+def _read_url(url: str) -> tuple[str, str, bool]:
+    """Host, path, and whether it is with TLS."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise ValueError(f"{url!r} is no signaling server: {error}") from None
+    if parts.scheme not in {"ws", "wss"} or not host:
+        meant = {"http": "ws", "https": "wss"}.get(parts.scheme)
+        path = parts.path if parts.path.rstrip("/").endswith("/ws") else parts.path.rstrip("/") + "/ws"
+        hint = f"; is it {meant}://{parts.netloc}{path}?" if meant and host else ""
+        raise ValueError(f"{url!r} is no signaling server: it begins with ws:// or wss://, then host and path{hint}")
+    return host, parts.path, parts.scheme == "wss"
+
+
+def _told(error: BaseException) -> str:
+    """An error in one line, never an empty one."""
+    if isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        return _told(error.exceptions[0])
+    if isinstance(error, (OSError, UnicodeError, SignalingError, WebSocketException)) and str(error):
+        return str(error)
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _is_refused(error: OSError) -> bool:
+    """A name with several addresses has several errors, which asyncio writes into one."""
+    each = re.findall(r"\[Errno (\d+)\]", str(error)) if error.errno is None else [str(error.errno)]
+    return str(errno.ECONNREFUSED) in each
+
+
+def _is_verdict(error: tls.SSLError) -> bool:
+    """Whether dialling again would end so again; a connection that broke off in the handshake may be an accident."""
+    return isinstance(error, tls.SSLCertVerificationError) or "ALERT" in (getattr(error, "reason", None) or "")
 
 
 class _Shown:

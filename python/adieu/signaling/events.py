@@ -45,10 +45,12 @@ class Down:
     Attributes:
         reason: for a person.
         retry_in: seconds until the next attempt.
+        told: the server itself has said to come again.
     """
 
     reason: str
     retry_in: float
+    told: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -286,14 +286,23 @@ class Machine:
             # The count does not fit: this socket is no use, and a new one begins where both know that they are.
             self.handle_lost(f"the server has miscounted: {error}", now)
 
-    def handle_lost(self, reason: str, now: float, *, code: int | None = None, final: bool = False) -> None:
+    def handle_lost(
+        self,
+        reason: str,
+        now: float,
+        *,
+        code: int | str | None = None,
+        final: bool = False,
+        told: bool = False,
+    ) -> None:
         """The socket has ended, or could not be opened.
 
         Args:
             reason: for a person.
             now: the time.
-            code: the WebSocket close code, if the server has said one.
+            code: the WebSocket close code, if the server has said one; or a word for what went wrong.
             final: coming again is pointless for another reason than the code.
+            told: we were told to come again in another way than by the code.
         """
         match self.state:
             case Over() | Resting():
@@ -309,14 +318,16 @@ class Machine:
             case _:
                 assert_never(self.state)
         if self._last_error is not None:
-            reason = f"{reason}: {self._last_error.message}"
-        if final or (code is not None and is_final(code)):
+            # A close frame holds 123 bytes: what the server has said before it is the same, or more.
+            said = self._last_error.message
+            reason = said if said.startswith(reason) else f"{reason}: {said}"
+        if final or (isinstance(code, int) and is_final(code)):
             word = self._last_error.code if self._last_error is not None else "refused"
             self._end(SignalingRefusedError(reason, word if code is None else code))
             return
-        self._rest(reason, now)
+        self._rest(reason, now, told=told or isinstance(code, int))
 
-    def _rest(self, reason: str, now: float) -> None:
+    def _rest(self, reason: str, now: float, *, told: bool) -> None:
         self._attempt += 1
         delay = self._policy.delay(self._attempt, self._random())
         if self._down_since is None:
@@ -327,7 +338,7 @@ class Machine:
             return
         self._forget_socket()
         self.state = Resting(now + delay)
-        self._events.append(Down(reason, delay))
+        self._events.append(Down(reason, delay, told))
 
     def _forget_socket(self) -> None:
         self._hello_due = False

@@ -11,6 +11,7 @@ class Policy:
 
     Attributes:
         open_timeout: to open a socket, from the first packet to `welcome`.
+        enter_timeout: for the first connection, how long a server that says to come again is dialled again.
         first_retry: the longest wait before the first attempt to come again; it doubles with each that fails.
         max_retry: the longest wait. Each wait is drawn between half of it and the whole.
         steady_after: a connection that held so long starts the waits anew.
@@ -25,6 +26,7 @@ class Policy:
     """
 
     open_timeout: float = 5.0
+    enter_timeout: float = 60.0
     first_retry: float = 0.1
     max_retry: float = 2.0
     steady_after: float = 5.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import tempfile
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import adieu
 from adieu.cli.friend import Place, keep_company
 from adieu.server import serve
+from support.certificates import Certificates
 
 pytestmark = pytest.mark.anyio
 
@@ -91,3 +93,33 @@ async def test_who_leaves_hears_a_goodbye_and_who_says_bye_is_left():
             assert (await session.wait_closed()).reason.text == "you said so"
         stop.set()
         await friend
+
+
+async def test_a_friend_comes_to_a_server_with_tls(tmp_path):
+    """`adieu demo --join https://… --ca FILE`; without the file it says what is missing, in one line."""
+    certificates = Certificates(tmp_path)
+    files = certificates.signed("localhost")
+    async with serve(cert=files.cert, key=files.key) as server:
+        where = f"https://localhost:{server.addresses[0][1]}/#lab"
+
+        async def friend(*options):
+            return await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "adieu", "demo", "--plain", "--join", where, *options),
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
+
+        stranger = await friend()
+        _, text = await stranger.communicate()
+        assert stranger.returncode == 2
+        assert "unknown CA" in text.decode()
+        assert "--ca FILE" in text.decode()
+        assert len(text.splitlines()) == 1
+        known = await friend("--ca", str(certificates.ca))
+        async with asyncio.timeout(30), adieu.join(server.url.replace("127.0.0.1", "localhost"), "lab", "Ada",
+                                                   ssl=certificates.ca) as room:  # fmt: skip
+            session = await room.session()
+            chat = await session.open("chat")
+            assert "I am Echo" in str(await chat.receive())
+        known.terminate()
+        assert await known.wait() == 0

@@ -518,7 +518,7 @@ async def test_tls(certificate):
     trust = ssl.create_default_context(cafile=str(cert))
     async with serve(cert=cert, key=key) as server:
         assert server.url.startswith("wss://")
-        async with SignalingClient(server.url, ssl_context=trust) as client:
+        async with SignalingClient(server.url, ssl=trust) as client:
             assert await client.join("lab") == []
         async with connect(
             server.url, subprotocols=[SUBPROTOCOL], ssl=trust, proxy=None, origin=server.http_url

@@ -23,8 +23,9 @@ class Settings:
         rooms: how many one client may be in.
         room_peers: how many may be in one room.
         meta_bytes: how much a client may tell about itself in a `join`.
-        connects_per_minute: new sockets from one address (a /64 for IPv6), and as many at once; not counted on
-            loopback, where there are no strangers and where a reverse proxy that was not named would be everybody.
+        connects_per_minute: new sockets from one address (a /64 for IPv6), and as many at once: a school or a mobile
+            carrier may be behind one. Who is refused is told to come again. Not counted on loopback, where there are
+            no strangers and where a reverse proxy that was not named would be everybody.
         connections: sockets in all.
         seats: clients in all, those away among them.
         seats_per_address: clients from one address, those away among them; not counted on loopback.
@@ -48,10 +49,10 @@ class Settings:
     rooms: int = 128
     room_peers: int = 16
     meta_bytes: int = 2048
-    connects_per_minute: int = 20
+    connects_per_minute: int = 120
     connections: int = 10_000
     seats: int = 20_000
-    seats_per_address: int = 256
+    seats_per_address: int = 1024
     queue_bytes: int = 1024 * 1024
     kept_bytes: int = 512 * 1024 * 1024
     strikes: int = 10
