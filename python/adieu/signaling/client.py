@@ -564,8 +564,9 @@ def _read_url(url: str) -> tuple[str, str, bool]:
 
 def _told(error: BaseException) -> str:
     """An error in one line, never an empty one."""
-    if isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        return _told(error.exceptions[0])
+    several: tuple[BaseException, ...] = getattr(error, "exceptions", ())  # of a group, as tasks raise
+    if several:
+        return "; ".join(map(_told, several))
     if isinstance(error, (OSError, UnicodeError, SignalingError, WebSocketException)) and str(error):
         return str(error)
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
     from typing import Any
@@ -12,7 +12,12 @@ if TYPE_CHECKING:
 Trust: TypeAlias = "ssl.SSLContext | str | os.PathLike[str]"
 """A context, or a file with certificates in PEM: those of CAs, or the server's own."""
 
-_GIVE = "give its CA's certificate, or its own if it has signed itself, with ssl= (on the command line --ca FILE)"
+_GIVE: Final = "give the certificate of its CA, or its own if it has signed itself, with ssl= (--ca FILE)"
+_UNKNOWN_CA = (
+    "the certificate of {host} comes from an unknown CA: either that CA is not trusted here ("
+    + _GIVE
+    + "), or the server leaves out a certificate between (it needs the whole chain)"
+)
 # OpenSSL's numbers, X509_V_ERR_…; Python names but one of them.
 _FAULTS = {
     9: "the certificate of {host} is not valid yet: look at the clocks of both machines",
@@ -26,13 +31,8 @@ _FAULTS = {
     67: "the certificate of {host} comes from a CA whose signature is too weak",
     68: "the certificate of {host} comes from a CA whose signature is too weak",
     79: "the certificate of {host} comes from something that is no CA",
+    **dict.fromkeys((2, 20, 21, 27), _UNKNOWN_CA),
 }
-_UNKNOWN_CA = (
-    "the certificate of {host} comes from an unknown CA: either that CA is not trusted here ("
-    + _GIVE
-    + "), or the server leaves out a certificate between (it needs the whole chain)"
-)
-_FAULTS |= dict.fromkeys((2, 20, 21, 27), _UNKNOWN_CA)
 _HANDSHAKES = {
     "WRONG_VERSION_NUMBER": "{host} does not speak TLS on this port: is it ws:// instead of wss://?",
     "HTTP_REQUEST": "{host} does not speak TLS on this port: is it ws:// instead of wss://?",
