@@ -433,12 +433,20 @@ export const mediaType = c.struct<Media>("media", {
   media: c.dict(c.text(16), mediaStateType),
 });
 
-/** A restarted server gave this side a new peer id; the session keeps its own. */
+/** A restarted server gave this side a new peer id; the session keeps its own.
+
+    Said in-band and, with the session's id, by signaling: only who says both is believed. */
 export interface Moved {
   type: "moved";
+  session?: string;
+  to?: string;
+  from?: string;
   peer: string;
 }
 export const movedType = c.struct<Moved>("moved", {
+  session: c.optional(c.text(128), ""),
+  to: c.optional(c.text(128), ""),
+  from: c.optional(c.text(128), ""),
   peer: c.text(128),
 });
 
@@ -819,6 +827,7 @@ export type FromClient =
   | Description
   | Candidates
   | Probe
+  | Moved
   | Closing
   | Wait
   | Done
@@ -840,6 +849,7 @@ export const fromClientType: Map<string, c.Struct<FromClient>> = c.union<FromCli
   descriptionType,
   candidatesType,
   probeType,
+  movedType,
   closingType,
   waitType,
   doneType,
@@ -870,6 +880,7 @@ export type FromServer =
   | Description
   | Candidates
   | Probe
+  | Moved
   | Closing
   | Wait
   | Done
@@ -898,6 +909,7 @@ export const fromServerType: Map<string, c.Struct<FromServer>> = c.union<FromSer
   descriptionType,
   candidatesType,
   probeType,
+  movedType,
   closingType,
   waitType,
   doneType,

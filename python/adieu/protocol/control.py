@@ -18,6 +18,7 @@ from adieu.protocol.words import (
     Done,
     Id,
     Message,
+    Moved,
     Name,
     Reset,
     ResetOk,
@@ -41,6 +42,11 @@ DEFAULT_MAX_MESSAGE = 16 * 1024 * 1024
 
 CAPABILITIES: tuple[str, ...] = ()
 """What this version can do beyond `VERSION`, said in `hello`. Only what both sides say is in use in a session."""
+
+MAX_NAME = 128
+"""Characters of a channel's name."""
+MAX_COUNT = 2**53 - 1
+"""The largest number that both languages hold exactly."""
 
 StreamId = Annotated[int, Meta(ge=0, le=65534)]
 
@@ -110,12 +116,6 @@ class Ack(Message, frozen=True, kw_only=True, tag="ack"):
     """After 64 messages, 256 KiB or 20 ms; at once while closing. An older one than the last is ignored."""
 
     channels: dict[Name, Acknowledged]
-
-
-class Moved(Message, frozen=True, kw_only=True, tag="moved"):
-    """A restarted server gave this side a new peer id; the session keeps its own."""
-
-    peer: Id
 
 
 class MediaState(Struct, frozen=True, kw_only=True, omit_defaults=True):

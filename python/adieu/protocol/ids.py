@@ -13,9 +13,9 @@ def _hash(kind: str, *parts: str) -> str:
     return digest.hexdigest()[: 2 * _SIZE]
 
 
-def session_id(room: str, one: str, other: str) -> str:
-    """The id of the session of two peers in a room: 32 hex digits, whichever side asks."""
-    return _hash("adieu session", room, *sorted((one, other)))
+def session_id(room: str, one: str, other: str, n: int = 1) -> str:
+    """The id of the nth session of two peers in a room: 32 hex digits, whichever side asks."""
+    return _hash("adieu session", room, *sorted((one, other)), *(() if n == 1 else (str(n),)))
 
 
 def receipt_id(session: str) -> str:

@@ -24,6 +24,7 @@ from adieu.protocol.words import (
     Done,
     Id,
     Message,
+    Moved,
     Reset,
     ResetOk,
     Switch,
@@ -34,8 +35,12 @@ from adieu.protocol.words import (
 )
 
 SUBPROTOCOL = "adieu.v1+json"
-Token = Annotated[str, Meta(max_length=8192)]
-PersonName = Annotated[str, Meta(max_length=256)]
+MAX_TOKEN = 8192
+MAX_PERSON = 256
+MAX_ROOM = 256
+Token = Annotated[str, Meta(max_length=MAX_TOKEN)]
+PersonName = Annotated[str, Meta(max_length=MAX_PERSON)]
+RoomName = Annotated[str, Meta(min_length=1, max_length=MAX_ROOM)]
 
 
 class Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -69,14 +74,14 @@ class Hello(Message, frozen=True, kw_only=True, tag="hello"):
 class Join(Message, frozen=True, kw_only=True, tag="join"):
     """Enter a room: answered by `joined`."""
 
-    room: Annotated[str, Meta(min_length=1, max_length=256)]
+    room: RoomName
     meta: dict[str, Any] = {}
 
 
 class Leave(Message, frozen=True, kw_only=True, tag="leave"):
     """Leave it: answered by `left`."""
 
-    room: Annotated[str, Meta(min_length=1, max_length=256)]
+    room: RoomName
     reason: Text = ""
 
 
@@ -139,8 +144,9 @@ class BareAck(Message, frozen=True, kw_only=True, tag="ack"):
 
 
 Relayed = (
-    Description | Candidates | Probe | Closing | Wait | Done | Closed | Reset | ResetOk | Switch | Switched | Cancel
-)
+    Description | Candidates | Probe | Moved
+    | Closing | Wait | Done | Closed | Reset | ResetOk | Switch | Switched | Cancel
+)  # fmt: skip
 FromClient = Hello | Join | Leave | IceServersRequest | Refresh | Kick | Quit | BareAck | Relayed
 
 

@@ -10,10 +10,14 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from adieu.protocol.text import sendable
+
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
 """A channel's name."""
-Id = Annotated[str, Meta(max_length=128)]
-Text = Annotated[str, Meta(max_length=1024)]
+MAX_ID = 128
+MAX_TEXT = 1024
+Id = Annotated[str, Meta(max_length=MAX_ID)]
+Text = Annotated[str, Meta(max_length=MAX_TEXT)]
 Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 """What both languages count exactly."""
 Level = Literal["ice", "transport", "full"]
@@ -38,6 +42,11 @@ class Reason(Struct, frozen=True, omit_defaults=True):
 
     code: Annotated[str, Meta(max_length=64)]
     text: Text = ""
+
+
+def reason(code: str, text: str) -> Reason:
+    """A reason that can always be said: repaired, and cut to what `Reason` takes."""
+    return Reason(sendable(code, 64), sendable(text, MAX_TEXT))
 
 
 class Total(Struct, frozen=True, omit_defaults=True):
@@ -129,6 +138,15 @@ class Cancel(Word, frozen=True, kw_only=True, tag="cancel"):
     """The offerer's word: the old connection goes on, the number of the new one is burnt."""
 
     epoch: Count
+
+
+class Moved(Word, frozen=True, kw_only=True, tag="moved"):
+    """A restarted server gave this side a new peer id; the session keeps its own.
+
+    Said in-band and, with the session's id, by signaling: only who says both is believed.
+    """
+
+    peer: Id
 
 
 AnyWord = Closing | Wait | Done | Closed | Reset | ResetOk | Switch | Switched | Cancel

@@ -20,6 +20,7 @@ from adieu.protocol.signaling import (
     TokenExpiring,
 )
 from adieu.protocol.words import AnyWord
+from adieu.protocol.words import Moved as PeerMoved
 
 if TYPE_CHECKING:
     from adieu.errors import SignalingError
@@ -109,5 +110,5 @@ class Ended:
 SignalingEvent: TypeAlias = (
     Up | Down | Moved | Undelivered | RoomLost | Ended
     | Joined | PeerJoined | PeerAway | PeerBack | PeerLeft | Kicked | TokenExpiring | Goaway | Error
-    | Description | Candidates | AnyWord
+    | Description | Candidates | PeerMoved | AnyWord
 )  # fmt: skip

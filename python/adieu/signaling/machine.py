@@ -18,13 +18,18 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, TypeVar, assert_never
+
+import msgspec
 
 from adieu.errors import SignalingError, SignalingLostError, SignalingRefusedError
 from adieu.protocol import VERSION
 from adieu.protocol.bucket import Bucket
 from adieu.protocol.replay import Incoming, Outgoing
 from adieu.protocol.signaling import (
+    MAX_PERSON,
+    MAX_ROOM,
+    MAX_TOKEN,
     BareAck,
     Envelope,
     Error,
@@ -34,11 +39,13 @@ from adieu.protocol.signaling import (
     IceServers,
     Join,
     Joined,
+    Kick,
     Leave,
     Left,
     Limits,
     Probe,
     Quit,
+    Refresh,
     Refreshed,
     Relayed,
     Resume,
@@ -50,6 +57,8 @@ from adieu.protocol.signaling import (
     is_final,
     wrap,
 )
+from adieu.protocol.text import checked, scalar, scalar_json, sendable
+from adieu.protocol.words import MAX_ID, MAX_TEXT
 from adieu.signaling.events import Down, Ended, Moved, RoomLost, Undelivered, Up
 from adieu.signaling.states import (
     Alive,
@@ -117,6 +126,9 @@ class Machine:
         name: what people read.
         capabilities: told in `hello`.
         random: draws from [0, 1), for the waits between attempts.
+
+    Raises:
+        ValueError: the name is too long.
     """
 
     def __init__(
@@ -128,7 +140,7 @@ class Machine:
         self.bad_frames: int = 0
         """What the server sent and could not be read; dropped."""
         self._policy = policy
-        self._name = name
+        self._name = checked("a person's name", name, 0, MAX_PERSON)
         self._capabilities = list(capabilities)
         self._random = random
         self._token_shown: str | None = None
@@ -194,6 +206,7 @@ class Machine:
             ValueError: the message is not one that the protocol allows; says which member.
             SignalingError: it is over, or too much is waiting.
         """
+        message = _said(message)
         body = self._checked(message)
         if isinstance(self.state, (Leaving, Over)):
             raise SignalingLostError(f"the client has ended: no {message.__struct_config__.tag} any more")
@@ -211,6 +224,7 @@ class Machine:
         Raises:
             ValueError: the message is not one that the protocol allows, or too long; says which member.
         """
+        message = _said(message)
         body = self._checked(message)
         if not message.to:
             raise ValueError(f"a {message.__struct_config__.tag} without `to`: name the peer that it is for")
@@ -230,7 +244,7 @@ class Machine:
         """Leave for good, after all that was said before."""
         match self.state:
             case Standing():
-                message = Quit(reason=reason)
+                message = Quit(reason=sendable(reason, MAX_TEXT))
                 self._ask(message, self._checked(message), None)
                 self.state = Leaving(now + self._policy.quit_timeout)
             case Resting() | Dialing() | Greeting():
@@ -246,7 +260,10 @@ class Machine:
         if len(body) + ENVELOPE_BYTES > limit:
             kind = message.__struct_config__.tag
             raise ValueError(f"a {kind} of {len(body)} bytes; the server takes {limit - ENVELOPE_BYTES} at most")
-        decode_client(body)  # a struct does not check what it is made of
+        try:
+            decode_client(body)  # a struct does not check what it is made of
+        except ValueError as error:
+            raise ValueError(f"no {message.__struct_config__.tag} that can be said: {error}") from None
         return body
 
     def _ask(self, message: Request | Quit, body: bytes, until: float | None) -> int:
@@ -262,7 +279,7 @@ class Machine:
         """The socket is open; `token` says who we are."""
         if isinstance(self.state, Dialing):
             self.state = Greeting(self.state.until)
-            self._token_shown = token
+            self._token_shown = None if token is None else scalar(token)
             self._hello_due = True
 
     def handle_frame(self, data: str | bytes, now: float) -> None:
@@ -585,6 +602,34 @@ class Machine:
                 kind = waiting.message.__struct_config__.tag
                 text = f"no answer to {kind} within {self._policy.request_timeout:g} s"
                 self._events.append(Refusal(request, SignalingLostError(text)))
+
+
+M = TypeVar("M", bound="Request | Relayed")
+
+
+def _said(message: M) -> M:
+    """The same, with texts that can be said: repaired, reasons cut, names checked.
+
+    Raises:
+        ValueError: a name is empty or too long; says the value and the bound.
+        TypeError: what should be text is none.
+    """
+    match message:
+        case Join(room=room, meta=meta):
+            room = checked("a room's name", room, 1, MAX_ROOM)
+            return msgspec.structs.replace(message, room=room, meta=scalar_json(meta))
+        case Leave(room=room, reason=reason):
+            room = checked("a room's name", room, 1, MAX_ROOM)
+            return msgspec.structs.replace(message, room=room, reason=sendable(reason, MAX_TEXT))
+        case Kick(peer=peer, reason=reason):
+            peer = checked("a peer's id", peer, 1, MAX_ID)
+            return msgspec.structs.replace(message, peer=peer, reason=sendable(reason, MAX_TEXT))
+        case Refresh(token=token):
+            return msgspec.structs.replace(message, token=checked("a token", token, 0, MAX_TOKEN))
+        case Probe(to=to):
+            return msgspec.structs.replace(message, to=checked("a peer's id", to, 1, MAX_ID))
+        case _:
+            return message
 
 
 def _pace(limits: Limits, now: float) -> Bucket:

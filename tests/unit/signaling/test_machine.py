@@ -26,6 +26,7 @@ from adieu.protocol.signaling import (
     PeerAway,
     PeerJoined,
     Probe,
+    Refresh,
 )
 from adieu.protocol.words import Wait
 from adieu.signaling.events import Down, Ended, Moved, RoomLost, Undelivered, Up
@@ -216,9 +217,11 @@ def test_too_many_requests_are_refused():
 @pytest.mark.parametrize(
     ("message", "what"),
     [
-        (Join(room=""), "room"),
-        (Join(room="x" * 300), "room"),
-        (Kick(peer="x" * 200), "peer"),
+        (Join(room=""), "a room's name has 1 to 256 characters, not 0: ''"),
+        (Join(room="x" * 300), "a room's name has 1 to 256 characters, not 300: 'x"),
+        (Leave(room=""), "a room's name has 1 to 256 characters"),
+        (Kick(peer="x" * 200), "a peer's id has 1 to 128 characters, not 200"),
+        (Refresh(token="x" * 9000), "a token has at most 8192 characters, not 9000"),
         (Join(room="x", meta={"x": "y" * 70_000}), "bytes"),
     ],
 )
@@ -228,6 +231,27 @@ def test_a_request_that_the_protocol_does_not_allow_is_the_caller_s_error(messag
     with pytest.raises(ValueError, match=what):
         line.request(message)
     assert line.said() == []
+
+
+def test_texts_that_are_no_unicode_are_repaired_before_anything_is_said():
+    line = Line(name="ada \ud83d")
+    hello = line.open("t\ud83d")
+    line.hear(welcome())
+    line.request(Join(room="lab \ud83d", meta={"a\ud83d": ["\udc4b"]}))
+    line.request(Kick(peer="p\ud83d", reason="\ud83d" * 2000))
+    line.request(Leave(room="lab \ud83d", reason="\ud83d"))
+    join, kick, leave = line.said()
+    assert (hello["name"], hello["token"]) == ("ada \ufffd", "t\ufffd")
+    assert (join["room"], join["meta"]) == ("lab \ufffd", {"a\ufffd": ["\ufffd"]})
+    assert (kick["peer"], kick["reason"]) == ("p\ufffd", "\ufffd" * 1024)
+    assert (leave["room"], leave["reason"]) == ("lab \ufffd", "\ufffd")
+    line.machine.quit("bye \ud83d", line.now)
+    assert line.said()[-1]["reason"] == "bye \ufffd"
+
+
+def test_a_name_beyond_its_bound_is_refused():
+    with pytest.raises(ValueError, match="a person's name has at most 256 characters, not 257"):
+        Line(name="x" * 257)
 
 
 # --- relayed messages -----------------------------------------------------------------------------------------
