@@ -51,6 +51,7 @@ from adieu.session import (
     SignalingChange,
     StateEvent,
     Transfer,
+    Unconnected,
     join,
     memory_pair,
 )
@@ -204,6 +205,7 @@ __all__ = [
     "Transfer",
     "TransferError",
     "TransportSettings",
+    "Unconnected",
     "UndeliveredError",
     "UnknownError",
     "__version__",

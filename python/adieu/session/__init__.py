@@ -7,6 +7,7 @@ from adieu.session.machine.cause import CAUSES
 from adieu.session.machine.options import Ladder, Options, RecoveryPolicy
 from adieu.session.machine.receipt import Account, ChannelReceipt, StepReceipt
 from adieu.session.memory import memory_pair
+from adieu.session.pair import Unconnected
 from adieu.session.receipt import CloseReceipt, Message, ResetReport
 from adieu.session.recorder import Recorder
 from adieu.session.room import Room, join
@@ -39,6 +40,7 @@ __all__ = [
     "StateEvent",
     "StepReceipt",
     "Transfer",
+    "Unconnected",
     "join",
     "memory_pair",
 ]

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from adieu.errors import SessionClosedError, UndeliveredError
+from adieu.protocol.text import scalar
 from adieu.session.emitter import Emitter
 from adieu.session.machine.flow import Payload
 from adieu.session.receipt import Message
@@ -77,7 +78,7 @@ class Channel:
         """Send one message; waits only for room in the buffer.
 
         Args:
-            data: text, bytes, or a `Message` that a receipt gave back.
+            data: text (half of a surrogate pair becomes U+FFFD), bytes, or a `Message` that a receipt gave back.
 
         Raises:
             SessionClosedError: the session has ended, or is closing and this side may send no more.
@@ -218,7 +219,7 @@ class Channel:
 def _payload(data: object) -> Payload:
     match data:
         case str():
-            return Payload(data.encode(), text=True)
+            return Payload(scalar(data).encode(), text=True)
         case bytes():
             return Payload(data, text=False)
         case bytearray() | memoryview():

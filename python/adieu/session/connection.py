@@ -80,6 +80,8 @@ class Connection:
         """Streams to be made once the first offer has come (it asks for the association they need)."""
         self._jobs: deque[Callable[[], Any]] = deque()
         self._worker: asyncio.Task[Any] | None = None
+        self._answered = ""
+        """The last offer of the other side that was answered."""
         self._batch: list[Candidate] = []
         self._error: Any = None
         """The last error of the control channel: it says how the connection ended."""
@@ -225,6 +227,8 @@ class Connection:
     async def _apply(self, description: Description) -> None:
         pc = self.pc
         offer = description.sdp_type == "offer"
+        if pc.signalingState == "stable" and self._knows(description):
+            return
         collision = offer and (self._making_offer or pc.signalingState != "stable")
         self._ignored = not self._polite and collision
         if self._ignored:
@@ -233,10 +237,21 @@ class Connection:
         if offer:
             self._open_wanted()
             await pc.setLocalDescription()
+            self._answered = description.sdp
             self._say_description()
         self._watch()
         if pc.signalingState == "stable" and not self._released:
             self._sink.negotiated(self.epoch)
+
+    def _knows(self, description: Description) -> bool:
+        """Whether it was said before: signaling of a user's own may say things twice, and lose the answer."""
+        if description.sdp_type != "offer":
+            return True  # nothing waits for an answer
+        if description.sdp != self._answered:
+            return False
+        if (answer := self.pc.localDescription) is not None and answer.type == "answer":
+            self._say_description()
+        return True
 
     async def _add(self, candidates: Candidates) -> None:
         for candidate in candidates.candidates:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
@@ -13,6 +14,7 @@ from adieu.errors import SessionClosedError, SignalingError, SignalingLostError
 from adieu.protocol import words
 from adieu.protocol.ids import receipt_id, session_id
 from adieu.protocol.signaling import (
+    MAX_ROOM,
     Candidates,
     Description,
     Goaway,
@@ -23,20 +25,23 @@ from adieu.protocol.signaling import (
     PeerJoined,
     PeerLeft,
 )
+from adieu.protocol.text import checked
 from adieu.session.emitter import Emitter
 from adieu.session.machine.machine import SessionMachine
-from adieu.session.session import REMEMBERED, Post, Session
-from adieu.session.tasks import Tasks
+from adieu.session.pair import Pair, Unconnected, describe, is_wanted, new_early, who
+from adieu.session.session import REMEMBERED, Post, Session, check_connect
+from adieu.session.tasks import Tasks, report
 from adieu.signaling import Down, Ended, Moved, SignalingClient, Up
 from adieu.webrtc import RTCPeerConnection
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
     from typing import TypeAlias
 
     from adieu.protocol.signaling import Peer, Relayed
     from adieu.protocol.words import Level
     from adieu.session.emitter import Handler
+    from adieu.session.machine.cause import Presence
     from adieu.session.machine.options import Options
     from adieu.session.receipt import CloseReceipt, ResetReport
     from adieu.signaling import SignalingEvent
@@ -48,13 +53,17 @@ H = TypeVar("H")
 
 logger: Final = logging.getLogger("adieu")
 
-EVENTS = frozenset({"session", "peer", "signaling"})
+EVENTS = frozenset({"session", "peer", "unconnected", "signaling"})
 REMEMBER = 60.0
 """Seconds: late words for an ended session are answered with `closed`."""
-MAX_EARLY = 200
-"""Messages of a peer that is being considered; more are dropped."""
 CLAIM = 2.0
 """Seconds that somebody new waits while somebody we know is missing at the server."""
+DOUBT = 6.0
+"""Seconds after which a session that answers is believed more than the word that there is another."""
+PACE = 0.5
+"""Seconds between two sessions that the other side may begin."""
+MAX_GONE = 256
+MAX_SPOKEN = 16
 
 
 class Room:
@@ -89,12 +98,14 @@ class Room:
         self._on_wait = on_wait
         self._me = client.peer
         self._peers: dict[str, Peer] = {}
-        self._sessions: dict[str, Session] = {}
-        """By the other side's peer id."""
+        self._pairs: dict[str, Pair] = {}
+        """By the other side's peer id; of some who have left, too."""
         self._by_id: dict[str, Session] = {}
-        self._ended: dict[str, float] = {}
-        self._early: dict[str, list[Relayed]] = {}
-        """By peer: what came while it was being considered."""
+        """Those that run, and those that ended a moment ago."""
+        self._claims: dict[str, str] = {}
+        """By session: the new peer id that its other side claims in-band."""
+        self._spoken: dict[str, set[str]] = {}
+        """By session: who has said by signaling that it is its other side."""
         self._arrivals: list[Session] = []
         """Connected, and not handed out yet."""
         self._changed = asyncio.Event()
@@ -124,12 +135,19 @@ class Room:
     @property
     def sessions(self) -> list[Session]:
         """Those that have not ended."""
-        return [session for session in self._sessions.values() if session.receipt is None]
+        return [session for session in self._by_id.values() if session.receipt is None]
 
     @property
     def peers(self) -> list[Peer]:
-        """Who else is in the room, as the server says."""
+        """Who else is in the room, as the server says; `away` are those that it has lost the way to."""
         return list(self._peers.values())
+
+    @property
+    def unconnected(self) -> list[Unconnected]:
+        """Who else is in the room and not connected with us, and why (closing rule S13)."""
+        now = asyncio.get_running_loop().time()
+        described = (describe(self._pair(peer.peer), peer, now) for peer in self._peers.values())
+        return [found for found in described if found is not None]
 
     @property
     def me(self) -> str:
@@ -158,7 +176,7 @@ class Room:
         """
         self._closing = True
         self._wake()
-        sessions = list(self._sessions.values())
+        sessions = list(self._by_id.values())
         async with asyncio.TaskGroup() as group:
             closes = [group.create_task(session.close(reason, timeout)) for session in sessions]
         return [close.result() for close in closes]
@@ -171,12 +189,13 @@ class Room:
         """Add a handler, or decorate one.
 
         Events: `session` (a Session that has just been made), `peer` (what the server says: PeerJoined, PeerAway, …),
-        `signaling` (Up, Down, Moved, Ended).
+        `unconnected` (Unconnected: somebody is here and not connected, for another reason than before), `signaling`
+        (Up, Down, Moved, Ended).
         """
         return self._emitter.on(name) if handler is None else self._emitter.on(name, handler)
 
     def __repr__(self) -> str:
-        return f"<Room {self.name!r} with {len(self._sessions)} sessions>"
+        return f"<Room {self.name!r} with {len(self.sessions)} sessions>"
 
     # --- life ---------------------------------------------------------------------------------------------
 
@@ -188,7 +207,9 @@ class Room:
 
     async def leave(self) -> None:
         """After `close`: end what is left."""
-        for session in list(self._sessions.values()):
+        for pair in self._pairs.values():
+            pair.forget_timer()
+        for session in list(self._by_id.values()):
             await session.end()
         await self.tasks.end()
 
@@ -222,19 +243,13 @@ class Room:
         match event:
             case Joined(room=self.name, peers=peers):
                 self._joined(peers)
-            case PeerJoined(room=self.name, peer=peer, reloaded=reloaded):
-                if reloaded in self._sessions:
-                    self._sessions[reloaded].presence_changed("left", reloaded=True)
-                self._arrived(peer)
-            case PeerAway(room=self.name, peer=peer):
-                self._presence(peer, "away")
-            case PeerBack(room=self.name, peer=peer):
-                self._presence(peer, "here")
-            case PeerLeft(room=self.name, peer=peer, reason=reason):
-                self._peers.pop(peer, None)
-                self._presence(peer, reason)
+            case PeerJoined() | PeerAway() | PeerBack() | PeerLeft():
+                if event.room == self.name:
+                    self._peer_changed(event)
             case Up() | Down() | Moved() | Ended() | Kicked() | Goaway():
                 self._signaling(event)
+            case words.Moved():
+                self._moved_said(event)
             case Description() | Candidates():
                 self._deliver(event)
             case words.Closing() | words.Wait() | words.Done() | words.Closed():
@@ -243,133 +258,429 @@ class Room:
                 self._deliver(event)
             case _:
                 pass
-        if isinstance(event, (PeerJoined, PeerAway, PeerBack, PeerLeft)):
-            self._emitter.emit("peer", event)
 
     def _signaling(self, event: SignalingEvent) -> None:
         match event:
             case Up():
-                for session in self._sessions.values():
+                for session in self._by_id.values():
                     session.signaling_changed(True)
+                for pair in self._pairs.values():
+                    if pair.standing == "apart":
+                        self._plan(pair)
             case Down(reason=reason):
-                for session in self._sessions.values():
+                for session in self._by_id.values():
                     session.signaling_changed(False, reason)
             case Moved(new=new):
                 self._me = new
+                for pair in self._pairs.values():
+                    pair.n = 0  # of the sessions between the new ids there was none
                 for session in self.sessions:
                     session.say_moved(new)
             case Ended(error=error):
                 self._over = str(error) if error is not None else "it was left"
-                for session in self._sessions.values():
+                for session in self._by_id.values():
                     session.signaling_changed(False, self._over)
             case _:
                 pass
         self._emitter.emit("signaling", event)
         self._wake()
 
+    # --- who is there -------------------------------------------------------------------------------------
+
+    def _pair(self, peer: str) -> Pair:
+        return self._pairs.setdefault(peer, Pair(peer))
+
     def _joined(self, peers: list[Peer]) -> None:
+        self._me = self.client.peer
         self._peers = {peer.peer: peer for peer in peers}
         for peer in peers:
             self._arrived(peer)
+        for session in self.sessions:
+            self._say_moved(session)
+
+    def _peer_changed(self, event: PeerJoined | PeerAway | PeerBack | PeerLeft) -> None:
+        match event:
+            case PeerJoined(peer=peer, reloaded=reloaded):
+                if (before := self._pairs.get(reloaded)) is not None and before.session is not None:
+                    before.session.presence_changed("left", reloaded=True)
+                self._arrived(peer)
+            case PeerAway(peer=id_):
+                self._set_away(id_, away=True)
+            case PeerBack(peer=id_):
+                self._set_away(id_, away=False)
+            case PeerLeft(peer=id_, reason=reason):
+                self._peers.pop(id_, None)
+                self._presence(id_, reason)
+                self._forget_some()
+        self._emitter.emit("peer", event)
+        self._wake()
+
+    def _set_away(self, id_: str, *, away: bool) -> None:
+        known = self._peers.get(id_)
+        if known is None:
+            return
+        peer = self._peers[id_] = msgspec.structs.replace(known, away=away)
+        if away:
+            self._presence(id_, "away")
+            self._tell(self._pair(id_))
+        else:
+            self._arrived(peer)
+
+    def _presence(self, peer: str, presence: Presence) -> None:
+        pair = self._pairs.get(peer)
+        if pair is not None and pair.session is not None:
+            pair.session.presence_changed(presence)
+
+    def _forget_some(self) -> None:
+        """Of those who have left little is kept, and that for so many only."""
+        gone = [id_ for id_, pair in self._pairs.items() if id_ not in self._peers and pair.live is None]
+        for id_ in gone[: max(0, len(gone) - MAX_GONE)]:
+            self._pairs.pop(id_).forget_timer()
 
     def _arrived(self, peer: Peer) -> None:
         self._peers[peer.peer] = peer
-        if peer.peer in self._sessions:
-            self._presence(peer.peer, "away" if peer.away else "here")
-        elif not self._closing and session_id(self.name, self._me, peer.peer) not in self._ended:
-            if peer.peer not in self._early:
-                self._early[peer.peer] = []
-                self.tasks.spawn(self._consider(peer), f"considers {peer.name or peer.peer}")
+        pair = self._pair(peer.peer)
+        match pair.standing:
+            case "together":
+                self._presence(peer.peer, "away" if peer.away else "here")
+            case "apart":
+                self._plan(pair)
+            case "new":
+                for session in self.sessions:
+                    self._say_moved(session)
+                if not peer.away and not self._closing and pair.early is None:
+                    pair.early = new_early()
+                    self.tasks.spawn(self._consider(pair, peer), f"considers {who(peer)}")
+            case _:
+                pass
+        self._tell(pair)
 
-    async def _consider(self, peer: Peer) -> None:
+    def _tell(self, pair: Pair) -> None:
+        """Say that, and why, somebody who is here is not connected."""
+        peer = self._peers.get(pair.peer)
+        if peer is None or self._closing or self._pairs.get(pair.peer) is not pair:
+            return
+        found = describe(pair, peer, asyncio.get_running_loop().time())
+        if found is not None:
+            self._emitter.emit("unconnected", found)
+
+    def _is_here(self, id_: str) -> bool:
+        """Whether a peer can be connected with now."""
+        peer = self._peers.get(id_)
+        return peer is not None and not peer.away and not self._closing and self._over is None
+
+    # --- who gets a session -------------------------------------------------------------------------------
+
+    async def _consider(self, pair: Pair, peer: Peer) -> None:
         """Decide about a peer; what it has said meanwhile is heard when it gets a session."""
-        try:
-            await self._decide(peer)
-        finally:
-            early = self._early.pop(peer.peer, [])
-        for message in early:
-            self._deliver(message)
-
-    async def _decide(self, peer: Peer) -> None:
+        if await self._is_known(pair):
+            return  # by another session, which has its place now
+        pair.standing = "considered"
         if self._accept is not None:
-            wanted = self._accept(peer)
-            if not isinstance(wanted, bool):
-                wanted = await wanted
-            if not wanted:
-                self._refuse(peer.peer)
-                return
-        await self._claimed(peer.peer)
+            self._tell(pair)
+        accepted = pair.accepted = pair.accepted or await self._asked(peer)
         await self._ice_known.wait()
-        if peer.peer in self._peers and peer.peer not in self._sessions and not self._closing:
-            self._make(peer)
+        early, pair.early = pair.early or (), None
+        pair.standing = "new"
+        if not accepted:
+            self._refuse(pair, peer, early)
+            return
+        self._prove_all()
+        if self._pairs.get(pair.peer) is not pair:
+            for message in early:
+                self._deliver(message)
+        elif self._is_here(pair.peer):
+            self._begin(pair, early)
+        # else it has left, or gone away: it is considered again when it is back
 
-    async def _claimed(self, peer: str) -> None:
-        """Somebody new may be somebody we know, whom a restarted server gave a new id: wait until it says so."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(CLAIM):
-                while peer not in self._sessions and any(s.peer_now not in self._peers for s in self.sessions):
+    async def _asked(self, peer: Peer) -> bool:
+        """What `accept` says. An error of it is a no, and is told once."""
+        if self._accept is None:
+            return True
+        try:
+            wanted = self._accept(peer)
+            if inspect.isawaitable(wanted):
+                wanted = await wanted
+        except Exception as error:  # noqa: BLE001 it is the user's function
+            report(asyncio.get_running_loop(), f"accept() of {self!r} failed: {who(peer)} is refused", error)
+            return False
+        return bool(wanted)
+
+    async def _is_known(self, pair: Pair) -> bool:
+        """Somebody new may be somebody we know, whom a restarted server gave a new id: wait until it says so.
+
+        Not for long, and not when it speaks of a session of its own. Who says only in-band that it is this one, as the
+        version before did, is waited for as long as its session lives: it is nobody else until it says so itself.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + CLAIM
+        while self._pairs.get(pair.peer) is pair and not self._closing:
+            lost = [session for session in self.sessions if session.peer_now not in self._peers]
+            claimed = any(self._claims.get(session.id) == pair.peer and session.state == "open" for session in lost)
+            speaks = any(pair.number(self.name, self._me, said.session) for said in pair.early or ())
+            if not lost or speaks or (loop.time() >= until and not claimed):
+                return False
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(until if loop.time() < until else None):
                     await self._changed.wait()
+        return True
 
-    def _refuse(self, peer: str) -> None:
-        session = session_id(self.name, self._me, peer)
-        self._ended[session] = asyncio.get_running_loop().time()
-        reason = words.Reason("busy", "not accepted")
-        closed = words.Closed(
-            receipt=receipt_id(session), closer=self._me, reason=reason, channels={}, session=session, to=peer
+    def _begin(self, pair: Pair, early: Iterable[Relayed]) -> None:
+        """The first session with somebody; the other side may have begun, or given up, some before."""
+        ended = offered = 0
+        refused = False
+        for message in early:
+            n = pair.number(self.name, self._me, message.session) or 0
+            match message:
+                case Description(sdp_type="offer"):
+                    offered = n
+                case words.Closing() | words.Closed():
+                    ended = max(ended, n)
+                    refused = message.reason.code == "busy"
+                case _:
+                    pass
+        if refused:
+            pair.standing, pair.text, pair.n = "over", "not accepted there", ended
+            self._tell(pair)
+            return
+        n = max(offered, ended + 1)
+        if offered <= ended and ended and not self._opens(pair):
+            pair.n, pair.standing, pair.text = ended, "apart", "it gave up meanwhile"
+            pair.attempts = 1
+            self._plan(pair)
+            return
+        session = self._make(pair, n, invite=not offered)
+        for message in early:
+            if message.session == session.id:
+                session.signaled(message)
+
+    def _opens(self, pair: Pair) -> bool:
+        """Whether this side opens the sessions of the two: it has the smaller id."""
+        return self._me < pair.peer
+
+    def _refuse(self, pair: Pair, peer: Peer, early: Iterable[Relayed]) -> None:
+        pair.standing, pair.text = "refused", f"{who(peer)} was not accepted here"
+        spoken = [n for said in early if (n := pair.number(self.name, self._me, said.session))]
+        self._say_no(pair, session_id(self.name, self._me, pair.peer, max(spoken, default=1)))
+        self._tell(pair)
+
+    def _say_no(self, pair: Pair, session: str) -> None:
+        """There is no such session with us, and will not be."""
+        refused = words.Reason("busy", "not accepted")
+        reason = refused if pair.standing == "refused" else words.Reason("left", "the last session was closed")
+        self.client.send(
+            words.Closed(
+                receipt=receipt_id(session), closer=self._me, reason=reason, channels={}, session=session, to=pair.peer
+            )
         )
-        self.client.send(closed)
 
-    def _make(self, peer: Peer) -> Session:
+    def _make(self, pair: Pair, n: int, *, invite: bool = False) -> Session:
+        """The nth session with a peer, which is here."""
+        peer = self._peers[pair.peer]
         machine = SessionMachine(
-            me=self._me, peer=peer.peer, room=self.name, options=self._options, remembered=REMEMBERED
+            me=self._me, peer=peer.peer, room=self.name, n=n, options=self._options, remembered=REMEMBERED
         )
         post = RoomPost(self, peer.peer)
         session = Session.of_room(machine, self._connect or self._make_connection, post, peer.name, self._on_wait)
-        self._sessions[peer.peer] = session
+        pair.forget_timer()
+        pair.n, pair.session, pair.standing, pair.early = n, session, "together", None
+        pair.began = asyncio.get_running_loop().time()
         self._by_id[session.id] = session
         post.session = session
         self._emitter.emit("session", session)
-        self.tasks.spawn(self._watch(session), f"watches the session with {peer.name or peer.peer}")
+        self._tell(pair)
+        self.tasks.spawn(self._watch(session), f"watches the session with {who(peer)}")
+        if not self.client.up:
+            session.signaling_changed(False)
         session.start()
+        if invite and not machine.smaller:
+            # Who opens may not look: it may still think of a session that has ended here (a long sleep).
+            post.send(Candidates(epoch=1, candidates=[], session=session.id))
         return session
 
     async def _watch(self, session: Session) -> None:
         """Hand it out when it is connected; forget it a while after it has ended."""
         try:
             await session.wait_open()
+            if (pair := self._pair_of(session)) is not None:
+                pair.attempts, pair.text = 0, ""
+                self._arrivals = [old for old in self._arrivals if old.receipt is None or old.peer_now != pair.peer]
             self._arrivals.append(session)
             self._wake()
         except SessionClosedError:
             pass
-        await session.wait_closed()
-        self._ended[session.id] = asyncio.get_running_loop().time()
+        receipt = await session.wait_closed()
+        if (pair := self._pair_of(session)) is not None:
+            self._ended(pair, receipt)
         self._wake()
         await asyncio.sleep(REMEMBER)
         await session.end()
         self._by_id.pop(session.id, None)
-        for peer in [peer for peer, known in self._sessions.items() if known is session]:
-            del self._sessions[peer]
+        self._claims.pop(session.id, None)
+        self._spoken.pop(session.id, None)
 
-    def moved(self, session: Session, old: str, new: str) -> None:
-        """The other side of a session has a new peer id here: the session is known by it from now on."""
-        if self._sessions.get(old) is session:
-            del self._sessions[old]
-        if new not in self._sessions:
-            self._sessions[new] = session
+    def _pair_of(self, session: Session) -> Pair | None:
+        """Whose last session it is."""
+        pair = self._pairs.get(session.peer_now)
+        return pair if pair is not None and pair.session is session else None
+
+    # --- again --------------------------------------------------------------------------------------------
+
+    def _ended(self, pair: Pair, receipt: CloseReceipt) -> None:
+        """The last session with a peer is over: for good, or until the next."""
+        pair.text = receipt.notice
+        early, pair.early = pair.early, None
+        if is_wanted(receipt):
+            pair.standing = "over"
+        else:
+            pair.standing = "apart"
+            pair.attempts += 1
+            self._plan(pair)
+        self._tell(pair)
+        for message in early or ():
+            self._deliver(message)
+
+    def _plan(self, pair: Pair) -> None:
+        """When the next session comes. The side with the smaller id opens it, the other can only guess."""
+        pair.forget_timer()
+        if not self._is_here(pair.peer):
+            return  # planned again when it is back
+        loop = asyncio.get_running_loop()
+        pair.again_at = loop.time() + pair.delay()
+        if self._opens(pair):
+            pair.timer = loop.call_at(pair.again_at, self._again, pair)
+
+    def _again(self, pair: Pair) -> None:
+        pair.forget_timer()
+        # Else it is planned again when the server, or the peer, is back.
+        if pair.standing == "apart" and self.client.up and self._is_here(pair.peer):
+            self._make(pair, pair.n + 1)
+
+    def _other_began(self, pair: Pair, message: Relayed) -> None:
+        """Something of a session that does not exist here: the other side has begun it, or asks us to."""
+        n = pair.number(self.name, self._me, message.session)
+        match message:
+            case Description(sdp_type="offer") if not self._opens(pair):
+                pass
+            case Candidates(candidates=[]) if self._opens(pair):
+                pass
+            case _:
+                return
+        if n is None or not self._is_here(pair.peer):
+            return
+        now = asyncio.get_running_loop().time()
+        live = pair.live
+        if pair.standing in {"refused", "over"}:
+            self._say_no(pair, message.session)
+        elif live is not None and live.state in {"open", "resetting"}:
+            # All is well here, as far as is known; what comes is kept until that is certain.
+            pair.early = new_early()
+            pair.keep(message)
+            live.doubt()
+            asyncio.get_running_loop().call_later(DOUBT, self._no_doubt, pair, live)
+        elif now - pair.began >= PACE:
+            if live is not None:
+                live.superseded()
+            session = self._make(pair, n)
+            session.signaled(message)
+
+    def _no_doubt(self, pair: Pair, session: Session) -> None:
+        if pair.session is session and session.state in {"open", "resetting"}:
+            pair.early = None
+
+    def state_changed(self, session: Session) -> None:
+        """A session is in another state."""
+        pair = self._pair_of(session)
+        if pair is not None and pair.early and session.state in {"suspect", "recovering"}:
+            asyncio.get_running_loop().call_soon(self._take_early, pair)
+
+    def _take_early(self, pair: Pair) -> None:
+        """The other side has begun another session, and the one that is known does not answer."""
+        if pair.live is None or pair.live.state in {"open", "resetting"}:
+            return
+        early, pair.early = pair.early, None
+        for message in early or ():
+            self._deliver(message)
+
+    # --- who has a new id ---------------------------------------------------------------------------------
+
+    def claimed(self, session: Session, peer: str) -> None:
+        """The other side of a session says in-band that it has a new peer id. It has to say so by signaling, too."""
+        self._claims[session.id] = peer
+        self._say_moved(session)
+        self._prove(session)
         self._wake()
 
-    def _presence(self, peer: str, presence: Any) -> None:
-        if (session := self._sessions.get(peer)) is not None:
-            session.presence_changed(presence)
+    def _say_moved(self, session: Session) -> None:
+        """The word by signaling, once it is known where to."""
+        to = self.address(session)
+        if session.machine.moved_to and to in self._peers:
+            self.client.send(words.Moved(peer=self._me, session=session.id, to=to))
 
-    def _deliver(self, message: Any) -> None:
-        if (early := self._early.get(message.from_)) is not None:
-            if len(early) < MAX_EARLY:
-                early.append(message)
+    def _moved_said(self, said: words.Moved) -> None:
+        session = self._by_id.get(said.session)
+        if session is not None and said.peer == said.from_:
+            self._hear_of(session, said.from_)
+
+    def _hear_of(self, session: Session, sender: str) -> None:
+        """By signaling `sender` speaks as the other side of this session."""
+        spoken = self._spoken.setdefault(session.id, set())
+        if len(spoken) < MAX_SPOKEN:
+            spoken.add(sender)
+        self._prove(session)
+
+    def _prove_all(self) -> None:
+        for session in self.sessions:
+            self._prove(session)
+
+    def _prove(self, session: Session) -> None:
+        """Believe that the other side has a new id if it says so both in-band and, from there, by signaling.
+
+        And only if the server has lost its old one: nobody is in two places. One that is being considered, or has a
+        session of its own, is somebody else.
+        """
+        new, old = self._claims.get(session.id), session.peer_now
+        if new is None or new == old or session.receipt is not None:
             return
+        if new not in self._spoken.get(session.id, ()) or old in self._peers or new not in self._peers:
+            return
+        there = self._pair(new)
+        if there.standing != "new" or self._pairs.get(old) is None:
+            return
+        pair = self._pairs.pop(old)
+        early = there.early or ()
+        pair.peer, pair.n = new, 0
+        self._pairs[new] = pair
+        session.moved(new)
+        self._presence(new, "away" if self._peers[new].away else "here")
+        self._wake()
+        for message in early:
+            self._deliver(message)
+
+    def address(self, session: Session) -> str:
+        """Where the other side of a session is: if the server has lost it, where it says that it is."""
+        known = session.peer_now
+        return known if known in self._peers else self._claims.get(session.id, known)
+
+    # --- what peers say -----------------------------------------------------------------------------------
+
+    def _deliver(self, message: Relayed) -> None:
+        sender = message.from_
         session = self._by_id.get(message.session)
-        if session is not None and self._sessions.get(message.from_) is session:
-            session.signaled(message)
+        if session is not None:
+            if session.peer_now != sender and self._claims.get(session.id) == sender:
+                self._hear_of(session, sender)
+            if session.peer_now == sender:
+                session.signaled(message)
+            return
+        pair = self._pairs.get(sender)
+        if pair is None or sender not in self._peers:
+            return
+        if pair.early is not None:
+            pair.keep(message)
+            self._wake()
+        else:
+            self._other_began(pair, message)
 
 
 class RoomPost(Post):
@@ -385,7 +696,7 @@ class RoomPost(Post):
     def send(self, message: Relayed) -> None:
         """See `Post.send`."""
         try:
-            self._room.client.send(msgspec.structs.replace(message, to=self.peer))
+            self._room.client.send(msgspec.structs.replace(message, to=self._room.address(self.session)))
         except ValueError as error:
             # An account of very many channels, which the connection has carried, is too long for the server.
             logger.warning("%s: not said by signaling: %s", type(message).__name__, error)
@@ -396,7 +707,7 @@ class RoomPost(Post):
 
     async def _probe(self) -> None:
         try:
-            probed = await self._room.client.probe(self.peer)
+            probed = await self._room.client.probe(self._room.address(self.session))
         except SignalingLostError:
             return
         self.session.probed(by_peer=False, alive=probed.socket)
@@ -405,8 +716,11 @@ class RoomPost(Post):
 
     def moved(self, peer: str) -> None:
         """See `Post.moved`."""
-        old, self.peer = self.peer, peer
-        self._room.moved(self.session, old, peer)
+        self._room.claimed(self.session, peer)
+
+    def state_changed(self) -> None:
+        """See `Post.state_changed`."""
+        self._room.state_changed(self.session)
 
 
 @asynccontextmanager
@@ -447,10 +761,14 @@ async def join(
     Raises:
         SignalingLostError: nobody answers at `url`.
         SignalingRefusedError: the server or the room does not want us, or its certificate is not trusted.
-        ValueError: the url or the room's name is none, or the file holds no certificates.
+        TypeError: `connect` is no function, a name is no text.
+        ValueError: the url is no server's; a name is empty or too long; the file holds no certificates.
 
     Cancellation: everything is closed, abruptly if the cancelling does not wait.
     """
+    room = checked("a room's name", room, 1, MAX_ROOM)
+    if connect is not None:
+        check_connect(connect)
     async with SignalingClient(url, name=name, token=token, ssl=ssl) as client:
         place = Room(
             client,

@@ -7,6 +7,8 @@ done is done at once and in order, what is to be told is told to handlers and to
 from __future__ import annotations
 
 import asyncio
+import inspect
+import math
 import secrets
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
@@ -19,9 +21,9 @@ from adieu.errors import (
     SessionClosedError,
     SignalingLostError,
 )
-from adieu.protocol import control
+from adieu.protocol import control, words
 from adieu.protocol.signaling import Candidates, Description, Probe, Relayed
-from adieu.protocol.words import Reason
+from adieu.protocol.text import checked
 from adieu.session import events
 from adieu.session.channel import Channel
 from adieu.session.connection import Connection
@@ -55,6 +57,8 @@ if TYPE_CHECKING:
 H = TypeVar("H")
 T = TypeVar("T")
 
+SAY_AGAIN = 1.0
+"""Seconds: an offer over signaling of the user's own, to which nothing has come back, is said again."""
 HANDLERS_FINISH = 1.0
 """Seconds: after the end, handlers that still run may finish."""
 EVENTS = frozenset({"state", "closing", "closed", "channel", "file", "signaling", "reset"})
@@ -75,7 +79,8 @@ class Session:
     Leaving the block closes it gracefully.
 
     Args:
-        connect: makes a new RTCPeerConnection, each time one is needed.
+        connect: a function that makes a new RTCPeerConnection, each time one is needed: the first time, and for each
+            reset. One that is in use already cannot become a session's: the session ends at once and says so.
         signaling: carries messages to the other side's session, in order (see `adieu.signaling.Signaling`).
         role: `first` on one side, `second` on the other.
         name: what people call the other side.
@@ -97,6 +102,7 @@ class Session:
     ) -> None:
         if role not in {"first", "second"}:
             raise ValueError(f"role is {role!r}; one side is 'first', the other 'second'")
+        check_connect(connect)
         post = DirectPost(signaling)
         machine = SessionMachine(
             me=secrets.token_hex(16), peer="", smaller=role == "first", options=options, remembered=REMEMBERED
@@ -270,8 +276,7 @@ class Session:
 
         Cancellation: the channel may stand or not; opening it again gives the same one.
         """
-        if not 1 <= len(name) <= 128:
-            raise ValueError(f"a channel's name has 1 to 128 characters, not {len(name)}: {name[:40]!r}")
+        name = checked("a channel's name", name, 1, control.MAX_NAME)
         if max_retransmits is not None and max_packet_life_time is not None:
             raise ValueError("max_retransmits and max_packet_life_time exclude each other")
         for what, value in (("max_retransmits", max_retransmits), ("max_packet_life_time", max_packet_life_time)):
@@ -313,10 +318,11 @@ class Session:
             return self.receipt
         self.check_loop()
         seconds = self.machine.options.close_timeout if timeout is None else timeout
-        if seconds < 0:
+        if not 0 <= seconds < math.inf:
             raise ValueError(f"timeout={seconds}: 0 or more seconds")
+        said = words.reason("left", reason)  # before anything begins: what is no text ends nothing
         self.start()
-        self.step(lambda now: self.machine.ask_close(Reason("left", reason[:1024]), seconds, now))
+        self.step(lambda now: self.machine.ask_close(said, seconds, now))
         self._closers += 1
         try:
             return await asyncio.shield(self._ended)
@@ -520,7 +526,7 @@ class Session:
 
     def _make_connection(self, epoch: int, offer: bool) -> None:
         try:
-            pc = self._connect()
+            pc = _new(self._connect(), [connection.pc for connection in self._connections.values()])
         except Exception as error:  # noqa: BLE001 it is the user's function
             self._recorder.note(self._loop.time(), "!", f"connection {epoch}: {error!r}")
             report(self._loop, f"connection {epoch} of {self!r} could not be made", error)
@@ -577,6 +583,7 @@ class Session:
 
     def _state_changed(self, event: actions.StateChanged) -> None:
         self._recorder.note(self._loop.time(), "=", f"{event.state} {event.cause}".rstrip())
+        self._post.state_changed()
         if event.state == "open" and not self._open.done():
             self._open.set_result(None)
         told = events.StateEvent(event.state, event.previous, event.cause, event.evidence)
@@ -592,7 +599,9 @@ class Session:
         self._emitter.emit("file", file, file.refuse_unless_answered)
 
     def _ask_wait(self, reason: str, seconds: float) -> None:
-        self.step(lambda now: self.machine.ask_wait(reason[:1024], seconds, now))
+        if not 0 <= seconds < math.inf:
+            raise ValueError(f"{seconds} more seconds: 0 or more")
+        self.step(lambda now: self.machine.ask_wait(reason, seconds, now))
 
     def _reset_ended(self, event: actions.ResetEnded) -> None:
         raised = event.error.startswith("raised to") or event.error == "tried again"
@@ -716,12 +725,20 @@ class Session:
                         return
                 if (connection := self._connections.get(epoch)) is not None:
                     connection.signaled(message)
-            case Probe():
-                pass  # answered by the client
+            case Probe() | words.Moved():
+                pass  # answered by the client; heard by the room
             case _:
                 word: AnyWord = message
                 self._recorder.note(self._loop.time(), "<", f"by signaling: {type(message).__name__}")
                 self.step(lambda now: self.machine.signal_received(word, now))
+
+    def superseded(self) -> None:
+        """The other side has begun another session with this one: here it ends, too."""
+        self.step(self.machine.superseded)
+
+    def doubt(self) -> None:
+        """There is a sign that the other side is not there any more: ask it."""
+        self.step(self.machine.doubt)
 
     def signaling_changed(self, up: bool, reason: str = "") -> None:
         """Signaling is up or down."""
@@ -738,6 +755,10 @@ class Session:
     def say_moved(self, peer: str) -> None:
         """A restarted server gave this side a new peer id: tell the other side, which would not know it."""
         self.step(lambda now: self.machine.say_moved(peer, now))
+
+    def moved(self, peer: str) -> None:
+        """It is certain that the other side has a new peer id at the server."""
+        self._post.peer = peer
 
     def presence_changed(self, presence: Presence, *, reloaded: bool = False) -> None:
         """What the server says of the other side."""
@@ -768,11 +789,18 @@ class Post:
         """Ask whether the other side is there; `Session.probed` is called with what is learnt."""
 
     def moved(self, peer: str) -> None:
-        """The other side has a new peer id."""
+        """The other side says in-band that it has a new peer id."""
+
+    def state_changed(self) -> None:
+        """The session is in another state."""
 
 
 class DirectPost(Post):
-    """Over a `Signaling` of the user's own: point to point, no server, no presence."""
+    """Over a `Signaling` of the user's own: point to point, no server, no presence.
+
+    Whoever starts later may have missed what was said before, and nobody tells: so it is said again, every second until
+    it is answered.
+    """
 
     session: Session
 
@@ -780,11 +808,18 @@ class DirectPost(Post):
         self._signaling = signaling
         self._out: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._tasks = Tasks("signaling of a session")
+        self._heard: set[int] = set()
+        """Epochs of which a description has come from the other side."""
+        self._unheard: dict[int, list[dict[str, Any]]] = {}
+        """By epoch: the offer and its candidates, until it is answered."""
 
     def start(self) -> None:
         """See `Post.start`."""
         self._tasks.spawn(self._send_all(), "sends")
         self._tasks.spawn(self._receive_all(), "receives")
+        self._tasks.spawn(self._repeat(), "says again")
+        if not self.session.machine.smaller:
+            self._greet()
 
     async def stop(self) -> None:
         """See `Post.stop`. What was said last is sent first, for at most a second."""
@@ -794,7 +829,32 @@ class DirectPost(Post):
 
     def send(self, message: Relayed) -> None:
         """See `Post.send`."""
-        self._out.put_nowait(msgspec.to_builtins(msgspec.structs.replace(message, from_=self.session.me)))
+        said = msgspec.to_builtins(msgspec.structs.replace(message, from_=self.session.me))
+        match message:
+            case Description(epoch=epoch, sdp_type="offer") if epoch not in self._heard:
+                self._unheard = {epoch: [said]}  # of an older connection nothing is expected any more
+            case Candidates(epoch=epoch) if epoch in self._unheard:
+                self._unheard[epoch].append(said)
+            case _:
+                pass
+        self._out.put_nowait(said)
+
+    def _greet(self) -> None:
+        """Say only that this side is there; the other has the first word."""
+        self.send(Candidates(epoch=1, candidates=[], session=self.session.id, to=self.session.peer))
+
+    async def _repeat(self) -> None:
+        session = self.session
+        while session.receipt is None:
+            await asyncio.sleep(SAY_AGAIN)
+            if not session.machine.peer and not session.machine.smaller:
+                self._greet()
+            self._say_again()
+
+    def _say_again(self) -> None:
+        if self._out.empty():  # else it has not even left
+            for said in [said for messages in self._unheard.values() for said in messages]:
+                self._out.put_nowait({**said, "session": self.session.id, "to": self.session.peer})
 
     async def _send_all(self) -> None:
         while True:
@@ -820,7 +880,60 @@ class DirectPost(Post):
             except msgspec.ValidationError as error:
                 session.signaling_broken(str(error))
                 return
-            if not session.machine.peer and message.from_:
-                session.machine.identify(message.from_)
-            if message.from_ == session.machine.peer:
-                session.signaled(message)
+            self._received(message)
+
+    def _received(self, message: Relayed) -> None:
+        session = self.session
+        if not session.machine.peer and message.from_:
+            sender = message.from_
+            session.step(lambda now: session.machine.introduced(sender, now))
+            if session.machine.smaller and not isinstance(message, Description):
+                self._say_again()  # it is there now, and was not when we spoke
+        if message.from_ != session.machine.peer:
+            return
+        match message:
+            case Description(epoch=epoch):
+                self._heard.add(epoch)
+                self._unheard.pop(epoch, None)
+            case Candidates(epoch=epoch) if epoch not in self._heard:
+                return  # a greeting; or the description was lost, and has them when it is said again
+            case _:
+                pass
+        session.signaled(message)
+
+
+def check_connect(connect: object) -> None:
+    """A mistake that would only show when a connection is needed.
+
+    Raises:
+        TypeError: it is no function.
+    """
+    if not callable(connect):
+        raise TypeError(
+            f"connect={connect!r}: a function that makes a new RTCPeerConnection each time it is called, "
+            "as RTCPeerConnection itself does"
+        )
+
+
+def _new(made: Any, mine: list[RTCPeerConnection]) -> RTCPeerConnection:
+    """What `connect` gave, if a session can be built on it.
+
+    Raises:
+        TypeError: it is no connection.
+        ValueError: it is in use.
+    """
+    if not hasattr(made, "setLocalDescription"):
+        if inspect.iscoroutine(made):
+            made.close()  # nobody will await it
+        raise TypeError(f"connect() gave {made!r}: a plain function that returns a new RTCPeerConnection is wanted")
+    pc: RTCPeerConnection = made
+    used = (
+        "is closed" if pc.signalingState == "closed"
+        else "is this session's already" if any(pc is known for known in mine)
+        else "is in use already" if pc.localDescription is not None or pc.remoteDescription is not None
+        else "is in use already" if pc.signalingState != "stable" or pc.connectionState != "new"
+        else ""
+    )  # fmt: skip
+    if used:
+        raise ValueError(f"connect() gave a connection that {used}: it must make a new one each time")
+    return pc

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
+
 from adieu.protocol import words
 from adieu.protocol.words import Reason, Total
 from adieu.session.machine import actions, reset
@@ -80,6 +82,7 @@ def begin(m: SessionMachine, reason: Reason, timeout: float, now: float) -> None
     """This side closes. A close that is under way already goes on as it is."""
     if m.closing is not None or m.state == "closed":
         return
+    reason = words.reason(reason.code, reason.text)
     if m.state == "connecting":
         end(m, now, "local", reason.code, reason.text)
         return
@@ -181,7 +184,8 @@ def abort(m: SessionMachine, now: float, reason: Reason | None = None) -> None:
         return
     closing = m.closing
     if closing is None:
-        closing = Close("local", reason or Reason("left"), now, now, now)
+        reason = words.reason(reason.code, reason.text) if reason is not None else Reason("left")
+        closing = Close("local", reason, now, now, now)
         _open(m, closing)
         closing.abrupt = True
         m.say(_closing(m, 0), both=True)
@@ -202,7 +206,7 @@ def end(
         return
     closing = m.closing
     if closing is None:
-        closing = Close(by, Reason(cause, text[:1024]), now, now + LAST_WORD, now)
+        closing = Close(by, words.reason(cause, text), now, now + LAST_WORD, now)
         closing.abrupt, closing.cause = True, cause
         _open(m, closing)
         if by == "local":
@@ -421,6 +425,14 @@ def late(m: SessionMachine, word: words.AnyWord) -> None:
     """A word for a session that has ended: the answer is `closed`."""
     closing = m.closing
     if closing is not None and closing.said_closed is not None and not isinstance(word, words.Closed):
+        m.act(actions.Signal(closing.said_closed))
+
+
+def introduced(m: SessionMachine) -> None:
+    """The receipt's id is known only now: what was said under another is said again."""
+    closing = m.closing
+    if closing is not None and closing.said_closed is not None:
+        closing.said_closed = msgspec.structs.replace(closing.said_closed, receipt=m.receipt)
         m.act(actions.Signal(closing.said_closed))
 
 

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from adieu.errors import ChannelError, SessionClosedError
 from adieu.protocol import VERSION, control, ids, words
+from adieu.protocol.text import sendable
 from adieu.session.machine import actions, close, liveness, reset
 from adieu.session.machine.cause import Witness
 from adieu.session.machine.flow import Payload, Receiver, Remembered, Sender, ViolationError, is_reliable
@@ -57,6 +58,8 @@ class Link:
     max_message: int = 65536
     """What the other side's engine takes as one SCTP message."""
     control_open: bool = False
+    described: bool = False
+    """The other side's offer has come."""
     heard_hello: bool = False
     silent: int = 0
     """How often its engine was found alive while no hello came."""
@@ -97,6 +100,7 @@ class SessionMachine:
         me: str,
         peer: str,
         room: str = "",
+        n: int = 1,
         smaller: bool | None = None,
         options: Options | None = None,
         remembered: Remembered | None = None,
@@ -107,12 +111,14 @@ class SessionMachine:
             me: this side's peer id.
             peer: the other's; empty if it is not known yet (then `identify` follows before its first word is fed).
             room: where they met; part of the session's id.
+            n: which of the two peers' sessions this is; part of its id.
             smaller: whether this side stands for the smaller peer id; None: compare them.
             options: settings.
             remembered: what was taken in sessions before.
         """
         self.me = me
         self.room = room
+        self.n = n
         self.smaller: bool = me < peer if smaller is None else smaller
         """This side offers, and is the polite one."""
         self.identify(peer)
@@ -178,8 +184,14 @@ class SessionMachine:
     def identify(self, peer: str) -> None:
         """The other side's peer id is known: so are the session's and the receipt's."""
         self.peer = peer
-        self.session: str = ids.session_id(self.room, self.me, peer)
+        self.session: str = ids.session_id(self.room, self.me, peer, self.n)
         self.receipt: str = ids.receipt_id(self.session)
+
+    def introduced(self, peer: str, now: float) -> None:
+        """The other side has said its peer id. If this side ended before, its word had no name that the other knows."""
+        self.now = now
+        self.identify(peer)
+        close.introduced(self)
 
     # --- the life of the session -------------------------------------------------------------------------------
 
@@ -251,6 +263,8 @@ class SessionMachine:
         if link.control_open and self.state == "connecting":
             self.timers[f"hello {epoch}"] = now + 1.0
             self.act(actions.AskFresh(epoch))  # is it silent, or is the network?
+        elif self.state == "connecting" and not (link.offer or link.described):
+            self.timers[f"hello {epoch}"] = now + self.options.reset_timeout  # nobody has called yet
         elif self.state == "connecting":
             self.release(epoch)
             self.connect_again(now)
@@ -277,7 +291,8 @@ class SessionMachine:
         self.now = now
         if self.state == "closed":
             return False
-        if epoch in self.links:
+        if (link := self.links.get(epoch)) is not None:
+            link.described = True
             return True
         if epoch <= self.last_epoch or self.smaller:
             return False
@@ -285,6 +300,7 @@ class SessionMachine:
             for old in list(self.links):
                 self.release(old)
             self.connect(epoch, now)
+            self.links[epoch].described = True
             return True
         return reset.implied(self, epoch, now)
 
@@ -347,7 +363,7 @@ class SessionMachine:
                 self._handle_opened(message, now)
             case control.Ack():
                 self._handle_ack(message, now)
-            case control.Moved(peer=peer):
+            case words.Moved(peer=peer):
                 self.tell(actions.PeerMoved(peer))
             case control.Media(media=media):
                 self.tell(actions.MediaSaid(media))
@@ -397,7 +413,7 @@ class SessionMachine:
         # What was said over the connection before may have been lost with it.
         self._send_acks(every=True)
         if self.moved_to:
-            self.act(actions.SendControl(epoch, control.encode(control.Moved(peer=self.moved_to))))
+            self.act(actions.SendControl(epoch, control.encode(words.Moved(peer=self.moved_to))))
         return again
 
     def have(self) -> dict[str, int]:
@@ -538,6 +554,7 @@ class SessionMachine:
             SessionClosedError: the session takes nothing new.
         """
         self.now = now
+        name = sendable(name, control.MAX_NAME)
         self._require_sendable("open a channel")
         channel = self.channels.get(name)
         if channel is not None:
@@ -839,7 +856,7 @@ class SessionMachine:
         self.now = now
         self.moved_to = peer
         if (epoch := self.speaking()) is not None:
-            self.act(actions.SendControl(epoch, control.encode(control.Moved(peer=peer))))
+            self.act(actions.SendControl(epoch, control.encode(words.Moved(peer=peer))))
 
     def say_file(self, file: control.File, now: float) -> None:
         """A step of a file transfer, over the control channel."""
@@ -866,10 +883,22 @@ class SessionMachine:
         close.last_words_over(self)
         close.progress(self, now)
 
+    def superseded(self, now: float) -> None:
+        """The other side has begun another session of the same two peers: this one is over there."""
+        self.now = now
+        if self.closing is None:
+            close.end(self, now, "network", self.witness.cause(), "the other side has begun a new session")
+
+    def doubt(self, now: float) -> None:
+        """There is a sign that the other side is not there any more: ask it."""
+        self.now = now
+        if self.liveness.asked is None and self.active is not None and self.state != "closed":
+            liveness.ask(self, now)
+
     def ask_wait(self, reason: str, eta: float, now: float) -> None:
         """While the other side closes: ask for `eta` seconds more."""
         self.now = now
-        self.say(words.Wait(reason=reason, eta_ms=round(eta * 1000)))
+        self.say(words.Wait(reason=sendable(reason, words.MAX_TEXT), eta_ms=min(round(eta * 1000), control.MAX_COUNT)))
 
     def grant_wait(self, eta: float, now: float) -> None:
         """While this side closes: give the other side `eta` seconds from now."""
