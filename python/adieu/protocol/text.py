@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 
 def scalar(text: str) -> str:
@@ -20,16 +20,15 @@ def sendable(text: str, most: int) -> str:
 
 def scalar_json(value: Any) -> Any:
     """The same for all texts in a value that JSON can hold."""
-    match value:
-        case str():
-            return scalar(value)
-        case dict():
-            members = cast("dict[Any, Any]", value)
-            return {scalar_json(key): scalar_json(member) for key, member in members.items()}
-        case list() | tuple():
-            return [scalar_json(member) for member in cast("list[Any]", value)]
-        case _:
-            return value
+    if isinstance(value, str):
+        return scalar(value)
+    if isinstance(value, dict):
+        members: dict[Any, Any] = value
+        return {scalar_json(key): scalar_json(member) for key, member in members.items()}
+    if isinstance(value, list | tuple):
+        items: list[Any] | tuple[Any, ...] = value
+        return [scalar_json(member) for member in items]
+    return value
 
 
 def checked(what: str, text: str, least: int, most: int) -> str:
