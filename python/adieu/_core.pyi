@@ -60,12 +60,13 @@ CHANNEL_CLOSED: Final = 4  # channel: int, error: str | None, cause_code: int | 
 # error None: closed by the procedure, the stream id is free again.
 # error set: the association ended under it (closing rule 56), its transport was closed, or the peer did not
 # finish the closing procedure for ten seconds (then the stream id stays taken)
-CHANNEL_LOW: Final = 5  # channel: int               bufferedAmount fell to the threshold or below it
+CHANNEL_LOW: Final = 5  # channel: int               bufferedAmount fell to the threshold or below it (`watch_low`)
 CHANNEL_FAILED: Final = 6  # channel: int, message: str the transport could not be made (closing rule 51), or
 # the peer sent a message larger than we announced
 CANDIDATE: Final = 7  # transport: int, generation: int, line: str ("candidate:…"), url: str | None
 CANDIDATE_ERROR: Final = 8  # transport: int, generation: int, address: str | None, port: int | None,
 # url: str, error_code: int (RFC 5389, or 701), error_text: str
+# url "": no server, but this machine is in the way: no descriptor, no interface, no permission, no port
 GATHERING: Final = 9  # transport: int, generation: int, state: "gathering" | "complete"
 ICE_STATE: Final = 10  # transport: int, state: "new" | "checking" | "connected" | "completed" |
 #                        "disconnected" | "failed"
@@ -116,6 +117,8 @@ class Channel:
     def low_threshold(self) -> int: ...
     @low_threshold.setter
     def low_threshold(self, value: int) -> None: ...
+    def watch_low(self) -> bool:
+        """Have CHANNEL_LOW come once, when bufferedAmount is at the threshold or below. False: it is so already."""
     def send(self, data: str | bytes | bytearray | memoryview) -> int:
         """Queue one message and return its size in payload bytes (text as UTF-8). The data is copied once.
 
@@ -138,7 +141,7 @@ class Loop:
     """
 
     def __new__(cls) -> Loop:
-        """Start the I/O thread if this is the first. Raises OSError when the system gives no descriptor."""
+        """Start the I/O thread if this is the first. Raises OSError, by name, when the system refuses."""
     def fileno(self) -> int:
         """The descriptor for `loop.add_reader`; -1 for a loop of a `VirtualNetwork`."""
     def drain(self, max_events: int, max_bytes: int) -> tuple[list[Event], bool]:
@@ -181,7 +184,8 @@ class Loop:
         loopback: Literal["auto", "always", "never"] = "auto",
     ) -> None:
         """Start ICE generation `generation` (1 the first) with these local credentials. `servers` are
-        `stun:host:port` URLs. `loopback` "auto" offers loopback addresses only where there are no others."""
+        `stun:host:port` URLs. `loopback` "auto" offers loopback addresses only where there are no others. Each address
+        that can not be used, and that there is none, is told by a CANDIDATE_ERROR before GATHERING "complete"."""
     def set_role(self, transport: int, generation: int, controlling: bool) -> None:
         """Of a generation that was begun before it was known who offers; before `set_remote`."""
     def set_remote(self, transport: int, generation: int, ufrag: str, pwd: str, lite: bool = False) -> None:
@@ -254,6 +258,9 @@ class VirtualNetwork:
         """Set all paths: loss (0-1), one-way delay and jitter (s), rate (bytes/s) with a queue (bytes)."""
     def cut(self, address: str, cut: bool = True) -> None:
         """Drop everything from and to this address, or heal it."""
+    def refuse(self, address: str, errno: int | None) -> None:
+        """Have the system refuse sockets on this address with this error, and what is sent from it (unless it is about
+        descriptors); None: no more."""
     def drop_next(self, count: int, skip: int = 0) -> None:
         """Lose `count` datagrams after letting `skip` pass: each packet lost in turn."""
     def inject(self, source: tuple[str, int], destination: tuple[str, int], datagram: bytes) -> None:

@@ -130,6 +130,7 @@ class EventTarget:
         attribute = self._handlers.get(type)
         if not any(listener.callback == callback and listener is not attribute for listener in listeners):
             listeners.append(_Listener(callback, once=once))
+            self._listened(type)
 
     def removeEventListener(
         self,
@@ -184,6 +185,9 @@ class EventTarget:
         """Whether firing this would reach anybody: a handler, or one that may be there when it is due."""
         return self._running is not None or type_ in self._listeners or type_ in self._waiters
 
+    def _listened(self, type_: str) -> None:
+        """Somebody listens to this from now on."""
+
     def _taken(self, size: int) -> None:
         """An event that had to wait has been given to its handlers; `size` is what `_fire` was told."""
 
@@ -206,6 +210,7 @@ class EventTarget:
             raise InvalidStateError(f"{type_!r} can not happen any more: {self._ended}")
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiters.setdefault(type_, []).append(future)
+        self._listened(type_)
         return future
 
     def _forget_waiter(self, type_: str, future: asyncio.Future[Any]) -> None:
@@ -231,6 +236,7 @@ class EventTarget:
         else:
             listener = self._handlers[type_] = _Listener(callback, once=False)
             self._listeners.setdefault(type_, []).append(listener)
+            self._listened(type_)
 
     # --- how it works -----------
 

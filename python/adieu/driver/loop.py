@@ -75,7 +75,7 @@ class Driver:
         self._scheduled = False
         self.turn: int = 0
         self._turn_is_watched = False
-        self._after_turn: list[Callable[[], None]] = []
+        self._after_turn: list[Callable[[], object]] = []
         self._owed: dict[int, int] = {}
         self._stats: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._requests = count(1)
@@ -95,6 +95,7 @@ class Driver:
         Raises:
             RuntimeError: there is no running event loop.
             NotSupportedError: the event loop has no `add_reader`.
+            OSError: the system refuses: no descriptor, no thread.
         """
         loop = asyncio.get_running_loop()
         chosen = _chosen.get()
@@ -114,6 +115,9 @@ class Driver:
         try:
             # From here on the event loop owns the driver: it is kept as long as the loop is, and not longer.
             loop.add_reader(core.fileno(), driver.wake)
+        except OSError:
+            core.close()
+            raise
         except NotImplementedError:
             core.close()
             raise NotSupportedError(
@@ -187,7 +191,7 @@ class Driver:
                 loop.call_soon(self._end_turn, context=self._context)
         return self.turn
 
-    def after_turn(self, call: Callable[[], None]) -> None:
+    def after_turn(self, call: Callable[[], object]) -> None:
         """Have this called as soon as the task that runs now is over."""
         self._after_turn.append(call)
         self.watch_turn()

@@ -39,6 +39,7 @@ class Sink(Protocol):
     def stream_closed(self, epoch: int, id_: int | None) -> None: ...  # noqa: D102
     def drained(self, epoch: int, id_: int, buffered: int) -> None: ...  # noqa: D102
     def connection_lost(self, epoch: int, kind: LossKind, text: str) -> None: ...  # noqa: D102
+    def no_way_out(self, epoch: int, text: str) -> None: ...  # noqa: D102
     def ice_changed(self, epoch: int, state: str) -> None: ...  # noqa: D102
     def negotiated(self, epoch: int) -> None: ...  # noqa: D102
     def fresh(self, epoch: int, age: float | None) -> None: ...  # noqa: D102
@@ -85,6 +86,10 @@ class Connection:
         self._batch: list[Candidate] = []
         self._error: Any = None
         """The last error of the control channel: it says how the connection ended."""
+        self._gathered = 0
+        """Candidates of this gathering."""
+        self._troubles: list[str] = []
+        """What of this machine was in its way."""
         self._attach()
         if offer:
             self._open_control()
@@ -279,6 +284,7 @@ class Connection:
         candidate = event.candidate
         if candidate is None:
             return
+        self._gathered += bool(candidate.candidate)
         self._batch.append(
             Candidate(
                 candidate=candidate.candidate,
@@ -287,6 +293,19 @@ class Connection:
                 username_fragment=candidate.usernameFragment,
             )
         )
+
+    def _candidate_error(self, event: Any) -> None:
+        if not event.url and event.errorText not in self._troubles:  # it is this machine, and not a server
+            self._troubles.append(event.errorText)
+
+    def _gathering_changed(self) -> None:
+        """Without a candidate no path can come about: there is nothing to wait for, if it is known why."""
+        state = self.pc.iceGatheringState
+        if state == "gathering":
+            self._gathered = 0
+            self._troubles.clear()
+        elif state == "complete" and not self._gathered and self._troubles and not self._released:
+            self._sink.no_way_out(self.epoch, "; ".join(self._troubles))
 
     def _flush(self) -> None:
         batch, self._batch = self._batch, []
@@ -301,12 +320,14 @@ class Connection:
         pc = self.pc
         pc.onnegotiationneeded = _then(self._do, self._negotiate)
         pc.onicecandidate = self._candidate
+        pc.onicecandidateerror = self._candidate_error
+        pc.onicegatheringstatechange = _then(self._gathering_changed)
         pc.oniceconnectionstatechange = _then(self._ice_changed)
 
     def _detach(self) -> None:
         pc = self.pc
-        pc.onnegotiationneeded = pc.onicecandidate = None
-        pc.oniceconnectionstatechange = None
+        pc.onnegotiationneeded = pc.onicecandidate = pc.onicecandidateerror = None
+        pc.oniceconnectionstatechange = pc.onicegatheringstatechange = None
         if pc.sctp is not None:
             pc.sctp.transport.onstatechange = pc.sctp.transport.onerror = None
         for channel in (self._control, *self._streams.values()):

@@ -686,6 +686,11 @@ class Session:
         self._recorder.note(self._loop.time(), "!", f"connection {epoch}: {text}")
         self.step(lambda now: self.machine.connection_lost(epoch, kind, text, now))
 
+    def no_way_out(self, epoch: int, text: str) -> None:
+        """See `SessionMachine.no_way_out`."""
+        self._recorder.note(self._loop.time(), "!", f"connection {epoch}: {text}")
+        self.step(lambda now: self.machine.no_way_out(epoch, text, now))
+
     def ice_changed(self, epoch: int, state: str) -> None:
         """See `SessionMachine.ice_changed`."""
         self._recorder.note(self._loop.time(), "=", f"connection {epoch}: ICE {state}")

@@ -160,7 +160,7 @@ class RTCDataChannel(EventTarget):
         self._inbox: Inbox | None = None
         self._low_threshold = 0
         self._is_above = False
-        """bufferedAmount was seen above the threshold, and `bufferedamountlow` has not been fired since."""
+        """bufferedAmount was seen above the threshold while somebody listened, and `bufferedamountlow` is due."""
         self._turn = -1
         self._buffered = 0
 
@@ -236,8 +236,7 @@ class RTCDataChannel(EventTarget):
         if self._core is not None:
             self._core.low_threshold = value
             self._is_above = False
-            if self.bufferedAmount > value:
-                self._watch_fall()
+            self._watch_fall()
 
     @property
     def binaryType(self) -> BinaryType:
@@ -288,7 +287,7 @@ class RTCDataChannel(EventTarget):
             ) from None
         # step 8
         self._buffered += size
-        if self._buffered > self._low_threshold and not self._is_above:
+        if not self._is_above and self._buffered > self._low_threshold and self._listens("bufferedamountlow"):
             self._watch_fall()
 
     def close(self) -> None:
@@ -387,13 +386,10 @@ class RTCDataChannel(EventTarget):
             self._driver.consumed(self._transport, size)
 
     def handle_low(self) -> None:
-        """W3C bufferedAmountLowThreshold: it has fallen, unless more was sent since (then the core says so again)."""
-        core = self._core
-        if core is None or not self._is_above or self._owner.is_closed:
-            return
-        if core.buffered_amount <= self._low_threshold:
-            self._is_above = False
-            self._fire(Event("bufferedamountlow"))
+        """W3C bufferedAmountLowThreshold: it has fallen, unless more was sent since."""
+        if not self._has_fallen() and self._is_above and self._core is not None:
+            self._core.watch_low()  # what it would have been told just before this, the next message tells
+            self._driver.after_turn(self._has_fallen)
 
     def handle_closing(self) -> None:
         """W3C closing procedure, begun by the peer (closing rule 42). The core does the rest of it."""
@@ -454,14 +450,33 @@ class RTCDataChannel(EventTarget):
                 self._inbox.end(None)
         return self._inbox
 
-    def _watch_fall(self) -> None:
-        """It is above the threshold: `bufferedamountlow` is due when it falls.
+    def _listened(self, type_: str) -> None:
+        """Nothing is watched while nobody listens: it would be an event for every message that is sent."""
+        if type_ == "bufferedamountlow":
+            self._watch_fall()
 
-        The core says so; but within a task bufferedAmount only grows, and the core, which sends meanwhile, may never
-        have been above. So it is looked at when the task is over.
+    def _watch_fall(self) -> None:
+        """If it is above the threshold, and somebody listens: `bufferedamountlow` is due when it falls.
+
+        The core says so; but within a task bufferedAmount only grows, and the core, which sends meanwhile, may have
+        fallen already. So it is looked at when the task is over.
         """
-        self._is_above = True
-        self._driver.after_turn(self.handle_low)
+        core = self._core
+        if core is None or self._is_above or self.bufferedAmount <= self._low_threshold:
+            return
+        if self._listens("bufferedamountlow"):
+            self._is_above = True
+            core.watch_low()
+            self._driver.after_turn(self._has_fallen)
+
+    def _has_fallen(self) -> bool:
+        """Whether it was above the threshold, and is not any more: then it is said."""
+        core = self._core
+        if core is None or not self._is_above or self._owner.is_closed or core.buffered_amount > self._low_threshold:
+            return False
+        self._is_above = False
+        self._fire(Event("bufferedamountlow"))
+        return True
 
     def _begin_turn(self, core: _core.Channel) -> None:
         """From here to the end of the task bufferedAmount only grows."""

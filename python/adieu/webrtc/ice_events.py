@@ -69,7 +69,7 @@ class RTCPeerConnectionIceErrorEventInit:
 
 
 class RTCPeerConnectionIceErrorEvent(Event):
-    """A server did not help.
+    """A server did not help; or, with an empty `url`, this machine has no address or no socket to offer.
 
     Args:
         type: "icecandidateerror".
@@ -94,12 +94,12 @@ class RTCPeerConnectionIceErrorEvent(Event):
 
     @property
     def url(self) -> str:
-        """The server."""
+        """The server; empty when it is this machine that is in the way."""
         return self._init.url
 
     @property
     def errorCode(self) -> int:
-        """What the server answered (RFC 8489), or 701: it was not reached."""
+        """What the server answered (RFC 8489), or 701: it was not reached, or there was nothing to reach it with."""
         return self._init.errorCode
 
     @property

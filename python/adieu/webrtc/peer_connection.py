@@ -87,6 +87,7 @@ class RTCPeerConnection(EventTarget):
         TypeError, ValueError: a member is wrong; the message names it and its value.
         DOMException: as the W3C's "set a configuration" says.
         RuntimeError: there is no running event loop.
+        OSError: the system has no descriptor or no thread for it; the message names what is missing.
 
     Events: `negotiationneeded`, `icecandidate`, `icecandidateerror`, `signalingstatechange`,
     `iceconnectionstatechange`, `icegatheringstatechange`, `connectionstatechange`, `datachannel`, `track`.

@@ -1,5 +1,6 @@
 //! What goes up to an event loop, and the queue it goes through.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
@@ -48,10 +49,12 @@ pub enum Notice {
         line: String,
         url: Option<Arc<str>>,
     },
+    /// A server did not help (`url`), or this machine (then `url` is empty).
     CandidateError {
         transport: u64,
         generation: u32,
-        address: Option<std::net::SocketAddr>,
+        address: Option<IpAddr>,
+        port: Option<u16>,
         url: Arc<str>,
         code: u16,
         text: String,

@@ -41,9 +41,8 @@ pub struct ChannelShared {
     pub transport: Arc<TransportShared>,
     pub buffered: AtomicUsize,
     pub low: AtomicUsize,
-    /// `buffered` was raised above `low`, and nobody was told since that it fell. Set by who sends: the I/O thread may
-    /// be quick enough never to see it.
-    pub above: AtomicBool,
+    /// Somebody wants to be told, once, when `buffered` is at `low` or below.
+    pub watched: AtomicBool,
     /// The hub's place for it: slot << 32 | key. NOWHERE: it is closed.
     pub place: AtomicU64,
 }
@@ -56,7 +55,7 @@ impl ChannelShared {
             transport,
             buffered: AtomicUsize::new(0),
             low: AtomicUsize::new(0),
-            above: AtomicBool::new(false),
+            watched: AtomicBool::new(false),
             place: AtomicU64::new(NOWHERE),
         }
     }
@@ -96,6 +95,14 @@ impl Channel {
         self.shared.low.store(bytes, Ordering::Relaxed);
     }
 
+    /// Have [`crate::Event::Low`] come once, with the next message that leaves `low` or less behind. False: it is so
+    /// already, and nothing may come.
+    pub fn watch_low(&self) -> bool {
+        // Sequentially consistent, as in the hub: either it sees the wish, or this sees what it has drained.
+        self.shared.watched.swap(true, Ordering::SeqCst);
+        self.shared.buffered.load(Ordering::SeqCst) > self.low()
+    }
+
     /// Whether a message of this size can be taken now; then [`Channel::send`] takes it.
     pub fn reserve(&self, size: usize) -> Result<(), BufferFull> {
         let buffered = &self.shared.transport.buffered;
@@ -104,11 +111,7 @@ impl Channel {
             buffered.fetch_sub(size, Ordering::AcqRel);
             return Err(BufferFull { buffered: before });
         }
-        let buffered = self.shared.buffered.fetch_add(size, Ordering::AcqRel) + size;
-        if buffered > self.shared.low.load(Ordering::Relaxed) {
-            // The I/O thread looks at it when it has drained the message that follows.
-            self.shared.above.store(true, Ordering::Release);
-        }
+        self.shared.buffered.fetch_add(size, Ordering::AcqRel);
         Ok(())
     }
 

@@ -15,6 +15,7 @@ pub mod handles;
 pub mod hub;
 pub mod memory;
 mod process;
+pub mod trouble;
 mod udp;
 mod wheel;
 

@@ -100,6 +100,15 @@ impl VirtualNetwork {
         }
     }
 
+    /// The system refuses sockets on this address, and what is sent from it, with this error; None: no more.
+    pub fn refuse(&self, address: IpAddr, errno: Option<i32>) {
+        let mut world = self.lock();
+        match errno {
+            Some(errno) => world.hub.net.refused.insert(address, errno),
+            None => world.hub.net.refused.remove(&address),
+        };
+    }
+
     /// Lose `count` datagrams after `skip` more have passed.
     pub fn drop_next(&self, count: usize, skip: usize) {
         let net = &mut self.lock().hub.net;
@@ -221,6 +230,8 @@ struct MemoryNetwork {
     link: Link,
     busy_until: HashMap<IpAddr, Instant>,
     cut: HashSet<IpAddr>,
+    /// Addresses on which the system refuses sockets and datagrams, with its error.
+    refused: HashMap<IpAddr, i32>,
     skip: usize,
     drop: usize,
     under_way: BinaryHeap<Reverse<Delivery>>,
@@ -243,6 +254,7 @@ impl MemoryNetwork {
             link: Link::default(),
             busy_until: HashMap::new(),
             cut: HashSet::new(),
+            refused: HashMap::new(),
             skip: 0,
             drop: 0,
             under_way: BinaryHeap::new(),
@@ -323,12 +335,15 @@ impl MemoryNetwork {
 impl Network for MemoryNetwork {
     type Socket = SocketAddr;
 
-    fn interfaces(&mut self, owner: u64) -> Vec<Interface> {
+    fn interfaces(&mut self, owner: u64) -> io::Result<Vec<Interface>> {
         let addresses = self.hosts.get(&owner).cloned().unwrap_or_default();
-        addresses.into_iter().map(|ip| Interface { ip, is_loopback: ip.is_loopback() }).collect()
+        Ok(addresses.into_iter().map(|ip| Interface { ip, is_loopback: ip.is_loopback() }).collect())
     }
 
     fn bind(&mut self, _owner: u64, ip: IpAddr, slot: u32) -> io::Result<(SocketAddr, SocketAddr)> {
+        if let Some(&errno) = self.refused.get(&ip) {
+            return Err(io::Error::from_raw_os_error(errno));
+        }
         let next = self.next_port.entry(ip).or_insert(FIRST_PORT);
         for _ in 0..u16::MAX {
             let address = SocketAddr::new(ip, *next);
@@ -342,6 +357,12 @@ impl Network for MemoryNetwork {
     }
 
     fn send(&mut self, now: Instant, socket: SocketAddr, batch: &Batch) -> Sent {
+        // A socket that is there needs no descriptor any more.
+        let refused =
+            self.refused.get(&socket.ip()).filter(|errno| !matches!(**errno, libc::EMFILE | libc::ENFILE));
+        if let Some(&errno) = refused {
+            return Sent::Refused(io::Error::from_raw_os_error(errno));
+        }
         for datagram in batch.datagrams() {
             self.send_one(now, socket, batch.remote, datagram);
         }

@@ -176,7 +176,8 @@ impl UdpNetwork {
             return None;
         }
         while let Some(blocked) = socket.blocked.front() {
-            if try_send(socket, blocked.remote, &blocked.contents, blocked.segment) == Sent::Full {
+            // What is refused is lost as on the way: the hub is told of the next one.
+            if matches!(try_send(socket, blocked.remote, &blocked.contents, blocked.segment), Sent::Full) {
                 return None;
             }
             socket.blocked.pop_front();
@@ -212,13 +213,9 @@ impl Network for UdpNetwork {
     type Socket = usize;
 
     /// IPv4 and IPv6; link-local addresses mean nothing to a peer.
-    fn interfaces(&mut self, _owner: u64) -> Vec<Interface> {
-        let all = if_addrs::get_if_addrs().unwrap_or_else(|error| {
-            log::warn!("adieu: the interfaces could not be listed: {error}");
-            Vec::new()
-        });
+    fn interfaces(&mut self, _owner: u64) -> io::Result<Vec<Interface>> {
         let mut interfaces: Vec<Interface> = Vec::new();
-        for one in all {
+        for one in if_addrs::get_if_addrs()? {
             let ip = one.ip();
             let link_local = match ip {
                 IpAddr::V4(ip) => ip.is_link_local(),
@@ -228,7 +225,7 @@ impl Network for UdpNetwork {
                 interfaces.push(Interface { ip, is_loopback: one.is_loopback() });
             }
         }
-        interfaces
+        Ok(interfaces)
     }
 
     fn bind(&mut self, _owner: u64, ip: IpAddr, slot: u32) -> io::Result<(usize, SocketAddr)> {
@@ -258,10 +255,10 @@ impl Network for UdpNetwork {
 
     fn send(&mut self, _now: Instant, socket: usize, batch: &Batch) -> Sent {
         let Some(socket) = self.sockets.get_mut(socket).and_then(Option::as_mut) else {
-            return Sent::Refused;
+            return Sent::Refused(io::ErrorKind::NotFound.into());
         };
         let sent = try_send(socket, batch.remote, batch.contents(), batch.segment());
-        if sent == Sent::Full {
+        if matches!(sent, Sent::Full) {
             let contents = batch.contents().to_vec();
             socket.blocked.push_back(Blocked { remote: batch.remote, contents, segment: batch.segment() });
         }
@@ -296,19 +293,20 @@ fn try_send(socket: &Socket, remote: SocketAddr, contents: &[u8], segment: Optio
     if offload {
         match send_one(socket, remote, contents, segment) {
             // The system may find only now that it can not segment: then one by one.
-            Sent::Refused if segment.is_some() => {}
+            Sent::Refused(_) if segment.is_some() => {}
             sent => return sent,
         }
     }
-    let Some(segment) = segment else { return Sent::Refused };
-    for datagram in contents.chunks(segment) {
+    let mut sent = Sent::Taken;
+    for datagram in contents.chunks(segment.unwrap_or(contents.len()).max(1)) {
         match send_one(socket, remote, datagram, None) {
             // What was sent already is sent again: a peer drops what it has.
             Sent::Full => return Sent::Full,
-            Sent::Taken | Sent::Refused => {}
+            Sent::Taken => {}
+            refused => sent = refused,
         }
     }
-    Sent::Taken
+    sent
 }
 
 fn send_one(socket: &Socket, destination: SocketAddr, contents: &[u8], segment_size: Option<usize>) -> Sent {
@@ -316,6 +314,6 @@ fn send_one(socket: &Socket, destination: SocketAddr, contents: &[u8], segment_s
     match socket.state.try_send((&socket.io).into(), &transmit) {
         Ok(()) => Sent::Taken,
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Sent::Full,
-        Err(_) => Sent::Refused,
+        Err(error) => Sent::Refused(error),
     }
 }

@@ -56,6 +56,10 @@ impl Channel {
         self.inner.set_low(value);
     }
 
+    fn watch_low(&self) -> bool {
+        self.inner.watch_low()
+    }
+
     /// The one copy is made here; what Python passed may change afterwards.
     fn send(&self, data: &Bound<'_, PyAny>) -> PyResult<usize> {
         if let Ok(bytes) = data.cast::<PyBytes>() {

@@ -3,11 +3,20 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 
 pub fn value_error(message: impl Into<String>) -> PyErr {
     PyValueError::new_err(message.into())
+}
+
+/// OSError with its number, so that it is of its class, and in words that say what to do.
+pub fn os_error(error: std::io::Error) -> PyErr {
+    let text = adieu_io::trouble::name(&error);
+    match error.raw_os_error() {
+        Some(number) => PyOSError::new_err((number, text)),
+        None => PyOSError::new_err(text),
+    }
 }
 
 /// Thirty years: a clock can be that much ahead, and no further than it can count.

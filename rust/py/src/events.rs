@@ -113,10 +113,9 @@ fn notice_tuple<'py>(
         Notice::Candidate { transport, generation, line, url } => {
             (CANDIDATE, transport, generation, line, url.as_deref()).into_pyobject(py)
         }
-        Notice::CandidateError { transport, generation, address, url, code, text } => {
-            let host = address.map(|address| address.ip().to_string());
-            let port = address.map(|address| address.port());
-            (CANDIDATE_ERROR, transport, generation, host, port, &*url, code, text).into_pyobject(py)
+        Notice::CandidateError { transport, generation, address, port, url, code, text } => {
+            let address = address.map(|address| address.to_string());
+            (CANDIDATE_ERROR, transport, generation, address, port, &*url, code, text).into_pyobject(py)
         }
         Notice::Gathering { transport, generation, complete } => {
             let state = if complete { "complete" } else { "gathering" };

@@ -3,13 +3,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use adieu_engine::ice::{Credentials, Role};
 use adieu_engine::{ChannelOptions, Fingerprint, Reliability, RemoteCandidate};
 use adieu_io::{Core, Gather, LoopOptions, Loopback, Policy, StunServer};
-use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyDict, PyList};
 
 use crate::certificate::Certificate;
 use crate::channel::Channel;
-use crate::convert::{choice, seconds, value_error};
+use crate::convert::{choice, os_error, seconds, value_error};
 use crate::events;
 
 #[pyclass(frozen, module = "adieu._core")]
@@ -35,7 +34,7 @@ fn wait_at_exit(py: Python<'_>) -> PyResult<()> {
 impl Loop {
     #[new]
     fn new(py: Python<'_>) -> PyResult<Loop> {
-        let inner = py.detach(Core::open_loop).map_err(PyOSError::new_err)?;
+        let inner = py.detach(Core::open_loop).map_err(os_error)?;
         wait_at_exit(py)?;
         Ok(Loop { inner })
     }

@@ -56,6 +56,12 @@ impl VirtualNetwork {
         Ok(())
     }
 
+    #[pyo3(signature = (address, errno))]
+    fn refuse(&self, address: &str, errno: Option<i32>) -> PyResult<()> {
+        self.inner.refuse(crate::convert::address(address)?, errno);
+        Ok(())
+    }
+
     #[pyo3(signature = (count, skip = 0))]
     fn drop_next(&self, count: usize, skip: usize) {
         self.inner.drop_next(count, skip);

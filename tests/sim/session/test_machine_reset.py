@@ -112,6 +112,61 @@ def test_a_reset_that_cannot_be_done_says_so_and_the_old_connection_goes_on() ->
     world.run(when=lambda: world.b.got["chat"] == [b"still here"])
 
 
+@pytest.mark.parametrize("level", ["ice", "transport"])
+@pytest.mark.parametrize("asker", ["a", "b"])
+@pytest.mark.parametrize("poor", ["a", "b"])
+def test_a_machine_without_a_way_out_ends_a_reset_at_once_on_both_sides(level: str, asker: str, poor: str) -> None:
+    """`a` offers; the poor side learns by itself what it lacks, the other one by a word."""
+    world = opened()
+    side, other = (world.a, world.b) if poor == "a" else (world.b, world.a)
+    world.ice = lambda side, epoch: None  # type: ignore[method-assign]
+    began = world.now
+    getattr(world, asker).reset(level)
+    reset = lambda: side.machine.reset  # noqa: E731
+    world.run(when=lambda: reset() and reset().phase == "building" and reset().epoch in side.machine.links)
+    side.feed("no_way_out", side.machine.reset.epoch, "no file descriptor is left")
+    world.run(when=lambda: bool(side.events(actions.ResetEnded)))
+    assert "no file descriptor is left" in side.events(actions.ResetEnded)[0].error
+    assert side.state == "open", "the old connection goes on"
+    if level == "transport":
+        world.run(when=lambda: bool(other.events(actions.ResetEnded)))
+        assert world.now - began < 1
+    world.run(when=world.both("open"))
+    world.a.send("chat", b"still here")
+    world.run(when=lambda: world.b.got["chat"] == [b"still here"])
+
+
+@pytest.mark.parametrize("poor", ["a", "b"])
+def test_a_machine_without_a_way_out_ends_a_first_connection_at_once(poor: str) -> None:
+    world = World().start()
+    side, other = (world.a, world.b) if poor == "a" else (world.b, world.a)
+    world.run(when=lambda: 1 in side.machine.links)
+    side.feed("no_way_out", 1, "no network interface has an address")
+    world.run(when=world.both("closed"))
+    assert world.now < 3
+    assert (side.outcome.by, side.outcome.cause) == ("local", "gave-up")
+    assert "no network interface" in side.outcome.reason.text
+    assert "no network interface" in other.outcome.reason.text
+
+
+def test_a_recovery_without_a_way_out_goes_on_and_finds_the_way_when_it_is_back() -> None:
+    world = opened()
+    world.cut_link()
+    real = world.ice
+    world.ice = lambda side, epoch: None  # type: ignore[method-assign]
+    tried = set()
+    while world.now < 45:
+        world.run(world.now + 0.5)
+        for epoch in set(world.a.machine.links) - tried - {1}:
+            tried.add(epoch)
+            world.a.feed("no_way_out", epoch, "no network interface has an address")
+    assert 3 <= len(tried) <= 6, "neither at once again and again, nor never again"
+    assert world.a.state == "recovering"
+    world.ice = real  # type: ignore[method-assign]
+    world.cut_link(False)
+    world.run(when=world.both("open"))
+
+
 def test_closing_cancels_a_reset_whose_old_connection_answers() -> None:
     world = opened()
     world.b.send("chat", bytes(100000))

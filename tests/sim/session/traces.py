@@ -114,11 +114,30 @@ def protocol_error() -> World:
     return world
 
 
+def no_way_out() -> World:
+    """`b` has no socket for the new connection of a reset; then one more works; then `a` has none for a new path."""
+    world = met()
+    real, world.ice = world.ice, lambda side, epoch: None  # type: ignore[method-assign]
+    world.a.reset("transport")
+    world.run(when=lambda: 2 in world.b.machine.links)
+    world.b.call("no_way_out", 2, "no file descriptor is left")
+    world.run(when=lambda: all(side.events(actions.ResetEnded) for side in (world.a, world.b)))
+    world.a.reset("ice")
+    world.run(when=lambda: world.a.machine.reset is not None and world.a.machine.reset.phase == "building")
+    world.a.call("no_way_out", 1, "no network interface has an address")
+    world.ice = real  # type: ignore[method-assign]
+    world.b.reset("transport")
+    world.run(when=lambda: world.both("open")() and world.b.machine.active not in {1, 2})
+    world.a.close()
+    world.run(when=world.both("closed"))
+    return world
+
+
 SCENARIOS: dict[str, Callable[[], World]] = {
     scenario.__name__: scenario
     for scenario in (
         graceful_close, last_words, both_close, reset_with_replay,
-        silence_and_recovery, killed, deadline, protocol_error,
+        silence_and_recovery, killed, deadline, protocol_error, no_way_out,
     )
 }  # fmt: skip
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import errno
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -225,3 +226,71 @@ async def test_closing_during_a_reset_delivers_everything(world: World, level: s
         await asyncio.wait({resetting})
         error = resetting.exception()
         assert error is None or isinstance(error, adieu.SessionError)
+
+
+# --- trouble of this machine -----------
+
+
+@pytest.mark.parametrize("poor", ["10.0.0.1", "10.0.0.2"])
+@pytest.mark.parametrize("asker", ["first", "second"])
+@pytest.mark.parametrize("level", ["transport", "full"])
+@simulated()
+async def test_a_reset_without_a_socket_fails_at_once_by_name(world: World, poor: str, asker: str, level: Any) -> None:
+    async with connected(world) as pair:
+        here, there = await asyncio.gather(pair.first.open("data"), pair.second.open("data"))
+        heard: dict[str, list[str]] = {"first": [], "second": []}
+        for name, session in zip(heard, pair.sessions, strict=True):
+            session.on("reset", lambda event, name=name: heard[name].append(event.error or ""))
+        world.network.refuse(poor, errno.EMFILE)
+        began = world.now
+        poor_side = "first" if poor == "10.0.0.1" else "second"
+        if asker == poor_side:
+            told = "no file descriptor is left"
+        else:
+            told = "cancelled" if asker == "second" else "the other side has no socket"
+        with pytest.raises(adieu.ResetFailedError, match=told):
+            await getattr(pair, asker).reset(level)
+        assert world.now - began < 1
+        await asyncio.sleep(0.5)
+        assert any("no file descriptor is left" in error for error in heard[poor_side])
+        await here.send("kept")
+        if level == "transport":
+            assert [session.state for session in pair.sessions] == ["open", "open"]
+        world.network.refuse(poor, None)
+        await pair.both("open")
+        assert await there.receive() == "kept"
+        assert (await getattr(pair, asker).reset(level)).level == level
+        assert world.now - began < 20
+
+
+@pytest.mark.parametrize("poor", [0, 1])
+@simulated()
+async def test_a_session_without_a_socket_ends_at_once_by_name(world: World, poor: int) -> None:
+    world.network.refuse(f"10.0.0.{poor + 1}", errno.EMFILE)
+    hosts, ends = world.hosts(), memory_signaling(delay=0.002)
+    one, two = (
+        adieu.Session(connect=lambda host=host: world.connection(host), signaling=end, role=role)
+        for host, end, role in zip(hosts, ends, ("first", "second"), strict=True)
+    )
+    async with one, two:
+        with pytest.raises(adieu.SessionClosedError, match="no file descriptor is left") as caught:
+            await (one, two)[poor].wait_open()
+        assert caught.value.receipt.cause == "gave-up"
+        assert world.now < 3
+        if poor == 1:  # the first one has not been told yet whom it would have to tell
+            with pytest.raises(adieu.SessionClosedError) as caught:
+                await one.wait_open()
+            assert "no file descriptor is left" in caught.value.receipt.reason.text
+            assert world.now < 3
+
+
+@simulated()
+async def test_a_session_without_an_interface_ends_at_once_by_name(world: World) -> None:
+    here, _ = memory_signaling()
+    host = world.host("127.0.0.1")
+    settings = {"loopback": "never"}
+    session = adieu.Session(connect=lambda: world.connection(host, settings=settings), signaling=here, role="first")
+    async with session:
+        with pytest.raises(adieu.SessionClosedError, match="no network interface"):
+            await session.wait_open()
+    assert world.now < 3

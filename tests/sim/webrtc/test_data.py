@@ -1,11 +1,12 @@
 """Messages: sending, buffering, reading, back-pressure; channels and their ids; statistics."""
 
 import asyncio
+from collections import Counter
 
 import pytest
 
 import adieu
-from adieu import RTCError, once
+from adieu import RTCError, _core, once
 from adieu.errors import InvalidStateError, OperationError
 from sim.webrtc.support import Log, log_of
 from support.virtual import simulated
@@ -492,3 +493,68 @@ async def test_statistics_of_a_new_connection(world):
     report = await a.getStats()
     assert list(report) == ["P"]
     assert isinstance(report, adieu.RTCStatsReport)
+
+
+# --- what it costs -----------
+
+
+class Counting:
+    """A core whose events are counted by their numbers."""
+
+    def __init__(self, core):
+        self._core = core
+        self.seen = Counter()
+
+    def __getattr__(self, name):
+        return getattr(self._core, name)
+
+    def drain(self, *bounds):
+        events, more = self._core.drain(*bounds)
+        self.seen.update(event[0] for event in events)
+        return events, more
+
+
+@pytest.mark.parametrize("listens", [False, True])
+@simulated()
+async def test_a_message_is_one_event_and_low_comes_only_to_who_listens(world, listens):
+    here, there = world.hosts()
+    counting = here.core = Counting(here.core)
+    a, b = world.connection(here), world.connection(there)
+    ours, theirs = await world.open_channel(a, b)
+    theirs.onmessage = lambda event: theirs.send(event.data)
+    lows = []
+    if listens:
+        ours.onbufferedamountlow = lambda _: lows.append(ours.bufferedAmount)
+    await world.settle()
+    counting.seen.clear()
+    for _ in range(100):
+        ours.send(b"x" * 100)
+        assert await ours.receive() == b"x" * 100
+    await world.settle()
+    assert counting.seen[_core.MESSAGE] == 100
+    assert counting.seen[_core.CHANNEL_LOW] <= (100 if listens else 0)
+    assert len(lows) == (100 if listens else 0)
+    assert set(counting.seen) <= {_core.MESSAGE, _core.CHANNEL_LOW}
+
+
+@simulated()
+async def test_who_listens_after_it_was_sent_is_told_when_it_falls(world):
+    world.network.link(rate=1e6, delay=0.01)
+    a, b = world.pair()
+    ours, _ = await world.open_channel(a, b)
+    for listen in (
+        lambda seen: ours.addEventListener("bufferedamountlow", seen.append, once=True),
+        lambda seen: setattr(ours, "onbufferedamountlow", seen.append),
+    ):
+        ours.send(b"x" * 200_000)
+        await world.settle(0.05)
+        assert ours.bufferedAmount > 0
+        seen = []
+        listen(seen)
+        await world.settle()
+        assert len(seen) == 1
+    await world.settle()
+    ours.send(b"x" * 200_000)
+    await world.settle(0.05)
+    await once(ours, "bufferedamountlow")
+    assert ours.bufferedAmount == 0

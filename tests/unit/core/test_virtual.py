@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from adieu import _core
@@ -64,11 +66,14 @@ def test_buffered_amount_rises_at_send_and_falls_when_it_has_left() -> None:
         ours.low_threshold = 1000
         assert ours.low_threshold == 1000
         assert (ours.buffered_amount, ours.send(b"x" * 250_000), ours.buffered_amount) == (0, 250_000, 250_000)
+        assert ours.watch_low()
         pair.until(lambda: pair.b.count("CHANNEL_LOW") == 1)
         assert ours.buffered_amount <= 1000
+        ours.send(b"x" * 250_000)
         pair.run(5)
         assert ours.buffered_amount == 0
-        assert pair.b.seen["CHANNEL_LOW"] == [(ours.id,)], "once: it was above only once"
+        assert pair.b.seen["CHANNEL_LOW"] == [(ours.id,)], "once: it was watched only once"
+        assert not ours.watch_low(), "it is low already"
 
 
 def test_a_message_that_is_too_large_for_the_peer_is_not_counted_as_waiting() -> None:
@@ -368,6 +373,70 @@ def test_which_addresses_are_offered(policy: str, loopback: str, expected: list[
     assert sorted(line.split(" ")[4] for line in lines) == expected
     assert len({line.split(" ")[0] for line in lines}) == len(expected), "distinct foundations"
     assert len({line.split(" ")[3] for line in lines}) == len(expected), "distinct priorities"
+
+
+@pytest.mark.parametrize(
+    ("number", "word"),
+    [
+        (errno.EMFILE, "no file descriptor is left"),
+        (errno.ENFILE, "no file descriptor is left"),
+        (errno.EACCES, "no permission"),
+        (errno.EADDRINUSE, "the port is taken"),
+        (errno.EADDRNOTAVAIL, "no network interface has this address"),
+    ],
+)
+def test_an_address_that_can_not_be_used_is_named_and_the_others_are_used(number: int, word: str) -> None:
+    net = _core.VirtualNetwork()
+    loop = net.host("10.0.0.1", "10.0.0.2")
+    transport = loop.transport(loop.connection(_core.Certificate.generate()))
+    net.refuse("10.0.0.1", number)
+    loop.gather(transport, 1, "aaaa", "a" * 22, True, [])
+    net.next()
+    events, _ = loop.drain(100, 1000)
+    (trouble,) = [event for event in events if event[0] == _core.CANDIDATE_ERROR]
+    assert trouble[1:7] == (transport, 1, "10.0.0.1", None, "", 701)
+    assert word in str(trouble[7])
+    assert f"os error {number}" in str(trouble[7])
+    assert [event[3].split(" ")[4] for event in events if event[0] == _core.CANDIDATE] == ["10.0.0.2"]
+    assert events.index(trouble) < events.index((_core.GATHERING, transport, 1, "complete"))
+    # What is refused is asked for again by the next generation.
+    net.refuse("10.0.0.1", None)
+    loop.gather(transport, 2, "bbbb", "b" * 22, True, [])
+    net.next()
+    events, _ = loop.drain(100, 1000)
+    assert sorted(event[3].split(" ")[4] for event in events if event[0] == _core.CANDIDATE) == ["10.0.0.1", "10.0.0.2"]
+    assert not [event for event in events if event[0] == _core.CANDIDATE_ERROR]
+
+
+@pytest.mark.parametrize(
+    ("policy", "loopback", "word"),
+    [("all", "never", "no network interface but loopback"), ("relay", "auto", "there is no TURN server")],
+)
+def test_that_there_is_no_address_is_named(policy: str, loopback: str, word: str) -> None:
+    net = _core.VirtualNetwork()
+    loop = net.host("127.0.0.1")
+    transport = loop.transport(loop.connection(_core.Certificate.generate()))
+    loop.gather(transport, 1, "aaaa", "a" * 22, True, [], policy, loopback)  # type: ignore[arg-type]
+    net.next()
+    events, _ = loop.drain(100, 1000)
+    assert [event[0] for event in events] == [_core.CANDIDATE_ERROR, _core.GATHERING, _core.GATHERING]
+    assert events[0][1:7] == (transport, 1, None, None, "", 701)
+    assert word in str(events[0][7])
+
+
+def test_that_sending_is_forbidden_is_said_once() -> None:
+    with VirtualPair() as pair:
+        pair.connect()
+        line = str(pair.a.seen["CANDIDATE"][0][2]).split(" ")
+        pair.net.refuse(line[4], errno.ENETUNREACH)  # this may pass: ICE has its own clock for it
+        pair.run(5)
+        assert pair.a.seen["CANDIDATE_ERROR"] == []
+        pair.net.refuse(line[4], errno.EPERM)
+        pair.run(5)
+        (trouble,) = pair.a.seen["CANDIDATE_ERROR"]
+        assert trouble[1:6] == (1, line[4], int(line[5]), "", 701)
+        assert "no permission" in trouble[6]
+        assert pair.a.loop.counters()["dropped_unsent"] > 1
 
 
 def test_loopback_is_offered_where_there_is_nothing_else() -> None:

@@ -463,6 +463,19 @@ export class SessionMachine {
     }
   }
 
+  /** This machine has no address or no socket for a connection: no path can come about. */
+  noWayOut(epoch: number, text: string, now: number): void {
+    this.now = now;
+    if (epoch !== this.active) {
+      // The offerer would wait until its reset's time is over.
+      if (this.reset?.epoch === epoch && !this.smaller) this.say({ type: "cancel", epoch });
+      this.cannotConnect(epoch, text, now);
+    } else {
+      this.witness.note(now, text);
+      if (this.reset?.level === "ice") reset.failed(this, now, text); // the path of before may go on
+    }
+  }
+
   /** The ICE state of a connection: only a hint to look (closing rule 66). */
   iceChanged(epoch: number, state: string, now: number): void {
     this.now = now;

@@ -3,7 +3,8 @@
  *
  * `ice` restarts ICE on the same connection. `transport` makes a new connection beside the old one and switches when it
  * stands. `full` closes the old one first. The side with the smaller peer id offers, whoever asked; only it says
- * `switch` or `cancel`, one of them, once per epoch.
+ * `switch` or `cancel`, one of them, once per epoch. The other side says `cancel` when its machine has no socket or no
+ * address for the new connection: then there is no path on which a `switch` could have come about.
  */
 
 import { SessionClosedError } from "../../errors.js";
@@ -147,7 +148,13 @@ export function handleWord(m: SessionMachine, word: ResetWord, now: number): voi
       break;
     case "cancel":
       m.lastEpoch = Math.max(m.lastEpoch, word.epoch);
-      if (reset?.epoch === word.epoch && !m.smaller) giveUp(m, reset, now, "cancelled: the old connection goes on");
+      if (reset?.epoch === word.epoch && !(m.smaller && reset.phase === "switching"))
+        giveUp(
+          m,
+          reset,
+          now,
+          `cancelled: the ${m.smaller ? "other side has no socket" : "old connection goes on"}`,
+        );
   }
 }
 

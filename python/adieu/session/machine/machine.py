@@ -441,6 +441,18 @@ class SessionMachine:
         self.release(epoch)
         close.end(self, now, "local", "gave-up", text)
 
+    def no_way_out(self, epoch: int, text: str, now: float) -> None:
+        """This machine has no address or no socket for a connection: no path can come about."""
+        self.now = now
+        if epoch != self.active:
+            if self.reset is not None and self.reset.epoch == epoch and not self.smaller:
+                self.say(words.Cancel(epoch=epoch))  # the offerer would wait until its reset's time is over
+            self.cannot_connect(epoch, text, now)
+            return
+        self.witness.note(now, text)
+        if self.reset is not None and self.reset.level == "ice":
+            reset.failed(self, now, text)  # the path of before may go on
+
     def ice_changed(self, epoch: int, state: str, now: float) -> None:
         """The ICE state of a connection: only a hint to look (closing rule 66)."""
         self.now = now

@@ -2,7 +2,8 @@
 
 `ice` restarts ICE on the same connection. `transport` makes a new connection beside the old one and switches when it
 stands. `full` closes the old one first. The side with the smaller peer id offers, whoever asked; only it says
-`switch` or `cancel`, one of them, once per epoch.
+`switch` or `cancel`, one of them, once per epoch. The other side says `cancel` when its machine has no socket or no
+address for the new connection: then there is no path on which a `switch` could have come about.
 """
 
 from __future__ import annotations
@@ -152,8 +153,11 @@ def handle_word(
                 _finish(m, m.activate(word.epoch, word.have, now), now)
         case words.Cancel():
             m.last_epoch = max(m.last_epoch, word.epoch)
-            if m.reset is not None and m.reset.epoch == word.epoch and not m.smaller:
-                _give_up(m, now, "cancelled: the old connection goes on")
+            if m.reset is not None and m.reset.epoch == word.epoch:
+                if not m.smaller:
+                    _give_up(m, now, "cancelled: the old connection goes on")
+                elif m.reset.phase != "switching":
+                    _give_up(m, now, "cancelled: the other side has no socket")
         case _:
             assert_never(word)
 

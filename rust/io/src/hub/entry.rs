@@ -1,5 +1,6 @@
 //! One transport in the hub: its engine, its sockets, its channels as the application knows them.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,6 +15,10 @@ use adieu_engine::{Batch, ChannelKey, ChannelOptions, Drops, Kind, Transport};
 use super::{Network, Sent};
 use crate::event::{Counters, Event, Notice, Queue, TransportStats};
 use crate::handles::{ChannelShared, NOWHERE, TransportShared};
+use crate::trouble;
+
+/// W3C RTCPeerConnectionIceErrorEvent.errorCode: what browsers also say when a socket can not be made.
+const UNREACHABLE: u16 = 701;
 
 pub(super) struct Entry<S> {
     slot: u32,
@@ -32,6 +37,9 @@ pub(super) struct Entry<S> {
     pub is_congested: bool,
     /// Closed: only its last words are waited for, until then.
     pub reaped_by: Option<Instant>,
+    /// The latest generation that was gathered for.
+    pub generation: u32,
+    told_forbidden: bool,
     drops: Drops,
     /// The last figures, taken before everything was closed.
     pub last_stats: Option<TransportStats>,
@@ -66,6 +74,8 @@ impl<S: Copy> Entry<S> {
             is_blocked: false,
             is_congested: false,
             reaped_by: None,
+            generation: 0,
+            told_forbidden: false,
             drops: Drops::default(),
             last_stats: None,
         }
@@ -73,21 +83,21 @@ impl<S: Copy> Entry<S> {
 
     /// The socket of this address; of a generation before, if there is one: the pair of addresses and ports may stay
     /// the same over an ICE restart.
-    pub fn socket_on<N: Network<Socket = S>>(&mut self, net: &mut N, ip: IpAddr) -> Option<SocketAddr> {
+    pub fn socket_on<N: Network<Socket = S>>(&mut self, net: &mut N, ip: IpAddr) -> io::Result<SocketAddr> {
         if let Some((local, _)) = self.sockets.iter().find(|(local, _)| local.ip() == ip) {
-            return Some(*local);
+            return Ok(*local);
         }
-        match net.bind(self.owner, ip, self.slot) {
-            Ok((socket, local)) => {
-                self.sockets.push((local, socket));
-                Counters::add(&self.queue.counters.sockets, 1);
-                Some(local)
-            }
-            Err(error) => {
-                log::warn!("adieu: no socket on {ip}: {error}");
-                None
-            }
-        }
+        let (socket, local) = net.bind(self.owner, ip, self.slot)?;
+        self.sockets.push((local, socket));
+        Counters::add(&self.queue.counters.sockets, 1);
+        Ok(local)
+    }
+
+    /// Something of this machine is in the way of the latest generation.
+    pub fn tell_trouble(&self, address: Option<IpAddr>, port: Option<u16>, text: String) {
+        let (transport, generation) = (self.shared.id, self.generation);
+        let (url, code) = ("".into(), UNREACHABLE);
+        self.queue.notice(Notice::CandidateError { transport, generation, address, port, url, code, text });
     }
 
     pub fn open_channel(&mut self, now: Instant, shared: Arc<ChannelShared>, options: ChannelOptions) {
@@ -147,7 +157,15 @@ impl<S: Copy> Entry<S> {
             match net.send(now, *socket, batch) {
                 Sent::Taken => {}
                 Sent::Full => self.is_blocked = true,
-                Sent::Refused => Counters::add(&self.queue.counters.dropped_unsent, batch.count() as u64),
+                Sent::Refused(error) => {
+                    Counters::add(&self.queue.counters.dropped_unsent, batch.count() as u64);
+                    // Once: what is forbidden stays so. All else may pass, and ICE has its own clock for it.
+                    if trouble::is_forbidden(&error) && !std::mem::replace(&mut self.told_forbidden, true) {
+                        let text =
+                            format!("nothing can be sent to {}: {}", batch.remote, trouble::name(&error));
+                        self.tell_trouble(Some(batch.local.ip()), Some(batch.local.port()), text);
+                    }
+                }
             }
         }
         self.deliver(now);
@@ -169,9 +187,10 @@ impl<S: Copy> Entry<S> {
             };
             channel.unsent -= bytes.min(channel.unsent);
             self.shared.buffered.fetch_sub(bytes, Ordering::AcqRel);
-            let left = channel.shared.buffered.fetch_sub(bytes, Ordering::AcqRel) - bytes;
+            let left = channel.shared.buffered.fetch_sub(bytes, Ordering::SeqCst) - bytes;
             let low = channel.shared.low.load(Ordering::Relaxed);
-            if left <= low && channel.shared.above.swap(false, Ordering::AcqRel) {
+            // Sequentially consistent, as in `Channel::watch_low`: one of the two sees what the other has done.
+            if left <= low && channel.shared.watched.swap(false, Ordering::SeqCst) {
                 self.queue.push(Event::Low { channel: channel.shared.id });
             }
         }
@@ -270,7 +289,8 @@ fn ice_notice(transport: u64, event: IceEvent) -> Notice {
             Notice::Candidate { transport, generation, line, url }
         }
         IceEvent::CandidateError { generation, local, url, code, text } => {
-            Notice::CandidateError { transport, generation, address: local, url, code, text }
+            let (address, port) = local.map(|local| (local.ip(), local.port())).unzip();
+            Notice::CandidateError { transport, generation, address, port, url, code, text }
         }
         IceEvent::Gathering { generation, complete } => Notice::Gathering { transport, generation, complete },
         IceEvent::State(state) => Notice::IceState { transport, state },

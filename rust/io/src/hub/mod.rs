@@ -21,6 +21,7 @@ use adieu_engine::{Batch, Certificate, ChannelKey, Config, Transport};
 use crate::command::{Command, Door, Gather, Lookup, Loopback, Policy, Request};
 use crate::event::{Counters, Left, Notice, Queue, TransportStats};
 use crate::handles::{ChannelShared, NOWHERE, TransportShared};
+use crate::trouble;
 use crate::wheel::Wheel;
 use entry::Entry;
 
@@ -36,7 +37,7 @@ pub trait Network {
     type Socket: Copy + std::fmt::Debug;
 
     /// The addresses of the machine, or of the loop's host.
-    fn interfaces(&mut self, owner: u64) -> Vec<Interface>;
+    fn interfaces(&mut self, owner: u64) -> io::Result<Vec<Interface>>;
     /// A socket on a port of its own; what arrives is handed to [`Hub::handle_datagram`] with this slot.
     fn bind(&mut self, owner: u64, ip: IpAddr, slot: u32) -> io::Result<(Self::Socket, SocketAddr)>;
     fn send(&mut self, now: Instant, socket: Self::Socket, batch: &Batch) -> Sent;
@@ -53,13 +54,13 @@ pub struct Interface {
     pub is_loopback: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Sent {
     Taken,
     /// Taken, but it is the last for now: [`Hub::handle_writable`] follows.
     Full,
     /// The system refused: lost, as on the way.
-    Refused,
+    Refused(io::Error),
 }
 
 struct Connection {
@@ -337,22 +338,27 @@ impl<N: Network> Hub<N> {
     fn gather(&mut self, now: Instant, transport: u64, gather: Gather) {
         let Some(&slot) = self.slots.get(&transport) else { return };
         let Some(entry) = self.entries[slot as usize].as_mut() else { return };
-        let mut interfaces = match gather.policy {
-            Policy::All => self.net.interfaces(entry.owner),
-            Policy::Relay => Vec::new(),
-        };
-        let only_loopback = interfaces.iter().all(|interface| interface.is_loopback);
-        interfaces.retain(|interface| match gather.loopback {
-            Loopback::Always => true,
-            Loopback::Never => !interface.is_loopback,
-            Loopback::Auto => only_loopback || !interface.is_loopback,
-        });
-        interfaces.truncate(MAX_HOSTS);
-        let mut hosts = Vec::with_capacity(interfaces.len());
-        for interface in interfaces {
-            hosts.extend(entry.socket_on(&mut self.net, interface.ip));
-        }
         let generation = gather.generation;
+        entry.generation = generation;
+        let mut hosts = Vec::new();
+        match addresses(&mut self.net, entry, &gather) {
+            Ok(addresses) => {
+                for ip in addresses {
+                    match entry.socket_on(&mut self.net, ip) {
+                        Ok(local) => hosts.push(local),
+                        Err(error) => {
+                            let text = format!("no socket on {ip}: {}", trouble::name(&error));
+                            entry.tell_trouble(Some(ip), None, text);
+                        }
+                    }
+                }
+            }
+            Err(text) => {
+                entry.tell_trouble(None, None, text);
+                // Those of the generation before are still there.
+                hosts.extend(entry.sockets.iter().map(|(local, _)| *local));
+            }
+        }
         let servers = if gather.policy == Policy::All { gather.servers } else { Vec::new() };
         let mut lookups = Vec::new();
         self.guarded(slot, |entry| {
@@ -520,5 +526,38 @@ impl<N: Network> Hub<N> {
                 None
             }
         }
+    }
+}
+
+/// The addresses to gather on; or why there are none.
+fn addresses<N: Network>(
+    net: &mut N,
+    entry: &Entry<N::Socket>,
+    gather: &Gather,
+) -> Result<Vec<IpAddr>, String> {
+    if gather.policy == Policy::Relay {
+        return Err("only relayed candidates are wanted, and there is no TURN server that could be used: \
+                    set iceTransportPolicy to \"all\""
+            .to_owned());
+    }
+    let mut interfaces = net
+        .interfaces(entry.owner)
+        .map_err(|error| format!("the network interfaces can not be listed: {}", trouble::name(&error)))?;
+    let only_loopback = interfaces.iter().all(|interface| interface.is_loopback);
+    let had_some = !interfaces.is_empty();
+    interfaces.retain(|interface| match gather.loopback {
+        Loopback::Always => true,
+        Loopback::Never => !interface.is_loopback,
+        Loopback::Auto => only_loopback || !interface.is_loopback,
+    });
+    interfaces.truncate(MAX_HOSTS);
+    match interfaces[..] {
+        [] if had_some => {
+            Err("no network interface but loopback has an address, and loopback is \"never\" used".to_owned())
+        }
+        [] => {
+            Err("no network interface has an address: this machine is not connected to a network".to_owned())
+        }
+        _ => Ok(interfaces.iter().map(|interface| interface.ip).collect()),
     }
 }
