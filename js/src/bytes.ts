@@ -18,6 +18,10 @@ export function sendable(text: string, most: number): string {
   return fromUtf8(utf8(text.slice(0, most)));
 }
 
+export function fromHex(text: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(text.match(/../g) ?? [], (byte) => Number.parseInt(byte, 16));
+}
+
 export function hex(data: Uint8Array): string {
   return Array.from(data, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -37,7 +37,8 @@ export class Deque<T> {
 
   /** Put these before all others, in their order. */
   prepend(items: T[]): void {
-    this.#items.splice(0, this.#head, ...items);
+    // Not by `splice`: as arguments there may be too many.
+    this.#items = [...items, ...this.#items.slice(this.#head)];
     this.#head = 0;
   }
 

@@ -78,7 +78,7 @@ for (const name of all) {
   test(`the machine does what ${name} says`, () => {
     const trace = worded(vectors(`session/${name}`));
     const { me, peer, room } = trace;
-    const machine = new SessionMachine({ me, peer, room, options: { closingBound: trace.options.closingBound } });
+    const machine = new SessionMachine({ me, peer, room, options: trace.options });
     trace.steps.forEach((step: Data, number: number) => {
       if (step.in) feed(machine, step);
       else if (step.do) assert.deepEqual(worded(plain(machine.pollAction())), expected(step.do), `step ${number}`);

@@ -117,10 +117,6 @@ describe("fragments", () => {
   const all = vectors("protocol/fragments");
   for (const { name, hex: text, payload, ...header } of all.valid) {
     const data = fromHex(text);
-    if (header.seq > Number.MAX_SAFE_INTEGER) {
-      test(`${name} is more than a double holds`, () => assert.throws(() => control.decodeFragment(data), TypeError));
-      continue;
-    }
     test(`${name} is read and written the same`, () => {
       const fragment = control.decodeFragment(data);
       assert.deepEqual(

@@ -44,20 +44,21 @@ function codecOf(schema) {
     additionalProperties,
     ...rest
   } = unwrapped(schema);
-  const { minimum, maximum, minLength, maxLength, maxItems, pattern } = rest;
+  const { minimum, maximum, minLength, maxLength, maxItems, maxProperties, pattern } = rest;
+  // A member without a bound makes a file that does not compile: each type asks for its own.
   if ($ref) return constant(named($ref));
   if (words) return `c.oneOf(${words.map((word) => JSON.stringify(word)).join(", ")})`;
   if (prefixItems) return `c.pair(${prefixItems.map(codecOf).join(", ")})`;
   if (type === "array") return call("c.list", codecOf(items), maxItems);
   if (type === "object") {
-    return additionalProperties
-      ? `c.dict(${codecOf({ type: "string", ...propertyNames })}, ${codecOf(additionalProperties)})`
-      : "c.anything";
+    const names = codecOf({ type: "string", ...propertyNames });
+    return typeof additionalProperties === "object" && Object.keys(additionalProperties).length
+      ? call("c.dict", names, codecOf(additionalProperties), maxProperties)
+      : call("c.anything", names, maxProperties);
   }
   if (type === "string") return call("c.text", maxLength, minLength, pattern && `/${pattern}/`);
-  if (type === "integer")
-    return call("c.int", minimum ?? "Number.MIN_SAFE_INTEGER", maximum ?? "Number.MAX_SAFE_INTEGER");
-  return type === "number" ? "c.float" : "c.bool";
+  if (type === "integer") return call("c.int", minimum, maximum);
+  return type === "number" ? call("c.float", minimum, maximum) : "c.bool";
 }
 
 /** A call without the arguments that are left out at its end; one left out before others is `undefined` or 0. */

@@ -35,7 +35,7 @@ function wrong(at: string, expected: string): never {
 }
 
 /** Text of `least` to `most` characters. */
-export function text(most = Number.POSITIVE_INFINITY, least = 0, pattern?: RegExp): Type<string> {
+export function text(most: number, least = 0, pattern?: RegExp): Type<string> {
   return {
     read(value, at) {
       if (typeof value !== "string" || LONE_SURROGATE.test(value)) wrong(at, "text");
@@ -61,11 +61,16 @@ export function int(least: number, most: number): Type<number> {
   };
 }
 
-/** Any number. */
-export const float: Type<number> = {
-  read: (value, at) => (typeof value === "number" ? value : wrong(at, "a number")),
-  write: String,
-};
+/** A number. */
+export function float(least: number, most: number): Type<number> {
+  return {
+    read: (value, at) =>
+      typeof value === "number" && value >= least && value <= most
+        ? value
+        : wrong(at, `a number from ${least} to ${most}`),
+    write: String,
+  };
+}
 
 export const bool: Type<boolean> = {
   read: (value, at) => (typeof value === "boolean" ? value : wrong(at, "true or false")),
@@ -73,7 +78,16 @@ export const bool: Type<boolean> = {
 };
 
 /** An object whose members are nobody's business here. */
-export const anything: Type<Record<string, unknown>> = { read: record, write: JSON.stringify };
+export function anything(name: Type<string>, most: number): Type<Record<string, unknown>> {
+  return {
+    read(value, at) {
+      const members = record(value, at);
+      for (const key of few(members, at, most)) name.read(key, at);
+      return members;
+    },
+    write: JSON.stringify,
+  };
+}
 
 /** One of these words. */
 export function oneOf<const T extends string>(...words: T[]): Type<T> {
@@ -83,7 +97,7 @@ export function oneOf<const T extends string>(...words: T[]): Type<T> {
   };
 }
 
-export function list<T>(item: Type<T>, most = Number.POSITIVE_INFINITY): Type<T[]> {
+export function list<T>(item: Type<T>, most: number): Type<T[]> {
   return {
     read(value, at) {
       if (!Array.isArray(value) || value.length > most) wrong(at, `a list of at most ${most}`);
@@ -104,15 +118,14 @@ export function pair<A, B>(one: Type<A>, other: Type<B>): Type<[A, B]> {
 }
 
 /** Names of the other side's choice, each with a value. */
-export function dict<T>(name: Type<string>, item: Type<T>): Type<Map<string, T>> {
+export function dict<T>(name: Type<string>, item: Type<T>, most: number): Type<Map<string, T>> {
   return {
-    read: (value, at) =>
-      new Map(
-        Object.entries(record(value, at)).map(([key, member]) => [
-          name.read(key, at),
-          item.read(member, `${at}.${key}`),
-        ]),
-      ),
+    read(value, at) {
+      const members = record(value, at);
+      return new Map(
+        few(members, at, most).map((key) => [name.read(key, at), item.read(members[key], `${at}.${key}`)]),
+      );
+    },
     write: (value) => `{${[...value].map(([key, member]) => `${JSON.stringify(key)}:${item.write(member)}`).join()}}`,
   };
 }
@@ -176,13 +189,40 @@ export function decode<T>(value: unknown, kinds: Map<string, Struct<T>>): T | un
   return kinds.get(type)?.read(value, type);
 }
 
+const MAX_NESTING = 16;
+
+/** How deep objects and arrays are nested in a text that may be JSON; no deeper than is allowed, and one. */
+function depth(json: string): number {
+  let now = 0;
+  let most = 0;
+  let quoted = false;
+  for (let at = 0; at < json.length && most <= MAX_NESTING; at++) {
+    const character = json[at];
+    if (quoted) {
+      if (character === "\\") at++;
+      else if (character === '"') quoted = false;
+    } else if (character === '"') quoted = true;
+    else if (character === "[" || character === "{") most = Math.max(most, ++now);
+    else if (character === "]" || character === "}") now--;
+  }
+  return most;
+}
+
 /** JSON of somebody else's. Throws `TypeError` when it is none. */
 export function parse(json: string): unknown {
+  if (depth(json) > MAX_NESTING) throw new TypeError(`nested deeper than ${MAX_NESTING}`);
   try {
     return JSON.parse(json);
   } catch (error) {
     throw new TypeError(`not JSON: ${(error as Error).message}`);
   }
+}
+
+/** The names in an object; not more than `most`. */
+function few(members: object, at: string, most: number): string[] {
+  const names = Object.keys(members);
+  if (names.length > most) wrong(at, `at most ${most} members`);
+  return names;
 }
 
 function record(value: unknown, at: string): Record<string, unknown> {

@@ -30,10 +30,18 @@ export const FIRST_ID_LARGER = 1021;
 export const MAX_CONTROL = 256 * 1024;
 export const MAX_FRAGMENT = 64 * 1024;
 export const MAX_HEADER = 17;
+/** A side whose engine takes no larger SCTP message cannot carry a session. */
+export const MIN_MESSAGE = 1024;
 export const DEFAULT_WINDOW = 4 * 1024 * 1024;
 export const DEFAULT_MAX_MESSAGE = 16 * 1024 * 1024;
+/** Bytes of credit that a message takes beside its payload, with `credit2` on both sides. */
+export const COST = 256;
+/** With a window no larger than this no larger message starts (`credit2`). */
+export const SMALL = 64 * 1024;
+/** In one acknowledgement; the rest waits for the next. */
+export const MAX_RANGES = 256;
 /** What this version can do beyond `VERSION`, said in `hello`. Only what both sides say is in use in a session. */
-export const CAPABILITIES: readonly string[] = [];
+export const CAPABILITIES: readonly string[] = ["credit2"];
 
 /** Closing and reset words: the same in-band and by signaling, where they carry `session` and `to` too. */
 export type Word = Closing | Wait | Done | Closed | Reset | ResetOk | Switch | Switched | Cancel;

@@ -12,7 +12,7 @@ export interface Acknowledged {
 }
 export const acknowledgedType = c.struct<Acknowledged>(undefined, {
   upTo: c.int(0, MOST),
-  ranges: c.optional(c.list(c.pair(c.int(0, MOST), c.int(0, MOST))), []),
+  ranges: c.optional(c.list(c.pair(c.int(0, MOST), c.int(0, MOST)), 256), []),
   window: c.int(0, MOST),
 });
 
@@ -22,7 +22,7 @@ export interface Ack {
   channels: Map<string, Acknowledged>;
 }
 export const ackType = c.struct<Ack>("ack", {
-  channels: c.dict(c.text(128, 1), acknowledgedType),
+  channels: c.dict(c.text(128, 1), acknowledgedType, 1024),
 });
 
 /** Carries only the envelope: `ack` when there is nothing else to say, `id` as a plain yes to a request. */
@@ -129,7 +129,7 @@ export const closedType = c.struct<Closed>("closed", {
   receipt: c.text(128),
   closer: c.text(128),
   reason: reasonType,
-  channels: c.dict(c.text(128, 1), channelAccountType),
+  channels: c.dict(c.text(128, 1), channelAccountType, 1024),
 });
 
 /** Step 1: no new sends here; what was accepted is counted in `final` and still goes out. */
@@ -150,7 +150,7 @@ export const closingType = c.struct<Closing>("closing", {
   receipt: c.text(128),
   reason: reasonType,
   deadlineMs: c.int(0, MOST),
-  final: c.dict(c.text(128, 1), c.int(0, MOST)),
+  final: c.dict(c.text(128, 1), c.int(0, MOST), 1024),
 });
 
 /** A session description for the other side's connection of this epoch. */
@@ -184,7 +184,7 @@ export const doneType = c.struct<Done>("done", {
   session: c.optional(c.text(128), ""),
   to: c.optional(c.text(128), ""),
   from: c.optional(c.text(128), ""),
-  final: c.dict(c.text(128, 1), c.int(0, MOST)),
+  final: c.dict(c.text(128, 1), c.int(0, MOST), 1024),
 });
 
 /** The members that any frame may carry beside its own. */
@@ -208,7 +208,7 @@ export interface ErrorMessage {
   peer?: string;
 }
 export const errorMessageType = c.struct<ErrorMessage>("error", {
-  code: c.text(),
+  code: c.text(64),
   message: c.text(1024),
   temporary: c.optional(c.bool, false),
   peer: c.optional(c.text(128), ""),
@@ -275,9 +275,9 @@ export interface IceServer {
   credential?: string | null;
 }
 export const iceServerType = c.struct<IceServer>(undefined, {
-  urls: c.list(c.text()),
-  username: c.nullable(c.text()),
-  credential: c.nullable(c.text()),
+  urls: c.list(c.text(2048), 64),
+  username: c.nullable(c.text(1024)),
+  credential: c.nullable(c.text(1024)),
 });
 
 /** The answer to `iceServers`. */
@@ -287,7 +287,7 @@ export interface IceServers {
   iceTtl?: number;
 }
 export const iceServersType = c.struct<IceServers>("iceServersAre", {
-  iceServers: c.list(iceServerType),
+  iceServers: c.list(iceServerType, 64),
   iceTtl: c.optional(c.int(0, MOST), 0),
 });
 
@@ -305,7 +305,7 @@ export interface Join {
 }
 export const joinType = c.struct<Join>("join", {
   room: c.text(256, 1),
-  meta: c.optional(c.anything, {}),
+  meta: c.optional(c.anything(c.text(128), 64), {}),
 });
 
 /** Somebody in a room. */
@@ -318,9 +318,9 @@ export interface Peer {
 }
 export const peerType = c.struct<Peer>(undefined, {
   peer: c.text(128),
-  name: c.optional(c.text(), ""),
-  user: c.optional(c.text(), ""),
-  meta: c.optional(c.anything, {}),
+  name: c.optional(c.text(256), ""),
+  user: c.optional(c.text(1024), ""),
+  meta: c.optional(c.anything(c.text(128), 64), {}),
   away: c.optional(c.bool, false),
 });
 
@@ -331,8 +331,8 @@ export interface Joined {
   peers: Peer[];
 }
 export const joinedType = c.struct<Joined>("joined", {
-  room: c.text(),
-  peers: c.list(peerType),
+  room: c.text(256),
+  peers: c.list(peerType, 4096),
 });
 
 /** Send a peer out; needs the right `kick`. */
@@ -389,7 +389,7 @@ export interface Left {
   room: string;
 }
 export const leftType = c.struct<Left>("left", {
-  room: c.text(),
+  room: c.text(256),
 });
 
 /** What the server refuses beyond. */
@@ -403,13 +403,13 @@ export interface Limits {
   roomPeers: number;
 }
 export const limitsType = c.struct<Limits>(undefined, {
-  messageBytes: c.int(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
-  sdpBytes: c.int(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
-  candidates: c.int(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
-  messagesPerSecond: c.float,
-  burst: c.int(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
-  rooms: c.int(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
-  roomPeers: c.int(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
+  messageBytes: c.int(0, MOST),
+  sdpBytes: c.int(0, MOST),
+  candidates: c.int(0, MOST),
+  messagesPerSecond: c.float(0, MOST),
+  burst: c.int(0, MOST),
+  rooms: c.int(0, MOST),
+  roomPeers: c.int(0, MOST),
 });
 
 /** One m-line, for notices. */
@@ -430,7 +430,7 @@ export interface Media {
   media: Map<string, MediaState>;
 }
 export const mediaType = c.struct<Media>("media", {
-  media: c.dict(c.text(16), mediaStateType),
+  media: c.dict(c.text(16), mediaStateType, 256),
 });
 
 /** A restarted server gave this side a new peer id; the session keeps its own.
@@ -499,7 +499,7 @@ export interface PeerAway {
   peer: string;
 }
 export const peerAwayType = c.struct<PeerAway>("peerAway", {
-  room: c.text(),
+  room: c.text(256),
   peer: c.text(128),
 });
 
@@ -510,7 +510,7 @@ export interface PeerBack {
   peer: string;
 }
 export const peerBackType = c.struct<PeerBack>("peerBack", {
-  room: c.text(),
+  room: c.text(256),
   peer: c.text(128),
 });
 
@@ -522,7 +522,7 @@ export interface PeerJoined {
   reloaded?: string;
 }
 export const peerJoinedType = c.struct<PeerJoined>("peerJoined", {
-  room: c.text(),
+  room: c.text(256),
   peer: peerType,
   reloaded: c.optional(c.text(128), ""),
 });
@@ -536,7 +536,7 @@ export interface PeerLeft {
   text?: string;
 }
 export const peerLeftType = c.struct<PeerLeft>("peerLeft", {
-  room: c.text(),
+  room: c.text(256),
   peer: c.text(128),
   reason: c.oneOf("kicked", "left", "replaced", "shutdown", "timeout"),
   text: c.optional(c.text(1024), ""),
@@ -599,7 +599,7 @@ export interface Refreshed {
   expiresIn: number;
 }
 export const refreshedType = c.struct<Refreshed>("refreshed", {
-  expiresIn: c.float,
+  expiresIn: c.float(0, MOST),
 });
 
 /** Asks for (or answers by `resetOk`) a reset. (asker, n) names it; n counts the asker's resets. */
@@ -668,7 +668,7 @@ export const switchType = c.struct<Switch>("switch", {
   to: c.optional(c.text(128), ""),
   from: c.optional(c.text(128), ""),
   epoch: c.int(0, MOST),
-  have: c.dict(c.text(128, 1), c.int(0, MOST)),
+  have: c.dict(c.text(128, 1), c.int(0, MOST), 1024),
 });
 
 /** The answer to `switch`, with what this side has. */
@@ -685,7 +685,7 @@ export const switchedType = c.struct<Switched>("switched", {
   to: c.optional(c.text(128), ""),
   from: c.optional(c.text(128), ""),
   epoch: c.int(0, MOST),
-  have: c.dict(c.text(128, 1), c.int(0, MOST)),
+  have: c.dict(c.text(128, 1), c.int(0, MOST), 1024),
 });
 
 /** Send `refresh` within this time. */
@@ -714,6 +714,15 @@ export const waitType = c.struct<Wait>("wait", {
   etaMs: c.int(0, MOST),
 });
 
+/** Messages wait for credit: an `ack` with a larger window follows as soon as there is room (`credit2`). */
+export interface Want {
+  type: "want";
+  channels: Map<string, number>;
+}
+export const wantType = c.struct<Want>("want", {
+  channels: c.dict(c.text(128, 1), c.int(0, MOST), 1024),
+});
+
 /** The answer to `hello`. When resumed, the envelope's `ack` says what the server has of the client's. */
 export interface Welcome {
   type: "welcome";
@@ -728,12 +737,12 @@ export interface Welcome {
 }
 export const welcomeType = c.struct<Welcome>("welcome", {
   peer: c.text(128),
-  resumeToken: c.text(),
+  resumeToken: c.text(8192),
   resumed: c.bool,
   resumeGraceMs: c.int(0, MOST),
   pingMs: c.int(0, MOST),
   limits: limitsType,
-  iceServers: c.optional(c.list(iceServerType), []),
+  iceServers: c.optional(c.list(iceServerType, 64), []),
   iceTtl: c.optional(c.int(0, MOST), 0),
 });
 
@@ -749,13 +758,13 @@ export interface ControlHello {
   capabilities?: string[];
 }
 export const controlHelloType = c.struct<ControlHello>("hello", {
-  version: c.int(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
+  version: c.int(0, 65535),
   peer: c.text(128),
   session: c.text(128),
   epoch: c.int(0, MOST),
-  have: c.dict(c.text(128, 1), c.int(0, MOST)),
+  have: c.dict(c.text(128, 1), c.int(0, MOST), 1024),
   heartbeatMs: c.optional(c.int(0, MOST), 1000),
-  capabilities: c.optional(c.list(c.text(64)), []),
+  capabilities: c.optional(c.list(c.text(64), 64), []),
 });
 
 /** First, within 5 s. */
@@ -768,11 +777,11 @@ export interface SignalingHello {
   capabilities?: string[];
 }
 export const signalingHelloType = c.struct<SignalingHello>("hello", {
-  version: c.int(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
+  version: c.int(0, 65535),
   name: c.optional(c.text(256), ""),
   token: c.nullable(c.text(8192)),
   resume: c.nullable(resumeType),
-  capabilities: c.optional(c.list(c.text(64)), []),
+  capabilities: c.optional(c.list(c.text(64), 64), []),
 });
 
 export type ControlMessage =
@@ -782,6 +791,7 @@ export type ControlMessage =
   | Open
   | Opened
   | Ack
+  | Want
   | Moved
   | Media
   | FileMessage
@@ -801,6 +811,7 @@ export const controlMessageType: Map<string, c.Struct<ControlMessage>> = c.union
   openType,
   openedType,
   ackType,
+  wantType,
   movedType,
   mediaType,
   fileMessageType,

@@ -10,11 +10,16 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from adieu.protocol.nesting import check_nesting
 from adieu.protocol.words import (
+    MAX_CHANNELS,
+    MAX_COUNT,
     Cancel,
+    Capabilities,
     Closed,
     Closing,
     Count,
+    Counts,
     Done,
     Id,
     Message,
@@ -25,6 +30,7 @@ from adieu.protocol.words import (
     Switch,
     Switched,
     Text,
+    Version,
     Wait,
 )
 
@@ -37,16 +43,24 @@ MAX_CONTROL = 256 * 1024
 """A longer control message is a protocol error."""
 MAX_FRAGMENT = 64 * 1024
 MAX_HEADER = 17
+MIN_MESSAGE = 1024
+"""A side whose engine takes no larger SCTP message cannot carry a session."""
 DEFAULT_WINDOW = 4 * 1024 * 1024
 DEFAULT_MAX_MESSAGE = 16 * 1024 * 1024
+COST = 256
+"""Bytes of credit that a message takes beside its payload, with `credit2` on both sides."""
+SMALL = 64 * 1024
+"""With a window no larger than this no larger message starts (`credit2`)."""
+MAX_RANGES = 256
+"""In one acknowledgement; the rest waits for the next."""
+MAX_SECTIONS = 256
+"""Of a description."""
 
-CAPABILITIES: tuple[str, ...] = ()
+CAPABILITIES: tuple[str, ...] = ("credit2",)
 """What this version can do beyond `VERSION`, said in `hello`. Only what both sides say is in use in a session."""
 
 MAX_NAME = 128
 """Characters of a channel's name."""
-MAX_COUNT = 2**53 - 1
-"""The largest number that both languages hold exactly."""
 
 StreamId = Annotated[int, Meta(ge=0, le=65534)]
 
@@ -54,13 +68,13 @@ StreamId = Annotated[int, Meta(ge=0, le=65534)]
 class Hello(Message, frozen=True, kw_only=True, tag="hello"):
     """First on each connection, from both sides."""
 
-    version: int
+    version: Version
     peer: Id
     session: Id
     epoch: Count
-    have: dict[Name, Count]
+    have: Counts
     heartbeat_ms: Count = 1000
-    capabilities: list[Annotated[str, Meta(max_length=64)]] = []
+    capabilities: Capabilities = []
 
 
 class Ping(Message, frozen=True, kw_only=True, tag="ping"):
@@ -106,8 +120,8 @@ class Acknowledged(Struct, frozen=True, kw_only=True, omit_defaults=True, rename
     """What the application has taken of one channel."""
 
     up_to: Count
-    ranges: list[tuple[Count, Count]] = []
-    """First and last of what was taken beyond `up_to` (unordered channels)."""
+    ranges: Annotated[list[tuple[Count, Count]], Meta(max_length=MAX_RANGES)] = []
+    """First and last of what was taken beyond `up_to` (unordered channels), rising."""
     window: Count
     """Bytes that may follow message `up_to`."""
 
@@ -115,7 +129,14 @@ class Acknowledged(Struct, frozen=True, kw_only=True, omit_defaults=True, rename
 class Ack(Message, frozen=True, kw_only=True, tag="ack"):
     """After 64 messages, 256 KiB or 20 ms; at once while closing. An older one than the last is ignored."""
 
-    channels: dict[Name, Acknowledged]
+    channels: Annotated[dict[Name, Acknowledged], Meta(max_length=MAX_CHANNELS)]
+
+
+class Want(Message, frozen=True, kw_only=True, tag="want"):
+    """Messages wait for credit: an `ack` with a larger window follows as soon as there is room (`credit2`)."""
+
+    channels: Counts
+    """Bytes that wait on each channel, with `COST` for each message."""
 
 
 class MediaState(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -129,7 +150,7 @@ class MediaState(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Media(Message, frozen=True, kw_only=True, tag="media"):
     """What happens to tracks: mid to state."""
 
-    media: dict[Annotated[str, Meta(max_length=16)], MediaState]
+    media: Annotated[dict[Annotated[str, Meta(max_length=16)], MediaState], Meta(max_length=MAX_SECTIONS)]
 
 
 class FileOffer(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -156,7 +177,7 @@ class File(Message, frozen=True, kw_only=True, tag="file"):
 
 
 AnyControl = (
-    Hello | Ping | Pong | Open | Opened | Ack | Moved | Media | File
+    Hello | Ping | Pong | Open | Opened | Ack | Want | Moved | Media | File
     | Closing | Wait | Done | Closed | Reset | ResetOk | Switch | Switched | Cancel
 )  # fmt: skip
 
@@ -185,6 +206,7 @@ def decode(text: str | bytes) -> AnyControl | None:
     """
     if len(text) > MAX_CONTROL:
         raise ValueError(f"a control message of {len(text)} bytes; the limit is {MAX_CONTROL}")
+    check_nesting(text)
     try:
         return _decoder.decode(text)
     except msgspec.ValidationError:
@@ -245,6 +267,13 @@ def decode_varint(data: bytes | memoryview, at: int) -> tuple[int, int]:
     return int.from_bytes(data[at:end]) & ((1 << (8 * size - 2)) - 1), end
 
 
+def _decode_count(data: bytes, at: int) -> tuple[int, int]:
+    value, at = decode_varint(data, at)
+    if value > MAX_COUNT:
+        raise ValueError(f"{value} is more than {MAX_COUNT}")
+    return value, at
+
+
 def encode_header(
     seq: int,
     *,
@@ -273,12 +302,12 @@ def decode_fragment(data: bytes) -> Fragment:
     flags = data[0]
     if flags & 0xF0:
         raise ValueError(f"unknown header bits 0x{flags & 0xF0:02x}")
-    seq, at = decode_varint(data, 1)
+    seq, at = _decode_count(data, 1)
     if seq == 0:
         raise ValueError("sequence numbers start at 1")
     index = 0
     if flags & _WHOLE != _WHOLE:
-        index, at = decode_varint(data, at)
+        index, at = _decode_count(data, at)
         if (index == 0) != bool(flags & FIRST):
             raise ValueError(f"fragment {index} with first={bool(flags & FIRST)}")
     again = None
@@ -288,7 +317,7 @@ def decode_fragment(data: bytes) -> Fragment:
         receipt = bytes(data[at : at + RECEIPT_BYTES])
         if len(receipt) != RECEIPT_BYTES:
             raise ValueError("a header cut short")
-        original, at = decode_varint(data, at + RECEIPT_BYTES)
+        original, at = _decode_count(data, at + RECEIPT_BYTES)
         again = (receipt.hex(), original)
     return Fragment(
         bool(flags & TEXT), bool(flags & FIRST), bool(flags & LAST), seq, index, memoryview(data)[at:], again

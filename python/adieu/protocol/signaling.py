@@ -16,8 +16,11 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
+from adieu.protocol.nesting import check_nesting
 from adieu.protocol.words import (
+    MAX_COUNT,
     Cancel,
+    Capabilities,
     Closed,
     Closing,
     Count,
@@ -30,6 +33,7 @@ from adieu.protocol.words import (
     Switch,
     Switched,
     Text,
+    Version,
     Wait,
     Word,
 )
@@ -41,13 +45,17 @@ MAX_ROOM = 256
 Token = Annotated[str, Meta(max_length=MAX_TOKEN)]
 PersonName = Annotated[str, Meta(max_length=MAX_PERSON)]
 RoomName = Annotated[str, Meta(min_length=1, max_length=MAX_ROOM)]
+Room = Annotated[str, Meta(max_length=MAX_ROOM)]
+Details = Annotated[dict[Annotated[str, Meta(max_length=128)], Any], Meta(max_length=64)]
+"""What a program says of itself; the length of a frame and `MAX_NESTING` bound it."""
+Seconds = Annotated[float, Meta(ge=0, le=MAX_COUNT)]
 
 
 class Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The members that any frame may carry beside its own."""
 
     id: Count | None = None
-    seq: Annotated[int, Meta(ge=1, le=2**53 - 1)] | None = None
+    seq: Annotated[int, Meta(ge=1, le=MAX_COUNT)] | None = None
     ack: Count | None = None
 
 
@@ -64,18 +72,18 @@ class Resume(Struct, frozen=True, kw_only=True, rename="camel"):
 class Hello(Message, frozen=True, kw_only=True, tag="hello"):
     """First, within 5 s."""
 
-    version: int
+    version: Version
     name: PersonName = ""
     token: Token | None = None
     resume: Resume | None = None
-    capabilities: list[Annotated[str, Meta(max_length=64)]] = []
+    capabilities: Capabilities = []
 
 
 class Join(Message, frozen=True, kw_only=True, tag="join"):
     """Enter a room: answered by `joined`."""
 
     room: RoomName
-    meta: dict[str, Any] = {}
+    meta: Details = {}
 
 
 class Leave(Message, frozen=True, kw_only=True, tag="leave"):
@@ -156,33 +164,36 @@ FromClient = Hello | Join | Leave | IceServersRequest | Refresh | Kick | Quit | 
 class IceServer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """RTCIceServer."""
 
-    urls: list[str]
-    username: str | None = None
-    credential: str | None = None
+    urls: Annotated[list[Annotated[str, Meta(max_length=2048)]], Meta(max_length=64)]
+    username: Annotated[str, Meta(max_length=1024)] | None = None
+    credential: Annotated[str, Meta(max_length=1024)] | None = None
+
+
+ServerList = Annotated[list[IceServer], Meta(max_length=64)]
 
 
 class Limits(Struct, frozen=True, kw_only=True, rename="camel"):
     """What the server refuses beyond."""
 
-    message_bytes: int
-    sdp_bytes: int
-    candidates: int
-    messages_per_second: float
-    burst: int
-    rooms: int
-    room_peers: int
+    message_bytes: Count
+    sdp_bytes: Count
+    candidates: Count
+    messages_per_second: Annotated[float, Meta(ge=0, le=MAX_COUNT)]
+    burst: Count
+    rooms: Count
+    room_peers: Count
 
 
 class Welcome(Message, frozen=True, kw_only=True, tag="welcome"):
     """The answer to `hello`. When resumed, the envelope's `ack` says what the server has of the client's."""
 
     peer: Id
-    resume_token: str
+    resume_token: Token
     resumed: bool
     resume_grace_ms: Count
     ping_ms: Count
     limits: Limits
-    ice_servers: list[IceServer] = []
+    ice_servers: ServerList = []
     ice_ttl: Count = 0
     """Seconds that the credentials in `ice_servers` hold; 0: for ever."""
 
@@ -191,29 +202,29 @@ class Peer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Somebody in a room."""
 
     peer: Id
-    name: str = ""
-    user: str = ""
-    meta: dict[str, Any] = {}
+    name: PersonName = ""
+    user: Annotated[str, Meta(max_length=1024)] = ""
+    meta: Details = {}
     away: bool = False
 
 
 class Joined(Message, frozen=True, kw_only=True, tag="joined"):
     """The answer to `join`: who else is there."""
 
-    room: str
-    peers: list[Peer]
+    room: Room
+    peers: Annotated[list[Peer], Meta(max_length=4096)]
 
 
 class Left(Message, frozen=True, kw_only=True, tag="left"):
     """The answer to `leave`."""
 
-    room: str
+    room: Room
 
 
 class PeerJoined(Message, frozen=True, kw_only=True, tag="peerJoined"):
     """Somebody came in."""
 
-    room: str
+    room: Room
     peer: Peer
     reloaded: Id = ""
     """The peer id that the same tab had until a moment ago: that one's cause is `reloaded`."""
@@ -222,14 +233,14 @@ class PeerJoined(Message, frozen=True, kw_only=True, tag="peerJoined"):
 class PeerAway(Message, frozen=True, kw_only=True, tag="peerAway"):
     """Its socket ended without `quit`; it is in grace."""
 
-    room: str
+    room: Room
     peer: Id
 
 
 class PeerBack(Message, frozen=True, kw_only=True, tag="peerBack"):
     """It has resumed."""
 
-    room: str
+    room: Room
     peer: Id
 
 
@@ -239,7 +250,7 @@ LeaveReason = Literal["left", "kicked", "replaced", "timeout", "shutdown"]
 class PeerLeft(Message, frozen=True, kw_only=True, tag="peerLeft"):
     """It is gone."""
 
-    room: str
+    room: Room
     peer: Id
     reason: LeaveReason
     text: Text = ""
@@ -254,14 +265,14 @@ class Kicked(Message, frozen=True, kw_only=True, tag="kicked"):
 class IceServers(Message, frozen=True, kw_only=True, tag="iceServersAre"):
     """The answer to `iceServers`."""
 
-    ice_servers: list[IceServer]
+    ice_servers: ServerList
     ice_ttl: Count = 0
 
 
 class Refreshed(Message, frozen=True, kw_only=True, tag="refreshed"):
     """The answer to `refresh`."""
 
-    expires_in: float
+    expires_in: Seconds
     """Seconds."""
 
 
@@ -286,7 +297,7 @@ class Goodbye(Message, frozen=True, kw_only=True, tag="goodbye"):
 class Error(Message, frozen=True, kw_only=True, tag="error"):
     """What went wrong with a request, or with the connection before it closes."""
 
-    code: str
+    code: Annotated[str, Meta(max_length=64)]
     message: Text
     temporary: bool = False
     peer: Id = ""
@@ -400,6 +411,7 @@ def decode_server(text: str | bytes) -> tuple[Envelope, FromServer | None]:
 
 
 def _decode(text: str | bytes, decoder: msgspec.json.Decoder[T], known: frozenset[str]) -> tuple[Envelope, T | None]:
+    check_nesting(text)
     try:
         envelope = _envelope_decoder.decode(text)
         try:

@@ -18,8 +18,15 @@ MAX_ID = 128
 MAX_TEXT = 1024
 Id = Annotated[str, Meta(max_length=MAX_ID)]
 Text = Annotated[str, Meta(max_length=MAX_TEXT)]
-Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+MAX_COUNT = 2**53 - 1
+Count = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
 """What both languages count exactly."""
+Version = Annotated[int, Meta(ge=0, le=65535)]
+Capabilities = Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=64)]
+MAX_CHANNELS = 1024
+"""More than there are stream ids for: in a map of channels."""
+Counts = Annotated[dict[Name, Count], Meta(max_length=MAX_CHANNELS)]
+"""Of each channel one."""
 Level = Literal["ice", "transport", "full"]
 """How deep a reset goes: the ICE path; the connection; the connection, tracks and devices."""
 
@@ -64,7 +71,7 @@ class Closing(Word, frozen=True, kw_only=True, tag="closing"):
     deadline_ms: Count
     """From the moment it is said. Said again it may only grow, which answers a `wait` with yes. A page that goes
     away says 0."""
-    final: dict[Name, Count]
+    final: Counts
     """Channel name to the number of messages accepted on it."""
 
 
@@ -78,7 +85,7 @@ class Wait(Word, frozen=True, kw_only=True, tag="wait"):
 class Done(Word, frozen=True, kw_only=True, tag="done"):
     """This side sends no more and has taken everything up to the other's `final` (reliable channels)."""
 
-    final: dict[Name, Count]
+    final: Counts
 
 
 class ChannelAccount(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -97,7 +104,7 @@ class Closed(Word, frozen=True, kw_only=True, tag="closed"):
     """Who ended it, as this side sees it: a peer id, "both" or "network". Both sides settle on one view by the same
     rule once each has the other's."""
     reason: Reason
-    channels: dict[Name, ChannelAccount]
+    channels: Annotated[dict[Name, ChannelAccount], Meta(max_length=MAX_CHANNELS)]
 
 
 class Reset(Word, frozen=True, kw_only=True, tag="reset"):
@@ -123,7 +130,7 @@ class Switch(Word, frozen=True, kw_only=True, tag="switch"):
     """The offerer's word: from now on the connection of `epoch` carries the session."""
 
     epoch: Count
-    have: dict[Name, Count]
+    have: Counts
     """Channel name to the last sequence number received without a gap."""
 
 
@@ -131,7 +138,7 @@ class Switched(Word, frozen=True, kw_only=True, tag="switched"):
     """The answer to `switch`, with what this side has."""
 
     epoch: Count
-    have: dict[Name, Count]
+    have: Counts
 
 
 class Cancel(Word, frozen=True, kw_only=True, tag="cancel"):

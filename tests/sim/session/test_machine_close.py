@@ -204,6 +204,7 @@ def test_last_words_lost_with_the_connection_come_by_signaling() -> None:
 
 def test_a_closed_connection_without_a_word_is_a_deliberate_end_closing_rule_58() -> None:
     world = opened()
+    world.signal_delay = 0.005  # its word is there before the other has waited as long
     world.a.send("chat", bytes(1000))
     began = world.now
     world.b.lost(1, "left", "User-Initiated Abort")

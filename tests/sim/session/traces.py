@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from adieu.protocol import words
+from adieu.protocol import control, words
 from adieu.protocol.control import Reliability
 from adieu.session.machine import actions
 from adieu.session.machine.flow import Payload
@@ -28,8 +28,12 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parents[3] / "vectors" / "session"
 
 
-def met(**options: Any) -> World:
-    world = World(options=Options(**options)).start()
+def met(*, before: bool = False, **options: Any) -> World:
+    """Two that have met and opened a channel; `before`: one of them is of the version that could not do more."""
+    world = World(options=Options(**options))
+    if before:
+        world.b.machine.options = msgspec.structs.replace(world.b.machine.options, capabilities=())
+    world.start()
     world.run(when=world.both("open"))
     world.a.open("chat")
     world.run(when=lambda: "chat" in world.b.machine.channels and world.a.machine.channels["chat"].open)
@@ -133,11 +137,64 @@ def no_way_out() -> World:
     return world
 
 
+def unordered() -> World:
+    """Pieces of a message in any order, ranges, and a channel that asks for credit."""
+    world = met()
+    for name in ("first", "second"):
+        world.a.open(name, ordered=False)
+        world.run(when=lambda name=name: name in world.b.machine.channels and world.a.machine.channels[name].open)
+    for number in range(2):
+        world.a.send("second", bytes([number]) * 66_000)
+    world.run(world.now + 1.0)
+    world.kill(world.a, socket_ends=False)  # what follows is made by hand
+    channel = world.b.machine.channels["first"]
+    header = control.encode_header
+    world.b.call("data_received", 1, channel.id, header(2, text=False) + b"second")
+    world.b.call("data_received", 1, channel.id, header(1, text=False, first=False, index=1) + b"rst")
+    world.run(world.now + 0.1)
+    world.b.call("data_received", 1, channel.id, header(1, text=False, last=False) + b"fi")
+    world.run(world.now + 0.1)
+    world.b.call("abort")
+    world.run(when=lambda: world.b.state == "closed")
+    return world
+
+
+def version_before() -> World:
+    """Without `credit2`: payload alone is counted, and messages that lie here make the window smaller."""
+    world = met(before=True)
+    world.a.reads = False
+    world.b.send("chat", bytes(100))
+    for _ in range(20):
+        world.b.send("chat", b"")
+    world.a.send("chat", bytes(66_000))
+    world.run(world.now + 1.0)
+    world.a.reads = True
+    world.a.read("chat")
+    world.a.settle()
+    world.a.close(5.0, "done")
+    world.run(when=world.both("closed"))
+    return world
+
+
+def far_deadline() -> World:
+    """A close of the other side that would never end, and one of this side that does."""
+    world = met()
+    closing = words.Closing(
+        receipt=world.a.machine.receipt, reason=words.Reason("left"), deadline_ms=2**53 - 1, final={"chat": 5}
+    )
+    world.a.call("control_received", 1, control.encode(closing))
+    world.run(world.now + 0.5)
+    world.a.close(2.0)
+    world.run(when=lambda: world.a.state == "closed")
+    return world
+
+
 SCENARIOS: dict[str, Callable[[], World]] = {
     scenario.__name__: scenario
     for scenario in (
         graceful_close, last_words, both_close, reset_with_replay,
         silence_and_recovery, killed, deadline, protocol_error, no_way_out,
+        unordered, version_before, far_deadline,
     )
 }  # fmt: skip
 
@@ -150,7 +207,10 @@ def written(scenario: str, world: World, side: Side) -> dict[str, Any]:
         "me": side.name,
         "peer": side.other.name,
         "room": "room",
-        "options": {"closingBound": side.machine.options.closing_bound},
+        "options": {
+            "closingBound": side.machine.options.closing_bound,
+            "capabilities": list(side.machine.options.capabilities),
+        },
         "steps": [_entry(entry) for entry in side.trace],
         "outcome": msgspec.to_builtins(side.machine.outcome),
     }
@@ -178,7 +238,8 @@ def _plain(value: Any) -> Any:
 
 def replay(trace: dict[str, Any]) -> SessionMachine:
     """Feed a machine what the trace says; it must ask and tell the same."""
-    options = Options(closing_bound=trace["options"]["closingBound"])
+    given = trace["options"]
+    options = Options(closing_bound=given["closingBound"], capabilities=tuple(given["capabilities"]))
     machine = SessionMachine(me=trace["me"], peer=trace["peer"], room=trace["room"], options=options)
     for number, step in enumerate(trace["steps"]):
         if "in" in step:

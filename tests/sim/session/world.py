@@ -80,7 +80,7 @@ class Side:
 
     def on_event(self, event: Any) -> None:
         match event:
-            case actions.Readable(name=name) if self.reads:
+            case actions.Readable(name=name) | actions.ChannelOpened(name=name) if self.reads:
                 self.read(name)
             case actions.ClosingAsked() if self.auto_last_words:
                 self.feed("last_words_over")

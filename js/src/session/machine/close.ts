@@ -3,6 +3,10 @@
  *
  * Each side walks them by itself; the words of the other move it on, and the deadline moves it on without them. The
  * last tenth of the time (200 ms at least) is kept for the steps after the drain.
+ *
+ * A `close()` of this side ends in its own time, whatever the other side says; only what this side grants the other
+ * gives it more. While the other side closes and this one has not, its deadline holds as long as something new comes of
+ * it.
  */
 
 import type { Word } from "../../protocol/control.js";
@@ -30,6 +34,8 @@ import * as reset from "./reset.js";
 
 /** Seconds: what a page that goes away (deadline 0) has sent may still arrive behind its word. */
 const GOING_AWAY = 0.25;
+/** Seconds: what the other side may at most ask for, with its deadline or with `wait`. */
+const LONGEST = 3600;
 /** Seconds: after an end without agreement, wait so long for the other's `closed` by signaling. */
 const LAST_WORD = 0.5;
 
@@ -38,6 +44,10 @@ type StepName = StepReceipt["name"];
 
 /** The close that is under way. */
 export class Close {
+  /** By when this side's own `close()` has to end. */
+  own: number | undefined;
+  /** When something new last came of the other side. */
+  progressed: number;
   /** Last words: the other side closes, and the `closing` handlers here have not settled. */
   maySend = false;
   /** How much the other side sends on each channel, once it is known. */
@@ -64,7 +74,7 @@ export class Close {
     public deadline: number,
     public drainUntil: number,
   ) {
-    this.stepBegan = began;
+    this.stepBegan = this.progressed = began;
   }
 
   /** Seconds for the steps after the drain. */
@@ -85,16 +95,26 @@ function drainUntil(now: number, deadline: number): number {
 
 // --- how it begins ------------------------------------------------------------------------------------------------
 
-/** This side closes. A close that is under way already goes on as it is. */
+/** This side closes. A close that is under way already goes on, and ends within the shorter time. */
 export function begin(m: SessionMachine, reason: Reason, timeout: number, now: number): void {
-  if (m.closing || m.state === "closed") return;
-  if (m.state === "connecting") {
+  if (m.state === "closed") return;
+  if (!m.closing && m.state === "connecting") {
     end(m, now, "local", reason.code, reason.text ?? "");
   } else if (timeout <= 0) {
     abort(m, now, reason);
-  } else {
+  } else if (!m.closing) {
     open(m, new Close("local", reason, now, now + timeout, drainUntil(now, now + timeout)));
     m.say(closingWord(m), { both: true });
+  }
+  if (m.closing) hurry(m.closing, now, now + timeout);
+}
+
+/** This side's own time: each `close()` keeps its own, the shortest decides. */
+function hurry(closing: Close, now: number, own: number): void {
+  closing.own = Math.min(closing.own ?? own, own);
+  if (closing.own < closing.deadline) {
+    closing.deadline = closing.own;
+    closing.drainUntil = Math.min(closing.drainUntil, drainUntil(now, closing.own));
   }
 }
 
@@ -102,6 +122,8 @@ export function begin(m: SessionMachine, reason: Reason, timeout: number, now: n
 function open(m: SessionMachine, closing: Close): void {
   reset.cancelByClosing(m);
   m.closing = closing;
+  // What lies there counts as taken, whoever reads it.
+  for (const { receiver } of m.channels.values()) receiver.claimed = true;
   m.timers.set("drain", closing.drainUntil);
   m.enter("closing", closing.cause);
   nextStep(m, "drain", "ok");
@@ -132,7 +154,7 @@ export function handleWord(m: SessionMachine, word: Closing | Wait | Done | Clos
       break;
     case "wait":
       if (closing?.isCloser && !closing.saidClosed) {
-        m.tell({ type: "WaitAsked", reason: word.reason ?? "", eta: word.etaMs / 1000 });
+        m.tell({ type: "WaitAsked", reason: word.reason ?? "", eta: Math.min(word.etaMs / 1000, LONGEST) });
       }
       break;
     case "done":
@@ -150,7 +172,7 @@ export function handleWord(m: SessionMachine, word: Closing | Wait | Done | Clos
 }
 
 function announced(m: SessionMachine, word: Closing, now: number): void {
-  const deadline = now + word.deadlineMs / 1000;
+  const deadline = now + Math.min(word.deadlineMs / 1000, LONGEST);
   const closing = m.closing;
   if (!closing) {
     if (word.deadlineMs === 0 || m.state === "connecting") {
@@ -171,7 +193,7 @@ function announced(m: SessionMachine, word: Closing, now: number): void {
     moveDeadline(m, Math.min(closing.deadline, deadline), now);
   } else if (closing.by === "remote" && deadline > closing.deadline) {
     m.tookEffect("wait");
-    moveDeadline(m, deadline, now);
+    moveDeadline(m, Math.min(deadline, closing.began + LONGEST), now);
   }
 }
 
@@ -197,7 +219,7 @@ export function abort(m: SessionMachine, now: number, reason: Reason = { code: "
   }
   const closing = m.closing!;
   closing.abrupt = true;
-  closing.deadline = closing.drainUntil = now;
+  closing.deadline = closing.drainUntil = closing.own = now;
   progress(m, now);
 }
 
@@ -229,6 +251,7 @@ export function extend(m: SessionMachine, eta: number, now: number): void {
   if (!closing?.isCloser || closing.saidClosed) return;
   const deadline = now + eta + closing.kept;
   if (deadline > closing.deadline) {
+    closing.own = deadline;
     moveDeadline(m, deadline, now);
     m.say(closingWord(m), { both: true });
   }
@@ -237,9 +260,27 @@ export function extend(m: SessionMachine, eta: number, now: number): void {
 function moveDeadline(m: SessionMachine, deadline: number, now: number): void {
   const closing = m.closing!;
   if (closing.saidClosed) return;
-  closing.deadline = deadline;
-  closing.drainUntil = Math.max(drainUntil(closing.began, deadline), now);
+  closing.deadline = Math.min(deadline, closing.own ?? deadline);
+  closing.drainUntil = Math.max(drainUntil(closing.began, closing.deadline), now);
   m.timers.set("drain", closing.drainUntil);
+}
+
+/** Something new has come of the other side: its deadline is worth waiting for. */
+export function progressed(m: SessionMachine, now: number): void {
+  if (m.closing) m.closing.progressed = now;
+}
+
+/** The other side closes, and nothing of it comes any more: this side gives up what is left of its time. */
+function stalled(m: SessionMachine, closing: Close, now: number): boolean {
+  if (closing.by !== "remote" || closing.own !== undefined) return false;
+  const due = closing.progressed + m.options.closingPatience;
+  if (now >= due) {
+    closing.deadline = Math.min(closing.deadline, now + Math.min(closing.kept, LAST_WORD));
+    closing.drainUntil = Math.min(closing.drainUntil, now);
+    return true;
+  }
+  m.timers.set("drain", Math.min(closing.drainUntil, due));
+  return false;
 }
 
 /** No more last words: what was accepted still goes out. */
@@ -271,7 +312,7 @@ function drain(m: SessionMachine, closing: Close, now: number): void {
     sayClosed(m, closing, "the other side ended it");
   } else if (m.active === undefined && !m.reset) {
     sayClosed(m, closing, "the connection was lost");
-  } else if (now >= closing.drainUntil) {
+  } else if (now >= closing.drainUntil || stalled(m, closing, now)) {
     closing.late = !closing.abrupt;
     sayClosed(m, closing, closing.abrupt ? "abrupt" : "deadline");
   }
@@ -318,6 +359,11 @@ function sayClosed(m: SessionMachine, closing: Close, outcome: string): void {
     channels: accounts,
   };
   m.say(closing.saidClosed, { both: closing.abrupt });
+  if (closing.own === undefined) {
+    // What is left of a long deadline of the other side's is for the drain; the last steps need no more than a wait.
+    closing.deadline = Math.min(closing.deadline, m.now + m.options.closingPatience);
+    closing.drainUntil = Math.min(closing.drainUntil, closing.deadline);
+  }
   reset.endByClosed(m);
   m.timers.delete("drain");
   nextStep(m, "channels", outcome);
@@ -365,7 +411,10 @@ export function streamClosed(m: SessionMachine, epoch: number, id: number | null
 
 function connection(m: SessionMachine, closing: Close, now: number): void {
   for (const epoch of [...m.links.keys()]) m.release(epoch);
-  const until = closing.deadline + (closing.abrupt ? LAST_WORD : 0);
+  const until = Math.min(
+    closing.deadline + (closing.abrupt ? LAST_WORD : 0),
+    (closing.own ?? Number.POSITIVE_INFINITY) + LAST_WORD,
+  );
   if (!m.releasing.size) nextStep(m, "clean-up", "ok");
   else if (now >= until) nextStep(m, "clean-up", "deadline");
   else m.timers.set("end", until);

@@ -4,20 +4,35 @@
  * A `Sender` keeps every message of a reliable channel until the other application has taken it, so that a new
  * connection can go on where the other side's `have` says. A `Receiver` yields each message once, whatever connection
  * brought it.
+ *
+ * Credit is counted in bytes, where each message costs `COST` beside its payload, from the first message on: the credit
+ * that was given ends at an `edge`, which never goes back. A message may start before the edge and is then sent whole.
+ * So what can still come is known, and `Budget` gives no more credit than a session can hold. A peer that does not know
+ * this (no capability `credit2`) counts payload alone; from it, too, no more is held than the budget.
  */
 
 import { concat } from "../../bytes.js";
 import { Deque } from "../../deque.js";
 import * as control from "../../protocol/control.js";
+import { COST, SMALL } from "../../protocol/control.js";
 import type { Acknowledged, Reliability } from "../../protocol/messages.js";
+import { Growing, Line, type Numbered, type Payload, Ranges } from "./held.js";
 import type { Total } from "./receipt.js";
 
-/** In one acknowledgement; the rest waits for the next. */
-const MAX_RANGES = 256;
+export type { Numbered, Payload } from "./held.js";
+
 /** Unfinished messages of an unreliable, unordered channel. */
 const MAX_PARTIALS = 16;
-/** Sequence numbers by which an unreliable, unordered channel knows a duplicate. */
-const MAX_REMEMBERED = 4096;
+/** Runs of numbers by which an unreliable, unordered channel knows a duplicate. */
+const MAX_GAPS = 4096;
+/** Gaps in what came of a reliable, unordered channel, where credit does not count messages. */
+const MAX_MISSING = 16384;
+/** The window of a channel where there are so many that `SMALL` ones do not fit. */
+const TINY = 1024;
+/** This part of the budget is not given as credit: pieces that come before their turn need more than their payload. */
+const SPARE = 32;
+/** A window of this size is not worth asking for more. */
+const ENOUGH = 1024 * 1024;
 
 /** The other side broke the protocol; the message says how. */
 export class Violation extends Error {}
@@ -39,22 +54,10 @@ class Count implements Total {
   }
 }
 
-/** A message as the application sees it: text is UTF-8 here. */
-export interface Payload {
-  data: Uint8Array;
-  text: boolean;
-  /** Sent again: (receipt id, sequence number) of the first time. */
-  again?: control.Again | undefined;
-}
-
-/** A message that `send()` has accepted, or a whole one that arrived. */
-export interface Numbered {
-  seq: number;
-  payload: Payload;
-}
-
 /** The direction from here to there. */
 export class Sender {
+  /** Both sides count `COST` for each message (`credit2`). */
+  counted = false;
   /** Bytes that may be under way and not taken: the other side's grant. */
   window = 0;
   accepted = new Count();
@@ -69,12 +72,18 @@ export class Sender {
   flight = new Deque<Numbered>();
   flightBytes = 0;
   acked = 0;
-  #ackedBeyond = new Set<number>();
+  /** The other side has been asked for more credit, and has not said another window since. */
+  #asked = false;
+  #ackedBeyond = new Ranges();
   #current: Numbered | undefined;
   #offset = 0;
   #index = 0;
 
-  constructor(readonly reliable: boolean) {}
+  constructor(
+    readonly reliable: boolean,
+    /** What may be under way and not taken, whatever the other side grants. */
+    readonly most = 16 * 1024 * 1024,
+  ) {}
 
   /** Take a message in and give its sequence number. */
   accept(payload: Payload): number {
@@ -82,6 +91,11 @@ export class Sender {
     this.queue.push({ seq: this.accepted.messages, payload });
     this.queuedBytes += payload.data.length;
     return this.accepted.messages;
+  }
+
+  /** What waits to go out, as it is counted. */
+  get queued(): number {
+    return this.queuedBytes + COST * this.queue.length;
   }
 
   /**
@@ -94,14 +108,31 @@ export class Sender {
     let left = room;
     while (left > 0) {
       if (!this.#current) {
-        // A message may start while any credit is left and is then sent whole.
-        if (!this.queue.length || (this.reliable && this.flightBytes >= this.window)) return;
+        const next = this.queue.first();
+        if (!next || !this.#mayStart(next)) return;
         this.#start();
       }
       const frame = this.#nextFrame(this.#current!, fragment);
       left -= frame.length;
       yield frame;
     }
+  }
+
+  /** A message may start while any credit is left and is then sent whole; a large one only with a large window. */
+  #mayStart({ payload }: Numbered): boolean {
+    if (!this.reliable) return true;
+    const cost = this.flightBytes + COST * this.flight.length;
+    if (!this.counted) return this.flightBytes < this.window && cost < this.most;
+    return cost < Math.min(this.window, this.most) && (this.window > SMALL || payload.data.length <= SMALL);
+  }
+
+  /** How much credit to ask for, now; 0: none. Asked once for each window that the other side says. */
+  wanted(): number {
+    const next = this.queue.first();
+    if (this.#asked || !this.counted || !this.reliable || !next) return 0;
+    if (this.window >= ENOUGH || (this.queued <= this.window && this.#mayStart(next))) return 0;
+    this.#asked = true;
+    return this.queued;
   }
 
   #start(): void {
@@ -131,14 +162,24 @@ export class Sender {
     return frame;
   }
 
+  /** The other side says how much may be under way. */
+  granted(window: number): void {
+    this.window = window;
+    this.#asked = false;
+  }
+
   /**
    * The other application has taken messages. True if that was news.
    *
-   * @throws Violation it acknowledges what was never sent.
+   * @throws Violation it acknowledges what was never sent, or its ranges are not rising.
    */
   acknowledge(ack: Acknowledged): boolean {
     const ranges = ack.ranges ?? [];
-    const last = Math.max(ack.upTo, ...ranges.map(([, end]) => end));
+    let last = ack.upTo;
+    for (const [start, end] of ranges) {
+      if (start <= last || end < start) throw new Violation(`acknowledged messages ${start} to ${end} after ${last}`);
+      last = end;
+    }
     if (last > this.started) throw new Violation(`acknowledged message ${last}, but only ${this.started} were sent`);
     if (ack.upTo < this.acked) return false; // An older acknowledgement than the last is ignored.
     const before = this.delivered.messages;
@@ -149,25 +190,29 @@ export class Sender {
     while ((this.queue.first()?.seq ?? Number.POSITIVE_INFINITY) <= ack.upTo) {
       this.queuedBytes -= this.#taken(this.queue.shift()!);
     }
+    this.acked = this.#ackedBeyond.advance(ack.upTo);
     if (ranges.length) this.#acknowledgeRanges(ranges);
     const news = this.delivered.messages > before || ack.window !== this.window;
-    this.acked = ack.upTo;
-    this.window = ack.window;
-    for (const seq of this.#ackedBeyond) if (seq <= ack.upTo) this.#ackedBeyond.delete(seq);
+    this.granted(ack.window);
     return news;
   }
 
+  /** Both the ranges and what is under way are in order: one pass over both. */
   #acknowledgeRanges(ranges: [number, number][]): void {
-    const kept = new Deque<Numbered>();
-    for (const message of this.flight) {
-      if (ranges.some(([start, end]) => start <= message.seq && message.seq <= end)) {
-        this.flightBytes -= this.#taken(message);
-        this.#ackedBeyond.add(message.seq);
-      } else {
-        kept.push(message);
+    const kept: Numbered[] = [];
+    let at = 0;
+    for (let next = this.flight.first(); next && at < ranges.length; next = this.flight.first()) {
+      const [start, end] = ranges[at]!;
+      if (next.seq > end) {
+        at++;
+        continue;
       }
+      this.flight.shift();
+      if (next.seq >= start) this.flightBytes -= this.#taken(next);
+      else kept.push(next);
     }
-    this.flight = kept;
+    this.flight.prepend(kept);
+    for (const [start, end] of ranges) this.#ackedBeyond.add(start, end);
   }
 
   #taken(message: Numbered): number {
@@ -183,6 +228,7 @@ export class Sender {
   rewind(have: number): number {
     if (have > this.started) throw new Violation(`has message ${have}, but only ${this.started} were sent`);
     this.#current = undefined;
+    this.#asked = false;
     const back: Numbered[] = [];
     while ((this.flight.last()?.seq ?? 0) > have) {
       const message = this.flight.pop()!;
@@ -222,51 +268,210 @@ export class Sender {
   }
 }
 
-interface Partial {
-  text: boolean;
+/** What a session may hold for its application: payload, and `COST` for each message and for each piece of one.
+ *
+ * Every receiver keeps its reserve here: what it holds, and what may still come within the credit that it gave.
+ */
+export class Budget {
+  /** All reserves together. */
+  used = 0;
+  /** How many receivers draw on it. */
+  channels = 0;
+
+  constructor(
+    readonly size: number,
+    readonly window: number,
+    readonly maxMessage: number,
+    private readonly maxChannels: number,
+  ) {}
+
+  /** What may be given as credit, or filled by what has no credit. */
+  get free(): number {
+    return this.size - Math.floor(this.size / SPARE) - this.used;
+  }
+
+  /** More is held than the session may hold. */
+  get exceeded(): boolean {
+    return this.used > this.size;
+  }
+
+  /**
+   * Bytes that may follow what this channel's application has taken, as things are now.
+   *
+   * One channel after the other gets a large window without asking for it, as long as there is room for a largest
+   * message of another one, and for a small window of every channel that may still be opened.
+   */
+  windowOf(receiver: Receiver): number {
+    if (!receiver.counted) {
+      // The other side may start its largest message with any credit: it gets its share of a quarter.
+      const share = Math.max(Math.floor(Math.floor(this.size / 4) / Math.max(this.channels, 1)), TINY);
+      const most = Math.min(this.window, share, receiver.claimed ? share : SMALL);
+      return Math.max(most - COST * receiver.held, 0);
+    }
+    const room = this.free + receiver.replaceable - COST;
+    const later = (this.maxChannels - this.channels) * (TINY + SMALL + COST);
+    const another = this.maxMessage + COST + SMALL;
+    const large = room - later - this.maxMessage;
+    if (receiver.claimed && Math.min(large, this.maxMessage) > SMALL) {
+      if (this.window > SMALL && this.window <= large - another) return this.window;
+      if (receiver.wanted > SMALL) {
+        return Math.min(large, Math.max(this.window, SMALL + 1), receiver.unread + receiver.wanted);
+      }
+    }
+    let window = Math.min(SMALL, this.window);
+    if (window > room - later - another - SMALL) window = Math.min(TINY, this.window);
+    return Math.max(Math.min(window, room - SMALL), 0);
+  }
+}
+
+/** What a session needs so that none of its channels waits for ever: room for one of every kind at once. */
+export function leastBudget(window: number, maxMessage: number, maxChannels: number): number {
+  const large = window + maxMessage + COST + maxMessage + COST + SMALL;
+  const least = large + maxChannels * (TINY + SMALL + COST);
+  return least + Math.floor(least / (SPARE - 1)) + 1;
+}
+
+/** The pieces of a message that is not whole yet: those from the first on are joined, the others wait. */
+class Partial {
   again: control.Again | undefined;
-  epoch: number;
-  pieces: Uint8Array[];
-  size: number;
+  readonly joined = new Growing();
+  /** The index of the piece that is joined next. */
+  next = 0;
+  /** Those that came before their turn. */
+  readonly pieces = new Map<number, Uint8Array>();
+  last: number | undefined;
+  size = 0;
+
+  constructor(
+    readonly epoch: number,
+    public text: boolean,
+  ) {}
+
+  /** One more piece; false if it contradicts the others. */
+  add({ index, first, last, text, again, payload }: control.Fragment): boolean {
+    if (index < this.next || this.pieces.has(index) || (this.last !== undefined && index > this.last)) return false;
+    if (last) {
+      if (this.last !== undefined) return false;
+      for (const other of this.pieces.keys()) if (other > index) return false;
+      this.last = index;
+    }
+    if (first) {
+      this.text = text;
+      this.again = again;
+    }
+    this.size += payload.length;
+    this.pieces.set(index, payload);
+    for (let piece = this.pieces.get(this.next); piece; piece = this.pieces.get(this.next)) {
+      this.joined.push(piece);
+      this.pieces.delete(this.next++);
+    }
+    return true;
+  }
+
+  /** Nothing is missing. */
+  get whole(): boolean {
+    return this.last !== undefined && this.next > this.last;
+  }
 }
 
 /** The direction from there to here. */
 export class Receiver {
+  /** Both sides count `COST` for each message (`credit2`). */
+  counted = false;
   /** The last sequence number up to which everything has arrived. */
   have = 0;
-  beyond = new Set<number>();
-  /** Counted as taken while closing, not yet taken by the application; older than all in `queue`. */
-  kept = new Deque<Numbered>();
-  keptBytes = 0;
-  queue = new Deque<Numbered>();
-  queuedBytes = 0;
+  beyond = new Ranges();
+  /** Counted as taken while closing, not yet taken by the application; older than all in `line`. */
+  kept = new Line();
+  /** Whole, and not taken. */
+  line = new Line();
   taken = new Count();
   /** The last sequence number up to which everything has been taken. */
   upTo = 0;
-  takenBeyond = new Set<number>();
+  takenBeyond = new Ranges();
   duplicates = 0;
   /** Unreliable: lost halves, and the oldest of a full queue. Any: what came after `closed` was said. */
   dropped = 0;
   /** `closed` was said: nothing is taken any more. */
   frozen = false;
+  /** The other side asks for so much credit. */
+  wanted = 0;
+  /** Where the credit given ends: what starts before it may come. */
+  edge = 0;
+  /** The same for messages larger than `SMALL`. */
+  largeEdge = 0;
+  /** Whole messages and pieces, as they are counted against the edges. */
+  arrived = 0;
+  /** Of `arrived`: what can come within the credit given. */
+  limit = 0;
+  /** What the budget counts for this channel. */
+  reserve = 0;
+  /** The latest connection that brought something. */
+  #newest = 0;
   #partials = new Map<string, Partial>();
   #partialBytes = 0;
+  /** Pieces that came before their turn, in all unfinished messages. */
+  #waiting = 0;
   #ackMessages = 0;
   #ackBytes = 0;
 
   constructor(
     readonly ordered: boolean,
     readonly reliable: boolean,
-    readonly window: number,
-    readonly maxMessage: number,
-  ) {}
+    readonly budget: Budget,
+    /** The application has opened the channel, or read from it. */
+    public claimed = false,
+  ) {
+    budget.channels++;
+  }
+
+  /** The next messages that the application has not taken; of very many only the first. */
+  get queue(): Deque<Numbered> {
+    return this.line.front;
+  }
+
+  /** Payload of whole messages that the application has not taken. */
+  get queuedBytes(): number {
+    return this.line.bytes;
+  }
+
+  /** Payload of what was counted as taken while closing and is still here. */
+  get keptBytes(): number {
+    return this.kept.bytes;
+  }
+
+  /** Whole messages that are here. */
+  get held(): number {
+    return this.line.length + this.kept.length;
+  }
+
+  /** What has come and is not taken, as it is counted. */
+  get unread(): number {
+    return this.arrived - this.#takenCost;
+  }
+
+  /** Of the reserve: what another window would put in its place. */
+  get replaceable(): number {
+    return this.reserve - this.kept.cost - COST * this.#waiting;
+  }
+
+  get #takenCost(): number {
+    return this.taken.bytes + this.#each * this.taken.messages;
+  }
+
+  /** What a message costs beside its payload. */
+  get #each(): number {
+    return this.counted ? COST : 0;
+  }
 
   /**
    * One SCTP message. True if it completed a message that is now in the queue.
    *
+   * @param epoch the connection that brought it.
+   * @param wasTaken whether a message that is sent again was taken the first time: then it counts as taken.
    * @throws Violation a wrong header, a gap, a message too large, or more than the credit given.
    */
-  receive(epoch: number, data: Uint8Array): boolean {
+  receive(epoch: number, data: Uint8Array, wasTaken: (again: control.Again) => boolean = () => false): boolean {
     if (this.frozen) {
       this.dropped++;
       return false;
@@ -277,152 +482,258 @@ export class Receiver {
     } catch (error) {
       throw new Violation((error as Error).message);
     }
+    if (this.reliable && epoch !== this.#newest) {
+      if (epoch < this.#newest) return false; // It comes again over the newer connection, whole.
+      this.#newest = epoch;
+      for (const key of [...this.#partials.keys()]) this.#forget(key);
+      this.account();
+    }
     if (fragment.seq <= this.have || this.beyond.has(fragment.seq)) {
       if (fragment.last) this.duplicates++;
       return false;
     }
-    const payload = this.#assemble(epoch, fragment);
-    if (!payload) return false;
-    this.#arrived(fragment.seq);
-    this.queue.push({ seq: fragment.seq, payload });
-    this.queuedBytes += payload.data.length;
+    let payload = this.#assemble(epoch, fragment);
+    if (payload) {
+      this.#arrived(fragment.seq);
+      const message = { seq: fragment.seq, payload };
+      if (payload.again && wasTaken(payload.again)) {
+        this.duplicates++;
+        this.#count(message);
+        payload = undefined;
+      } else {
+        this.line.push(message);
+      }
+    }
     this.#bound();
-    return true;
+    return payload !== undefined;
   }
 
+  // --- pieces -------------------------------------------------------------------------------------------------
+
   #assemble(epoch: number, fragment: control.Fragment): Payload | undefined {
-    const { text, again, seq, payload } = fragment;
-    if (fragment.first && fragment.last) return { data: payload, text, again };
+    const { text, again, seq, payload, index } = fragment;
+    const { maxMessage } = this.budget;
+    if (this.reliable) this.#check(fragment);
+    if (fragment.first && fragment.last) {
+      if (payload.length > maxMessage) throw new Violation(`message ${seq} is larger than ${maxMessage} bytes`);
+      this.arrived += payload.length + this.#each;
+      return { data: payload, text, again };
+    }
     const key = `${epoch} ${seq}`;
-    const partial = fragment.first ? this.#begin(key, epoch, fragment) : this.#partials.get(key);
-    if (!partial || partial.pieces.length !== fragment.index) {
-      if (this.reliable) throw new Violation(`fragment ${fragment.index} of message ${seq} out of order`);
+    let partial = this.#partials.get(key);
+    // Without order the pieces of a message come in any order; with it one that is missing never comes.
+    const fits = !this.ordered || index === (partial?.next ?? 0);
+    if (fits) partial ??= this.#begin(key, epoch, fragment);
+    const waiting = partial?.pieces.size ?? 0;
+    if (!partial || !fits || !partial.add(fragment)) {
+      if (this.reliable) throw new Violation(`fragment ${index} of message ${seq} out of order`);
       this.#forget(key); // a fragment was lost, and with it the message
       return undefined;
     }
-    partial.pieces.push(payload);
-    partial.size += payload.length;
+    this.#waiting += partial.pieces.size - waiting;
     this.#partialBytes += payload.length;
-    if (partial.size > this.maxMessage) throw new Violation(`message ${seq} is larger than ${this.maxMessage} bytes`);
-    // Halves of one message may come over two connections at once, hence twice.
-    if (this.#partialBytes + this.queuedBytes > this.window + 2 * this.maxMessage) this.#tooMuch();
-    if (!fragment.last) return undefined;
+    this.arrived += payload.length;
+    if (partial.size > maxMessage) throw new Violation(`message ${seq} is larger than ${maxMessage} bytes`);
+    if (!partial.whole) return undefined;
     this.#partials.delete(key);
     this.#partialBytes -= partial.size;
-    return { data: concat(partial.pieces), text: partial.text, again: partial.again };
+    return { data: partial.joined.slice(), text: partial.text, again: partial.again };
   }
 
-  #tooMuch(): never {
-    throw new Violation(`more than the ${this.window} bytes of credit given`);
+  /** A number can only be as high as messages could start with the credit given. */
+  #check({ seq, index, last, payload }: control.Fragment): void {
+    if (this.ordered) {
+      if (seq !== this.have + 1) throw new Violation(`message ${seq} after message ${this.have} on an ordered channel`);
+    } else if (this.counted) {
+      const before = this.#takenCost + COST * (seq - 1 - this.taken.messages);
+      if (seq > this.beyond.last && before >= this.edge) {
+        throw new Violation(`message ${seq} cannot have started with the credit given`);
+      }
+    } else if (this.beyond.size > MAX_MISSING) {
+      throw new Violation(`more than ${MAX_MISSING} messages are missing`);
+    }
+    if (!last && !payload.length) throw new Violation(`fragment ${index} of message ${seq} is empty`);
   }
 
-  #begin(key: string, epoch: number, { text, again }: control.Fragment): Partial {
-    this.#forget(key);
+  #begin(key: string, epoch: number, { text }: control.Fragment): Partial {
     if (!this.reliable) {
       // Unfinished ones may never be finished: on an ordered channel none will, else a few are kept.
-      while (this.#partials.size && (this.ordered || this.#partials.size >= MAX_PARTIALS)) {
-        this.#forget(this.#partials.keys().next().value as string);
-      }
+      while (this.#partials.size && (this.ordered || this.#partials.size >= MAX_PARTIALS)) this.#forgetOldest();
     }
-    const partial = { text, again, epoch, pieces: [], size: 0 };
+    const partial = new Partial(epoch, text);
     this.#partials.set(key, partial);
+    this.arrived += this.#each;
     return partial;
+  }
+
+  #forgetOldest(): void {
+    this.#forget(this.#partials.keys().next().value as string);
   }
 
   #forget(key: string): void {
     const partial = this.#partials.get(key);
     if (!partial) return;
     this.#partials.delete(key);
+    this.arrived -= partial.size + this.#each;
     this.#partialBytes -= partial.size;
+    this.#waiting -= partial.pieces.size;
     if (!this.reliable) this.dropped++;
   }
 
   #arrived(seq: number): void {
-    if (this.reliable) {
-      if (this.ordered && seq !== this.have + 1) {
-        throw new Violation(`message ${seq} after message ${this.have} on an ordered channel`);
-      }
-      this.beyond.add(seq);
-      this.have = advance(this.have, this.beyond);
-    } else if (this.ordered) {
+    if (this.ordered) {
       this.have = seq;
-    } else {
-      this.beyond.add(seq);
-      if (this.beyond.size > MAX_REMEMBERED) this.beyond.delete(Math.min(...this.beyond));
-    }
-  }
-
-  #bound(): void {
-    if (this.reliable) {
-      if (this.queuedBytes > this.window + this.maxMessage) this.#tooMuch();
       return;
     }
-    while (this.queuedBytes > this.window && this.queue.length > 1) {
-      this.queuedBytes -= this.queue.shift()!.payload.data.length;
-      this.dropped++;
+    this.beyond.add(seq, seq);
+    if (this.reliable) {
+      this.have = this.beyond.advance(this.have);
+    } else if (this.beyond.size > MAX_GAPS) {
+      this.have = this.beyond.advance(this.beyond.runs(1)[0]![0] - 1); // too late for what is missing before it
     }
   }
 
   /** Halves of messages that came over it are forgotten: the whole comes again. */
   connectionGone(epoch: number): void {
-    for (const [key, partial] of this.#partials) if (partial.epoch === epoch) this.#forget(key);
+    for (const [key, partial] of [...this.#partials]) if (partial.epoch === epoch) this.#forget(key);
+    this.account();
   }
+
+  // --- credit -------------------------------------------------------------------------------------------------
+
+  #bound(): void {
+    if (!this.reliable) {
+      this.#dropOldest();
+      return;
+    }
+    if (this.arrived > this.limit) throw new Violation(`more than the credit given: ${this.unread} bytes`);
+    this.account();
+    if (this.budget.exceeded) throw new Violation(`more than the ${this.budget.size} bytes that a session holds`);
+  }
+
+  #limit(): number {
+    if (!this.counted) return this.edge ? this.edge + this.budget.maxMessage : 0;
+    // With no gap it is known whether the credit is used up; a message that is under way began before its end.
+    const apart = !this.#partials.size && !this.beyond.size;
+    let limit = apart ? this.arrived : 0;
+    if (this.edge && !(apart && this.arrived >= this.edge)) limit = Math.max(limit, this.edge - 1 + SMALL + COST);
+    if (this.largeEdge && !(apart && this.arrived >= this.largeEdge)) {
+      limit = Math.max(limit, this.largeEdge - 1 + this.budget.maxMessage + COST);
+    }
+    return limit;
+  }
+
+  /** Tell the budget what this channel needs, after any change. */
+  account(): void {
+    let reserve = this.kept.cost;
+    this.limit = this.#limit();
+    if (this.reliable && this.counted) {
+      reserve += Math.max(this.limit - this.#takenCost, 0) + COST * this.#waiting;
+    } else {
+      reserve += this.line.cost + this.#partialBytes;
+      reserve += COST * (this.beyond.size + this.#partials.size + this.#waiting);
+    }
+    this.budget.used += reserve - this.reserve;
+    this.reserve = reserve;
+  }
+
+  /** Without credit: a full queue drops its oldest, and so do unfinished messages that need too much room. */
+  #dropOldest(): void {
+    const most = this.claimed ? this.budget.window : Math.min(this.budget.window, SMALL);
+    const { line } = this;
+    const full = () => line.bytes > most || COST * line.length > Math.max(most, SMALL);
+    while (line.length > 1 && full()) this.#drop();
+    this.account();
+    while (this.budget.free < 0 && (line.length || this.#partials.size)) {
+      if (line.length) this.#drop();
+      else this.#forgetOldest();
+      this.account();
+    }
+  }
+
+  #drop(): void {
+    this.line.shift();
+    this.dropped++;
+  }
+
+  /** Give as much credit as there is room for: the window to tell, in bytes that may follow what is taken. */
+  grant(): number {
+    if (!this.reliable) return this.budget.window;
+    const taken = this.#takenCost;
+    const window = this.budget.windowOf(this);
+    if (!this.counted) {
+      this.edge = Math.max(this.edge, taken + window);
+      this.account();
+      return window;
+    }
+    if (!this.frozen && taken + window > this.edge) {
+      this.edge = taken + window;
+      if (window > SMALL) this.largeEdge = this.edge;
+      this.account();
+    }
+    this.wanted = 0;
+    return Math.max(this.edge - taken, 0);
+  }
+
+  /** Whether there is room now for the credit that the other side asks for. */
+  mayGrant(): boolean {
+    return this.wanted > 0 && this.#takenCost + this.budget.windowOf(this) > this.edge;
+  }
+
+  /** The channel is gone: so is what it needs. */
+  leave(): void {
+    this.budget.used -= this.reserve;
+    this.budget.channels--;
+    this.reserve = 0;
+  }
+
+  // --- taking -------------------------------------------------------------------------------------------------
 
   /** The next message for the application, which has taken it with this. */
   take(): Payload | undefined {
-    const counted = this.kept.shift();
-    if (counted) {
-      this.keptBytes -= counted.payload.data.length;
-      return counted.payload;
+    let message = this.kept.shift();
+    if (!message) {
+      message = this.line.shift();
+      if (!message) return undefined;
+      this.#count(message);
     }
-    const message = this.queue.shift();
-    if (!message) return undefined;
-    this.queuedBytes -= message.payload.data.length;
-    this.#count(message);
+    this.account();
     return message.payload;
   }
 
   /** While closing: what is queued counts as taken, as far as `room` bytes reach. How many bytes that was. */
   keep(room: number): number {
-    const before = this.keptBytes;
-    for (let next = this.queue.first(); next; next = this.queue.first()) {
-      const size = next.payload.data.length;
-      if (this.keptBytes - before + size > room) break;
-      this.queue.shift();
-      this.queuedBytes -= size;
+    const before = this.kept.bytes;
+    for (let next = this.line.first(); next; next = this.line.first()) {
+      if (this.kept.bytes - before + next.payload.data.length > room) break;
+      this.line.shift();
       this.kept.push(next);
-      this.keptBytes += size;
       this.#count(next);
     }
-    return this.keptBytes - before;
-  }
-
-  /** The message that has just come was taken in an earlier session: it counts as taken, and is not yielded. */
-  skipLast(): void {
-    const message = this.queue.pop()!;
-    this.queuedBytes -= message.payload.data.length;
-    this.duplicates++;
-    this.#count(message);
+    this.account();
+    return this.kept.bytes - before;
   }
 
   /** From now on nothing is taken: what was counted can still be read, the rest is dropped. */
   freeze(): void {
     this.frozen = true;
-    this.dropped += this.queue.length;
-    this.queue.clear();
-    this.queuedBytes = 0;
+    this.dropped += this.line.length;
+    this.line.clear();
     this.#partials.clear();
+    this.#partialBytes = this.#waiting = 0;
+    this.edge = this.largeEdge = 0;
+    this.arrived = this.#takenCost;
+    this.account();
   }
 
-  #count(message: Numbered): void {
-    const size = message.payload.data.length;
+  #count({ seq, payload }: Numbered): void {
+    const size = payload.data.length;
     this.taken.add(size);
     this.#ackMessages++;
     this.#ackBytes += size;
-    if (this.reliable) {
-      this.takenBeyond.add(message.seq);
-      this.upTo = advance(this.upTo, this.takenBeyond);
-    }
+    if (!this.reliable) return;
+    if (seq !== this.upTo + 1) this.takenBeyond.add(seq, seq);
+    else this.upTo = this.takenBeyond.advance(seq);
   }
 
   /** Whether so much has been taken since the last acknowledgement. */
@@ -438,14 +749,14 @@ export class Receiver {
   /** What to tell the sender now. */
   acknowledgement(): Acknowledged {
     this.#ackMessages = this.#ackBytes = 0;
-    return { upTo: this.upTo, ranges: ranges(this.takenBeyond).slice(0, MAX_RANGES), window: this.window };
+    return { upTo: this.upTo, ranges: this.takenBeyond.runs(control.MAX_RANGES), window: this.grant() };
   }
 }
 
 interface Taken {
   when: number;
   upTo: number;
-  beyond: Set<number>;
+  beyond: Ranges;
 }
 
 /** What was taken in sessions that have ended, so that a message sent again is known again for a while. */
@@ -463,7 +774,7 @@ export class Remembered {
       this.#taken.set(`${receipt} ${channel}`, {
         when: now,
         upTo: receiver.upTo,
-        beyond: new Set(receiver.takenBeyond),
+        beyond: receiver.takenBeyond.copy(),
       });
     }
     for (const [key, { when }] of this.#taken) {
@@ -477,22 +788,6 @@ export class Remembered {
     const taken = this.#taken.get(`${receipt} ${channel}`);
     return taken !== undefined && now - taken.when <= this.seconds && (seq <= taken.upTo || taken.beyond.has(seq));
   }
-}
-
-function advance(last: number, beyond: Set<number>): number {
-  let next = last;
-  while (beyond.delete(next + 1)) next++;
-  return next;
-}
-
-function ranges(numbers: Set<number>): [number, number][] {
-  const result: [number, number][] = [];
-  for (const number of [...numbers].sort((a, b) => a - b)) {
-    const last = result.at(-1);
-    if (last && last[1] === number - 1) last[1] = number;
-    else result.push([number, number]);
-  }
-  return result;
 }
 
 /** Neither bound is set. */

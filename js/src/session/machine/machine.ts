@@ -29,7 +29,7 @@ import { VERSION } from "../../protocol/messages.js";
 import type { Action, Event, StateName } from "./actions.js";
 import { type Presence, Witness } from "./cause.js";
 import * as close from "./close.js";
-import { isReliable, type Payload, Receiver, Remembered, Sender, Violation } from "./flow.js";
+import { Budget, isReliable, leastBudget, type Payload, Receiver, Remembered, Sender, Violation } from "./flow.js";
 import * as liveness from "./liveness.js";
 import { DEFAULTS, type Options } from "./options.js";
 import type { Outcome } from "./receipt.js";
@@ -117,6 +117,9 @@ export class SessionMachine {
   releasing = new Set<number>();
   channels = new Map<string, Channel>();
   byId = new Map<number, Channel>();
+  /** Channels for whose credit there was no room, the one that has waited longest first. */
+  hungry = new Map<string, Channel>();
+  readonly budget: Budget;
   witness = new Witness();
   /** What both sides can do: known from the first `hello` on, and the same for the session's life. */
   capabilities: ReadonlySet<string> = new Set();
@@ -141,6 +144,15 @@ export class SessionMachine {
     this.smaller = smaller ?? compare(me, peer) < 0;
     this.identify(peer);
     this.options = { ...DEFAULTS, ...options };
+    const { budget, window, maxMessage, maxChannels } = this.options;
+    const least = leastBudget(window, maxMessage, maxChannels);
+    if (budget < least) {
+      throw new RangeError(
+        `budget=${budget}: a session with window=${window}, maxMessage=${maxMessage} and maxChannels=${maxChannels} ` +
+          `needs ${least} bytes; raise it, or lower one of these`,
+      );
+    }
+    this.budget = new Budget(budget, window, maxMessage, maxChannels);
     this.remembered = remembered ?? new Remembered();
     this.resets = new reset.Resets(this.options);
     this.#nextId = this.smaller ? control.FIRST_ID_SMALLER : control.FIRST_ID_LARGER;
@@ -321,6 +333,10 @@ export class SessionMachine {
     this.now = now;
     const link = this.links.get(epoch);
     if (!link) return;
+    if (maxMessage < control.MIN_MESSAGE) {
+      this.endByViolation(now, `its engine takes messages of ${maxMessage} bytes at most`);
+      return;
+    }
     link.controlOpen = true;
     link.maxMessage = maxMessage;
     this.timers.set(`hello ${epoch}`, now + this.options.helloTimeout);
@@ -375,6 +391,8 @@ export class SessionMachine {
         return this.#handleOpened(message, now);
       case "ack":
         return this.#handleAck(message, now);
+      case "want":
+        return this.#handleWant(message);
       case "moved":
         return this.tell({ type: "PeerMoved", peer: message.peer });
       case "media":
@@ -401,6 +419,7 @@ export class SessionMachine {
     if (this.state === "connecting") {
       this.timers.delete("connect");
       this.capabilities = new Set(this.options.capabilities.filter((own) => hello.capabilities?.includes(own)));
+      for (const channel of this.channels.values()) this.#countMessages(channel);
       this.enter("open");
       this.activate(link.epoch, hello.have, now);
     } else {
@@ -613,10 +632,14 @@ export class SessionMachine {
             "Both sides must ask for the same.",
         );
       }
+      this.#claim(known);
       return known;
     }
     if (this.channels.size >= this.options.maxChannels) {
       throw new ChannelError(`${this.channels.size} channels are open; the limit is ${this.options.maxChannels}`);
+    }
+    if (this.#nextId < 0) {
+      throw new ChannelError(`no stream id is left for channel ${quoted(name)}: a session has 511 on each side`);
     }
     const channel = this.#makeChannel(name, kind, this.#nextId, true);
     this.#nextId -= 2;
@@ -634,19 +657,31 @@ export class SessionMachine {
       mine,
       open: false,
       reliable,
-      sender: new Sender(reliable),
-      receiver: new Receiver(ordered, reliable, this.options.window, this.options.maxMessage),
+      sender: new Sender(reliable, this.options.sendBuffer),
+      receiver: new Receiver(ordered, reliable, this.budget, mine),
     };
     this.channels.set(name, channel);
     this.byId.set(id, channel);
+    this.#countMessages(channel);
     return channel;
   }
 
-  #sayOpen({ name, id, ordered, reliability }: Channel): void {
+  #countMessages({ sender, receiver }: Channel): void {
+    sender.counted = receiver.counted = this.capabilities.has("credit2");
+  }
+
+  /** The application takes the channel: it gets more credit than one that nobody asked for. */
+  #claim(channel: Channel): void {
+    if (channel.receiver.claimed) return;
+    channel.receiver.claimed = true;
+    if (channel.open && channel.reliable) this.#sendAcks(false, channel);
+  }
+
+  #sayOpen({ name, id, ordered, reliability, receiver }: Channel): void {
     const epoch = this.active!;
     // Before the word: what the other side sends after its `opened` must find the data channel here.
     this.#openStream(epoch, { name, id, ordered, reliability });
-    this.#send(epoch, { type: "open", name, id, ordered, reliability, window: this.options.window });
+    this.#send(epoch, { type: "open", name, id, ordered, reliability, window: receiver.grant() });
   }
 
   #openStream(epoch: number, { name, id, ordered, reliability }: Kind & { name: string; id: number }): void {
@@ -692,7 +727,7 @@ export class SessionMachine {
       return;
     }
     for (const each of this.links.keys()) this.#openStream(each, channel);
-    this.#send(epoch, { type: "opened", name, id: channel.id, window: this.options.window });
+    this.#send(epoch, { type: "opened", name, id: channel.id, window: channel.receiver.grant() });
     this.#opened(channel, window, true);
   }
 
@@ -729,13 +764,15 @@ export class SessionMachine {
       channel.open = true;
       this.tell({ type: "ChannelOpened", name: channel.name, incoming });
     }
-    channel.sender.window = window;
+    channel.sender.granted(window);
     this.pump(channel);
   }
 
   #dropChannel(channel: Channel, message: string): void {
     this.channels.delete(channel.name);
     this.byId.delete(channel.id);
+    this.hungry.delete(channel.name);
+    channel.receiver.leave();
     this.#closeStreams(channel.id);
     this.tell({ type: "ChannelFailed", name: channel.name, message });
   }
@@ -800,7 +837,7 @@ export class SessionMachine {
 
   /** Whether `send` may be called: what waits to go out is below the buffer's bound. */
   hasRoom(name: string): boolean {
-    return (this.channels.get(name)?.sender.queuedBytes ?? 0) < this.options.sendBuffer;
+    return (this.channels.get(name)?.sender.queued ?? 0) < this.options.sendBuffer;
   }
 
   #requireSendable(what: string): void {
@@ -829,6 +866,8 @@ export class SessionMachine {
       for (const [id, { buffered }] of link.streams) if (buffered) this.#askDrained(link, id);
     }
     if (!channel.reliable && channel.sender.idle) this.tell({ type: "Acknowledged", name: channel.name });
+    const wanted = channel.sender.wanted();
+    if (wanted) this.#send(link.epoch, { type: "want", channels: new Map([[channel.name, wanted]]) });
   }
 
   #askDrained(link: Link, id: number): void {
@@ -846,33 +885,33 @@ export class SessionMachine {
     liveness.heard(this, epoch, now);
     let complete: boolean;
     try {
-      complete = channel.receiver.receive(epoch, data);
+      complete = channel.receiver.receive(epoch, data, ([receipt, seq]) =>
+        this.remembered.has(receipt, channel.name, seq, now),
+      );
     } catch (error) {
       if (!(error instanceof Violation)) throw error;
       this.endByViolation(now, `channel ${quoted(channel.name)}: ${error.message}`);
       return;
     }
-    if (complete && this.#wasTakenBefore(channel, now)) {
-      channel.receiver.skipLast();
-      this.ackLater(channel, now);
-    } else if (complete) {
+    close.progressed(this, now);
+    if (complete) {
       if (this.closing) close.keep(this);
       this.tell({ type: "Readable", name: channel.name });
       close.progress(this, now);
+      const { counted, line } = channel.receiver;
+      if (channel.reliable && !counted && line.length % SLOW_DOWN === 0) this.#sendAcks(false, channel);
+    } else {
+      this.ackLater(channel, now);
     }
-  }
-
-  /** The message that has just come is one sent again of an earlier session, and was taken then. */
-  #wasTakenBefore(channel: Channel, now: number): boolean {
-    const again = channel.receiver.queue.last()?.payload.again;
-    return again !== undefined && this.remembered.has(again[0], channel.name, again[1], now);
   }
 
   /** The next message of this channel for the application, which has taken it with this. */
   take(name: string, now: number): Payload | undefined {
     this.now = now;
     const channel = this.channels.get(name);
+    if (channel) this.#claim(channel);
     const payload = channel?.receiver.take();
+    this.#feed();
     if (channel && payload && this.state !== "closed") {
       if (this.closing) close.keep(this);
       this.ackLater(channel, now);
@@ -889,14 +928,46 @@ export class SessionMachine {
     else if (!this.timers.has("ack")) this.timers.set("ack", now + ackDelay);
   }
 
-  #sendAcks(every = false): void {
+  #sendAcks(every = false, also?: Channel): void {
     this.timers.delete("ack");
     if (this.active === undefined) return;
-    const channels = new Map<string, messages.Acknowledged>();
-    for (const { name, open, reliable, receiver } of this.channels.values()) {
-      if (receiver.ackWanted || (every && open && reliable)) channels.set(name, receiver.acknowledgement());
+    let channels = new Map<string, messages.Acknowledged>();
+    let ranges = 0;
+    for (const channel of this.channels.values()) {
+      const { name, open, reliable, receiver } = channel;
+      if (!receiver.ackWanted && channel !== also && !(every && open && reliable)) continue;
+      const ack = receiver.acknowledgement();
+      channels.set(name, ack);
+      ranges += ack.ranges?.length ?? 0;
+      if (ranges > control.MAX_RANGES || channels.size === ACKS) {
+        this.#send(this.active, { type: "ack", channels });
+        channels = new Map();
+        ranges = 0;
+      }
     }
     if (channels.size) this.#send(this.active, { type: "ack", channels });
+  }
+
+  #handleWant({ channels }: messages.Want): void {
+    for (const [name, wanted] of channels) {
+      const channel = this.channels.get(name);
+      if (!channel?.open || !channel.reliable || !channel.receiver.counted) continue;
+      channel.receiver.wanted = wanted;
+      if (!this.hungry.has(name)) this.hungry.set(name, channel);
+    }
+    this.#feed();
+  }
+
+  /** Give credit to those that asked for it, in their order, as far as there is room. */
+  #feed(): void {
+    for (const [name, channel] of [...this.hungry]) {
+      if (!channel.receiver.wanted) {
+        this.hungry.delete(name); // it got some with an acknowledgement, and asks again if that is too little
+      } else if (channel.receiver.mayGrant()) {
+        this.hungry.delete(name);
+        this.#sendAcks(false, channel);
+      }
+    }
   }
 
   #handleAck(message: messages.Ack, now: number): void {
@@ -911,10 +982,9 @@ export class SessionMachine {
         this.endByViolation(now, `channel ${quoted(name)}: ${error.message}`);
         return;
       }
-      if (news) {
-        this.pump(channel);
-        this.tell({ type: "Acknowledged", name });
-      }
+      if (news) close.progressed(this, now);
+      this.pump(channel);
+      if (news) this.tell({ type: "Acknowledged", name });
     }
   }
 
@@ -980,6 +1050,11 @@ export class SessionMachine {
     reset.ask(this, level, now);
   }
 }
+
+/** A peer that counts payload alone hears of its window again after so many messages that lie here. */
+const SLOW_DOWN = 1024;
+/** Channels in one `ack`: with long names and all their ranges it stays below what a connection carries. */
+const ACKS = 64;
 
 export const NOT_ADIEU = "the other side said no hello: it does not speak adieu";
 

@@ -50,12 +50,16 @@ export const DEFAULTS = {
   closeTimeout: 5,
   /** Credit given to the sender of each reliable channel; what an unreliable one queues. */
   window: DEFAULT_WINDOW,
-  /** Accepted and not yet started, per channel; then `send()` waits. */
+  /** Accepted and not yet started, per channel; then `send()` waits. No more than this is under way and not taken. */
   sendBuffer: 16 * 1024 * 1024,
   /** Accepted as one message, and taken as one. */
   maxMessage: DEFAULT_MAX_MESSAGE,
-  /** What may lie unread and yet count as taken while closing, for the whole session. */
+  /** What a session holds for its application, of all channels: payload, and 256 bytes for each message. */
+  budget: 64 * 1024 * 1024,
+  /** What may lie unread and yet count as taken while closing, for the whole session; within the budget. */
   closingBound: 64 * 1024 * 1024,
+  /** While the other side closes: so long nothing new may come of it before this side ends the session. */
+  closingPatience: 60,
   /** Between this and `streamLow` the bufferedAmount of a session's data channel is held. */
   streamHigh: 1024 * 1024,
   streamLow: 256 * 1024,

@@ -149,12 +149,7 @@ export function handleWord(m: SessionMachine, word: ResetWord, now: number): voi
     case "cancel":
       m.lastEpoch = Math.max(m.lastEpoch, word.epoch);
       if (reset?.epoch === word.epoch && !(m.smaller && reset.phase === "switching"))
-        giveUp(
-          m,
-          reset,
-          now,
-          `cancelled: the ${m.smaller ? "other side has no socket" : "old connection goes on"}`,
-        );
+        giveUp(m, reset, now, `cancelled: the ${m.smaller ? "other side has no socket" : "old connection goes on"}`);
   }
 }
 

@@ -2,6 +2,9 @@
 
 Each side walks them by itself; the words of the other move it on, and the deadline moves it on without them. The
 last tenth of the time (200 ms at least) is kept for the steps after the drain.
+
+A `close()` of this side ends in its own time, whatever the other side says; only what this side grants the other gives
+it more. While the other side closes and this one has not, its deadline holds as long as something new comes of it.
 """
 
 from __future__ import annotations
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 
 GOING_AWAY = 0.25
 """Seconds: what a page that goes away (deadline 0) has sent may still arrive behind its word."""
+LONGEST = 3600.0
+"""Seconds: what the other side may at most ask for, with its deadline or with `wait`."""
 LAST_WORD = 0.5
 """Seconds: after an end without agreement, wait so long for the other's `closed` by signaling."""
 
@@ -45,6 +50,10 @@ class Close:
     began: float
     deadline: float
     drain_until: float
+    own: float | None = None
+    """By when this side's own `close()` has to end."""
+    progressed: float = 0.0
+    """When something new last came of the other side."""
     may_send: bool = False
     """Last words: the other side closes, and the `closing` handlers here have not settled."""
     final: dict[str, int] | None = None
@@ -79,25 +88,36 @@ def _drain_until(now: float, deadline: float) -> float:
 
 
 def begin(m: SessionMachine, reason: Reason, timeout: float, now: float) -> None:
-    """This side closes. A close that is under way already goes on as it is."""
-    if m.closing is not None or m.state == "closed":
+    """This side closes. A close that is under way already goes on, and ends within the shorter time."""
+    if m.state == "closed":
         return
     reason = words.reason(reason.code, reason.text)
-    if m.state == "connecting":
+    if m.closing is None and m.state == "connecting":
         end(m, now, "local", reason.code, reason.text)
-        return
-    if timeout <= 0:
+    elif timeout <= 0:
         abort(m, now, reason)
-        return
-    _open(m, Close("local", reason, now, now + timeout, _drain_until(now, now + timeout)))
-    m.say(_closing(m), both=True)
+    elif m.closing is None:
+        _open(m, Close("local", reason, now, now + timeout, _drain_until(now, now + timeout)))
+        m.say(_closing(m), both=True)
+    if m.closing is not None:
+        _hurry(m.closing, now, now + timeout)
+
+
+def _hurry(closing: Close, now: float, own: float) -> None:
+    """This side's own time: each `close()` keeps its own, the shortest decides."""
+    closing.own = own if closing.own is None else min(closing.own, own)
+    if closing.own < closing.deadline:
+        closing.deadline = closing.own
+        closing.drain_until = min(closing.drain_until, _drain_until(now, closing.own))
 
 
 def _open(m: SessionMachine, closing: Close) -> None:
     """Announced: from here on nothing new is accepted, what is queued counts as taken, and the drain runs."""
     reset.cancel_by_closing(m)
     m.closing = closing
-    closing.step_began = closing.began
+    closing.step_began = closing.progressed = closing.began
+    for channel in m.channels.values():
+        channel.receiver.claimed = True  # what lies there counts as taken, whoever reads it
     m.timers["drain"] = closing.drain_until
     m.enter("closing", closing.cause)
     _next_step(m, "drain", "ok")
@@ -129,7 +149,7 @@ def handle_word(m: SessionMachine, word: words.Closing | words.Wait | words.Done
                 _announced(m, word, now)
         case words.Wait():
             if closing is not None and closing.by in {"local", "both"} and closing.said_closed is None:
-                m.tell(actions.WaitAsked(word.reason, word.eta_ms / 1000))
+                m.tell(actions.WaitAsked(word.reason, min(word.eta_ms / 1000, LONGEST)))
         case words.Done():
             if closing is not None:
                 closing.heard_done, closing.final = True, word.final
@@ -145,7 +165,7 @@ def handle_word(m: SessionMachine, word: words.Closing | words.Wait | words.Done
 
 def _announced(m: SessionMachine, word: words.Closing, now: float) -> None:
     closing = m.closing
-    deadline = now + word.deadline_ms / 1000
+    deadline = now + min(word.deadline_ms / 1000, LONGEST)
     if closing is None:
         if word.deadline_ms == 0 or m.state == "connecting":
             _gone(m, word.reason, now)
@@ -164,7 +184,7 @@ def _announced(m: SessionMachine, word: words.Closing, now: float) -> None:
         _move_deadline(m, min(closing.deadline, deadline), now)
     elif closing.by == "remote" and deadline > closing.deadline:
         m.took_effect("wait")
-        _move_deadline(m, deadline, now)
+        _move_deadline(m, min(deadline, closing.began + LONGEST), now)
 
 
 def _cause_of(reason: Reason) -> str:
@@ -190,7 +210,7 @@ def abort(m: SessionMachine, now: float, reason: Reason | None = None) -> None:
         closing.abrupt = True
         m.say(_closing(m, 0), both=True)
     closing.abrupt = True
-    closing.deadline = closing.drain_until = now
+    closing.deadline = closing.drain_until = closing.own = now
     progress(m, now)
 
 
@@ -230,6 +250,7 @@ def extend(m: SessionMachine, eta: float, now: float) -> None:
         return
     deadline = now + eta + closing.kept
     if deadline > closing.deadline:
+        closing.own = deadline
         _move_deadline(m, deadline, now)
         m.say(_closing(m), both=True)
 
@@ -237,10 +258,31 @@ def extend(m: SessionMachine, eta: float, now: float) -> None:
 def _move_deadline(m: SessionMachine, deadline: float, now: float) -> None:
     closing = m.closing
     assert closing is not None
+    if closing.own is not None:
+        deadline = min(deadline, closing.own)
     if closing.said_closed is None:
         closing.deadline = deadline
         closing.drain_until = max(_drain_until(closing.began, deadline), now)
         m.timers["drain"] = closing.drain_until
+
+
+def progressed(m: SessionMachine, now: float) -> None:
+    """Something new has come of the other side: its deadline is worth waiting for."""
+    if m.closing is not None:
+        m.closing.progressed = now
+
+
+def _stalled(m: SessionMachine, closing: Close, now: float) -> bool:
+    """The other side closes, and nothing of it comes any more: this side gives up what is left of its time."""
+    if closing.by != "remote" or closing.own is not None:
+        return False
+    due = closing.progressed + m.options.closing_patience
+    if now >= due:
+        closing.deadline = min(closing.deadline, now + min(closing.kept, LAST_WORD))
+        closing.drain_until = min(closing.drain_until, now)
+        return True
+    m.timers["drain"] = min(closing.drain_until, due)
+    return False
 
 
 def last_words_over(m: SessionMachine) -> None:
@@ -278,7 +320,7 @@ def _drain(m: SessionMachine, closing: Close, now: float) -> None:
         _say_closed(m, closing, "the other side ended it")
     elif m.active is None and m.reset is None:
         _say_closed(m, closing, "the connection was lost")
-    elif now >= closing.drain_until:
+    elif now >= closing.drain_until or _stalled(m, closing, now):
         closing.late = not closing.abrupt
         _say_closed(m, closing, "abrupt" if closing.abrupt else "deadline")
 
@@ -326,6 +368,10 @@ def _say_closed(m: SessionMachine, closing: Close, outcome: str) -> None:
         },
     )
     m.say(closing.said_closed, both=closing.abrupt)
+    if closing.own is None:
+        # What is left of a long deadline of the other side's is for the drain; the last steps need no more than a wait.
+        closing.deadline = min(closing.deadline, m.now + m.options.closing_patience)
+        closing.drain_until = min(closing.drain_until, closing.deadline)
     reset.end_by_closed(m)
     m.timers.pop("drain", None)
     _next_step(m, "channels", outcome)
@@ -376,6 +422,8 @@ def _connection(m: SessionMachine, closing: Close, now: float) -> None:
         _next_step(m, "clean-up", "ok")
         return
     until = closing.deadline + (LAST_WORD if closing.abrupt else 0.0)
+    if closing.own is not None:
+        until = min(until, closing.own + LAST_WORD)
     if now >= until:
         _next_step(m, "clean-up", "deadline")
     else:

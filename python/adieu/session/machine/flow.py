@@ -3,6 +3,11 @@
 A `Sender` keeps every message of a reliable channel until the other application has taken it, so that a new
 connection can go on where the other side's `have` says. A `Receiver` yields each message once, whatever
 connection brought it.
+
+Credit is counted in bytes, where each message costs `COST` beside its payload, from the first message on: the credit
+that was given ends at an `edge`, which never goes back. A message may start before the edge and is then sent whole. So
+what can still come is known, and `Budget` gives no more credit than a session can hold. A peer that does not know this
+(no capability `credit2`) counts payload alone; from it, too, no more is held than the budget.
 """
 
 from __future__ import annotations
@@ -12,18 +17,37 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from adieu.protocol import control
-from adieu.protocol.control import Acknowledged, Reliability
+from adieu.protocol.control import COST, SMALL, Acknowledged, Reliability
 from adieu.protocol.words import Total
+from adieu.session.machine.held import Incoming, Line, Payload, Ranges
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-MAX_RANGES = 256
-"""In one acknowledgement; the rest waits for the next."""
+__all__ = [
+    "Budget",
+    "Incoming",
+    "Outgoing",
+    "Payload",
+    "Receiver",
+    "Remembered",
+    "Sender",
+    "ViolationError",
+    "is_reliable",
+]
+
 MAX_PARTIALS = 16
 """Unfinished messages of an unreliable, unordered channel."""
-MAX_REMEMBERED = 4096
-"""Sequence numbers by which an unreliable, unordered channel knows a duplicate."""
+MAX_GAPS = 4096
+"""Runs of numbers by which an unreliable, unordered channel knows a duplicate."""
+MAX_MISSING = 16384
+"""Gaps in what came of a reliable, unordered channel, where credit does not count messages."""
+TINY = 1024
+"""The window of a channel where there are so many that `SMALL` ones do not fit."""
+SPARE = 32
+"""This part of the budget is not given as credit: pieces that come before their turn need more than their payload."""
+ENOUGH = 1024 * 1024
+"""A window of this size is not worth asking for more."""
 
 
 class ViolationError(Exception):
@@ -47,16 +71,6 @@ class Count:
         return Total(self.messages, self.bytes)
 
 
-@dataclass(slots=True, frozen=True)
-class Payload:
-    """A message as the application sees it: text is UTF-8 here."""
-
-    data: bytes
-    text: bool
-    again: tuple[str, int] | None = None
-    """Sent again: (receipt id, sequence number) of the first time."""
-
-
 @dataclass(slots=True)
 class Outgoing:
     """A message that `send()` has accepted."""
@@ -70,6 +84,10 @@ class Sender:
     """The direction from here to there."""
 
     reliable: bool
+    most: int = 16 * 1024 * 1024
+    """What may be under way and not taken, whatever the other side grants."""
+    counted: bool = False
+    """Both sides count `COST` for each message (`credit2`)."""
     window: int = 0
     """Bytes that may be under way and not taken: the other side's grant."""
     accepted: Count = field(default_factory=Count)
@@ -84,7 +102,9 @@ class Sender:
     """Reliable: started on this connection, or had by the other side, and not acknowledged; in order."""
     flight_bytes: int = 0
     acked: int = 0
-    _acked_beyond: set[int] = field(default_factory=set[int])
+    asked: bool = False
+    """The other side has been asked for more credit, and has not said another window since."""
+    _acked_beyond: Ranges = field(default_factory=Ranges)
     _current: Outgoing | None = None
     _offset: int = 0
     _index: int = 0
@@ -97,6 +117,11 @@ class Sender:
         self.queued_bytes += len(payload.data)
         return message.seq
 
+    @property
+    def queued(self) -> int:
+        """What waits to go out, as it is counted."""
+        return self.queued_bytes + COST * len(self.queue)
+
     def frames(self, room: int, fragment: int) -> Iterator[bytes]:
         """What may go out now: whole messages or fragments, until `room` bytes or the credit are used up.
 
@@ -107,13 +132,30 @@ class Sender:
         while room > 0:
             message = self._current
             if message is None:
-                # A message may start while any credit is left and is then sent whole.
-                if not self.queue or (self.reliable and self.flight_bytes >= self.window):
+                if not self.queue or not self._may_start(self.queue[0]):
                     return
                 message = self._start()
             frame = self._next_frame(message, fragment)
             room -= len(frame)
             yield frame
+
+    def _may_start(self, message: Outgoing) -> bool:
+        """A message may start while any credit is left and is then sent whole; a large one only with a large window."""
+        if not self.reliable:
+            return True
+        cost = self.flight_bytes + COST * len(self.flight)
+        if not self.counted:
+            return self.flight_bytes < self.window and cost < self.most
+        return cost < min(self.window, self.most) and (self.window > SMALL or len(message.payload.data) <= SMALL)
+
+    def wanted(self) -> int:
+        """How much credit to ask for, now; 0: none. Asked once for each window that the other side says."""
+        if self.asked or not self.counted or not self.reliable or not self.queue:
+            return 0
+        if self.window >= ENOUGH or (self.queued <= self.window and self._may_start(self.queue[0])):
+            return 0
+        self.asked = True
+        return self.queued
 
     def _start(self) -> Outgoing:
         message = self.queue.popleft()
@@ -142,13 +184,21 @@ class Sender:
             self._current = None
         return frame
 
+    def granted(self, window: int) -> None:
+        """The other side says how much may be under way."""
+        self.window, self.asked = window, False
+
     def acknowledge(self, ack: Acknowledged) -> bool:
         """The other application has taken messages. True if that was news.
 
         Raises:
-            ViolationError: it acknowledges what was never sent.
+            ViolationError: it acknowledges what was never sent, or its ranges are not rising.
         """
-        last = max((ack.up_to, *(end for _, end in ack.ranges)))
+        last = ack.up_to
+        for start, end in ack.ranges:
+            if not last < start <= end:
+                raise ViolationError(f"acknowledged messages {start} to {end} after {last}")
+            last = end
         if last > self.started:
             raise ViolationError(f"acknowledged message {last}, but only {self.started} were sent")
         if ack.up_to < self.acked:
@@ -158,22 +208,35 @@ class Sender:
             self.flight_bytes -= self._taken(self.flight.popleft())
         while self.queue and self.queue[0].seq <= ack.up_to:  # put back by a rewind, but it had arrived
             self.queued_bytes -= self._taken(self.queue.popleft())
+        self.acked = self._acked_beyond.advance(ack.up_to)
         if ack.ranges:
             self._acknowledge_ranges(ack.ranges)
         news = self.delivered.messages > before or ack.window != self.window
-        self.acked, self.window = ack.up_to, ack.window
-        self._acked_beyond = {seq for seq in self._acked_beyond if seq > ack.up_to}
+        self.granted(ack.window)
         return news
 
     def _acknowledge_ranges(self, ranges: list[tuple[int, int]]) -> None:
+        """Both the ranges and what is under way are in order: one pass over both."""
         kept: deque[Outgoing] = deque()
-        for message in self.flight:
-            if any(start <= message.seq <= end for start, end in ranges):
-                self.flight_bytes -= self._taken(message)
-                self._acked_beyond.add(message.seq)
+        left = iter(ranges)
+        start, end = next(left)
+        while self.flight:
+            message = self.flight.popleft()
+            while message.seq > end:
+                following = next(left, None)
+                if following is None:
+                    self.flight.appendleft(message)
+                    break
+                start, end = following
             else:
-                kept.append(message)
-        self.flight = kept
+                if message.seq >= start:
+                    self.flight_bytes -= self._taken(message)
+                else:
+                    kept.append(message)
+                continue
+            break
+        self.flight.extendleft(reversed(kept))
+        self._acked_beyond.add_all(ranges)
 
     def _taken(self, message: Outgoing) -> int:
         size = len(message.payload.data)
@@ -188,7 +251,7 @@ class Sender:
         """
         if have > self.started:
             raise ViolationError(f"has message {have}, but only {self.started} were sent")
-        self._current = None
+        self._current, self.asked = None, False
         again = 0
         while self.flight and self.flight[-1].seq > have:
             message = self.flight.pop()
@@ -222,20 +285,101 @@ class Sender:
         return not self.queue and self._current is None
 
 
-@dataclass(slots=True)
-class Incoming:
-    """A whole message that arrived."""
+class Budget:
+    """What a session may hold for its application: payload, and `COST` for each message and for each piece of one.
 
-    seq: int
-    payload: Payload
+    Every receiver keeps its reserve here: what it holds, and what may still come within the credit that it gave.
+    """
+
+    def __init__(self, size: int, window: int, max_message: int, max_channels: int) -> None:
+        self.size = size
+        self.window = window
+        self.max_message = max_message
+        self.used: int = 0
+        """All reserves together."""
+        self.channels: int = 0
+        """How many receivers draw on it."""
+        self._max_channels = max_channels
+
+    @property
+    def free(self) -> int:
+        """What may be given as credit, or filled by what has no credit."""
+        return self.size - self.size // SPARE - self.used
+
+    @property
+    def exceeded(self) -> bool:
+        """More is held than the session may hold."""
+        return self.used > self.size
+
+    def window_of(self, receiver: Receiver) -> int:
+        """Bytes that may follow what this channel's application has taken, as things are now.
+
+        One channel after the other gets a large window without asking for it, as long as there is room for a largest
+        message of another one, and for a small window of every channel that may still be opened.
+        """
+        if not receiver.counted:
+            # The other side may start its largest message with any credit: it gets its share of a quarter.
+            share = max(self.size // 4 // max(self.channels, 1), TINY)
+            most = min(self.window, share) if receiver.claimed else min(self.window, share, SMALL)
+            return max(most - COST * receiver.held, 0)
+        room = self.free + receiver.replaceable - COST
+        later = (self._max_channels - self.channels) * (TINY + SMALL + COST)
+        another = self.max_message + COST + SMALL
+        large = room - later - self.max_message
+        if receiver.claimed and min(large, self.max_message) > SMALL:
+            if SMALL < self.window <= large - another:
+                return self.window
+            if receiver.wanted > SMALL:
+                return min(large, max(self.window, SMALL + 1), receiver.unread + receiver.wanted)
+        window = min(SMALL, self.window)
+        if window > room - later - another - SMALL:
+            window = min(TINY, self.window)
+        return max(min(window, room - SMALL), 0)
+
+
+def least_budget(window: int, max_message: int, max_channels: int) -> int:
+    """What a session needs so that none of its channels waits for ever: room for one of every kind at once."""
+    large = window + max_message + COST + max_message + COST + SMALL
+    least = large + max_channels * (TINY + SMALL + COST)
+    return least + least // (SPARE - 1) + 1
 
 
 @dataclass(slots=True)
 class _Partial:
+    """The pieces of a message that is not whole yet: those from the first on are joined, the others wait."""
+
     text: bool
-    again: tuple[str, int] | None
-    pieces: list[memoryview]
-    size: int
+    again: tuple[str, int] | None = None
+    joined: bytearray = field(default_factory=bytearray)
+    next: int = 0
+    """The index of the piece that is joined next."""
+    pieces: dict[int, memoryview] = field(default_factory=dict[int, memoryview])
+    """Those that came before their turn."""
+    last: int | None = None
+    size: int = 0
+
+    def add(self, fragment: control.Fragment) -> bool:
+        """One more piece; False if it contradicts the others."""
+        index = fragment.index
+        if index < self.next or index in self.pieces or (self.last is not None and index > self.last):
+            return False
+        if fragment.last:
+            if self.last is not None or any(other > index for other in self.pieces):
+                return False
+            self.last = index
+        if fragment.first:
+            self.text, self.again = fragment.text, fragment.again
+        self.size += len(fragment.payload)
+        self.pieces[index] = fragment.payload
+        while (piece := self.pieces.pop(self.next, None)) is not None:
+            self.joined += piece
+            self.next += 1
+        return True
+
+    @property
+    def whole(self) -> bool:
+        """Nothing is missing."""
+        return self.last is not None and self.next > self.last
 
 
 @dataclass(slots=True)
@@ -244,32 +388,91 @@ class Receiver:
 
     ordered: bool
     reliable: bool
-    window: int
-    max_message: int
+    budget: Budget
+    counted: bool = False
+    """Both sides count `COST` for each message (`credit2`)."""
+    claimed: bool = False
+    """The application has opened the channel, or read from it."""
     have: int = 0
     """The last sequence number up to which everything has arrived."""
-    beyond: set[int] = field(default_factory=set[int])
-    kept: deque[Incoming] = field(default_factory=deque[Incoming])
-    """Counted as taken while closing, not yet taken by the application; older than all in `queue`."""
-    kept_bytes: int = 0
-    queue: deque[Incoming] = field(default_factory=deque[Incoming])
-    queued_bytes: int = 0
+    beyond: Ranges = field(default_factory=Ranges)
+    kept: Line = field(default_factory=Line)
+    """Counted as taken while closing, not yet taken by the application; older than all in `line`."""
+    line: Line = field(default_factory=Line)
+    """Whole, and not taken."""
     taken: Count = field(default_factory=Count)
     up_to: int = 0
     """The last sequence number up to which everything has been taken."""
-    taken_beyond: set[int] = field(default_factory=set[int])
+    taken_beyond: Ranges = field(default_factory=Ranges)
     duplicates: int = 0
     dropped: int = 0
     """Unreliable: lost halves, and the oldest of a full queue. Any: what came after `closed` was said."""
     frozen: bool = False
     """`closed` was said: nothing is taken any more."""
+    wanted: int = 0
+    """The other side asks for so much credit."""
+    edge: int = 0
+    """Where the credit given ends: what starts before it may come."""
+    large_edge: int = 0
+    """The same for messages larger than `SMALL`."""
+    arrived: int = 0
+    """Whole messages and pieces, as they are counted against the edges."""
+    limit: int = 0
+    """Of `arrived`: what can come within the credit given."""
+    reserve: int = 0
+    """What the budget counts for this channel."""
+    _newest: int = 0
+    """The latest connection that brought something."""
     _partials: dict[tuple[int, int], _Partial] = field(default_factory=dict[tuple[int, int], _Partial])
     _partial_bytes: int = 0
+    _waiting: int = 0
+    """Pieces that came before their turn, in all unfinished messages."""
     _ack_messages: int = 0
     _ack_bytes: int = 0
 
-    def receive(self, epoch: int, data: bytes) -> bool:
+    def __post_init__(self) -> None:
+        self.budget.channels += 1
+
+    @property
+    def queue(self) -> deque[Incoming]:
+        """The next messages that the application has not taken; of very many only the first."""
+        return self.line.front
+
+    @property
+    def queued_bytes(self) -> int:
+        """Payload of whole messages that the application has not taken."""
+        return self.line.bytes
+
+    @property
+    def kept_bytes(self) -> int:
+        """Payload of what was counted as taken while closing and is still here."""
+        return self.kept.bytes
+
+    @property
+    def held(self) -> int:
+        """Whole messages that are here."""
+        return len(self.line) + len(self.kept)
+
+    @property
+    def unread(self) -> int:
+        """What has come and is not taken, as it is counted."""
+        return self.arrived - self._cost(self.taken)
+
+    @property
+    def replaceable(self) -> int:
+        """Of the reserve: what another window would put in its place."""
+        return self.reserve - self.kept.cost - COST * self._waiting
+
+    def _cost(self, count: Count) -> int:
+        return count.bytes + COST * count.messages if self.counted else count.bytes
+
+    def receive(self, epoch: int, data: bytes, was_taken: Callable[[tuple[str, int]], bool] = lambda _: False) -> bool:
         """One SCTP message. True if it completed a message that is now in the queue.
+
+        Args:
+            epoch: the connection that brought it.
+            data: header and payload.
+            was_taken: whether a message that is sent again was taken the first time: then it counts as taken.
 
         Raises:
             ViolationError: a wrong header, a gap, a message too large, or more than the credit given.
@@ -281,123 +484,222 @@ class Receiver:
             fragment = control.decode_fragment(data)
         except ValueError as error:
             raise ViolationError(str(error)) from None
+        if self.reliable and epoch != self._newest:
+            if epoch < self._newest:
+                return False  # It comes again over the newer connection, whole.
+            self._newest = epoch
+            for key in list(self._partials):
+                self._forget(key)
+            self.account()
         if fragment.seq <= self.have or fragment.seq in self.beyond:
             self.duplicates += fragment.last
             return False
         payload = self._assemble(epoch, fragment)
-        if payload is None:
-            return False
-        self._arrived(fragment.seq)
-        self.queue.append(Incoming(fragment.seq, payload))
-        self.queued_bytes += len(payload.data)
+        if payload is not None:
+            self._arrived(fragment.seq)
+            message = Incoming(fragment.seq, payload)
+            if payload.again is not None and was_taken(payload.again):
+                self.duplicates += 1
+                self._count(message)
+                payload = None
+            else:
+                self.line.push(message)
         self._bound()
-        return True
+        return payload is not None
+
+    # --- pieces ---------------------------------------------------------------------------------------------
 
     def _assemble(self, epoch: int, fragment: control.Fragment) -> Payload | None:
+        if self.reliable:
+            self._check(fragment)
         if fragment.first and fragment.last:
+            if len(fragment.payload) > self.budget.max_message:
+                raise ViolationError(f"message {fragment.seq} is larger than {self.budget.max_message} bytes")
+            self.arrived += len(fragment.payload) + (COST if self.counted else 0)
             return Payload(bytes(fragment.payload), fragment.text, fragment.again)
         key = (epoch, fragment.seq)
-        partial = self._begin(key, fragment) if fragment.first else self._partials.get(key)
-        if partial is None or len(partial.pieces) != fragment.index:
+        partial = self._partials.get(key)
+        # Without order the pieces of a message come in any order; with it one that is missing never comes.
+        fits = not self.ordered or fragment.index == (0 if partial is None else partial.next)
+        if fits and partial is None:
+            partial = self._begin(key, fragment)
+        waiting = 0 if partial is None else len(partial.pieces)
+        if partial is None or not fits or not partial.add(fragment):
             if self.reliable:
                 raise ViolationError(f"fragment {fragment.index} of message {fragment.seq} out of order")
             self._forget(key)  # a fragment was lost, and with it the message
             return None
-        partial.pieces.append(fragment.payload)
-        partial.size += len(fragment.payload)
+        self._waiting += len(partial.pieces) - waiting
         self._partial_bytes += len(fragment.payload)
-        if partial.size > self.max_message:
-            raise ViolationError(f"message {fragment.seq} is larger than {self.max_message} bytes")
-        # Halves of one message may come over two connections at once, hence twice.
-        if self._partial_bytes + self.queued_bytes > self.window + 2 * self.max_message:
-            raise ViolationError(f"more than the {self.window} bytes of credit given")
-        if not fragment.last:
+        self.arrived += len(fragment.payload)
+        if partial.size > self.budget.max_message:
+            raise ViolationError(f"message {fragment.seq} is larger than {self.budget.max_message} bytes")
+        if not partial.whole:
             return None
         del self._partials[key]
         self._partial_bytes -= partial.size
-        return Payload(b"".join(partial.pieces), partial.text, partial.again)
+        return Payload(bytes(partial.joined), partial.text, partial.again)
+
+    def _check(self, fragment: control.Fragment) -> None:
+        """A number can only be as high as messages could start with the credit given."""
+        seq = fragment.seq
+        if self.ordered:
+            if seq != self.have + 1:
+                raise ViolationError(f"message {seq} after message {self.have} on an ordered channel")
+        elif self.counted:
+            before = self._cost(self.taken) + COST * (seq - 1 - self.taken.messages)
+            if seq > self.beyond.last and before >= self.edge:
+                raise ViolationError(f"message {seq} cannot have started with the credit given")
+        elif len(self.beyond) > MAX_MISSING:
+            raise ViolationError(f"more than {MAX_MISSING} messages are missing")
+        if not fragment.last and not fragment.payload:
+            raise ViolationError(f"fragment {fragment.index} of message {seq} is empty")
 
     def _begin(self, key: tuple[int, int], fragment: control.Fragment) -> _Partial:
-        self._forget(key)
         if not self.reliable:
             # Unfinished ones may never be finished: on an ordered channel none will, else a few are kept.
             while self._partials and (self.ordered or len(self._partials) >= MAX_PARTIALS):
                 self._forget(next(iter(self._partials)))
-        partial = self._partials[key] = _Partial(fragment.text, fragment.again, [], 0)
+        partial = self._partials[key] = _Partial(fragment.text)
+        self.arrived += COST if self.counted else 0
         return partial
 
     def _forget(self, key: tuple[int, int]) -> None:
         partial = self._partials.pop(key, None)
         if partial is not None:
+            self.arrived -= partial.size + (COST if self.counted else 0)
             self._partial_bytes -= partial.size
+            self._waiting -= len(partial.pieces)
             self.dropped += not self.reliable
 
     def _arrived(self, seq: int) -> None:
-        if self.reliable:
-            if self.ordered and seq != self.have + 1:
-                raise ViolationError(f"message {seq} after message {self.have} on an ordered channel")
-            self.beyond.add(seq)
-            self.have = _advance(self.have, self.beyond)
-        elif self.ordered:
+        if self.ordered:
             self.have = seq
-        else:
-            self.beyond.add(seq)
-            if len(self.beyond) > MAX_REMEMBERED:
-                self.beyond.discard(min(self.beyond))
-
-    def _bound(self) -> None:
-        if self.reliable:
-            if self.queued_bytes > self.window + self.max_message:
-                raise ViolationError(f"more than the {self.window} bytes of credit given")
             return
-        while self.queued_bytes > self.window and len(self.queue) > 1:
-            self.queued_bytes -= len(self.queue.popleft().payload.data)
-            self.dropped += 1
+        self.beyond.add(seq, seq)
+        if self.reliable:
+            self.have = self.beyond.advance(self.have)
+        elif len(self.beyond) > MAX_GAPS:
+            self.have = self.beyond.advance(self.beyond.runs(1)[0][0] - 1)  # too late for what is missing before it
 
     def connection_gone(self, epoch: int) -> None:
         """Halves of messages that came over it are forgotten: the whole comes again."""
         for key in [key for key in self._partials if key[0] == epoch]:
             self._forget(key)
+        self.account()
+
+    # --- credit ---------------------------------------------------------------------------------------------
+
+    def _bound(self) -> None:
+        if not self.reliable:
+            self._drop_oldest()
+            return
+        if self.arrived > self.limit:
+            raise ViolationError(f"more than the credit given: {self.unread} bytes")
+        self.account()
+        if self.budget.exceeded:
+            raise ViolationError(f"more than the {self.budget.size} bytes that a session holds")
+
+    def _limit(self) -> int:
+        if not self.counted:
+            return self.edge + self.budget.max_message if self.edge else 0
+        # With no gap it is known whether the credit is used up; a message that is under way began before its end.
+        apart = not self._partials and not self.beyond
+        limit = self.arrived if apart else 0
+        if self.edge and not (apart and self.arrived >= self.edge):
+            limit = max(limit, self.edge - 1 + SMALL + COST)
+        if self.large_edge and not (apart and self.arrived >= self.large_edge):
+            limit = max(limit, self.large_edge - 1 + self.budget.max_message + COST)
+        return limit
+
+    def account(self) -> None:
+        """Tell the budget what this channel needs, after any change."""
+        reserve, self.limit = self.kept.cost, self._limit()
+        if self.reliable and self.counted:
+            reserve += max(self.limit - self._cost(self.taken), 0) + COST * self._waiting
+        else:
+            reserve += self.line.cost + self._partial_bytes
+            reserve += COST * (len(self.beyond) + len(self._partials) + self._waiting)
+        self.budget.used += reserve - self.reserve
+        self.reserve = reserve
+
+    def _drop_oldest(self) -> None:
+        """Without credit: a full queue drops its oldest, and so do unfinished messages that need too much room."""
+        most = self.budget.window if self.claimed else min(self.budget.window, SMALL)
+        while len(self.line) > 1 and (self.line.bytes > most or COST * len(self.line) > max(most, SMALL)):
+            self.line.shift()
+            self.dropped += 1
+        self.account()
+        while self.budget.free < 0 and (self.line or self._partials):
+            if self.line:
+                self.line.shift()
+                self.dropped += 1
+            else:
+                self._forget(next(iter(self._partials)))
+            self.account()
+
+    def grant(self) -> int:
+        """Give as much credit as there is room for: the window to tell, in bytes that may follow what is taken."""
+        if not self.reliable:
+            return self.budget.window
+        taken, window = self._cost(self.taken), self.budget.window_of(self)
+        if not self.counted:
+            self.edge = max(self.edge, taken + window)
+            self.account()
+            return window
+        if not self.frozen and taken + window > self.edge:
+            self.edge = taken + window
+            if window > SMALL:
+                self.large_edge = self.edge
+            self.account()
+        self.wanted = 0
+        return max(self.edge - taken, 0)
+
+    def may_grant(self) -> bool:
+        """Whether there is room now for the credit that the other side asks for."""
+        return self.wanted > 0 and self._cost(self.taken) + self.budget.window_of(self) > self.edge
+
+    def leave(self) -> None:
+        """The channel is gone: so is what it needs."""
+        self.budget.used -= self.reserve
+        self.budget.channels -= 1
+        self.reserve = 0
+
+    # --- taking ---------------------------------------------------------------------------------------------
 
     def take(self) -> Payload | None:
         """The next message for the application, which has taken it with this."""
-        if self.kept:
-            message = self.kept.popleft()
-            self.kept_bytes -= len(message.payload.data)
-            return message.payload
-        if not self.queue:
-            return None
-        message = self.queue.popleft()
-        self.queued_bytes -= len(message.payload.data)
-        self._count(message)
+        message = self.kept.shift()
+        if message is None:
+            message = self.line.shift()
+            if message is None:
+                return None
+            self._count(message)
+        self.account()
         return message.payload
 
     def keep(self, room: int) -> int:
         """While closing: what is queued counts as taken, as far as `room` bytes reach. How many bytes that was."""
-        before = self.kept_bytes
-        while self.queue and self.kept_bytes - before + len(self.queue[0].payload.data) <= room:
-            message = self.queue.popleft()
-            size = len(message.payload.data)
-            self.queued_bytes -= size
-            self.kept.append(message)
-            self.kept_bytes += size
+        before = self.kept.bytes
+        while (message := self.line.first()) is not None:
+            if self.kept.bytes - before + len(message.payload.data) > room:
+                break
+            self.line.shift()
+            self.kept.push(message)
             self._count(message)
-        return self.kept_bytes - before
-
-    def skip_last(self) -> None:
-        """The message that has just come was taken in an earlier session: it counts as taken, and is not yielded."""
-        message = self.queue.pop()
-        self.queued_bytes -= len(message.payload.data)
-        self.duplicates += 1
-        self._count(message)
+        self.account()
+        return self.kept.bytes - before
 
     def freeze(self) -> None:
         """From now on nothing is taken: what was counted can still be read, the rest is dropped."""
         self.frozen = True
-        self.dropped += len(self.queue)
-        self.queue.clear()
-        self.queued_bytes = 0
+        self.dropped += len(self.line)
+        self.line.clear()
         self._partials.clear()
+        self._partial_bytes = self._waiting = 0
+        self.edge = self.large_edge = 0
+        self.arrived = self._cost(self.taken)
+        self.account()
 
     def _count(self, message: Incoming) -> None:
         size = len(message.payload.data)
@@ -405,8 +707,10 @@ class Receiver:
         self._ack_messages += 1
         self._ack_bytes += size
         if self.reliable:
-            self.taken_beyond.add(message.seq)
-            self.up_to = _advance(self.up_to, self.taken_beyond)
+            if message.seq != self.up_to + 1:
+                self.taken_beyond.add(message.seq, message.seq)
+            else:
+                self.up_to = self.taken_beyond.advance(message.seq)
 
     def ack_due(self, messages: int, size: int) -> bool:
         """Whether so much has been taken since the last acknowledgement."""
@@ -420,7 +724,7 @@ class Receiver:
     def acknowledgement(self) -> Acknowledged:
         """What to tell the sender now."""
         self._ack_messages = self._ack_bytes = 0
-        return Acknowledged(up_to=self.up_to, ranges=_ranges(self.taken_beyond)[:MAX_RANGES], window=self.window)
+        return Acknowledged(up_to=self.up_to, ranges=self.taken_beyond.runs(control.MAX_RANGES), window=self.grant())
 
 
 class Remembered:
@@ -429,12 +733,12 @@ class Remembered:
     def __init__(self, seconds: float = 600.0, size: int = 1000) -> None:
         self._seconds = seconds
         self._size = size
-        self._taken: dict[tuple[str, str], tuple[float, int, frozenset[int]]] = {}
+        self._taken: dict[tuple[str, str], tuple[float, int, Ranges]] = {}
 
     def add(self, receipt: str, channel: str, receiver: Receiver, now: float) -> None:
         """A session has ended: keep what was taken of one of its channels."""
         if receiver.reliable and receiver.taken.messages:
-            self._taken[receipt, channel] = (now, receiver.up_to, frozenset(receiver.taken_beyond))
+            self._taken[receipt, channel] = (now, receiver.up_to, receiver.taken_beyond.copy())
         while self._taken and (len(self._taken) > self._size or self._oldest() < now - self._seconds):
             del self._taken[next(iter(self._taken))]
 
@@ -443,25 +747,8 @@ class Remembered:
 
     def has(self, receipt: str, channel: str, seq: int, now: float) -> bool:
         """Whether that message was taken, not too long ago."""
-        when, up_to, beyond = self._taken.get((receipt, channel), (0.0, 0, frozenset()))
+        when, up_to, beyond = self._taken.get((receipt, channel), (0.0, 0, Ranges()))
         return now - when <= self._seconds and (seq <= up_to or seq in beyond)
-
-
-def _advance(last: int, beyond: set[int]) -> int:
-    while last + 1 in beyond:
-        last += 1
-        beyond.discard(last)
-    return last
-
-
-def _ranges(numbers: set[int]) -> list[tuple[int, int]]:
-    result: list[tuple[int, int]] = []
-    for number in sorted(numbers):
-        if result and result[-1][1] == number - 1:
-            result[-1] = (result[-1][0], number)
-        else:
-            result.append((number, number))
-    return result
 
 
 def is_reliable(reliability: Reliability) -> bool:

@@ -28,7 +28,15 @@ from adieu.protocol import VERSION, control, ids, words
 from adieu.protocol.text import sendable
 from adieu.session.machine import actions, close, liveness, reset
 from adieu.session.machine.cause import Witness
-from adieu.session.machine.flow import Payload, Receiver, Remembered, Sender, ViolationError, is_reliable
+from adieu.session.machine.flow import (
+    Budget,
+    Payload,
+    Receiver,
+    Remembered,
+    Sender,
+    ViolationError,
+    is_reliable,
+)
 from adieu.session.machine.options import Options
 
 if TYPE_CHECKING:
@@ -124,6 +132,8 @@ class SessionMachine:
         self.identify(peer)
         self.options: Options = options or Options()
         self.remembered: Remembered = remembered or Remembered()
+        options = self.options
+        self.budget: Budget = Budget(options.budget, options.window, options.max_message, options.max_channels)
         self.state: actions.StateName = "connecting"
         self.links: dict[int, Link] = {}
         self.active: int | None = None
@@ -132,6 +142,8 @@ class SessionMachine:
         """Connections that were ended and still hold something."""
         self.channels: dict[str, Channel] = {}
         self.by_id: dict[int, Channel] = {}
+        self.hungry: dict[str, Channel] = {}
+        """Channels for whose credit there was no room, the one that has waited longest first."""
         self.witness: Witness = Witness()
         self.capabilities: frozenset[str] = frozenset()
         """What both sides can do: known from the first `hello` on, and the same for the session's life."""
@@ -316,6 +328,9 @@ class SessionMachine:
         link = self.links.get(epoch)
         if link is None:
             return
+        if max_message < control.MIN_MESSAGE:
+            self.end_by_violation(now, f"its engine takes messages of {max_message} bytes at most")
+            return
         link.control_open = True
         link.max_message = max_message
         self.timers[f"hello {epoch}"] = now + self.options.hello_timeout
@@ -363,6 +378,8 @@ class SessionMachine:
                 self._handle_opened(message, now)
             case control.Ack():
                 self._handle_ack(message, now)
+            case control.Want():
+                self._handle_want(message)
             case words.Moved(peer=peer):
                 self.tell(actions.PeerMoved(peer))
             case control.Media(media=media):
@@ -388,6 +405,8 @@ class SessionMachine:
         if self.state == "connecting":
             self.timers.pop("connect", None)
             self.capabilities = frozenset(self.options.capabilities) & frozenset(hello.capabilities)
+            for channel in self.channels.values():
+                self._count_messages(channel)
             self.enter("open")
             self.activate(link.epoch, hello.have, now)
         else:
@@ -575,9 +594,12 @@ class SessionMachine:
                     f"channel {name!r} is already open with ordered={channel.ordered}, {_words(channel.reliability)}; "
                     f"asked for ordered={ordered}, {_words(reliability)}. Both sides must ask for the same."
                 )
+            self._claim(channel)
             return channel
         if len(self.channels) >= self.options.max_channels:
             raise ChannelError(f"{len(self.channels)} channels are open; the limit is {self.options.max_channels}")
+        if self._next_id < 0:
+            raise ChannelError(f"no stream id is left for channel {name!r}: a session has 511 on each side")
         channel = self._make_channel(name, ordered, reliability, self._next_id, mine=True)
         self._next_id -= 2
         if self.active is not None:
@@ -593,12 +615,23 @@ class SessionMachine:
             id_,
             mine,
             open=False,
-            sender=Sender(reliable),
-            receiver=Receiver(ordered, reliable, self.options.window, self.options.max_message),
+            sender=Sender(reliable, self.options.send_buffer),
+            receiver=Receiver(ordered, reliable, self.budget, claimed=mine),
         )
         self.channels[name] = channel
         self.by_id[id_] = channel
+        self._count_messages(channel)
         return channel
+
+    def _count_messages(self, channel: Channel) -> None:
+        channel.sender.counted = channel.receiver.counted = "credit2" in self.capabilities
+
+    def _claim(self, channel: Channel) -> None:
+        """The application takes the channel: it gets more credit than one that nobody asked for."""
+        if not channel.receiver.claimed:
+            channel.receiver.claimed = True
+            if channel.open and channel.reliable:
+                self._send_acks(also=channel)
 
     def _say_open(self, channel: Channel) -> None:
         message = control.Open(
@@ -606,7 +639,7 @@ class SessionMachine:
             id=channel.id,
             ordered=channel.ordered,
             reliability=channel.reliability,
-            window=self.options.window,
+            window=channel.receiver.grant(),
         )
         assert self.active is not None
         # Before the word: what the other side sends after its `opened` must find the data channel here.
@@ -653,7 +686,7 @@ class SessionMachine:
             if channel is not None and not channel.open:
                 self._drop_channel(channel, error)
             return
-        answer = control.Opened(name=channel.name, id=channel.id, window=self.options.window)
+        answer = control.Opened(name=channel.name, id=channel.id, window=channel.receiver.grant())
         for epoch in self.links:
             self._open_stream(epoch, channel)
         self.act(actions.SendControl(self.active, control.encode(answer)))
@@ -690,12 +723,14 @@ class SessionMachine:
         if not channel.open:
             channel.open = True
             self.tell(actions.ChannelOpened(channel.name, incoming))
-        channel.sender.window = window
+        channel.sender.granted(window)
         self.pump(channel)
 
     def _drop_channel(self, channel: Channel, error: str) -> None:
         self.channels.pop(channel.name, None)
         self.by_id.pop(channel.id, None)
+        self.hungry.pop(channel.name, None)
+        channel.receiver.leave()
         for epoch, link in self.links.items():
             if link.streams.pop(channel.id, None):
                 self.act(actions.CloseStream(epoch, channel.id))
@@ -754,7 +789,7 @@ class SessionMachine:
 
     def has_room(self, name: str) -> bool:
         """Whether `send` may be called: what waits to go out is below the buffer's bound."""
-        return self.channels[name].sender.queued_bytes < self.options.send_buffer
+        return self.channels[name].sender.queued < self.options.send_buffer
 
     def _require_sendable(self, what: str) -> None:
         if self.state == "closed" or (self.closing is not None and not self.closing.may_send):
@@ -782,6 +817,8 @@ class SessionMachine:
                     self._ask_drained(link, id_)
         if not channel.reliable and channel.sender.idle:
             self.tell(actions.Acknowledged(channel.name))
+        if wanted := channel.sender.wanted():
+            self.act(actions.SendControl(link.epoch, control.encode(control.Want(channels={channel.name: wanted}))))
 
     def _ask_drained(self, link: Link, id_: int) -> None:
         if not link.streams[id_].asked:
@@ -796,30 +833,30 @@ class SessionMachine:
             return
         liveness.heard(self, epoch, now)
         try:
-            complete = channel.receiver.receive(epoch, data)
+            complete = channel.receiver.receive(
+                epoch, data, lambda again: self.remembered.has(again[0], channel.name, again[1], now)
+            )
         except ViolationError as error:
             self.end_by_violation(now, f"channel {channel.name!r}: {error}")
             return
-        if complete and self._was_taken_before(channel, now):
-            channel.receiver.skip_last()
-            self.ack_later(channel, now)
-        elif complete:
+        close.progressed(self, now)
+        if complete:
             if self.closing is not None:
                 close.keep(self)
             self.tell(actions.Readable(channel.name))
             close.progress(self, now)
-
-    def _was_taken_before(self, channel: Channel, now: float) -> bool:
-        """The message that has just come is one sent again of an earlier session, and was taken then."""
-        again = channel.receiver.queue[-1].payload.again
-        return again is not None and self.remembered.has(again[0], channel.name, again[1], now)
+            if channel.reliable and not channel.receiver.counted and not len(channel.receiver.line) % SLOW_DOWN:
+                self._send_acks(also=channel)
+        else:
+            self.ack_later(channel, now)
 
     def take(self, name: str, now: float) -> Payload | None:
         """The next message of this channel for the application, which has taken it with this."""
         self.now = now
-        self.now = now
         channel = self.channels[name]
+        self._claim(channel)
         payload = channel.receiver.take()
+        self._feed()
         if payload is not None and self.state != "closed":
             if self.closing is not None:
                 close.keep(self)
@@ -837,17 +874,41 @@ class SessionMachine:
         else:
             self.timers.setdefault("ack", now + self.options.ack_delay)
 
-    def _send_acks(self, *, every: bool = False) -> None:
+    def _send_acks(self, *, every: bool = False, also: Channel | None = None) -> None:
         self.timers.pop("ack", None)
         if self.active is None:
             return
-        acks = {
-            name: channel.receiver.acknowledgement()
-            for name, channel in self.channels.items()
-            if channel.receiver.ack_wanted or (every and channel.open and channel.reliable)
-        }
+        acks: dict[str, control.Acknowledged] = {}
+        ranges = 0
+        for name, channel in self.channels.items():
+            if channel.receiver.ack_wanted or channel is also or (every and channel.open and channel.reliable):
+                acks[name] = channel.receiver.acknowledgement()
+                ranges += len(acks[name].ranges)
+                if ranges > control.MAX_RANGES or len(acks) == ACKS:
+                    self._send_ack(self.active, acks)
+                    acks, ranges = {}, 0
         if acks:
-            self.act(actions.SendControl(self.active, control.encode(control.Ack(channels=acks))))
+            self._send_ack(self.active, acks)
+
+    def _send_ack(self, epoch: int, acks: dict[str, control.Acknowledged]) -> None:
+        self.act(actions.SendControl(epoch, control.encode(control.Ack(channels=acks))))
+
+    def _handle_want(self, message: control.Want) -> None:
+        for name, wanted in message.channels.items():
+            channel = self.channels.get(name)
+            if channel is not None and channel.open and channel.reliable and channel.receiver.counted:
+                channel.receiver.wanted = wanted
+                self.hungry.setdefault(name, channel)
+        self._feed()
+
+    def _feed(self) -> None:
+        """Give credit to those that asked for it, in their order, as far as there is room."""
+        for name, channel in list(self.hungry.items()):
+            if not channel.receiver.wanted:
+                del self.hungry[name]  # it got some with an acknowledgement, and asks again if that is too little
+            elif channel.receiver.may_grant():
+                del self.hungry[name]
+                self._send_acks(also=channel)
 
     def _handle_ack(self, message: control.Ack, now: float) -> None:
         for name, ack in message.channels.items():
@@ -860,7 +921,9 @@ class SessionMachine:
                 self.end_by_violation(now, f"channel {name!r}: {error}")
                 return
             if news:
-                self.pump(channel)
+                close.progressed(self, now)
+            self.pump(channel)
+            if news:
                 self.tell(actions.Acknowledged(name))
 
     def say_moved(self, peer: str, now: float) -> None:
@@ -910,7 +973,7 @@ class SessionMachine:
     def ask_wait(self, reason: str, eta: float, now: float) -> None:
         """While the other side closes: ask for `eta` seconds more."""
         self.now = now
-        self.say(words.Wait(reason=sendable(reason, words.MAX_TEXT), eta_ms=min(round(eta * 1000), control.MAX_COUNT)))
+        self.say(words.Wait(reason=sendable(reason, words.MAX_TEXT), eta_ms=min(round(eta * 1000), words.MAX_COUNT)))
 
     def grant_wait(self, eta: float, now: float) -> None:
         """While this side closes: give the other side `eta` seconds from now."""
@@ -923,6 +986,10 @@ class SessionMachine:
         reset.ask(self, level, now)
 
 
+SLOW_DOWN = 1024
+"""A peer that counts payload alone hears of its window again after so many messages that lie here."""
+ACKS = 64
+"""Channels in one `ack`: with long names and all their ranges it stays below what a connection carries."""
 NOT_ADIEU = "the other side said no hello: it does not speak adieu"
 
 

@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 from msgspec import Struct
 
 from adieu.protocol import control
+from adieu.session.machine import flow
 
 Step = Literal["wait", "ice", "transport", "give-up"]
 
@@ -63,10 +64,14 @@ class Options(Struct, frozen=True, kw_only=True):
     window: int = control.DEFAULT_WINDOW
     """Credit given to the sender of each reliable channel; what an unreliable one queues."""
     send_buffer: int = 16 * 1024 * 1024
-    """Accepted and not yet started, per channel; then `send()` waits."""
+    """Accepted and not yet started, per channel; then `send()` waits. No more than this is under way and not taken."""
     max_message: int = control.DEFAULT_MAX_MESSAGE
+    budget: int = 64 * 1024 * 1024
+    """What a session holds for its application, of all channels: payload, and 256 bytes for each message."""
     closing_bound: int = 64 * 1024 * 1024
-    """What may lie unread and yet count as taken while closing, for the whole session."""
+    """What may lie unread and yet count as taken while closing, for the whole session; within the budget."""
+    closing_patience: float = 60.0
+    """While the other side closes: so long nothing new may come of it before this side ends the session."""
     stream_high: int = 1024 * 1024
     stream_low: int = 256 * 1024
     """Between these the bufferedAmount of a session's data channel is held."""
@@ -81,3 +86,10 @@ class Options(Struct, frozen=True, kw_only=True):
     recovery: RecoveryPolicy = Ladder()
     capabilities: tuple[str, ...] = control.CAPABILITIES
     """What this side says that it can do; less than all of it, and the session does without the rest."""
+
+    def __post_init__(self) -> None:
+        if self.budget < (least := flow.least_budget(self.window, self.max_message, self.max_channels)):
+            raise ValueError(
+                f"budget={self.budget}: a session with window={self.window}, max_message={self.max_message} and "
+                f"max_channels={self.max_channels} needs {least} bytes; raise it, or lower one of these"
+            )

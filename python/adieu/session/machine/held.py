@@ -1,0 +1,184 @@
+"""What a channel holds: messages in order, and runs of their numbers. Both take little however many there are."""
+
+from __future__ import annotations
+
+import struct
+from bisect import bisect_right
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from adieu.protocol.control import COST
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+UNPACKED = 4096
+"""Messages that a line keeps as objects; those behind them are packed."""
+PACKED = 32
+"""Bytes, at most, that a packed message takes beside its payload (one that is sent again takes 24 more)."""
+BLOCK = 64 * 1024
+_HEAD = struct.Struct("<QIB")
+_AGAIN = struct.Struct("<16sQ")
+_TEXT, _SENT_AGAIN = 1, 2
+
+
+@dataclass(slots=True, frozen=True)
+class Payload:
+    """A message as the application sees it: text is UTF-8 here."""
+
+    data: bytes
+    text: bool
+    again: tuple[str, int] | None = None
+    """Sent again: (receipt id, sequence number) of the first time."""
+
+
+@dataclass(slots=True)
+class Incoming:
+    """A whole message that arrived."""
+
+    seq: int
+    payload: Payload
+
+
+class Ranges:
+    """Whole numbers, kept as runs: (first, last), rising, with a gap between any two."""
+
+    __slots__ = ("_firsts", "_lasts")
+
+    def __init__(self) -> None:
+        self._firsts: list[int] = []
+        self._lasts: list[int] = []
+
+    def __len__(self) -> int:
+        """How many runs."""
+        return len(self._firsts)
+
+    def __contains__(self, number: int) -> bool:
+        at = bisect_right(self._firsts, number) - 1
+        return at >= 0 and number <= self._lasts[at]
+
+    def add(self, first: int, last: int) -> None:
+        """All from `first` to `last`; some may be there."""
+        begin = bisect_right(self._lasts, first - 2)  # the first run that touches or follows
+        end = bisect_right(self._firsts, last + 1)
+        if begin < end:
+            first, last = min(first, self._firsts[begin]), max(last, self._lasts[end - 1])
+        self._firsts[begin:end] = [first]
+        self._lasts[begin:end] = [last]
+
+    def advance(self, last: int) -> int:
+        """Forget all that follow `last` without a gap, and all before: the last of them, or `last`."""
+        gone = 0
+        while gone < len(self._firsts) and self._firsts[gone] <= last + 1:
+            last = max(last, self._lasts[gone])
+            gone += 1
+        del self._firsts[:gone], self._lasts[:gone]
+        return last
+
+    def runs(self, most: int) -> list[tuple[int, int]]:
+        """The first runs."""
+        return list(zip(self._firsts[:most], self._lasts[:most], strict=True))
+
+    @property
+    def last(self) -> int:
+        """The greatest; 0 if there is none."""
+        return self._lasts[-1] if self._lasts else 0
+
+    def copy(self) -> Ranges:
+        """The same numbers."""
+        other = Ranges()
+        other.add_all(self.runs(len(self)))
+        return other
+
+    def add_all(self, runs: Iterable[tuple[int, int]]) -> None:
+        """All numbers of all runs."""
+        for first, last in runs:
+            self.add(first, last)
+
+
+class Line:
+    """Whole messages, first in, first out.
+
+    Behind the first few thousand they are packed into blocks of bytes: many small ones take little more than they
+    are.
+    """
+
+    __slots__ = ("_blocks", "_packed", "_read", "bytes", "front")
+
+    def __init__(self) -> None:
+        self.front: deque[Incoming] = deque()
+        """The next ones, as objects."""
+        self.bytes: int = 0
+        """Payload."""
+        self._blocks: deque[bytearray] = deque()
+        self._read = 0
+        """Up to where the first block has been unpacked."""
+        self._packed = 0
+
+    def __len__(self) -> int:
+        return len(self.front) + self._packed
+
+    @property
+    def cost(self) -> int:
+        """Bytes that it takes, counted generously."""
+        return self.bytes + COST * len(self.front) + PACKED * self._packed
+
+    def push(self, message: Incoming) -> None:
+        """Behind all others."""
+        self.bytes += len(message.payload.data)
+        if self._packed or len(self.front) >= UNPACKED:
+            self._pack(message)
+        else:
+            self.front.append(message)
+
+    def first(self) -> Incoming | None:
+        """The next, which stays."""
+        if self._packed and not self.front:
+            self._unpack()
+        return self.front[0] if self.front else None
+
+    def shift(self) -> Incoming | None:
+        """The next, which leaves."""
+        message = self.first()
+        if message is not None:
+            self.front.popleft()
+            self.bytes -= len(message.payload.data)
+        return message
+
+    def clear(self) -> None:
+        """None is left."""
+        self.front.clear()
+        self._blocks.clear()
+        self.bytes = self._packed = self._read = 0
+
+    def _pack(self, message: Incoming) -> None:
+        if not self._blocks or len(self._blocks[-1]) >= BLOCK:
+            self._blocks.append(bytearray())
+        block, payload = self._blocks[-1], message.payload
+        flags = (_TEXT if payload.text else 0) | (_SENT_AGAIN if payload.again else 0)
+        block += _HEAD.pack(message.seq, len(payload.data), flags)
+        if payload.again is not None:
+            receipt, seq = payload.again
+            block += _AGAIN.pack(bytes.fromhex(receipt), seq)
+        block += payload.data
+        self._packed += 1
+
+    def _unpack(self) -> None:
+        """The first block becomes objects; a block holds no more messages than `UNPACKED`, and a little."""
+        block, at = self._blocks[0], self._read
+        while at < len(block) and len(self.front) < UNPACKED:
+            seq, size, flags = _HEAD.unpack_from(block, at)
+            at += _HEAD.size
+            again = None
+            if flags & _SENT_AGAIN:
+                receipt, original = _AGAIN.unpack_from(block, at)
+                at += _AGAIN.size
+                again = (receipt.hex(), original)
+            self.front.append(Incoming(seq, Payload(bytes(block[at : at + size]), bool(flags & _TEXT), again)))
+            at += size
+            self._packed -= 1
+        self._read = at
+        if at >= len(block):
+            self._blocks.popleft()
+            self._read = 0
