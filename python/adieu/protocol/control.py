@@ -136,7 +136,7 @@ class Want(Message, frozen=True, kw_only=True, tag="want"):
     """Messages wait for credit: an `ack` with a larger window follows as soon as there is room (`credit2`)."""
 
     channels: Counts
-    """Bytes that wait on each channel, with `COST` for each message."""
+    """Channel name to all that was ever accepted on it: bytes, with `COST` for each message."""
 
 
 class MediaState(Struct, frozen=True, kw_only=True, omit_defaults=True):

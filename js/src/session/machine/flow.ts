@@ -126,13 +126,13 @@ export class Sender {
     return cost < Math.min(this.window, this.most) && (this.window > SMALL || payload.data.length <= SMALL);
   }
 
-  /** How much credit to ask for, now; 0: none. Asked once for each window that the other side says. */
+  /** Up to where credit is asked for, now; 0: none is. Asked once for each window that the other side says. */
   wanted(): number {
     const next = this.queue.first();
     if (this.#asked || !this.counted || !this.reliable || !next) return 0;
     if (this.window >= ENOUGH || (this.queued <= this.window && this.#mayStart(next))) return 0;
     this.#asked = true;
-    return this.queued;
+    return this.accepted.bytes + COST * this.accepted.messages;
   }
 
   #start(): void {
@@ -314,9 +314,8 @@ export class Budget {
     const large = room - later - this.maxMessage;
     if (receiver.claimed && Math.min(large, this.maxMessage) > SMALL) {
       if (this.window > SMALL && this.window <= large - another) return this.window;
-      if (receiver.wanted > SMALL) {
-        return Math.min(large, Math.max(this.window, SMALL + 1), receiver.unread + receiver.wanted);
-      }
+      const wanted = receiver.wanted - receiver.takenCost;
+      if (wanted > SMALL) return Math.min(large, Math.max(this.window, SMALL + 1), wanted);
     }
     let window = Math.min(SMALL, this.window);
     if (window > room - later - another - SMALL) window = Math.min(TINY, this.window);
@@ -394,7 +393,7 @@ export class Receiver {
   dropped = 0;
   /** `closed` was said: nothing is taken any more. */
   frozen = false;
-  /** The other side asks for so much credit. */
+  /** The other side asks for credit up to here: all that it has accepted. */
   wanted = 0;
   /** Where the credit given ends: what starts before it may come. */
   edge = 0;
@@ -447,7 +446,7 @@ export class Receiver {
 
   /** What has come and is not taken, as it is counted. */
   get unread(): number {
-    return this.arrived - this.#takenCost;
+    return this.arrived - this.takenCost;
   }
 
   /** Of the reserve: what another window would put in its place. */
@@ -455,7 +454,8 @@ export class Receiver {
     return this.reserve - this.kept.cost - COST * this.#waiting;
   }
 
-  get #takenCost(): number {
+  /** What was taken, as it is counted. */
+  get takenCost(): number {
     return this.taken.bytes + this.#each * this.taken.messages;
   }
 
@@ -545,7 +545,7 @@ export class Receiver {
     if (this.ordered) {
       if (seq !== this.have + 1) throw new Violation(`message ${seq} after message ${this.have} on an ordered channel`);
     } else if (this.counted) {
-      const before = this.#takenCost + COST * (seq - 1 - this.taken.messages);
+      const before = this.takenCost + COST * (seq - 1 - this.taken.messages);
       if (seq > this.beyond.last && before >= this.edge) {
         throw new Violation(`message ${seq} cannot have started with the credit given`);
       }
@@ -628,7 +628,7 @@ export class Receiver {
     let reserve = this.kept.cost;
     this.limit = this.#limit();
     if (this.reliable && this.counted) {
-      reserve += Math.max(this.limit - this.#takenCost, 0) + COST * this.#waiting;
+      reserve += Math.max(this.limit - this.takenCost, 0) + COST * this.#waiting;
     } else {
       reserve += this.line.cost + this.#partialBytes;
       reserve += COST * (this.beyond.size + this.#partials.size + this.#waiting);
@@ -659,7 +659,7 @@ export class Receiver {
   /** Give as much credit as there is room for: the window to tell, in bytes that may follow what is taken. */
   grant(): number {
     if (!this.reliable) return this.budget.window;
-    const taken = this.#takenCost;
+    const taken = this.takenCost;
     const window = this.budget.windowOf(this);
     if (!this.counted) {
       this.edge = Math.max(this.edge, taken + window);
@@ -671,13 +671,17 @@ export class Receiver {
       if (window > SMALL) this.largeEdge = this.edge;
       this.account();
     }
-    this.wanted = 0;
     return Math.max(this.edge - taken, 0);
   }
 
-  /** Whether there is room now for the credit that the other side asks for. */
+  /** The other side asks for more credit than it has. */
+  get hungry(): boolean {
+    return this.wanted > this.edge && !this.frozen;
+  }
+
+  /** Whether there is room now for more credit. */
   mayGrant(): boolean {
-    return this.wanted > 0 && this.#takenCost + this.budget.windowOf(this) > this.edge;
+    return this.takenCost + this.budget.windowOf(this) > this.edge;
   }
 
   /** The channel is gone: so is what it needs. */
@@ -722,7 +726,7 @@ export class Receiver {
     this.#partials.clear();
     this.#partialBytes = this.#waiting = 0;
     this.edge = this.largeEdge = 0;
-    this.arrived = this.#takenCost;
+    this.arrived = this.takenCost;
     this.account();
   }
 

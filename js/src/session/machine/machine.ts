@@ -315,7 +315,7 @@ export class SessionMachine {
     this.now = now;
     if (this.state === "closed") return false;
     if (this.links.has(epoch)) return true;
-    if (epoch <= this.lastEpoch || this.smaller) return false;
+    if (epoch <= this.lastEpoch || epoch > this.lastEpoch + reset.AHEAD || this.smaller) return false;
     if (this.state === "connecting") {
       for (const old of [...this.links.keys()]) this.release(old);
       this.connect(epoch, now);
@@ -894,6 +894,7 @@ export class SessionMachine {
       return;
     }
     close.progressed(this, now);
+    this.#feed();
     if (complete) {
       if (this.closing) close.keep(this);
       this.tell({ type: "Readable", name: channel.name });
@@ -952,7 +953,7 @@ export class SessionMachine {
     for (const [name, wanted] of channels) {
       const channel = this.channels.get(name);
       if (!channel?.open || !channel.reliable || !channel.receiver.counted) continue;
-      channel.receiver.wanted = wanted;
+      channel.receiver.wanted = Math.max(channel.receiver.wanted, wanted);
       if (!this.hungry.has(name)) this.hungry.set(name, channel);
     }
     this.#feed();
@@ -961,8 +962,8 @@ export class SessionMachine {
   /** Give credit to those that asked for it, in their order, as far as there is room. */
   #feed(): void {
     for (const [name, channel] of [...this.hungry]) {
-      if (!channel.receiver.wanted) {
-        this.hungry.delete(name); // it got some with an acknowledgement, and asks again if that is too little
+      if (!channel.receiver.hungry) {
+        this.hungry.delete(name);
       } else if (channel.receiver.mayGrant()) {
         this.hungry.delete(name);
         this.#sendAcks(false, channel);

@@ -19,6 +19,8 @@ const RANK: Record<Level, number> = { ice: 0, transport: 1, full: 2 };
 /** Seconds that the side that does not offer waits longer, so that the offerer's word comes first. */
 const GRACE = 2;
 const PESTERED = 5;
+/** How many connections the other side may have made, or burnt the numbers of, that this side knows nothing of. */
+export const AHEAD = 1024;
 
 /** The one that is under way. */
 export interface Reset {
@@ -126,6 +128,10 @@ type ResetWord = words.Reset | words.ResetOk | words.Switch | words.Switched | w
 
 /** A word of the other side, in-band or by signaling; each is idempotent. */
 export function handleWord(m: SessionMachine, word: ResetWord, now: number): void {
+  if (word.epoch > m.lastEpoch + AHEAD) {
+    m.endByViolation(now, `names connection ${word.epoch}, and the last one was ${m.lastEpoch}`);
+    return;
+  }
   const reset = m.reset;
   switch (word.type) {
     case "reset":

@@ -149,13 +149,13 @@ class Sender:
         return cost < min(self.window, self.most) and (self.window > SMALL or len(message.payload.data) <= SMALL)
 
     def wanted(self) -> int:
-        """How much credit to ask for, now; 0: none. Asked once for each window that the other side says."""
+        """Up to where credit is asked for, now; 0: none is. Asked once for each window that the other side says."""
         if self.asked or not self.counted or not self.reliable or not self.queue:
             return 0
         if self.window >= ENOUGH or (self.queued <= self.window and self._may_start(self.queue[0])):
             return 0
         self.asked = True
-        return self.queued
+        return self.accepted.bytes + COST * self.accepted.messages
 
     def _start(self) -> Outgoing:
         message = self.queue.popleft()
@@ -329,8 +329,8 @@ class Budget:
         if receiver.claimed and min(large, self.max_message) > SMALL:
             if SMALL < self.window <= large - another:
                 return self.window
-            if receiver.wanted > SMALL:
-                return min(large, max(self.window, SMALL + 1), receiver.unread + receiver.wanted)
+            if (wanted := receiver.wanted - receiver.taken_cost) > SMALL:
+                return min(large, max(self.window, SMALL + 1), wanted)
         window = min(SMALL, self.window)
         if window > room - later - another - SMALL:
             window = min(TINY, self.window)
@@ -410,7 +410,7 @@ class Receiver:
     frozen: bool = False
     """`closed` was said: nothing is taken any more."""
     wanted: int = 0
-    """The other side asks for so much credit."""
+    """The other side asks for credit up to here: all that it has accepted."""
     edge: int = 0
     """Where the credit given ends: what starts before it may come."""
     large_edge: int = 0
@@ -456,15 +456,17 @@ class Receiver:
     @property
     def unread(self) -> int:
         """What has come and is not taken, as it is counted."""
-        return self.arrived - self._cost(self.taken)
+        return self.arrived - self.taken_cost
 
     @property
     def replaceable(self) -> int:
         """Of the reserve: what another window would put in its place."""
         return self.reserve - self.kept.cost - COST * self._waiting
 
-    def _cost(self, count: Count) -> int:
-        return count.bytes + COST * count.messages if self.counted else count.bytes
+    @property
+    def taken_cost(self) -> int:
+        """What was taken, as it is counted."""
+        return self.taken.bytes + (COST * self.taken.messages if self.counted else 0)
 
     def receive(self, epoch: int, data: bytes, was_taken: Callable[[tuple[str, int]], bool] = lambda _: False) -> bool:
         """One SCTP message. True if it completed a message that is now in the queue.
@@ -547,7 +549,7 @@ class Receiver:
             if seq != self.have + 1:
                 raise ViolationError(f"message {seq} after message {self.have} on an ordered channel")
         elif self.counted:
-            before = self._cost(self.taken) + COST * (seq - 1 - self.taken.messages)
+            before = self.taken_cost + COST * (seq - 1 - self.taken.messages)
             if seq > self.beyond.last and before >= self.edge:
                 raise ViolationError(f"message {seq} cannot have started with the credit given")
         elif len(self.beyond) > MAX_MISSING:
@@ -616,7 +618,7 @@ class Receiver:
         """Tell the budget what this channel needs, after any change."""
         reserve, self.limit = self.kept.cost, self._limit()
         if self.reliable and self.counted:
-            reserve += max(self.limit - self._cost(self.taken), 0) + COST * self._waiting
+            reserve += max(self.limit - self.taken_cost, 0) + COST * self._waiting
         else:
             reserve += self.line.cost + self._partial_bytes
             reserve += COST * (len(self.beyond) + len(self._partials) + self._waiting)
@@ -642,7 +644,7 @@ class Receiver:
         """Give as much credit as there is room for: the window to tell, in bytes that may follow what is taken."""
         if not self.reliable:
             return self.budget.window
-        taken, window = self._cost(self.taken), self.budget.window_of(self)
+        taken, window = self.taken_cost, self.budget.window_of(self)
         if not self.counted:
             self.edge = max(self.edge, taken + window)
             self.account()
@@ -652,12 +654,16 @@ class Receiver:
             if window > SMALL:
                 self.large_edge = self.edge
             self.account()
-        self.wanted = 0
         return max(self.edge - taken, 0)
 
+    @property
+    def hungry(self) -> bool:
+        """The other side asks for more credit than it has."""
+        return self.wanted > self.edge and not self.frozen
+
     def may_grant(self) -> bool:
-        """Whether there is room now for the credit that the other side asks for."""
-        return self.wanted > 0 and self._cost(self.taken) + self.budget.window_of(self) > self.edge
+        """Whether there is room now for more credit."""
+        return self.taken_cost + self.budget.window_of(self) > self.edge
 
     def leave(self) -> None:
         """The channel is gone: so is what it needs."""
@@ -698,7 +704,7 @@ class Receiver:
         self._partials.clear()
         self._partial_bytes = self._waiting = 0
         self.edge = self.large_edge = 0
-        self.arrived = self._cost(self.taken)
+        self.arrived = self.taken_cost
         self.account()
 
     def _count(self, message: Incoming) -> None:

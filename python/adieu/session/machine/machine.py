@@ -306,7 +306,7 @@ class SessionMachine:
         if (link := self.links.get(epoch)) is not None:
             link.described = True
             return True
-        if epoch <= self.last_epoch or self.smaller:
+        if not self.last_epoch < epoch <= self.last_epoch + reset.AHEAD or self.smaller:
             return False
         if self.state == "connecting":
             for old in list(self.links):
@@ -840,6 +840,7 @@ class SessionMachine:
             self.end_by_violation(now, f"channel {channel.name!r}: {error}")
             return
         close.progressed(self, now)
+        self._feed()
         if complete:
             if self.closing is not None:
                 close.keep(self)
@@ -897,15 +898,15 @@ class SessionMachine:
         for name, wanted in message.channels.items():
             channel = self.channels.get(name)
             if channel is not None and channel.open and channel.reliable and channel.receiver.counted:
-                channel.receiver.wanted = wanted
+                channel.receiver.wanted = max(channel.receiver.wanted, wanted)
                 self.hungry.setdefault(name, channel)
         self._feed()
 
     def _feed(self) -> None:
         """Give credit to those that asked for it, in their order, as far as there is room."""
         for name, channel in list(self.hungry.items()):
-            if not channel.receiver.wanted:
-                del self.hungry[name]  # it got some with an acknowledgement, and asks again if that is too little
+            if not channel.receiver.hungry:
+                del self.hungry[name]
             elif channel.receiver.may_grant():
                 del self.hungry[name]
                 self._send_acks(also=channel)

@@ -24,6 +24,8 @@ RANK: dict[Level, int] = {"ice": 0, "transport": 1, "full": 2}
 GRACE = 2.0
 """Seconds that the side that does not offer waits longer, so that the offerer's word comes first."""
 PESTERED = 5
+AHEAD = 1024
+"""How many connections the other side may have made, or burnt the numbers of, that this side knows nothing of."""
 
 
 @dataclass(slots=True)
@@ -138,6 +140,9 @@ def handle_word(
     now: float,
 ) -> None:
     """A word of the other side, in-band or by signaling; each is idempotent."""
+    if word.epoch > m.last_epoch + AHEAD:
+        m.end_by_violation(now, f"names connection {word.epoch}, and the last one was {m.last_epoch}")
+        return
     match word:
         case words.Reset():
             _asked(m, word, now)
