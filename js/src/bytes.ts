@@ -14,12 +14,37 @@ export function fromUtf8(data: Uint8Array): string {
 }
 
 /** A text that can be sent: at most `most` units long, no half of a surrogate pair. */
-export function sendable(text: string, most: number): string {
+export function sendable(text: string, most = text.length): string {
   return fromUtf8(utf8(text.slice(0, most)));
 }
 
 export function fromHex(text: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(text.match(/../g) ?? [], (byte) => Number.parseInt(byte, 16));
+}
+
+/** The same for all texts in a value that JSON can hold. */
+export function sendableJson<T>(value: T): T {
+  return JSON.parse(JSON.stringify(value), (_, member) => {
+    if (typeof member === "string") return sendable(member);
+    if (typeof member !== "object" || member === null || Array.isArray(member)) return member;
+    return Object.fromEntries(Object.entries(member).map(([name, inner]) => [sendable(name), inner]));
+  });
+}
+
+/**
+ * A name of the page's choice, as it can be sent.
+ *
+ * @param what it is, for the error.
+ * @throws TypeError it is no text, too short, or too long; says the value and the bound.
+ */
+export function checked(what: string, name: string, least: number, most: number): string {
+  if (typeof name !== "string") throw new TypeError(`${what} is text, not ${typeof name}`);
+  const { length } = [...name];
+  if (length < least || length > most) {
+    const bound = least ? `${least} to ${most}` : `at most ${most}`;
+    throw new TypeError(`${what} has ${bound} characters, not ${length}: ${sendable(name, 40)}`);
+  }
+  return sendable(name);
 }
 
 export function hex(data: Uint8Array): string {

@@ -12,9 +12,10 @@ export { CAUSES } from "./session/machine/cause.js";
 export { DEFAULTS, Ladder, type Options, type RecoveryPolicy } from "./session/machine/options.js";
 export type { Account, ChannelReceipt, StepReceipt, Total } from "./session/machine/receipt.js";
 export { memoryPair, type PairOptions } from "./session/memory.js";
+export type { Unconnected } from "./session/pair.js";
 export { CloseReceipt, Message, type ResetReport } from "./session/receipt.js";
 export type { Recorder } from "./session/recorder.js";
-export { type JoinOptions, join, Room, type RoomEvents } from "./session/room.js";
+export { type JoinOptions, join, Room, type RoomEvents, type SessionOptions } from "./session/room.js";
 export {
   type CloseOptions,
   type OnWait,

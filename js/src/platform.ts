@@ -1,5 +1,7 @@
 /** What the browser gives: time, connections, sockets, devices. Tests give others. */
 
+import { AdieuError } from "./errors.js";
+
 export interface Platform {
   /** Seconds; stands still while the page is frozen, so that nothing is overdue when it wakes. */
   now(): number;
@@ -32,14 +34,26 @@ export function goOn(): void {
   stoppedAt = undefined;
 }
 
+/** What a browser has, and not every other program. */
+function missing(what: string, remedy: string): AdieuError {
+  return new AdieuError(`there is no ${what} here: this is no browser. ${remedy}`);
+}
+
 export const browser: Platform = {
   now: () => (stoppedAt ?? clock()) - lost,
   later(seconds, call) {
     const timer = setTimeout(call, Math.max(0, seconds * 1000));
     return () => clearTimeout(timer);
   },
-  makeConnection: (configuration) => new RTCPeerConnection(configuration),
-  openSocket: (url, protocol) => new WebSocket(url, protocol),
+  makeConnection(configuration) {
+    if (typeof RTCPeerConnection === "undefined") throw missing("RTCPeerConnection", "give `connect`, or a `platform`");
+    return new RTCPeerConnection(configuration);
+  },
+  openSocket(url, protocol) {
+    if (typeof WebSocket === "undefined")
+      throw missing("WebSocket", "Node has it from version 22 on; or give a `platform`");
+    return new WebSocket(url, protocol);
+  },
   getUserMedia: (constraints) => navigator.mediaDevices.getUserMedia(constraints),
   beacon: (url, body) => void navigator.sendBeacon(url, body),
   random: Math.random,

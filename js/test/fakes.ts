@@ -141,8 +141,11 @@ class FakeConnection {
         this.wire.time.later(0.02, check);
         return;
       }
-      this.sctp!.state = this.sctp!.transport.state = "connected";
-      for (const channel of this.channels.values()) channel.open();
+      // Both at once: what one sends first finds the other's channels open, as on an association.
+      for (const end of [this, this.other]) {
+        end.sctp!.state = end.sctp!.transport.state = "connected";
+        for (const channel of end.channels.values()) channel.open();
+      }
     };
     this.wire.time.later(this.wire.delay * 3, check);
   }

@@ -10,6 +10,10 @@ import { LIMIT, PROVOKE, Slots } from "../src/session/slots.js";
 import { DOCUMENT_STAYS, settled } from "./time.js";
 
 class Bell extends Emitter<{ ring: number }> {
+  constructor() {
+    super("a bell", { ring: true });
+  }
+
   ring(number: number): Promise<void> {
     return this.emit("ring", number);
   }

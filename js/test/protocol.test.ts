@@ -149,6 +149,10 @@ describe("small things", () => {
     const hello = steps.find((step: { do?: { text?: string } }) => step.do?.text)!.do.text;
     assert.equal(sessionId("room", "b", "a"), JSON.parse(hello).session);
     assert.equal(receiptId(sessionId("room", "a", "b")), outcome.id);
+    for (const { room, one, other, n, session, receipt } of vectors("protocol/ids").ids) {
+      assert.deepEqual([sessionId(room, one, other, n), sessionId(room, other, one, n)], [session, session]);
+      assert.equal(receiptId(session), receipt);
+    }
   });
   test("names are ordered by their code points", () => {
     assert.deepEqual(["\u{1f600}", "\uff21", "a", "ab"].sort(compare), ["a", "ab", "\uff21", "\u{1f600}"]);

@@ -13,7 +13,7 @@ import {
 import { SessionMachine } from "../src/session/machine/machine.js";
 import type { Options } from "../src/session/machine/options.js";
 import { LIMIT, PROVOKE, slots } from "../src/session/slots.js";
-import { type MemorySignaling, memorySignaling } from "../src/signaling/memory.js";
+import { type MemorySignaling, memorySignaling, type Signaling } from "../src/signaling/memory.js";
 import { Wire } from "./fakes.js";
 import { settled, VirtualTime } from "./time.js";
 
@@ -304,6 +304,151 @@ describe("trouble", () => {
     await time.until(there.receive());
     assert.equal(await time.until(there.receive()), "y");
   });
+});
+
+describe("what a page gives", () => {
+  for (const text of ["see you \ud83d", "\udc4b", "\ud83d".repeat(2000), "\ud83d\udc4b"]) {
+    test(`text that is no Unicode is repaired: ${JSON.stringify(text.slice(0, 9))}`, async () => {
+      const mended = (cut: number) => new TextDecoder().decode(new TextEncoder().encode(text.slice(0, cut)));
+      const { time, a, b } = await pair();
+      const name = text.slice(0, 100);
+      const [here, there] = await time.until(Promise.all([a.open(name), b.open(name)]));
+      assert.deepEqual([here.name, there.name], [mended(100), mended(100)]);
+      await here.send(text);
+      assert.equal(await time.until(there.receive()), mended(2000));
+      b.addEventListener("closing", ({ wait }) => wait(100, text));
+      const [receipt, other] = await time.until(Promise.all([a.close(text), b.waitClosed()]));
+      assert.equal(receipt.agreed, other.agreed);
+      assert.deepEqual([receipt.clean, other.reason.text], [true, mended(1024)]);
+    });
+  }
+
+  test("a level or a reason alone is what it says; all else is refused, and changes nothing", async () => {
+    const { time, a, b } = await pair();
+    assert.equal((await time.until(a.reset("full"))).level, "full");
+    assert.equal((await time.until(a.reset("ice"))).level, "ice");
+    for (const wrong of ["half", 5, null]) await assert.rejects(a.reset(wrong as never), TypeError);
+    for (const wrong of [5, null, { reason: 7 }]) await assert.rejects(a.close(wrong as never), TypeError);
+    for (const timeout of [Number.NaN, Number.POSITIVE_INFINITY, -1]) {
+      await assert.rejects(a.close({ timeout }), RangeError);
+    }
+    assert.throws(() => a.addEventListener("sate" as "state", () => {}), /a session has no event sate; it has state, /);
+    assert.equal(a.state, "open");
+    await time.until(a.close("done"));
+    assert.equal((await time.until(b.waitClosed())).reason.text, "done");
+  });
+
+  test("a session without connections or signaling is refused", () => {
+    const [signaling] = memorySignaling();
+    const connect = () => new Wire(new VirtualTime()).connect();
+    const make = (init: object) => () => new Session({ role: "first", ...init } as never);
+    assert.throws(make({ signaling }), { name: "TypeError", message: /connect is missing: a function/ });
+    assert.throws(make({ signaling, connect: connect() }), { name: "TypeError", message: /a function that makes/ });
+    assert.throws(make({ connect }), { name: "TypeError", message: /signaling is missing/ });
+    assert.throws(make({ connect, signaling, role: "third" }), TypeError);
+  });
+
+  for (const role of ["first", "second"] as const) {
+    for (const what of ["connected", "closed", "nothing", "promise"]) {
+      test(`a connection that is not new (${what}, ${role}) is an error at once, on both sides`, async () => {
+        const { time, wire, a } = await pair();
+        const used = a.pc!;
+        if (what === "closed") used.close();
+        const given = { connected: used, closed: used, nothing: undefined, promise: Promise.resolve(used) }[what];
+        const ends = memorySignaling();
+        const mine = new Session({
+          connect: () => given as RTCPeerConnection,
+          signaling: ends[0],
+          role,
+          platform: time.platform(),
+        });
+        const other = new Session({
+          connect: () => wire.connect(),
+          signaling: ends[1],
+          role: role === "first" ? "second" : "first",
+          platform: time.platform(),
+        });
+        const began = time.now;
+        mine.start();
+        other.start();
+        await assert.rejects(time.until(mine.waitOpen()), {
+          name: "SessionClosedError",
+          message: /connect\(\) gave .*(in use already|is closed|a plain function)/,
+        });
+        assert.ok(time.now - began < 1);
+        await time.until(other.waitClosed(), 2);
+        if (what === "connected") assert.equal(a.state, "open");
+      });
+    }
+  }
+});
+
+/** As a broadcast: what is said while nobody listens is lost; and each of `lost`, by its number. */
+function air(lost: number[] = []): { said: number; ends: [Signaling, Signaling] } {
+  const heard: [unknown[], unknown[]] = [[], []];
+  const listens: [(() => void) | undefined, (() => void) | undefined] = [undefined, undefined];
+  const end = (mine: 0 | 1, other: 0 | 1): Signaling => ({
+    async send(message) {
+      made.said++;
+      if (!listens[other] || lost.includes(made.said)) return;
+      heard[other].push(structuredClone(message));
+      listens[other]?.();
+    },
+    async receive({ signal }) {
+      while (!heard[mine].length) {
+        await new Promise<void>((resolve, reject) => {
+          listens[mine] = resolve;
+          signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+        });
+      }
+      return heard[mine].shift();
+    },
+  });
+  const made = { said: 0, ends: [end(0, 1), end(1, 0)] as [Signaling, Signaling] };
+  return made;
+}
+
+describe("signaling of a page's own", () => {
+  const sides = (signaling: { ends: [Signaling, Signaling] }) => {
+    const time = new VirtualTime();
+    const wire = new Wire(time);
+    const make = (role: "first" | "second", end: 0 | 1) =>
+      new Session({ connect: () => wire.connect(), signaling: signaling.ends[end], role, platform: time.platform() });
+    return { time, first: make("first", 0), second: make("second", 1) };
+  };
+
+  for (const late of ["first", "second"] as const) {
+    for (const seconds of [0, 0.3, 7.77, 50.5]) {
+      test(`opens within a second however late (${seconds} s) the other (${late}) starts`, async () => {
+        const signaling = air();
+        const { time, first, second } = sides(signaling);
+        (late === "first" ? second : first).start();
+        await time.pass(seconds);
+        const began = time.now;
+        (late === "first" ? first : second).start();
+        await time.until(Promise.all([first.waitOpen(), second.waitOpen()]), 30);
+        assert.ok(time.now - began < 1, `${time.now - began} s`);
+        const { said } = signaling;
+        await time.pass(30);
+        assert.equal(signaling.said, said); // nothing is said again that was heard
+        const [receipt] = await time.until(Promise.all([first.close(), second.waitClosed()]));
+        assert.ok(receipt.clean);
+        await time.pass(3);
+        assert.equal(time.timers, 0);
+      });
+    }
+  }
+
+  for (const lost of [[1], [2], [3], [4], [1, 2, 3], [2, 4, 6]]) {
+    test(`that loses messages (${lost}) costs seconds at most`, async () => {
+      const { time, first, second } = sides(air(lost));
+      second.start();
+      first.start();
+      await time.until(Promise.all([first.waitOpen(), second.waitOpen()]), 5);
+      assert.equal(first.epoch, 1);
+      await time.until(Promise.all([first.close(), second.waitClosed()]));
+    });
+  }
 });
 
 /** As if the browser counted so many connections, whatever is collected meanwhile. */

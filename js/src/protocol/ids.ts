@@ -14,9 +14,9 @@ function hash(kind: string, ...parts: string[]): string {
   return digest.hex().slice(0, 32);
 }
 
-/** The id of the session of two peers in a room: 32 hex digits, whichever side asks. */
-export function sessionId(room: string, one: string, other: string): string {
-  return hash("adieu session", room, ...[one, other].sort(compare));
+/** The id of the nth session of two peers in a room: 32 hex digits, whichever side asks. */
+export function sessionId(room: string, one: string, other: string, n = 1): string {
+  return hash("adieu session", room, ...[one, other].sort(compare), ...(n === 1 ? [] : [String(n)]));
 }
 
 /** The id of the receipt that ends this session: 32 hex digits, known from the start, nobody's choice. */

@@ -16,13 +16,14 @@ import {
   type FromServer,
   fromClientType,
   fromServerType,
+  type Moved,
   type Probe,
 } from "./messages.js";
 
 export const SUBPROTOCOL = "adieu.v1+json";
 
 /** What the server passes on from one peer to another. */
-export type Relayed = Description | Candidates | Probe | Word;
+export type Relayed = Description | Candidates | Probe | Moved | Word;
 
 export interface Frame<T> {
   envelope: Envelope;

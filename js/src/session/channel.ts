@@ -57,7 +57,7 @@ export class Channel extends Emitter<ChannelEvents> {
     /** The same on both sides. */
     readonly name: string,
   ) {
-    super();
+    super(`channel ${name}`, { message: true });
   }
 
   // --- sending --------------------------------------------------------------------------------------------------

@@ -60,6 +60,8 @@ export class Connection {
   #lost = false;
   /** The last remote offer was ignored: its candidates are too. */
   #ignored = false;
+  /** The last offer of the other side that was answered. */
+  #answered: string | undefined;
   #makingOffer = false;
   /** The polite side's offer that is set when it is answered. */
   #offered: RTCSessionDescriptionInit | undefined;
@@ -263,6 +265,7 @@ export class Connection {
   async #apply({ sdpType, sdp }: Description): Promise<void> {
     const { pc } = this;
     const offer = sdpType === "offer";
+    if (pc.signalingState === "stable" && this.#knows(offer, sdp)) return;
     this.#ignored = !this.#polite && offer && (this.#makingOffer || pc.signalingState !== "stable");
     if (this.#ignored) return;
     const offered = this.#offered;
@@ -273,11 +276,20 @@ export class Connection {
     if (offer && !this.#released) {
       this.#openWanted();
       await pc.setLocalDescription();
+      this.#answered = sdp;
       this.#sayDescription();
     }
     if (pc.signalingState !== "stable" || this.#released) return;
     this.#watch();
     this.#sink.negotiated(this.epoch);
+  }
+
+  /** Whether it was said before: signaling of a page's own may say things twice, and lose the answer. */
+  #knows(offer: boolean, sdp: string): boolean {
+    if (!offer) return !this.#offered; // else nothing waits for an answer
+    if (sdp !== this.#answered) return false;
+    if (this.pc.localDescription?.type === "answer") this.#sayDescription();
+    return true;
   }
 
   async #add({ candidates }: Candidates): Promise<void> {

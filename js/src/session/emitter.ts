@@ -32,13 +32,32 @@ export function settleCurrent(): void {
 export class Emitter<Events extends object> {
   #listeners: Listener[] = [];
   #running: Promise<void> = Promise.resolve();
+  readonly #owner: string;
+  readonly #names: readonly string[];
 
-  /** Add a handler. */
+  /**
+   * @param owner whose events these are, for errors.
+   * @param names of all of its events.
+   */
+  constructor(owner: string, names: Record<keyof Events, true>) {
+    this.#owner = owner;
+    this.#names = Object.keys(names);
+  }
+
+  /**
+   * Add a handler.
+   *
+   * @throws TypeError there is no such event (the message lists those there are), or the handler is no function.
+   */
   addEventListener<K extends keyof Events>(
     type: K,
     handler: Handler<Events[K]>,
     { signal, once = false }: ListenerOptions = {},
   ): void {
+    if (!this.#names.includes(String(type))) {
+      throw new TypeError(`${this.#owner} has no event ${String(type)}; it has ${this.#names.join(", ")}`);
+    }
+    if (typeof handler !== "function") throw new TypeError(`a handler is a function, not ${typeof handler}`);
     if (signal?.aborted || this.#listeners.some((known) => known.type === type && known.handler === handler)) return;
     this.#listeners.push({ type, handler, once });
     signal?.addEventListener("abort", () => this.removeEventListener(type, handler), { once: true });

@@ -1,5 +1,6 @@
 /** Two connected sessions in one page: for a first try and for tests. */
 
+import { browser } from "../platform.js";
 import { memorySignaling } from "../signaling/memory.js";
 import type { Options } from "./machine/options.js";
 import { Session } from "./session.js";
@@ -13,7 +14,7 @@ export interface PairOptions {
 
 /** Two connected sessions, `first` and `second`, with signaling in memory. Close one, and both are. */
 export async function memoryPair({
-  connect = () => new RTCPeerConnection(),
+  connect = () => browser.makeConnection({}),
   options = {},
 }: PairOptions = {}): Promise<[first: Session, second: Session]> {
   const [here, there] = memorySignaling();

@@ -1,20 +1,12 @@
 /** A room: everybody in it who is accepted gets a session; leaving closes all of them gracefully. */
 
+import { checked, compare } from "../bytes.js";
 import { SessionClosedError, SignalingError, SignalingLostError } from "../errors.js";
 import { browser, type Platform } from "../platform.js";
 import { Deferred, report, Wakeup } from "../promises.js";
-import type { Word } from "../protocol/control.js";
+import type { Level } from "../protocol/control.js";
 import { receiptId, sessionId } from "../protocol/ids.js";
-import type {
-  Candidates,
-  Closing,
-  Description,
-  Peer,
-  PeerAway,
-  PeerBack,
-  PeerJoined,
-  PeerLeft,
-} from "../protocol/messages.js";
+import type { Closing, Peer, PeerAway, PeerBack, PeerJoined, PeerLeft } from "../protocol/messages.js";
 import type { Relayed } from "../protocol/signaling.js";
 import { SignalingClient, type Token } from "../signaling/client.js";
 import type { SignalingEvent } from "../signaling/events.js";
@@ -24,20 +16,31 @@ import type { Presence } from "./machine/cause.js";
 import { SessionMachine } from "./machine/machine.js";
 import type { Options } from "./machine/options.js";
 import { watchPage } from "./page.js";
+import { describe, isWanted, Pair, type Said, type Unconnected, who } from "./pair.js";
 import type { CloseReceipt, ResetReport } from "./receipt.js";
-import { type CloseOptions, type OnWait, type Post, REMEMBERED, type ResetOptions, Session } from "./session.js";
-
-/** What one peer's session says to another's. */
-type Said = Description | Candidates | Word;
+import {
+  type CloseOptions,
+  checkConnect,
+  type OnWait,
+  optionsOf,
+  type Post,
+  REMEMBERED,
+  type ResetOptions,
+  Session,
+} from "./session.js";
 
 /** Seconds: late words for an ended session are answered with `closed`. */
 const REMEMBER = 60;
-/** Messages of a peer that is being considered; more are dropped. */
-const MAX_EARLY = 200;
 /** Seconds that somebody new waits while somebody we know is missing at the server. */
 const CLAIM = 2;
 /** Seconds after which it is asked again for ICE servers that were not given. */
 const ASK_AGAIN = 30;
+/** Seconds after which a session that answers is believed more than the word that there is another. */
+const DOUBT = 6;
+/** Seconds between two sessions that the other side may begin. */
+const PACE = 0.5;
+const MAX_GONE = 256;
+const MAX_SPOKEN = 16;
 
 export interface JoinOptions extends WaitOptions {
   /** Where peers find each other. */
@@ -61,11 +64,18 @@ export interface JoinOptions extends WaitOptions {
   platform?: Platform;
 }
 
+export interface SessionOptions extends WaitOptions {
+  /** What people call the peer. */
+  name?: string;
+}
+
 export interface RoomEvents {
   /** A session that has just been made. */
   session: { session: Session };
   /** What the server says of somebody in the room. */
   peer: PeerJoined | PeerAway | PeerBack | PeerLeft;
+  /** Somebody is here and not connected, for another reason than before. */
+  unconnected: Unconnected;
   /** What happens to the way to the server. */
   signaling: SignalingEvent;
 }
@@ -82,13 +92,14 @@ export class Room extends Emitter<RoomEvents> {
   readonly #iceKnown = new Deferred<void>();
   #me = "";
   readonly #peers = new Map<string, Peer>();
-  /** By the other side's peer id. */
-  readonly #sessions = new Map<string, Session>();
+  /** By the other side's peer id; of some who have left, too. */
+  readonly #pairs = new Map<string, Pair>();
+  /** Those that run, and those that ended a moment ago. */
   readonly #byId = new Map<string, Session>();
-  /** Ids of sessions that have ended. */
-  readonly #ended = new Set<string>();
-  /** By peer: what came while it was being considered. */
-  readonly #early = new Map<string, Said[]>();
+  /** By session: the new peer id that its other side claims in-band. */
+  readonly #claims = new Map<string, string>();
+  /** By session: who has said by signaling that it is its other side. */
+  readonly #spoken = new Map<string, Set<string>>();
   /** Connected, and not handed out yet. */
   #arrivals: Session[] = [];
   readonly #changed = new Wakeup();
@@ -100,7 +111,7 @@ export class Room extends Emitter<RoomEvents> {
   #unwatch: (() => void) | undefined;
 
   constructor(url: string, init: JoinOptions) {
-    super();
+    super(`room ${init.room}`, { session: true, peer: true, unconnected: true, signaling: true });
     this.name = init.room;
     this.#init = init;
     this.#platform = init.platform ?? browser;
@@ -140,9 +151,11 @@ export class Room extends Emitter<RoomEvents> {
   /**
    * The next peer that is connected, each once; with `name`, the next that people call so.
    *
+   * @param options or the name alone: `session("ben")`.
    * @throws SignalingLostError the room is over; nobody will come any more.
    */
-  async session({ name, signal }: { name?: string } & WaitOptions = {}): Promise<Session> {
+  async session(options: SessionOptions | string = {}): Promise<Session> {
+    const { name, signal } = optionsOf<SessionOptions>("session", "name", options);
     signal?.throwIfAborted();
     for (;;) {
       const session = this.#arrivals.find((arrived) => name === undefined || arrived.name === name);
@@ -159,12 +172,18 @@ export class Room extends Emitter<RoomEvents> {
 
   /** Those that have not ended. */
   get sessions(): Session[] {
-    return [...new Set(this.#sessions.values())].filter((session) => !session.receipt);
+    return [...this.#byId.values()].filter((session) => !session.receipt);
   }
 
-  /** Who else is in the room, as the server says. */
+  /** Who else is in the room, as the server says; `away` are those that it has lost the way to. */
   get peers(): Peer[] {
     return [...this.#peers.values()];
+  }
+
+  /** Who else is in the room and not connected with us, and why (closing rule S13). */
+  get unconnected(): Unconnected[] {
+    const described = [...this.#peers].map(([id, peer]) => describe(this.#pair(id), peer, this.#platform.now()));
+    return described.filter((found) => found !== undefined);
   }
 
   /** Our own peer id. */
@@ -172,27 +191,30 @@ export class Room extends Emitter<RoomEvents> {
     return this.#me;
   }
 
-  /** Reset all sessions at once: a report for each, or the error that it met. */
-  reset(options: ResetOptions = {}): Promise<PromiseSettledResult<ResetReport>[]> {
+  /** Reset all sessions at once: a report for each, or the error that it met. Takes what a session's `reset` takes. */
+  reset(options: ResetOptions | Level = {}): Promise<PromiseSettledResult<ResetReport>[]> {
     return Promise.allSettled(this.sessions.map((session) => session.reset(options)));
   }
 
   /**
    * Close all sessions gracefully, at once, and leave the room.
    *
+   * @param options or the reason alone: `close("done")`.
    * @returns the receipts; the same again if it is closed already.
    */
-  async close(options: CloseOptions = {}): Promise<CloseReceipt[]> {
+  async close(options: CloseOptions | string = {}): Promise<CloseReceipt[]> {
+    const given = optionsOf("close", "reason", options);
     this.#closing = true;
     this.#changed.wake();
-    this.#leaving ??= [...new Set(this.#sessions.values())];
+    for (const pair of this.#pairs.values()) pair.forgetTimer();
+    this.#leaving ??= [...this.#byId.values()];
     try {
-      return await Promise.all(this.#leaving.map((session) => session.close(options)));
+      return await Promise.all(this.#leaving.map((session) => session.close(given)));
     } finally {
       this.#unwatch?.();
       for (const cancel of this.#timers) cancel();
       this.#timers.clear();
-      await this.client.quit(options.reason);
+      await this.client.quit(given.reason);
       void this.settled.then(() => this.clear());
     }
   }
@@ -278,6 +300,11 @@ export class Room extends Emitter<RoomEvents> {
       case "goaway":
         this.#signaling(event);
         return;
+      case "moved": {
+        const session = this.#byId.get(event.session ?? "");
+        if (session && event.from && event.from === event.peer) this.#hearOf(session, event.from);
+        return;
+      }
       case "description":
       case "candidates":
       case "closing":
@@ -293,33 +320,17 @@ export class Room extends Emitter<RoomEvents> {
     }
   }
 
-  #peerChanged(event: RoomEvents["peer"]): void {
-    switch (event.type) {
-      case "peerJoined":
-        this.#sessions.get(event.reloaded ?? "")?.presenceChanged("left", true);
-        this.#arrived(event.peer);
-        break;
-      case "peerAway":
-        this.#presence(event.peer, "away");
-        break;
-      case "peerBack":
-        this.#presence(event.peer, "here");
-        break;
-      case "peerLeft":
-        this.#peers.delete(event.peer);
-        this.#presence(event.peer, event.reason);
-    }
-    void this.emit("peer", event);
-  }
-
   #signaling(event: SignalingEvent): void {
     const all = (up: boolean, reason = "") => {
-      for (const session of this.#sessions.values()) session.signalingChanged(up, reason);
+      for (const session of this.#byId.values()) session.signalingChanged(up, reason);
     };
-    if (event.type === "up") all(true);
-    else if (event.type === "down") all(false, event.reason);
+    if (event.type === "up") {
+      all(true);
+      for (const pair of this.#pairs.values()) if (pair.standing === "apart") this.#plan(pair);
+    } else if (event.type === "down") all(false, event.reason);
     else if (event.type === "seatMoved") {
       this.#me = event.now;
+      for (const pair of this.#pairs.values()) pair.n = 0; // of the sessions between the new ids there was none
       for (const session of this.sessions) session.sayMoved(event.now);
     } else if (event.type === "ended") {
       this.#over = event.error?.message ?? "it was left";
@@ -329,78 +340,211 @@ export class Room extends Emitter<RoomEvents> {
     this.#changed.wake();
   }
 
+  // --- who is there ---------------------------------------------------------------------------------------------
+
+  #pair(id: string): Pair {
+    const pair = this.#pairs.get(id) ?? new Pair(id);
+    this.#pairs.set(id, pair);
+    return pair;
+  }
+
   #joined(peers: Peer[]): void {
     this.#me = this.client.peer;
     this.#peers.clear();
     for (const peer of peers) this.#peers.set(peer.peer, peer);
     for (const peer of peers) this.#arrived(peer);
+    for (const session of this.sessions) this.#sayMoved(session);
+  }
+
+  #peerChanged(event: RoomEvents["peer"]): void {
+    switch (event.type) {
+      case "peerJoined":
+        this.#pairs.get(event.reloaded ?? "")?.session?.presenceChanged("left", true);
+        this.#arrived(event.peer);
+        break;
+      case "peerAway":
+        this.#setAway(event.peer, true);
+        break;
+      case "peerBack":
+        this.#setAway(event.peer, false);
+        break;
+      case "peerLeft":
+        this.#peers.delete(event.peer);
+        this.#presence(event.peer, event.reason);
+        this.#forgetSome();
+    }
+    void this.emit("peer", event);
+    this.#changed.wake();
+  }
+
+  #setAway(id: string, away: boolean): void {
+    const known = this.#peers.get(id);
+    if (!known) return;
+    const peer = { ...known, away };
+    this.#peers.set(id, peer);
+    if (!away) return this.#arrived(peer);
+    this.#presence(id, "away");
+    this.#tell(this.#pair(id));
+  }
+
+  #presence(peer: string, presence: Presence): void {
+    this.#pairs.get(peer)?.session?.presenceChanged(presence);
+  }
+
+  /** Of those who have left little is kept, and that for so many only. */
+  #forgetSome(): void {
+    const gone = [...this.#pairs.values()].filter(({ peer, live }) => !this.#peers.has(peer) && !live);
+    for (const pair of gone.slice(0, Math.max(0, gone.length - MAX_GONE))) {
+      pair.forgetTimer();
+      this.#pairs.delete(pair.peer);
+    }
   }
 
   #arrived(peer: Peer): void {
     this.#peers.set(peer.peer, peer);
-    if (this.#sessions.has(peer.peer)) {
-      this.#presence(peer.peer, peer.away ? "away" : "here");
-    } else if (!this.#closing && !this.#ended.has(sessionId(this.name, this.#me, peer.peer))) {
-      if (!this.#early.has(peer.peer)) void this.#consider(peer);
+    const pair = this.#pair(peer.peer);
+    if (pair.standing === "together") this.#presence(peer.peer, peer.away ? "away" : "here");
+    else if (pair.standing === "apart") this.#plan(pair);
+    else if (pair.standing === "new") {
+      for (const session of this.sessions) this.#sayMoved(session);
+      if (!peer.away && !this.#closing && !pair.early) {
+        pair.early = [];
+        void this.#consider(pair, peer);
+      }
     }
+    this.#tell(pair);
   }
+
+  /** Say that, and why, somebody who is here is not connected. */
+  #tell(pair: Pair): void {
+    const peer = this.#peers.get(pair.peer);
+    if (!peer || this.#closing || this.#pairs.get(pair.peer) !== pair) return;
+    const found = describe(pair, peer, this.#platform.now());
+    if (found) void this.emit("unconnected", found);
+  }
+
+  /** Whether a peer can be connected with now. */
+  #isHere(id: string): boolean {
+    const peer = this.#peers.get(id);
+    return !!peer && !peer.away && !this.#closing && this.#over === undefined;
+  }
+
+  // --- who gets a session ---------------------------------------------------------------------------------------
 
   /** Decide about a peer; what it has said meanwhile is heard when it gets a session. */
-  async #consider(peer: Peer): Promise<void> {
-    this.#early.set(peer.peer, []);
-    try {
-      await this.#decide(peer);
-    } catch (error) {
-      report(error);
-    }
-    const early = this.#early.get(peer.peer) ?? [];
-    this.#early.delete(peer.peer);
-    for (const message of early) this.#deliver(message);
-  }
-
-  async #decide(peer: Peer): Promise<void> {
-    if (this.#init.accept && !(await this.#init.accept(peer))) {
-      this.#refuse(peer.peer);
+  async #consider(pair: Pair, peer: Peer): Promise<void> {
+    if (await this.#isKnown(pair)) return; // by another session, which has its place now
+    pair.standing = "considered";
+    if (this.#init.accept) this.#tell(pair);
+    pair.accepted ||= await this.#asked(peer);
+    await this.#iceKnown.promise;
+    const early = pair.takeEarly();
+    pair.standing = "new";
+    if (!pair.accepted) {
+      this.#refuse(pair, peer, early);
       return;
     }
-    await this.#iceKnown.promise;
-    await this.#claimed(peer.peer);
-    if (this.#peers.has(peer.peer) && !this.#sessions.has(peer.peer) && !this.#closing) this.#make(peer);
+    for (const session of this.sessions) this.#prove(session);
+    if (this.#pairs.get(pair.peer) !== pair) for (const message of early) this.#deliver(message);
+    else if (this.#isHere(pair.peer)) this.#begin(pair, early);
+    // else it has left, or gone away: it is considered again when it is back
   }
 
-  /** Somebody new may be somebody we know, whom a restarted server gave a new id: wait until it says so. */
-  async #claimed(peer: string): Promise<void> {
-    const missing = () => this.sessions.some((session) => !this.#peers.has(session.peerNow));
-    const until = this.#platform.now() + CLAIM;
-    while (!this.#sessions.has(peer) && missing() && this.#platform.now() < until && !this.#closing) {
-      await Promise.race([this.#changed.wait(), this.#sleep(until - this.#platform.now())]);
+  /** What `accept` says. An error of it is a no, and is told once. */
+  async #asked(peer: Peer): Promise<boolean> {
+    try {
+      return !this.#init.accept || !!(await this.#init.accept(peer));
+    } catch (error) {
+      report(error);
+      return false;
     }
   }
 
-  #refuse(peer: string): void {
-    const session = sessionId(this.name, this.#me, peer);
-    this.#ended.add(session);
+  /**
+   * Somebody new may be somebody we know, whom a restarted server gave a new id: wait until it says so.
+   *
+   * Not for long, and not when it speaks of a session of its own. Who says only in-band that it is this one, as the
+   * version before did, is waited for as long as its session lives: it is nobody else until it says so itself.
+   */
+  async #isKnown(pair: Pair): Promise<boolean> {
+    const until = this.#platform.now() + CLAIM;
+    while (this.#pairs.get(pair.peer) === pair && !this.#closing) {
+      const lost = this.sessions.filter((session) => !this.#peers.has(session.peerNow));
+      const claimed = lost.some(({ id, state }) => this.#claims.get(id) === pair.peer && state === "open");
+      const speaks = pair.early?.some(({ session }) => pair.number(this.name, this.#me, session));
+      const left = until - this.#platform.now();
+      if (!lost.length || speaks || (left <= 0 && !claimed)) return false;
+      await Promise.race([this.#changed.wait(), ...(left > 0 ? [this.#sleep(left)] : [])]);
+    }
+    return true;
+  }
+
+  /** The first session with somebody; the other side may have begun, or given up, some before. */
+  #begin(pair: Pair, early: Said[]): void {
+    let ended = 0;
+    let offered = 0;
+    let refused = false;
+    for (const message of early) {
+      const n = pair.number(this.name, this.#me, message.session) ?? 0;
+      if (message.type === "description" && message.sdpType === "offer") offered = n;
+      if (message.type === "closing" || message.type === "closed") {
+        ended = Math.max(ended, n);
+        refused = message.reason.code === "busy";
+      }
+    }
+    if (refused) {
+      Object.assign(pair, { standing: "over", text: "not accepted there", n: ended });
+      this.#tell(pair);
+    } else if (offered <= ended && ended && !this.#opens(pair)) {
+      Object.assign(pair, { standing: "apart", text: "it gave up meanwhile", n: ended, attempts: 1 });
+      this.#plan(pair);
+      this.#tell(pair);
+    } else {
+      const session = this.#make(pair, Math.max(offered, ended + 1), !offered);
+      for (const message of early) if (message.session === session.id) session.signaled(message);
+    }
+  }
+
+  /** Whether this side opens the sessions of the two: it has the smaller id. */
+  #opens(pair: Pair): boolean {
+    return compare(this.#me, pair.peer) < 0;
+  }
+
+  #refuse(pair: Pair, peer: Peer, early: Said[]): void {
+    pair.standing = "refused";
+    pair.text = `${who(peer)} was not accepted here`;
+    const spoken = early.map(({ session }) => pair.number(this.name, this.#me, session) ?? 1);
+    this.#sayNo(pair, sessionId(this.name, this.#me, pair.peer, Math.max(1, ...spoken)));
+    this.#tell(pair);
+  }
+
+  /** There is no such session with us, and will not be. */
+  #sayNo(pair: Pair, session: string): void {
+    const refused = { code: "busy", text: "not accepted" };
     this.client.send({
       type: "closed",
       receipt: receiptId(session),
       closer: this.#me,
-      reason: { code: "busy", text: "not accepted" },
+      reason: pair.standing === "refused" ? refused : { code: "left", text: "the last session was closed" },
       channels: new Map(),
       session,
-      to: peer,
+      to: pair.peer,
     });
   }
 
-  #make({ peer, name = "" }: Peer): void {
+  /** The nth session with a peer, which is here. */
+  #make(pair: Pair, n: number, invite = false): Session {
     const { options, onWait, connect } = this.#init;
+    const { name = "" } = this.#peers.get(pair.peer) ?? {};
     const machine = new SessionMachine({
       me: this.#me,
-      peer,
+      peer: pair.peer,
       room: this.name,
+      n,
       options: { ...options },
       remembered: REMEMBERED,
     });
-    const post = new RoomPost(this, peer);
+    const post = new RoomPost(this, pair.peer);
     const session = new Session({
       machine,
       connect: connect ?? (() => this.#platform.makeConnection({ iceServers: this.#ice })),
@@ -410,52 +554,195 @@ export class Room extends Emitter<RoomEvents> {
       platform: this.#platform,
     });
     post.session = session;
-    this.#sessions.set(peer, session);
+    pair.forgetTimer();
+    Object.assign(pair, { n, session, standing: "together", early: undefined, began: this.#platform.now() });
     this.#byId.set(session.id, session);
     void this.emit("session", { session });
+    this.#tell(pair);
     void this.#watch(session);
     session.start();
     if (!this.client.up) session.signalingChanged(false);
+    // Who opens may not look: it may still think of a session that has ended here (a long sleep).
+    if (invite && !machine.smaller) post.send({ type: "candidates", epoch: 1, candidates: [], session: session.id });
+    return session;
   }
 
   /** Hand it out when it is connected; forget it a while after it has ended. */
   async #watch(session: Session): Promise<void> {
     try {
       await session.waitOpen();
+      const pair = this.#pairOf(session);
+      if (pair) {
+        Object.assign(pair, { attempts: 0, text: "" });
+        this.#arrivals = this.#arrivals.filter((old) => !old.receipt || old.peerNow !== pair.peer);
+      }
       this.#arrivals.push(session);
       this.#changed.wake();
     } catch (error) {
       if (!(error instanceof SessionClosedError)) report(error);
     }
-    await session.waitClosed();
-    this.#ended.add(session.id);
+    const receipt = await session.waitClosed();
+    const pair = this.#pairOf(session);
+    if (pair) this.#ended(pair, receipt);
     this.#changed.wake();
     await this.#sleep(REMEMBER);
     this.#byId.delete(session.id);
-    for (const [peer, known] of this.#sessions) if (known === session) this.#sessions.delete(peer);
+    this.#claims.delete(session.id);
+    this.#spoken.delete(session.id);
   }
 
-  /** The other side of a session has a new peer id here: the session is known by it from now on. @internal */
-  moved(session: Session, old: string, now: string): void {
-    if (this.#sessions.get(old) === session) this.#sessions.delete(old);
-    if (!this.#sessions.has(now)) this.#sessions.set(now, session);
+  /** Whose last session it is. */
+  #pairOf(session: Session): Pair | undefined {
+    const pair = this.#pairs.get(session.peerNow);
+    return pair?.session === session ? pair : undefined;
+  }
+
+  // --- again ----------------------------------------------------------------------------------------------------
+
+  /** The last session with a peer is over: for good, or until the next. */
+  #ended(pair: Pair, receipt: CloseReceipt): void {
+    pair.text = receipt.notice;
+    const early = pair.takeEarly();
+    if (isWanted(receipt)) {
+      pair.standing = "over";
+    } else {
+      pair.standing = "apart";
+      pair.attempts++;
+      this.#plan(pair);
+    }
+    this.#tell(pair);
+    for (const message of early) this.#deliver(message);
+  }
+
+  /** When the next session comes. The side with the smaller id opens it, the other can only guess. */
+  #plan(pair: Pair): void {
+    pair.forgetTimer();
+    if (!this.#isHere(pair.peer)) return; // planned again when it is back
+    pair.againAt = this.#platform.now() + pair.delay;
+    if (this.#opens(pair)) pair.cancelTimer = this.#platform.later(pair.delay, () => this.#again(pair));
+  }
+
+  #again(pair: Pair): void {
+    pair.forgetTimer();
+    // Else it is planned again when the server, or the peer, is back.
+    if (pair.standing === "apart" && this.client.up && this.#isHere(pair.peer)) this.#make(pair, pair.n + 1);
+  }
+
+  /** Something of a session that does not exist here: the other side has begun it, or asks us to. */
+  #otherBegan(pair: Pair, message: Said): void {
+    const n = pair.number(this.name, this.#me, message.session);
+    const begins = this.#opens(pair)
+      ? message.type === "candidates" && !message.candidates.length
+      : message.type === "description" && message.sdpType === "offer";
+    if (!begins || !n || !this.#isHere(pair.peer)) return;
+    const { live } = pair;
+    if (pair.standing === "refused" || pair.standing === "over") {
+      this.#sayNo(pair, message.session ?? "");
+    } else if (live && isWell(live)) {
+      // All is well here, as far as is known; what comes is kept until that is certain.
+      pair.early = [message];
+      live.doubt();
+      void this.#sleep(DOUBT).then(() => {
+        if (pair.session === live && isWell(live)) pair.early = undefined;
+      });
+    } else if (this.#platform.now() - pair.began >= PACE) {
+      live?.superseded();
+      this.#make(pair, n).signaled(message);
+    }
+  }
+
+  /** A session is in another state. @internal */
+  stateChanged(session: Session): void {
+    const pair = this.#pairOf(session);
+    if (!pair?.early?.length || (session.state !== "suspect" && session.state !== "recovering")) return;
+    queueMicrotask(() => {
+      // The other side has begun another session, and the one that is known does not answer.
+      if (pair.live && !isWell(pair.live)) for (const message of pair.takeEarly()) this.#deliver(message);
+    });
+  }
+
+  // --- who has a new id -----------------------------------------------------------------------------------------
+
+  /**
+   * The other side of a session says in-band that it has a new peer id. It has to say so by signaling, too. @internal
+   */
+  claimed(session: Session, peer: string): void {
+    this.#claims.set(session.id, peer);
+    this.#sayMoved(session);
+    this.#prove(session);
     this.#changed.wake();
   }
 
-  #presence(peer: string, presence: Presence): void {
-    this.#sessions.get(peer)?.presenceChanged(presence);
+  /** The word by signaling, once it is known where to. */
+  #sayMoved(session: Session): void {
+    const to = this.address(session);
+    if (session.machine.movedTo && this.#peers.has(to)) {
+      this.client.send({ type: "moved", peer: this.#me, session: session.id, to });
+    }
   }
+
+  /** By signaling `sender` speaks as the other side of this session. */
+  #hearOf(session: Session, sender: string): void {
+    const spoken = this.#spoken.get(session.id) ?? new Set();
+    this.#spoken.set(session.id, spoken);
+    if (spoken.size < MAX_SPOKEN) spoken.add(sender);
+    this.#prove(session);
+  }
+
+  /**
+   * Believe that the other side has a new id if it says so both in-band and, from there, by signaling.
+   *
+   * And only if the server has lost its old one: nobody is in two places. One that is being considered, or has a
+   * session of its own, is somebody else.
+   */
+  #prove(session: Session): void {
+    const now = this.#claims.get(session.id);
+    const old = session.peerNow;
+    if (now === undefined || now === old || session.receipt) return;
+    if (!this.#spoken.get(session.id)?.has(now) || this.#peers.has(old) || !this.#peers.has(now)) return;
+    const there = this.#pair(now);
+    const pair = this.#pairs.get(old);
+    if (there.standing !== "new" || !pair) return;
+    const early = there.takeEarly();
+    this.#pairs.delete(old);
+    this.#pairs.set(now, pair);
+    Object.assign(pair, { peer: now, n: 0 });
+    session.moved(now);
+    this.#presence(now, this.#peers.get(now)?.away ? "away" : "here");
+    this.#changed.wake();
+    for (const message of early) this.#deliver(message);
+  }
+
+  /** Where the other side of a session is: if the server has lost it, where it says that it is. @internal */
+  address(session: Session): string {
+    const known = session.peerNow;
+    return this.#peers.has(known) ? known : (this.#claims.get(session.id) ?? known);
+  }
+
+  // --- what peers say -------------------------------------------------------------------------------------------
 
   #deliver(message: Said): void {
     const from = message.from ?? "";
-    const early = this.#early.get(from);
-    if (early) {
-      if (early.length < MAX_EARLY) early.push(message);
+    const session = this.#byId.get(message.session ?? "");
+    if (session) {
+      if (session.peerNow !== from && this.#claims.get(session.id) === from) this.#hearOf(session, from);
+      if (session.peerNow === from) session.signaled(message);
       return;
     }
-    const session = this.#byId.get(message.session ?? "");
-    if (session && this.#sessions.get(from) === session) session.signaled(message);
+    const pair = this.#pairs.get(from);
+    if (!pair || !this.#peers.has(from)) return;
+    if (pair.early) {
+      pair.keep(message);
+      this.#changed.wake();
+    } else {
+      this.#otherBegan(pair, message);
+    }
   }
+}
+
+/** Nothing speaks against it. */
+function isWell({ state }: Session): boolean {
+  return state === "open" || state === "resetting";
 }
 
 /** By way of the room's server. */
@@ -477,14 +764,14 @@ class RoomPost implements Post {
 
   send(message: Relayed): void {
     try {
-      this.room.client.send({ ...message, to: this.peer });
+      this.room.client.send({ ...message, to: this.room.address(this.session) });
     } catch (error) {
       report(error); // too long for the server: in-band it may be said nevertheless
     }
   }
 
   probe(): void {
-    this.room.client.probe(this.peer).then(
+    this.room.client.probe(this.room.address(this.session)).then(
       ({ socket, program }) => {
         this.session.probed(false, socket);
         if (program) this.session.probed(true, true);
@@ -494,9 +781,11 @@ class RoomPost implements Post {
   }
 
   moved(peer: string): void {
-    const old = this.peer;
-    this.peer = peer;
-    this.room.moved(this.session, old, peer);
+    this.room.claimed(this.session, peer);
+  }
+
+  stateChanged(): void {
+    this.room.stateChanged(this.session);
   }
 }
 
@@ -526,5 +815,11 @@ function tab(): { tab?: string } {
  * @throws TypeError the url or the room's name is none.
  */
 export async function join(url: string, options: JoinOptions): Promise<Room> {
-  return new Room(url, options).enter();
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError('join(url, options): the options are missing; at least a room, as { room: "lab" }');
+  }
+  const room = checked("a room's name", options.room, 1, 256);
+  const name = checked("a person's name", options.name ?? "", 0, 256);
+  if (options.connect !== undefined) checkConnect(options.connect);
+  return new Room(url, { ...options, room, name }).enter();
 }

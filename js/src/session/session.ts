@@ -5,7 +5,7 @@
  * done is done at once and in order, what is to be told is told to handlers and to those who wait.
  */
 
-import { hex, sendable } from "../bytes.js";
+import { checked, hex, sendable } from "../bytes.js";
 import {
   ChannelError,
   NotAdieuPeerError,
@@ -17,7 +17,13 @@ import { browser, type Platform } from "../platform.js";
 import { abortable, Deferred } from "../promises.js";
 import { decode } from "../protocol/codec.js";
 import type { Level } from "../protocol/control.js";
-import { type FromClient, fromClientType, type Reliability } from "../protocol/messages.js";
+import {
+  type Candidates,
+  type Description,
+  type FromClient,
+  fromClientType,
+  type Reliability,
+} from "../protocol/messages.js";
 import { encodeBody, type Relayed } from "../protocol/signaling.js";
 import type { Signaling } from "../signaling/memory.js";
 import { Channel, type WaitOptions } from "./channel.js";
@@ -40,6 +46,20 @@ import { type SendFileOptions, type Transfer, Transfers } from "./transfer.js";
 
 /** Milliseconds: after the end, handlers that still run may finish. */
 const HANDLERS_FINISH = 1000;
+/** Seconds: an offer over signaling of the page's own, to which nothing has come back, is said again. */
+const SAY_AGAIN = 1;
+const EVENTS: Record<keyof SessionEvents, true> = {
+  state: true,
+  closing: true,
+  closed: true,
+  channel: true,
+  file: true,
+  signaling: true,
+  reset: true,
+  track: true,
+  media: true,
+  devices: true,
+};
 /** Of this page: messages sent again after a session ended are known again by the next one. */
 export const REMEMBERED = new Remembered();
 
@@ -73,7 +93,10 @@ export interface ResetOptions {
 }
 
 export interface SessionInit {
-  /** Makes a new RTCPeerConnection, each time one is needed. */
+  /**
+   * Makes a new RTCPeerConnection, each time one is needed: the first time, and for each reset. One that is in use
+   * already can not become a session's: the session ends at once and says so.
+   */
   connect: () => RTCPeerConnection;
   /** Carries messages to the other side's session, in order. */
   signaling: Signaling;
@@ -90,15 +113,17 @@ export interface SessionInit {
 /** How a session's signaling messages travel. @internal */
 export interface Post {
   /** The other side's peer id at the server. */
-  readonly peer: string;
+  peer: string;
   start(): void;
   stop(): void;
   /** Queue a message; never throws for the state of the network. */
   send(message: Relayed): void;
   /** Ask whether the other side is there; `Session.probed` is called with what is learnt. */
   probe(): void;
-  /** The other side has a new peer id. */
+  /** The other side says in-band that it has a new peer id. */
   moved(peer: string): void;
+  /** The session is in another state. */
+  stateChanged(): void;
 }
 
 /** What a room makes its sessions of. @internal */
@@ -151,7 +176,7 @@ export class Session extends Emitter<SessionEvents> {
   #renewed = false;
 
   constructor(init: SessionInit | SessionParts) {
-    super();
+    super("a session", EVENTS);
     const parts = "machine" in init ? init : partsOf(init);
     this.machine = parts.machine;
     this.name = parts.name;
@@ -276,14 +301,11 @@ export class Session extends Emitter<SessionEvents> {
    * @throws TypeError a wrong name. RangeError: a wrong number.
    */
   async open(name: string, { ordered = true, signal, ...reliability }: OpenOptions = {}): Promise<Channel> {
-    const length = [...name].length;
-    if (length < 1 || length > 128 || name !== sendable(name, 256)) {
-      throw new TypeError(`a channel's name has 1 to 128 characters, not ${length}: ${name.slice(0, 40)}`);
-    }
+    const said = checked("a channel's name", name, 1, 128);
     checkReliability(reliability);
     signal?.throwIfAborted();
-    this.step((now) => this.machine.openChannel(name, { ordered, reliability }, now));
-    const channel = this.#channel(name);
+    this.step((now) => this.machine.openChannel(said, { ordered, reliability }, now));
+    const channel = this.#channel(said);
     await channel.waitOpened(signal);
     return channel;
   }
@@ -303,14 +325,19 @@ export class Session extends Emitter<SessionEvents> {
    *
    * Inside a `closing` handler it also says that this side has no more last words.
    *
+   * @param options or the reason alone: `close("done")`.
    * @returns the receipt; the same again if it has ended already.
-   * @throws RangeError a negative timeout.
+   * @throws RangeError a negative timeout. TypeError: a reason that is no text.
    */
-  async close({ reason = "", timeout, signal }: CloseOptions = {}): Promise<CloseReceipt> {
+  async close(options: CloseOptions | string = {}): Promise<CloseReceipt> {
+    const { reason = "", timeout, signal } = optionsOf("close", "reason", options);
     settleCurrent();
     if (this.receipt) return this.receipt;
     const seconds = timeout === undefined ? this.machine.options.closeTimeout : timeout / 1000;
-    if (!(seconds >= 0)) throw new RangeError(`timeout=${timeout}: 0 or more milliseconds`);
+    if (!(seconds >= 0 && seconds < Number.POSITIVE_INFINITY)) {
+      throw new RangeError(`timeout=${timeout}: 0 or more milliseconds`);
+    }
+    if (typeof reason !== "string") throw new TypeError(`a reason is text, not ${typeof reason}`);
     this.start();
     this.step((now) => this.machine.askClose({ code: "left", text: sendable(reason, 1024) }, seconds, now));
     if (this.#lastWords) this.#lastWordsOver();
@@ -334,12 +361,14 @@ export class Session extends Emitter<SessionEvents> {
   /**
    * Renew what is under the session; channels and messages stay, nothing is lost or doubled.
    *
+   * @param options or the level alone: `reset("full")`.
    * @returns how it went. A second call joins a running reset; a higher level raises it.
    * @throws ResetFailedError it was given up; the session goes on, or recovers, as its state says.
    * @throws SessionClosedError the session is closing or has ended.
    * @throws TypeError no such level.
    */
-  async reset({ level = "transport", signal }: ResetOptions = {}): Promise<ResetReport> {
+  async reset(options: ResetOptions | Level = {}): Promise<ResetReport> {
+    const { level = "transport", signal } = optionsOf<ResetOptions>("reset", "level", options);
     if (!["ice", "transport", "full"].includes(level)) {
       throw new TypeError(`level=${level}: "ice", "transport" or "full"`);
     }
@@ -509,7 +538,7 @@ export class Session extends Emitter<SessionEvents> {
     this.#note("=", `connection ${epoch} is made`);
     let pc: RTCPeerConnection;
     try {
-      pc = slots.make(this.#connect);
+      pc = slots.make(() => newConnection(this.#connect(), this.#connections.values()));
     } catch (error) {
       this.#note("!", `connection ${epoch}: ${error}`);
       this.machine.cannotConnect(epoch, (error as Error).message, this.#platform.now());
@@ -534,6 +563,7 @@ export class Session extends Emitter<SessionEvents> {
       case "StateChanged": {
         const { state, previous, cause, evidence } = event;
         this.#note("=", `${state} ${cause}`.trimEnd());
+        this.#post.stateChanged();
         if (state === "open") {
           this.#open.resolve();
           this.#media.sayAgain();
@@ -555,8 +585,12 @@ export class Session extends Emitter<SessionEvents> {
       case "ClosingAsked": {
         this.#lastWords = true;
         const timeout = (event.deadline - this.#platform.now()) * 1000;
-        const wait = (milliseconds: number, reason = "") =>
-          this.step((now) => this.machine.askWait(sendable(reason, 1024), milliseconds / 1000, now));
+        const wait = (milliseconds: number, reason = "") => {
+          if (!(milliseconds >= 0 && milliseconds < Number.POSITIVE_INFINITY)) {
+            throw new RangeError(`${milliseconds} more milliseconds: 0 or more`);
+          }
+          this.step((now) => this.machine.askWait(reason, milliseconds / 1000, now));
+        };
         void this.emit("closing", { reason: event.reason, timeout, wait }).then(() => this.#lastWordsOver());
         break;
       }
@@ -720,7 +754,7 @@ export class Session extends Emitter<SessionEvents> {
 
   /** A message of the other side's session by signaling. @internal */
   signaled(message: Relayed): void {
-    if (message.type === "probe") return; // answered by the client
+    if (message.type === "probe" || message.type === "moved") return; // answered by the client; heard by the room
     this.#note("<", `by signaling: ${message.type}`);
     if (message.type !== "description" && message.type !== "candidates") {
       this.step((now) => this.machine.signalReceived(message, now));
@@ -729,6 +763,16 @@ export class Session extends Emitter<SessionEvents> {
     const { epoch, type } = message;
     if (type === "description" && !this.step((now) => this.machine.wantsDescription(epoch, now))) return;
     this.#connections.get(epoch)?.signaled(message);
+  }
+
+  /** The other side has begun another session with this one: here it ends, too. @internal */
+  superseded(): void {
+    this.step((now) => this.machine.superseded(now));
+  }
+
+  /** There is a sign that the other side is not there any more: ask it. @internal */
+  doubt(): void {
+    this.step((now) => this.machine.doubt(now));
   }
 
   /** Signaling is up or down. @internal */
@@ -747,6 +791,11 @@ export class Session extends Emitter<SessionEvents> {
   /** A restarted server gave this side a new peer id: tell the other side, which would not know it. @internal */
   sayMoved(peer: string): void {
     this.step((now) => this.machine.sayMoved(peer, now));
+  }
+
+  /** It is certain that the other side has a new peer id at the server. @internal */
+  moved(peer: string): void {
+    this.#post.peer = peer;
   }
 
   /** What the server says of the other side. @internal */
@@ -783,9 +832,13 @@ function partsOf({
 }: SessionInit): SessionParts {
   const smaller = role === "first";
   if (!smaller && role !== "second") throw new TypeError(`role=${role}: one side is "first", the other "second"`);
+  checkConnect(connect);
+  if (typeof signaling?.send !== "function" || typeof signaling.receive !== "function") {
+    throw new TypeError("signaling is missing: an object with send() and receive(), see `Signaling`");
+  }
   const me = hex(crypto.getRandomValues(new Uint8Array(16)));
   const machine = new SessionMachine({ me, peer: "", smaller, options: { ...options }, remembered: REMEMBERED });
-  return { machine, connect, post: new DirectPost(signaling), name, onWait, platform };
+  return { machine, connect, post: new DirectPost(signaling, platform), name, onWait, platform };
 }
 
 function checkReliability({ maxRetransmits, maxPacketLifeTime }: Reliability): void {
@@ -808,29 +861,81 @@ function frugal(policy: RecoveryPolicy = DEFAULTS.recovery): RecoveryPolicy {
   };
 }
 
-/** Over a `Signaling` of the user's own: point to point, no server, no presence. */
+/**
+ * Over a `Signaling` of the user's own: point to point, no server, no presence.
+ *
+ * Whoever starts later may have missed what was said before, and nobody tells: so it is said again, every second until
+ * it is answered.
+ */
 class DirectPost implements Post {
-  readonly peer = "";
+  peer = "";
   session!: Session;
   readonly #stopped = new AbortController();
   #sending: Promise<void> = Promise.resolve();
+  /** How many messages have not left yet. */
+  #waiting = 0;
+  /** Epochs of which a description has come from the other side. */
+  readonly #heard = new Set<number>();
+  /** The offer and its candidates, until it is answered. */
+  #unheard: (Description | Candidates)[] = [];
+  #cancelTimer: (() => void) | undefined;
 
-  constructor(private readonly signaling: Signaling) {}
+  constructor(
+    private readonly signaling: Signaling,
+    private readonly platform: Platform,
+  ) {}
 
   start(): void {
     void this.#receive();
+    if (!this.session.machine.smaller) this.#greet();
+    this.#repeatLater();
   }
 
   stop(): void {
+    this.#cancelTimer?.();
     this.#stopped.abort();
   }
 
   send(message: Relayed): void {
+    if (message.type === "description" && message.sdpType === "offer" && !this.#heard.has(message.epoch)) {
+      this.#unheard = [message]; // of an older connection nothing is expected any more
+    } else if (message.type === "candidates" && message.epoch === this.#unheard[0]?.epoch) {
+      this.#unheard.push(message);
+    }
+    this.#say(message);
+  }
+
+  #say(message: Relayed): void {
     const { session } = this;
     const said = JSON.parse(encodeBody({ ...message, from: session.me } as FromClient));
+    this.#waiting++;
     this.#sending = this.#sending
       .then(() => this.signaling.send(said))
+      .then(() => {
+        this.#waiting--; // not after a failure: it has ended for good
+      })
       .catch((error) => session.signalingChanged(false, String(error)));
+  }
+
+  /** Say only that this side is there; the other has the first word. */
+  #greet(): void {
+    this.#say({ type: "candidates", epoch: 1, candidates: [], session: this.session.id, to: this.session.peer });
+  }
+
+  #repeatLater(): void {
+    const { machine } = this.session;
+    this.#cancelTimer = this.platform.later(SAY_AGAIN, () => {
+      if (this.session.receipt) return;
+      if (!machine.peer && !machine.smaller && !this.#waiting) this.#greet();
+      this.#sayAgain();
+      this.#repeatLater();
+    });
+  }
+
+  #sayAgain(): void {
+    if (this.#waiting) return; // it has not even left
+    const { id: session, peer: to } = this.session;
+    for (const message of this.#unheard) this.#say({ ...message, session, to });
   }
 
   probe(): void {
@@ -839,6 +944,10 @@ class DirectPost implements Post {
 
   moved(): void {
     // There is no server that could give another id.
+  }
+
+  stateChanged(): void {
+    // Nobody looks.
   }
 
   async #receive(): Promise<void> {
@@ -854,9 +963,60 @@ class DirectPost implements Post {
         else session.signalingBroken(String(error));
         return;
       }
-      const from = message?.from;
-      if (!session.machine.peer && from) session.machine.identify(from);
-      if (from && from === session.machine.peer) session.signaled(message);
+      if (message) this.#received(message);
     }
   }
+
+  #received(message: Relayed): void {
+    const { session } = this;
+    const { machine } = session;
+    const { from, type } = message;
+    if (!machine.peer && from) {
+      session.step((now) => machine.introduced(from, now));
+      if (machine.smaller && type !== "description") this.#sayAgain(); // it was not there when we spoke
+    }
+    if (!from || from !== machine.peer) return;
+    if (type === "description") {
+      this.#heard.add(message.epoch);
+      if (message.epoch === this.#unheard[0]?.epoch) this.#unheard = [];
+    } else if (type === "candidates" && !this.#heard.has(message.epoch)) {
+      return; // a greeting; or the description was lost, and has them when it is said again
+    }
+    session.signaled(message);
+  }
+}
+
+/** What was given to `close` or `reset`: the options, or the one that is meant by a text alone. */
+export function optionsOf<T extends object>(call: string, member: keyof T & string, given: T | string): T {
+  if (typeof given === "string") return { [member]: given } as T;
+  if (typeof given !== "object" || given === null) {
+    throw new TypeError(`${call}(${String(given)}): an object with options, or the ${member} as text`);
+  }
+  return given;
+}
+
+/** What `connect` gave, if a session can be built on it. */
+function newConnection(made: RTCPeerConnection, mine: Iterable<Connection>): RTCPeerConnection {
+  if (typeof made?.setLocalDescription !== "function") {
+    throw new TypeError(
+      `connect() gave ${String(made)}: a plain function that returns a new RTCPeerConnection is wanted`,
+    );
+  }
+  let used = "";
+  if (made.signalingState === "closed") used = "is closed";
+  else if ([...mine].some(({ pc }) => pc === made)) used = "is this session's already";
+  else if (made.localDescription || made.remoteDescription || made.signalingState !== "stable") {
+    used = "is in use already";
+  }
+  if (used) throw new TypeError(`connect() gave a connection that ${used}: it must make a new one each time`);
+  return made;
+}
+
+/** A mistake that would only show when a connection is needed. @internal */
+export function checkConnect(connect: unknown): void {
+  if (typeof connect === "function") return;
+  throw new TypeError(
+    `connect is ${connect === undefined ? "missing" : String(connect)}: a function that makes a new RTCPeerConnection ` +
+      "each time it is called, as () => new RTCPeerConnection()",
+  );
 }

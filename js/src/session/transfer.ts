@@ -68,7 +68,7 @@ export class Transfer extends Emitter<{ progress: Transfer }> {
   readonly #finished = new Deferred<void>();
 
   constructor(transfers: Transfers, file: Blob, offer: FileOffer) {
-    super();
+    super("a file on its way", { progress: true });
     this.name = offer.name;
     this.size = offer.size;
     this.#transfers = transfers;
@@ -188,7 +188,7 @@ export class IncomingFile extends Emitter<IncomingEvents> {
     readonly id: string,
     { name, size, type = "", sha256, channel }: FileOffer,
   ) {
-    super();
+    super("a file that is offered", { progress: true, withdrawn: true });
     this.name = safe(name);
     this.size = size;
     this.type = type;

@@ -1,5 +1,6 @@
 /** The signaling client of a page: one WebSocket, and the machine that decides. */
 
+import { checked, sendable, sendableJson } from "../bytes.js";
 import { SignalingError, SignalingLostError, SignalingRefusedError } from "../errors.js";
 import type { Platform } from "../platform.js";
 import { abortable, Deferred } from "../promises.js";
@@ -8,6 +9,9 @@ import { CLOSE_CODES, type Relayed, SUBPROTOCOL } from "../protocol/signaling.js
 import type { SignalingEvent } from "./events.js";
 import { type Request, SignalingMachine } from "./machine.js";
 import { POLICY, type Policy } from "./policy.js";
+
+const ROOM = "a room's name";
+const PEER = "a peer's id";
 
 export type Token = string | (() => string | Promise<string>);
 
@@ -59,7 +63,11 @@ export class SignalingClient {
     }
     this.url = url;
     this.#policy = { ...POLICY, ...policy };
-    this.#machine = new SignalingMachine({ policy: this.#policy, name, random: platform.random });
+    this.#machine = new SignalingMachine({
+      policy: this.#policy,
+      name: checked("a person's name", name, 0, 256),
+      random: platform.random,
+    });
     this.#platform = platform;
     this.#token = token;
     this.#onEvent = onEvent;
@@ -86,7 +94,7 @@ export class SignalingClient {
 
   /** Leave for good: what was sent before is sent first, within `policy.quitTimeout`. The seat is free at once. */
   quit(reason = ""): Promise<void> {
-    this.#machine.quit(reason, this.#platform.now());
+    this.#machine.quit(sendable(reason, 1024), this.#platform.now());
     this.#step();
     if (this.#machine.want === "nothing") this.#ended.resolve();
     return this.#ended.promise;
@@ -125,12 +133,14 @@ export class SignalingClient {
    * @throws TypeError a name that is none, or too much meta.
    */
   async join(room: string, meta: Record<string, unknown> = {}, signal?: AbortSignal): Promise<Peer[]> {
-    return expect(await this.#ask({ type: "join", room, meta }, signal), "joined").peers;
+    const message: Request = { type: "join", room: checked(ROOM, room, 1, 256), meta: sendableJson(meta) };
+    return expect(await this.#ask(message, signal), "joined").peers;
   }
 
   /** Leave a room. Throws as `join`. */
   async leave(room: string, reason = ""): Promise<void> {
-    expect(await this.#ask({ type: "leave", room, reason }), "left");
+    const message: Request = { type: "leave", room: checked(ROOM, room, 1, 256), reason: sendable(reason, 1024) };
+    expect(await this.#ask(message), "left");
   }
 
   /**
@@ -144,7 +154,8 @@ export class SignalingClient {
 
   /** Send a peer out; needs a token with the right `kick`. Throws as `join`. */
   async kick(peer: string, reason = ""): Promise<void> {
-    expect(await this.#ask({ type: "kick", peer, reason }), "ack");
+    const message: Request = { type: "kick", peer: checked(PEER, peer, 1, 128), reason: sendable(reason, 1024) };
+    expect(await this.#ask(message), "ack");
   }
 
   /** Is that peer there? The server answers for its socket, then the peer for itself within `wait` seconds. */
@@ -153,7 +164,7 @@ export class SignalingClient {
     const waiting = this.#probes.get(peer) ?? new Set();
     this.#probes.set(peer, waiting.add(answered));
     try {
-      if (!expect(await this.#ask({ type: "probe", to: peer }), "probe").alive)
+      if (!expect(await this.#ask({ type: "probe", to: checked(PEER, peer, 1, 128) }), "probe").alive)
         return { socket: false, program: false };
       const over = new Deferred<false>();
       const cancel = this.#platform.later(wait, () => over.resolve(false));
@@ -273,11 +284,14 @@ export class SignalingClient {
 
   async #dial(): Promise<void> {
     this.#dialing = true;
+    let step = "no token";
     try {
       const token = typeof this.#token === "function" ? await this.#token() : this.#token;
-      if (this.#machine.want === "dial") this.#connect(token);
+      step = "no socket";
+      if (this.#machine.want === "dial") this.#connect(token === undefined ? token : sendable(token));
     } catch (error) {
-      this.#machine.handleLost(`no token: ${error}`, this.#platform.now());
+      const { message = error } = error as Error;
+      this.#machine.handleLost(`${step}: ${message}`, this.#platform.now());
     } finally {
       this.#dialing = false;
     }

@@ -23,10 +23,10 @@ def scalar_json(value: Any) -> Any:
     if isinstance(value, str):
         return scalar(value)
     if isinstance(value, dict):
-        members: dict[Any, Any] = value
+        members: dict[Any, Any] = value  # pyright: ignore[reportUnknownVariableType]
         return {scalar_json(key): scalar_json(member) for key, member in members.items()}
     if isinstance(value, list | tuple):
-        items: list[Any] | tuple[Any, ...] = value
+        items: list[Any] | tuple[Any, ...] = value  # pyright: ignore[reportUnknownVariableType]
         return [scalar_json(member) for member in items]
     return value
 

@@ -9,6 +9,7 @@
  * it.
  */
 
+import { sendable } from "../../bytes.js";
 import type { Word } from "../../protocol/control.js";
 import type {
   ChannelAccount,
@@ -103,7 +104,7 @@ export function begin(m: SessionMachine, reason: Reason, timeout: number, now: n
   } else if (timeout <= 0) {
     abort(m, now, reason);
   } else if (!m.closing) {
-    open(m, new Close("local", reason, now, now + timeout, drainUntil(now, now + timeout)));
+    open(m, new Close("local", sayable(reason), now, now + timeout, drainUntil(now, now + timeout)));
     m.say(closingWord(m), { both: true });
   }
   if (m.closing) hurry(m.closing, now, now + timeout);
@@ -197,6 +198,12 @@ function announced(m: SessionMachine, word: Closing, now: number): void {
   }
 }
 
+/** A reason that can always be said. */
+function sayable({ code, text }: Reason): Reason {
+  const said = { code: sendable(code, 64) };
+  return text === undefined ? said : { ...said, text: sendable(text, 1024) };
+}
+
 function causeOf(reason: Reason): string {
   return CAUSES.includes(reason.code) ? reason.code : "left";
 }
@@ -210,10 +217,10 @@ function gone(m: SessionMachine, reason: Reason, now: number, by: By): void {
 }
 
 /** End at once, whatever is under way. The receipt is kept. */
-export function abort(m: SessionMachine, now: number, reason: Reason = { code: "left" }): void {
+export function abort(m: SessionMachine, now: number, why: Reason = { code: "left" }): void {
   if (m.state === "closed") return;
   if (!m.closing) {
-    open(m, new Close("local", reason, now, now, now));
+    open(m, new Close("local", sayable(why), now, now, now));
     m.closing!.abrupt = true;
     m.say(closingWord(m, 0), { both: true });
   }
@@ -227,7 +234,7 @@ export function abort(m: SessionMachine, now: number, reason: Reason = { code: "
 export function end(m: SessionMachine, now: number, by: By, cause: string, text: string): void {
   if (m.state === "closed") return;
   if (!m.closing) {
-    const closing = new Close(by, { code: cause, text: text.slice(0, 1024) }, now, now + LAST_WORD, now);
+    const closing = new Close(by, sayable({ code: cause, text }), now, now + LAST_WORD, now);
     closing.abrupt = true;
     closing.cause = cause;
     open(m, closing);
@@ -462,6 +469,14 @@ export function farewell(m: SessionMachine, now: number): void {
 export function late(m: SessionMachine, word: Word): void {
   const said = m.closing?.saidClosed;
   if (said && word.type !== "closed") m.act({ type: "Signal", word: said });
+}
+
+/** The receipt's id is known only now: what was said under another is said again. */
+export function introduced(m: SessionMachine): void {
+  const closing = m.closing;
+  if (!closing?.saidClosed) return;
+  closing.saidClosed = { ...closing.saidClosed, receipt: m.receipt };
+  m.act({ type: "Signal", word: closing.saidClosed });
 }
 
 function outcomeOf(m: SessionMachine, closing: Close): Outcome {

@@ -18,7 +18,7 @@
  * machine in Python; both replay the traces in `vectors/session`.
  */
 
-import { compare } from "../../bytes.js";
+import { compare, sendable } from "../../bytes.js";
 import { Deque } from "../../deque.js";
 import { ChannelError, SessionClosedError } from "../../errors.js";
 import type { Level, Word } from "../../protocol/control.js";
@@ -49,6 +49,8 @@ export class Link {
   /** What the other side's engine takes as one SCTP message. */
   maxMessage = 65536;
   controlOpen = false;
+  /** The other side's offer has come. */
+  described = false;
   heardHello = false;
   /** How often its engine was found alive while no hello came. */
   silent = 0;
@@ -91,6 +93,8 @@ export interface MachineInit {
   peer: string;
   /** Where they met; part of the session's id. */
   room?: string;
+  /** Which of the two peers' sessions this is; part of its id. */
+  n?: number;
   /** Whether this side stands for the smaller peer id; by default they are compared. */
   smaller?: boolean;
   options?: Partial<Options>;
@@ -102,6 +106,7 @@ export interface MachineInit {
 export class SessionMachine {
   readonly me: string;
   readonly room: string;
+  readonly n: number;
   /** This side offers, and is the polite one. */
   readonly smaller: boolean;
   readonly options: Options;
@@ -138,9 +143,10 @@ export class SessionMachine {
   #events = new Deque<Event>();
   #nextId: number;
 
-  constructor({ me, peer, room = "", smaller, options, remembered }: MachineInit) {
+  constructor({ me, peer, room = "", n = 1, smaller, options, remembered }: MachineInit) {
     this.me = me;
     this.room = room;
+    this.n = n;
     this.smaller = smaller ?? compare(me, peer) < 0;
     this.identify(peer);
     this.options = { ...DEFAULTS, ...options };
@@ -198,8 +204,15 @@ export class SessionMachine {
   /** The other side's peer id is known: so are the session's and the receipt's. */
   identify(peer: string): void {
     this.peer = peer;
-    this.session = sessionId(this.room, this.me, peer);
+    this.session = sessionId(this.room, this.me, peer, this.n);
     this.receipt = receiptId(this.session);
+  }
+
+  /** The other side has said its peer id. If this side ended before, its word had no name that the other knows. */
+  introduced(peer: string, now: number): void {
+    this.now = now;
+    this.identify(peer);
+    close.introduced(this);
   }
 
   // --- the life of the session -------------------------------------------------------------------------------
@@ -285,6 +298,8 @@ export class SessionMachine {
     if (link.controlOpen && this.state === "connecting") {
       this.timers.set(`hello ${epoch}`, now + 1);
       this.act({ type: "AskFresh", epoch }); // is it silent, or is the network?
+    } else if (this.state === "connecting" && !this.smaller && !link.described) {
+      this.timers.set(`hello ${epoch}`, now + this.options.resetTimeout); // nobody has called yet
     } else if (this.state === "connecting") {
       this.release(epoch);
       this.connectAgain(now);
@@ -314,11 +329,16 @@ export class SessionMachine {
   wantsDescription(epoch: number, now: number): boolean {
     this.now = now;
     if (this.state === "closed") return false;
-    if (this.links.has(epoch)) return true;
+    const link = this.links.get(epoch);
+    if (link) {
+      link.described = true;
+      return true;
+    }
     if (epoch <= this.lastEpoch || epoch > this.lastEpoch + reset.AHEAD || this.smaller) return false;
     if (this.state === "connecting") {
       for (const old of [...this.links.keys()]) this.release(old);
       this.connect(epoch, now);
+      this.links.get(epoch)!.described = true;
       return true;
     }
     return reset.implied(this, epoch, now);
@@ -621,8 +641,9 @@ export class SessionMachine {
    * @throws ChannelError it stands with other options, or there are too many.
    * @throws SessionClosedError the session takes nothing new.
    */
-  openChannel(name: string, kind: Kind, now: number): Channel {
+  openChannel(named: string, kind: Kind, now: number): Channel {
     this.now = now;
+    const name = sendable(named);
     this.#requireSendable("open a channel");
     const known = this.channels.get(name);
     if (known) {
@@ -1033,10 +1054,27 @@ export class SessionMachine {
     close.progress(this, now);
   }
 
+  /** The other side has begun another session of the same two peers: this one is over there. */
+  superseded(now: number): void {
+    this.now = now;
+    if (!this.closing) {
+      close.end(this, now, "network", this.witness.cause(), "the other side has begun a new session");
+    }
+  }
+
+  /** There is a sign that the other side is not there any more: ask it. */
+  doubt(now: number): void {
+    this.now = now;
+    if (this.liveness.asked === undefined && this.active !== undefined && this.state !== "closed") {
+      liveness.ask(this, now);
+    }
+  }
+
   /** While the other side closes: ask for `eta` seconds more. */
   askWait(reason: string, eta: number, now: number): void {
     this.now = now;
-    this.say({ type: "wait", reason, etaMs: Math.round(eta * 1000) });
+    const etaMs = Math.min(Math.round(eta * 1000), Number.MAX_SAFE_INTEGER);
+    this.say({ type: "wait", reason: sendable(reason, 1024), etaMs });
   }
 
   /** While this side closes: give the other side `eta` seconds from now. */

@@ -1,0 +1,303 @@
+/** Who gets a session in a room, and who gets it again, on virtual time (closing rule S13). */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { type JoinOptions, join, Ladder, type Options } from "../src/index.js";
+import { sessionId } from "../src/protocol/ids.js";
+import { House, whys } from "./house.js";
+
+const SHORT: Partial<Options> = { recovery: new Ladder(1, 2, 3, 6) };
+
+/** A test in a house of its own. */
+function inside(name: string, work: (house: House) => Promise<void>): void {
+  test(name, async () => {
+    const house = new House();
+    await work(house);
+    await house.leave();
+    await house.time.pass(3);
+    assert.equal(house.time.timers, 0);
+  });
+}
+
+describe("again", () => {
+  inside("two whose link was cut for too long get a session when it heals", async (house) => {
+    const ada = await house.enter("a1", { name: "ada", options: SHORT });
+    const ben = await house.enter("b1", { name: "ben", options: SHORT });
+    const [first, there] = await house.sessions(ada, ben);
+    assert.deepEqual([ada.room.unconnected, ben.room.unconnected], [[], []]);
+    house.wire.cut = true;
+    const [receipt] = await house.time.until(Promise.all([first!.waitClosed(), there!.waitClosed()]));
+    const [lacking] = ada.room.unconnected;
+    assert.deepEqual([lacking?.peer.name, lacking?.why, lacking?.text], ["ben", "again", receipt.notice]);
+    assert.ok(lacking!.again! > 0 && lacking!.again! <= 1000);
+    house.wire.cut = false;
+    const [second, back] = await house.sessions(ada, ben);
+    await house.talk(second!, back!, "after");
+    assert.notEqual(second!.id, first!.id);
+    assert.equal(second!.id, sessionId("lab", "a1", "b1", second!.machine.n));
+    assert.deepEqual([ada.room.unconnected, ada.room.sessions], [[], [second]]);
+    for (const member of [ada, ben]) assert.deepEqual(whys(member).slice(-2), ["again", "connecting"]);
+  });
+
+  inside("tries come ever more rarely", async (house) => {
+    const options = { ...SHORT, connectTimeout: 1 };
+    const ada = await house.enter("a1", { options });
+    const ben = await house.enter("b1", { options });
+    await house.sessions(ada, ben);
+    const began: number[] = [];
+    ada.room.addEventListener("session", () => void began.push(house.time.now));
+    house.wire.cut = true;
+    await house.time.pass(250);
+    const waits = began.slice(1).map((at, index) => at - began[index]!);
+    assert.ok(waits.length >= 7, String(waits));
+    assert.deepEqual(
+      waits.map((wait) => Math.round(wait)),
+      waits.map((wait) => Math.round(wait)).sort((one, other) => one - other),
+    );
+    assert.ok(waits[0]! < 4 && waits.at(-1)! >= 30 && waits.at(-1)! < 33, String(waits));
+    house.wire.cut = false;
+    await house.time.until(Promise.all([ada.room.session(), ben.room.session()]), 40);
+  });
+
+  for (const closer of [0, 1]) {
+    inside(`an end that somebody (${closer}) wanted stays, and both are told`, async (house) => {
+      const members = [await house.enter("a1"), await house.enter("b1")];
+      const sessions = await house.sessions(...members);
+      await house.time.until(sessions[closer]!.close("enough"));
+      await house.time.pass(120);
+      for (const { sessions: made, room } of members) {
+        assert.equal(made.length, 1);
+        const [lacking] = room.unconnected;
+        assert.deepEqual([lacking?.why, lacking?.again], ["over", undefined]);
+        assert.match(lacking!.text, /left/);
+      }
+    });
+  }
+
+  inside("a connection that can not be made is tried again", async (house) => {
+    let fails = 2;
+    const connect = () => {
+      if (fails-- > 0) throw new Error("no memory left");
+      return house.wire.connect();
+    };
+    const ada = await house.enter("a1", { connect });
+    const ben = await house.enter("b1");
+    await house.time.until(Promise.all([ada.room.session(), ben.room.session()]), 20);
+    assert.ok(whys(ben).includes("again"));
+  });
+});
+
+describe("who is away", () => {
+  for (const [ghostId, id] of [
+    ["a1", "b1"],
+    ["b1", "a1"],
+  ]) {
+    inside(`gets no session until it is back (${ghostId})`, async (house) => {
+      const ghost = await house.enter(ghostId!);
+      house.server.lose(ghostId!);
+      const ada = await house.enter(id!);
+      await house.time.pass(30);
+      assert.equal(ada.sessions.length, 0);
+      assert.deepEqual(
+        ada.room.unconnected.map(({ why, peer }) => [why, peer.away]),
+        [["away", true]],
+      );
+      house.server.resume(ghostId!);
+      const [here, there] = await house.time.until(Promise.all([ada.room.session(), ghost.room.session()]), 6);
+      await house.talk(here, there, "back");
+      assert.deepEqual(
+        ada.room.peers.map(({ away }) => !!away),
+        [false],
+      );
+    });
+  }
+
+  for (const next of ["Z9", "A0"]) {
+    inside(`and comes back as another (${next}) after its session ended gets one at once`, async (house) => {
+      house.server.ids.set("ben", ["N1", next]);
+      const ada = await house.enter("M1", { options: SHORT });
+      const ben = await house.enter("N1", { name: "ben", options: { recovery: new Ladder(5, 8, 10, 600) } });
+      const [here, there] = await house.sessions(ada, ben);
+      house.wire.cut = true;
+      house.server.lose("ben");
+      await house.time.until(here!.waitClosed());
+      house.server.vacate("ben");
+      await house.time.pass(10);
+      house.wire.cut = false;
+      house.server.resume("ben");
+      const [again, back] = await house.time.until(Promise.all([ada.room.session(), ben.room.session()]), 12);
+      await house.talk(again, back, "awake");
+      await house.time.until(there!.waitClosed());
+      assert.deepEqual([ada.room.sessions, ben.room.sessions], [[again], [back]]);
+    });
+  }
+});
+
+describe("accept", () => {
+  for (const [id, other] of [
+    ["a1", "b1"],
+    ["b1", "a1"],
+  ]) {
+    inside(`that throws is a refusal that the other side is told (${id})`, async (house) => {
+      const errors: unknown[] = [];
+      const before = globalThis.reportError;
+      globalThis.reportError = (error: unknown) => void errors.push(error);
+      try {
+        const accept: JoinOptions["accept"] = ({ name }) => {
+          throw new Error(`who is ${name}?`);
+        };
+        const ada = await house.enter(id!, { accept });
+        const ben = await house.enter(other!);
+        await house.time.pass(100);
+        assert.deepEqual([ada.sessions.length, ben.sessions.length], [0, 1]);
+        assert.equal(ben.sessions[0]?.receipt?.reason.text, "not accepted");
+        assert.deepEqual(
+          [ada, ben].map(({ room }) => room.unconnected.map(({ why }) => why)),
+          [["refused"], ["over"]],
+        );
+        assert.equal(errors.length, 1);
+      } finally {
+        globalThis.reportError = before;
+      }
+    });
+
+    inside(`that thinks for long lets somebody in at last (${id})`, async (house) => {
+      let decide = (_: boolean) => {};
+      const decided = new Promise<boolean>((resolve) => {
+        decide = resolve;
+      });
+      const ada = await house.enter(id!, { accept: () => decided });
+      const ben = await house.enter(other!);
+      await house.time.pass(300);
+      assert.deepEqual(
+        ada.room.unconnected.map(({ why }) => why),
+        ["considered"],
+      );
+      assert.equal(ada.sessions.length, 0);
+      decide(true);
+      const [here, there] = await house.time.until(Promise.all([ada.room.session(), ben.room.session()]), 100);
+      await house.talk(here, there, "at last");
+    });
+  }
+});
+
+describe("a new peer id", () => {
+  inside("after the server was started anew keeps the session, and both know it", async (house) => {
+    house.server.ids.set("ada", ["a1", "x1"]).set("ben", ["b1", "y1"]);
+    const ada = await house.enter("a1", { name: "ada" });
+    const ben = await house.enter("b1", { name: "ben" });
+    const [here, there] = await house.sessions(ada, ben);
+    house.server.restart();
+    await house.time.pass(60);
+    assert.deepEqual([here!.peerNow, there!.peerNow], ["y1", "x1"]);
+    assert.deepEqual([ada.sessions.length, ben.sessions.length], [1, 1]);
+    assert.deepEqual([ada.room.unconnected, ben.room.unconnected], [[], []]);
+    assert.equal((await house.time.until(here!.reset())).epoch, 2);
+    await house.talk(here!, there!, "after");
+  });
+
+  for (const old of ["ada", "ben"]) {
+    inside(`of the version before (${old}), said in-band only, makes no second session`, async (house) => {
+      house.server.ids.set("ada", ["a1", "x1"]).set("ben", ["b1", "y1"]);
+      house.server.old.add(old);
+      const ada = await house.enter("a1", { name: "ada" });
+      const ben = await house.enter("b1", { name: "ben" });
+      const [here, there] = await house.sessions(ada, ben);
+      house.server.restart();
+      await house.time.pass(60);
+      assert.deepEqual([ada.sessions.length, ben.sessions.length], [1, 1]);
+      assert.equal((await house.time.until(here!.reset())).epoch, 2);
+      await house.talk(here!, there!, "after");
+    });
+  }
+
+  for (const victim of ["c1", "0c"]) {
+    for (const way of ["in-band", "signaling", "both", "left", "late"]) {
+      inside(`that is somebody else's (${victim}) is not believed: ${way}`, async (house) => {
+        const accept: JoinOptions["accept"] = async ({ name }) => {
+          if (name === "victim") await new Promise<void>((done) => house.time.later(1.5, done));
+          return true;
+        };
+        const ada = await house.enter("a1", { accept });
+        const eve = await house.enter("b1");
+        const [mine, hers] = await house.sessions(ada, eve);
+        if (way === "left") house.server.vacate("b1");
+        const guest = await house.enter(victim, { name: "victim" });
+        if (way === "late") await house.time.until(guest.room.session("a1"));
+        for (let time = 0; time < 2; time++) {
+          if (way !== "signaling") hers!.sayMoved(victim);
+          if (way !== "in-band") house.server.relay("b1", { type: "moved", session: hers!.id, to: "a1", peer: victim });
+        }
+        const got = await house.time.until(
+          way === "late" ? ada.room.session("victim") : guest.room.session({ name: "a1" }),
+          8,
+        );
+        assert.equal(got.state, "open");
+        assert.deepEqual([mine!.peerNow, mine!.state], ["b1", "open"]);
+        const [there] = ada.room.sessions.filter(({ peerNow }) => peerNow === victim);
+        assert.ok(there && there !== mine);
+        await house.talk(there, guest.room.sessions.find(({ name }) => name === "a1")!, "mine");
+      });
+    }
+  }
+
+  inside("or none: the word that there is another session ends none that answers", async (house) => {
+    const ada = await house.enter("b1");
+    const ben = await house.enter("a1");
+    const [here, there] = await house.sessions(ada, ben);
+    const coming = sessionId("lab", "a1", "b1", 2);
+    for (let time = 0; time < 3; time++) {
+      const to = { session: coming, to: "b1", epoch: 1 };
+      house.server.relay("a1", { type: "description", sdpType: "offer", sdp: "0", ...to });
+      house.server.relay("a1", { type: "candidates", candidates: [], ...to });
+    }
+    await house.time.pass(30);
+    assert.deepEqual([ada.room.sessions, here!.state], [[here], "open"]);
+    await house.talk(here!, there!, "still");
+  });
+});
+
+describe("mistakes", () => {
+  test("of who joins are named before anything is dialled", async () => {
+    const wrong = async (options: unknown, message: RegExp) =>
+      assert.rejects(join("ws://server/ws", options as JoinOptions), { name: "TypeError", message });
+    await wrong(undefined, /the options are missing/);
+    await wrong(null, /the options are missing/);
+    await wrong("lab", /the options are missing/);
+    await wrong({}, /a room's name is text, not undefined/);
+    await wrong({ room: "" }, /a room's name has 1 to 256 characters, not 0/);
+    await wrong({ room: "x".repeat(257) }, /a room's name has 1 to 256 characters, not 257/);
+    await wrong({ room: "lab", name: "x".repeat(257) }, /a person's name has at most 256 characters, not 257/);
+    await wrong({ room: "lab", connect: {} }, /a function that makes a new RTCPeerConnection/);
+  });
+
+  inside("in the names of events, and texts in the place of options", async (house) => {
+    const ada = await house.enter("a1", { name: "ada \ud83d", meta: { "\ud83d": ["\udc4b"] } });
+    const ben = await house.enter("b1");
+    assert.throws(() => ada.room.addEventListener("sesion" as "session", () => {}), {
+      name: "TypeError",
+      message: /room lab has no event sesion; it has session, peer, unconnected, signaling/,
+    });
+    assert.throws(() => ada.room.addEventListener("session", undefined as never), TypeError);
+    const session = await house.time.until(ben.room.session("ada \ufffd"));
+    const there = await house.time.until(ada.room.session({ name: "b1" }));
+    const [report] = await house.time.until(ben.room.reset("full"));
+    assert.equal(report?.status === "fulfilled" && report.value.level, "full");
+    await assert.rejects(ben.room.session(7 as never), TypeError);
+    const [receipt] = await house.time.until(ben.room.close("bye \ud83d"));
+    assert.equal(receipt?.reason.text, "bye \ufffd");
+    assert.equal((await house.time.until(there.waitClosed())).agreed, receipt?.agreed);
+    assert.equal(session.receipt, receipt);
+  });
+
+  test("a program without a WebSocket is told so", async () => {
+    const before = Object.getOwnPropertyDescriptor(globalThis, "WebSocket");
+    Object.defineProperty(globalThis, "WebSocket", { configurable: true, value: undefined });
+    try {
+      await assert.rejects(join("ws://127.0.0.1:9/ws", { room: "lab" }), /no socket: there is no WebSocket here/);
+    } finally {
+      if (before) Object.defineProperty(globalThis, "WebSocket", before);
+      else Reflect.deleteProperty(globalThis, "WebSocket");
+    }
+  });
+});
