@@ -107,16 +107,17 @@ export function begin(m: SessionMachine, reason: Reason, timeout: number, now: n
     open(m, new Close("local", sayable(reason), now, now + timeout, drainUntil(now, now + timeout)));
     m.say(closingWord(m), { both: true });
   }
-  if (m.closing) hurry(m.closing, now, now + timeout);
+  if (m.closing) hurry(m, m.closing, now, now + timeout);
 }
 
 /** This side's own time: each `close()` keeps its own, the shortest decides. */
-function hurry(closing: Close, now: number, own: number): void {
+function hurry(m: SessionMachine, closing: Close, now: number, own: number): void {
   closing.own = Math.min(closing.own ?? own, own);
   if (closing.own < closing.deadline) {
     closing.deadline = closing.own;
     closing.drainUntil = Math.min(closing.drainUntil, drainUntil(now, closing.own));
   }
+  if (!closing.saidClosed) m.timers.set("drain", closing.drainUntil);
 }
 
 /** Announced: from here on nothing new is accepted, what is queued counts as taken, and the drain runs. */

@@ -290,11 +290,6 @@ export class Budget {
     return this.size - Math.floor(this.size / SPARE) - this.used;
   }
 
-  /** More is held than the session may hold. */
-  get exceeded(): boolean {
-    return this.used > this.size;
-  }
-
   /**
    * Bytes that may follow what this channel's application has taken, as things are now.
    *
@@ -513,14 +508,16 @@ export class Receiver {
   #assemble(epoch: number, fragment: control.Fragment): Payload | undefined {
     const { text, again, seq, payload, index } = fragment;
     const { maxMessage } = this.budget;
-    if (this.reliable) this.#check(fragment);
-    if (fragment.first && fragment.last) {
-      if (payload.length > maxMessage) throw new Violation(`message ${seq} is larger than ${maxMessage} bytes`);
-      this.arrived += payload.length + this.#each;
-      return { data: payload, text, again };
-    }
     const key = `${epoch} ${seq}`;
     let partial = this.#partials.get(key);
+    const size = payload.length + (partial?.size ?? 0);
+    if (size > maxMessage) throw new Violation(`message ${seq} is larger than ${maxMessage} bytes`);
+    if (this.reliable) this.#check(fragment, partial !== undefined);
+    if (fragment.first && fragment.last) {
+      this.#forget(key);
+      this.arrived += size + this.#each;
+      return { data: payload, text, again };
+    }
     // Without order the pieces of a message come in any order; with it one that is missing never comes.
     const fits = !this.ordered || index === (partial?.next ?? 0);
     if (fits) partial ??= this.#begin(key, epoch, fragment);
@@ -533,15 +530,23 @@ export class Receiver {
     this.#waiting += partial.pieces.size - waiting;
     this.#partialBytes += payload.length;
     this.arrived += payload.length;
-    if (partial.size > maxMessage) throw new Violation(`message ${seq} is larger than ${maxMessage} bytes`);
     if (!partial.whole) return undefined;
     this.#partials.delete(key);
     this.#partialBytes -= partial.size;
     return { data: partial.joined.slice(), text: partial.text, again: partial.again };
   }
 
-  /** A number can only be as high as messages could start with the credit given. */
-  #check({ seq, index, last, payload }: control.Fragment): void {
+  /** Only what could start with the credit given may come, and be kept. */
+  #check({ seq, index, first, last, payload }: control.Fragment, begun: boolean): void {
+    const size = payload.length;
+    if (this.arrived + size + (begun ? 0 : this.#each) > this.limit) {
+      throw new Violation(`more than the credit given: ${this.unread + size} bytes`);
+    }
+    // What credit was given for is in the budget already.
+    if (this.budget.used + COST + (this.counted ? 0 : size) > this.budget.size) {
+      throw new Violation(`more than the ${this.budget.size} bytes that a session holds`);
+    }
+    if (begun && first && last) throw new Violation(`message ${seq} whole and in pieces`);
     if (this.ordered) {
       if (seq !== this.have + 1) throw new Violation(`message ${seq} after message ${this.have} on an ordered channel`);
     } else if (this.counted) {
@@ -552,7 +557,7 @@ export class Receiver {
     } else if (this.beyond.size > MAX_MISSING) {
       throw new Violation(`more than ${MAX_MISSING} messages are missing`);
     }
-    if (!last && !payload.length) throw new Violation(`fragment ${index} of message ${seq} is empty`);
+    if (!last && !size) throw new Violation(`fragment ${index} of message ${seq} is empty`);
   }
 
   #begin(key: string, epoch: number, { text }: control.Fragment): Partial {
@@ -602,13 +607,8 @@ export class Receiver {
   // --- credit -------------------------------------------------------------------------------------------------
 
   #bound(): void {
-    if (!this.reliable) {
-      this.#dropOldest();
-      return;
-    }
-    if (this.arrived > this.limit) throw new Violation(`more than the credit given: ${this.unread} bytes`);
-    this.account();
-    if (this.budget.exceeded) throw new Violation(`more than the ${this.budget.size} bytes that a session holds`);
+    if (this.reliable) this.account();
+    else this.#dropOldest();
   }
 
   #limit(): number {

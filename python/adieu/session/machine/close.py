@@ -100,15 +100,17 @@ def begin(m: SessionMachine, reason: Reason, timeout: float, now: float) -> None
         _open(m, Close("local", reason, now, now + timeout, _drain_until(now, now + timeout)))
         m.say(_closing(m), both=True)
     if m.closing is not None:
-        _hurry(m.closing, now, now + timeout)
+        _hurry(m, m.closing, now, now + timeout)
 
 
-def _hurry(closing: Close, now: float, own: float) -> None:
+def _hurry(m: SessionMachine, closing: Close, now: float, own: float) -> None:
     """This side's own time: each `close()` keeps its own, the shortest decides."""
     closing.own = own if closing.own is None else min(closing.own, own)
     if closing.own < closing.deadline:
         closing.deadline = closing.own
         closing.drain_until = min(closing.drain_until, _drain_until(now, closing.own))
+    if closing.said_closed is None:
+        m.timers["drain"] = closing.drain_until
 
 
 def _open(m: SessionMachine, closing: Close) -> None:

@@ -306,11 +306,6 @@ class Budget:
         """What may be given as credit, or filled by what has no credit."""
         return self.size - self.size // SPARE - self.used
 
-    @property
-    def exceeded(self) -> bool:
-        """More is held than the session may hold."""
-        return self.used > self.size
-
     def window_of(self, receiver: Receiver) -> int:
         """Bytes that may follow what this channel's application has taken, as things are now.
 
@@ -512,15 +507,17 @@ class Receiver:
     # --- pieces ---------------------------------------------------------------------------------------------
 
     def _assemble(self, epoch: int, fragment: control.Fragment) -> Payload | None:
-        if self.reliable:
-            self._check(fragment)
-        if fragment.first and fragment.last:
-            if len(fragment.payload) > self.budget.max_message:
-                raise ViolationError(f"message {fragment.seq} is larger than {self.budget.max_message} bytes")
-            self.arrived += len(fragment.payload) + (COST if self.counted else 0)
-            return Payload(bytes(fragment.payload), fragment.text, fragment.again)
         key = (epoch, fragment.seq)
         partial = self._partials.get(key)
+        size = len(fragment.payload) + (0 if partial is None else partial.size)
+        if size > self.budget.max_message:
+            raise ViolationError(f"message {fragment.seq} is larger than {self.budget.max_message} bytes")
+        if self.reliable:
+            self._check(fragment, begun=partial is not None)
+        if fragment.first and fragment.last:
+            self._forget(key)
+            self.arrived += size + (COST if self.counted else 0)
+            return Payload(bytes(fragment.payload), fragment.text, fragment.again)
         # Without order the pieces of a message come in any order; with it one that is missing never comes.
         fits = not self.ordered or fragment.index == (0 if partial is None else partial.next)
         if fits and partial is None:
@@ -534,17 +531,22 @@ class Receiver:
         self._waiting += len(partial.pieces) - waiting
         self._partial_bytes += len(fragment.payload)
         self.arrived += len(fragment.payload)
-        if partial.size > self.budget.max_message:
-            raise ViolationError(f"message {fragment.seq} is larger than {self.budget.max_message} bytes")
         if not partial.whole:
             return None
         del self._partials[key]
         self._partial_bytes -= partial.size
         return Payload(bytes(partial.joined), partial.text, partial.again)
 
-    def _check(self, fragment: control.Fragment) -> None:
-        """A number can only be as high as messages could start with the credit given."""
-        seq = fragment.seq
+    def _check(self, fragment: control.Fragment, *, begun: bool) -> None:
+        """Only what could start with the credit given may come, and be kept."""
+        seq, size = fragment.seq, len(fragment.payload)
+        if self.arrived + size + (COST if self.counted and not begun else 0) > self.limit:
+            raise ViolationError(f"more than the credit given: {self.unread + size} bytes")
+        # What credit was given for is in the budget already.
+        if self.budget.used + COST + (0 if self.counted else size) > self.budget.size:
+            raise ViolationError(f"more than the {self.budget.size} bytes that a session holds")
+        if begun and fragment.first and fragment.last:
+            raise ViolationError(f"message {seq} whole and in pieces")
         if self.ordered:
             if seq != self.have + 1:
                 raise ViolationError(f"message {seq} after message {self.have} on an ordered channel")
@@ -554,7 +556,7 @@ class Receiver:
                 raise ViolationError(f"message {seq} cannot have started with the credit given")
         elif len(self.beyond) > MAX_MISSING:
             raise ViolationError(f"more than {MAX_MISSING} messages are missing")
-        if not fragment.last and not fragment.payload:
+        if not fragment.last and not size:
             raise ViolationError(f"fragment {fragment.index} of message {seq} is empty")
 
     def _begin(self, key: tuple[int, int], fragment: control.Fragment) -> _Partial:
@@ -593,14 +595,10 @@ class Receiver:
     # --- credit ---------------------------------------------------------------------------------------------
 
     def _bound(self) -> None:
-        if not self.reliable:
+        if self.reliable:
+            self.account()
+        else:
             self._drop_oldest()
-            return
-        if self.arrived > self.limit:
-            raise ViolationError(f"more than the credit given: {self.unread} bytes")
-        self.account()
-        if self.budget.exceeded:
-            raise ViolationError(f"more than the {self.budget.size} bytes that a session holds")
 
     def _limit(self) -> int:
         if not self.counted:
