@@ -101,7 +101,8 @@ async def _answer(session: Session, name: str, say: Callable[[str], None]) -> No
 
     @session.on("closing")
     async def _(_: ClosingEvent) -> None:
-        await chat.send("Goodbye! It was nice to talk to you.")
+        with contextlib.suppress(SessionClosedError):  # they left while this program stood still: too late
+            await chat.send("Goodbye! It was nice to talk to you.")
 
     await chat.send(
         f"Hello {session.name or 'there'}, I am {name}, a program in Python. I repeat what you write and send your"
@@ -131,7 +132,9 @@ async def _return(session: Session, file: IncomingFile, say: Callable[[str], Non
         with tempfile.TemporaryDirectory(prefix="adieu-friend-") as folder:
             transfer = await session.send_file(await file.accept(Path(folder)), name=file.name)
             await transfer.wait()
-    except SessionError as error:
+    except (SessionError, OSError) as error:
+        with contextlib.suppress(SessionError):  # it was answered already
+            file.refuse(str(error))
         say(f"{file.name}: {error}")
     else:
         say(f"{file.name} was sent back, {file.size} bytes.")

@@ -28,7 +28,8 @@ inline, nothing from elsewhere."""
 
 _ALWAYS = {
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    # Not `no-referrer`: with that Firefox calls the origin of the page's last words `null`, and they are refused.
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 _DOCUMENT = _ALWAYS | {

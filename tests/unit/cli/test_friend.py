@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import sys
 import tempfile
 
@@ -10,7 +11,9 @@ import pytest
 
 import adieu
 from adieu.cli.friend import Place, keep_company
+from adieu.errors import SessionClosedError, TransferError
 from adieu.server import serve
+from adieu.session import Channel
 from support.certificates import Certificates
 
 pytestmark = pytest.mark.anyio
@@ -123,3 +126,53 @@ async def test_a_friend_comes_to_a_server_with_tls(tmp_path):
             assert "I am Echo" in str(await chat.receive())
         known.terminate()
         assert await known.wait() == 0
+
+
+async def test_a_goodbye_that_comes_too_late_is_not_said(caplog, monkeypatch):
+    """Who left while the friend stood still cannot be written to any more: the session is closing already."""
+    send = Channel.send
+
+    async def refuse(self, data):
+        if str(data).startswith("Goodbye!"):
+            raise SessionClosedError("cannot send: the session is closing")
+        return await send(self, data)
+
+    monkeypatch.setattr(Channel, "send", refuse)
+    stop = asyncio.Event()
+    said: list[str] = []
+    async with serve() as server:
+        friend = asyncio.create_task(keep_company(Place(server.url, "lab"), "Echo", said.append, stop))
+        async with adieu.join(server.url, room="lab", name="Ada") as room:
+            session = await room.session()
+            await (await session.open("chat")).receive()
+            await session.close()
+        stop.set()
+        await friend
+    assert said[-1].startswith("Ada left")
+    assert not [record.message for record in caplog.records if "handler" in record.message]
+
+
+async def test_a_file_that_cannot_be_kept_is_refused_in_words(caplog, monkeypatch, tmp_path):
+    """No place on the disk is no fault of the program's."""
+
+    def full(**_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", full)
+    stop = asyncio.Event()
+    said: list[str] = []
+    source = tmp_path / "a.bin"
+    source.write_bytes(b"a")
+    async with serve() as server:
+        friend = asyncio.create_task(keep_company(Place(server.url, "lab"), "Echo", said.append, stop))
+        async with adieu.join(server.url, room="lab", name="Ada") as room:
+            session = await room.session()
+            await (await session.open("chat")).receive()
+            transfer = await session.send_file(source)
+            with pytest.raises(TransferError, match="No space left"):
+                await transfer.wait()
+            await session.close()
+        stop.set()
+        await friend
+    assert any("No space left" in line for line in said)
+    assert not [record.message for record in caplog.records if "handler" in record.message]
