@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Devices, type TrackEvent } from "../src/model/devices.js";
+import { Devices, LET_GO, type TrackEvent } from "../src/model/devices.js";
 import { FakeMedia, settled } from "./browser.js";
 
 function make() {
@@ -52,7 +52,7 @@ test("a page without TLS is told that it gets none", async () => {
   assert.equal(devices.state("audio"), "blocked");
 });
 
-test("muting keeps the device and sends nothing", async () => {
+test("muting keeps the microphone and sends nothing", async () => {
   const { media, devices } = make();
   await devices.turnOn(["audio"]);
   await devices.toggle("audio");
@@ -75,6 +75,80 @@ test("an unplugged device is noticed, and asked for again", async () => {
   await devices.toggle("video");
   assert.equal(devices.state("video"), "on");
   assert.equal(old, media.given[0]);
+});
+
+test("a camera that is turned off is let go after a moment, and asked for again", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { media, devices } = make();
+  await devices.turnOn(["audio", "video"]);
+  const camera = devices.track("video")!;
+  await devices.toggle("video");
+  await devices.toggle("audio");
+  assert.equal(devices.sends("video"), false, "the others are told at once");
+  t.mock.timers.tick(LET_GO - 1);
+  assert.equal(camera.readyState, "live");
+  t.mock.timers.tick(1);
+  assert.equal(camera.readyState, "ended");
+  assert.deepEqual([devices.state("video"), devices.track("audio")!.readyState], ["muted", "live"]);
+  assert.deepEqual(
+    devices.tracks.map(({ kind }) => kind),
+    ["audio"],
+    "who comes now gets no dead track",
+  );
+  let old: unknown;
+  devices.addEventListener("track", (event) => (old = (event as TrackEvent).old));
+  await devices.toggle("video");
+  assert.deepEqual([devices.state("video"), devices.track("video")!.readyState], ["on", "live"]);
+  assert.equal(old, camera, "the new one takes its place");
+  assert.deepEqual(media.asked.at(-1)!.audio, undefined);
+  t.mock.timers.tick(LET_GO * 2);
+  assert.equal(devices.track("video")!.readyState, "live");
+});
+
+test("a camera that is turned on again at once is the same", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { media, devices } = make();
+  await devices.turnOn(["video"]);
+  await devices.toggle("video");
+  t.mock.timers.tick(LET_GO / 2);
+  await devices.toggle("video");
+  await devices.toggle("video");
+  t.mock.timers.tick(LET_GO - 1);
+  await devices.toggle("video");
+  t.mock.timers.tick(LET_GO * 2);
+  assert.deepEqual([devices.state("video"), media.given[0]!.readyState, media.asked.length], ["on", "live", 1]);
+});
+
+test("a camera that another program took meanwhile is told", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { media, devices } = make();
+  await devices.turnOn(["video"]);
+  await devices.toggle("video");
+  t.mock.timers.tick(LET_GO);
+  media.refuses.set("video", "NotReadableError");
+  await devices.toggle("video");
+  assert.equal(devices.state("video"), "busy");
+});
+
+test("a camera that is off stays off when devices are renewed", async () => {
+  const { media, devices, states } = make();
+  await devices.turnOn(["audio", "video"]);
+  await devices.toggle("video");
+  await devices.renew();
+  assert.deepEqual(states(), ["on", "muted"]);
+  assert.deepEqual(media.asked.at(-1)!.video, undefined);
+  assert.ok(media.given.filter(({ kind }) => kind === "video").every(({ readyState }) => readyState === "ended"));
+});
+
+test("trouble that was read is not told again, until there is new trouble", async () => {
+  const { media, devices } = make();
+  media.refuses.set("audio", "NotAllowedError").set("video", "NotAllowedError");
+  await devices.turnOn(["audio", "video"]);
+  assert.deepEqual([...devices.troubles.values()], ["denied", "denied"]);
+  devices.dismiss();
+  assert.deepEqual([...devices.troubles.values()], []);
+  await devices.toggle("video");
+  assert.deepEqual([...devices.troubles], [["video", "denied"]]);
 });
 
 test("renewing stops the old ones, asks again, and leaves what was muted muted", async () => {

@@ -100,6 +100,80 @@ test("what did not arrive is kept, and sent again when its receiver is back", as
   assert.equal(meeting.owed.length, 0);
 });
 
+test("two of the same name are told apart, and each gets what is theirs", async () => {
+  const { meeting, meet } = await inside();
+  const first = await meet();
+  const second = await meet();
+  assert.equal(meeting.line.text, "Connected with Ben and Ben (2).");
+  assert.deepEqual(texts(meeting), ["Ben came in.", "Ben (2) came in."]);
+  meeting.say("one");
+  meeting.sendFiles([new File(["abc"], "abc.txt")]);
+  await settled();
+  first.chat.deliver();
+  second.end({ unsent: [1] });
+  await settled();
+  const [ben] = meeting.friends;
+  assert.deepEqual(
+    meeting.owed.map(({ mark }) => mark.who.label),
+    ["Ben (2)"],
+  );
+  assert.deepEqual(meeting.owedTo(ben!), [], "who has it is not asked to get it again");
+  const files = meeting.entries.flatMap((entry) => (entry.kind === "file" ? entry.parcel : [])) as Sending[];
+  assert.equal(meeting.receiverOf(files[1]!), undefined, "nor is the file of the one for the other");
+
+  const back = await meet();
+  assert.deepEqual(
+    meeting.friends.map(({ label }) => label),
+    ["Ben", "Ben (2)"],
+  );
+  assert.equal(meeting.receiverOf(files[1]!), meeting.friends[1]);
+  const resent = meeting.sendOwed(meeting.friends[1]!);
+  await settled();
+  back.chat.deliver();
+  await resent;
+  assert.equal(meeting.owed.length, 0);
+});
+
+test("what was said and not seen is counted, until it is looked at", async () => {
+  const { meeting, meet } = await inside();
+  const ben = await meet();
+  meeting.look();
+  ben.chat.tell("message", "hello");
+  ben.tell("file", new Offer(1));
+  meeting.say("mine");
+  await settled();
+  assert.equal(meeting.unread, 2);
+  meeting.look();
+  assert.equal(meeting.unread, 0);
+});
+
+test("how long somebody has not answered is counted, and told while it lasts", async (t) => {
+  t.mock.timers.enable({ apis: ["setInterval", "Date"] });
+  const { meeting, meet } = await inside();
+  const ben = await meet();
+  ben.become("suspect", "frozen, network-lost");
+  assert.match(meeting.line.text, /for a moment/);
+  let told = 0;
+  meeting.addEventListener("change", () => told++);
+  t.mock.timers.tick(20_000);
+  await settled();
+  assert.ok(told > 0);
+  assert.match(meeting.line.text, /for 10 seconds/);
+  ben.become("recovering", "frozen");
+  t.mock.timers.tick(100_000);
+  assert.match(meeting.line.text, /standing still.*2 minutes so far/);
+  ben.become("open");
+  await settled();
+  ben.become("suspect", "busy");
+  assert.doesNotMatch(meeting.line.text, /so far/);
+  ben.end({});
+  await settled();
+  told = 0;
+  t.mock.timers.tick(100_000);
+  await settled();
+  assert.equal(told, 0, "nobody is looked after who has gone");
+});
+
 test("what did not arrive twice is still kept", async () => {
   const { meeting, meet } = await inside();
   const ben = await meet();
@@ -237,7 +311,7 @@ test("a file that failed can be sent again to whoever is back", async () => {
   await settled();
   assert.equal(meeting.receiverOf(entry.parcel), undefined);
   await meet();
-  await entry.parcel.send(meeting.receiverOf(entry.parcel)!.session);
+  await entry.parcel.send(meeting.receiverOf(entry.parcel)!);
   assert.equal(entry.parcel.state, "here");
 });
 

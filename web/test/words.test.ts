@@ -1,19 +1,22 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { DeviceState, Kind } from "../src/model/devices.js";
 import {
   couldNotJoin,
   counted,
-  deviceTrouble,
+  deviceTroubles,
   fileSize,
+  foldersTold,
   joinTrouble,
   list,
   type Standing,
   seconds,
+  short,
   standing,
   summary,
 } from "../src/model/words.js";
 
-const ben = (state: Standing["state"], cause = ""): Standing => ({ name: "Ben", state, cause });
+const ben = (state: Standing["state"], cause = "", silent = 0): Standing => ({ label: "Ben", state, cause, silent });
 const well = { online: true, server: true };
 
 test("each state of a session is said in words", () => {
@@ -21,20 +24,68 @@ test("each state of a session is said in words", () => {
   assert.equal(standing(ben("suspect")).text, "Ben has not answered for a moment …");
   for (const state of ["connecting", "open", "suspect", "recovering", "resetting", "closing", "closed"] as const) {
     assert.match(standing(ben(state, "no such cause")).text, /Ben/);
-    assert.match(standing({ name: "", state, cause: "" }).text, /other side/i);
+    assert.match(standing({ label: "", state, cause: "" }).text, /other side/i);
   }
 });
 
 test("a name is not taken for a pattern", () => {
-  assert.equal(standing({ ...ben("recovering", "busy"), name: "$&" }).text, "$&’s program is busy, waiting for it …");
+  assert.equal(standing({ ...ben("recovering", "busy"), label: "$&" }).text, "$&’s program is busy, waiting for it …");
 });
 
 test("the most urgent is said first", () => {
-  const ada: Standing = { name: "Ada", state: "open", cause: "" };
+  const ada: Standing = { label: "Ada", state: "open", cause: "" };
   assert.equal(summary([], well).text, "Nobody else is here yet.");
-  assert.equal(summary([ada, { ...ada, name: "Cy" }], well).text, "Connected with Ada and Cy.");
+  assert.equal(summary([ada, { ...ada, label: "Cy" }], well).text, "Connected with Ada and Cy.");
   assert.match(summary([ada, ben("recovering", "crashed")], well).text, /^Ben’s program ended/);
-  assert.match(summary([ada, ben("connecting")], well).text, /^Ben is here/);
+  assert.equal(
+    summary([ada, ben("connecting")], well).text,
+    "Connected with Ada. Ben is here, connecting …",
+    "who comes does not hide who is there",
+  );
+});
+
+test("a cause that is known is said at once; until then only that there is silence", () => {
+  assert.equal(
+    standing(ben("suspect", "crashed")).text,
+    "Ben’s program ended without a word. Waiting in case it comes back …",
+  );
+  for (const cause of ["crashed", "network-lost", "frozen", "busy", "reloaded"]) {
+    assert.equal(standing(ben("suspect", cause)).text, standing(ben("recovering", cause)).text);
+    assert.doesNotMatch(standing(ben("suspect", cause)).text, /has not answered/);
+  }
+  assert.equal(standing(ben("suspect", "frozen, network-lost")).text, "Ben has not answered for a moment …");
+  assert.equal(standing(ben("recovering", "frozen, network-lost")).text, "Ben can’t be reached, trying again …");
+});
+
+test("silence that lasts is no moment", () => {
+  const unknown = (silent: number) => standing(ben("suspect", "frozen, network-lost", silent)).text;
+  assert.equal(unknown(9), "Ben has not answered for a moment …");
+  assert.equal(unknown(10), "Ben has not answered for 10 seconds …");
+  assert.equal(unknown(59), "Ben has not answered for 30 seconds …");
+  assert.equal(unknown(160), "Ben has not answered for 2 minutes …");
+  assert.equal(unknown(7300), "Ben has not answered for 2 hours …");
+  assert.equal(standing(ben("suspect", "busy", 65)).text, "Ben’s program is busy, waiting for it … (1 minute so far)");
+});
+
+test("who is here without a connection is told, beside those with one", () => {
+  const apart = [{ label: "Dora", trying: false }];
+  assert.equal(summary([], { ...well, apart }).text, "Dora is here, not connected to you.");
+  assert.equal(
+    summary([ben("open")], { ...well, apart }).text,
+    "Connected with Ben. Dora is here, not connected to you.",
+  );
+  const two = [...apart, { label: "Eve", trying: false }];
+  assert.match(summary([], { ...well, apart: two }).text, /^Dora and Eve are here, not connected/);
+});
+
+test("a name of any length leaves room for the rest", () => {
+  const long = "W".repeat(64);
+  assert.equal([...short(long)].length, 24);
+  assert.equal(short("Ada Lovelace"), "Ada Lovelace");
+  assert.equal(short(`${long} (2)`), `${short(long)} (2)`, "two of them are still told apart");
+  assert.equal([...short("🙂".repeat(40))].at(-2), "🙂", "letters are not cut in two");
+  assert.ok(summary([{ ...ben("open"), label: long }], well).text.length < 50);
+  assert.ok(standing({ ...ben("suspect"), label: long }).text.length < 70);
 });
 
 test("a network that is this person's own is called so", () => {
@@ -51,11 +102,35 @@ test("a server that is away ends nothing, and is told", () => {
 });
 
 test("what is wrong with a device says what to do", () => {
+  const troubles = (audio: DeviceState, video: DeviceState) =>
+    deviceTroubles(
+      new Map<Kind, DeviceState>([
+        ["audio", audio],
+        ["video", video],
+      ]),
+    );
   for (const state of ["denied", "missing", "busy", "unplugged", "blocked"] as const) {
-    assert.match(deviceTrouble("video", state), /camera/);
-    assert.match(deviceTrouble("audio", state), /microphone/);
+    const [camera = "", ...more] = troubles("on", state);
+    assert.match(camera, /camera/);
+    assert.doesNotMatch(camera, /microphone|them/);
+    assert.deepEqual(more, []);
+    const [both = "", ...others] = troubles(state, state);
+    assert.match(both, /microphone and (no )?camera/);
+    assert.deepEqual(others, [], "one sentence for both");
   }
-  for (const state of ["off", "asking", "on", "muted"] as const) assert.equal(deviceTrouble("video", state), "");
+  assert.deepEqual(troubles("missing", "denied").length, 2);
+  assert.deepEqual(troubles("denied", "denied"), [
+    "The browser was told not to give your microphone and camera to this page. Allow them in the address bar, then turn them on again.",
+  ]);
+  for (const state of ["off", "asking", "on", "muted"] as const) assert.deepEqual(troubles(state, state), []);
+});
+
+test("folders are told, with what to do", () => {
+  assert.equal(
+    foldersTold(["holiday"]),
+    "“holiday” is a folder, and was not sent. Send the files in it, or pack it into one file (zip) first.",
+  );
+  assert.match(foldersTold(["a", "b"]), /^“a” and “b” are folders/);
 });
 
 test("who is not let in learns why", () => {

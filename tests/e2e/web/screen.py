@@ -127,11 +127,38 @@ class Screen:
             viewport = {"width": width, "height": height}
             await call("browsingContext.setViewport", context=self.tab, viewport=viewport)
 
+    async def offline(self, is_so: bool) -> None:
+        """Take the tab's network away, or give it back."""
+        call = self.browser.remote.call
+        if isinstance(self.browser, Chromium):
+            none = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+            await call("Network.enable", session=self._session)
+            await call("Network.emulateNetworkConditions", session=self._session, offline=is_so, **none)
+        else:
+            conditions = {"type": "offline"} if is_so else None
+            await call("emulation.setNetworkConditions", contexts=[self.tab], networkConditions=conditions)
+
+    async def drop(self, x: int, y: int, *paths: Path) -> None:
+        """Drop files or folders from the desktop; Chromium only."""
+        data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            await self.browser.remote.call(
+                *("Input.dispatchDragEvent",), session=self._session, type=kind, x=x, y=y, data=data
+            )
+
+    async def front(self) -> None:
+        """Put the tab before the others."""
+        call = self.browser.remote.call
+        if isinstance(self.browser, Chromium):
+            await call("Page.bringToFront", session=self._session)
+        else:
+            await call("browsingContext.activate", context=self.tab)
+
     async def picture(self, path: Path) -> None:
         """Keep what is to be seen."""
         call = self.browser.remote.call
         if isinstance(self.browser, Chromium):
-            await call("Page.bringToFront", session=self._session)  # one behind others is not always drawn
+            await self.front()  # one behind others is not always drawn
             shot = await call("Page.captureScreenshot", session=self._session, format="png")
         else:
             shot = await call("browsingContext.captureScreenshot", context=self.tab)
@@ -156,6 +183,7 @@ async def screen(browser: Chromium | Firefox, url: str) -> AsyncIterator[Screen]
         session = (await browser.remote.call("Target.attachToTarget", targetId=tab, flatten=True))["sessionId"]
         await browser.remote.call("Emulation.setFocusEmulationEnabled", session=session, enabled=True)
     shown = Screen(browser, tab, session)
+    await shown.resize(1280, 800)  # headless windows are small
     await _go(shown, url)
     try:
         yield shown

@@ -3,110 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import signal
-import sys
-from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import jwt
 import pytest
 
 from adieu.server import serve
+from adieu.server.hub import Hub
 from e2e.lab import browsers
+from e2e.web.people import ARRIVED, KEEP_FILES, PICTURES, REFUSE, SEES, SEND_FILE, come_in, friend, say, together
 from e2e.web.screen import screen
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from adieu.server.serving import Server
     from e2e.web.screen import Screen
 
 pytestmark = [pytest.mark.anyio, pytest.mark.browser]
-ROOT = Path(__file__).resolve().parents[3]
-PICTURES = ROOT / "reports" / "page"
-AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
-START = {"chromium": browsers.chromium, "firefox": browsers.firefox}
-SEND_FILE = """
-const data = new DataTransfer();
-data.items.add(new File([Uint8Array.from({ length: size }, (_, n) => (n * 7) % 256)], name, { type: "image/jpeg" }));
-const input = document.querySelector("#files");
-input.files = data.files;
-input.dispatchEvent(new Event("change"));
-"""
-KEEP_FILES = "const make = URL.createObjectURL; URL.createObjectURL = (blob) => make.call(URL, window.file = blob)"
-ARRIVED = """
-const data = new Uint8Array(await window.file.arrayBuffer());
-const link = document.querySelector("a[download]");
-return [link.download, data.length, data.findIndex((byte, n) => byte !== (n * 7) % 256)];
-"""
-
-
-@pytest.fixture(scope="module", params=list(START))
-async def browser(request: Any) -> AsyncIterator[Any]:
-    async with START[request.param]() as started:
-        yield started
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[Server]:
-    async with serve() as running:
-        yield running
-
-
-@asynccontextmanager
-async def friend(server: Server, room: str = "lab") -> AsyncIterator[asyncio.subprocess.Process]:
-    """`adieu demo --join`, a program of its own."""
-    code = "import sys; from adieu.cli import main; sys.argv[0] = 'adieu'; main()"
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", code, "demo", "--join", f"{server.http_url}/#{room}"),
-        stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
-    try:
-        assert process.stdout is not None
-        assert b"is in room" in await process.stdout.readline()
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
-
-
-async def come_in(person: Screen, name: str, *, devices: bool = True) -> None:
-    await person.fill("Your name", name)
-    if not devices:
-        await person.run("for (const box of document.querySelectorAll('[type=checkbox]')) box.checked = false")
-    await person.press("Come in")
-    await person.until("document.querySelector('.call')")
-
-
-@asynccontextmanager
-async def together(browser: Any, server: Server, *, before: str = "") -> AsyncIterator[tuple[Screen, Screen]]:
-    """Ada and Ben; to the browser their addresses are different sites. `before` runs in Ada's page at first."""
-    async with (
-        screen(browser, f"{server.http_url}/#lab") as ada,
-        screen(browser, f"{server.http_url.replace('127.0.0.1', 'localhost')}/#lab") as ben,
-    ):
-        await ada.run(before)
-        await come_in(ada, "Ada")
-        await come_in(ben, "Ben")
-        await ada.sees("Connected with Ben.")
-        await ben.sees("Connected with Ada.")
-        yield ada, ben
-
-
-async def say(person: Screen, text: str) -> None:
-    await person.fill("Message", text)
-    await person.press("Send")
-
-
-SEES = (
-    "[...document.querySelectorAll('friend-tile video')].some(({ videoWidth, currentTime, hidden }) =>"
-    " videoWidth > 0 && currentTime > 0 && !hidden)"
-)
 
 
 async def test_two_people_meet_talk_and_part(browser: Any, server: Server) -> None:
@@ -242,9 +158,6 @@ async def test_a_standstill_is_told_and_heals(browser: Any, server: Server) -> N
         assert await ada.run("return document.querySelector('.state').getAttribute('role')") == "status"
 
 
-REFUSE = "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('no', name) }"
-
-
 @pytest.mark.parametrize(
     ("name", "words"),
     [("NotAllowedError", "was told not to give"), ("NotFoundError", "was found"), ("NotReadableError", "is used by")],
@@ -328,6 +241,134 @@ async def test_a_key_is_asked_for_and_kept_out_of_the_address(browser: Any, capl
     assert token not in caplog.text
 
 
+async def test_a_camera_that_is_off_is_let_go_and_comes_back(browser: Any, server: Server) -> None:
+    """Its light goes out: seen by what the browser itself knows. The others are told at once."""
+    async with (
+        friend(server),
+        screen(browser, f"{server.http_url}/#lab") as ada,
+        screen(browser, f"{server.http_url.replace('127.0.0.1', 'localhost')}/#lab") as ben,
+    ):
+        await ada.run("document.querySelector('[name=audio]').checked = false")
+        await come_in(ada, "Ada")
+        await come_in(ben, "Ben", devices=False)
+        await ben.until(SEES)
+        assert await browser.capturing()
+        await ada.press("Camera")
+        await ben.until("[...document.querySelectorAll('friend-tile .initials')].length === 2")
+        async with asyncio.timeout(20):
+            while await browser.capturing():
+                pass
+        # Who comes meanwhile, and a reset, change nothing of it.
+        await ben.press("Reset")
+        await ben.sees("is new, after")
+        assert not await browser.capturing()
+        await ada.press("Camera")
+        await ben.until(SEES)
+        assert await browser.capturing()
+        await ada.press("Camera")
+        await ben.until("[...document.querySelectorAll('friend-tile .initials')].length === 2")
+        await ada.press("Camera")  # before it was let go
+        await ben.until(SEES)
+
+
+DROP = """
+const data = new DataTransfer();
+for (const name of names) data.items.add(new File(["abc"], name, { type: "text/plain" }));
+const over = new DragEvent("dragover", { dataTransfer: data, bubbles: true, cancelable: true });
+const drop = new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true });
+const place = document.querySelector(where);
+place.dispatchEvent(over);
+await new Promise((done) => setTimeout(done, 50));
+const shown = !!document.querySelector(".drop");
+place.dispatchEvent(drop);
+return [over.defaultPrevented, shown, drop.defaultPrevented];
+"""
+
+
+async def test_a_file_may_be_dropped_anywhere_and_never_takes_the_page_away(browser: Any, server: Server) -> None:
+    async with together(browser, server) as (ada, ben):
+        for number, where in enumerate((".stage", ".buttons", ".chat", "header")):
+            assert await ada.run(DROP, where=where, names=[f"{number}.txt"]) == [True, True, True]
+            await ben.sees(f"{number}.txt")
+        await ada.until("!document.querySelector('.drop')")
+        await ben.press("Leave")
+        await ada.press("Leave")
+        await ada.sees("Adieu")
+        # There is nobody to send it to: but the receipt is not lost for it either.
+        assert await ada.run(DROP, where="main", names=["late.txt"]) == [True, False, True]
+
+
+async def test_files_and_folders_from_the_desktop(server: Server, tmp_path: Path) -> None:
+    """As the desktop drops them: onto the picture, a file and a folder at once."""
+    (tmp_path / "holiday").mkdir()
+    (tmp_path / "holiday" / "a.txt").write_text("a")
+    (tmp_path / "notes.txt").write_text("notes")
+    async with browsers.chromium() as chromium, together(chromium, server) as (ada, ben):
+        await ada.drop(400, 300, tmp_path / "notes.txt", tmp_path / "holiday")
+        await ben.sees("notes.txt")
+        await ben.sees("It is here")
+        await ada.sees("“holiday” is a folder, and was not sent.")
+        assert await ada.run("return document.querySelectorAll('.file').length") == 1
+
+
+async def test_an_address_in_the_conversation_is_a_link_and_nothing_else_is(browser: Any, server: Server) -> None:
+    async with together(browser, server) as (ada, ben):
+        await say(ada, "see https://example.org/a_(b). Not javascript:alert(1), <a href='https://x.example'>x</a>")
+        await ben.sees("see https://example.org/a_(b).")
+        links = (
+            "return [...document.querySelectorAll('.log .text a')]"
+            ".map(({ href, target, rel, textContent }) => [textContent, href, target, rel])"
+        )
+        safe = ["_blank", "noopener noreferrer nofollow"]
+        expected = [
+            ["https://example.org/a_(b)", "https://example.org/a_(b)", *safe],
+            ["https://x.example", "https://x.example/", *safe],
+        ]
+        assert await ben.run(links) == expected
+        assert await ada.run(links) == expected
+
+
+async def test_files_have_a_time_and_the_title_tells_what_was_not_seen(browser: Any, server: Server) -> None:
+    async with together(browser, server) as (ada, ben):
+        assert await ada.run("return document.title") == "lab – adieu"
+        looks = (
+            "Object.defineProperty(document, 'visibilityState',"
+            " { value: so ? 'visible' : 'hidden', configurable: true });"
+            "document.hasFocus = () => so; document.dispatchEvent(new Event('visibilitychange'))"
+        )
+        await ada.run(looks, so=False)
+        await say(ben, "hello")
+        await ben.run(SEND_FILE, name="holiday.jpg", size=1000)
+        await ada.until("document.title === '(2) lab – adieu'")
+        assert await ada.run("return document.querySelector('.file time').dateTime.slice(0, 2)") == "20"
+        await ada.run(looks, so=True)
+        await ada.until("document.title === 'lab – adieu'")
+
+
+async def test_the_last_words_of_a_page_are_accepted(
+    browser: Any, server: Server, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The third way of a goodbye, `POST /v1/leave`: from a tab that is closed, and from one that is loaded again."""
+    caplog.set_level("INFO", "adieu.server")
+    came = asyncio.Event()
+    take = Hub.handle_leaving
+
+    def note(hub: Hub, body: bytes, now: float) -> bool:
+        came.set()
+        return take(hub, body, now)
+
+    monkeypatch.setattr(Hub, "handle_leaving", note)
+    async with friend(server), screen(browser, f"{server.http_url}/#lab") as ada:
+        for again in (True, False):
+            await come_in(ada, "Ada", devices=False)
+            await ada.sees("Hello Ada")
+            came.clear()
+            await (browser.load_again(ada.tab) if again else ada.close())
+            await asyncio.wait_for(came.wait(), 10)
+    assert server.hub.counters["leaves_bad"] == 0
+    assert "refused" not in caplog.text
+
+
 async def test_by_keyboard_alone(browser: Any, server: Server) -> None:
     async with screen(browser, f"{server.http_url}/") as ada:
         await press_until(ada, "Start a conversation")
@@ -354,77 +395,3 @@ async def press_until(person: Screen, label: str) -> None:
             assert focused[1] != "none", f"the focus on {label} is not to be seen"
             return
     raise AssertionError(f"the keyboard does not reach {label}")
-
-
-# --- how it looks, and how it is read out -----------------------------------------------------------------------------
-
-
-async def is_accessible(person: Screen, where: str) -> None:
-    await person.run(AXE.read_text() + "; window.axe = axe")
-    found = await person.run(
-        "const { violations } = await axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa',"
-        " 'best-practice'] });"
-        "return violations.map(({ id, help, nodes }) => ({ id, help, nodes: nodes.map(({ html, any }) =>"
-        " [html.slice(0, 160), any.map(({ message }) => message)]) }))"
-    )
-    assert not found, f"{where}: {json.dumps(found, indent=1)}"
-
-
-async def fits(person: Screen, where: str) -> None:
-    """Nothing is cut off to the side."""
-    wide = await person.run("return [document.documentElement.scrollWidth, innerWidth]")
-    assert wide[0] <= wide[1], f"{where} is {wide[0]} pixels wide, the window {wide[1]}"
-
-
-async def look(person: Screen, name: str) -> None:
-    """On a desktop and a phone, in light and dark: look, and have it checked."""
-    dark = (False, True) if person.browser.name == "chromium" else (False,)
-    for scheme in dark:
-        for size, (width, height) in {"desktop": (1280, 800), "phone": (390, 844), "small": (320, 568)}.items():
-            where = f"{person.browser.name}-{name}-{size}{'-dark' if scheme else ''}"
-            await person.resize(width, height, dark=scheme)
-            await person.run("await new Promise((done) => setTimeout(done, 200))")
-            await person.picture(PICTURES / f"{where}.png")
-            await fits(person, where)
-            await is_accessible(person, where)
-    await person.resize(1280, 800)
-
-
-async def test_it_is_accessible_and_fits_everywhere(browser: Any, server: Server) -> None:
-    if not AXE.exists():
-        pytest.skip("axe-core is not installed: npm ci in web/")
-    async with screen(browser, f"{server.http_url}/") as visitor:
-        await look(visitor, "start")
-    async with AsyncExitStack() as stack:
-        ada = await stack.enter_async_context(screen(browser, f"{server.http_url}/#lab"))
-        await look(ada, "enter")
-        await come_in(ada, "Ada Lovelace")
-        await look(ada, "alone")
-        host = server.http_url.replace("127.0.0.1", "localhost")
-        ben = await stack.enter_async_context(screen(browser, f"{host}/#lab"))
-        await come_in(ben, "Ben")
-        await ada.until(SEES)
-        await say(ada, "Hello Ben, can you hear me?")
-        await say(ben, "Yes, and I see you. I have something for you.")
-        await ben.run(SEND_FILE, name="holiday in Lisbon.jpg", size=3_000_000)
-        await ada.sees("It is here")
-        await look(ada, "call")
-        await ben.run(SEND_FILE, name="film of the whole holiday.mp4", size=21_000_000)
-        await ada.sees("Do you want it?")
-        await look(ada, "asked")
-        await ada.press("No, thanks film of the whole holiday.mp4")
-        await ben.press("Leave")
-        await ada.sees("Ben left.")
-        await ada.press("Receipt")
-        await look(ada, "left")
-        await ada.press("Leave")
-        await ada.sees("nobody else was there")
-        await look(ada, "end")
-        await ben.press("Receipt")
-        await look(ben, "receipt")
-        if browser.name == "chromium":
-            assert not await ada.run(
-                "const seen = []; const observer = new ReportingObserver((all) => seen.push(...all),"
-                " { types: ['csp-violation'], buffered: true }); observer.observe();"
-                "await new Promise((done) => setTimeout(done, 50)); return seen.map(({ body }) => body)"
-            ), "the page broke its own policy"

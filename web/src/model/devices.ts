@@ -6,8 +6,9 @@ export type Kind = "audio" | "video";
 export const KINDS: readonly Kind[] = ["audio", "video"];
 
 /**
- * `off`: not asked for; `asking`; `on`; `muted`: on, and sends nothing; the rest is why there is none: `denied`,
- * `missing`, `busy` (another program has it), `unplugged`, `blocked` (the browser gives none to this page).
+ * `off`: not asked for; `asking`; `on`; `muted`: turned off by this person, and sends nothing; the rest is why there is
+ * none: `denied`, `missing`, `busy` (another program has it), `unplugged`, `blocked` (the browser gives none to this
+ * page).
  */
 export type DeviceState = "off" | "asking" | "on" | "muted" | "denied" | "missing" | "busy" | "unplugged" | "blocked";
 
@@ -15,6 +16,13 @@ const CONSTRAINTS = {
   audio: { echoCancellation: true, noiseSuppression: true },
   video: { width: { ideal: 1280 }, height: { ideal: 720 }, facingMode: "user" },
 };
+
+/**
+ * Milliseconds after which a camera that was turned off is let go, so that its light goes out: who turns it on again at
+ * once does not wait for it. A microphone that is turned off is kept: the first word after it is turned on again would be
+ * lost while a headset starts, and some change how all else sounds when they are let go.
+ */
+export const LET_GO = 1000;
 
 /** Told by the event `track`: a device was turned on; `old` is what its track replaces. */
 export class TrackEvent extends Event {
@@ -37,7 +45,11 @@ export class MutedEvent extends Event {
 export class Devices extends Model {
   readonly #media: MediaDevices | undefined;
   readonly #states = new Map<Kind, DeviceState>();
+  /** The last of each kind; also one that has ended, so that the next one takes its place. */
   readonly #tracks = new Map<Kind, MediaStreamTrack>();
+  /** Kinds whose trouble this person has read. */
+  readonly #read = new Set<Kind>();
+  #lettingGo: ReturnType<typeof setTimeout> | undefined;
   /** Counts what makes an answer too late. */
   #generation = 0;
 
@@ -54,9 +66,20 @@ export class Devices extends Model {
     return this.#tracks.get(kind);
   }
 
-  /** Those that are on. */
+  /** Those that are there. */
   get tracks(): MediaStreamTrack[] {
-    return KINDS.flatMap((kind) => this.#tracks.get(kind) ?? []);
+    return KINDS.flatMap((kind) => this.#tracks.get(kind) ?? []).filter(({ readyState }) => readyState === "live");
+  }
+
+  /** What is to be read about them. */
+  get troubles(): ReadonlyMap<Kind, DeviceState> {
+    return new Map(KINDS.filter((kind) => !this.#read.has(kind)).map((kind) => [kind, this.state(kind)]));
+  }
+
+  /** It was read. What happens next is told again. */
+  dismiss(): void {
+    for (const kind of KINDS) this.#read.add(kind);
+    this.changed();
   }
 
   /** Whether the others hear, or see, something. */
@@ -115,19 +138,27 @@ export class Devices extends Model {
   async toggle(kind: Kind): Promise<void> {
     const track = this.#tracks.get(kind);
     const state = this.state(kind);
-    if (track && (state === "on" || state === "muted")) {
+    if (track?.readyState === "live" && (state === "on" || state === "muted")) {
       track.enabled = state === "muted";
       this.#set([kind], track.enabled ? "on" : "muted");
+      if (kind === "video") this.#letGoSoon(track);
       this.dispatchEvent(new MutedEvent(kind));
     } else {
       await this.turnOn([kind]);
     }
   }
 
-  /** Let go of what is on, and ask for it anew; what was muted is muted again. */
+  #letGoSoon(camera: MediaStreamTrack): void {
+    clearTimeout(this.#lettingGo);
+    this.#lettingGo = setTimeout(() => {
+      if (this.#tracks.get("video") === camera && this.state("video") === "muted") camera.stop();
+    }, LET_GO);
+  }
+
+  /** Let go of what is there, and ask for it anew; a microphone that was muted is muted again, a camera stays off. */
   async renew(): Promise<void> {
-    const muted = KINDS.filter((kind) => this.state(kind) === "muted");
-    const wanted = KINDS.filter((kind) => ["on", "muted", "unplugged"].includes(this.state(kind)));
+    const muted = (["audio"] as const).filter((kind) => this.state(kind) === "muted");
+    const wanted = [...KINDS.filter((kind) => ["on", "unplugged"].includes(this.state(kind))), ...muted];
     for (const track of this.tracks) track.stop();
     const generation = ++this.#generation;
     await this.turnOn(wanted);
@@ -138,13 +169,17 @@ export class Devices extends Model {
   /** Let go of everything, also of what is still being asked for. */
   stop(): void {
     this.#generation++;
+    clearTimeout(this.#lettingGo);
     for (const track of this.tracks) track.stop();
     this.#tracks.clear();
     this.#set(KINDS, "off");
   }
 
   #set(kinds: readonly Kind[], state: DeviceState): void {
-    for (const kind of kinds) this.#states.set(kind, state);
+    for (const kind of kinds) {
+      this.#states.set(kind, state);
+      this.#read.delete(kind);
+    }
     this.changed();
   }
 }

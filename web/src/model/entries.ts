@@ -4,9 +4,30 @@ import type { CloseReceipt, Message } from "adieu-rtc";
 import type { Parcel } from "./parcel.js";
 import type { Tone } from "./words.js";
 
+/** One of the others, as something in the conversation remembers them. */
+export interface Who {
+  /** Whoever comes back with this name may be the same person. */
+  readonly name: string;
+  /** What they are called: "Ben", or "Ben (2)". */
+  readonly label: string;
+  /** The id of the session with them. */
+  readonly to: string;
+}
+
+/** Somebody who is here. */
+export interface Present {
+  readonly name: string;
+  readonly label: string;
+  readonly session: { readonly id: string };
+}
+
+export function whoIs({ name, label, session }: Present): Who {
+  return { name, label, to: session.id };
+}
+
 /** How a message got to one of the others. */
 export interface Mark {
-  readonly who: string;
+  who: Who;
   /** `owed`: it did not arrive, or may not have, and can be sent again. */
   state: "sending" | "delivered" | "owed";
   /** Its number on the session's channel, since it was accepted. */
@@ -55,9 +76,15 @@ export interface Owed {
   mark: Mark;
 }
 
-/** What `who` did not get, in the order it was written. */
-export function owedTo(entries: readonly Entry[], who: string): Owed[] {
-  return allOwed(entries).filter(({ mark }) => mark.who === who);
+/**
+ * What somebody did not get, in the order it was written: over this session, or before, under this name. Who was there
+ * when it was said is not taken for another person of that name who missed it.
+ */
+export function owedTo(entries: readonly Entry[], { name, session }: Present): Owed[] {
+  return allOwed(entries).filter(
+    ({ entry, mark }) =>
+      mark.who.name === name && (mark.who.to === session.id || entry.marks.every(({ who }) => who.to !== session.id)),
+  );
 }
 
 /** What anybody did not get. */

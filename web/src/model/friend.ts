@@ -5,6 +5,8 @@ import { type Devices, KINDS, type Kind, type MutedEvent, type TrackEvent } from
 import { Model } from "./model.js";
 
 const CHAT = "chat";
+/** Milliseconds: while somebody does not answer, it is looked again how long that has been so. */
+const LOOK_AGAIN = 5000;
 
 /** What a friend tells the meeting. */
 export interface Host {
@@ -17,6 +19,8 @@ export interface Host {
 /** See the module. */
 export class Friend extends Model {
   readonly name: string;
+  /** What people call them: the name, and a number if somebody else has the same. */
+  readonly label: string;
   /** What they send. */
   readonly stream = new MediaStream();
   state: StateName;
@@ -26,6 +30,9 @@ export class Friend extends Model {
   /** What they have turned off themselves. */
   readonly quiet = new Set<Kind>();
   #chat: Promise<Channel> | undefined;
+  /** Since when they do not answer. */
+  #since: number | undefined;
+  #looking: ReturnType<typeof setInterval> | undefined;
   readonly #sent = new MediaStream();
   readonly #over = new AbortController();
   /** Tracks are exchanged one after the other. */
@@ -35,13 +42,16 @@ export class Friend extends Model {
     readonly session: Session,
     readonly devices: Devices,
     host: Host,
+    labels: readonly string[] = [],
   ) {
     super();
     this.name = session.name;
+    this.label = numbered(this.name, labels);
     this.state = session.state;
     session.addEventListener("state", ({ state, cause }) => {
       this.state = state;
       this.cause = cause;
+      this.#timed();
       if (state === "open") this.#opened(host);
       this.changed();
     });
@@ -56,6 +66,7 @@ export class Friend extends Model {
     });
     session.addEventListener("closed", ({ receipt }) => {
       this.state = "closed";
+      this.#timed();
       this.#over.abort();
       host.left(this, receipt);
       this.changed();
@@ -64,6 +75,22 @@ export class Friend extends Model {
     devices.addEventListener("track", (event) => this.#give(event as TrackEvent), { signal });
     devices.addEventListener("muted", ({ kind }: Event & Partial<MutedEvent>) => this.#sayMuted(kind), { signal });
     for (const track of devices.tracks) this.#give({ track, old: undefined });
+  }
+
+  /** Seconds that they have not answered. */
+  get silent(): number {
+    return this.#since === undefined ? 0 : (Date.now() - this.#since) / 1000;
+  }
+
+  #timed(): void {
+    if (this.state !== "suspect" && this.state !== "recovering") {
+      this.#since = undefined;
+      clearInterval(this.#looking);
+      this.#looking = undefined;
+    } else {
+      this.#since ??= Date.now();
+      this.#looking ??= setInterval(() => this.changed(), LOOK_AGAIN);
+    }
   }
 
   // --- chat -----------------------------------------------------------------------------------------------------
@@ -148,4 +175,11 @@ export class Friend extends Model {
   sends(kind: Kind): boolean {
     return this.stream.getTracks().some((track) => track.kind === kind) && !this.quiet.has(kind);
   }
+}
+
+/** "Ben", or "Ben (2)" where there is a Ben already. */
+function numbered(name: string, taken: readonly string[]): string {
+  let label = name;
+  for (let number = 2; name && taken.includes(label); number++) label = `${name} (${number})`;
+  return label;
 }

@@ -2,7 +2,7 @@
 
 import { type CloseReceipt, type IncomingFile, type JoinOptions, join, type ResetEvent, type Room } from "adieu-rtc";
 import { type Devices, KINDS, type Kind } from "./devices.js";
-import { allOwed, type Entry, type Mark, type Owed, owedTo, type Said } from "./entries.js";
+import { allOwed, type Entry, type Mark, type Owed, owedTo, type Said, whoIs } from "./entries.js";
 import { Friend, type Host } from "./friend.js";
 import { Model } from "./model.js";
 import { Receiving, Sending } from "./parcel.js";
@@ -45,6 +45,8 @@ export class Meeting extends Model implements Host {
   /** Who is to get what they did not get, as soon as they are here. */
   #resend = false;
   #resetting = 0;
+  /** Entries that were there when this person looked last. */
+  #seen = 0;
 
   constructor({ server, room, devices, enter = join }: MeetingInit) {
     super();
@@ -90,8 +92,9 @@ export class Meeting extends Model implements Host {
     this.sentAway = "";
     this.farewells = [];
     room.addEventListener("session", ({ session }) => {
-      this.friends = [...this.friends, new Friend(session, this.devices, this)];
-      const friend = this.friends.at(-1)!;
+      const labels = this.friends.map(({ label }) => label);
+      const friend = new Friend(session, this.devices, this, labels);
+      this.friends = [...this.friends, friend];
       friend.addEventListener("change", () => this.changed());
       session.waitOpen().then(
         () => this.#arrived(friend),
@@ -168,7 +171,7 @@ export class Meeting extends Model implements Host {
     const entry: Said = { kind: "said", text, at: new Date(), marks: [] };
     this.#add(entry);
     for (const friend of present) {
-      const mark: Mark = { who: friend.name, state: "sending" };
+      const mark: Mark = { who: whoIs(friend), state: "sending" };
       entry.marks.push(mark);
       void this.#send(friend, entry, mark);
     }
@@ -176,6 +179,7 @@ export class Meeting extends Model implements Host {
   }
 
   async #send(friend: Friend, entry: Said, mark: Mark): Promise<void> {
+    mark.who = whoIs(friend);
     mark.state = "sending";
     delete mark.seq;
     this.changed();
@@ -191,9 +195,9 @@ export class Meeting extends Model implements Host {
     this.changed();
   }
 
-  /** What somebody with this friend's name did not get. */
+  /** What this friend, or somebody with the same name before, did not get. */
   owedTo(friend: Friend): Owed[] {
-    return owedTo(this.entries, friend.name);
+    return owedTo(this.entries, friend);
   }
 
   /** What anybody did not get. */
@@ -206,6 +210,18 @@ export class Meeting extends Model implements Host {
     await Promise.all(this.owedTo(friend).map(({ entry, mark }) => this.#send(friend, entry, mark)));
   }
 
+  /** What others have said or sent since this person looked last. */
+  get unread(): number {
+    return this.entries.slice(this.#seen).filter(isNews).length;
+  }
+
+  /** This person looks at the conversation now. */
+  look(): void {
+    const { unread } = this;
+    this.#seen = this.entries.length;
+    if (unread) this.changed();
+  }
+
   // --- files ----------------------------------------------------------------------------------------------------
 
   /** Send files to everybody; false if nobody is there. */
@@ -213,17 +229,24 @@ export class Meeting extends Model implements Host {
     const { present } = this;
     for (const file of files) {
       for (const friend of present) {
-        const parcel = new Sending(friend.name, file);
+        const parcel = new Sending(whoIs(friend), file);
         this.#add({ kind: "file", parcel, at: new Date() });
-        void parcel.send(friend.session);
+        void parcel.send(friend);
       }
     }
     return present.length > 0;
   }
 
-  /** Who can get a file again that did not arrive. */
+  /** Who can get a file again that did not arrive: not another person of that name, who had it sent to them too. */
   receiverOf(parcel: Sending): Friend | undefined {
-    return this.present.find(({ name }) => name === parcel.who);
+    const sent = this.entries.flatMap((entry) => (entry.kind === "file" ? entry.parcel : []));
+    const had = ({ session }: Friend) =>
+      sent.some((one) => one instanceof Sending && one.file === parcel.file && one.who.to === session.id);
+    const { present } = this;
+    return (
+      present.find(({ session }) => session.id === parcel.who.to) ??
+      present.find((friend) => friend.name === parcel.who.name && !had(friend))
+    );
   }
 
   /** Whether something would be lost if the page went away now. */
@@ -264,7 +287,7 @@ export class Meeting extends Model implements Host {
   }
 
   offered(friend: Friend, file: IncomingFile): Promise<void> {
-    const parcel = new Receiving(friend.name, file);
+    const parcel = new Receiving(whoIs(friend), file);
     this.#add({ kind: "file", parcel, at: new Date() });
     return parcel.receive();
   }
@@ -290,7 +313,7 @@ export class Meeting extends Model implements Host {
   #markOf(friend: Friend, receipt: CloseReceipt, message: { seq: number; receipt: string }): Mark | undefined {
     const marks = this.entries.flatMap((entry) => (entry.kind === "said" ? entry.marks : []));
     return marks.find(({ who, state, seq, again }) => {
-      if (who !== friend.name || state === "delivered") return false;
+      if (who.to !== friend.session.id || state === "delivered") return false;
       if (again) return again.seq === message.seq && again.receipt === message.receipt;
       return seq === message.seq && message.receipt === receipt.id;
     });
@@ -319,6 +342,11 @@ export class Meeting extends Model implements Host {
 }
 
 /** What people call somebody. */
-export function nameOf({ name }: { name: string }): string {
-  return name || "Somebody without a name";
+export function nameOf({ label }: { label: string }): string {
+  return label || "Somebody without a name";
+}
+
+function isNews(entry: Entry): boolean {
+  if (entry.kind === "file") return entry.parcel instanceof Receiving;
+  return entry.kind === "said" && entry.from !== undefined;
 }

@@ -1,10 +1,11 @@
 /** A file on its way, to or from one of the others. */
 
 import type { IncomingFile, Session, Transfer } from "adieu-rtc";
+import { type Present, type Who, whoIs } from "./entries.js";
 import { Model } from "./model.js";
 
-/** `measuring`: its checksum is being made. `asked`: this person has not said yet whether to take it. */
-export type ParcelState = "measuring" | "asked" | "moving" | "here" | "failed" | "declined";
+/** `asked`: this person has not said yet whether to take it. */
+export type ParcelState = "asked" | "moving" | "here" | "failed" | "declined";
 
 /** Larger ones are refused: a browser has no place to put them while they come. */
 export const MAX_FILE = 2 * 1024 ** 3;
@@ -14,14 +15,14 @@ export const ASK_ABOVE = 20 * 1000 ** 2;
 /** See the module. The event `change` tells of progress too. */
 export abstract class Parcel extends Model {
   abstract readonly direction: "in" | "out";
-  state: ParcelState = "measuring";
+  state: ParcelState = "moving";
   done = 0;
   /** Why it failed. */
   why = "";
 
   constructor(
-    /** Of the person on the other side. */
-    readonly who: string,
+    /** The person on the other side. */
+    public who: Who,
     readonly name: string,
     readonly size: number,
   ) {
@@ -34,7 +35,7 @@ export abstract class Parcel extends Model {
   }
 
   get under(): boolean {
-    return this.state === "measuring" || this.state === "moving";
+    return this.state === "moving";
   }
 
   protected moved(done: number): void {
@@ -57,22 +58,21 @@ export class Sending extends Parcel {
   #cancelled = false;
 
   constructor(
-    who: string,
+    who: Who,
     readonly file: File,
   ) {
     super(who, file.name, file.size);
   }
 
-  async send(session: Session): Promise<void> {
-    this.state = "measuring";
+  async send(friend: Present & { readonly session: Session }): Promise<void> {
+    this.who = whoIs(friend);
+    this.state = "moving";
     this.#cancelled = false;
-    this.changed();
+    this.moved(0);
     try {
-      const transfer = (this.#transfer = await session.sendFile(this.file));
+      const transfer = (this.#transfer = await friend.session.sendFile(this.file));
       transfer.addEventListener("progress", () => this.moved(transfer.done));
       if (this.#cancelled) transfer.cancel();
-      this.state = "moving";
-      this.changed();
       await transfer.wait();
       this.end("here");
     } catch (error) {
@@ -93,7 +93,7 @@ export class Receiving extends Parcel {
   url = "";
 
   constructor(
-    who: string,
+    who: Who,
     readonly offered: IncomingFile,
   ) {
     super(who, offered.name, offered.size);

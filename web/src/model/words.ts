@@ -13,54 +13,114 @@ export interface Line {
 
 /** What is known of somebody. */
 export interface Standing {
-  name: string;
+  /** What people call them; empty if nothing is known. */
+  label: string;
   state: StateName;
   cause: string;
+  /** Seconds that it has been so, when they do not answer. */
+  silent?: number;
 }
 
+/** Somebody who is in the room, and with whom there is no connection. */
+export interface Apart {
+  label: string;
+  /** A connection is being tried. */
+  trying: boolean;
+}
+
+const CANNOT_BE_REACHED = "{who} can’t be reached, trying again …";
 const TROUBLE = new Map([
   ["network-lost", "{who}’s network dropped, trying again …"],
   ["frozen", "{who}’s program is standing still, waiting for it …"],
-  ["frozen, network-lost", "{who} can’t be reached, trying again …"],
+  ["frozen, network-lost", CANNOT_BE_REACHED],
   ["crashed", "{who}’s program ended without a word. Waiting in case it comes back …"],
   ["busy", "{who}’s program is busy, waiting for it …"],
+  ["reloaded", "{who} loaded the page again, waiting for it …"],
 ]);
 
 /** How one of the others is. */
-export function standing({ name, state, cause }: Standing): Line {
-  const who = name || "The other side";
+export function standing({ label, state, cause, silent = 0 }: Standing): Line {
+  const who = short(label) || "The other side";
+  const whom = short(label) || "the other side";
   switch (state) {
     case "connecting":
       return { text: `${who} is here, connecting …`, tone: "wait" };
     case "open":
-      return { text: `Connected with ${name || "the other side"}.`, tone: "good" };
+      return { text: `Connected with ${stop(whom)}`, tone: "good" };
     case "suspect":
-      return { text: `${who} has not answered for a moment …`, tone: "wait" };
     case "recovering":
-      return {
-        text: (TROUBLE.get(cause) ?? "{who} can’t be reached, trying again …").replace("{who}", () => who),
-        tone: "wait",
-      };
+      return { text: trouble(who, state, cause, silent), tone: "wait" };
     case "resetting":
-      return { text: `Renewing the connection with ${name || "the other side"} …`, tone: "wait" };
+      return { text: `Renewing the connection with ${whom} …`, tone: "wait" };
     case "closing":
-      return { text: `Saying goodbye to ${name || "the other side"} …`, tone: "wait" };
+      return { text: `Saying goodbye to ${whom} …`, tone: "wait" };
     case "closed":
       return { text: `${who} is gone.`, tone: "bad" };
   }
 }
 
+/** What is known is said at once; while only silence is known, only that. */
+function trouble(who: string, state: "suspect" | "recovering", cause: string, silent: number): string {
+  const lasts = spell(silent);
+  const known = state === "suspect" && cause.includes(",") ? undefined : TROUBLE.get(cause);
+  if (!known && state === "suspect") return `${who} has not answered for ${lasts || "a moment"} …`;
+  const text = (known ?? CANNOT_BE_REACHED).replace("{who}", () => who);
+  return lasts ? `${text} (${lasts} so far)` : text;
+}
+
 /** The one line that says how it stands, the most urgent first. */
-export function summary(others: readonly Standing[], { online, server }: { online: boolean; server: boolean }): Line {
+export function summary(
+  others: readonly Standing[],
+  { online, server, apart = [] }: { online: boolean; server: boolean; apart?: readonly Apart[] },
+): Line {
   const troubled = others.filter(({ state }) => state === "recovering" || state === "suspect");
   if (!online) return { text: "You are offline. Trying again as soon as your network is back …", tone: "bad" };
   if (troubled.length && !server) return { text: "Your network dropped, trying again …", tone: "bad" };
-  const urgent = troubled[0] ?? others.find(({ state }) => state !== "open");
+  const urgent = troubled[0] ?? others.find(({ state }) => state !== "open" && state !== "connecting");
   if (urgent) return standing(urgent);
-  const away = "The server is away, so nobody new can come in; it is tried again.";
-  if (!others.length) return server ? { text: "Nobody else is here yet.", tone: "wait" } : { text: away, tone: "bad" };
-  const with_ = `Connected with ${list(others.map(({ name }) => name || "somebody"))}.`;
-  return server ? { text: with_, tone: "good" } : { text: `${with_} ${away}`, tone: "wait" };
+  const called = (all: readonly { label: string }[]) => list(all.map(({ label }) => short(label) || "somebody"));
+  const open = others.filter(({ state }) => state === "open");
+  const coming = others.filter(({ state }) => state === "connecting");
+  const lines: Line[] = [];
+  if (open.length) lines.push({ text: `Connected with ${stop(called(open))}`, tone: "good" });
+  if (coming.length) lines.push({ text: `${called(coming)} ${isAre(coming)} here, connecting …`, tone: "wait" });
+  if (apart.length) lines.push({ text: `${called(apart)} ${isAre(apart)} here, not connected to you.`, tone: "bad" });
+  if (!server) lines.push({ text: AWAY, tone: open.length ? "wait" : "bad" });
+  if (!lines.length) return { text: "Nobody else is here yet.", tone: "wait" };
+  const tones = lines.map(({ tone }) => tone);
+  return {
+    text: lines.map(({ text }) => text).join(" "),
+    tone: (["bad", "wait"] as const).find((tone) => tones.includes(tone)) ?? "good",
+  };
+}
+
+const AWAY = "The server is away, so nobody new can come in; it is tried again.";
+
+function isAre(all: readonly unknown[]): string {
+  return all.length === 1 ? "is" : "are";
+}
+
+/** A sentence's end. */
+function stop(text: string): string {
+  return text.endsWith("…") ? text : `${text}.`;
+}
+
+/** Letters of a name that a line has room for. */
+const NAME = 24;
+
+/** A name for a line that has to stay one; the number of "Ben (2)" stays. */
+export function short(name: string): string {
+  const [number = ""] = / \(\d+\)$/.exec(name) ?? [];
+  const letters = [...name.slice(0, name.length - number.length)];
+  return letters.length > NAME ? `${letters.slice(0, NAME - 1).join("")}…${number}` : name;
+}
+
+/** Seconds as people say them, in steps that do not change all the time; nothing for a moment. */
+export function spell(duration: number): string {
+  if (duration < 10) return "";
+  if (duration < 60) return duration < 30 ? "10 seconds" : "30 seconds";
+  const minutes = Math.floor(duration / 60);
+  return minutes < 60 ? counted(minutes, "minute") : counted(Math.floor(minutes / 60), "hour");
 }
 
 /** "Ada, Ben and Cy". */
@@ -70,23 +130,39 @@ export function list(names: readonly string[]): string {
 
 const DEVICES: Record<Kind, string> = { audio: "microphone", video: "camera" };
 
-/** What is wrong with a device, and what to do; empty if nothing is. */
-export function deviceTrouble(kind: Kind, state: DeviceState): string {
-  const device = DEVICES[kind];
+/** What is wrong with devices, and what to do: a sentence for those that have the same trouble. */
+export function deviceTroubles(states: ReadonlyMap<Kind, DeviceState>): string[] {
+  const kinds = new Map<DeviceState, Kind[]>();
+  for (const [kind, state] of states) kinds.set(state, [...(kinds.get(state) ?? []), kind]);
+  return [...kinds].map(([state, those]) => deviceTrouble(those, state)).filter(Boolean);
+}
+
+function deviceTrouble(kinds: readonly Kind[], state: DeviceState): string {
+  const devices = list(kinds.map((kind) => DEVICES[kind]));
+  const one = kinds.length === 1;
+  const [are, it, one_] = one ? ["is", "it", "one"] : ["are", "them", "them"];
   switch (state) {
     case "denied":
-      return `The browser was told not to give your ${device} to this page. Allow it in the address bar, then turn it on again.`;
+      return `The browser was told not to give your ${devices} to this page. Allow ${it} in the address bar, then turn ${it} on again.`;
     case "missing":
-      return `No ${device} was found. Connect one, then turn it on; everything else works without.`;
+      return `No ${one ? devices : devices.replace(" and ", " and no ")} was found. Connect ${one_}, then turn ${it} on; everything else works without.`;
     case "busy":
-      return `Your ${device} is used by another program. Close that, then turn it on again.`;
+      return `Your ${devices} ${are} used by another program. Close that, then turn ${it} on again.`;
     case "unplugged":
-      return `Your ${device} is gone. Was it unplugged? Connect it, then turn it on again.`;
+      return `Your ${devices} ${are} gone. ${one ? "Was it" : "Were they"} unplugged? Connect ${it}, then turn ${it} on again.`;
     case "blocked":
-      return `The browser gives no ${device} to a page without TLS (https). Chat and files work.`;
+      return `The browser gives no ${devices} to a page without TLS (https). Chat and files work.`;
     default:
       return "";
   }
+}
+
+/** Why folders that were dropped are not sent, and what to do. */
+export function foldersTold(names: readonly string[]): string {
+  const quoted = list(names.map((name) => `“${short(name)}”`));
+  return names.length === 1
+    ? `${quoted} is a folder, and was not sent. Send the files in it, or pack it into one file (zip) first.`
+    : `${quoted} are folders, and were not sent. Send the files in them, or pack them into one file (zip) first.`;
 }
 
 const COULD_NOT_JOIN: Record<string, string> = {

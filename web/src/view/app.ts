@@ -6,6 +6,7 @@ import { newRoom, roomOf, serverOf } from "../model/link.js";
 import { Meeting } from "../model/meeting.js";
 import { Place } from "../model/tabs.js";
 import "./call.js";
+import { keepPage } from "./drop.js";
 import "./end.js";
 import "./enter.js";
 import "./start.js";
@@ -18,7 +19,10 @@ export class App extends View<Meeting | undefined> {
     super();
     this.#open();
     addEventListener("hashchange", () => void this.#moved());
-    for (const type of ["online", "offline"]) addEventListener(type, () => this.requestUpdate());
+    for (const type of ["online", "offline"]) addEventListener(type, () => this.model?.changed());
+    for (const type of ["focus", "blur"]) addEventListener(type, () => this.requestUpdate());
+    document.addEventListener("visibilitychange", () => this.requestUpdate());
+    keepPage();
     addEventListener("beforeunload", (event) => {
       if (this.model?.unfinished) event.preventDefault();
     });
@@ -31,7 +35,20 @@ export class App extends View<Meeting | undefined> {
       this.model = new Meeting({ server: serverOf(location), room, devices: new Devices() });
       this.#place = new Place(room);
     }
-    document.title = room ? `${room} – adieu` : "adieu";
+  }
+
+  /** Whether its owner has the conversation before their eyes. */
+  get #watched(): boolean {
+    const log = this.querySelector(".log");
+    return document.visibilityState === "visible" && document.hasFocus() && !!log?.getClientRects().length;
+  }
+
+  /** What is new and was not seen stands in the title. */
+  protected override updated(): void {
+    const { model } = this;
+    if (this.#watched) model?.look();
+    const unread = model?.unread ? `(${model.unread}) ` : "";
+    document.title = model ? `${unread}${model.room} – adieu` : "adieu";
   }
 
   /** The address names another room now: leave the one before. */

@@ -1,31 +1,55 @@
 /** In the room. */
 
-import { html } from "lit";
+import { html, nothing } from "lit";
 import type { Meeting } from "../model/meeting.js";
+import type { ChatPanel } from "./chat.js";
 import "./chat.js";
 import "./controls.js";
+import { DropTarget } from "./drop.js";
+import { icon } from "./icons.js";
 import "./invite.js";
 import "./tile.js";
 import { View } from "./view.js";
 
 export class CallPage extends View<Meeting> {
+  static override properties = { ...View.properties, talking: { state: true } };
+  /** In a window too low for both: the conversation is shown, not the people. */
+  declare talking: boolean;
+  readonly #drop = new DropTarget(this, (dropped) => {
+    this.talking = true;
+    this.querySelector<ChatPanel>("chat-panel")!.take(dropped);
+  });
+
+  constructor() {
+    super();
+    this.talking = false;
+  }
+
   override firstUpdated(): void {
     void this.focusOn("h1");
   }
 
+  #switch(): void {
+    this.talking = !this.talking;
+    this.model.changed(); // what is new may be seen now
+  }
+
   protected override render() {
-    const { model } = this;
+    const { model, talking } = this;
     const { text, tone } = model.line;
     const alone = !model.friends.length;
     return html`
-      <div class="call">
+      <div class="call ${talking ? "talking" : ""}">
         <header>
           <h1 tabindex="-1">Room <span class="room">${model.room}</span></h1>
-          <p class="state ${tone}" role="status">${text}</p>
-          ${alone ? "" : html`<invite-link .room=${model.room} short></invite-link>`}
+          <p class="state ${tone}" role="status"><span>${text}</span></p>
+          ${alone ? nothing : html`<invite-link .room=${model.room} short></invite-link>`}
+          <button class="switch small" @click=${this.#switch}>
+            ${icon(talking ? "people" : "chat")} ${talking ? "People" : this.#chatWords}
+          </button>
         </header>
         <main class="stage ${alone ? "alone" : ""}" aria-label="People">
-          ${alone ? html`<invite-link .room=${model.room}></invite-link>` : ""}
+          ${alone ? html`<invite-link .room=${model.room}></invite-link>` : nothing}
           <div class="tiles" data-count=${Math.min(model.friends.length, 4)}>
             ${model.friends.map((friend) => html`<friend-tile .model=${friend}></friend-tile>`)}
           </div>
@@ -33,8 +57,14 @@ export class CallPage extends View<Meeting> {
         </main>
         <call-controls .model=${model}></call-controls>
         <chat-panel .model=${model}></chat-panel>
+        ${this.#drop.over ? html`<div class="drop"><p>${icon("file")} Let go to send</p></div>` : nothing}
       </div>
     `;
+  }
+
+  get #chatWords(): string {
+    const { unread } = this.model;
+    return unread ? `Chat (${unread} new)` : "Chat";
   }
 }
 

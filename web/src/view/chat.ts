@@ -4,19 +4,18 @@ import { html, nothing } from "lit";
 import { repeat } from "lit/directives/repeat.js";
 import type { Entry, Mark, Said } from "../model/entries.js";
 import type { Friend } from "../model/friend.js";
+import { type Part, parts } from "../model/links.js";
 import { type Meeting, nameOf } from "../model/meeting.js";
-import { counted, list } from "../model/words.js";
+import { counted, foldersTold, list } from "../model/words.js";
 import { icon } from "./icons.js";
 import { fileEntry } from "./parcel.js";
 import { receiptDetails } from "./receipt.js";
-import { View } from "./view.js";
+import { time, View } from "./view.js";
 
 export class ChatPanel extends View<Meeting> {
-  static override properties = { ...View.properties, hint: { state: true }, over: { state: true } };
+  static override properties = { ...View.properties, hint: { state: true } };
   /** Why something was not sent. */
   declare hint: string;
-  /** A file is being held over the panel. */
-  declare over: boolean;
   #atEnd = true;
 
   #submit(event: SubmitEvent): void {
@@ -39,20 +38,11 @@ export class ChatPanel extends View<Meeting> {
     (event.target as HTMLTextAreaElement).form!.requestSubmit();
   }
 
-  #send(files: FileList | null | undefined): void {
-    if (!files?.length) return;
-    this.hint = this.model.sendFiles(files) ? "" : "Nobody is here to take a file yet.";
-  }
-
-  #drop(event: DragEvent): void {
-    event.preventDefault();
-    this.over = false;
-    this.#send(event.dataTransfer?.files);
-  }
-
-  #drag(event: DragEvent, over: boolean): void {
-    event.preventDefault();
-    this.over = over;
+  /** Send files; why some are not sent is said above the place to write. */
+  take({ files, folders = [] }: { files: readonly File[]; folders?: readonly string[] }): void {
+    const hints = folders.length ? [foldersTold(folders)] : [];
+    if (files.length && !this.model.sendFiles(files)) hints.push("Nobody is here to take a file yet.");
+    this.hint = hints.join(" ");
   }
 
   #scrolled({ currentTarget }: Event): void {
@@ -75,13 +65,7 @@ export class ChatPanel extends View<Meeting> {
     const { model } = this;
     const ended = model.phase === "left";
     return html`
-      <section
-        class="chat ${this.over ? "over" : ""}"
-        aria-label="Conversation"
-        @dragover=${(event: DragEvent) => this.#drag(event, true)}
-        @dragleave=${(event: DragEvent) => this.#drag(event, false)}
-        @drop=${this.#drop}
-      >
+      <section class="chat" aria-label="Conversation">
         <div class="log" role="log" aria-label="What was said and sent" tabindex="0" @scroll=${this.#scrolled}>
           ${model.entries.length ? nothing : html`<p class="hint">What you write goes straight to the others; no server keeps it.</p>`}
           ${repeat(
@@ -111,7 +95,7 @@ export class ChatPanel extends View<Meeting> {
             hidden
             aria-label="Files to send"
             @change=${({ target }: Event & { target: HTMLInputElement }) => {
-              this.#send(target.files);
+              this.take({ files: [...(target.files ?? [])] });
               target.value = "";
             }}
           />
@@ -144,7 +128,7 @@ export class ChatPanel extends View<Meeting> {
       case "note":
         return html`<p class="note ${entry.tone}">${entry.text}</p>`;
       case "file":
-        return fileEntry(entry.parcel, this.model);
+        return fileEntry(entry, this.model);
       case "farewell":
         return html`<div class="note farewell"><p>${entry.receipt.notice}</p>${receiptDetails(entry.receipt)}</div>`;
     }
@@ -155,13 +139,16 @@ function said({ from, text, at, marks }: Said) {
   return html`
     <article class="said ${from === undefined ? "mine" : ""}">
       <p class="who">
-        <span>${from ?? "You"}</span>
-        <time datetime=${at.toISOString()}>${at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })}</time>
+        <span>${from ?? "You"}</span> ${time(at)}
       </p>
-      <p class="text">${text}</p>
+      <p class="text">${parts(text).map(part)}</p>
       ${from === undefined ? fate(marks) : nothing}
     </article>
   `;
+}
+
+function part({ text, href }: Part) {
+  return href ? html`<a href=${href} target="_blank" rel="noopener noreferrer nofollow">${text}</a>` : text;
 }
 
 /** What became of a message. */
@@ -174,7 +161,7 @@ function fate(marks: readonly Mark[]) {
 }
 
 function nameOfMark({ who }: Mark): string {
-  return nameOf({ name: who });
+  return nameOf(who);
 }
 
 customElements.define("chat-panel", ChatPanel);

@@ -3,7 +3,7 @@
 import { html, nothing } from "lit";
 import type { Kind } from "../model/devices.js";
 import type { Meeting } from "../model/meeting.js";
-import { deviceTrouble } from "../model/words.js";
+import { deviceTroubles } from "../model/words.js";
 import { icon } from "./icons.js";
 import { View } from "./view.js";
 
@@ -24,11 +24,11 @@ export class CallControls extends View<Meeting> {
     const { model } = this;
     const { devices } = model;
     const leaving = model.phase === "leaving";
-    const troubles = (["audio", "video"] as const).map((kind) => deviceTrouble(kind, devices.state(kind)));
+    const troubles = deviceTroubles(devices.troubles);
     return html`
       <section class="controls" aria-label="Controls">
         <div class="troubles" role="alert">
-          ${troubles.map((text) => (text ? html`<p>${text}</p>` : nothing))}
+          ${troubles.length ? html`<div class="trouble">${troubles.map((text) => html`<p>${text}</p>`)} ${this.#close()}</div>` : nothing}
         </div>
         <div class="buttons" role="group" aria-label="Call">
           ${this.#device("audio", "Microphone")} ${this.#device("video", "Camera")}
@@ -47,6 +47,14 @@ export class CallControls extends View<Meeting> {
         </div>
       </section>
     `;
+  }
+
+  #close() {
+    const close = () => {
+      this.querySelector<HTMLElement>("#microphone")!.focus(); // the button goes with what it closes
+      this.model.devices.dismiss();
+    };
+    return html`<button class="quiet square small" @click=${close}>${icon("close")}<span class="hidden">Close</span></button>`;
   }
 
   #device(kind: Kind, name: string) {

@@ -1,17 +1,19 @@
 /** A file in the conversation. */
 
 import { html, nothing } from "lit";
+import type { FileEntry } from "../model/entries.js";
 import type { Meeting } from "../model/meeting.js";
 import { nameOf } from "../model/meeting.js";
 import { type Parcel, type Receiving, Sending } from "../model/parcel.js";
 import { fileSize } from "../model/words.js";
 import { icon } from "./icons.js";
+import { time } from "./view.js";
 
-export function fileEntry(parcel: Parcel, meeting: Meeting) {
+export function fileEntry({ parcel, at }: FileEntry, meeting: Meeting) {
   const mine = parcel instanceof Sending;
   return html`
     <article class="said file ${mine ? "mine" : ""}">
-      <p class="who"><span>${mine ? `You, to ${nameOf({ name: parcel.who })}` : nameOf({ name: parcel.who })}</span></p>
+      <p class="who"><span>${mine ? `You, to ${nameOf(parcel.who)}` : nameOf(parcel.who)}</span> ${time(at)}</p>
       <p class="text">${icon("file")} <span class="filename">${parcel.name}</span> <span class="size">${fileSize(parcel.size)}</span></p>
       ${parcel.under ? html`<progress max="1" .value=${parcel.part} aria-label="${parcel.name}, how much is there"></progress>` : nothing}
       <p class="fate ${parcel.state === "failed" ? "owed" : ""}">${words(parcel)}</p>
@@ -22,14 +24,12 @@ export function fileEntry(parcel: Parcel, meeting: Meeting) {
 
 function words(parcel: Parcel) {
   switch (parcel.state) {
-    case "measuring":
-      return "Getting ready …";
     case "asked":
       return `Larger than usual: ${fileSize(parcel.size)}. Do you want it?`;
     case "declined":
       return "You did not want it.";
     case "moving":
-      if (parcel instanceof Sending && !parcel.done) return `Waiting for ${nameOf({ name: parcel.who })} …`;
+      if (parcel instanceof Sending && !parcel.done) return `Waiting for ${nameOf(parcel.who)} …`;
       return html`<span aria-hidden="true">${fileSize(parcel.done)} of ${fileSize(parcel.size)}</span>`;
     case "here":
       return parcel.direction === "out" ? html`${icon("check")} Delivered` : html`${icon("check")} It is here`;
@@ -42,8 +42,8 @@ function sending(parcel: Sending, meeting: Meeting) {
   if (parcel.under) return html`<button class="small" @click=${then(() => parcel.cancel())}>Cancel</button>`;
   if (parcel.state !== "failed") return nothing;
   const friend = meeting.receiverOf(parcel);
-  if (!friend) return html`<p class="hint">It can be sent again when ${nameOf({ name: parcel.who })} is back.</p>`;
-  return html`<button class="small" @click=${then(() => parcel.send(friend.session))}>Send again</button>`;
+  if (!friend) return html`<p class="hint">It can be sent again when ${nameOf(parcel.who)} is back.</p>`;
+  return html`<button class="small" @click=${then(() => parcel.send(friend))}>Send again</button>`;
 }
 
 function receiving(parcel: Receiving) {

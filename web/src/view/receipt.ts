@@ -74,5 +74,5 @@ function save(receipt: CloseReceipt): void {
   link.href = url;
   link.download = `receipt-${receipt.id.slice(0, 8)}.json`;
   link.click();
-  setTimeout(() => URL.revokeObjectURL(url), 60_000); // the bchannelser reads it when it is ready to
+  setTimeout(() => URL.revokeObjectURL(url), 60_000); // the browser reads it when it is ready to
 }

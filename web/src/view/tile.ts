@@ -5,7 +5,7 @@ import type { Devices, Kind } from "../model/devices.js";
 import type { Friend } from "../model/friend.js";
 import { nameOf } from "../model/meeting.js";
 import type { Model } from "../model/model.js";
-import { standing } from "../model/words.js";
+import { short, standing } from "../model/words.js";
 import { icon } from "./icons.js";
 import { View } from "./view.js";
 
@@ -15,8 +15,13 @@ interface Picture {
   sends: (kind: Kind) => boolean;
   /** How they are, if not well. */
   state: string;
+  /** What is shown of them is old. */
+  still: boolean;
   own: boolean;
 }
+
+/** Milliseconds without a new picture, after which a picture counts as still. */
+const STILL = 1000;
 
 abstract class Tile<M extends Model> extends View<M> {
   static override properties = { ...View.properties, silent: { state: true } };
@@ -26,16 +31,16 @@ abstract class Tile<M extends Model> extends View<M> {
   protected abstract picture(): Picture;
 
   protected override render() {
-    const { name, sends, state, own } = this.picture();
+    const { name, sends, state, still, own } = this.picture();
     const label = own ? `${name} (you)` : name;
     return html`
-      <figure class="tile ${own ? "own" : ""} ${state ? "waiting" : ""}" aria-label=${label}>
+      <figure class="tile ${own ? "own" : ""} ${still ? "still" : ""}" aria-label=${label}>
         <video autoplay playsinline .muted=${own} ?hidden=${!sends("video")} aria-label="Picture of ${label}"></video>
         ${sends("video") ? nothing : html`<span class="initials" aria-hidden="true">${initials(name)}</span>`}
         ${state ? html`<p class="over">${state}</p>` : nothing}
         ${this.silent ? html`<button class="over" @click=${() => this.#play()}>Let me hear ${name}</button>` : nothing}
         <figcaption>
-          <span class="name">${own ? "You" : name}</span>
+          <span class="name">${own ? "You" : short(name)}</span>
           ${sends("audio") ? nothing : html`<span class="off">${icon("mic-off")}<span class="hidden">, silent</span></span>`}
           ${sends("video") ? nothing : html`<span class="hidden">, without a picture</span>`}
         </figcaption>
@@ -61,6 +66,41 @@ abstract class Tile<M extends Model> extends View<M> {
 }
 
 export class FriendTile extends Tile<Friend> {
+  static override properties = { ...Tile.properties, still: { state: true } };
+  /** While they do not answer: no new picture has come for a while. A program may hang, and its camera go on. */
+  declare still: boolean;
+  #watching: (() => void) | undefined;
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    this.#watching?.();
+  }
+
+  protected override updated(changed: PropertyValues): void {
+    super.updated(changed);
+    if (this.model.state === "open") this.#watching?.();
+    else this.#watching ??= this.#watch();
+  }
+
+  #watch(): () => void {
+    const video = this.querySelector("video")!;
+    let shown = performance.now();
+    const next = () => {
+      shown = performance.now();
+      handle = video.requestVideoFrameCallback(next);
+    };
+    let handle = video.requestVideoFrameCallback(next);
+    const timer = setInterval(() => {
+      this.still = performance.now() - shown >= STILL;
+    }, STILL / 2);
+    return () => {
+      clearInterval(timer);
+      video.cancelVideoFrameCallback(handle);
+      this.#watching = undefined;
+      this.still = false;
+    };
+  }
+
   protected picture(): Picture {
     const { model } = this;
     const name = nameOf(model);
@@ -70,6 +110,7 @@ export class FriendTile extends Tile<Friend> {
       stream: model.stream,
       sends: (kind) => model.sends(kind),
       state: model.state === "open" ? "" : text,
+      still: this.still ?? false,
       own: false,
     };
   }
@@ -84,7 +125,8 @@ export class OwnTile extends Tile<Devices> {
     const tracks = this.model.tracks.filter(({ kind }) => kind === "video");
     const shown = this.#stream.getTracks();
     if (shown.length !== tracks.length || shown[0] !== tracks[0]) this.#stream = new MediaStream(tracks);
-    return { name: this.name, stream: this.#stream, sends: (kind) => this.model.sends(kind), state: "", own: true };
+    const sends = (kind: Kind) => this.model.sends(kind);
+    return { name: this.name, stream: this.#stream, sends, state: "", still: false, own: true };
   }
 }
 

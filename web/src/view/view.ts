@@ -1,6 +1,6 @@
 /** What all views have in common: they stand in the page itself, share its style, and follow their model. */
 
-import { LitElement, type PropertyValues } from "lit";
+import { html, LitElement, type PropertyValues } from "lit";
 import type { Model } from "../model/model.js";
 
 export class View<M extends Model | undefined = undefined> extends LitElement {
@@ -39,4 +39,10 @@ export class View<M extends Model | undefined = undefined> extends LitElement {
     await this.updateComplete;
     this.querySelector<HTMLElement>(selector)?.focus();
   }
+}
+
+/** When something was said or sent. */
+export function time(at: Date) {
+  const shown = at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  return html`<time datetime=${at.toISOString()}>${shown}</time>`;
 }
