@@ -160,7 +160,7 @@ async def test_a_standstill_is_told_and_heals(browser: Any, server: Server) -> N
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("NotAllowedError", "was told not to give"), ("NotFoundError", "was found"), ("NotReadableError", "is used by")],
+    [("NotAllowedError", "was told not to give"), ("NotFoundError", "was found"), ("NotReadableError", "are used by")],
 )
 async def test_without_devices_all_else_works(browser: Any, server: Server, name: str, words: str) -> None:
     async with friend(server), screen(browser, f"{server.http_url}/#lab") as ada:
