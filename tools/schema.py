@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from adieu.protocol import VERSION, control, signaling
+from adieu.protocol import VERSION, control, signaling, words
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "reference" / "protocol.schema.json"
 FRAMES: dict[str, tuple[Any, ...]] = {
@@ -46,6 +46,8 @@ def schema() -> dict[str, Any]:
 def shorten(value: Any) -> Any:
     """Structs of the same name in two modules are told apart by their module: `ControlHello`, `SignalingHello`."""
     match value:
+        case {"maxLength": words.MAX_LINE}:
+            return value | {"x-line": words.MAX_TEXT}  # what is longer is not refused: who reads it cuts it
         case dict():
             return {_name(key): shorten(member) for key, member in value.items()}
         case list():

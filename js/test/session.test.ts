@@ -66,7 +66,10 @@ describe("closing", () => {
       mine.steps.map(({ name, outcome }) => `${name} ${outcome}`),
       ["announce ok", "drain ok", "channels ok", "connection ok", "clean-up ok"],
     );
-    assert.equal(theirs.notice, "Ada left (done). Everything was delivered.");
+    assert.deepEqual(mine.channels.chat!.sent.unread, { messages: 1, bytes: 5 });
+    assert.deepEqual(theirs.channels.chat!.received.unread, { messages: 1, bytes: 5 });
+    assert.equal(theirs.notice, "Ada left (done). Everything was delivered; 1 message of theirs was not read yet.");
+    assert.match(mine.notice, /1 message of yours was delivered; 1 of them was not read yet\.$/);
     assert.equal(await there.receive(), "hello");
     assert.equal(await a.close(), mine);
     await time.pass(2);
@@ -143,6 +146,15 @@ describe("closing", () => {
     await assert.rejects(sent[1]!.delivered(), (error: UndeliveredError) => error.state === "unsent");
     assert.match(receipt.notice, /2 messages of yours did not leave and 1 message of yours may not have arrived/);
     await time.until(b.waitClosed());
+  });
+
+  test("what the other side chose as its reason is one line of a sentence", async () => {
+    const { time, a, b } = await talking();
+    const reason = "bye\u001b]0;owned\u0007\r\nroot\u202e@host";
+    const [mine, theirs] = await time.until(Promise.all([a.close({ reason }), b.waitClosed()]));
+    assert.equal(theirs.notice, "Ada left (bye]0;owned root@host).");
+    assert.equal(theirs.reason.text, "bye]0;owned root@host");
+    assert.equal(mine.agreed, theirs.agreed);
   });
 
   test("a page that goes away says so at once", async () => {

@@ -237,7 +237,7 @@ describe("the machine", () => {
     line.hear({ type: "probe", from: "you", to: "me", session: "s" });
     assert.deepEqual(line.said(), [{ type: "probe", session: "s", to: "you", alive: true }]);
     assert.throws(() => line.machine.send({ ...candidates, to: "" }), TypeError);
-    assert.throws(() => line.machine.send({ type: "wait", to: "you", etaMs: 1, reason: "x".repeat(2000) }), TypeError);
+    assert.throws(() => line.machine.send({ type: "cancel", to: "you", epoch: -1 }), TypeError);
   });
 });
 

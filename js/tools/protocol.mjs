@@ -44,7 +44,7 @@ function codecOf(schema) {
     additionalProperties,
     ...rest
   } = unwrapped(schema);
-  const { minimum, maximum, minLength, maxLength, maxItems, maxProperties, pattern } = rest;
+  const { minimum, maximum, minLength, maxLength, maxItems, maxProperties, pattern, "x-line": line } = rest;
   // A member without a bound makes a file that does not compile: each type asks for its own.
   if ($ref) return constant(named($ref));
   if (words) return `c.oneOf(${words.map((word) => JSON.stringify(word)).join(", ")})`;
@@ -56,6 +56,7 @@ function codecOf(schema) {
       ? call("c.dict", names, codecOf(additionalProperties), maxProperties)
       : call("c.anything", names, maxProperties);
   }
+  if (line) return call("c.said", line, maxLength);
   if (type === "string") return call("c.text", maxLength, minLength, pattern && `/${pattern}/`);
   if (type === "integer") return call("c.int", minimum, maximum);
   return type === "number" ? call("c.float", minimum, maximum) : "c.bool";

@@ -4,6 +4,8 @@
  * a member that was left out. Maps, not objects, hold what has names of the other side's choice.
  */
 
+import { line } from "./text.js";
+
 /** One type: how it is checked when read, and how it is written. */
 export interface Type<T> {
   /** The value, as this type has it. Throws `TypeError` when it is none. */
@@ -47,6 +49,15 @@ export function text(most: number, least = 0, pattern?: RegExp): Type<string> {
       return value;
     },
     write: JSON.stringify,
+  };
+}
+
+/** A text for people: of at most `longest` characters it becomes a line of at most `most`; see `line`. */
+export function said(most: number, longest: number): Type<string> {
+  const whole = text(longest);
+  return {
+    read: (value, at) => line(whole.read(value, at), most),
+    write: (value) => JSON.stringify(line(value, most)),
   };
 }
 

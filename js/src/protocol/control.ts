@@ -41,7 +41,7 @@ export const SMALL = 64 * 1024;
 /** In one acknowledgement; the rest waits for the next. */
 export const MAX_RANGES = 256;
 /** What this version can do beyond `VERSION`, said in `hello`. Only what both sides say is in use in a session. */
-export const CAPABILITIES: readonly string[] = ["credit2"];
+export const CAPABILITIES: readonly string[] = ["credit2", "unread1"];
 
 /** Closing and reset words: the same in-band and by signaling, where they carry `session` and `to` too. */
 export type Word = Closing | Wait | Done | Closed | Reset | ResetOk | Switch | Switched | Cancel;

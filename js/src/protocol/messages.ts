@@ -94,11 +94,13 @@ export interface ChannelAccount {
   accepted?: Total;
   unsent?: Total;
   taken?: Total;
+  unread?: Total;
 }
 export const channelAccountType = c.struct<ChannelAccount>(undefined, {
   accepted: c.optional(totalType),
   unsent: c.optional(totalType),
   taken: c.optional(totalType),
+  unread: c.optional(totalType),
 });
 
 /** Why: a code for programs, a text for people. */
@@ -108,7 +110,7 @@ export interface Reason {
 }
 export const reasonType = c.struct<Reason>(undefined, {
   code: c.text(64),
-  text: c.optional(c.text(1024), ""),
+  text: c.optional(c.said(1024, 65536), ""),
 });
 
 /** This side neither sends nor takes any more: said after both `done`, or at the deadline. */
@@ -244,9 +246,9 @@ export const fileMessageType = c.struct<FileMessage>("file", {
   id: c.text(128),
   offer: c.nullable(fileOfferType),
   accept: c.nullable(c.int(0, MOST)),
-  refuse: c.nullable(c.text(1024)),
+  refuse: c.nullable(c.said(1024, 65536)),
   done: c.nullable(c.bool),
-  failed: c.nullable(c.text(1024)),
+  failed: c.nullable(c.said(1024, 65536)),
 });
 
 /** The server is about to stop. */
@@ -421,7 +423,7 @@ export interface MediaState {
 export const mediaStateType = c.struct<MediaState>(undefined, {
   enabled: c.optional(c.bool, true),
   ended: c.optional(c.bool, false),
-  reason: c.optional(c.text(1024), ""),
+  reason: c.optional(c.said(1024, 65536), ""),
 });
 
 /** What happens to tracks: mid to state. */
@@ -489,7 +491,7 @@ export const openedType = c.struct<Opened>("opened", {
   name: c.text(128, 1),
   id: c.int(0, 65534),
   window: c.optional(c.int(0, MOST), 0),
-  error: c.optional(c.text(1024), ""),
+  error: c.optional(c.said(1024, 65536), ""),
 });
 
 /** Its socket ended without `quit`; it is in grace. */
@@ -710,7 +712,7 @@ export const waitType = c.struct<Wait>("wait", {
   session: c.optional(c.text(128), ""),
   to: c.optional(c.text(128), ""),
   from: c.optional(c.text(128), ""),
-  reason: c.optional(c.text(1024), ""),
+  reason: c.optional(c.said(1024, 65536), ""),
   etaMs: c.int(0, MOST),
 });
 

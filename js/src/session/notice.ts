@@ -1,6 +1,8 @@
 /** One sentence for a person about how a session ended. */
 
-import type { Outcome } from "./machine/receipt.js";
+import { line, MOST } from "../protocol/text.js";
+import { CLAIMS } from "./machine/cause.js";
+import type { Account, Outcome } from "./machine/receipt.js";
 
 const REMOTE = new Map([
   ["left", "{who} left"],
@@ -22,17 +24,19 @@ const REMOTE = new Map([
 ]);
 
 /**
- * How it ended, and what of ours is not known to have arrived.
+ * How it ended, and what was lost or is not read yet, in both directions. One line, without control characters.
  *
  * @param name what people call the other side; empty if it has none.
  */
 export function sentence(outcome: Outcome, name: string): string {
-  return `${opening(outcome, name)}. ${rest(outcome)}`.trim();
+  return line(`${opening(outcome, line(name).trim())}. ${rest(outcome)}`, 4 * MOST).trim();
 }
 
-function opening({ by, cause, reason: { text = "" } }: Outcome, name: string): string {
+function opening({ by, cause, unheard, reason }: Outcome, name: string): string {
   const who = name || "The other side";
+  const text = line(reason.text ?? "");
   const why = text && ` (${text})`;
+  const told = (REMOTE.get(cause) ?? "{who} left").replace("{who}", () => who);
   if (by === "both") return name ? `You and ${name} left at the same time` : "Both sides left at the same time";
   if (by === "local") {
     if (cause === "protocol-error" || cause === "security-error") {
@@ -40,27 +44,57 @@ function opening({ by, cause, reason: { text = "" } }: Outcome, name: string): s
     }
     if (cause === "connection-closed") return `The connection to ${who} was closed by this page`;
     if (cause === "gave-up") return `No connection to ${who} could be made: ${text}`;
-    return `You left ${name}`.trimEnd() + why;
+    const left = `You left ${name}`.trimEnd() + why;
+    return CLAIMS.has(cause) ? left : `${left}. ${told}`;
   }
-  const told = (REMOTE.get(cause) ?? "{who} left").replace("{who}", () => who);
+  if (by === "network" && unheard) {
+    return cause === "frozen"
+      ? `This page stood still, and the connection to ${who} was lost`
+      : `${who} heard nothing from here any more, and gave up`;
+  }
   return by === "remote" && cause === "left" ? told + why : told;
 }
 
 function rest(outcome: Outcome): string {
-  let unsent = 0;
-  let unknown = 0;
-  let accepted = 0;
-  for (const { sent, reliable } of outcome.channels.values()) {
-    accepted += sent.accepted?.messages ?? 0;
-    if (!reliable) continue;
-    unsent += sent.unsent?.messages ?? 0;
-    unknown += sent.unknown?.messages ?? 0;
+  const channels = [...outcome.channels.values()];
+  const reliable = channels.filter((channel) => channel.reliable);
+  const ours = reliable.map(({ sent }) => sent);
+  const theirs = reliable.map(({ received }) => received);
+  const unsent = sum(ours, "unsent");
+  const unknown = sum(ours, "unknown");
+  const missing = sum(theirs, "unsent", "unknown");
+  const lost: string[] = [];
+  if (unsent) lost.push(`${counted(unsent)} of yours did not leave`);
+  if (unknown) lost.push(`${counted(unknown)} of yours may not have arrived`);
+  if (missing) lost.push(`${counted(missing)} of theirs did not come`);
+  const parts = lost.length ? [lost.join(" and ")] : [];
+  const delivered = sum(ours, "delivered");
+  const unread = sum(ours, "unread");
+  if (unread) {
+    parts.push(`${counted(delivered)} of yours ${were(delivered)} delivered`);
+    parts.push(`${unread} of them ${were(unread)} not read yet`);
+  } else if (delivered && !unsent && !unknown) {
+    // "Everything" is said only if it is true of both directions.
+    const loose = sum(
+      channels.map(({ sent }) => sent),
+      "unsent",
+      "unknown",
+    );
+    if (missing || !outcome.confirmed) parts.push("all of yours was delivered");
+    else parts.push(loose ? "everything that may not be lost was delivered" : "everything was delivered");
   }
-  const parts: string[] = [];
-  if (unsent) parts.push(`${counted(unsent)} of yours did not leave`);
-  if (unknown) parts.push(`${counted(unknown)} of yours may not have arrived`);
-  if (parts.length) return `${parts.join(" and ")}.`;
-  return accepted ? "Everything was delivered." : "";
+  const here = sum(theirs, "unread");
+  if (here) parts.push(`${counted(here)} of theirs ${were(here)} not read yet`);
+  const text = parts.join("; ");
+  return text && `${text[0]!.toUpperCase()}${text.slice(1)}.`;
+}
+
+function sum(accounts: Account[], ...names: ("delivered" | "unread" | "unknown" | "unsent")[]): number {
+  return accounts.reduce((all, account) => names.reduce((some, name) => some + (account[name]?.messages ?? 0), all), 0);
+}
+
+function were(number: number): string {
+  return number === 1 ? "was" : "were";
 }
 
 function counted(number: number): string {

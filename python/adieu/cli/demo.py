@@ -384,7 +384,7 @@ def _check_receipts(show: Show, receipts: dict[str, dict[str, Any]]) -> None:
         for arrow, sent in (("Ada to Ben", account["sent"]), ("Ben to Ada", account["received"])):
             counts = ", ".join(
                 f"{sent[what]['messages'] if sent[what] is not None else '?'} {what}"
-                for what in ("accepted", "delivered", "unknown", "unsent")
+                for what in ("accepted", "delivered", "unread", "unknown", "unsent")
             )
             show.line(f"{channel:<10.10} {arrow}: {counts}")
     show.line(f"receipt  {ada['id']}, {ada['path']}, {len(receipts['Ada']['agreed'])} bytes agreed on")

@@ -22,6 +22,7 @@ from adieu.protocol.words import (
     Counts,
     Done,
     Id,
+    Line,
     Message,
     Moved,
     Name,
@@ -29,9 +30,9 @@ from adieu.protocol.words import (
     ResetOk,
     Switch,
     Switched,
-    Text,
     Version,
     Wait,
+    clean,
 )
 
 LABEL = "adieu"
@@ -56,7 +57,7 @@ MAX_RANGES = 256
 MAX_SECTIONS = 256
 """Of a description."""
 
-CAPABILITIES: tuple[str, ...] = ("credit2",)
+CAPABILITIES: tuple[str, ...] = ("credit2", "unread1")
 """What this version can do beyond `VERSION`, said in `hello`. Only what both sides say is in use in a session."""
 
 MAX_NAME = 128
@@ -113,7 +114,10 @@ class Opened(Message, frozen=True, kw_only=True, tag="opened"):
     name: Name
     id: StreamId
     window: Count = 0
-    error: Text = ""
+    error: Line = ""
+
+    def __post_init__(self) -> None:
+        clean(self, "error")
 
 
 class Acknowledged(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -144,7 +148,10 @@ class MediaState(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     enabled: bool = True
     ended: bool = False
-    reason: Text = ""
+    reason: Line = ""
+
+    def __post_init__(self) -> None:
+        clean(self, "reason")
 
 
 class Media(Message, frozen=True, kw_only=True, tag="media"):
@@ -170,10 +177,13 @@ class File(Message, frozen=True, kw_only=True, tag="file"):
     offer: FileOffer | None = None
     accept: Count | None = None
     """From which byte to send."""
-    refuse: Text | None = None
+    refuse: Line | None = None
     done: bool | None = None
     """The receiver has all of it and the hash agrees."""
-    failed: Text | None = None
+    failed: Line | None = None
+
+    def __post_init__(self) -> None:
+        clean(self, "refuse", "failed")
 
 
 AnyControl = (

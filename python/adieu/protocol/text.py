@@ -1,8 +1,22 @@
-"""Texts of a caller, before they become part of a message: both wire protocols are UTF-8, a `str` need not be."""
+"""Texts of a caller, before they become part of a message: both wire protocols are UTF-8, a `str` need not be.
+
+And texts of the other side, before people read them.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+MOST = 1024
+"""Characters of a line; what is longer is cut."""
+
+_BREAKS = re.compile("[\t-\r\x85\u2028\u2029]+")
+# Written out, not by category: both languages clean alike, whatever version of Unicode each knows.
+_UNSEEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e007f]"
+)
 
 
 def scalar(text: str) -> str:
@@ -50,3 +64,15 @@ def checked(what: str, text: str, least: int, most: int) -> str:
         bound = f"{least} to {most}" if least else f"at most {most}"
         raise ValueError(f"{what} has {bound} characters, not {len(text)}: {text[:40]!r}")
     return scalar(text)
+
+
+def line(text: str, most: int = MOST) -> str:
+    """The text on one line, at most `most` characters, without what a terminal, a log or a page would obey.
+
+    Line breaks and tabs become a blank. Other control characters, and those that turn the direction of writing or
+    cannot be seen, are left out; what joins the letters of a script or the parts of an emoji stays. Half of a
+    surrogate pair becomes U+FFFD.
+    """
+    if not text.isprintable():
+        text = scalar(_UNSEEN.sub("", _BREAKS.sub(" ", text)))
+    return text[:most]

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
+from msgspec.structs import force_setattr
 
-from adieu.protocol.text import sendable
+from adieu.protocol.text import line, sendable
 
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
 """A channel's name."""
@@ -18,6 +19,10 @@ MAX_ID = 128
 MAX_TEXT = 1024
 Id = Annotated[str, Meta(max_length=MAX_ID)]
 Text = Annotated[str, Meta(max_length=MAX_TEXT)]
+MAX_LINE = 65536
+Line = Annotated[str, Meta(max_length=MAX_LINE)]
+"""A text for people, of the other side's choice. What is longer than a line may be is cut, control characters are
+cleaned away: see `line`."""
 MAX_COUNT = 2**53 - 1
 Count = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
 """What both languages count exactly."""
@@ -35,6 +40,14 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="cam
     """What every message of both protocols has in common."""
 
 
+def clean(struct: Struct, *members: str) -> None:
+    """Make lines of these members, texts or None. For `__post_init__`: of what is read, and of what is made."""
+    for member in members:
+        text = getattr(struct, member)
+        if text is not None:
+            force_setattr(struct, member, line(text))
+
+
 class Word(Message, frozen=True, kw_only=True):
     """A message between the two sides of a session."""
 
@@ -48,7 +61,10 @@ class Reason(Struct, frozen=True, omit_defaults=True):
     """Why: a code for programs, a text for people."""
 
     code: Annotated[str, Meta(max_length=64)]
-    text: Text = ""
+    text: Line = ""
+
+    def __post_init__(self) -> None:
+        clean(self, "text")
 
 
 def reason(code: str, text: str) -> Reason:
@@ -78,8 +94,11 @@ class Closing(Word, frozen=True, kw_only=True, tag="closing"):
 class Wait(Word, frozen=True, kw_only=True, tag="wait"):
     """Asks the closer for more time; granted only if the closer's `on_wait` agrees."""
 
-    reason: Text = ""
+    reason: Line = ""
     eta_ms: Count
+
+    def __post_init__(self) -> None:
+        clean(self, "reason")
 
 
 class Done(Word, frozen=True, kw_only=True, tag="done"):
@@ -94,6 +113,9 @@ class ChannelAccount(Struct, frozen=True, kw_only=True, omit_defaults=True):
     accepted: Total = Total()
     unsent: Total = Total()
     taken: Total = Total()
+    unread: Total = Total()
+    """Of `taken`: what counts as taken only because the session is closing, and the application had not read when this
+    was said (capability `unread1`)."""
 
 
 class Closed(Word, frozen=True, kw_only=True, tag="closed"):

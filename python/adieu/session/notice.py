@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from adieu.protocol.text import MOST, line
+from adieu.session.machine.cause import CLAIMS
 
 if TYPE_CHECKING:
-    from adieu.session.machine.receipt import Outcome
+    from adieu.session.machine.receipt import Account, Outcome
 
 _REMOTE = {
     "left": "{who} left",
@@ -28,49 +31,87 @@ _REMOTE = {
 
 
 def sentence(outcome: Outcome, name: str) -> str:
-    """How it ended, and what of ours is not known to have arrived.
+    """How it ended, and what was lost or is not read yet, in both directions. One line, without control characters.
 
     Args:
         outcome: the account.
         name: what people call the other side; empty if it has none.
     """
+    name = line(name).strip()
+    return line(f"{_opening(outcome, name)}. {_rest(outcome)}", 4 * MOST).strip()
+
+
+def _opening(outcome: Outcome, name: str) -> str:
     who = name or "The other side"
-    text = outcome.reason.text
-    opening = ""
+    text = line(outcome.reason.text)
     match outcome.by:
         case "both":
-            opening = f"You and {who} left at the same time" if name else "Both sides left at the same time"
+            return f"You and {who} left at the same time" if name else "Both sides left at the same time"
         case "local" if outcome.cause in {"protocol-error", "security-error"}:
-            opening = f"The connection to {who} was ended: {text or outcome.cause}"
+            return f"The connection to {who} was ended: {text or outcome.cause}"
         case "local" if outcome.cause == "connection-closed":
-            opening = f"The connection to {who} was closed by this program"
+            return f"The connection to {who} was closed by this program"
         case "local" if outcome.cause == "gave-up":
-            opening = f"No connection to {who} could be made: {text}"
+            return f"No connection to {who} could be made: {text}"
         case "local":
-            opening = f"You left {name}".rstrip() + (f" ({text})" if text else "")
+            left = f"You left {name}".rstrip() + (f" ({text})" if text else "")
+            return left if outcome.cause in CLAIMS else f"{left}. {_remote(outcome.cause, who)}"
+        case "network" if outcome.unheard and outcome.cause == "frozen":
+            return f"This program stood still, and the connection to {who} was lost"
+        case "network" if outcome.unheard:
+            return f"{who} heard nothing from here any more, and gave up"
         case "remote" | "network":
-            opening = _REMOTE.get(outcome.cause, "{who} left").format(who=who)
-            if outcome.by == "remote" and outcome.cause == "left" and text:
-                opening += f" ({text})"
-    return f"{opening}. {_rest(outcome)}".strip()
+            told = _remote(outcome.cause, who)
+            return f"{told} ({text})" if outcome.by == "remote" and outcome.cause == "left" and text else told
+
+
+def _remote(cause: str, who: str) -> str:
+    return _REMOTE.get(cause, "{who} left").format(who=who)
 
 
 def _rest(outcome: Outcome) -> str:
-    unsent = unknown = 0
-    for channel in outcome.channels.values():
-        if channel.reliable:
-            unsent += channel.sent.unsent.messages if channel.sent.unsent else 0
-            unknown += channel.sent.unknown.messages if channel.sent.unknown else 0
-    parts: list[str] = []
+    reliable = [channel for channel in outcome.channels.values() if channel.reliable]
+    ours, theirs = [channel.sent for channel in reliable], [channel.received for channel in reliable]
+    unsent, unknown = _sum(ours, "unsent"), _sum(ours, "unknown")
+    missing = _sum(theirs, "unsent") + _sum(theirs, "unknown")
+    lost: list[str] = []
     if unsent:
-        parts.append(f"{_count(unsent)} of yours did not leave")
+        lost.append(f"{_count(unsent)} of yours did not leave")
     if unknown:
-        parts.append(f"{_count(unknown)} of yours may not have arrived")
-    if parts:
-        return f"{' and '.join(parts)}.".capitalize()
-    if any(channel.sent.accepted and channel.sent.accepted.messages for channel in outcome.channels.values()):
-        return "Everything was delivered."
-    return ""
+        lost.append(f"{_count(unknown)} of yours may not have arrived")
+    if missing:
+        lost.append(f"{_count(missing)} of theirs did not come")
+    parts = [" and ".join(lost)] if lost else []
+    delivered, unread = _sum(ours, "delivered"), _sum(ours, "unread")
+    if unread:
+        parts += [
+            f"{_count(delivered)} of yours {_were(delivered)} delivered",
+            f"{unread} of them {_were(unread)} not read yet",
+        ]
+    elif delivered and not unsent and not unknown:
+        parts.append(_all_delivered(outcome, missing))
+    if unread := _sum(theirs, "unread"):
+        parts.append(f"{_count(unread)} of theirs {_were(unread)} not read yet")
+    text = "; ".join(part for part in parts if part)
+    return f"{text[0].upper()}{text[1:]}." if text else ""
+
+
+def _all_delivered(outcome: Outcome, missing: int) -> str:
+    """Nothing of ours is missing on a reliable channel. "Everything" is said only if it is true of both directions."""
+    if missing or not outcome.confirmed:
+        return "all of yours was delivered"
+    if any(_sum([channel.sent], "unknown", "unsent") for channel in outcome.channels.values()):
+        return "everything that may not be lost was delivered"
+    return "everything was delivered"
+
+
+def _sum(accounts: list[Account], *names: Literal["delivered", "unread", "unknown", "unsent"]) -> int:
+    totals = [getattr(account, name) for account in accounts for name in names]
+    return sum(total.messages for total in totals if total is not None)
+
+
+def _were(number: int) -> str:
+    return "was" if number == 1 else "were"
 
 
 def _count(number: int) -> str:

@@ -40,15 +40,17 @@ class CloseReceipt:
         by: who ended it: `local`, `remote`, `both` or `network`.
         reason: `code` for programs, `text` for people.
         path: `graceful`, `deadline` or `abrupt`.
-        cause: why, one of `adieu.session.CAUSES`; two joined by a comma where they look the same from here.
+        cause: why, one of `adieu.session.CAUSES`; two joined by a comma where they look the same from here. Of a
+            session that was closed here while the other side was dead: of what it died.
         evidence: what speaks for the cause.
-        channels: name to `sent` and `received`, each with `accepted`, `delivered`, `unknown`, `unsent`, each with
-            `messages` and `bytes`; None where this side cannot know.
+        channels: name to `sent` and `received`, each with `accepted`, `delivered`, `unread` (a part of `delivered`),
+            `unknown`, `unsent`, each with `messages` and `bytes`; None where this side cannot know.
         steps: the five steps, with start and duration in seconds and an outcome.
         ledger: what is still held; false when nothing is.
         confirmed: this side has the other's last word.
         agreed: the canonical part, JSON; equal byte for byte on both sides where both are confirmed.
-        clean: confirmed, and nothing of a reliable channel is unknown or unsent.
+        clean: confirmed, and nothing of a reliable channel is unknown or unsent. What was delivered and not read yet
+            does not count against it.
         notice: one sentence for a person.
     """
 
@@ -128,6 +130,7 @@ def _account(account: Account) -> dict[str, dict[str, int] | None]:
     totals = {
         "accepted": account.accepted,
         "delivered": account.delivered,
+        "unread": account.unread,
         "unknown": account.unknown,
         "unsent": account.unsent,
     }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import adieu
+from adieu.protocol.words import Total
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -115,9 +116,11 @@ async def test_last_words() -> None:
 
         receipt = await first.close("must go")
         assert receipt.clean
+        assert receipt.channels["chat"].received.unread == Total(1, 11)  # it is read only now
         assert [message async for message in here] == ["thanks, bye"]
-        assert "left first (must go)" not in receipt.notice
-        assert (await second.wait_closed()).notice == "first left (must go). Everything was delivered."
+        assert receipt.notice == "You left second (must go). 1 message of theirs was not read yet."
+        notice = (await second.wait_closed()).notice
+        assert notice == "first left (must go). 1 message of yours was delivered; 1 of them was not read yet."
 
 
 async def test_delivered_says_that_it_was_taken() -> None:

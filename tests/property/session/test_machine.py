@@ -89,6 +89,7 @@ def test_each_message_once_and_in_order_accounts_add_up_and_all_ends(
         assert numbers == list(range(1, len(numbers) + 1)), "each once and in order"
         if side.state == "closed":
             assert side.outcome.cause != "protocol-error", "both keep the protocol"
+            assert not any("cannot be" in line for line in side.outcome.evidence), "true accounts are believed"
             check_account(world, side, sent)
     a, b = world.a.outcome, world.b.outcome
     if a is not None and b is not None and a.confirmed and b.confirmed:

@@ -131,8 +131,10 @@ def test_a_wrong_control_message_ends_the_session_with_a_protocol_error(text: st
     world = opened()
     world.a.call("control_received", 1, text)
     world.run(when=world.both("closed"))
-    assert world.a.outcome.cause == world.b.outcome.cause == "protocol-error"
+    assert world.a.outcome.cause == "protocol-error"
     assert world.a.outcome.reason.text
+    # What one side holds against the other is its reason, and no cause of the other's.
+    assert (world.b.outcome.reason.code, world.b.outcome.cause) == ("protocol-error", "left")
 
 
 @pytest.mark.parametrize(

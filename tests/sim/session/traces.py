@@ -189,12 +189,64 @@ def far_deadline() -> World:
     return world
 
 
+def unread() -> World:
+    world = met()
+    world.b.reads = False
+    for size in (0, 3, 5):
+        world.a.send("chat", bytes(size))
+    world.a.close()
+    world.run(when=world.both("closed"))
+    return world
+
+
+def closed_when_dead() -> World:
+    world = met()
+    world.a.send("chat", b"hello?")
+    world.run(world.now + 2.0)
+    world.kill(world.b)
+    world.run(when=lambda: world.a.state == "suspect")
+    world.a.close(5.0, "nobody there")
+    world.run(when=lambda: world.a.state == "closed")
+    return world
+
+
+def slept() -> World:
+    world = met()
+    world.run(world.now + 1.0)
+    world.hang(world.b)
+    world.run(world.now + 75.0)
+    world.hang(world.b, hung=False)
+    world.run(when=world.both("closed"))
+    return world
+
+
+def impossible_account() -> World:
+    """Side b claims a cause that is not its own, writes control characters, and states what cannot be."""
+    world = met()
+    world.b.send("chat", b"hi")
+    world.run(world.now + 0.1)
+    world.b.stuck = True
+    reason = words.Reason("security-error")
+    spoken = msgspec.structs.replace(reason)
+    msgspec.structs.force_setattr(spoken, "text", "bye\x1b[2J\n\u202eroot")
+    account = words.ChannelAccount(accepted=words.Total(0, 0), unsent=words.Total(7, 70))
+    receipt = world.b.machine.receipt
+    for word in (
+        words.Closing(receipt=receipt, reason=spoken, deadline_ms=2000, final={"chat": 1}),
+        words.Done(final={"chat": 1}),
+        words.Closed(receipt=receipt, reason=spoken, closer="b", channels={"chat": account}),
+    ):
+        world.a.call("control_received", 1, control.encode(word))
+    world.run(when=lambda: world.a.state == "closed")
+    return world
+
+
 SCENARIOS: dict[str, Callable[[], World]] = {
     scenario.__name__: scenario
     for scenario in (
         graceful_close, last_words, both_close, reset_with_replay,
         silence_and_recovery, killed, deadline, protocol_error, no_way_out,
-        unordered, version_before, far_deadline,
+        unordered, version_before, far_deadline, unread, closed_when_dead, slept, impossible_account,
     )
 }  # fmt: skip
 

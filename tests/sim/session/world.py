@@ -39,6 +39,8 @@ class Side:
     """Its process is stopped."""
     stuck: bool = False
     """Its program hangs, its engine answers."""
+    engine_until: float | None = None
+    """When the last packet of its engine came to the other side, if no more do."""
     signaling: bool = True
     connections: dict[int, set[int | None]] = field(default_factory=dict)
     """Epoch to the data channels made (None: control)."""
@@ -141,9 +143,8 @@ class Side:
                 wait = max(self.busy_until - world.now, 0.0005)
                 world.later(wait, lambda: epoch in self.connections and self.call("drained", epoch, id_, 0))
             case actions.AskFresh(epoch=epoch):
-                reachable = other.alive and not other.hung and not world.cut and epoch in other.connections
-                age = 0.1 if reachable else 5.0
-                world.later(0.001, lambda: self.call("fresh", epoch, age))
+                age = world.now - other.engine_until if other.engine_until is not None else 0.1
+                world.later(0.001, lambda: self.call("fresh", epoch, age + 0.001))
             case actions.CloseStream(epoch=epoch, id=id_):
                 self.close_stream(epoch, id_)
             case actions.Release(epoch=epoch):
@@ -332,8 +333,18 @@ class World:
 
     # --- what befalls them
 
+    def _silence(self, *sides: Side) -> None:
+        """Their engines' packets come no more, or come again."""
+        for side in sides:
+            silent = self.cut or side.hung or not side.alive
+            if not silent:
+                side.engine_until = None
+            elif side.engine_until is None:
+                side.engine_until = self.now
+
     def cut_link(self, cut: bool = True) -> None:
         self.cut = cut
+        self._silence(self.a, self.b)
         if not cut:
             self._release(0.05)
 
@@ -357,6 +368,7 @@ class World:
 
     def kill(self, side: Side, *, socket_ends: bool = True) -> None:
         side.alive = False
+        self._silence(side)
         side.connections.clear()
         if socket_ends:
             self.later(0.01, lambda: side.other.call("presence_changed", "away"))
@@ -364,6 +376,7 @@ class World:
     def hang(self, side: Side, hung: bool = True) -> None:
         """SIGSTOP, SIGCONT."""
         side.hung = hung
+        self._silence(side)
         if not hung:
             self._release(0.01)
             for arrival in list(side.inbox):

@@ -28,7 +28,7 @@ from adieu.protocol.signaling import (
     Probe,
     Refresh,
 )
-from adieu.protocol.words import Wait
+from adieu.protocol.words import Reset, Wait
 from adieu.signaling.events import Down, Ended, Moved, RoomLost, Undelivered, Up
 from adieu.signaling.policy import Policy
 from adieu.signaling.states import Alive, Answer, Refusal, Want
@@ -393,7 +393,7 @@ def test_the_outbox_has_a_bound_in_messages_and_bytes():
     [
         (Wait(session="s", eta_ms=1), "`to`"),
         (Wait(to="you", eta_ms=-1), "etaMs"),
-        (Wait(to="you", reason="x" * 2000, eta_ms=1), "reason"),
+        (Reset(to="you", asker="x" * 200, n=1, epoch=1, level="ice"), "asker"),
         (Description(to="you", epoch=1, sdp_type="offer", sdp="x" * 65_000), "sdp"),
         (Description(to="you", epoch=1, sdp_type="hello", sdp=""), "hello"),
         (Candidates(to="you", epoch=1, candidates=[Candidate(candidate="")] * 51), "candidates"),

@@ -1,5 +1,7 @@
 /** Why the other side does not answer, or why it ended: names from closing rule S7, with the evidence for them. */
 
+import { line } from "../../protocol/text.js";
+
 export const CAUSES = [
   "left",
   "tab-closed",
@@ -18,56 +20,90 @@ export const CAUSES = [
   "gave-up",
 ];
 
+/** What a peer may say of itself. Of all else this side judges alone, by what it saw. */
+export const CLAIMS = new Set(["left", "tab-closed", "reloaded", "navigated", "connection-closed"]);
+
+/** Causes of an end that neither side wanted: each can only say them of the other. */
+export const DEATHS = new Set(["crashed", "frozen", "network-lost", "frozen, network-lost", "busy"]);
+
 export type Presence = "here" | "away" | "left" | "kicked" | "replaced" | "timeout" | "shutdown";
 
-const OF_PRESENCE = new Map<Presence, string>([
-  ["left", "left"],
-  ["kicked", "kicked"],
-  ["replaced", "replaced"],
-  ["away", "crashed"],
-]);
+/** Presences that are causes. */
+export const GONE: ReadonlySet<string> = new Set<Presence>(["left", "kicked", "replaced"]);
+
 const MAX_EVIDENCE = 32;
 
-/** What is known about the other side's silence. */
+/** What is known about the other side's silence. Evidence from before it never speaks against it. */
 export class Witness {
   presence: Presence = "here";
   /** Ours is up. */
   signaling = true;
   reloaded = false;
+  /** When the server said so: of a crash it speaks only if nothing was heard since. */
+  socketEnded: number | undefined;
   /** The server says that its socket stands. */
   probeServer: boolean | undefined;
   /** It answered by signaling while the connection was silent. */
   probePeer = false;
   /** Its ICE agent answers although its program does not. */
   iceFresh = false;
+  /** Seconds that this program did not run, just before this silence or in it: asleep, or stopped. */
+  stoodStill = 0;
+  /** When that was over. */
+  woke = 0;
   /** The cause that the application knows. */
   told = "";
   #log: [now: number, text: string][] = [];
 
   /** Keep a line of evidence. */
   note(now: number, text: string): void {
-    this.#log.push([now, text]);
+    this.#log.push([now, line(text)]);
     if (this.#log.length > MAX_EVIDENCE) this.#log.shift();
   }
 
-  /** It speaks again: what was held against it is void. */
-  heard(): void {
+  /** What the server says of it. */
+  place(presence: Presence, now: number): void {
+    if (presence === "here") this.socketEnded = undefined;
+    else if (presence === "away" && this.presence !== "away") this.socketEnded = now;
+    this.presence = presence;
+  }
+
+  /** This program has not run for so long. */
+  slept(seconds: number, now: number): void {
+    this.stoodStill = seconds;
+    this.woke = now;
+    this.note(now, `this program stood still for ${seconds.toFixed(0)} s`);
+  }
+
+  /**
+   * It speaks again: what was held against it is void.
+   *
+   * @param underWay seconds that what it said before may have been under way.
+   */
+  heard(now: number, underWay: number): void {
     this.probeServer = undefined;
     this.probePeer = this.iceFresh = false;
+    if (this.socketEnded !== undefined && now > this.socketEnded + underWay) this.socketEnded = undefined;
+    if (now > this.woke + underWay) this.stoodStill = 0;
     this.#log = [];
   }
 
   /** Whether the server has said so: then it knows the cause, too. */
   get isGone(): boolean {
-    return this.reloaded || OF_PRESENCE.has(this.presence);
+    return this.reloaded || GONE.has(this.presence) || this.#crashed;
+  }
+
+  /** Its socket ended with it. One that still stood in the silence was given up by the server: no crash. */
+  get #crashed(): boolean {
+    return this.socketEnded !== undefined && this.probeServer !== true;
   }
 
   /** The likely cause by what is known now; where two look the same from here, both: "frozen, network-lost". */
   cause(): string {
     if (this.reloaded) return "reloaded";
+    if (GONE.has(this.presence)) return this.presence;
     if (this.iceFresh) return "busy";
-    const known = OF_PRESENCE.get(this.presence);
-    if (known) return known;
+    if (this.#crashed) return "crashed";
     return this.probePeer ? "network-lost" : "frozen, network-lost";
   }
 

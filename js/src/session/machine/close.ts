@@ -20,13 +20,17 @@ import type {
   Wait,
   Total as WireTotal,
 } from "../../protocol/messages.js";
-import { CAUSES } from "./cause.js";
-import type { SessionMachine } from "./machine.js";
+import { line } from "../../protocol/text.js";
+import { CLAIMS, DEATHS } from "./cause.js";
+import * as liveness from "./liveness.js";
+import type { Channel, SessionMachine } from "./machine.js";
 import {
   type Account,
   account,
   agreedText,
   type ChannelReceipt,
+  isPart,
+  minus,
   type Outcome,
   type StepReceipt,
   type Total,
@@ -61,6 +65,8 @@ export class Close {
   /** The drain met its deadline. */
   late = false;
   cause = "";
+  /** The other side had heard nothing from here, and ended it. */
+  unheard = false;
   step: StepName = "announce";
   stepBegan: number;
   steps: StepReceipt[] = [];
@@ -68,13 +74,17 @@ export class Close {
   streams = new Set<number | null>();
   streamsAsked = false;
 
+  reason: Reason;
+
   constructor(
     public by: By,
-    public reason: Reason,
+    { code, text = "" }: Reason,
     readonly began: number,
     public deadline: number,
     public drainUntil: number,
   ) {
+    const said = line(text);
+    this.reason = { code, ...(said && { text: said }) };
     this.stepBegan = this.progressed = began;
   }
 
@@ -106,6 +116,7 @@ export function begin(m: SessionMachine, reason: Reason, timeout: number, now: n
   } else if (!m.closing) {
     open(m, new Close("local", sayable(reason), now, now + timeout, drainUntil(now, now + timeout)));
     m.say(closingWord(m), { both: true });
+    liveness.closes(m, now);
   }
   if (m.closing) hurry(m, m.closing, now, now + timeout);
 }
@@ -166,10 +177,7 @@ export function handleWord(m: SessionMachine, word: Closing | Wait | Done | Clos
       }
       break;
     case "closed":
-      if (word.receipt !== m.receipt) return;
-      if (!closing) gone(m, word.reason, now, word.closer === m.peer ? "remote" : "network");
-      m.closing!.heardClosed = word;
-      m.tookEffect("closed", "done");
+      if (word.receipt === m.receipt && !closing?.heardClosed) closed(m, word, now);
   }
 }
 
@@ -178,7 +186,7 @@ function announced(m: SessionMachine, word: Closing, now: number): void {
   const closing = m.closing;
   if (!closing) {
     if (word.deadlineMs === 0 || m.state === "connecting") {
-      gone(m, word.reason, now, "remote");
+      gone(m, word.reason, now);
       return;
     }
     const begun = new Close("remote", word.reason, now, deadline, drainUntil(now, deadline));
@@ -205,15 +213,47 @@ function sayable({ code, text }: Reason): Reason {
   return text === undefined ? said : { ...said, text: sendable(text, 1024) };
 }
 
+/** The other side's account: final, and believed as far as it can be true. */
+function closed(m: SessionMachine, word: Closed, now: number): void {
+  const wrong = impossible(m, word);
+  if (wrong) {
+    m.endByViolation(now, `an account that cannot be: ${wrong}`);
+    return;
+  }
+  if (!m.closing) {
+    if (word.closer === m.peer) gone(m, word.reason, now);
+    else givenUp(m, word.reason, now);
+  }
+  m.closing!.heardClosed = word;
+  m.tookEffect("closed", "done");
+}
+
 function causeOf(reason: Reason): string {
-  return CAUSES.includes(reason.code) ? reason.code : "left";
+  return CLAIMS.has(reason.code) ? reason.code : "left";
 }
 
 /** The other side goes away without waiting: what it has sent may be a moment behind. */
-function gone(m: SessionMachine, reason: Reason, now: number, by: By): void {
-  const closing = new Close(by, reason, now, now + GOING_AWAY + LAST_WORD, now + GOING_AWAY);
+function gone(m: SessionMachine, reason: Reason, now: number): void {
+  const closing = new Close("remote", reason, now, now + GOING_AWAY + LAST_WORD, now + GOING_AWAY);
   closing.abrupt = true;
   closing.cause = causeOf(reason);
+  open(m, closing);
+}
+
+/** The other side says that nobody ended it: to it this side was dead, which this side knows better. */
+function givenUp(m: SessionMachine, reason: Reason, now: number): void {
+  liveness.hasSlept(m, now);
+  const closing = new Close("network", reason, now, now + GOING_AWAY + LAST_WORD, now + GOING_AWAY);
+  closing.abrupt = true;
+  if (m.state === "connecting") {
+    closing.cause = "gave-up";
+  } else if (DEATHS.has(reason.code)) {
+    closing.unheard = true;
+    closing.cause = m.witness.stoodStill ? "frozen" : "frozen, network-lost";
+    m.witness.note(now, `the other side says: ${reason.text ?? ""}`);
+  } else {
+    closing.cause = causeOf(reason);
+  }
   open(m, closing);
 }
 
@@ -246,6 +286,13 @@ export function end(m: SessionMachine, now: number, by: By, cause: string, text:
   closing.drainUntil = now;
   closing.deadline = Math.min(closing.deadline, now + LAST_WORD);
   progress(m, now);
+}
+
+/** No recovery helps any more. */
+export function lost(m: SessionMachine, now: number, text: string): void {
+  const slept = m.witness.stoodStill > 0 && !m.witness.isGone;
+  end(m, now, "network", slept ? "frozen" : m.witness.cause(), text);
+  if (m.closing) m.closing.unheard = slept;
 }
 
 /** Somebody asks for something that a closing session does not do: say that it closes. */
@@ -351,12 +398,15 @@ function sayClosed(m: SessionMachine, closing: Close, outcome: string): void {
   m.tookEffect("done", "closing");
   closing.maySend = false;
   const accounts = new Map<string, ChannelAccount>();
-  for (const [name, { sender, receiver }] of m.channels) {
+  for (const [name, channel] of m.channels) {
+    const { sender, receiver } = channel;
     receiver.freeze();
+    if (!wasUsed(channel)) continue;
     accounts.set(name, {
       accepted: sender.accepted.total(),
       unsent: sender.unsentTotal(),
       taken: receiver.taken.total(),
+      ...(tellsUnread(m) && { unread: receiver.leftUnread }),
     });
   }
   closing.saidClosed = {
@@ -480,7 +530,57 @@ export function introduced(m: SessionMachine): void {
   m.act({ type: "Signal", word: closing.saidClosed });
 }
 
+function tellsUnread(m: SessionMachine): boolean {
+  return m.capabilities.has("unread1");
+}
+
+/** Both sides know it. One that is asked for and not answered may be unknown there: it carried nothing. */
+function wasUsed({ open, sender, receiver }: Channel): boolean {
+  return open || sender.accepted.messages > 0 || receiver.taken.messages > 0;
+}
+
+/**
+ * What of the other side's account cannot be; empty: all of it may be true. Its numbers have to agree with each other,
+ * and with what this side knows better.
+ */
+function impossible(m: SessionMachine, word: Closed): string {
+  if (![m.me, m.peer, "both", "network"].includes(word.closer)) return `closed by ${JSON.stringify(word.closer)}`;
+  for (const name of new Set([...word.channels.keys(), ...m.channels.keys()])) {
+    const { accepted, unsent, taken, unread } = word.channels.get(name) ?? {};
+    const totals = [accepted, unsent, taken, unread].map((total) => filled(total));
+    if (!mayBe(totals as [Total, Total, Total, Total], m.channels.get(name))) {
+      const numbers = totals.map(({ messages, bytes }) => `${messages} (${bytes} bytes)`).join(", ");
+      return `${numbers} accepted, unsent, taken and unread of channel ${JSON.stringify(name)}`;
+    }
+  }
+  return "";
+}
+
+function mayBe([accepted, unsent, taken, unread]: [Total, Total, Total, Total], channel: Channel | undefined): boolean {
+  const theirs = minus(accepted, unsent);
+  const parts: [part: Total, whole: Total][] = [
+    [accepted, accepted],
+    [unsent, accepted],
+    [unread, taken],
+  ];
+  if (channel) {
+    const { sender, receiver } = channel;
+    const mine = minus(sender.accepted.total(), sender.unsentTotal());
+    parts.push([taken, mine], [sender.delivered, taken], [receiver.taken, theirs]);
+  } else {
+    // Asked for there, and not heard of here: nothing has left on it.
+    parts.push([accepted, unsent], [taken, filled()]);
+  }
+  return parts.every(([part, whole]) => isPart(part, whole)) && theirs.messages >= (channel?.receiver.seen ?? 0);
+}
+
 function outcomeOf(m: SessionMachine, closing: Close): Outcome {
+  const wrong = closing.heardClosed && impossible(m, closing.heardClosed);
+  if (wrong) {
+    // It came before all that it speaks of.
+    m.witness.note(m.now, `an account that cannot be: ${wrong}`);
+    closing.heardClosed = undefined;
+  }
   const accounts = accountsOf(m, closing);
   const [closer, reason] = settled(m, closing);
   let by: By = closer === "both" ? "both" : "network";
@@ -492,13 +592,20 @@ function outcomeOf(m: SessionMachine, closing: Close): Outcome {
     closer,
     reason,
     path: pathOf(closing),
-    cause: closing.cause || "left",
+    cause: closing.cause || causeHere(m, closing),
     evidence: m.witness.evidence(),
     channels: accounts,
     steps: closing.steps,
     confirmed: closing.heardClosed !== undefined,
-    agreed: agreedText(m.receipt, reason, closer, accounts, m.me, m.peer),
+    agreed: agreedText(m.receipt, reason, closer, accounts, m.me, m.peer, tellsUnread(m)),
+    unheard: closing.unheard,
   };
+}
+
+/** Of an end that this side wanted. Who closes a session whose other side is dead is told of what it died. */
+function causeHere(m: SessionMachine, closing: Close): string {
+  const dead = m.liveness.suspected && !closing.heardClosed;
+  return dead ? m.witness.cause() : "left";
 }
 
 function closerOf(m: SessionMachine, { by }: Close): string {
@@ -537,21 +644,24 @@ function accountsOf(m: SessionMachine, closing: Close): Map<string, ChannelRecei
   const theirs = closing.heardClosed?.channels;
   const receipts = new Map<string, ChannelReceipt>();
   for (const name of new Set([...mine.keys(), ...(theirs?.keys() ?? [])])) {
-    const my = mine.get(name) ?? {};
     const channel = m.channels.get(name);
+    if (!channel) continue;
+    const { sender, receiver, reliable } = channel;
+    const my = mine.get(name) ?? {};
     let sent: Account;
     let received: Account;
     if (theirs) {
       const their = theirs.get(name) ?? {};
-      sent = account(filled(my.accepted), filled(my.unsent), filled(their.taken));
-      received = account(filled(their.accepted), filled(their.unsent), filled(my.taken));
+      const unread = tellsUnread(m) ? filled(their.unread) : null;
+      sent = account(filled(my.accepted), filled(my.unsent), filled(their.taken), unread);
+      received = account(filled(their.accepted), filled(their.unsent), filled(my.taken), receiver.leftUnread);
     } else {
       // Without the other's word: delivered is what it acknowledged.
-      const acknowledged = filled(channel?.sender.delivered.total());
-      sent = account(filled(my.accepted), filled(my.unsent), acknowledged);
-      received = { accepted: null, delivered: filled(my.taken), unknown: null, unsent: null };
+      sent = account(filled(my.accepted), filled(my.unsent), sender.delivered.total());
+      const { leftUnread: unread } = receiver;
+      received = { accepted: null, delivered: filled(my.taken), unread, unknown: null, unsent: null };
     }
-    receipts.set(name, { sent, received, reliable: channel?.reliable ?? true });
+    receipts.set(name, { sent, received, reliable });
   }
   return receipts;
 }

@@ -380,6 +380,8 @@ export class Receiver {
   /** Whole, and not taken. */
   line = new Line();
   taken = new Count();
+  /** Of `taken`, once `closed` is said: what counts only because the session was closing, and was not read by then. */
+  leftUnread: Total = { messages: 0, bytes: 0 };
   /** The last sequence number up to which everything has been taken. */
   upTo = 0;
   takenBeyond = new Ranges();
@@ -721,6 +723,7 @@ export class Receiver {
   /** From now on nothing is taken: what was counted can still be read, the rest is dropped. */
   freeze(): void {
     this.frozen = true;
+    this.leftUnread = { messages: this.kept.length, bytes: this.kept.bytes };
     this.dropped += this.line.length;
     this.line.clear();
     this.#partials.clear();
@@ -743,6 +746,11 @@ export class Receiver {
   /** Whether so much has been taken since the last acknowledgement. */
   ackDue(messages: number, size: number): boolean {
     return this.#ackMessages >= messages || this.#ackBytes >= size;
+  }
+
+  /** The highest sequence number of which all has arrived. */
+  get seen(): number {
+    return Math.max(this.have, this.beyond.last);
   }
 
   /** Whether anything has been taken since the last acknowledgement. */

@@ -6,6 +6,7 @@
  */
 
 import { encode } from "../../protocol/control.js";
+import { GONE } from "./cause.js";
 import * as close from "./close.js";
 import type { SessionMachine } from "./machine.js";
 import * as reset from "./reset.js";
@@ -22,8 +23,14 @@ export type LossKind = "left" | "closed" | "failed" | "security";
  */
 const FAREWELL = 0.7;
 
-/** Seconds: packets younger than this show that the other side's machine and network are alive. */
+/**
+ * Seconds: packets younger than this show that the other side's machine and network are alive, if they came within the
+ * silence: what came before it, or was under way when it began, shows nothing.
+ */
 export const FRESH = 2;
+
+/** Seconds: a timer so late shows that this program did not run: its machine slept, or it was stopped. */
+const STOOD_STILL = 5;
 
 /** What is known of the other side's silence. */
 export class Liveness {
@@ -33,6 +40,8 @@ export class Liveness {
   n = 0;
   /** New connections begun in this silence. */
   attempts = 0;
+  /** It has lasted so long that it is no accident. */
+  suspected = false;
 }
 
 function isTroubled(m: SessionMachine): boolean {
@@ -40,7 +49,7 @@ function isTroubled(m: SessionMachine): boolean {
 }
 
 function isGone(m: SessionMachine): boolean {
-  return ["left", "kicked", "replaced"].includes(m.witness.presence);
+  return GONE.has(m.witness.presence);
 }
 
 /** Something came over a connection. Over the active one it ends suspicion and recovery. */
@@ -51,8 +60,9 @@ export function heard(m: SessionMachine, epoch: number, now: number): void {
   if (m.liveness.asked === undefined && !isTroubled(m)) return;
   m.liveness.asked = undefined;
   m.liveness.attempts = 0;
+  m.liveness.suspected = false;
   for (const timer of ["suspect", "ladder", "fresh"]) m.timers.delete(timer);
-  m.witness.heard();
+  m.witness.heard(now, m.options.burst);
   if (isTroubled(m)) {
     m.enter("open");
     reset.healed(m, now);
@@ -69,6 +79,20 @@ export function ask(m: SessionMachine, now: number): number {
   }
   m.timers.set("ping", now + m.options.heartbeat);
   return n;
+}
+
+/** This side closes: its word is a question too, and who does not answer it in half the time is suspected. */
+export function closes(m: SessionMachine, now: number): void {
+  if (m.liveness.asked !== undefined || !m.closing) return;
+  m.liveness.asked = now;
+  const half = Math.max((m.closing.drainUntil - now) / 2, m.options.burst);
+  m.timers.set("suspect", now + Math.min(half, m.options.suspectAfter));
+}
+
+/** Look at how late the timers are: has this program stood still? */
+export function hasSlept(m: SessionMachine, now: number): void {
+  const late = now - (m.pollTimeout() ?? now);
+  if (late >= STOOD_STILL) m.witness.slept(late, now);
 }
 
 /** A timer of this file is due. */
@@ -95,9 +119,9 @@ export function handleTimeout(m: SessionMachine, kind: "ping" | "suspect" | "fre
 
 function suspect(m: SessionMachine, now: number): void {
   if (m.liveness.asked === undefined) return;
+  m.liveness.suspected = true;
   m.witness.note(now, `no answer for ${(now - m.liveness.asked).toFixed(1)} s`);
-  if (m.state === "closing") return; // A close has a deadline of its own.
-  if (isGone(m)) {
+  if (m.state !== "closing" && isGone(m)) {
     close.end(m, now, "remote", m.witness.cause(), "");
     return;
   }
@@ -105,16 +129,18 @@ function suspect(m: SessionMachine, now: number): void {
   else if (m.state === "resetting") m.enter("recovering", m.witness.cause()); // the reset goes on
   if (m.active !== undefined) m.act({ type: "AskFresh", epoch: m.active });
   if (m.witness.signaling) m.act({ type: "Probe" });
-  climb(m, now);
+  climb(m, now); // but not while closing: a close has a deadline of its own
 }
 
 /** Packets of the other side's engine, but no word of its program: it hangs, and no ladder helps. */
 export function fresh(m: SessionMachine, epoch: number, age: number | null, now: number): void {
-  if (m.liveness.asked === undefined || epoch !== m.active || !isTroubled(m)) return;
-  const hangs = age !== null && age < FRESH;
+  if (m.liveness.asked === undefined || epoch !== m.active || !(isTroubled(m) || m.state === "closing")) return;
+  const within = now - m.liveness.asked - m.options.burst;
+  const hangs = age !== null && age < Math.min(FRESH, within);
   if (hangs && !m.witness.iceFresh) m.witness.note(now, "its engine answers, its program does not");
   m.witness.iceFresh = hangs;
   m.timers.set("fresh", now + 1);
+  if (m.state === "closing") return;
   if (hangs) m.timers.delete("ladder");
   else if (!m.timers.has("ladder")) m.timers.set("ladder", now);
   recause(m);
@@ -169,6 +195,7 @@ export function lost(m: SessionMachine, epoch: number, kind: LossKind, text: str
 /** No connection is left: a new one is needed, at once. */
 export function broken(m: SessionMachine, now: number): void {
   m.liveness.asked ??= now;
+  m.liveness.suspected = true;
   m.enter("recovering", m.witness.cause());
   climb(m, now);
 }
@@ -184,7 +211,7 @@ function climb(m: SessionMachine, now: number): void {
   if (step === "wait") return;
   if (step === "give-up") {
     m.witness.note(now, `gave up after ${silence.toFixed(0)} s`);
-    close.end(m, now, "network", m.witness.cause(), `no answer for ${silence.toFixed(0)} s`);
+    close.lost(m, now, `no answer for ${silence.toFixed(0)} s`);
     return;
   }
   if (!m.witness.signaling) {

@@ -253,6 +253,7 @@ export class SessionMachine {
   /** Do what is due. */
   handleTimeout(now: number): void {
     this.now = now;
+    liveness.hasSlept(this, now);
     for (const [key, when] of [...this.timers]) {
       // What was due before it may have settled it.
       if (when > now || !this.timers.delete(key)) continue;
@@ -575,16 +576,18 @@ export class SessionMachine {
   /** What the server says of the other side. */
   presenceChanged(presence: Presence, now: number, reloaded = false): void {
     this.now = now;
-    this.witness.presence = presence;
+    this.witness.place(presence, now);
     this.witness.reloaded ||= reloaded;
-    if (this.state === "closing" || this.state === "closed" || presence === "here") return;
+    if (this.state === "closed" || presence === "here") return;
+    if (this.closing?.heardClosed) return; // it has said all that was asked of it: now it may go
     this.witness.note(now, `the server says: ${reloaded ? "reloaded" : presence}`);
     liveness.presence(this, now);
   }
 
-  /** The answer to `Probe`, of the server or of the other side itself. */
+  /** The answer to `Probe`, of the server or of the other side itself; one that came too late says nothing. */
   probed(byPeer: boolean, alive: boolean, now: number): void {
     this.now = now;
+    if (this.liveness.asked === undefined) return;
     if (byPeer) {
       this.witness.probePeer = true;
       this.witness.note(now, "it answers by signaling");

@@ -15,6 +15,11 @@ export interface Account {
   accepted: Total | null;
   /** Taken by the application of the receiver; never overstated. */
   delivered: Total;
+  /**
+   * Of `delivered`: what counts as taken only because the session was closing, and what the application had not read
+   * when its side said that it takes no more. It stays readable there.
+   */
+  unread: Total | null;
   /** Left, and not known to have been taken. */
   unknown: Total | null;
   /** Never left: sending it again is safe. */
@@ -50,6 +55,8 @@ export interface Outcome {
   steps: StepReceipt[];
   confirmed: boolean;
   agreed: string;
+  /** The other side ended it because it had heard nothing from here. */
+  unheard: boolean;
 }
 
 /** Confirmed, and nothing of a reliable channel is unknown or unsent. */
@@ -63,25 +70,28 @@ export function isClean(outcome: Outcome): boolean {
   );
 }
 
-/**
- * What both sides' words say of one direction: the rest of what was accepted is unknown.
- *
- * A receiver that claims more than was sent is not believed: delivered is never overstated.
- */
-export function account(accepted: Total, unsent: Total, taken: Total): Account {
-  const started = minus(accepted, unsent);
-  const delivered = {
-    messages: Math.min(taken.messages, started.messages),
-    bytes: Math.min(taken.bytes, started.bytes),
-  };
-  return { accepted, delivered, unknown: minus(started, delivered), unsent };
+/** What both sides' words say of one direction: the rest of what was accepted is unknown. */
+export function account(accepted: Total, unsent: Total, delivered: Total, unread: Total | null = null): Account {
+  return { accepted, delivered, unread, unknown: minus(minus(accepted, unsent), delivered), unsent };
 }
 
-function minus(one: Total, other: Total): Total {
+/** Whether one can be a part of the other: no more messages, no more bytes, and all the bytes if all messages. */
+export function isPart(part: Total, whole: Total): boolean {
+  if (part.messages === 0) return part.bytes === 0;
+  if (part.messages === whole.messages) return part.bytes === whole.bytes;
+  return part.messages < whole.messages && part.bytes <= whole.bytes;
+}
+
+/** The rest, the other being a part of the one. */
+export function minus(one: Total, other: Total): Total {
   return { messages: one.messages - other.messages, bytes: one.bytes - other.bytes };
 }
 
-/** The canonical part: JSON with sorted keys, directions keyed by the sender's peer id. */
+/**
+ * The canonical part: JSON with sorted keys, directions keyed by the sender's peer id.
+ *
+ * @param unread both sides tell it. A peer of the version before does not, and its text has no such word.
+ */
 export function agreedText(
   receipt: string,
   reason: Reason,
@@ -89,11 +99,12 @@ export function agreedText(
   channels: Map<string, ChannelReceipt>,
   me: string,
   peer: string,
+  unread: boolean,
 ): string {
   const both = ({ sent, received }: ChannelReceipt) =>
     new Map([
-      [me, canonical(sent)],
-      [peer, canonical(received)],
+      [me, canonical(sent, unread)],
+      [peer, canonical(received, unread)],
     ]);
   return sorted(
     new Map<string, unknown>([
@@ -105,9 +116,15 @@ export function agreedText(
   );
 }
 
-function canonical({ accepted, delivered, unknown, unsent }: Account): object {
+function canonical({ accepted, delivered, unread, unknown, unsent }: Account, told: boolean): object {
   const total = (value: Total | null) => value && [value.messages, value.bytes];
-  return { accepted: total(accepted), delivered: total(delivered), unknown: total(unknown), unsent: total(unsent) };
+  return {
+    accepted: total(accepted),
+    delivered: total(delivered),
+    unknown: total(unknown),
+    ...(told && { unread: total(unread) }),
+    unsent: total(unsent),
+  };
 }
 
 /** JSON; the members of maps sorted by code points, as every language can. */

@@ -6,6 +6,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
 
+from adieu.protocol.text import line
+
 CAUSES = (
     "left",
     "tab-closed",
@@ -24,51 +26,93 @@ CAUSES = (
     "gave-up",
 )
 
+CLAIMS = frozenset({"left", "tab-closed", "reloaded", "navigated", "connection-closed"})
+"""What a peer may say of itself. Of all else this side judges alone, by what it saw."""
+
+DEATHS = frozenset({"crashed", "frozen", "network-lost", "frozen, network-lost", "busy"})
+"""Causes of an end that neither side wanted: each can only say them of the other."""
+
 Presence = Literal["here", "away", "left", "kicked", "replaced", "timeout", "shutdown"]
 
-_OF_PRESENCE: dict[str, str] = {"left": "left", "kicked": "kicked", "replaced": "replaced", "away": "crashed"}
+GONE: frozenset[str] = frozenset({"left", "kicked", "replaced"})
+"""Presences that are causes."""
 
 
 @dataclass(slots=True)
 class Witness:
-    """What is known about the other side's silence."""
+    """What is known about the other side's silence. Evidence from before it never speaks against it."""
 
     presence: Presence = "here"
     signaling: bool = True
     """Ours is up."""
     reloaded: bool = False
+    socket_ended: float | None = None
+    """When the server said so: of a crash it speaks only if nothing was heard since."""
     probe_server: bool | None = None
     """The server says that its socket stands."""
     probe_peer: bool = False
     """It answered by signaling while the connection was silent."""
     ice_fresh: bool = False
     """Its ICE agent answers although its program does not."""
+    stood_still: float = 0.0
+    """Seconds that this program did not run, just before this silence or in it: asleep, or stopped."""
+    woke: float = 0.0
+    """When that was over."""
     told: str = ""
     """The cause that the application knows."""
     log: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=32))
 
     def note(self, now: float, text: str) -> None:
         """Keep a line of evidence."""
-        self.log.append((now, text))
+        self.log.append((now, line(text)))
 
-    def heard(self) -> None:
-        """It speaks again: what was held against it is void."""
+    def place(self, presence: Presence, now: float) -> None:
+        """What the server says of it."""
+        if presence == "here":
+            self.socket_ended = None
+        elif presence == "away" and self.presence != "away":
+            self.socket_ended = now
+        self.presence = presence
+
+    def slept(self, seconds: float, now: float) -> None:
+        """This program has not run for so long."""
+        self.stood_still, self.woke = seconds, now
+        self.note(now, f"this program stood still for {seconds:.0f} s")
+
+    def heard(self, now: float, under_way: float) -> None:
+        """It speaks again: what was held against it is void.
+
+        Args:
+            now: the time.
+            under_way: seconds that what it said before may have been under way.
+        """
         self.probe_server, self.probe_peer, self.ice_fresh = None, False, False
+        if self.socket_ended is not None and now > self.socket_ended + under_way:
+            self.socket_ended = None
+        if now > self.woke + under_way:
+            self.stood_still = 0.0
         self.log.clear()
 
     @property
     def is_gone(self) -> bool:
         """Whether the server has said so: then it knows the cause, too."""
-        return self.reloaded or self.presence in _OF_PRESENCE
+        return self.reloaded or self.presence in GONE or self._crashed
+
+    @property
+    def _crashed(self) -> bool:
+        """Its socket ended with it. One that still stood in the silence was given up by the server: no crash."""
+        return self.socket_ended is not None and self.probe_server is not True
 
     def cause(self) -> str:
         """The likely cause by what is known now; where two look the same from here, both: "frozen, network-lost"."""
         if self.reloaded:
             return "reloaded"
+        if self.presence in GONE:
+            return self.presence
         if self.ice_fresh:
             return "busy"
-        if self.presence in _OF_PRESENCE:
-            return _OF_PRESENCE[self.presence]
+        if self._crashed:
+            return "crashed"
         if self.probe_peer:
             return "network-lost"
         return "frozen, network-lost"

@@ -16,8 +16,8 @@ import msgspec
 
 from adieu.protocol import words
 from adieu.protocol.words import Reason, Total
-from adieu.session.machine import actions, reset
-from adieu.session.machine.cause import CAUSES
+from adieu.session.machine import actions, liveness, reset
+from adieu.session.machine.cause import CLAIMS, DEATHS
 from adieu.session.machine.receipt import (
     Account,
     By,
@@ -28,6 +28,8 @@ from adieu.session.machine.receipt import (
     StepReceipt,
     account,
     agreed_text,
+    is_part,
+    left,
 )
 
 if TYPE_CHECKING:
@@ -66,6 +68,8 @@ class Close:
     late: bool = False
     """The drain met its deadline."""
     cause: str = ""
+    unheard: bool = False
+    """The other side had heard nothing from here, and ended it."""
     step: StepName = "announce"
     step_began: float = 0.0
     steps: list[StepReceipt] = field(default_factory=list[StepReceipt])
@@ -99,6 +103,7 @@ def begin(m: SessionMachine, reason: Reason, timeout: float, now: float) -> None
     elif m.closing is None:
         _open(m, Close("local", reason, now, now + timeout, _drain_until(now, now + timeout)))
         m.say(_closing(m), both=True)
+        liveness.closes(m, now)
     if m.closing is not None:
         _hurry(m, m.closing, now, now + timeout)
 
@@ -156,13 +161,8 @@ def handle_word(m: SessionMachine, word: words.Closing | words.Wait | words.Done
             if closing is not None:
                 closing.heard_done, closing.final = True, word.final
         case words.Closed():
-            if word.receipt != m.receipt:
-                return
-            if closing is None:
-                _gone(m, word.reason, now, "remote" if word.closer == m.peer else "network")
-            assert m.closing is not None
-            m.closing.heard_closed = word
-            m.took_effect("closed", "done")
+            if word.receipt == m.receipt and (closing is None or closing.heard_closed is None):
+                _closed(m, word, now)
 
 
 def _announced(m: SessionMachine, word: words.Closing, now: float) -> None:
@@ -189,14 +189,44 @@ def _announced(m: SessionMachine, word: words.Closing, now: float) -> None:
         _move_deadline(m, min(deadline, closing.began + LONGEST), now)
 
 
+def _closed(m: SessionMachine, word: words.Closed, now: float) -> None:
+    """The other side's account: final, and believed as far as it can be true."""
+    if wrong := _impossible(m, word):
+        m.end_by_violation(now, f"an account that cannot be: {wrong}")
+        return
+    if m.closing is None and word.closer == m.peer:
+        _gone(m, word.reason, now)
+    elif m.closing is None:
+        _given_up(m, word.reason, now)
+    assert m.closing is not None
+    m.closing.heard_closed = word
+    m.took_effect("closed", "done")
+
+
 def _cause_of(reason: Reason) -> str:
-    return reason.code if reason.code in CAUSES else "left"
+    return reason.code if reason.code in CLAIMS else "left"
 
 
-def _gone(m: SessionMachine, reason: Reason, now: float, by: Literal["remote", "network"] = "remote") -> None:
+def _gone(m: SessionMachine, reason: Reason, now: float) -> None:
     """The other side goes away without waiting: what it has sent may be a moment behind."""
-    closing = Close(by, reason, now, now + GOING_AWAY + LAST_WORD, now + GOING_AWAY)
+    closing = Close("remote", reason, now, now + GOING_AWAY + LAST_WORD, now + GOING_AWAY)
     closing.abrupt, closing.cause = True, _cause_of(reason)
+    _open(m, closing)
+
+
+def _given_up(m: SessionMachine, reason: Reason, now: float) -> None:
+    """The other side says that nobody ended it: to it this side was dead, which this side knows better."""
+    liveness.has_slept(m, now)
+    closing = Close("network", reason, now, now + GOING_AWAY + LAST_WORD, now + GOING_AWAY)
+    closing.abrupt = True
+    if m.state == "connecting":
+        closing.cause = "gave-up"
+    elif reason.code in DEATHS:
+        closing.unheard = True
+        closing.cause = "frozen" if m.witness.stood_still else "frozen, network-lost"
+        m.witness.note(now, f"the other side says: {reason.text}")
+    else:
+        closing.cause = _cause_of(reason)
     _open(m, closing)
 
 
@@ -237,6 +267,14 @@ def end(
     closing.drain_until = now
     closing.deadline = min(closing.deadline, now + LAST_WORD)
     progress(m, now)
+
+
+def lost(m: SessionMachine, now: float, text: str) -> None:
+    """No recovery helps any more."""
+    slept = m.witness.stood_still > 0.0 and not m.witness.is_gone
+    end(m, now, "network", "frozen" if slept else m.witness.cause(), text)
+    if m.closing is not None:
+        m.closing.unheard = slept
 
 
 def say_again(m: SessionMachine) -> None:
@@ -338,6 +376,11 @@ def _has_taken(m: SessionMachine, final: dict[str, int]) -> bool:
     return True
 
 
+def waits(m: SessionMachine) -> bool:
+    """Whether this side has closed, or is closing, and the other has not said its last word."""
+    return m.closing is not None and m.closing.heard_closed is None
+
+
 def keep(m: SessionMachine) -> None:
     """While closing what is queued counts as taken and gives its credit back, up to a bound for the session."""
     closing = m.closing
@@ -356,6 +399,7 @@ def _say_closed(m: SessionMachine, closing: Close, outcome: str) -> None:
     closing.may_send = False
     for channel in m.channels.values():
         channel.receiver.freeze()
+    told = _tells_unread(m)
     closing.said_closed = words.Closed(
         receipt=m.receipt,
         closer=_closer(m, closing),
@@ -365,8 +409,10 @@ def _say_closed(m: SessionMachine, closing: Close, outcome: str) -> None:
                 accepted=channel.sender.accepted.total(),
                 unsent=channel.sender.unsent_total(),
                 taken=channel.receiver.taken.total(),
+                **({"unread": channel.receiver.left_unread} if told else {}),
             )
             for name, channel in m.channels.items()
+            if _was_used(channel)
         },
     )
     m.say(closing.said_closed, both=closing.abrupt)
@@ -486,7 +532,56 @@ def introduced(m: SessionMachine) -> None:
         m.act(actions.Signal(closing.said_closed))
 
 
+def _tells_unread(m: SessionMachine) -> bool:
+    return "unread1" in m.capabilities
+
+
+def _was_used(channel: Channel) -> bool:
+    """Both sides know it. One that is asked for and not answered may be unknown there: it carried nothing."""
+    return channel.open or channel.sender.accepted.messages > 0 or channel.receiver.taken.messages > 0
+
+
+def _impossible(m: SessionMachine, word: words.Closed) -> str:
+    """What of the other side's account cannot be; empty: all of it may be true.
+
+    Its numbers have to agree with each other, and with what this side knows better.
+    """
+    if word.closer not in {m.me, m.peer, "both", "network"}:
+        return f"closed by {_quoted(word.closer)}"
+    nothing = words.ChannelAccount()
+    for name in dict.fromkeys((*word.channels, *m.channels)):
+        their, channel = word.channels.get(name, nothing), m.channels.get(name)
+        if not _may_be(their, channel):
+            totals = (their.accepted, their.unsent, their.taken, their.unread)
+            numbers = ", ".join(f"{total.messages} ({total.bytes} bytes)" for total in totals)
+            return f"{numbers} accepted, unsent, taken and unread of channel {_quoted(name)}"
+    return ""
+
+
+def _may_be(their: words.ChannelAccount, channel: Channel | None) -> bool:
+    theirs = left(their.accepted, their.unsent)
+    parts = [(their.accepted, their.accepted), (their.unsent, their.accepted), (their.unread, their.taken)]
+    if channel is None:
+        # Asked for there, and not heard of here: nothing has left on it.
+        parts += [(their.accepted, their.unsent), (their.taken, Total())]
+    else:
+        sender, taken = channel.sender, channel.receiver.taken.total()
+        mine = left(sender.accepted.total(), sender.unsent_total())
+        parts += [(their.taken, mine), (sender.delivered.total(), their.taken), (taken, theirs)]
+    seen = 0 if channel is None else channel.receiver.seen
+    return all(is_part(part, whole) for part, whole in parts) and theirs.messages >= seen
+
+
+def _quoted(text: str) -> str:
+    """In the words of both languages."""
+    return msgspec.json.encode(text).decode()
+
+
 def _outcome(m: SessionMachine, closing: Close) -> Outcome:
+    if closing.heard_closed is not None and (wrong := _impossible(m, closing.heard_closed)):
+        # It came before all that it speaks of.
+        m.witness.note(m.now, f"an account that cannot be: {wrong}")
+        closing.heard_closed = None
     channels = _accounts(m, closing)
     closer, reason = _settled(m, closing)
     by: By = "local" if closer == m.me else "remote" if closer == m.peer else "both" if closer == "both" else "network"
@@ -496,13 +591,20 @@ def _outcome(m: SessionMachine, closing: Close) -> Outcome:
         closer=closer,
         reason=reason,
         path=_path(closing),
-        cause=closing.cause or "left",
+        cause=closing.cause or _cause_here(m, closing),
         evidence=m.witness.evidence(),
         channels=channels,
         steps=closing.steps,
         confirmed=closing.heard_closed is not None,
-        agreed=agreed_text(m.receipt, reason, closer, channels, m.me, m.peer),
+        agreed=agreed_text(m.receipt, reason, closer, channels, m.me, m.peer, unread=_tells_unread(m)),
+        unheard=closing.unheard,
     )
+
+
+def _cause_here(m: SessionMachine, closing: Close) -> str:
+    """Of an end that this side wanted. Who closes a session whose other side is dead is told of what it died."""
+    dead = m.liveness.suspected and closing.heard_closed is None
+    return m.witness.cause() if dead else "left"
 
 
 def _closer(m: SessionMachine, closing: Close) -> str:
@@ -541,25 +643,18 @@ def _accounts(m: SessionMachine, closing: Close) -> dict[str, ChannelReceipt]:
     assert closing.said_closed is not None
     mine = closing.said_closed.channels
     theirs = closing.heard_closed.channels if closing.heard_closed is not None else None
-    names = sorted({*mine, *(theirs or ())})
     nothing = words.ChannelAccount()
     receipts: dict[str, ChannelReceipt] = {}
-    for name in names:
-        my = mine.get(name, nothing)
-        channel = m.channels.get(name)
-        reliable = channel is None or channel.reliable
+    for name in sorted(m.channels.keys() & {*mine, *(theirs or ())}):
+        my, channel = mine.get(name, nothing), m.channels[name]
         if theirs is None:
-            sent = _unconfirmed(channel, my)
-            received = Account(accepted=None, delivered=my.taken, unknown=None, unsent=None)
+            sent = account(my.accepted, my.unsent, channel.sender.delivered.total())  # what it acknowledged
+            received = Account(
+                accepted=None, delivered=my.taken, unread=channel.receiver.left_unread, unknown=None, unsent=None
+            )
         else:
             their = theirs.get(name, nothing)
-            sent = account(my.accepted, my.unsent, their.taken)
-            received = account(their.accepted, their.unsent, my.taken)
-        receipts[name] = ChannelReceipt(sent=sent, received=received, reliable=reliable)
+            sent = account(my.accepted, my.unsent, their.taken, their.unread if _tells_unread(m) else None)
+            received = account(their.accepted, their.unsent, my.taken, channel.receiver.left_unread)
+        receipts[name] = ChannelReceipt(sent=sent, received=received, reliable=channel.reliable)
     return receipts
-
-
-def _unconfirmed(channel: Channel | None, my: words.ChannelAccount) -> Account:
-    """Without the other's word: delivered is what it acknowledged."""
-    delivered = Total() if channel is None else channel.sender.delivered.total()
-    return account(my.accepted, my.unsent, delivered)

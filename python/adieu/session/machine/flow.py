@@ -396,6 +396,8 @@ class Receiver:
     line: Line = field(default_factory=Line)
     """Whole, and not taken."""
     taken: Count = field(default_factory=Count)
+    left_unread: Total = field(default_factory=Total)
+    """Of `taken`, once `closed` is said: what counts only because the session was closing, and was not read by then."""
     up_to: int = 0
     """The last sequence number up to which everything has been taken."""
     taken_beyond: Ranges = field(default_factory=Ranges)
@@ -697,6 +699,7 @@ class Receiver:
     def freeze(self) -> None:
         """From now on nothing is taken: what was counted can still be read, the rest is dropped."""
         self.frozen = True
+        self.left_unread = Total(len(self.kept), self.kept.bytes)
         self.dropped += len(self.line)
         self.line.clear()
         self._partials.clear()
@@ -719,6 +722,11 @@ class Receiver:
     def ack_due(self, messages: int, size: int) -> bool:
         """Whether so much has been taken since the last acknowledgement."""
         return self._ack_messages >= messages or self._ack_bytes >= size
+
+    @property
+    def seen(self) -> int:
+        """The highest sequence number of which all has arrived."""
+        return max(self.have, self.beyond.last)
 
     @property
     def ack_wanted(self) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, assert_never
 
 from adieu.protocol import control
 from adieu.session.machine import actions, close, reset
+from adieu.session.machine.cause import GONE
 
 if TYPE_CHECKING:
     from adieu.session.machine.machine import SessionMachine
@@ -24,7 +25,11 @@ FAREWELL = 0.7
 the news that its socket has ended. A browser closes the connections of a page whose process has died."""
 
 FRESH = 2.0
-"""Seconds: packets younger than this show that the other side's machine and network are alive."""
+"""Seconds: packets younger than this show that the other side's machine and network are alive, if they came within the
+silence: what came before it, or was under way when it began, shows nothing."""
+
+STOOD_STILL = 5.0
+"""Seconds: a timer so late shows that this program did not run: its machine slept, or it was stopped."""
 
 
 @dataclass(slots=True)
@@ -37,6 +42,8 @@ class Liveness:
     n: int = 0
     attempts: int = 0
     """New connections begun in this silence."""
+    suspected: bool = False
+    """It has lasted so long that it is no accident."""
 
 
 def heard(m: SessionMachine, epoch: int, now: float) -> None:
@@ -47,10 +54,10 @@ def heard(m: SessionMachine, epoch: int, now: float) -> None:
     m.timers.setdefault("ping", now + m.options.heartbeat)
     if m.liveness.asked is None and m.state not in {"suspect", "recovering"}:
         return
-    m.liveness.asked, m.liveness.attempts = None, 0
+    m.liveness.asked, m.liveness.attempts, m.liveness.suspected = None, 0, False
     for timer in ("suspect", "ladder", "fresh"):
         m.timers.pop(timer, None)
-    m.witness.heard()
+    m.witness.heard(now, m.options.burst)
     if m.state in {"suspect", "recovering"}:
         m.enter("open")
         reset.healed(m, now)
@@ -67,6 +74,21 @@ def ask(m: SessionMachine, now: float) -> int:
         m.timers["suspect"] = now + m.options.suspect_after
     m.timers["ping"] = now + m.options.heartbeat
     return live.n
+
+
+def closes(m: SessionMachine, now: float) -> None:
+    """This side closes: its word is a question too, and who does not answer it in half the time is suspected."""
+    if m.liveness.asked is None and m.closing is not None:
+        m.liveness.asked = now
+        half = max((m.closing.drain_until - now) / 2, m.options.burst)
+        m.timers["suspect"] = now + min(half, m.options.suspect_after)
+
+
+def has_slept(m: SessionMachine, now: float) -> None:
+    """Look at how late the timers are: has this program stood still?"""
+    late = now - min(m.timers.values(), default=now)
+    if late >= STOOD_STILL:
+        m.witness.slept(late, now)
 
 
 def handle_timeout(m: SessionMachine, kind: str, now: float) -> None:
@@ -95,10 +117,9 @@ def handle_timeout(m: SessionMachine, kind: str, now: float) -> None:
 def _suspect(m: SessionMachine, now: float) -> None:
     if m.liveness.asked is None:
         return
+    m.liveness.suspected = True
     m.witness.note(now, f"no answer for {now - m.liveness.asked:.1f} s")
-    if m.state == "closing":
-        return  # A close has a deadline of its own.
-    if m.witness.presence in {"left", "kicked", "replaced"}:
+    if m.state != "closing" and m.witness.presence in GONE:
         close.end(m, now, "remote", m.witness.cause(), "")
         return
     if m.state == "open":
@@ -109,18 +130,21 @@ def _suspect(m: SessionMachine, now: float) -> None:
         m.act(actions.AskFresh(m.active))
     if m.witness.signaling:
         m.act(actions.Probe())
-    _climb(m, now)
+    _climb(m, now)  # but not while closing: a close has a deadline of its own
 
 
 def fresh(m: SessionMachine, epoch: int, age: float | None, now: float) -> None:
     """Packets of the other side's engine, but no word of its program: it hangs, and no ladder helps."""
-    if m.liveness.asked is None or epoch != m.active or m.state not in {"suspect", "recovering"}:
+    if m.liveness.asked is None or epoch != m.active or m.state not in {"suspect", "recovering", "closing"}:
         return
-    hangs = age is not None and age < FRESH
+    within = now - m.liveness.asked - m.options.burst
+    hangs = age is not None and age < min(FRESH, within)
     if hangs and not m.witness.ice_fresh:
         m.witness.note(now, "its engine answers, its program does not")
     m.witness.ice_fresh = hangs
     m.timers["fresh"] = now + 1.0
+    if m.state == "closing":
+        return
     if hangs:
         m.timers.pop("ladder", None)
     else:
@@ -137,12 +161,12 @@ def recause(m: SessionMachine) -> None:
 
 def presence(m: SessionMachine, now: float) -> None:
     """The server says that the other side is away or gone: look at once."""
-    gone = m.witness.presence in {"left", "kicked", "replaced"}
+    gone = m.witness.presence in GONE
     if m.state == "connecting":
         if gone:
             close.end(m, now, "remote", m.witness.cause(), "")
         return
-    if m.witness.presence not in {"left", "kicked", "replaced", "away"}:
+    if not gone and m.witness.presence != "away":
         return  # evidence only
     if m.liveness.asked is None and m.active is not None:
         ask(m, now)
@@ -182,6 +206,7 @@ def broken(m: SessionMachine, now: float) -> None:
     """No connection is left: a new one is needed, at once."""
     if m.liveness.asked is None:
         m.liveness.asked = now
+    m.liveness.suspected = True
     m.enter("recovering", m.witness.cause())
     _climb(m, now)
 
@@ -200,7 +225,7 @@ def _climb(m: SessionMachine, now: float) -> None:
             pass
         case "give-up":
             m.witness.note(now, f"gave up after {silence:.0f} s")
-            close.end(m, now, "network", m.witness.cause(), f"no answer for {silence:.0f} s")
+            close.lost(m, now, f"no answer for {silence:.0f} s")
         case "ice" | "transport":
             if not m.witness.signaling:
                 m.timers["ladder"] = now + 1.0  # or as soon as signaling is up

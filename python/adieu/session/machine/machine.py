@@ -243,6 +243,7 @@ class SessionMachine:
     def handle_timeout(self, now: float) -> None:
         """Do what is due."""
         self.now = now
+        liveness.has_slept(self, now)
         for key in [key for key, when in self.timers.items() if when <= now]:
             if self.timers.pop(key, None) is None:
                 continue  # what was due before it has settled it
@@ -522,16 +523,20 @@ class SessionMachine:
     def presence_changed(self, presence: Presence, now: float, *, reloaded: bool = False) -> None:
         """What the server says of the other side."""
         self.now = now
-        self.witness.presence = presence
+        self.witness.place(presence, now)
         self.witness.reloaded = self.witness.reloaded or reloaded
-        if self.state in {"closing", "closed"} or presence == "here":
+        if self.state == "closed" or presence == "here":
             return
+        if self.closing is not None and not close.waits(self):
+            return  # it has said all that was asked of it: now it may go
         self.witness.note(now, f"the server says: {'reloaded' if reloaded else presence}")
         liveness.presence(self, now)
 
     def probed(self, by_peer: bool, alive: bool, now: float) -> None:
-        """The answer to `Probe`, of the server or of the other side itself."""
+        """The answer to `Probe`, of the server or of the other side itself; one that came too late says nothing."""
         self.now = now
+        if self.liveness.asked is None:
+            return
         if by_peer:
             self.witness.probe_peer = True
             self.witness.note(now, "it answers by signaling")

@@ -21,6 +21,9 @@ class Account(Struct, frozen=True, kw_only=True):
     """`send()` returned."""
     delivered: Total
     """Taken by the application of the receiver; never overstated."""
+    unread: Total | None = None
+    """Of `delivered`: what counts as taken only because the session was closing, and what the application had not read
+    when its side said that it takes no more. It stays readable there."""
     unknown: Total | None
     """Left, and not known to have been taken."""
     unsent: Total | None
@@ -59,6 +62,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     steps: list[StepReceipt]
     confirmed: bool
     agreed: str
+    unheard: bool = False
+    """The other side ended it because it had heard nothing from here."""
 
     @property
     def clean(self) -> bool:
@@ -71,29 +76,45 @@ class Outcome(Struct, frozen=True, kw_only=True):
         )
 
 
-def account(accepted: Total, unsent: Total, taken: Total) -> Account:
-    """What both sides' words say of one direction: the rest of what was accepted is unknown.
-
-    A receiver that claims more than was sent is not believed: delivered is never overstated.
-    """
-    taken = Total(
-        min(taken.messages, accepted.messages - unsent.messages), min(taken.bytes, accepted.bytes - unsent.bytes)
-    )
+def account(accepted: Total, unsent: Total, taken: Total, unread: Total | None = None) -> Account:
+    """What both sides' words say of one direction: the rest of what was accepted is unknown."""
     unknown = Total(accepted.messages - unsent.messages - taken.messages, accepted.bytes - unsent.bytes - taken.bytes)
-    return Account(accepted=accepted, delivered=taken, unknown=unknown, unsent=unsent)
+    return Account(accepted=accepted, delivered=taken, unread=unread, unknown=unknown, unsent=unsent)
+
+
+def is_part(part: Total, whole: Total) -> bool:
+    """Whether one can be a part of the other: no more messages, no more bytes, and all the bytes if all messages."""
+    if part.messages in {0, whole.messages}:
+        return part.bytes == (whole.bytes if part.messages else 0)
+    return part.messages < whole.messages and part.bytes <= whole.bytes
+
+
+def left(accepted: Total, unsent: Total) -> Total:
+    """What of the accepted has left, the unsent being a part of it."""
+    return Total(accepted.messages - unsent.messages, accepted.bytes - unsent.bytes)
 
 
 def agreed_text(
-    receipt: str, reason: Reason, closer: str, channels: dict[str, ChannelReceipt], me: str, peer: str
+    receipt: str,
+    reason: Reason,
+    closer: str,
+    channels: dict[str, ChannelReceipt],
+    me: str,
+    peer: str,
+    *,
+    unread: bool,
 ) -> str:
-    """The canonical part: JSON with sorted keys, directions keyed by the sender's peer id."""
+    """The canonical part: JSON with sorted keys, directions keyed by the sender's peer id.
+
+    With `unread` if both sides tell it: a peer of the version before does not, and its text has no such word.
+    """
     return msgspec.json.encode(
         {
             "receipt": receipt,
             "reason": {"code": reason.code, "text": reason.text},
             "closer": closer,
             "channels": {
-                name: {me: _canonical(channel.sent), peer: _canonical(channel.received)}
+                name: {me: _canonical(channel.sent, unread), peer: _canonical(channel.received, unread)}
                 for name, channel in channels.items()
             },
         },
@@ -101,13 +122,13 @@ def agreed_text(
     ).decode()
 
 
-def _canonical(account: Account) -> dict[str, list[int] | None]:
-    return {
-        name: None if total is None else [total.messages, total.bytes]
-        for name, total in (
-            ("accepted", account.accepted),
-            ("delivered", account.delivered),
-            ("unknown", account.unknown),
-            ("unsent", account.unsent),
-        )
+def _canonical(account: Account, unread: bool) -> dict[str, list[int] | None]:
+    totals = {
+        "accepted": account.accepted,
+        "delivered": account.delivered,
+        "unknown": account.unknown,
+        "unsent": account.unsent,
     }
+    if unread:
+        totals["unread"] = account.unread
+    return {name: None if total is None else [total.messages, total.bytes] for name, total in totals.items()}
