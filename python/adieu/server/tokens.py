@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MIN_SECRET = 32
 """Bytes; RFC 7518 section 3.2: as long as the hash."""
+LAST = 253_402_300_799.0
+"""The last second of the year 9999: what is later is no time."""
 _EC_ALGORITHMS = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 
 
@@ -54,8 +56,9 @@ class TokenReader:
     def __call__(self, token: str | None) -> Grant:
         """What this token grants. Raises TokenRefusedError with a text that does not show the token."""
         if not token:
-            raise TokenRefusedError("this server needs a token: it was started with a key")
+            raise TokenRefusedError("this server needs a token (token=…): it was started with a key")
         expired = False
+        unfit: set[str] = set()
         for algorithm, key in self._keys:
             try:
                 claims = self._decode(token, algorithm, key)
@@ -63,13 +66,18 @@ class TokenReader:
                 expired = True
             except jwt.InvalidSignatureError:
                 continue
+            except jwt.InvalidAlgorithmError:
+                unfit.add(algorithm)  # a key of another kind may come after this one
             except jwt.PyJWTError as error:
                 raise TokenRefusedError(f"the token is not valid: {error}") from None
             else:
                 return self._grant(claims)
         if expired:
             raise TokenRefusedError("the token has expired: get a new one", CloseCode.EXPIRED)
-        raise TokenRefusedError("the token is not signed by a key of this server")
+        kinds = {algorithm for algorithm, _ in self._keys}
+        if unfit == kinds:
+            raise TokenRefusedError(f"the token is not valid: its algorithm is none of {', '.join(sorted(kinds))}")
+        raise TokenRefusedError("the token is not signed by a key of this server: get one from whoever runs it")
 
     def _decode(self, token: str, algorithm: str, key: Any) -> _Claims:
         options: Any = {"require": ["exp", "sub"], "verify_aud": self._audience is not None, "verify_exp": False}
@@ -78,6 +86,9 @@ class TokenReader:
             read = msgspec.convert(claims, _Claims)
         except msgspec.ValidationError as error:
             raise TokenRefusedError(f"the token's claims are not as they should be: {error}") from None
+        if not read.exp <= LAST:  # JSON of Python's has NaN and Infinity
+            text = f"exp is {read.exp!r}, and should be seconds (not milliseconds) since 1970"
+            raise TokenRefusedError(f"the token's claims are not as they should be: {text}")
         if read.exp <= self._clock():
             raise jwt.ExpiredSignatureError
         return read

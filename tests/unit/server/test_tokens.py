@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import itertools
+import json
 import sys
 from base64 import b64decode, b64encode
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 
 from adieu.protocol.signaling import CloseCode
 from adieu.server.guard import Authority, Guard
@@ -103,6 +105,62 @@ def test_several_keys_while_they_change():
     both = reader(SECRET, SECRET[::-1])
     assert both(token(SECRET)).user == "ada"
     assert both(token(SECRET[::-1])).user == "ada"
+
+
+KINDS = {
+    "HS256": lambda: (SECRET[::-1],) * 2,
+    "RS256": lambda: pair_of(rsa.generate_private_key(65537, 2048)),
+    "ES256": lambda: pair_of(ec.generate_private_key(ec.SECP256R1())),
+    "ES384": lambda: pair_of(ec.generate_private_key(ec.SECP384R1())),
+    "ES512": lambda: pair_of(ec.generate_private_key(ec.SECP521R1())),
+    "EdDSA": lambda: pair_of(ed25519.Ed25519PrivateKey.generate()),
+    "EdDSA 448": lambda: pair_of(ed448.Ed448PrivateKey.generate()),
+}
+
+
+def pair_of(key):
+    return key, public(key)
+
+
+def test_any_two_kinds_of_keys_while_they_change():
+    """The old key and the new one need not be of one kind, and either may stand first."""
+    keys = {kind: make() for kind, make in KINDS.items()}
+    for first, second in itertools.permutations(keys, 2):
+        read = reader(keys[first][1], keys[second][1])
+        for kind, (private, _) in keys.items():
+            algorithm = kind.split()[0]
+            made, old = (token(private, algorithm, exp=NOW + seconds) for seconds in (60, -1))
+            if kind in {first, second}:
+                assert read(made).user == "ada"
+                with pytest.raises(TokenRefusedError, match="expired"):
+                    read(old)
+            else:
+                for each in (made, old):
+                    with pytest.raises(TokenRefusedError, match="not signed by a key|its algorithm is none of"):
+                        read(each)
+        with pytest.raises(TokenRefusedError, match="its algorithm is none of"):
+            read(token(None, "none"))
+
+
+@pytest.mark.parametrize("exp", [float("nan"), float("inf"), 1e300, (NOW + 60) * 1e6, float("-inf"), -1])
+def test_an_expiry_that_is_no_time(exp):
+    with pytest.raises(TokenRefusedError, match="seconds|expired"):
+        reader()(token(exp=exp))
+
+
+@pytest.mark.parametrize("name", ["iat", "nbf"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "soon", [], 1e300])
+def test_other_times_that_are_none(name, value):
+    with pytest.raises(TokenRefusedError, match="not valid"):
+        reader()(token(**{name: value}))
+
+
+def test_nested_headers_and_claims_are_refused():
+    deep = b64encode(b"[" * 5000).decode().rstrip("=")
+    with pytest.raises(TokenRefusedError):
+        reader()(f"{deep}.{deep}.{deep}")
+    with pytest.raises(TokenRefusedError):
+        reader()(token(can=json.loads("[" * 500 + "]" * 500)))
 
 
 def test_an_audience():
