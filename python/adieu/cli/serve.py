@@ -108,7 +108,8 @@ def serve(
         bool | None,
         typer.Option(
             "--metrics/--no-metrics",
-            help="Prometheus numbers at /metrics. By default only where nobody else can reach it.",
+            help="Prometheus numbers at /metrics. By default only for programs on this machine, where the server is for"
+            " this machine only, and not behind a proxy (--proxy, --name, --origin).",
             rich_help_panel=RUNNING,
         ),
     ] = None,
@@ -133,8 +134,9 @@ def serve(
     """Run a signaling server: rooms where programs and pages find each other, and a page for people.
 
     Without options it listens on this machine only and lets everybody in. For others give a key (--jwt-key), TLS
-    (--cert, --key, or a proxy that ends it) and the server's --name. Ctrl-C or SIGTERM says goodbye to everybody; a
-    second one does not wait.
+    (--cert, --key, or a proxy that ends it), the server's --name, and the --origin of pages that come from elsewhere.
+    Ctrl-C or SIGTERM says goodbye to everybody; a second one does not wait. /healthz says that it is alive, /readyz
+    whether it takes somebody new.
     """
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("adieu").setLevel(logging.DEBUG if verbose else logging.INFO)
@@ -157,6 +159,7 @@ def serve(
             "settings": _settings(limit),
             "drain": drain,
         }
+        _take_descriptors(options["settings"])
         asyncio.run(_serve(host, port, options))
     except (ValueError, OSError, ImportError) as error:
         Console(stderr=True, highlight=False).print(f"[red]adieu serve:[/red] {_plain(error)}", soft_wrap=True)
@@ -183,6 +186,28 @@ def _settings(limits: Names) -> Settings:
         except ValueError:
             raise ValueError(f"--limit {text}: {number!r} is no number") from None
     return Settings(**changed)
+
+
+def _take_descriptors(limits: Settings) -> None:
+    """Each connection needs one; the usual limit is far below what the system would allow."""
+    try:
+        import resource  # noqa: PLC0415 not on Windows
+    except ImportError:
+        return
+    needed = limits.connections + limits.pending + 100
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    most = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    if most < needed:
+        logging.getLogger("adieu.server").warning(
+            "%d connections need more open files than this process may have (%d): raise that limit (ulimit -n), or"
+            " lower this one (--limit connections=%d)",
+            limits.connections,
+            most,
+            max(1, most - limits.pending - 100),
+        )
 
 
 async def _serve(host: str, port: int, options: dict[str, Any]) -> None:
@@ -212,7 +237,7 @@ def _announce(server: Server, host: str, options: dict[str, Any]) -> None:
     console.print(f"Signaling server at [bold]{server.url}[/bold]")
     if options["page"]:
         console.print(f"  page   [bold]{server.http_url}/[/bold]")
-    console.print(f"  health {server.http_url}/healthz")
+    console.print(f"  health {server.http_url}/healthz (alive), /readyz (not full, not stopping)")
     loopback = all(address.startswith("127.") or address == "::1" for address, _ in server.addresses)
     if not loopback:
         listening = ", ".join(f"{address} port {port}" for address, port in server.addresses)

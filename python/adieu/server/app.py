@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import os
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from adieu.protocol.bucket import Bucket
 from adieu.protocol.redact import redact
-from adieu.protocol.signaling import SUBPROTOCOL
+from adieu.protocol.signaling import SUBPROTOCOL, CloseCode, Error, encode
 from adieu.server import page as web_page
+from adieu.server.guard import Authority
 from adieu.server.hub import Close, Hub, Send
+from adieu.server.hub.state import close_reason
 from adieu.server.metrics import CONTENT_TYPE, Metrics
+from adieu.server.transport import FAREWELL_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +38,10 @@ if TYPE_CHECKING:
 
 logger: Final = logging.getLogger("adieu.server")
 
+CutOff: TypeAlias = "Callable[[float | None], None]"
+"""Ends a connection within so many seconds; None: its own time."""
+LINES_AT_ONCE = 20
+LINES_PER_MINUTE = 6
 MAX_BEACON = 64 * 1024
 BEACON_TIMEOUT = 5.0
 OUTBOX_FACTOR = 3
@@ -40,7 +51,7 @@ OUTBOX_FACTOR = 3
 class _Outlet:
     """What waits to be written to one socket."""
 
-    def __init__(self, cut_off: Callable[[], None]) -> None:
+    def __init__(self, cut_off: CutOff) -> None:
         self.frames: deque[str] = deque()
         self.size = 0
         self.close: Close | None = None
@@ -63,7 +74,28 @@ class _Outlet:
         """After what is there, and soon, whether the other side reads or not."""
         self.close = close
         self.woken.set()
-        self._cut_off()
+        self._cut_off(FAREWELL_TIMEOUT if close.code is CloseCode.SHUTDOWN else None)
+
+
+class _Sparing:
+    """Tells what strangers cause, but lets no stranger fill the log: some lines at once, then a few a minute."""
+
+    def __init__(self) -> None:
+        self._bucket: Bucket | None = None
+        self._left_out = 0
+
+    def tell(self, text: str, *values: object) -> None:
+        """One line at INFO."""
+        now = asyncio.get_running_loop().time()
+        if self._bucket is None:
+            self._bucket = Bucket(LINES_PER_MINUTE / 60, LINES_AT_ONCE, now)
+        if not self._bucket.take(now):
+            self._left_out += 1
+            return
+        if self._left_out:
+            logger.info("%d more were refused", self._left_out)
+            self._left_out = 0
+        logger.info(text, *values)
 
 
 class Bridge:
@@ -77,7 +109,7 @@ class Bridge:
         self._emptied = asyncio.Event()
         self._emptied.set()
 
-    async def carry(self, websocket: WebSocket, address: str, cut_off: Callable[[], None]) -> None:
+    async def carry(self, websocket: WebSocket, address: str, cut_off: CutOff) -> None:
         """A socket, from its opening to its end."""
         await websocket.accept(subprotocol=SUBPROTOCOL)
         outlet = _Outlet(cut_off)
@@ -88,7 +120,7 @@ class Bridge:
         try:
             async with asyncio.TaskGroup() as group:
                 writer = group.create_task(self._write(websocket, outlet, number))
-                await self._read(websocket, number)
+                await self._read(websocket, outlet, number)
                 writer.cancel()
         finally:
             self.hub.handle_disconnect(number, self._now())
@@ -97,11 +129,13 @@ class Bridge:
             if not self._outlets:
                 self._emptied.set()
 
-    async def _read(self, websocket: WebSocket, number: int) -> None:
+    async def _read(self, websocket: WebSocket, outlet: _Outlet, number: int) -> None:
         while True:
             message = await websocket.receive()
             if message["type"] == "websocket.disconnect":
                 return
+            if outlet.close is not None:
+                continue  # the hub has forgotten it: nobody hears what it still says
             text: str | None = message.get("text")
             frame: str | bytes = message.get("bytes", b"") if text is None else text
             if logger.isEnabledFor(logging.DEBUG):
@@ -165,7 +199,7 @@ class Bridge:
             async with asyncio.timeout(after + patience):
                 await self._emptied.wait()
         except TimeoutError:
-            logger.warning("%d sockets did not end in time", len(self._outlets))
+            logger.info("%d sockets have much to read yet: they are closed behind it", len(self._outlets))
 
     def stop(self) -> None:
         """The hub's time stands still."""
@@ -177,15 +211,29 @@ class Bridge:
         return asyncio.get_running_loop().time()
 
 
-def make_app(bridge: Bridge, guard: Guard, *, metrics: bool, page: bool) -> ASGIApp:
+class Access(Enum):
+    """Who may see the numbers at `/metrics`."""
+
+    NOBODY = auto()
+    LOCAL = auto()
+    """Who asks from this machine, and not through a proxy on it."""
+    ALL = auto()
+
+
+def make_app(bridge: Bridge, guard: Guard, *, metrics: Access, page: bool) -> ASGIApp:
     """The routes, behind the guard."""
+    hub = bridge.hub
 
     async def websocket(websocket: WebSocket) -> None:
         if SUBPROTOCOL not in websocket.scope.get("subprotocols", ()):
             text = f"the WebSocket subprotocol is {SUBPROTOCOL}"
             await websocket.send_denial_response(PlainTextResponse(text, status_code=400))
             return
-        await bridge.carry(websocket, _address(websocket), websocket.scope.get("state", {}).get("cut_off", _nothing))
+        await bridge.carry(websocket, _address(websocket), _cut_off_of(websocket))
+
+    async def elsewhere(websocket: WebSocket) -> None:
+        text = "the path of a signaling server ends with /ws, and this one does not"
+        await _turn_away(websocket, CloseCode.BAD_REQUEST, "path", text)
 
     async def leave(request: Request) -> Response:
         body = await _read_body(request)
@@ -195,19 +243,26 @@ def make_app(bridge: Bridge, guard: Guard, *, metrics: bool, page: bool) -> ASGI
         return Response(status_code=204)  # the same for a token of nobody: who guesses learns nothing
 
     async def healthz(_: Request) -> Response:
-        return PlainTextResponse("ok")
+        return PlainTextResponse("ok")  # alive, whether full or about to stop: who asks this would start it anew
 
-    numbers = Metrics(bridge.hub)
+    async def readyz(_: Request) -> Response:
+        return PlainTextResponse("ok") if hub.ready else PlainTextResponse("full, or stopping", status_code=503)
 
-    async def show_metrics(_: Request) -> Response:
+    numbers = Metrics(hub)
+
+    async def show_metrics(request: Request) -> Response:
+        if metrics is Access.LOCAL and not _is_local(request):
+            return PlainTextResponse("Not Found", status_code=404)
         return Response(numbers.text(), media_type=CONTENT_TYPE)
 
     routes: list[BaseRoute] = [
         WebSocketRoute("/ws", websocket),
+        WebSocketRoute("/{path:path}", elsewhere),
         Route("/v1/leave", leave, methods=["POST"]),
         Route("/healthz", healthz),
+        Route("/readyz", readyz),
     ]
-    if metrics:
+    if metrics is not Access.NOBODY:
         routes.append(Route("/metrics", show_metrics))
     if page:
         routes += web_page.routes()
@@ -220,21 +275,41 @@ class _Guarded:
     def __init__(self, app: ASGIApp, guard: Guard) -> None:
         self._app = app
         self._guard = guard
+        self._log = _Sparing()
 
     async def __call__(self, scope: Scope, receive: Receive, send: AsgiSend) -> None:
         headers: dict[bytes, list[bytes]] = {}
         for name, value in scope.get("headers", ()):
             headers.setdefault(name, []).append(value)
-        refusal = self._guard.refusal(_one(headers.get(b"host")), _one(headers.get(b"origin")))
-        if refusal is None:
-            await self._app(scope, receive, send)
-            return
-        logger.info("refused %r: %s", scope["path"], refusal)
-        response = PlainTextResponse(refusal, status_code=403)
-        if scope["type"] == "websocket":
-            await WebSocket(scope, receive, send).send_denial_response(response)
-        else:
-            await response(scope, receive, send)
+        try:
+            if b"content-length" in headers and b"transfer-encoding" in headers:
+                # RFC 9112 section 6.1: two lengths, and what is behind the shorter one would be another request.
+                text = "Content-Length and Transfer-Encoding: a request has one of them"
+                response = PlainTextResponse(text, status_code=400, headers={"Connection": "close"})
+                await response(scope, receive, send)
+                return
+            refusal = self._guard.refusal(_one(headers.get(b"host")), _one(headers.get(b"origin")))
+            if refusal is None:
+                await self._app(scope, receive, send)
+                return
+            self._log.tell("refused %r: %s", scope["path"][:100], refusal.text)
+            if scope["type"] == "websocket":
+                # Not by HTTP's 403: a page is told nothing of that, not even the status.
+                websocket = WebSocket(scope, receive, send)
+                await _turn_away(websocket, CloseCode.DENIED, refusal.code, refusal.text)
+            else:
+                await PlainTextResponse(refusal.text, status_code=403)(scope, receive, send)
+        except (WebSocketDisconnect, ClientDisconnect):
+            return  # a stranger that has hung up meanwhile
+
+
+async def _turn_away(websocket: WebSocket, close: CloseCode, code: str, text: str) -> None:
+    """Let a WebSocket in to say why it may not be here: a page learns of nothing that HTTP would answer."""
+    offered = websocket.scope.get("subprotocols", ())
+    await websocket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None)
+    _cut_off_of(websocket)(None)
+    await websocket.send_text(encode(Error(code=code, message=text)))
+    await websocket.close(int(close), close_reason(text))
 
 
 def _one(values: list[bytes] | None) -> str | None:
@@ -244,8 +319,28 @@ def _one(values: list[bytes] | None) -> str | None:
     return values[0].decode("latin-1").lower() if len(values) == 1 else "?"
 
 
+def _is_local(request: Request) -> bool:
+    """Whether it comes from a program on this machine that speaks for itself."""
+    host = Authority.parse(request.headers.get("host", ""))
+    named = host is not None and (host.host == "localhost" or _is_loopback(host.host))
+    passed_on = any(name in _FORWARDED or name.startswith("x-forwarded-") for name in request.headers)
+    return named and _is_loopback(_address(request)) and not passed_on
+
+
+_FORWARDED = frozenset({"forwarded", "via", "x-real-ip", "cf-connecting-ip", "true-client-ip"})
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
 async def _read_body(request: Request) -> bytes | None:
     body = bytearray()
+    if int(request.headers.get("content-length", "0")) > MAX_BEACON:  # a number: h11 has looked
+        return None
     try:
         async with asyncio.timeout(BEACON_TIMEOUT):
             async for chunk in request.stream():
@@ -261,7 +356,12 @@ def _address(connection: HTTPConnection[Any]) -> str:
     return connection.client.host if connection.client is not None else ""
 
 
-def _nothing() -> None:
+def _cut_off_of(websocket: WebSocket) -> CutOff:
+    cut_off: CutOff = websocket.scope.get("state", {}).get("cut_off", _nothing)
+    return cut_off
+
+
+def _nothing(_: float | None) -> None:
     """Under a server that is not ours connections end as that server has it."""
 
 

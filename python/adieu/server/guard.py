@@ -43,6 +43,19 @@ class Authority:
         return True
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request is refused.
+
+    Attributes:
+        code: `host` or `origin`.
+        text: with the remedy, which comes early: a close frame holds 123 bytes.
+    """
+
+    code: str
+    text: str
+
+
 class Guard:
     """What may stand in `Host` and `Origin`.
 
@@ -62,20 +75,26 @@ class Guard:
         self._hosts = frozenset(_host(text) for text in hosts)
         self._own_port = 443 if secure else 80
 
-    def refusal(self, host: str | None, origin: str | None) -> str | None:
+    def refusal(self, host: str | None, origin: str | None) -> Refusal | None:
         """Why this request is refused, with the remedy; None: it is not.
 
         A program that is no browser sends no origin, and could send any.
         """
         authority = None if host is None else Authority.parse(host)
         if authority is None:
-            return f"no usable Host header: {host!r}"
+            return Refusal("host", f"no usable Host header: {_short(repr(host))}")
         known = authority.host == "localhost" or authority.is_address or authority.host in self._hosts
         if not known:
-            return f"this server is not known as {authority.host!r}: start it with --name {authority.host}"
+            name = _short(authority.host)
+            return Refusal("host", f"start the server with --name {name}: it does not know that it is called so")
         if origin is None or self._any_origin or self._is_same(origin, authority) or origin in self._origins:
             return None
-        return f"pages of {origin!r} may not use this server: start it with --origin {origin}"
+        try:
+            _origin(origin)
+        except ValueError:
+            text = f"a page without an origin, as of a file, may not use this server (--origin '*'): {_short(origin)!r}"
+            return Refusal("origin", text)
+        return Refusal("origin", f"start the server with --origin {_short(origin)}: pages of elsewhere may not use it")
 
     def _is_same(self, origin: str, authority: Authority) -> bool:
         try:
@@ -86,6 +105,11 @@ class Guard:
         # Behind a proxy that ends TLS, `Host` without a port means the port of the page's own scheme.
         own = authority.port or (443 if parts.scheme == "https" else self._own_port)
         return parts.hostname == authority.host and port == own
+
+
+def _short(text: str) -> str:
+    """What a stranger has sent, to be shown."""
+    return text if len(text) <= 200 else text[:200] + "…"
 
 
 def _origin(text: str) -> str:

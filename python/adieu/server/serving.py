@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import math
 import os
 import socket
 from contextlib import asynccontextmanager
@@ -12,19 +13,22 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from adieu.server.app import Bridge, make_app, random_bytes
+from adieu.server.app import Access, Bridge, make_app, random_bytes
+from adieu.server.door import Door
 from adieu.server.guard import Guard
 from adieu.server.hub import Hub, Settings
 from adieu.server.hub.state import everybody
 from adieu.server.ice import IceConfig
 from adieu.server.tokens import TokenReader
-from adieu.server.transport import CLOSE_TIMEOUT, HttpConnection, UvicornServer, WebSocketConnection
+from adieu.server.transport import CLOSE_TIMEOUT, FAREWELL_TIMEOUT, UvicornServer, WebSocketConnection
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
     from pathlib import Path
 
 BACKLOG = 512
+ORDERLY = 1.0
+"""Seconds for closes that wait their turn behind what is queued; then each client gets its close frame at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,7 @@ async def run(
             " meant (open_to_all, --open)"
         )
     secure = cert is not None
+    local = loopback and not (names or origins or proxies)
     guard = Guard(hosts=tuple(names), origins=tuple(origins), secure=secure)
     hub = Hub(
         settings,
@@ -83,8 +88,8 @@ async def run(
     )
     bridge = Bridge(hub)
     config = uvicorn.Config(
-        make_app(bridge, guard, metrics=loopback if metrics is None else metrics, page=page),
-        http=HttpConnection,
+        make_app(bridge, guard, metrics=_metrics(metrics, local=local), page=page),
+        http="h11",  # the server makes its own, which are more strict
         ws=WebSocketConnection,
         ws_max_size=hub.settings.message_bytes,
         ws_ping_interval=hub.settings.ping,
@@ -99,14 +104,15 @@ async def run(
         date_header=False,
         proxy_headers=bool(proxies),
         forwarded_allow_ips=list(proxies),
-        limit_concurrency=hub.settings.connections,
-        timeout_graceful_shutdown=round(CLOSE_TIMEOUT),
+        timeout_graceful_shutdown=math.ceil(FAREWELL_TIMEOUT + CLOSE_TIMEOUT),
         ssl_certfile=cert,
         ssl_keyfile=key,
     )
     _load(config, cert, key)
     sockets = _listen(addresses)
-    server = UvicornServer(config)
+    limits = hub.settings
+    places = Door(places=_affordable(limits.pending), per_address=limits.pending_per_address)
+    server = UvicornServer(config, places, limits.connections + limits.pending)
     serving = asyncio.create_task(server.serve(sockets), name="adieu server")
     ready = asyncio.create_task(server.ready.wait())
     try:
@@ -115,7 +121,7 @@ async def run(
             serving.result()
             raise OSError("the server has ended before it began")
         yield _describe(host, sockets, hub, secure=secure)
-        await bridge.shut_down(drain, CLOSE_TIMEOUT + 0.5)
+        await bridge.shut_down(drain, ORDERLY)
     finally:
         ready.cancel()
         server.stop()
@@ -130,6 +136,23 @@ async def run(
             for connection in list(server.server_state.connections):
                 connection.transport.abort()
         serving.result()
+
+
+def _metrics(wanted: bool | None, *, local: bool) -> Access:
+    """Unless it is said, numbers are for this machine, and not for whom a proxy on it lets in."""
+    if wanted is None:
+        return Access.LOCAL if local else Access.NOBODY
+    return Access.ALL if wanted else Access.NOBODY
+
+
+def _affordable(places: int) -> int:
+    """No more than a quarter of this process's descriptors: the WebSockets need theirs too."""
+    try:
+        import resource  # noqa: PLC0415 not on Windows
+    except ImportError:
+        return places
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return places if soft == resource.RLIM_INFINITY else max(1, min(places, soft // 4))
 
 
 def _load(config: uvicorn.Config, cert: str | Path | None, key: str | Path | None) -> None:

@@ -7,22 +7,37 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from adieu.protocol.signaling import CloseCode
+from adieu.server import door
+from adieu.server.door import Door, Doorway
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Generator, Iterable
 
+    from adieu.server.door import Visitor
+
+NO_UTF8 = 1007
+"""RFC 6455's close code for it."""
 CLOSE_TIMEOUT = 2.0
 """Seconds for the other side's close frame, and for what was sent before it."""
+FAREWELL_TIMEOUT = 5.0
+"""The same when the server stops: at full load its clients have much to read before."""
 REQUEST_TIMEOUT = 20.0
 """Seconds for an HTTP connection, from its first byte to its upgrade or its last answer."""
+MAX_RECEIVED = 1024 * 1024
+"""Bytes that an HTTP connection may send, all its requests together."""
+
+_uvicorn: Final = logging.getLogger("adieu.server.uvicorn")
+_uvicorn.setLevel(logging.ERROR)  # its warnings are about strangers, who could fill the log; its debugging holds tokens
 
 
 async def stop_accepting(sockets: Iterable[socket.socket]) -> None:
@@ -43,24 +58,51 @@ class HttpConnection(H11Protocol):
     """HTTP/1.1 that has to get on with it."""
 
     _too_late: asyncio.TimerHandle | None = None
+    _received = 0
+
+    def __init__(self, visitor: Visitor, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.logger = _uvicorn
+        self._visitor = visitor
+        self.most: int | None = None
+        """Connections of all kinds in this server."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Refuse what is too much, and set the clock."""
+        """Set the clock."""
         super().connection_made(transport)
-        limit = self.config.limit_concurrency
-        if limit is not None and len(self.connections) > limit:
-            transport.abort()
+        self._too_late = self.loop.call_later(door.FIRST_BYTE_TIMEOUT, transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        """A part of a request."""
+        if not self._received:
+            self._stop_clock()
+            self._too_late = self.loop.call_later(REQUEST_TIMEOUT, self.transport.abort)
+        self._received += len(data)
+        if self._received > MAX_RECEIVED:
+            # A body that nobody wants: what was to be answered has been. All of it would be read and thrown away.
+            self.transport.abort()
             return
-        self._too_late = self.loop.call_later(REQUEST_TIMEOUT, transport.abort)
+        self._visitor.asks()
+        super().data_received(data)
+
+    def on_response_complete(self) -> None:
+        """It may ask again, or be silent."""
+        self._visitor.answered()
+        super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clock."""
         self._stop_clock()
+        self._visitor.leave()
         super().connection_lost(exc)
 
     def handle_websocket_upgrade(self, event: Any) -> None:
         """Stop the clock: the hub's begins."""
         self._stop_clock()
+        self._visitor.leave()
+        if self.most is not None and len(self.connections) > self.most:
+            self.transport.abort()  # among them many that are told to come again, and do not go
+            return
         super().handle_websocket_upgrade(event)
 
     def _stop_clock(self) -> None:
@@ -70,10 +112,12 @@ class HttpConnection(H11Protocol):
 
 
 class WebSocketConnection(WebSocketsSansIOProtocol):
-    """A WebSocket that can be cut off, and that says 3012 when no pong comes."""
+    """A WebSocket that can be cut off, that says 3012 when no pong comes, and that writes nothing into the log."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.logger = _uvicorn
+        self.conn.logger = _uvicorn
         self.close_timeout = CLOSE_TIMEOUT
         self._cut: asyncio.TimerHandle | None = None
 
@@ -83,8 +127,19 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         self.scope["state"] = {"cut_off": self.cut_off}
         await super().run_asgi()
 
-    def cut_off(self) -> None:
-        """End the connection within `CLOSE_TIMEOUT`, also when the other side reads nothing."""
+    async def send(self, message: Any) -> None:
+        """Also an answer in HTTP ends the handshake."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            self.handshake_complete = True
+
+    def cut_off(self, patience: float | None = None) -> None:
+        """End the connection within `patience` seconds, also when the other side reads nothing.
+
+        Until then what it says is read, and not heard: a connection that is closed with something unread is reset, and
+        then the other side may lose the close frame.
+        """
+        self.close_timeout = CLOSE_TIMEOUT if patience is None else patience
         if self._cut is None:
             self._cut = self.loop.call_later(self.close_timeout, self.transport.abort)
 
@@ -93,6 +148,24 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         if self._cut is not None:
             self._cut.cancel()
         super().connection_lost(exc)
+
+    def send_receive_event_to_app(self) -> None:
+        """A whole message; text has to be UTF-8 (RFC 6455 section 8.1)."""
+        if self._cut is not None:
+            self.frames = []
+            return
+        if self.curr_msg_data_type == "text" and not self.close_sent and not _is_utf8(self.frames):
+            self.frames = []
+            self.conn.fail(NO_UTF8, "text that is no UTF-8")
+            self.handle_parser_exception()
+            return
+        super().send_receive_event_to_app()
+
+    def handle_ping(self) -> None:
+        """Answer, but not into a connection that is lost or not read: pings would fill the memory or the log."""
+        pong = b"".join(self.conn.data_to_send())
+        if self.writable.is_set() and not self.transport.is_closing():
+            self.transport.write(pong)
 
     def keepalive_timeout(self) -> None:
         """No pong."""
@@ -106,14 +179,44 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         self.transport.close()
         self.cut_off()  # what was not read is still in the way of the end
 
+    def shutdown(self) -> None:
+        """The server stops. Who has been told so has its time to answer: uvicorn would close what it still reads."""
+        if not self.handshake_complete:
+            super().shutdown()
+            return
+        self.stop_keepalive()
+        self.cut_off(FAREWELL_TIMEOUT)
+        if not self.close_sent and not self.transport.is_closing():
+            self.conn.send_close(CloseCode.SHUTDOWN, "the server stops")
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.close_sent = True
+            self.close_timer = self.loop.call_later(FAREWELL_TIMEOUT, self.transport.close)
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": int(CloseCode.SHUTDOWN)})
+
+
+def _is_utf8(frames: list[bytes]) -> bool:
+    try:
+        b"".join(frames).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
 
 class UvicornServer(uvicorn.Server):
-    """A server inside somebody's event loop: it takes no signals, says when it is ready, and does not poll."""
+    """A server inside somebody's event loop: it takes no signals, says when it is ready, and does not poll.
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    Args:
+        config: uvicorn's; its TLS is ours to do, at the door.
+        places: see `Door`.
+        most: connections in all.
+    """
+
+    def __init__(self, config: uvicorn.Config, places: Door, most: int) -> None:
         super().__init__(config)
         self.ready: asyncio.Event = asyncio.Event()
         self._stop = asyncio.Event()
+        self._door = places
+        self._most = most
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -122,8 +225,19 @@ class UvicornServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen."""
-        await super().startup(sockets)
+        await self.lifespan.startup()
+        loop = asyncio.get_running_loop()
+        make = partial(Doorway, self._door, self._inside, self.config.ssl)
+        self.servers = [
+            await loop.create_server(make, sock=listener, backlog=self.config.backlog) for listener in sockets or ()
+        ]
+        self.started = True
         self.ready.set()
+
+    def _inside(self, visitor: Visitor) -> HttpConnection:
+        connection = HttpConnection(visitor, self.config, self.server_state, self.lifespan.state)
+        connection.most = self._most
+        return connection
 
     async def main_loop(self) -> None:
         """Until `stop`."""
@@ -133,6 +247,8 @@ class UvicornServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close what listens, and who is there."""
         await stop_accepting(sockets or ())
+        for handshake in list(self._door.tasks):
+            handshake.cancel()
         await super().shutdown(sockets)
 
     def stop(self) -> None:

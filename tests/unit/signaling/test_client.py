@@ -200,8 +200,9 @@ async def test_another_kind_of_websocket():
 
 async def test_another_path():
     async with serve() as server:
-        with pytest.raises(SignalingRefusedError, match="HTTP 40"):
+        with pytest.raises(SignalingRefusedError, match="ends with /ws") as caught:
             await client(server.url + "/no").__aenter__()
+        assert caught.value.code == 3501
 
 
 async def test_a_token_that_is_refused():

@@ -205,7 +205,7 @@ async def test_a_name_is_dialled_and_has_to_be_the_server_s():
         async with SignalingClient(f"ws://{NAME}:{port_of(known)}/ws") as ada:
             assert ada.up
         error = await refusal(f"ws://{NAME}:{port_of(unknown)}/ws")
-        assert f"start it with --name {NAME}" in str(error)
+        assert f"start the server with --name {NAME}" in str(error)
         assert isinstance(error, SignalingRefusedError)
 
 
@@ -249,7 +249,6 @@ async def test_a_path_without_ws_is_told_of_ws(path):
         for base in (f"127.0.0.1:{port}", server.http_url.removeprefix("http://")):
             error = await refusal(f"ws://{base}{path}")
             assert "ends with /ws" in str(error)
-            assert f"{path.rstrip('/')}/ws" in str(error)
             assert isinstance(error, SignalingRefusedError)
 
 

@@ -188,6 +188,13 @@ class Hub:
         """What has happened, by name. Only grows."""
         return self._state.counters
 
+    @property
+    def ready(self) -> bool:
+        """Whether somebody new may come in: it is neither full nor about to stop."""
+        state = self._state
+        full = len(state.connections) >= state.settings.connections or len(state.seats) >= state.settings.seats
+        return self._closing_at is None and not full
+
     def gauges(self) -> dict[str, int]:
         """What is there now: all that the hub remembers is in one of these."""
         state = self._state
@@ -356,7 +363,7 @@ class Hub:
         state.counters[f"refused_{code}"] += 1
         state.send(connection, encode(Error(code=code, message=text, temporary=not close.final)))
         seat = connection.seat
-        state.close(connection, close, code)
+        state.close(connection, close, text)
         if seat is None:
             return
         if close.final:

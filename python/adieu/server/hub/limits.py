@@ -26,7 +26,9 @@ class Settings:
         connects_per_minute: new sockets from one address (a /64 for IPv6), and as many at once: a school or a mobile
             carrier may be behind one. Who is refused is told to come again. Not counted on loopback, where there are
             no strangers and where a reverse proxy that was not named would be everybody.
-        connections: sockets in all.
+        connections: WebSockets in all.
+        pending: connections that are no WebSockets (yet): beside those, so that a full server still answers.
+        pending_per_address: of them, from one address; not counted on loopback. Who has been silent longest makes room.
         seats: clients in all, those away among them.
         seats_per_address: clients from one address, those away among them; not counted on loopback.
         queue_bytes: what is kept for one client: what it has not acknowledged, or not read.
@@ -51,6 +53,8 @@ class Settings:
     meta_bytes: int = 2048
     connects_per_minute: int = 120
     connections: int = 10_000
+    pending: int = 2000
+    pending_per_address: int = 256
     seats: int = 20_000
     seats_per_address: int = 1024
     queue_bytes: int = 1024 * 1024

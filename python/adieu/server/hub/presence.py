@@ -47,7 +47,9 @@ def join(state: State, seat: Seat, message: Join, data: str, request: int | None
     """Enter a room. Joining again changes nothing and is answered again."""
     room = message.room
     if not seat.grant.allows(room):
-        state.refuse(seat, request, "denied", f"the token does not allow the room {room!r}")
+        state.refuse(
+            seat, request, "denied", f"the token does not allow the room {room!r}: its claim `room` names others"
+        )
         return
     if room not in seat.rooms and not _enter(state, seat, room, data, request, now):
         return
@@ -70,7 +72,8 @@ def _enter(state: State, seat: Seat, room: str, data: str, request: int | None, 
     reloaded = _before_reload(state, seat, room, membership.tab, now)
     others = list(state.rooms.get(room, {}).values())
     if len(others) >= settings.room_peers:
-        text = f"{settings.room_peers} peers are in the room {room!r}, which is the most"
+        most = settings.room_peers
+        text = f"{most} peers are in the room {room!r}, which is the most (a limit of the server's: room_peers)"
         state.refuse(seat, request, "room-full", text, temporary=True)
         return False
     state.kept += membership.size

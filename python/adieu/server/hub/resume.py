@@ -51,7 +51,7 @@ def turn_away(
     """Say why, then close a socket that has no seat."""
     state.counters[f"refused_{code}"] += 1
     state.send(connection, encode(Error(code=code, message=text, temporary=not close.final), request=request))
-    state.close(connection, close, code)
+    state.close(connection, close, text)
 
 
 # --- a new seat ---------------------------------------------------------------------------------------------

@@ -181,6 +181,11 @@ MAX_CLOSE_REASON = 123
 """RFC 6455 section 5.5: a control frame has 125 bytes, two of them are the code."""
 
 
+def close_reason(text: str) -> str:
+    """As much of it as a close frame holds."""
+    return text.encode(errors="replace")[:MAX_CLOSE_REASON].decode(errors="ignore")
+
+
 class State:
     """Sockets, seats, rooms, timers, counters, and what waits to be handed out."""
 
@@ -222,8 +227,7 @@ class State:
     def close(self, connection: Connection, code: CloseCode, reason: str = "") -> None:
         """Hand out a close, and forget the socket. The seat, if any, is the caller's to look after."""
         self.counters[f"closed_{int(code)}"] += 1
-        reason = reason.encode()[:MAX_CLOSE_REASON].decode(errors="ignore")
-        self.outputs.append(Close(connection.id, code, reason))
+        self.outputs.append(Close(connection.id, code, close_reason(reason)))
         self.forget(connection)
 
     def forget(self, connection: Connection) -> None:
