@@ -52,6 +52,7 @@ NEEDS = (
     Need(("iptables",), "a network namespace for the browsers", ("iptables",), "iptables (Linux only)"),
     Need(("unshare", "setpriv"), "processes that end surely", ("util-linux",), "util-linux (Linux only)"),
     Need(("Xvfb",), "a screen for a browser's window", ("xvfb",), "Xvfb (X11)"),
+    Need(("nginx",), "a reverse proxy before the server", ("nginx-light",), "nginx"),
     Need(("valgrind",), "counting instructions", ("valgrind",), "valgrind"),
 )
 

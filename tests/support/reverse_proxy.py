@@ -39,6 +39,9 @@ async def reverse_proxy(
         try:
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
                 await _serve(reader, writer, upstream, prefix, forwarded)
+        except asyncio.CancelledError:
+            writer.transport.abort()
+            raise
         finally:
             serving.discard(task)
             writer.close()
@@ -48,9 +51,12 @@ async def reverse_proxy(
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        for _ in range(4):  # who was accepted just now becomes a connection, and a task
+            await asyncio.sleep(0)
         for task in list(serving):
             task.cancel()
         await asyncio.gather(*serving, return_exceptions=True)
+        await asyncio.sleep(0)  # what was aborted is closed in the next turn
 
 
 async def _serve(
@@ -70,6 +76,9 @@ async def _serve(
         async with asyncio.TaskGroup() as group:
             group.create_task(_pass_on(reader, below_writer))
             group.create_task(_pass_on(below_reader, writer))
+    except asyncio.CancelledError:
+        below_writer.transport.abort()
+        raise
     finally:
         below_writer.close()
 

@@ -68,6 +68,7 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _COME_AGAIN = frozenset({408, 425, 429, 503})
 """HTTP statuses that mean: come again."""
 MAX_FRAME = 1024 * 1024
+MAX_ROOM = 256
 CLOSE_TIMEOUT = 1.0
 
 T = TypeVar("T")
@@ -235,6 +236,8 @@ class SignalingClient:
 
         Cancellation: the room is left again if it was entered.
         """
+        if not 1 <= len(room) <= MAX_ROOM:
+            raise ValueError(f"a room's name has 1 to {MAX_ROOM} characters, not {len(room)}: {room[:40]!r}")
         return _expect(await self._ask(Join(room=room, meta={**self._meta, **(meta or {})})), Joined).peers
 
     async def leave(self, room: str, reason: str = "") -> None:

@@ -69,6 +69,9 @@ def test_help_of_serve_names_every_option_and_limit():
     text = adieu("serve", "--help").stdout
     for word in ("--host", "--port", "--cert", "--jwt-key", "ADIEU_JWT_KEY", "--open", "--origin", "--name", "--proxy"):
         assert word in text
+    assert "/readyz" in text
+    assert "connects_per_minute=120" in text
+    assert "--ca" in adieu("demo", "--help").stdout
     for word in (
         "--stun",
         "--turn",
@@ -113,6 +116,44 @@ async def test_an_open_server_is_warned_of_in_a_person_s_words():
             text += (await asyncio.wait_for(process.stdout.readline(), 10)).decode()
         assert "This server is open: whoever can reach 0.0.0.0" in text
         assert "--jwt-key" in text
+
+
+async def test_it_takes_the_descriptors_that_it_needs_or_says_so():
+    """The soft limit of most systems is 1024, far below what a server needs and the system allows."""
+    import resource
+
+    async def limited(hard):
+        code = f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (256, {hard})); "
+        code += "from adieu.cli import main; main()"
+        process = await asyncio.create_subprocess_exec(
+            *(
+                sys.executable,
+                "-c",
+                code,
+                "serve",
+                "--port",
+                "0",
+                "--limit",
+                "connections=1000",
+                "--limit",
+                "pending=100",
+            ),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, **PLAIN, "PYTHONUNBUFFERED": "1"},
+        )
+        async with asyncio.timeout(20):
+            await process.stdout.readline()
+        soft, _ = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+        process.terminate()
+        _, said = await process.communicate()
+        return soft, said.decode()
+
+    assert await limited(5000) == (1200, "")
+    soft, said = await limited(700)
+    assert soft == 700
+    assert "--limit connections=500" in said
+    assert len(said.splitlines()) == 1
 
 
 async def test_a_key_from_the_environment():

@@ -829,7 +829,7 @@ def transports_of(server):
     return [
         connection.transport
         for connection in gc.get_objects()
-        if isinstance(connection, transport.WebSocketConnection) and not connection.transport.is_closing()
+        if type(connection) is transport.WebSocketConnection and not connection.transport.is_closing()
     ]
 
 

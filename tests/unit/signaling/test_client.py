@@ -367,8 +367,9 @@ async def test_a_refused_join_says_why():
         with pytest.raises(SignalingRefusedError, match="1 peers are in the room 'lab'") as caught:
             await ben.join("lab")
         assert caught.value.code == "room-full"
-        with pytest.raises(ValueError, match="room"):
-            await ben.join("")
+        for name in ("", "x" * 257):
+            with pytest.raises(ValueError, match=r"a room's name has 1 to 256 characters, not \d"):
+                await ben.join(name)
 
 
 async def test_a_cancelled_join_is_left_again():
