@@ -13,7 +13,7 @@ export { DEFAULTS, Ladder, type Options, type RecoveryPolicy } from "./session/m
 export type { Account, ChannelReceipt, StepReceipt, Total } from "./session/machine/receipt.js";
 export { memoryPair, type PairOptions } from "./session/memory.js";
 export type { Unconnected } from "./session/pair.js";
-export { CloseReceipt, Message, type ResetReport } from "./session/receipt.js";
+export { CloseReceipt, type FileReceipt, Message, type ResetReport } from "./session/receipt.js";
 export type { Recorder } from "./session/recorder.js";
 export { type JoinOptions, join, Room, type RoomEvents, type SessionOptions } from "./session/room.js";
 export {

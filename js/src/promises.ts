@@ -55,6 +55,34 @@ export class Wakeup {
   }
 }
 
+/** So many may be at something at once; the others wait for their turn, in order. */
+export class Turns {
+  #free: number;
+  #waiting: Deferred<void>[] = [];
+
+  constructor(most: number) {
+    this.#free = most;
+  }
+
+  /** Have a turn. */
+  async do<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#free) {
+      this.#free--;
+    } else {
+      const turn = new Deferred<void>();
+      this.#waiting.push(turn);
+      await turn.promise;
+    }
+    try {
+      return await work();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next) next.resolve();
+      else this.#free++;
+    }
+  }
+}
+
 /** Tell the page about an error that belongs to nobody who waits. */
 export function report(error: unknown): void {
   if (typeof reportError === "function") reportError(error);

@@ -2,47 +2,14 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import {
-  ChannelError,
-  type IncomingFile,
-  Message,
-  Session,
-  SessionClosedError,
-  type UndeliveredError,
-} from "../src/index.js";
+import { ChannelError, Message, Session, SessionClosedError, type UndeliveredError } from "../src/index.js";
 import { SessionMachine } from "../src/session/machine/machine.js";
 import type { Options } from "../src/session/machine/options.js";
 import { LIMIT, PROVOKE, slots } from "../src/session/slots.js";
-import { type MemorySignaling, memorySignaling, type Signaling } from "../src/signaling/memory.js";
+import { memorySignaling, type Signaling } from "../src/signaling/memory.js";
 import { Wire } from "./fakes.js";
+import { pair } from "./pair.js";
 import { settled, VirtualTime } from "./time.js";
-
-interface Pair {
-  time: VirtualTime;
-  wire: Wire;
-  ends: [MemorySignaling, MemorySignaling];
-  a: Session;
-  b: Session;
-}
-
-async function pair(options: Partial<Options> = {}): Promise<Pair> {
-  const time = new VirtualTime();
-  const wire = new Wire(time);
-  const ends = memorySignaling();
-  const make = (role: "first" | "second", signaling: MemorySignaling) =>
-    new Session({
-      connect: () => wire.connect(),
-      signaling,
-      role,
-      name: role === "first" ? "Ben" : "Ada",
-      options,
-      platform: time.platform(),
-    }).start();
-  const a = make("first", ends[0]);
-  const b = make("second", ends[1]);
-  await time.until(Promise.all([a.waitOpen(), b.waitOpen()]));
-  return { time, wire, ends, a, b };
-}
 
 async function talking(options: Partial<Options> = {}) {
   const made = await pair(options);
@@ -503,71 +470,6 @@ test("without any connection left a reset fails with what to do, and the session
   await here.send("still here");
   assert.equal(await time.until(there.receive()), "still here");
   await time.until(Promise.all([a.close(), b.waitClosed()]));
-});
-
-describe("files", () => {
-  const film = (size: number) => new File([new Uint8Array(size).fill(7)], "film.mp4", { type: "video/mp4" });
-
-  async function offered(size: number, answer: (file: IncomingFile) => unknown) {
-    const made = await pair();
-    const come = new Promise<IncomingFile>((resolve) => {
-      made.b.addEventListener("file", (file) => {
-        resolve(file);
-        return answer(file);
-      });
-    });
-    const transfer = await made.time.until(made.a.sendFile(film(size)));
-    return { ...made, transfer, file: await made.time.until(come) };
-  }
-
-  test("one that is held is answered later; nothing of it comes before, and other events go on", async () => {
-    const { time, a, b, transfer, file } = await offered(600_000, (one) => one.hold());
-    let heard = false;
-    b.addEventListener("state", () => (heard = true));
-    await time.until(a.reset()); // it is offered again, and stays one
-    await time.pass(30);
-    assert.deepEqual([file.done, transfer.done, file.answered, heard], [0, 0, false, true]);
-    assert.ok(![...b.channels.keys()].some((name) => name.startsWith("file ")));
-    const got = await time.until(file.accept());
-    await time.until(transfer.wait());
-    assert.deepEqual([got.name, got.size, got.type], ["film.mp4", 600_000, "video/mp4"]);
-    await assert.rejects(file.accept(), { name: "TransferError", message: /answered already/ });
-    assert.ok((await time.until(a.close())).clean);
-    assert.equal(String(b.ledger()).includes("transfer"), false);
-  });
-
-  test("one that is refused is refused once, and the sender knows why", async () => {
-    const { time, b, transfer, file } = await offered(10, (one) => one.hold());
-    file.refuse("no room for it");
-    file.refuse("no room for it");
-    await assert.rejects(time.until(transfer.wait()), { name: "TransferError", message: /refused: no room for it/ });
-    transfer.cancel();
-    assert.equal(String(b.ledger()).includes("transfer"), false);
-    await assert.rejects(file.accept(), { message: /answered already/ });
-  });
-
-  test("one that nobody answers or holds is refused", async () => {
-    const { time, transfer } = await offered(10, () => undefined);
-    await assert.rejects(time.until(transfer.wait()), { message: /nobody took it/ });
-  });
-
-  for (const end of ["cancelled", "the session ended"]) {
-    test(`one that is held is withdrawn: ${end}`, async () => {
-      const { time, a, b, transfer, file } = await offered(10, (one) => one.hold());
-      const withdrawn = new Promise((resolve) => file.addEventListener("withdrawn", resolve));
-      if (end === "cancelled") {
-        transfer.cancel();
-        transfer.cancel();
-      } else {
-        await time.until(a.close());
-      }
-      assert.equal(await time.until(withdrawn), file);
-      file.refuse();
-      await assert.rejects(file.accept(), { name: "TransferError", message: new RegExp(end) });
-      assert.equal(String(b.ledger()).includes("transfer"), false);
-      await assert.rejects(transfer.wait());
-    });
-  }
 });
 
 describe("another version", () => {

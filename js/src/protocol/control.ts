@@ -41,7 +41,14 @@ export const SMALL = 64 * 1024;
 /** In one acknowledgement; the rest waits for the next. */
 export const MAX_RANGES = 256;
 /** What this version can do beyond `VERSION`, said in `hello`. Only what both sides say is in use in a session. */
-export const CAPABILITIES: readonly string[] = ["credit2", "unread1"];
+export const CAPABILITIES: readonly string[] = ["credit2", "files2", "unread1"];
+/** Characters of a file's name, and of its type. */
+export const MAX_FILE_TEXT = 255;
+/** Bytes of a file that are proved together: as this side sends them, and the least that may be. */
+export const CHUNK = 1024 * 1024;
+export const MIN_CHUNK = 16 * 1024;
+/** Bytes of a SHA-256. */
+export const HASH = 32;
 
 /** Closing and reset words: the same in-band and by signaling, where they carry `session` and `to` too. */
 export type Word = Closing | Wait | Done | Closed | Reset | ResetOk | Switch | Switched | Cancel;

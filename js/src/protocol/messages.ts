@@ -216,23 +216,31 @@ export const errorMessageType = c.struct<ErrorMessage>("error", {
   peer: c.optional(c.text(128), ""),
 });
 
-/** A file that the sender would send. */
+/** A file that the sender would send over `channel`.
+
+    With the capability `files2` it has `chunk` and `key`. Each message of the channel is then one chunk and, in its
+    last `HASH` bytes, the SHA-256 of it; the last message is the proof alone, the SHA-256 over all these hashes.
+    Without the capability it has `sha256`, and the channel carries the file's bytes in pieces of any size. */
 export interface FileOffer {
   name: string;
   size: number;
   type?: string;
-  sha256: string;
+  sha256?: string;
   channel: string;
+  chunk?: number | null;
+  key?: string;
 }
 export const fileOfferType = c.struct<FileOffer>(undefined, {
   name: c.text(255, 1),
   size: c.int(0, MOST),
   type: c.optional(c.text(255), ""),
-  sha256: c.text(64, 64, /^[0-9a-f]*$/),
+  sha256: c.optional(c.text(64, 0, /^([0-9a-f]{64})?$/), ""),
   channel: c.text(128, 1),
+  chunk: c.nullable(c.int(16384, 8388608)),
+  key: c.optional(c.text(32, 0, /^([0-9a-f]{32})?$/), ""),
 });
 
-/** A step of a file transfer: exactly one member besides `id` is set. */
+/** A step of a file transfer: exactly one member besides `id` and `proof` is set. */
 export interface FileMessage {
   type: "file";
   id: string;
@@ -240,6 +248,7 @@ export interface FileMessage {
   accept?: number | null;
   refuse?: string | null;
   done?: boolean | null;
+  proof?: string | null;
   failed?: string | null;
 }
 export const fileMessageType = c.struct<FileMessage>("file", {
@@ -248,6 +257,7 @@ export const fileMessageType = c.struct<FileMessage>("file", {
   accept: c.nullable(c.int(0, MOST)),
   refuse: c.nullable(c.said(1024, 65536)),
   done: c.nullable(c.bool),
+  proof: c.nullable(c.text(64, 0, /^([0-9a-f]{64})?$/)),
   failed: c.nullable(c.said(1024, 65536)),
 });
 

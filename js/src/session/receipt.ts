@@ -21,6 +21,21 @@ export class Message {
   ) {}
 }
 
+/** A file that arrived whole. */
+export interface FileReceipt {
+  /** As it was offered; on the receiving side, fit for a disk. */
+  name: string;
+  /** Bytes. */
+  size: number;
+  /**
+   * The SHA-256 over the hashes of its chunks, or of the file where the other side is of the version before; hex. Equal
+   * on both sides.
+   */
+  proof: string;
+  /** By this side; else it was received. */
+  sent: boolean;
+}
+
 /** How a session ended, and what became of each message. */
 export class CloseReceipt {
   /** Equal on both sides. */
@@ -53,6 +68,11 @@ export class CloseReceipt {
     /** One sentence for a person. */
     readonly notice: string,
     senders: Map<string, Sender>,
+    /**
+     * The last thousand that arrived whole, in either direction. Each side keeps its own account: it is not part of
+     * `agreed`, but the proofs are equal.
+     */
+    readonly files: readonly FileReceipt[] = [],
   ) {
     this.id = outcome.id;
     this.by = outcome.by;

@@ -28,7 +28,7 @@ import { encodeBody, type Relayed } from "../protocol/signaling.js";
 import type { Signaling } from "../signaling/memory.js";
 import { Channel, type WaitOptions } from "./channel.js";
 import { Connection, type Sink } from "./connection.js";
-import { Emitter, settleCurrent } from "./emitter.js";
+import { Emitter, type Handler, type ListenerOptions, settleCurrent } from "./emitter.js";
 import type { SessionEvents } from "./events.js";
 import { type Held, Ledger, whereMade } from "./ledger.js";
 import type { Action, Event, ResetEnded, StateName } from "./machine/actions.js";
@@ -415,7 +415,8 @@ export class Session extends Emitter<SessionEvents> {
   /**
    * Offer a file to the other side; see `Transfer`.
    *
-   * @throws SessionClosedError the session is closing or has ended.
+   * @throws SessionClosedError the session has ended.
+   * @throws TypeError a name of none or more than 255 characters.
    */
   sendFile(file: Blob, options: SendFileOptions = {}): Promise<Transfer> {
     return this.#transfers.send(file, options);
@@ -662,7 +663,13 @@ export class Session extends Emitter<SessionEvents> {
     const held = [...this.#connections.keys()].map(
       (epoch): Held => ({ kind: "connection", what: `connection ${epoch}`, where: this.#where, count: 1 }),
     );
-    this.receipt = new CloseReceipt(outcome, new Ledger(held), sentence(outcome, this.name), senders);
+    this.receipt = new CloseReceipt(
+      outcome,
+      new Ledger(held),
+      sentence(outcome, this.name),
+      senders,
+      this.#transfers.arrived,
+    );
     this.#note("=", this.receipt.notice);
     const error = this.#endingError();
     this.#open.reject(error);
@@ -813,6 +820,21 @@ export class Session extends Emitter<SessionEvents> {
   /** Whether anybody handles `file`. @internal */
   get takesFiles(): boolean {
     return this.has("file");
+  }
+
+  /** Have something done later; the function returned cancels it. @internal */
+  later(seconds: number, call: () => void): () => void {
+    return this.#platform.later(seconds, call);
+  }
+
+  /** Files that were offered before anybody handled them are shown to the first who does. */
+  override addEventListener<K extends keyof SessionEvents>(
+    type: K,
+    handler: Handler<SessionEvents[K]>,
+    options?: ListenerOptions,
+  ): void {
+    super.addEventListener(type, handler, options);
+    if (type === "file") this.#transfers.handlerAdded();
   }
 
   /** The other side offers a file. @internal */

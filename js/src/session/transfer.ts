@@ -1,51 +1,126 @@
 /**
- * Files: offered over the control channel, carried by a channel of their own, resumed at the byte.
+ * Files: offered over the control channel, carried by a channel of their own, proved piece by piece.
  *
- * A reset in the middle is not noticed: the channel replays what was lost, and the words are said again. What a session
- * that ended has left of a file is kept by the page, and the next transfer of the same file goes on from there.
+ * A file is offered at once, and hashed chunk by chunk while it is sent (capability `files2`, see `FileOffer`); for the
+ * version before it is hashed first. A reset in the middle is not noticed: the channel replays what was lost, and the
+ * words are said again. What a session that ended has left of a file is kept by the page, and the next transfer of the
+ * same file goes on from there.
  */
 
-import { hex, sendable } from "../bytes.js";
+import { checked, concat, hex, sendable } from "../bytes.js";
 import { SessionClosedError, TransferError } from "../errors.js";
-import { Deferred } from "../promises.js";
+import { digest, digestOf } from "../hashing.js";
+import { Deferred, Turns } from "../promises.js";
+import { CHUNK, HASH, MAX_FILE_TEXT, MIN_CHUNK } from "../protocol/control.js";
 import type { FileMessage, FileOffer } from "../protocol/messages.js";
 import { Sha256 } from "../sha256.js";
-import type { Channel } from "./channel.js";
+import type { Channel, Sent } from "./channel.js";
 import { Emitter, settleCurrent } from "./emitter.js";
+import { safe } from "./names.js";
+import type { FileReceipt } from "./receipt.js";
 import type { Session } from "./session.js";
 
-const CHUNK = 256 * 1024;
+/** Bytes of a message, where a file is not proved by chunks. */
+const PIECE = 256 * 1024;
 /** Channels whose names begin so belong to transfers. */
 const PREFIX = "file ";
-/** Offers of the other side that nobody has answered yet. */
+/** Offers of the other side that are not over. */
 const MAX_OFFERS = 64;
+/** Offers of this side that are not over; those beyond wait for one to end. Less than the other side takes. */
+const MAX_OFFERED = 32;
+/** Files of this side under way at once. */
+const MAX_SENDING = 8;
+/** Messages of a file that are read before the other side has taken them. */
+const AHEAD = 8;
+/** Last words that are kept, to be said again on a new connection. */
+const MAX_FINAL = 128;
+/** Files that the receipt names. */
+const MAX_RECORDS = 1000;
 /** Halves of files that the page keeps. */
 const MAX_HALVES = 4;
 
+type Bytes = Uint8Array<ArrayBuffer>;
+
 export interface SendFileOptions {
-  /** What the other side is told; by default the file's own name. */
+  /** What the other side is told, 1 to 255 characters; by default the file's own name. */
   name?: string;
 }
 
-/** What is here of a file. */
-class Half {
-  pieces: Blob[] = [];
-  size = 0;
-  readonly digest = new Sha256();
+/** What is known of a file that is sent: for all who get it, each chunk is hashed once. */
+class Source {
+  /** Equal only for the same bytes: a `Blob` does not change. */
+  readonly key = hex(crypto.getRandomValues(new Uint8Array(16)));
+  readonly #chunks = new Map<number, Promise<Bytes>>();
+  #whole: Promise<string> | undefined;
 
-  add(chunk: Uint8Array): void {
-    // A Blob: the browser may keep it elsewhere than in memory.
-    this.pieces.push(new Blob([chunk as BlobPart]));
-    this.size += chunk.length;
-    this.digest.add(chunk);
+  static of(file: Blob): Source {
+    let source = sources.get(file);
+    if (!source) sources.set(file, (source = new Source(file)));
+    return source;
+  }
+
+  private constructor(readonly file: Blob) {}
+
+  /** One chunk, with its hash after it. */
+  async chunk(at: number, size: number): Promise<Bytes> {
+    const data = new Uint8Array(await this.file.slice(at, at + size).arrayBuffer());
+    return concat([data, await this.#hash(at, () => digest(data))]);
+  }
+
+  /** The hash of a chunk that the other side has already. */
+  skip(at: number, size: number): Promise<Bytes> {
+    return this.#hash(at, async () => digest(new Uint8Array(await this.file.slice(at, at + size).arrayBuffer())));
+  }
+
+  /** All chunks of this page but a file's last are of one size. */
+  #hash(at: number, make: () => Promise<Bytes>): Promise<Bytes> {
+    const hash = this.#chunks.get(at) ?? make();
+    this.#chunks.set(at, hash);
+    hash.catch(() => this.#chunks.delete(at));
+    return hash;
+  }
+
+  /** The hash of all of it, as the first version of the protocol offers it. */
+  whole(): Promise<string> {
+    this.#whole ??= digestOf(this.file);
+    this.#whole.catch(() => (this.#whole = undefined));
+    return this.#whole;
   }
 }
 
-/** By hash: what sessions that ended have left. */
+const sources = new WeakMap<Blob, Source>();
+
+/** What is here of a file, and proved. */
+class Half {
+  pieces: Blob[] = [];
+  size = 0;
+  readonly hashes: Bytes[] = [];
+
+  add(data: Uint8Array, hash?: Bytes): void {
+    // A Blob: the browser may keep it elsewhere than in memory.
+    this.pieces.push(new Blob([data as BlobPart]));
+    this.size += data.length;
+    if (hash) this.hashes.push(hash);
+  }
+
+  /** The hash over the hashes of the chunks. */
+  get proof(): string {
+    return proofOf(this.hashes);
+  }
+}
+
+function proofOf(hashes: Iterable<Bytes>): string {
+  const proof = new Sha256();
+  for (const hash of hashes) proof.add(hash);
+  return proof.hex();
+}
+
+/** By the file's key: what sessions that ended have left. */
 const halves = new Map<string, Half>();
 
-function keep(sha256: string, half: Half): void {
-  halves.set(sha256, half);
+function keep(key: string, half: Half): void {
+  if ((halves.get(key)?.size ?? 0) >= half.size) return;
+  halves.set(key, half);
   for (const oldest of halves.keys()) {
     if (halves.size <= MAX_HALVES) break;
     halves.delete(oldest);
@@ -55,25 +130,39 @@ function keep(sha256: string, half: Half): void {
 /** A file on its way to the other side; made by `session.sendFile()`. The event `progress` tells that more has arrived. */
 export class Transfer extends Emitter<{ progress: Transfer }> {
   readonly id = hex(crypto.getRandomValues(new Uint8Array(8)));
-  /** As the other side is told. */
-  readonly name: string;
   /** Bytes. */
   readonly size: number;
   /** Bytes that the other side is known to have taken. */
   done = 0;
+  /**
+   * Once it is sent, the SHA-256 over the hashes of its chunks (of the file itself for the version before), hex; the
+   * receiver has the same.
+   */
+  proof = "";
+  /** @internal */
+  channel = "";
+  /** What was sent last over the channel. @internal */
+  last: Sent | undefined;
   readonly #transfers: Transfers;
-  readonly #file: Blob;
-  readonly #offer: FileOffer;
+  readonly #source: Source;
+  readonly #type: string;
+  #offer: FileOffer | undefined;
+  #offset = 0;
+  #underWay: Sent[] = [];
   readonly #accepted = new Deferred<number>();
   readonly #finished = new Deferred<void>();
 
-  constructor(transfers: Transfers, file: Blob, offer: FileOffer) {
+  constructor(
+    transfers: Transfers,
+    file: Blob,
+    /** As the other side is told. */
+    readonly name: string,
+  ) {
     super("a file on its way", { progress: true });
-    this.name = offer.name;
-    this.size = offer.size;
+    this.size = file.size;
     this.#transfers = transfers;
-    this.#file = file;
-    this.#offer = offer;
+    this.#source = Source.of(file);
+    this.#type = sendable(file.type, MAX_FILE_TEXT);
   }
 
   /**
@@ -88,9 +177,7 @@ export class Transfer extends Emitter<{ progress: Transfer }> {
 
   /** Give it up; the other side is told. */
   cancel(): void {
-    if (this.#finished.settled) return;
-    this.#transfers.say({ type: "file", id: this.id, failed: "cancelled by the sender" });
-    this.fail("cancelled");
+    this.#giveUp("cancelled", "cancelled by the sender");
   }
 
   /** It is over, and did not succeed. @internal */
@@ -98,51 +185,140 @@ export class Transfer extends Emitter<{ progress: Transfer }> {
     if (this.#finished.settled) return;
     const error = new TransferError(`${this.name} was not sent: ${why}`);
     this.#finished.reject(error);
-    this.#accepted.reject(error);
+    if (!this.#accepted.settled) this.#accepted.reject(error);
+  }
+
+  #giveUp(why: string, told = why): void {
+    if (this.#offer && !this.#finished.settled) this.#transfers.say({ type: "file", id: this.id, failed: told });
+    this.fail(why);
   }
 
   /** The connection is another: what may have been lost with the old one is said again. @internal */
   sayAgain(): void {
-    if (!this.#accepted.settled) this.#transfers.say({ type: "file", id: this.id, offer: this.#offer });
+    if (this.#offer && !this.#accepted.settled) this.#transfers.say({ type: "file", id: this.id, offer: this.#offer });
   }
 
   /** A word of the receiver. @internal */
-  heard({ accept, refuse, failed, done }: FileMessage): void {
-    if (accept != null && !this.#accepted.settled) {
-      if (accept <= this.size) this.#accepted.resolve(accept);
-      else this.fail(`the other side would go on at byte ${accept} of ${this.size}`);
-    } else if (refuse != null) {
-      this.fail(`refused${refuse && `: ${refuse}`}`);
-    } else if (failed != null) {
-      this.fail(`the other side could not keep it: ${failed}`);
-    } else if (done && !this.#finished.settled) {
-      this.#finished.resolve();
-      this.#progress(this.size);
+  heard({ accept, refuse, failed, done, proof }: FileMessage): void {
+    if (accept != null && !this.#accepted.settled) this.#mayBegin(accept);
+    else if (refuse != null) this.fail(`refused${refuse && `: ${refuse}`}`);
+    else if (failed != null) this.fail(`the other side could not keep it: ${failed}`);
+    else if (done && this.#offer && !this.#finished.settled) this.#arrived(this.#offer, proof);
+  }
+
+  #mayBegin(at: number): void {
+    const chunk = this.#offer?.chunk;
+    if (at > this.size || (chunk && at % chunk && at !== this.size)) {
+      this.#giveUp(`the other side would go on at byte ${at} of ${this.size}`);
+    } else {
+      this.#offset = at;
+      this.#accepted.resolve(at);
     }
   }
 
-  /** Offer, wait for the answer, send. @internal */
+  #arrived({ chunk, sha256 = "" }: FileOffer, proof: string | null | undefined): void {
+    if (!chunk && this.#accepted.settled && this.#offset === this.size) this.proof = sha256; // it had all of it already
+    if (!this.proof || (chunk && proof !== this.proof)) {
+      this.fail("the other side says that it has it, and has something else");
+      return;
+    }
+    this.#finished.resolve();
+    this.#transfers.record({ name: this.name, size: this.size, proof: this.proof, sent: true });
+    this.#progress(this.size);
+  }
+
+  /** Wait for a turn, offer, wait for the answer, send. @internal */
   async run(): Promise<void> {
-    this.sayAgain();
+    const { session, offering } = this.#transfers;
     try {
-      const offset = await this.#accepted.promise;
-      await this.#send(await this.#transfers.session.open(this.#offer.channel), offset);
-      await this.#finished.promise;
+      await session.waitOpen();
+      await offering.do(async () => {
+        if (this.#finished.settled) return;
+        await this.#run(session);
+        await this.#transfers.empty(this);
+      });
     } catch (error) {
-      if (this.#finished.settled) return;
-      const ended = error instanceof SessionClosedError;
-      const why = ended ? "the session ended" : String(error);
-      if (!ended) this.#transfers.say({ type: "file", id: this.id, failed: sendable(why, 1024) });
-      this.fail(why);
+      if (error instanceof SessionClosedError) this.fail("the session ended");
+      else this.#giveUp(wordsOf(error));
     }
   }
 
-  async #send(channel: Channel, offset: number): Promise<void> {
-    for (let at = offset; at < this.size && !this.#finished.settled; at += CHUNK) {
-      const end = Math.min(at + CHUNK, this.size);
-      await channel.send(await this.#file.slice(at, end).arrayBuffer());
-      this.#progress(Math.max(end - channel.buffered - channel.unacknowledged, offset));
+  async #run(session: Session): Promise<void> {
+    this.channel = this.#transfers.takeChannel();
+    const offer = await this.#makeOffer(session);
+    if (this.#finished.settled) return;
+    this.#offer = offer;
+    this.sayAgain();
+    await this.#accepted.promise;
+    await this.#transfers.sending.do(async () => {
+      if (this.#finished.settled) return;
+      const channel = await session.open(this.channel);
+      if (offer.chunk) await this.#sendChunks(channel, offer.chunk);
+      else await this.#sendBytes(channel, offer.sha256!);
+    });
+    await this.#finished.promise;
+  }
+
+  async #makeOffer({ machine }: Session): Promise<FileOffer> {
+    const { name, size, channel } = this;
+    const offer = { name, size, type: this.#type, channel };
+    const chunk = Math.min(CHUNK, machine.options.maxMessage - HASH);
+    return machine.capabilities.has("files2") && chunk >= MIN_CHUNK
+      ? { ...offer, chunk, key: this.#source.key }
+      : { ...offer, sha256: await this.#source.whole() };
+  }
+
+  async #sendChunks(channel: Channel, chunk: number): Promise<void> {
+    const hashes: Bytes[] = [];
+    for (let at = this.#offset; at < this.size; at += chunk) {
+      const message = await this.#source.chunk(at, chunk);
+      hashes.push(message.slice(-HASH));
+      if (!(await this.#send(channel, message))) return;
+      this.#came(channel, at + chunk);
     }
+    const before: Bytes[] = []; // what the other side had already is proved with the rest
+    for (let at = 0; at < this.#offset && !this.#finished.settled; at += chunk) {
+      before.push(await this.#source.skip(at, chunk));
+    }
+    this.proof = proofOf([...before, ...hashes]);
+    await this.#send(channel, fromHex(this.proof));
+  }
+
+  async #sendBytes(channel: Channel, sha256: string): Promise<void> {
+    const piece = Math.min(PIECE, channel.session.machine.options.maxMessage);
+    for (let at = this.#offset; at < this.size; at += piece) {
+      const end = Math.min(at + piece, this.size);
+      const data = new Uint8Array(await this.#source.file.slice(at, end).arrayBuffer());
+      if (end === this.size) this.proof = sha256;
+      if (!(await this.#send(channel, data))) return;
+      this.#came(channel, end);
+    }
+  }
+
+  /** Whether the transfer is still wanted. */
+  async #send(channel: Channel, message: Bytes): Promise<boolean> {
+    if (this.#finished.settled) return false;
+    const sent = await this.#unlessOver((signal) => channel.send(message, { signal }));
+    if (!sent) return false;
+    this.last = sent;
+    this.#underWay.push(sent);
+    if (this.#underWay.length > AHEAD)
+      await this.#unlessOver((signal) => this.#underWay.shift()!.delivered({ signal }));
+    return !this.#finished.settled;
+  }
+
+  /** Wait, unless the transfer ends before. */
+  async #unlessOver<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T | undefined> {
+    const over = new AbortController();
+    try {
+      return await Promise.race([work(over.signal), this.#finished.promise.then(() => undefined)]);
+    } finally {
+      over.abort();
+    }
+  }
+
+  #came(channel: Channel, position: number): void {
+    this.#progress(Math.max(Math.min(position, this.size) - channel.buffered - channel.unacknowledged, this.#offset));
   }
 
   #progress(done: number): void {
@@ -161,40 +337,56 @@ interface IncomingEvents {
 
 /**
  * A file that the other side offers; given to the `file` handlers of the session, one of which accepts, refuses or holds
- * it. Nothing of it is sent before it is accepted.
+ * it. Nothing of it is sent before it is accepted. It is refused when nobody has answered ten seconds after it was
+ * offered (`filePatience`), no handler is at it, and it is not held.
  */
 export class IncomingFile extends Emitter<IncomingEvents> {
-  /** Without any folder. */
+  /** Without any folder, fit for any disk. */
   readonly name: string;
   /** Bytes. */
   readonly size: number;
   /** Its media type, as the sender says; may be empty. */
   readonly type: string;
-  /** Hex. */
+  /** Hex; only where the sender is of the version before, else empty. */
   readonly sha256: string;
+  /** Once it is here, the SHA-256 over the hashes of its chunks (or `sha256`), hex; the sender has the same. */
+  proof = "";
   /** Bytes that are here. */
   done = 0;
   /** @internal */
   answered = false;
+  /** @internal */
+  readonly channel: string;
   #held = false;
   #refused = false;
+  #told = false;
+  #handled = false;
+  #late = false;
   #offset: number | undefined;
   readonly #transfers: Transfers;
-  readonly #channel: string;
+  readonly #chunk: number | null | undefined;
+  readonly #key: string;
   readonly #failed = new Deferred<never>();
+  readonly #stopWaiting: () => void;
 
   constructor(
     transfers: Transfers,
     readonly id: string,
-    { name, size, type = "", sha256, channel }: FileOffer,
+    { name, size, type = "", sha256 = "", channel, chunk, key }: FileOffer,
   ) {
     super("a file that is offered", { progress: true, withdrawn: true });
     this.name = safe(name);
     this.size = size;
     this.type = type;
     this.sha256 = sha256;
+    this.channel = channel;
+    this.#chunk = chunk;
+    this.#key = key || sha256;
     this.#transfers = transfers;
-    this.#channel = channel;
+    this.#stopWaiting = transfers.session.later(transfers.session.machine.options.filePatience, () => {
+      this.#late = true;
+      this.#refuseIfLate();
+    });
   }
 
   /** The answer comes later, when a person has been asked: the handler may return without one. */
@@ -208,16 +400,28 @@ export class IncomingFile extends Emitter<IncomingEvents> {
    * @throws TransferError it was accepted already.
    */
   refuse(reason = ""): void {
-    if (this.#refused || this.#failed.settled) return;
+    if (this.#refused || this.over) return;
     this.#answer();
     this.#refused = true;
-    this.#transfers.say({ type: "file", id: this.id, refuse: sendable(reason, 1024) });
+    this.#transfers.say({ type: "file", id: this.id, refuse: reason });
     this.#transfers.forget(this.id);
   }
 
-  /** The handlers are done with it, and none has answered. @internal */
-  refuseUnlessAnswered(): void {
-    if (!this.answered && !this.#held) this.refuse("nobody took it");
+  /** Have the handlers of the session look at it, if there are any and they have not. @internal */
+  tell(): void {
+    const { session } = this.#transfers;
+    if (!session.takesFiles || this.#told || this.answered) return;
+    this.#told = true;
+    void session.tellFile(this).then(() => {
+      this.#handled = true;
+      this.#refuseIfLate();
+    });
+  }
+
+  /** Nobody has answered in time, and nobody is at it. */
+  #refuseIfLate(): void {
+    if (!this.#late || this.answered || this.#held || this.#told !== this.#handled) return;
+    this.refuse(this.#told ? "nobody took it" : "nobody takes files here");
   }
 
   /**
@@ -227,13 +431,14 @@ export class IncomingFile extends Emitter<IncomingEvents> {
    */
   async accept(): Promise<File> {
     settleCurrent();
-    if (this.#failed.settled) await this.#failed.promise;
+    if (this.over) await this.#failed.promise;
     this.#answer();
     try {
       return await this.#receive();
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      this.#transfers.say({ type: "file", id: this.id, failed: sendable(why, 1024) });
+      const why = wordsOf(error);
+      if (!this.over) this.#transfers.say({ type: "file", id: this.id, failed: why });
+      if (this.#offset !== undefined) this.#transfers.drain(this.channel);
       throw error instanceof TransferError ? error : new TransferError(`${this.name} did not arrive: ${why}`);
     } finally {
       this.#transfers.forget(this.id);
@@ -243,34 +448,62 @@ export class IncomingFile extends Emitter<IncomingEvents> {
   #answer(): void {
     if (this.answered) throw new TransferError(`${this.name} was answered already`);
     this.answered = true;
+    this.#stopWaiting();
   }
 
   async #receive(): Promise<File> {
-    const known = halves.get(this.sha256);
-    halves.delete(this.sha256); // one transfer at a time goes on with it
+    const known = halves.get(this.#key);
+    halves.delete(this.#key); // one transfer at a time goes on with it
     const half = known && known.size <= this.size ? known : new Half();
+    await this.#transfers.stopDraining(this.channel);
     this.done = this.#offset = half.size;
     this.sayAgain();
+    let proof: string;
     try {
-      const channel = await this.#orFailed(this.#transfers.session.open(this.#channel));
+      const channel = await this.#orFailed(this.#transfers.session.open(this.channel));
       while (this.done < this.size) {
-        const chunk = await this.#orFailed(channel.receive());
-        if (typeof chunk === "string" || this.done + chunk.length > this.size) {
-          throw new TransferError(`${this.name}: the sender sent something else`);
-        }
-        half.add(chunk);
+        if (this.#chunk) await this.#takeChunk(half, await this.#next(channel));
+        else this.#takeBytes(half, await this.#next(channel));
         this.done = half.size;
         void this.emit("progress", this);
       }
+      proof = this.#chunk ? hex(await this.#next(channel)) : this.sha256;
     } catch (error) {
-      keep(this.sha256, half);
+      keep(this.#key, half);
       throw error;
     }
-    if (half.digest.hex() !== this.sha256) {
+    const file = new File(half.pieces, this.name, { type: this.type });
+    if ((this.#chunk ? half.proof : await digestOf(file)) !== proof) {
       throw new TransferError(`${this.name} arrived damaged: its hash is not the one announced`);
     }
-    this.#transfers.say({ type: "file", id: this.id, done: true });
-    return new File(half.pieces, this.name, { type: this.type });
+    this.proof = proof;
+    this.#transfers.say({ type: "file", id: this.id, done: true, ...(this.#chunk && { proof }) });
+    this.#transfers.record({ name: this.name, size: this.size, proof, sent: false });
+    return file;
+  }
+
+  async #takeChunk(half: Half, message: Bytes): Promise<void> {
+    const data = message.slice(0, -HASH);
+    const hash = message.slice(-HASH);
+    const whole = data.length === Math.min(this.#chunk!, this.size - this.done);
+    if (!whole || hex(await digest(data)) !== hex(hash)) {
+      throw new TransferError(`${this.name} arrived damaged: a piece is not what its hash says`);
+    }
+    half.add(data, hash);
+  }
+
+  #takeBytes(half: Half, data: Bytes): void {
+    if (this.done + data.length > this.size) {
+      throw new TransferError(`${this.name}: the sender sent more than it offered`);
+    }
+    half.add(data);
+  }
+
+  async #next(channel: Channel): Promise<Bytes> {
+    if (this.over) await this.#failed.promise;
+    const message = await this.#orFailed(channel.receive());
+    if (typeof message === "string") throw new TransferError(`${this.name}: the sender sent something else`);
+    return message as Bytes;
   }
 
   /** Wait, unless the sender gives up first. */
@@ -278,11 +511,17 @@ export class IncomingFile extends Emitter<IncomingEvents> {
     return Promise.race([work, this.#failed.promise]);
   }
 
+  /** Whether the sender has given up. @internal */
+  get over(): boolean {
+    return this.#failed.settled;
+  }
+
   /** A word of the sender. @internal */
   heard({ failed }: FileMessage): void {
-    if (failed == null || this.#failed.settled) return;
+    if (failed == null || this.over) return;
     this.#failed.reject(new TransferError(`${this.name} did not arrive: ${failed}`));
     if (this.answered) return;
+    this.#stopWaiting();
     this.#transfers.forget(this.id);
     void this.emit("withdrawn", this);
   }
@@ -295,10 +534,15 @@ export class IncomingFile extends Emitter<IncomingEvents> {
 
 /** All files of one session, both ways. @internal */
 export class Transfers {
+  readonly offering = new Turns(MAX_OFFERED);
+  readonly sending = new Turns(MAX_SENDING);
+  /** The last that arrived whole, for the receipt. */
+  readonly arrived: FileReceipt[] = [];
   #out = new Map<string, Transfer>();
   #in = new Map<string, IncomingFile>();
-  /** Files that are here: a sender that asks again is told again. */
-  #finished = new Set<string>();
+  /** The last words about files that are over: a sender that asks again is told again. */
+  #final = new Map<string, FileMessage>();
+  #drains = new Map<string, { stop: AbortController; stopped: Promise<void> }>();
   #free: string[] = [];
   #made = 0;
 
@@ -314,13 +558,22 @@ export class Transfers {
     return channel.startsWith(PREFIX);
   }
 
-  /** Say a word about a file. */
+  /** Say a word about a file; its text is made sayable. */
   say(file: FileMessage): void {
-    if (file.done) {
-      this.#finished.add(file.id);
-      if (this.#finished.size > MAX_OFFERS) this.#finished.delete(this.#finished.values().next().value!);
+    const said = { ...file };
+    if (said.failed != null) said.failed = sendable(said.failed, 1024);
+    if (said.refuse != null) said.refuse = sendable(said.refuse, 1024);
+    if (!said.offer && said.accept == null) {
+      this.#final.set(said.id, said);
+      if (this.#final.size > MAX_FINAL) this.#final.delete(this.#final.keys().next().value!);
     }
-    this.session.step((now) => this.session.machine.sayFile(file, now));
+    this.session.step((now) => this.session.machine.sayFile(said, now));
+  }
+
+  /** A file arrived whole. */
+  record(file: FileReceipt): void {
+    this.arrived.push(file);
+    if (this.arrived.length > MAX_RECORDS) this.arrived.shift();
   }
 
   /** An incoming file is answered for good. */
@@ -329,24 +582,61 @@ export class Transfers {
   }
 
   /** See `Session.sendFile`. */
-  async send(file: Blob, { name = file instanceof File ? file.name : "file" }: SendFileOptions): Promise<Transfer> {
-    const digest = new Sha256();
-    for (let at = 0; at < file.size; at += CHUNK) {
-      digest.add(new Uint8Array(await file.slice(at, at + CHUNK).arrayBuffer()));
-    }
+  async send(file: Blob, { name }: SendFileOptions): Promise<Transfer> {
+    const said =
+      name === undefined
+        ? sendable(file instanceof File ? file.name : "", MAX_FILE_TEXT) || "file"
+        : checked("a file's name", name, 1, MAX_FILE_TEXT);
     const { receipt } = this.session;
     if (receipt) throw new SessionClosedError(receipt.notice, receipt);
-    const channel = this.#free.pop() ?? `${PREFIX}${this.session.me.slice(0, 32)} ${++this.#made}`;
-    const type = sendable(file.type, 255);
-    const offer = { name: sendable(name, 255) || "file", size: file.size, type, sha256: digest.hex(), channel };
-    const transfer = new Transfer(this, file, offer);
+    const transfer = new Transfer(this, file, said);
     this.#out.set(transfer.id, transfer);
-    void transfer.run().finally(() => {
-      this.#out.delete(transfer.id);
-      // Nothing is left in it; after a failure something may be.
-      if (transfer.done === transfer.size) this.#free.push(channel);
-    });
+    void this.#run(transfer);
     return transfer;
+  }
+
+  /** A channel that nothing else uses at the moment. */
+  takeChannel(): string {
+    return this.#free.pop() ?? `${PREFIX}${this.session.me.slice(0, 32)} ${++this.#made}`;
+  }
+
+  async #run(transfer: Transfer): Promise<void> {
+    await transfer.run();
+    this.#out.delete(transfer.id);
+    await this.empty(transfer); // after a failure: who receives no more still takes what comes
+  }
+
+  /** When nothing of this transfer is left in its channel, another may use it. */
+  async empty(transfer: Transfer): Promise<void> {
+    const name = transfer.channel;
+    transfer.channel = "";
+    if (!name) return;
+    try {
+      await transfer.last?.delivered();
+      this.#free.push(name);
+    } catch {
+      // The session has ended.
+    }
+  }
+
+  /** A file is not wanted any more: what still comes of it is taken and forgotten. */
+  drain(name: string): void {
+    if (this.session.receipt || this.#drains.has(name)) return;
+    const stop = new AbortController();
+    const stopped = (async () => {
+      const { signal } = stop;
+      const channel = await this.session.open(name, { signal });
+      for (;;) await channel.receive({ signal });
+    })().catch(() => undefined); // it was stopped, or the session has ended
+    this.#drains.set(name, { stop, stopped });
+  }
+
+  /** Another file comes over this channel. */
+  async stopDraining(name: string): Promise<void> {
+    const drain = this.#drains.get(name);
+    this.#drains.delete(name);
+    drain?.stop.abort();
+    await drain?.stopped;
   }
 
   /** A word of the other side. */
@@ -356,42 +646,57 @@ export class Transfers {
   }
 
   #offered(id: string, offer: FileOffer): void {
-    const refuse = (why: string) => this.say({ type: "file", id, refuse: why });
+    const final = this.#final.get(id);
     const known = this.#in.get(id);
-    if (this.#finished.has(id)) this.say({ type: "file", id, done: true });
+    const why = this.#unwanted(offer);
+    if (final) this.say(final);
     else if (known) known.sayAgain();
-    else if (this.#in.size >= MAX_OFFERS) refuse("too many files at once");
-    else if (!this.session.takesFiles) refuse("nobody takes files here");
-    else if (!this.owns(offer.channel)) refuse(`a file's channel begins with "${PREFIX}"`);
+    else if (why) this.say({ type: "file", id, refuse: why });
     else {
       const incoming = new IncomingFile(this, id, offer);
       this.#in.set(id, incoming);
-      void this.session.tellFile(incoming).then(() => incoming.refuseUnlessAnswered());
+      incoming.tell();
     }
+  }
+
+  /** Why an offer is refused before anybody looks at it. */
+  #unwanted({ channel, sha256, chunk, key }: FileOffer): string {
+    const most = this.session.machine.options.maxMessage;
+    if (this.#in.size >= MAX_OFFERS) return "too many files at once";
+    if (!this.owns(channel)) return `a file's channel begins with "${PREFIX}"`;
+    if ([...this.#in.values()].some((each) => each.channel === channel && !each.over)) {
+      return `channel "${channel}" carries another file`;
+    }
+    if (!chunk === !sha256 || !chunk === !!key) return "an offer has a hash, or the size of its chunks and a key";
+    if (chunk && chunk + HASH > most) return `its chunks have ${chunk} bytes; messages of ${most} are taken here`;
+    return "";
+  }
+
+  /** Somebody handles files now: those that wait are shown. */
+  handlerAdded(): void {
+    for (const incoming of [...this.#in.values()]) incoming.tell();
   }
 
   /** Another connection carries the session: what may have been lost with the old one is said again. */
   reconnected(): void {
     for (const transfer of this.#out.values()) transfer.sayAgain();
     for (const incoming of this.#in.values()) incoming.sayAgain();
-    for (const id of this.#finished) this.say({ type: "file", id, done: true });
+    for (const final of [...this.#final.values()]) this.say(final);
   }
 
   /** The session is over. */
   end(why: string): void {
     for (const transfer of this.#out.values()) transfer.fail(`the session ended: ${why}`);
-    for (const incoming of this.#in.values()) {
+    for (const incoming of [...this.#in.values()]) {
       incoming.heard({ type: "file", id: incoming.id, failed: `the session ended: ${why}` });
     }
   }
 }
 
-/** A name without folders, control characters, or a leading dot. */
-function safe(name: string): string {
-  const last = name.replaceAll("\\", "/").split("/").at(-1) ?? "";
-  const cleaned = last
-    .replace(/[\p{C}\p{Zl}\p{Zp}]/gu, "")
-    .replace(/^\.+/, "")
-    .trim();
-  return cleaned.slice(0, 200) || "file";
+function wordsOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function fromHex(text: string): Bytes {
+  return Uint8Array.from(text.match(/../g)!, (byte) => Number.parseInt(byte, 16));
 }

@@ -57,13 +57,23 @@ MAX_RANGES = 256
 MAX_SECTIONS = 256
 """Of a description."""
 
-CAPABILITIES: tuple[str, ...] = ("credit2", "unread1")
+CAPABILITIES: tuple[str, ...] = ("credit2", "files2", "unread1")
 """What this version can do beyond `VERSION`, said in `hello`. Only what both sides say is in use in a session."""
 
 MAX_NAME = 128
 """Characters of a channel's name."""
+MAX_FILE_TEXT = 255
+"""Characters of a file's name, and of its type."""
+CHUNK, MIN_CHUNK, MAX_CHUNK = 1024 * 1024, 16 * 1024, 8 * 1024 * 1024
+"""Bytes of a file that are proved together: as this side sends them, and what it takes."""
+HASH = 32
+"""Bytes of a SHA-256."""
 
 StreamId = Annotated[int, Meta(ge=0, le=65534)]
+
+
+Hash = Annotated[str, Meta(max_length=64, pattern="^([0-9a-f]{64})?$")]
+"""A SHA-256 in hex."""
 
 
 class Hello(Message, frozen=True, kw_only=True, tag="hello"):
@@ -161,25 +171,36 @@ class Media(Message, frozen=True, kw_only=True, tag="media"):
 
 
 class FileOffer(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """A file that the sender would send."""
+    """A file that the sender would send over `channel`.
 
-    name: Annotated[str, Meta(min_length=1, max_length=255)]
+    With the capability `files2` it has `chunk` and `key`. Each message of the channel is then one chunk and, in its
+    last `HASH` bytes, the SHA-256 of it; the last message is the proof alone, the SHA-256 over all these hashes.
+    Without the capability it has `sha256`, and the channel carries the file's bytes in pieces of any size.
+    """
+
+    name: Annotated[str, Meta(min_length=1, max_length=MAX_FILE_TEXT)]
     size: Count
-    type: Annotated[str, Meta(max_length=255)] = ""
-    sha256: Annotated[str, Meta(min_length=64, max_length=64, pattern="^[0-9a-f]*$")]
+    type: Annotated[str, Meta(max_length=MAX_FILE_TEXT)] = ""
+    sha256: Hash = ""
     channel: Name
+    chunk: Annotated[int, Meta(ge=MIN_CHUNK, le=MAX_CHUNK)] | None = None
+    """Bytes of each chunk but the last."""
+    key: Annotated[str, Meta(max_length=32, pattern="^([0-9a-f]{32})?$")] = ""
+    """Equal only for the same bytes: by it a receiver finds what is here of an earlier attempt."""
 
 
 class File(Message, frozen=True, kw_only=True, tag="file"):
-    """A step of a file transfer: exactly one member besides `id` is set."""
+    """A step of a file transfer: exactly one member besides `id` and `proof` is set."""
 
     id: Id
     offer: FileOffer | None = None
     accept: Count | None = None
-    """From which byte to send."""
+    """From which byte to send; with `files2` the first of a chunk, or the file's end."""
     refuse: Line | None = None
     done: bool | None = None
     """The receiver has all of it and the hash agrees."""
+    proof: Hash | None = None
+    """With `done` and `files2`: the SHA-256 over the hashes of the chunks, as the receiver has them."""
     failed: Line | None = None
 
     def __post_init__(self) -> None:

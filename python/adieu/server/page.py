@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self' blob:; connect-src"
-    " 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script';"
-    " trusted-types lit-html"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self' blob:; worker-src blob:;"
+    " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for"
+    " 'script'; trusted-types lit-html adieu-rtc"
 )
-"""What the page may do: load its own files, talk to its own server (`connect-src` is the WebSocket too). Nothing
-inline, nothing from elsewhere."""
+"""What the page may do: load its own files, talk to its own server (`connect-src` is the WebSocket too), and hash files
+in a worker, whose program the SDK holds (`blob:`). Nothing inline, nothing from elsewhere."""
 
 _ALWAYS = {
     "X-Content-Type-Options": "nosniff",

@@ -8,7 +8,7 @@ from adieu.session.machine.options import Ladder, Options, RecoveryPolicy
 from adieu.session.machine.receipt import Account, ChannelReceipt, StepReceipt
 from adieu.session.memory import memory_pair
 from adieu.session.pair import Unconnected
-from adieu.session.receipt import CloseReceipt, Message, ResetReport
+from adieu.session.receipt import CloseReceipt, FileReceipt, Message, ResetReport
 from adieu.session.recorder import Recorder
 from adieu.session.room import Room, join
 from adieu.session.session import Session
@@ -23,6 +23,7 @@ __all__ = [
     "CloseReceipt",
     "ClosedEvent",
     "ClosingEvent",
+    "FileReceipt",
     "Held",
     "IncomingFile",
     "Ladder",

@@ -32,6 +32,24 @@ class Message:
     sent: bool
 
 
+@dataclass(frozen=True, slots=True)
+class FileReceipt:
+    """A file that arrived whole.
+
+    Attributes:
+        name: as it was offered; on the receiving side, fit for a disk.
+        size: bytes.
+        proof: the SHA-256 over the hashes of its chunks, or of the file where the other program is of the version
+            before; hex. Equal on both sides.
+        sent: by this side; else it was received.
+    """
+
+    name: str
+    size: int
+    proof: str
+    sent: bool
+
+
 class CloseReceipt:
     """How a session ended, and what became of each message.
 
@@ -52,9 +70,18 @@ class CloseReceipt:
         clean: confirmed, and nothing of a reliable channel is unknown or unsent. What was delivered and not read yet
             does not count against it.
         notice: one sentence for a person.
+        files: the last thousand that arrived whole, in either direction. Each side keeps its own account: it is not
+            part of `agreed`, but the proofs are equal.
     """
 
-    def __init__(self, outcome: Outcome, ledger: Ledger, notice: str, senders: dict[str, Sender]) -> None:
+    def __init__(
+        self,
+        outcome: Outcome,
+        ledger: Ledger,
+        notice: str,
+        senders: dict[str, Sender],
+        files: tuple[FileReceipt, ...] = (),
+    ) -> None:
         self.id: str = outcome.id
         self.by: By = outcome.by
         self.reason: Reason = outcome.reason
@@ -68,6 +95,7 @@ class CloseReceipt:
         self.agreed: str = outcome.agreed
         self.clean: bool = outcome.clean
         self.notice = notice
+        self.files = files
         self._senders = senders
 
     def unsent(self, name: str) -> list[Message]:

@@ -10,6 +10,7 @@ import asyncio
 import inspect
 import math
 import secrets
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import msgspec
@@ -400,13 +401,14 @@ class Session:
         """Offer a file to the other side; see `Transfer`.
 
         Args:
-            path: the file.
-            name: what the other side is told; by default the file's own name.
-            type: its media type, if known.
+            path: the file. It is not to change before it is there.
+            name: what the other side is told, 1 to 255 characters; by default the file's own name.
+            type: its media type, if known; at most 255 characters.
 
         Raises:
-            OSError: it cannot be read.
-            SessionClosedError: the session is closing or has ended.
+            OSError: it cannot be read, or is a folder, a device or a pipe; the path is named.
+            SessionClosedError: the session has ended.
+            ValueError: the name or the type is too long.
 
         Cancellation: nothing has been offered.
         """
@@ -425,7 +427,13 @@ class Session:
         Raises:
             ValueError: there is no such event.
         """
-        return self._emitter.on(name) if handler is None else self._emitter.on(name, handler)
+        if handler is None:
+            self._emitter.on(name)
+            return partial(self.on, name)
+        self._emitter.on(name, handler)
+        if name == "file":
+            self._transfers.handler_added()
+        return handler
 
     def off(self, name: str, handler: Handler) -> None:
         """Remove a handler."""
@@ -594,9 +602,9 @@ class Session:
         """Whether anybody handles `file`."""
         return self._emitter.has("file")
 
-    def tell_file(self, file: IncomingFile) -> None:
-        """The other side offers a file."""
-        self._emitter.emit("file", file, file.refuse_unless_answered)
+    def tell_file(self, file: IncomingFile, then: Callable[[], None]) -> None:
+        """The other side offers a file; `then` is called when the handlers are done with it."""
+        self._emitter.emit("file", file, then)
 
     def _ask_wait(self, reason: str, seconds: float) -> None:
         if not 0 <= seconds < math.inf:
@@ -627,7 +635,9 @@ class Session:
         self._arm()
         self._transfers.end(outcome.reason.text or outcome.cause)
         senders = {name: channel.sender for name, channel in self.machine.channels.items()}
-        self.receipt = CloseReceipt(outcome, self._still_held(), sentence(outcome, self.name), senders)
+        self.receipt = CloseReceipt(
+            outcome, self._still_held(), sentence(outcome, self.name), senders, self._transfers.arrived
+        )
         self._recorder.note(self._loop.time(), "=", self.receipt.notice)
         error = self._ending_error()
         if not self._open.done():

@@ -1,7 +1,9 @@
-"""Files: offered over the control channel, carried by a channel of their own, resumed at the byte.
+"""Files: offered over the control channel, carried by a channel of their own, proved piece by piece.
 
-A reset in the middle is not noticed: the channel replays what was lost, and the words are said again. A transfer that
-was cut off by the end of a session leaves a `.part` file, from whose end the next transfer of the same file goes on.
+A file is offered at once, and hashed chunk by chunk while it is sent (capability `files2`, see `FileOffer`); for a
+program of the version before it is hashed first. A reset in the middle is not noticed: the channel replays what was
+lost, and the words are said again. A transfer that was cut off leaves a `.part` file, from whose end the next transfer
+of the same file goes on.
 """
 
 from __future__ import annotations
@@ -9,26 +11,45 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
+from collections import deque
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any
 
 from adieu.errors import SessionClosedError, SessionError, TransferError
-from adieu.protocol.control import File, FileOffer
+from adieu.protocol.control import CHUNK, HASH, MAX_FILE_TEXT, MIN_CHUNK, File, FileOffer
+from adieu.protocol.text import checked, sendable
+from adieu.protocol.words import MAX_TEXT
+from adieu.session import disk, names
 from adieu.session.emitter import Emitter, settle_current
+from adieu.session.receipt import FileReceipt
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
     from os import PathLike
 
-    from adieu.session.channel import Channel
+    from adieu.session.channel import Channel, Sent
     from adieu.session.emitter import Handler
     from adieu.session.session import Session
 
-CHUNK = 256 * 1024
+PIECE = 256 * 1024
+"""Bytes of a message, where a file is not proved by chunks."""
 PREFIX = "file "
 """Channels whose names begin so belong to transfers."""
 MAX_OFFERS = 64
-"""Offers of the other side that nobody has answered yet."""
-EVENTS = frozenset({"progress"})
+"""Offers of the other side that are not over."""
+MAX_OFFERED = 32
+"""Offers of this side that are not over; those beyond wait for one to end. Less than the other side takes."""
+MAX_SENDING = 8
+"""Files of this side under way at once."""
+AHEAD = 8
+"""Messages of a file that are read before the other side has taken them."""
+MAX_FINAL = 128
+"""Last words that are kept, to be said again on a new connection."""
+MAX_RECORDS = 1000
+"""Files that the receipt names."""
+SENDER_EVENTS = frozenset({"progress"})
+RECEIVER_EVENTS = frozenset({"progress", "withdrawn"})
 
 
 class Transfer:
@@ -38,21 +59,29 @@ class Transfer:
         name: as the other side is told.
         size: bytes.
         done: bytes that the other side is known to have taken.
+        proof: once it is sent, the SHA-256 over the hashes of its chunks (of the file itself for a program of the
+            version before), hex; the receiver has the same.
     """
 
-    def __init__(self, transfers: Transfers, path: Path, offer: FileOffer) -> None:
+    def __init__(self, transfers: Transfers, source: disk.Source, name: str, type_: str) -> None:
         self.id: str = secrets.token_hex(8)
-        self.name: str = offer.name
-        self.size: int = offer.size
+        self.name: str = name
+        self.size: int = source.size
         self.done: int = 0
+        self.proof: str = ""
+        self.channel: str = ""
+        self.last: Sent | None = None
+        """What was sent last over the channel."""
+        self._type = type_
         self._transfers = transfers
-        self._path = path
-        self._offer = offer
+        self._source = source
+        self._offer: FileOffer | None = None
         loop = asyncio.get_running_loop()
         self._accepted: asyncio.Future[int] = loop.create_future()
         self._finished: asyncio.Future[None] = loop.create_future()
-        self._finished.add_done_callback(lambda future: future.cancelled() or future.exception())
-        self._emitter = Emitter(transfers.session.tasks, EVENTS, f"file {self.name!r}")
+        for future in (self._accepted, self._finished):
+            future.add_done_callback(_seen)
+        self._emitter = Emitter(transfers.session.tasks, SENDER_EVENTS, f"file {self.name!r}")
 
     async def wait(self) -> None:
         """Wait until the other side has all of it, checked against its hash.
@@ -67,9 +96,7 @@ class Transfer:
 
     def cancel(self) -> None:
         """Give it up; the other side is told."""
-        if not self._finished.done():
-            self._transfers.say(File(id=self.id, failed="cancelled by the sender"))
-            self.fail("cancelled")
+        self._give_up("cancelled", "cancelled by the sender")
 
     def on(self, name: str, handler: Handler) -> Handler:
         """`progress`: called with this transfer when more has arrived there."""
@@ -83,104 +110,247 @@ class Transfer:
     def fail(self, why: str) -> None:
         """It is over, and did not succeed."""
         if not self._finished.done():
-            self._finished.set_exception(TransferError(f"{self.name!r} was not sent: {why}"))
-            self._accepted.cancel()
+            error = TransferError(f"{self.name!r} was not sent: {why}")
+            self._finished.set_exception(error)
+            if not self._accepted.done():
+                self._accepted.set_exception(error)
+
+    def _give_up(self, why: str, told: str) -> None:
+        if not self._finished.done() and self._offer is not None:
+            self._transfers.say(File(id=self.id, failed=told))
+        self.fail(why)
 
     def say_again(self) -> None:
         """The connection is another: what may have been lost with the old one is said again."""
-        if not self._accepted.done():
+        if not self._accepted.done() and self._offer is not None:
             self._transfers.say(File(id=self.id, offer=self._offer))
 
     def heard(self, file: File) -> None:
         """A word of the receiver."""
         if file.accept is not None and not self._accepted.done():
-            if file.accept <= self.size:
-                self._accepted.set_result(file.accept)
-            else:
-                self.fail(f"the other side would go on at byte {file.accept} of {self.size}")
+            self._may_begin(file.accept)
         elif file.refuse is not None:
             self.fail(f"refused: {file.refuse}" if file.refuse else "refused")
         elif file.failed is not None:
             self.fail(f"the other side could not keep it: {file.failed}")
-        elif file.done and not self._finished.done():
-            self.done = self.size
-            self._finished.set_result(None)
-            self._emitter.emit("progress", self)
+        elif file.done and self._offer is not None and not self._finished.done():
+            self._arrived(file, self._offer)
+
+    def _may_begin(self, at: int) -> None:
+        chunk = self._offer.chunk if self._offer is not None else None
+        if at > self.size or (chunk is not None and at % chunk and at != self.size):
+            self._give_up(f"the other side would go on at byte {at} of {self.size}", f"no byte to go on at: {at}")
+        else:
+            self._accepted.set_result(at)
+
+    def _arrived(self, file: File, offer: FileOffer) -> None:
+        if offer.chunk is None and self._accepted.done() and self._accepted.result() == self.size:
+            self.proof = offer.sha256  # it had all of it already
+        if not self.proof or (offer.chunk is not None and file.proof != self.proof):
+            self.fail("the other side says that it has it, and has something else")
+            return
+        self.done = self.size
+        self._finished.set_result(None)
+        self._transfers.record(FileReceipt(self.name, self.size, self.proof, sent=True))
+
+        self._emitter.emit("progress", self)
 
     async def run(self) -> None:
-        """Offer, wait for the answer, send."""
-        self._transfers.say(File(id=self.id, offer=self._offer))
+        """Wait for a turn, offer, wait for the answer, send."""
+        session = self._transfers.session
         try:
-            offset = await self._accepted
-            channel = await self._transfers.session.open(self._offer.channel)
-            await self._send(channel, offset)
-            await asyncio.shield(self._finished)
+            await session.wait_open()
+            async with self._transfers.offering:
+                if not self._finished.done():
+                    await self._run(session)
+                    await self._transfers.empty(self)
+        except asyncio.CancelledError:
+            self.fail("it was given up with its session")
+            raise
         except SessionClosedError:
             self.fail("the session ended")
-        except (SessionError, OSError) as error:
-            if not self._finished.done():
-                self._transfers.say(File(id=self.id, failed=str(error)[:1024]))
-            self.fail(str(error))
-        except asyncio.CancelledError:
-            if not self._finished.done():
-                raise
+        except Exception as error:  # noqa: BLE001 who waits for the transfer is told, whatever it died of
+            self._give_up(_words(error), _words(error))
 
-    async def _send(self, channel: Channel, offset: int) -> None:
-        with _open(self._path, "rb") as file:
-            file.seek(offset)
-            position = offset
-            while position < self.size and not self._finished.done():
-                chunk = await asyncio.to_thread(file.read, min(CHUNK, self.size - position))
-                if not chunk:
-                    raise TransferError(f"{self._path} became shorter while it was sent")
-                await channel.send(chunk)
-                position += len(chunk)
-                done = max(position - channel.buffered - channel.unacknowledged, offset)
-                if done > self.done:
-                    self.done = done
-                    self._emitter.emit("progress", self)
+    async def _run(self, session: Session) -> None:
+        self.channel = self._transfers.take_channel()
+        offer = await self._make_offer(session)
+        if self._finished.done():
+            return
+        self._offer = offer
+        self._transfers.say(File(id=self.id, offer=offer))
+        offset = await self._accepted
+        async with self._transfers.sending:
+            if self._finished.done():
+                return
+            channel = await session.open(self.channel)
+            file = self._source.open()
+            try:
+                if offer.chunk is None:
+                    await self._send_bytes(channel, file, offset, offer.sha256)
+                else:
+                    await self._send_chunks(channel, file, offset, offer.chunk)
+            finally:
+                if file is not None:
+                    file.close()
+        await asyncio.shield(self._finished)
+
+    async def _make_offer(self, session: Session) -> FileOffer:
+        chunk = min(CHUNK, session.machine.options.max_message - HASH)
+        offer: dict[str, Any] = {"name": self.name, "size": self.size, "type": self._type, "channel": self.channel}
+        if "files2" in session.machine.capabilities and chunk >= MIN_CHUNK:
+            return FileOffer(**offer, chunk=chunk, key=self._source.key)
+        file = self._source.open()
+        try:
+            digest = await asyncio.to_thread(self._source.whole, file, self._finished.done)
+        finally:
+            if file is not None:
+                file.close()
+        return FileOffer(**offer, sha256=digest)
+
+    async def _send_chunks(self, channel: Channel, file: Any, offset: int, chunk: int) -> None:
+        first = -(-offset // chunk)
+        hashes: list[bytes] = []
+        under_way: deque[Sent] = deque()
+        for index in range(first, -(-self.size // chunk)):
+            message = await asyncio.to_thread(self._source.chunk, file, index, chunk)
+            hashes.append(message[-HASH:])
+            if not await self._send(channel, message, under_way):
+                return
+            self._progress(channel, min((index + 1) * chunk, self.size), offset)
+        proof = hashlib.sha256()
+        for index in range(first):  # what the other side had already is proved with the rest
+            proof.update(await asyncio.to_thread(self._source.skip, file, index, chunk))
+            if self._finished.done():
+                return
+        for each in hashes:
+            proof.update(each)
+        self.proof = proof.hexdigest()
+        await self._send(channel, proof.digest(), under_way)
+
+    async def _send_bytes(self, channel: Channel, file: Any, offset: int, sha256: str) -> None:
+        under_way: deque[Sent] = deque()
+        piece = min(PIECE, self._transfers.session.machine.options.max_message)
+        for at in range(offset, self.size, piece):
+            data = await asyncio.to_thread(self._source.read, file, at, piece)
+            if at + len(data) == self.size:
+                self.proof = sha256
+            if not await self._send(channel, data, under_way):
+                return
+            self._progress(channel, at + len(data), offset)
+
+    async def _send(self, channel: Channel, message: bytes, under_way: deque[Sent]) -> bool:
+        """Whether the transfer is still wanted."""
+        if self._finished.done():
+            return False
+        sending = asyncio.ensure_future(channel.send(message))
+        if not await self._unless_over(sending):
+            return False
+        self.last = sending.result()
+        under_way.append(self.last)
+        return len(under_way) <= AHEAD or await self._unless_over(
+            asyncio.ensure_future(under_way.popleft().delivered())
+        )
+
+    async def _unless_over(self, work: asyncio.Future[Any]) -> bool:
+        """Wait, unless the transfer ends before; whether it goes on."""
+        try:
+            await asyncio.wait({work, self._finished}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                work.result()
+            return not self._finished.done()
+        finally:
+            work.cancel()
+
+    def _progress(self, channel: Channel, position: int, offset: int) -> None:
+        done = max(position - channel.buffered - channel.unacknowledged, offset)
+        if done > self.done:
+            self.done = done
+            self._emitter.emit("progress", self)
 
 
 class IncomingFile:
     """A file that the other side offers; given to the `file` handlers of the session. Accept or refuse it.
 
+    It is refused when nobody has answered ten seconds after it was offered (`Options.file_patience`), no handler is
+    at it, and it is not held.
+
     Attributes:
-        name: without any folder.
+        name: without any folder, fit for any disk.
         size: bytes.
         type: its media type, as the sender says; may be empty.
-        sha256: hex.
+        sha256: hex; only where the sender's program is of the version before, else empty.
+        proof: once it is here, the SHA-256 over the hashes of its chunks (or `sha256`), hex; the sender has the same.
         done: bytes that are here.
+        answered: whether it was accepted or refused.
     """
 
     def __init__(self, transfers: Transfers, id_: str, offer: FileOffer) -> None:
         self.id = id_
-        self.name: str = _safe(offer.name)
+        self.name: str = names.safe(offer.name)
         self.size: int = offer.size
         self.type: str = offer.type
         self.sha256: str = offer.sha256
+        self.channel: str = offer.channel
+        self.proof: str = ""
         self.done: int = 0
         self.answered: bool = False
+        self._offer = offer
         self._offset: int | None = None
         self._transfers = transfers
-        self._channel = offer.channel
-        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._over.add_done_callback(lambda future: future.cancelled() or future.exception())
-        self._emitter = Emitter(transfers.session.tasks, EVENTS, f"file {self.name!r}")
+        loop = asyncio.get_running_loop()
+        self._over: asyncio.Future[None] = loop.create_future()
+        self._over.add_done_callback(_seen)
+        self._emitter = Emitter(transfers.session.tasks, RECEIVER_EVENTS, f"file {self.name!r}")
+        self._held = False
+        self._told = False
+        self._handled = False
+        self._patience: asyncio.TimerHandle | None = loop.call_later(
+            transfers.session.machine.options.file_patience, self._waited
+        )
 
     def on(self, name: str, handler: Handler) -> Handler:
-        """`progress`: called with this file when more of it is here."""
+        """Add a handler: it is called with this file.
+
+        `progress`: more of it is here. `withdrawn`: the sender has given up, or the session has ended, before it was
+        answered.
+        """
         return self._emitter.on(name, handler)
 
+    def hold(self) -> None:
+        """The answer comes later, when a person has been asked: the handlers may return without one."""
+        self._held = True
+
     def refuse(self, reason: str = "") -> None:
-        """Do not take it."""
+        """Do not take it.
+
+        Raises:
+            TransferError: it was answered already.
+        """
         self._answer()
-        self._transfers.say(File(id=self.id, refuse=reason[:1024]))
+        if not self._over.done():
+            self._transfers.say(File(id=self.id, refuse=reason))
         self._transfers.forget(self.id)
 
-    def refuse_unless_answered(self) -> None:
-        """The handlers are done with it, and none has answered."""
-        if not self.answered:
-            self.refuse("nobody took it")
+    def tell(self) -> None:
+        """Have the handlers of the session look at it, if there are any and they have not."""
+        session = self._transfers.session
+        if session.takes_files and not self._told and not self.answered:
+            self._told = True
+            session.tell_file(self, self._looked_at)
+
+    def _looked_at(self) -> None:
+        self._handled = True
+        self._refuse_if_late()
+
+    def _waited(self) -> None:
+        self._patience = None
+        self._refuse_if_late()
+
+    def _refuse_if_late(self) -> None:
+        """Nobody has answered in time, and nobody is at it."""
+        if self._patience is None and not self.answered and not self._held and self._told == self._handled:
+            self.refuse("nobody took it" if self._told else "nobody takes files here")
 
     async def accept(self, to: str | PathLike[str] = ".") -> Path:
         """Take it, and wait until it is here.
@@ -189,7 +359,7 @@ class IncomingFile:
             to: a folder, or the path of the file. An existing file is never overwritten: the name gets a number.
 
         Returns:
-            Where it is.
+            Where it is: the bytes there were proved, and are of this transfer alone.
 
         Raises:
             TransferError: it could not be kept, or not all of it came; what is here stays as a `.part` file.
@@ -197,18 +367,20 @@ class IncomingFile:
         Cancellation: the sender is told that it failed.
         """
         settle_current()
-        self._answer()
         target = Path(to)
+        if self._over.done():
+            await self._over
+        self._answer()
         try:
             return await self._receive(target)
-        except (OSError, SessionError) as error:
-            self._transfers.say(File(id=self.id, failed=str(error)[:1024]))
+        except asyncio.CancelledError:
+            self._fail("cancelled by the receiver")
+            raise
+        except Exception as error:
+            self._fail(_words(error))
             if isinstance(error, TransferError):
                 raise
-            raise TransferError(f"{self.name!r} did not arrive: {error}") from error
-        except asyncio.CancelledError:
-            self._transfers.say(File(id=self.id, failed="cancelled by the receiver"))
-            raise
+            raise TransferError(f"{self.name!r} did not arrive: {_words(error)}") from error
         finally:
             self._transfers.forget(self.id)
 
@@ -216,30 +388,65 @@ class IncomingFile:
         if self.answered:
             raise TransferError(f"{self.name!r} was answered already")
         self.answered = True
+        self.stop_waiting()
+
+    def stop_waiting(self) -> None:
+        """It needs no answer any more."""
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _fail(self, why: str) -> None:
+        if not self._over.done():
+            self._transfers.say(File(id=self.id, failed=why))
+        if self._offset is not None:
+            self._transfers.drain(self.channel)
 
     async def _receive(self, target: Path) -> Path:
+        chunk = self._offer.chunk
         folder, name = (target, self.name) if await asyncio.to_thread(target.is_dir) else (target.parent, target.name)
-        part = folder / f".{name}.{self.sha256[:16]}.part"
-        with _open(part, "a+b") as file:
-            offset, digest = await asyncio.to_thread(_resume, file, self.size)
-            self.done = self._offset = offset
-            self._transfers.say(File(id=self.id, accept=offset))
-            channel = await self._or_failed(self._transfers.session.open(self._channel))
+        part = disk.Part(folder, name, (self._offer.key or self.sha256)[:16])
+        try:
+            found = part.found(self.size, chunk or 1)
+            while part.size < found:
+                await asyncio.to_thread(part.rehash, found, chunk)
+            self.done = found
+            await self._transfers.stop_draining(self.channel)
+            self._offset = found
+            self._transfers.say(File(id=self.id, accept=found))
+            channel = await self._or_failed(self._transfers.session.open(self.channel))
             while self.done < self.size:
-                chunk = await self._or_failed(channel.receive())
-                if isinstance(chunk, str) or self.done + len(chunk) > self.size:
-                    raise TransferError(f"{self.name!r}: the sender sent something else")
-                await asyncio.to_thread(_write, file, digest, chunk)
-                self.done += len(chunk)
+                message = await self._next(channel)
+                if chunk is None and self.done + len(message) <= self.size:
+                    await asyncio.to_thread(part.add, message)
+                elif chunk is not None:
+                    await asyncio.to_thread(part.add_proved, message, min(chunk, self.size - self.done))
+                else:
+                    raise TransferError(f"{self.name!r}: the sender sent more than it offered")
+                self.done = part.size
                 self._emitter.emit("progress", self)
-        if digest.hexdigest() != self.sha256:
-            await asyncio.to_thread(part.unlink)
-            raise TransferError(f"{self.name!r} arrived damaged: its hash is not the one announced")
-        path = await asyncio.to_thread(_keep, part, folder / name)
-        self._transfers.say(File(id=self.id, done=True))
+            wanted = self.sha256 if chunk is None else (await self._next(channel)).hex()
+            if part.proof != wanted:
+                part.drop()
+                raise TransferError(f"{self.name!r} arrived damaged: its hash is not the one announced")
+            path = part.keep()
+        finally:
+            part.close()
+        self.proof = wanted
+        self._transfers.say(File(id=self.id, done=True, proof=None if chunk is None else wanted))
+        self._transfers.record(FileReceipt(self.name, self.size, wanted, sent=False))
+
         return path
 
-    async def _or_failed(self, work: Any) -> Any:
+    async def _next(self, channel: Channel) -> bytes:
+        if self.over:
+            await self._over
+        message: str | bytes = await self._or_failed(channel.receive())
+        if isinstance(message, str):
+            raise TransferError(f"{self.name!r}: the sender sent something else")
+        return message
+
+    async def _or_failed(self, work: Awaitable[Any]) -> Any:
         """Wait, unless the sender gives up first."""
         task = asyncio.ensure_future(work)
         try:
@@ -250,10 +457,20 @@ class IncomingFile:
         finally:
             task.cancel()
 
+    @property
+    def over(self) -> bool:
+        """Whether the sender has given up."""
+        return self._over.done()
+
     def heard(self, file: File) -> None:
         """A word of the sender."""
-        if file.failed is not None and not self._over.done():
-            self._over.set_exception(TransferError(f"{self.name!r} did not arrive: {file.failed}"))
+        if file.failed is None or self._over.done():
+            return
+        self._over.set_exception(TransferError(f"{self.name!r} did not arrive: {file.failed}"))
+        if not self.answered:
+            self.stop_waiting()
+            self._transfers.forget(self.id)
+            self._emitter.emit("withdrawn", self)
 
     def say_again(self) -> None:
         """The connection is another: what may have been lost with the old one is said again."""
@@ -266,10 +483,14 @@ class Transfers:
 
     def __init__(self, session: Session) -> None:
         self.session = session
+        self.offering = asyncio.Semaphore(MAX_OFFERED)
+        self.sending = asyncio.Semaphore(MAX_SENDING)
         self._out: dict[str, Transfer] = {}
         self._in: dict[str, IncomingFile] = {}
-        self._finished: dict[str, None] = {}
-        """Files that are here: a sender that asks again is told again."""
+        self._final: dict[str, File] = {}
+        """The last words about files that are over: a sender that asks again is told again."""
+        self._arrived: deque[FileReceipt] = deque(maxlen=MAX_RECORDS)
+        self._drains: dict[str, asyncio.Task[None]] = {}
         self._free: list[str] = []
         self._made = 0
 
@@ -278,12 +499,23 @@ class Transfers:
         return channel.startswith(PREFIX)
 
     def say(self, file: File) -> None:
-        """Say a word about a file."""
-        if file.done:
-            self._finished[file.id] = None
-            if len(self._finished) > MAX_OFFERS:
-                del self._finished[next(iter(self._finished))]
+        """Say a word about a file; its text is made sayable."""
+        if file.failed is not None or file.refuse is not None:
+            file = File(id=file.id, failed=_sayable(file.failed), refuse=_sayable(file.refuse))
+        if file.offer is None and file.accept is None:
+            self._final[file.id] = file
+            if len(self._final) > MAX_FINAL:
+                del self._final[next(iter(self._final))]
         self.session.step(lambda now: self.session.machine.say_file(file, now))
+
+    def record(self, file: FileReceipt) -> None:
+        """A file arrived whole."""
+        self._arrived.append(file)
+
+    @property
+    def arrived(self) -> tuple[FileReceipt, ...]:
+        """The last that arrived whole, for the receipt."""
+        return tuple(self._arrived)
 
     def forget(self, id_: str) -> None:
         """An incoming file is answered for good."""
@@ -291,28 +523,58 @@ class Transfers:
 
     async def send(self, path: str | PathLike[str], name: str | None, type_: str) -> Transfer:
         """See `Session.send_file`."""
-        source = Path(path)
-        size, digest = await asyncio.to_thread(_measure, source)
+        place = Path(path)
+        type_ = checked("a file's type", type_, 0, MAX_FILE_TEXT)
+        if name is None:  # a name on a disk may be no text at all; what can be said of it is said
+            name = sendable(place.name, MAX_FILE_TEXT) or names.NO_NAME
+        name = checked("a file's name", name, 1, MAX_FILE_TEXT)
+        source = await asyncio.to_thread(disk.source, place)
         if self.session.receipt is not None:
             raise SessionClosedError(self.session.receipt.notice, self.session.receipt)
-        channel = self._free.pop() if self._free else self._new_channel()
-        offer = FileOffer(name=name or source.name, size=size, type=type_, sha256=digest, channel=channel)
-        transfer = Transfer(self, source, offer)
+        transfer = Transfer(self, source, name, type_)
         self._out[transfer.id] = transfer
-        self.session.tasks.spawn(self._run(transfer, channel), f"sends {transfer.name!r}")
+        self.session.tasks.spawn(self._run(transfer), f"sends {transfer.name!r}")
         return transfer
 
-    def _new_channel(self) -> str:
+    def take_channel(self) -> str:
+        """A channel that nothing else uses at the moment."""
+        if self._free:
+            return self._free.pop()
         self._made += 1
         return f"{PREFIX}{self.session.me[:32]} {self._made}"
 
-    async def _run(self, transfer: Transfer, channel: str) -> None:
+    async def _run(self, transfer: Transfer) -> None:
         try:
             await transfer.run()
         finally:
             del self._out[transfer.id]
-            if transfer.done == transfer.size:
-                self._free.append(channel)  # nothing is left in it; after a failure something may be
+        await self.empty(transfer)  # after a failure: who receives no more still takes what comes
+
+    async def empty(self, transfer: Transfer) -> None:
+        """When nothing of this transfer is left in its channel, another may use it."""
+        name, transfer.channel = transfer.channel, ""
+        if name:
+            with suppress(SessionError):
+                if transfer.last is not None:
+                    await transfer.last.delivered()
+                self._free.append(name)
+
+    def drain(self, name: str) -> None:
+        """A file is not wanted any more: what still comes of it is taken and forgotten."""
+        if self.session.receipt is None and name not in self._drains:
+            self._drains[name] = self.session.tasks.spawn(self._drain(name), f"empties channel {name!r}")
+
+    async def _drain(self, name: str) -> None:
+        with suppress(SessionError):
+            channel = await self.session.open(name)
+            while True:
+                await channel.receive()
+
+    async def stop_draining(self, name: str) -> None:
+        """Another file comes over this channel."""
+        if (task := self._drains.pop(name, None)) is not None:
+            task.cancel()
+            await asyncio.wait({task})
 
     def said(self, file: File) -> None:
         """A word of the other side."""
@@ -324,19 +586,35 @@ class Transfers:
             incoming.heard(file)
 
     def _offered(self, id_: str, offer: FileOffer) -> None:
-        if id_ in self._finished:
-            self.say(File(id=id_, done=True))
+        if (final := self._final.get(id_)) is not None:
+            self.say(final)
         elif (known := self._in.get(id_)) is not None:
             known.say_again()
-        elif len(self._in) >= MAX_OFFERS:
-            self.say(File(id=id_, refuse="too many files at once"))
-        elif not self.session.takes_files:
-            self.say(File(id=id_, refuse="nobody takes files here"))
-        elif not self.owns(offer.channel):
-            self.say(File(id=id_, refuse=f"a file's channel begins with {PREFIX!r}"))
+        elif why := self._unwanted(offer):
+            self.say(File(id=id_, refuse=why))
         else:
             incoming = self._in[id_] = IncomingFile(self, id_, offer)
-            self.session.tell_file(incoming)
+            incoming.tell()
+
+    def _unwanted(self, offer: FileOffer) -> str:
+        """Why an offer is refused before anybody looks at it."""
+        most = self.session.machine.options.max_message
+        if len(self._in) >= MAX_OFFERS:
+            return "too many files at once"
+        if not self.owns(offer.channel):
+            return f"a file's channel begins with {PREFIX!r}"
+        if any(each.channel == offer.channel and not each.over for each in self._in.values()):
+            return f"channel {offer.channel!r} carries another file"
+        if (offer.chunk is None) == (not offer.sha256) or (offer.chunk is None) != (not offer.key):
+            return "an offer has a hash, or the size of its chunks and a key"
+        if offer.chunk is not None and offer.chunk + HASH > most:
+            return f"its chunks have {offer.chunk} bytes; messages of {most} are taken here"
+        return ""
+
+    def handler_added(self) -> None:
+        """Somebody handles files now: those that wait are shown."""
+        for incoming in list(self._in.values()):
+            incoming.tell()
 
     def reconnected(self) -> None:
         """Another connection carries the session: what may have been lost with the old one is said again."""
@@ -344,8 +622,8 @@ class Transfers:
             transfer.say_again()
         for incoming in self._in.values():
             incoming.say_again()
-        for id_ in self._finished:
-            self.say(File(id=id_, done=True))
+        for final in list(self._final.values()):
+            self.say(final)
 
     def end(self, why: str) -> None:
         """The session is over."""
@@ -355,54 +633,15 @@ class Transfers:
             incoming.heard(File(id=incoming.id, failed=f"the session ended: {why}"))
 
 
-# --- disk -------------------------------------------------------------------------------------------------------
-#
-# Reading, writing and hashing are done in a thread. A file is opened and closed here: a task that is cancelled while a
-# thread does it would never learn of the handle.
+def _words(error: BaseException) -> str:
+    return str(error) or type(error).__name__
 
 
-def _measure(path: Path) -> tuple[int, str]:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256")
-        return file.tell(), digest.hexdigest()
+def _sayable(text: str | None) -> str | None:
+    return None if text is None else sendable(text, MAX_TEXT)
 
 
-def _open(path: Path, mode: Literal["rb", "a+b"]) -> BinaryIO:
-    return path.open(mode)
-
-
-def _resume(file: BinaryIO, size: int) -> tuple[int, Any]:
-    """Where an earlier transfer stopped, and the hash up to there."""
-    digest = hashlib.sha256()
-    file.seek(0, 2)
-    if file.tell() > size:
-        file.truncate(0)
-    file.seek(0)
-    while block := file.read(CHUNK):
-        digest.update(block)
-    return file.tell(), digest
-
-
-def _write(file: BinaryIO, digest: Any, chunk: bytes) -> None:
-    file.write(chunk)
-    digest.update(chunk)
-
-
-def _keep(part: Path, target: Path) -> Path:
-    """Give the whole file its name; one that is taken gets a number."""
-    number, path = 0, target
-    while True:
-        try:
-            path.touch(exist_ok=False)
-            break
-        except FileExistsError:
-            number += 1
-            path = target.with_name(f"{target.stem} ({number}){target.suffix}")
-    part.replace(path)
-    return path
-
-
-def _safe(name: str) -> str:
-    """A name without folders, control characters, or a leading dot."""
-    cleaned = "".join(c for c in name.replace("\\", "/").rpartition("/")[2] if c.isprintable()).lstrip(".").strip()
-    return cleaned[:200] or "file"
+def _seen(future: asyncio.Future[Any]) -> None:
+    """It may be that nobody waits for it."""
+    if not future.cancelled():
+        future.exception()

@@ -69,6 +69,8 @@ export const DEFAULTS = {
   ackBytes: 256 * 1024,
   ackDelay: 0.02,
   maxChannels: 256,
+  /** An offer of a file that nobody has answered, and nobody is at, is refused after this time. */
+  filePatience: 10,
   peerResetsBurst: 20,
   peerResetsEvery: 2,
   recovery: new Ladder() as RecoveryPolicy,

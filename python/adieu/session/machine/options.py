@@ -81,6 +81,8 @@ class Options(Struct, frozen=True, kw_only=True):
     ack_bytes: int = 256 * 1024
     ack_delay: float = 0.02
     max_channels: int = 256
+    file_patience: float = 10.0
+    """An offer of a file that nobody has answered, and nobody is at, is refused after this time."""
     peer_resets_burst: int = 20
     peer_resets_every: float = 2.0
     recovery: RecoveryPolicy = Ladder()

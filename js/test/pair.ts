@@ -1,0 +1,34 @@
+/** Two sessions over connections of this process, on virtual time. */
+
+import { Session } from "../src/index.js";
+import type { Options } from "../src/session/machine/options.js";
+import { type MemorySignaling, memorySignaling } from "../src/signaling/memory.js";
+import { Wire } from "./fakes.js";
+import { VirtualTime } from "./time.js";
+
+export interface Pair {
+  time: VirtualTime;
+  wire: Wire;
+  ends: [MemorySignaling, MemorySignaling];
+  a: Session;
+  b: Session;
+}
+
+export async function pair(options: Partial<Options> = {}): Promise<Pair> {
+  const time = new VirtualTime();
+  const wire = new Wire(time);
+  const ends = memorySignaling();
+  const make = (role: "first" | "second", signaling: MemorySignaling) =>
+    new Session({
+      connect: () => wire.connect(),
+      signaling,
+      role,
+      name: role === "first" ? "Ben" : "Ada",
+      options,
+      platform: time.platform(),
+    }).start();
+  const a = make("first", ends[0]);
+  const b = make("second", ends[1]);
+  await time.until(Promise.all([a.waitOpen(), b.waitOpen()]));
+  return { time, wire, ends, a, b };
+}
