@@ -15,7 +15,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from inspect import iscoroutine
-from typing import Any, Final, Generic, TypeAlias, TypeVar, overload
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar, overload
 
 from adieu.errors import AbortError, InvalidStateError
 
@@ -84,15 +84,33 @@ class _Listener:
         self.removed = False
 
 
+class Home(Protocol):
+    """The event loop that an object belongs to."""
+
+    def require_thread(self, what: str) -> None:
+        """Raise RuntimeError if `what` is called in another thread than that of the event loop."""
+
+
 class EventTarget:
     """An object that events happen to. https://dom.spec.whatwg.org/#interface-eventtarget
 
     Thread safety: use it in the thread of its event loop.
     """
 
-    __slots__ = ("__weakref__", "_backlog", "_ended", "_handlers", "_listeners", "_running", "_since", "_waiters")
+    __slots__ = (
+        "__weakref__",
+        "_backlog",
+        "_ended",
+        "_handlers",
+        "_home",
+        "_listeners",
+        "_running",
+        "_since",
+        "_waiters",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, home: Home | None = None) -> None:
+        self._home = home
         self._listeners: dict[str, list[_Listener]] = {}
         self._handlers: dict[str, _Listener] = {}
         self._waiters: dict[str, list[asyncio.Future[Any]]] = {}
@@ -121,7 +139,9 @@ class EventTarget:
 
         Raises:
             TypeError: `callback` can not be called.
+            RuntimeError: this is not the thread of its event loop.
         """
+        self._require_thread("addEventListener()")
         if not callable(callback):
             raise TypeError(f"the listener of {type!r} is {callback!r}, which can not be called")
         if isinstance(options, Mapping):
@@ -139,6 +159,7 @@ class EventTarget:
         options: object = None,  # noqa: ARG002
     ) -> None:
         """Do not call it any more; nothing happens when it is not there."""
+        self._require_thread("removeEventListener()")
         attribute = self._handlers.get(type)
         for listener in self._listeners.get(type, ()):
             if listener.callback == callback and listener is not attribute:
@@ -151,10 +172,15 @@ class EventTarget:
         Returns:
             True, always: no event of WebRTC can be cancelled.
         """
+        self._require_thread("dispatchEvent()")
         self._fire(event)
         return True
 
     # --- for the classes that are event targets -----------
+
+    def _require_thread(self, method: str) -> None:
+        if self._home is not None:
+            self._home.require_thread(f"{type(self).__name__}.{method}")
 
     def _fire(self, event: Event, size: int = 0) -> bool:
         """Dispatch. Whether the handlers have been entered; else they wait, and `_taken(size)` tells when they are."""
@@ -206,6 +232,7 @@ class EventTarget:
 
     def _await_event(self, type_: str) -> asyncio.Future[Any]:
         """What `once` awaits."""
+        self._require_thread(f"once({type_!r})")
         if self._ended is not None:
             raise InvalidStateError(f"{type_!r} can not happen any more: {self._ended}")
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -227,6 +254,7 @@ class EventTarget:
         return None if listener is None else listener.callback
 
     def _set_handler(self, type_: str, callback: Handler[Any] | None) -> None:
+        self._require_thread(f"on{type_} = ...")
         listener = self._handlers.get(type_)
         if callback is None:
             if listener is not None:

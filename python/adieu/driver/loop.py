@@ -21,6 +21,7 @@ import weakref
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar, copy_context
 from itertools import chain, count, islice
+from threading import current_thread, get_ident
 from typing import TYPE_CHECKING, Any, Final
 
 from adieu import _core
@@ -61,9 +62,10 @@ class Driver:
         handles: who gets which events.
         clock: the time to show.
         turn: a number that is another one in each task, as long as somebody watches (`watch_turn`).
+        thread: the number of the thread in which the event loop runs, as far as it is known.
         ended: whether `end()` was called.
 
-    Thread safety: none; `queue_task` and `run_here` may be called from anywhere.
+    Thread safety: none; `queue_task`, `run_here` and `require_thread` may be called from anywhere.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, core: _core.Loop) -> None:
@@ -74,6 +76,7 @@ class Driver:
         self._events: Iterator[Any] = iter(())
         self._scheduled = False
         self.turn: int = 0
+        self.thread: int = get_ident()
         self._turn_is_watched = False
         self._after_turn: list[Callable[[], object]] = []
         self._owed: dict[int, int] = {}
@@ -163,6 +166,29 @@ class Driver:
         else:
             callback(*args)
 
+    def require_thread(self, what: str) -> None:
+        """What follows belongs to the thread of the event loop; while that does not run, to any.
+
+        Args:
+            what: is being called, as "RTCPeerConnection.close()".
+
+        Raises:
+            RuntimeError: this is another thread.
+        """
+        if get_ident() == self.thread:
+            return
+        loop = self.loop
+        if loop is None or not loop.is_running():
+            return
+        if asyncio._get_running_loop() is loop:  # noqa: SLF001 see queue_task
+            self.thread = get_ident()  # it runs in another thread than it did
+            return
+        raise RuntimeError(
+            f"{what} was called in the thread {current_thread().name!r}; its object belongs to an event loop that runs "
+            "in another one: loop.call_soon_threadsafe(function, ...) calls a function there, "
+            "asyncio.run_coroutine_threadsafe(coroutine, loop) awaits a coroutine there"
+        )
+
     @property
     def is_over(self) -> bool:
         """Whether no event and no task will come any more."""
@@ -216,6 +242,7 @@ class Driver:
             return
         self._scheduled = False
         self.turn += 1
+        self.thread = get_ident()
         if self._until_next_task():
             return
         events, more = self.core.drain(MAX_EVENTS, MAX_BYTES)

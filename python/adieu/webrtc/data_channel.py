@@ -14,6 +14,7 @@ sees of it, and when.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from threading import get_ident
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
 from adieu.errors import DOMSyntaxError, InvalidStateError, OperationError, RTCError
@@ -115,7 +116,7 @@ class RTCDataChannel(EventTarget):
     channels of a connection share one window (`TransportSettings.receiveBuffer`). Use one of them already in the
     `datachannel` handler, and nothing is missed.
 
-    Thread safety: use it in the thread of its event loop.
+    Thread safety: use it in the thread of its event loop; elsewhere what changes anything raises RuntimeError.
     """
 
     __slots__ = (
@@ -145,7 +146,7 @@ class RTCDataChannel(EventTarget):
     onclose: EventHandler[Event] = EventHandler("close")
 
     def __init__(self, owner: ChannelOwner, label: str, init: RTCDataChannelInit) -> None:
-        super().__init__()
+        super().__init__(owner.driver)
         self._owner = owner
         self._driver = owner.driver
         self._label = label
@@ -231,6 +232,7 @@ class RTCDataChannel(EventTarget):
 
     @bufferedAmountLowThreshold.setter
     def bufferedAmountLowThreshold(self, value: int) -> None:
+        self._require_thread("bufferedAmountLowThreshold = ...")
         unsigned("bufferedAmountLowThreshold", value, 2**32 - 1)
         self._low_threshold = value
         if self._core is not None:
@@ -245,6 +247,7 @@ class RTCDataChannel(EventTarget):
 
     @binaryType.setter
     def binaryType(self, value: BinaryType) -> None:
+        self._require_thread("binaryType = ...")
         if value not in {"blob", "arraybuffer"}:
             raise DOMSyntaxError(f"binaryType is {value!r}, neither 'blob' nor 'arraybuffer'")
         self._binary_type = value
@@ -261,7 +264,10 @@ class RTCDataChannel(EventTarget):
             InvalidStateError: the channel is not open (closing rules 30, 39).
             TypeError: the message is larger than `maxMessageSize` of the SCTP transport, or is no message.
             OperationError: the send buffer is full. Nothing was queued: wait for `bufferedamountlow`, and send again.
+            RuntimeError: this is not the thread of its event loop.
         """
+        if get_ident() != self._driver.thread:
+            self._require_thread("send()")
         # step 2
         core = self._core
         if self._state != "open" or core is None:
@@ -296,6 +302,7 @@ class RTCDataChannel(EventTarget):
         The peer gets `closing` and `close`, this side `close`. What the peer had in flight is thrown away (closing
         rule 45).
         """
+        self._require_thread("close()")
         # step 2
         if self._state in {"closing", "closed"}:
             return
@@ -318,10 +325,12 @@ class RTCDataChannel(EventTarget):
 
         Cancellation: no message is lost.
         """
+        self._require_thread("receive()")
         return self._read().get()
 
     def __aiter__(self) -> MessageIterator:
         """`async for message in channel`: ends when the channel was closed, raises RTCError when it ended with one."""
+        self._require_thread("__aiter__()")
         return MessageIterator(self._read())
 
     # --- what the connection tells it -----------

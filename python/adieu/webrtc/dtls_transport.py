@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from adieu.events import Event, EventHandler, EventTarget
 
 if TYPE_CHECKING:
+    from adieu.events import Home
     from adieu.webrtc.error_event import RTCErrorEvent
     from adieu.webrtc.ice_transport import RTCIceTransport
 
@@ -34,8 +35,8 @@ class RTCDtlsTransport(EventTarget):
     onstatechange: EventHandler[Event] = EventHandler("statechange")
     onerror: EventHandler[RTCErrorEvent] = EventHandler("error")
 
-    def __init__(self, slots: DtlsTransportSlots) -> None:
-        super().__init__()
+    def __init__(self, slots: DtlsTransportSlots, home: Home) -> None:
+        super().__init__(home)
         self._slots = slots
 
     @property

@@ -57,7 +57,7 @@ class RTCDTMFSender(EventTarget):
     ontonechange: EventHandler[RTCDTMFToneChangeEvent] = EventHandler("tonechange")
 
     def __init__(self, slots: MediaSlots) -> None:
-        super().__init__()
+        super().__init__(slots.connection.driver)
         self._slots = slots
         self._buffer = ""
         self._duration = 100
@@ -94,6 +94,7 @@ class RTCDTMFSender(EventTarget):
             InvalidStateError: its transceiver is stopped, or negotiation does not let it send tones.
             InvalidCharacterError: there is no such tone.
         """
+        self._require_thread("insertDTMF()")
         string("the tones", tones)
         unsigned("the duration", duration, 2**32 - 1)
         unsigned("the interToneGap", interToneGap, 2**32 - 1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from adieu.events import Event, EventHandler, EventTarget
 
 if TYPE_CHECKING:
+    from adieu.events import Home
     from adieu.webrtc.ice_candidate import RTCIceCandidate, RTCIceComponent
 
 RTCIceTransportState: TypeAlias = Literal[
@@ -59,8 +60,8 @@ class RTCIceTransport(EventTarget):
     ongatheringstatechange: EventHandler[Event] = EventHandler("gatheringstatechange")
     onselectedcandidatepairchange: EventHandler[Event] = EventHandler("selectedcandidatepairchange")
 
-    def __init__(self, slots: IceTransportSlots) -> None:
-        super().__init__()
+    def __init__(self, slots: IceTransportSlots, home: Home) -> None:
+        super().__init__(home)
         self._slots = slots
 
     @property

@@ -4,14 +4,44 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, TypeVar
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
-from adieu.errors import AbortError, InvalidStateError
+from adieu.errors import AbortError, DOMException, InvalidStateError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
 T = TypeVar("T")
+F = TypeVar("F", bound="Callable[..., Coroutine[Any, Any, Any]]")
+
+_WHY: Final = "the connection was closed"
+
+
+def begun_by_the_call(is_closed: Callable[[Any], bool]) -> Callable[[F], F]:
+    """For methods that give a promise: it is pending from the call on, not only from when the coroutine first runs.
+
+    What was called on an open connection ends with AbortError when it is closed before that (closing rule 35); a call
+    on a closed one is a late call (closing rules 21 to 25).
+
+    Args:
+        is_closed: of the object whose method it is.
+    """
+
+    def decorate(method: Any) -> Any:
+        @wraps(method)
+        def call(self: object, /, *args: object, **members: object) -> Coroutine[Any, Any, Any]:
+            return method(self, *args, **members) if is_closed(self) else begin(self, *args, **members)
+
+        async def begin(self: object, /, *args: object, **members: object) -> Any:
+            if is_closed(self):
+                raise AbortError(_WHY)
+            return await method(self, *args, **members)
+
+        begin.__name__, begin.__qualname__ = method.__name__, method.__qualname__
+        return call
+
+    return decorate
 
 
 class OperationsChain:
@@ -19,6 +49,9 @@ class OperationsChain:
 
     Each operation runs in the task of its caller. When the caller is cancelled, the operation leaves the chain; what it
     was doing is done either wholly or not at all, because descriptions are applied in one step.
+
+    Whatever is pending when the connection is closed ends with AbortError, wherever it stands: waiting for its turn,
+    called but not yet begun, or in the middle.
 
     Args:
         on_empty: called when the last operation has left (W3C chain step 7.4.4 to 7.4.6).
@@ -52,11 +85,25 @@ class OperationsChain:
         try:
             if len(self._queue) > 1:
                 await turn
+                if self._has_closed():  # between its turn and this line
+                    return await self._aborted(None)
             else:
                 turn.set_result(None)
             return await operation()
+        except (DOMException, TypeError, ValueError) as error:
+            if not self._has_closed() or isinstance(error, AbortError):
+                raise
+            return await self._aborted(error)  # a closed connection has no state in which anything could be done
         finally:
             self._leave(turn)
+
+    async def _aborted(self, error: Exception | None) -> NoReturn:
+        if self._strict:
+            await asyncio.get_running_loop().create_future()
+        raise AbortError(_WHY) from error
+
+    def _has_closed(self) -> bool:
+        return self._closed
 
     def _leave(self, turn: asyncio.Future[None]) -> None:
         # W3C chain step 7.4: "If [[IsClosed]] is true, abort these steps" (closing rule 32).
@@ -75,4 +122,4 @@ class OperationsChain:
         if not self._strict:
             for turn in waiting:
                 if not turn.done():
-                    turn.set_exception(AbortError("the connection was closed"))
+                    turn.set_exception(AbortError(_WHY))

@@ -24,7 +24,7 @@ from adieu.webrtc.dictionaries import boolean, dictionary, scalar, string
 from adieu.webrtc.ice_candidate import candidate_init
 from adieu.webrtc.legacy import call_back
 from adieu.webrtc.negotiation_needed import on_empty_chain, update_negotiation_needed_flag
-from adieu.webrtc.operations import OperationsChain
+from adieu.webrtc.operations import OperationsChain, begun_by_the_call
 from adieu.webrtc.rtp_transceiver import RTCRtpTransceiver, RTCRtpTransceiverInit
 from adieu.webrtc.session_description import (
     RTCLocalSessionDescriptionInit,
@@ -75,6 +75,10 @@ class RTCAnswerOptions:
     """https://www.w3.org/TR/webrtc/#rtcansweroptions; has no member."""
 
 
+def _is_closed(connection: RTCPeerConnection) -> bool:
+    return connection._slots.is_closed  # noqa: SLF001 its own module # pyright: ignore[reportPrivateUsage]
+
+
 class RTCPeerConnection(EventTarget):
     """A connection to one peer.
 
@@ -97,7 +101,7 @@ class RTCPeerConnection(EventTarget):
     A connection that has been negotiated is kept alive until it is closed, because events may still fire. Call
     `close()`. When the event loop ends before that, it is closed then.
 
-    Thread safety: use it in the thread of its event loop.
+    Thread safety: use it in the thread of its event loop; elsewhere what changes anything raises RuntimeError.
     """
 
     __slots__ = ("_shown", "_slots")
@@ -119,12 +123,13 @@ class RTCPeerConnection(EventTarget):
         settings: TransportSettings | dict[str, Any] | None = None,
         **members: Any,
     ) -> None:
-        super().__init__()
         stored = set_configuration(dictionary(RTCConfiguration, configuration, members), None, negotiated=False)
+        driver = Driver.current()
+        super().__init__(driver)
         strict = conformance.is_strict()
         self._slots = Slots(
             connection=self,
-            driver=Driver.current(),
+            driver=driver,
             settings=dictionary(TransportSettings, settings),
             strict=strict,
             session_id=str(secrets.randbits(62)),  # RFC 9429 section 5.2.1: below 2**63
@@ -161,6 +166,7 @@ class RTCPeerConnection(EventTarget):
         failureCallback: FailureCallback | None,
         legacyOptions: RTCOfferOptions | dict[str, Any] | None = None,
     ) -> None: ...
+    @begun_by_the_call(_is_closed)
     async def createOffer(
         self, options: Any = None, failureCallback: Any = None, legacyOptions: Any = None, **members: Any
     ) -> RTCSessionDescriptionInit | None:
@@ -178,6 +184,7 @@ class RTCPeerConnection(EventTarget):
 
         Cancellation: nothing changes.
         """
+        self._require_thread("createOffer()")
         if callable(options):
             await call_back(self.createOffer(legacyOptions), options, failureCallback, gives=True)
             return None
@@ -197,6 +204,7 @@ class RTCPeerConnection(EventTarget):
     ) -> RTCSessionDescriptionInit: ...
     @overload
     async def createAnswer(self, options: SuccessCallback, failureCallback: FailureCallback | None) -> None: ...
+    @begun_by_the_call(_is_closed)
     async def createAnswer(self, options: Any = None, failureCallback: Any = None) -> RTCSessionDescriptionInit | None:
         """Make an answer. https://www.w3.org/TR/webrtc/#dom-rtcpeerconnection-createanswer
 
@@ -210,6 +218,7 @@ class RTCPeerConnection(EventTarget):
 
         Cancellation: nothing changes.
         """
+        self._require_thread("createAnswer()")
         if callable(options):
             await call_back(self.createAnswer(), options, failureCallback, gives=True)
             return None
@@ -218,6 +227,7 @@ class RTCPeerConnection(EventTarget):
         text = await slots.operations.chain(lambda: create_description.create_answer(slots))
         return RTCSessionDescriptionInit("answer", text)
 
+    @begun_by_the_call(_is_closed)
     async def setLocalDescription(
         self,
         description: object = None,
@@ -242,6 +252,7 @@ class RTCPeerConnection(EventTarget):
 
         Cancellation: it is applied wholly or not at all; `signalingState` tells.
         """
+        self._require_thread("setLocalDescription()")
         if successCallback is not None:
             await call_back(self.setLocalDescription(description, **members), successCallback, failureCallback)
             return
@@ -249,6 +260,7 @@ class RTCPeerConnection(EventTarget):
         init = dictionary(RTCLocalSessionDescriptionInit, as_mapping(description), members, open_=True)
         await slots.operations.chain(lambda: set_description.set_local_description(slots, init.type, init.sdp))
 
+    @begun_by_the_call(_is_closed)
     async def setRemoteDescription(
         self,
         description: object = None,
@@ -276,6 +288,7 @@ class RTCPeerConnection(EventTarget):
 
         Cancellation: it is applied wholly or not at all; `signalingState` tells.
         """
+        self._require_thread("setRemoteDescription()")
         if successCallback is not None:
             await call_back(self.setRemoteDescription(description, **members), successCallback, failureCallback)
             return
@@ -283,6 +296,7 @@ class RTCPeerConnection(EventTarget):
         init = dictionary(RTCSessionDescriptionInit, as_mapping(description), members, open_=True)
         await slots.operations.chain(lambda: set_description.set_remote_description(slots, init.type, init.sdp))
 
+    @begun_by_the_call(_is_closed)
     async def addIceCandidate(
         self,
         candidate: object = None,
@@ -307,6 +321,7 @@ class RTCPeerConnection(EventTarget):
 
         Cancellation: it is added or not.
         """
+        self._require_thread("addIceCandidate()")
         if successCallback is not None:
             await call_back(self.addIceCandidate(candidate, **members), successCallback, failureCallback)
             return
@@ -322,6 +337,7 @@ class RTCPeerConnection(EventTarget):
 
         https://www.w3.org/TR/webrtc/#dom-rtcpeerconnection-restartice
         """
+        self._require_thread("restartIce()")
         slots = self._slots
         # step 2
         slots.credentials_to_replace = slots.local_credentials()
@@ -418,6 +434,7 @@ class RTCPeerConnection(EventTarget):
             InvalidStateError: the connection is closed (closing rule 23).
             InvalidModificationError: it changes what can not be changed.
         """
+        self._require_thread("setConfiguration()")
         slots = self._slots
         # step 2
         self._require_open()
@@ -455,6 +472,7 @@ class RTCPeerConnection(EventTarget):
             TypeError: a member is wrong.
             OperationError: the id is in use, or too high, or there is none left.
         """
+        self._require_thread("createDataChannel()")
         slots = self._slots
         # step 2
         self._require_open()
@@ -492,6 +510,7 @@ class RTCPeerConnection(EventTarget):
             InvalidStateError: the connection is closed (closing rule 23).
             OperationError: an encoding wants a codec that there is not.
         """
+        self._require_thread("addTransceiver()")
         checked = dictionary(RTCRtpTransceiverInit, init, members)
         media.track_and_kind(trackOrKind)
         # step 7
@@ -508,6 +527,7 @@ class RTCPeerConnection(EventTarget):
             InvalidStateError: the connection is closed (closing rule 23).
             InvalidAccessError: the track has a sender already.
         """
+        self._require_thread("addTrack()")
         # step 4
         self._require_open()
         return media.add_track(self._slots, track, streams)
@@ -520,6 +540,7 @@ class RTCPeerConnection(EventTarget):
             InvalidStateError: the connection is closed (closing rule 23).
             InvalidAccessError: it is a sender of another connection.
         """
+        self._require_thread("removeTrack()")
         # step 3
         self._require_open()
         media.remove_track(self._slots, sender)
@@ -549,6 +570,7 @@ class RTCPeerConnection(EventTarget):
 
         Cancellation: nothing changes.
         """
+        self._require_thread("getStats()")
         if selector is None:
             return await stats.collect(self._slots)
         # steps 3 and 4
@@ -571,8 +593,12 @@ class RTCPeerConnection(EventTarget):
         closed gets a `close` event soon after. Pending calls end with AbortError. To let everything arrive, close the
         channels and await their `close` first.
 
-        It may be called at any time: while connecting, in a handler, in a finalizer, after the event loop has ended.
+        It may be called at any time: while connecting, in a handler, after the event loop has ended.
+
+        Raises:
+            RuntimeError: the event loop runs in another thread: `loop.call_soon_threadsafe(pc.close)`.
         """
+        self._require_thread("close()")
         close_the_connection(self._slots)
 
     async def wait_closed(self) -> ReleaseLedger:
@@ -584,6 +610,7 @@ class RTCPeerConnection(EventTarget):
 
         Cancellation: others who wait go on.
         """
+        self._require_thread("wait_closed()")
         return await self._slots.release.wait()
 
     def _require_open(self) -> None:

@@ -72,6 +72,7 @@ class RTCRtpReceiver:
 
     @jitterBufferTarget.setter
     def jitterBufferTarget(self, target: float | None) -> None:
+        self._slots.connection.require_thread("RTCRtpReceiver.jitterBufferTarget = ...")
         if target is not None:
             number("RTCRtpReceiver.jitterBufferTarget", target)
             if not 0 <= target <= 4000:
@@ -105,6 +106,7 @@ class RTCRtpReceiver:
 
         Cancellation: nothing changes.
         """
+        self._slots.connection.require_thread("RTCRtpReceiver.getStats()")
         return await stats.collect(self._slots.connection, self._slots.transport, ())
 
     def __repr__(self) -> str:

@@ -15,6 +15,7 @@ from adieu.webrtc.dtmf_sender import RTCDTMFSender
 from adieu.webrtc.media_stream import MediaStream
 from adieu.webrtc.media_stream_track import MediaStreamTrack
 from adieu.webrtc.negotiation_needed import update_negotiation_needed_flag
+from adieu.webrtc.operations import begun_by_the_call
 from adieu.webrtc.rtp_parameters import (
     RTCRtcpParameters,
     RTCRtpCapabilities,
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from adieu.jsep import Encoding
     from adieu.webrtc.dtls_transport import RTCDtlsTransport
     from adieu.webrtc.media_slots import MediaSlots
+
+
+def _is_closed(sender: RTCRtpSender) -> bool:
+    return sender._slots.connection.is_closed  # noqa: SLF001 its own module # pyright: ignore[reportPrivateUsage]
 
 
 class RTCRtpSender:
@@ -88,6 +93,7 @@ class RTCRtpSender:
         """[[LastReturnedParameters]] is null: the task is over, or a description has changed them."""
         self._last = None
 
+    @begun_by_the_call(_is_closed)
     async def setParameters(
         self, parameters: RTCRtpSendParameters | dict[str, Any], setParameterOptions: object = None
     ) -> None:
@@ -105,6 +111,7 @@ class RTCRtpSender:
 
         Cancellation: they are set or not.
         """
+        self._slots.connection.require_thread("RTCRtpSender.setParameters()")
         del setParameterOptions
         given = dictionary(RTCRtpSendParameters, parameters, open_=True)
         slots = self._slots
@@ -150,6 +157,7 @@ class RTCRtpSender:
 
     # --- tracks and streams -----------
 
+    @begun_by_the_call(_is_closed)
     async def replaceTrack(self, withTrack: MediaStreamTrack | None) -> None:
         """Send another track, or with None nothing, without a negotiation.
 
@@ -162,6 +170,7 @@ class RTCRtpSender:
 
         Cancellation: it is replaced or not.
         """
+        self._slots.connection.require_thread("RTCRtpSender.replaceTrack()")
         slots = self._slots
         # steps 4 and 5
         given: Any = withTrack
@@ -188,6 +197,7 @@ class RTCRtpSender:
         Raises:
             InvalidStateError: the connection is closed, or the transceiver is stopped (closing rule 25).
         """
+        self._slots.connection.require_thread("RTCRtpSender.setStreams()")
         # steps 3 to 6
         if self._slots.connection.is_closed:
             raise InvalidStateError("the connection is closed")
@@ -201,6 +211,7 @@ class RTCRtpSender:
 
         Cancellation: nothing changes.
         """
+        self._slots.connection.require_thread("RTCRtpSender.getStats()")
         return await stats.collect(self._slots.connection, self._slots.transport, (self._slots,))
 
     def __repr__(self) -> str:

@@ -89,6 +89,7 @@ class RTCRtpTransceiver:
 
     @direction.setter
     def direction(self, direction: RTCRtpTransceiverDirection) -> None:
+        self._slots.connection.require_thread("RTCRtpTransceiver.direction = ...")
         choice("RTCRtpTransceiver.direction", direction, RTCRtpTransceiverDirection)
         slots = self._slots
         # steps 3 to 7
@@ -121,6 +122,7 @@ class RTCRtpTransceiver:
         Raises:
             InvalidStateError: the connection is closed (closing rule 25).
         """
+        self._slots.connection.require_thread("RTCRtpTransceiver.stop()")
         slots = self._slots
         # steps 3 to 6
         if slots.connection.is_closed:
@@ -142,6 +144,7 @@ class RTCRtpTransceiver:
         Raises:
             InvalidModificationError: there is no such codec, or none that carries media.
         """
+        self._slots.connection.require_thread("RTCRtpTransceiver.setCodecPreferences()")
         kind = self._slots.value.kind
         # steps 3 and 4
         wanted: list[Codec] = []

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from adieu.events import Event, EventHandler, EventTarget
 
 if TYPE_CHECKING:
+    from adieu.events import Home
     from adieu.webrtc.dtls_transport import RTCDtlsTransport
 
 RTCSctpTransportState: TypeAlias = Literal["connecting", "connected", "closed"]
@@ -47,8 +48,8 @@ class RTCSctpTransport(EventTarget):
 
     onstatechange: EventHandler[Event] = EventHandler("statechange")
 
-    def __init__(self, slots: SctpTransportSlots) -> None:
-        super().__init__()
+    def __init__(self, slots: SctpTransportSlots, home: Home) -> None:
+        super().__init__(home)
         self._slots = slots
 
     @property

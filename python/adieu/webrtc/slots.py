@@ -147,6 +147,10 @@ class Slots:
                 await asyncio.get_running_loop().create_future()
             raise AbortError("the connection was closed")
 
+    def require_thread(self, what: str) -> None:
+        """Raise RuntimeError if `what` is called in another thread than that of the event loop."""
+        self.driver.require_thread(what)
+
     def fire(self, event: Event) -> None:
         """Fire an event at the connection."""
         self.connection.dispatchEvent(event)

@@ -46,9 +46,9 @@ class Transport:
         self._handle: int | None = None
         self._pooled: Pooled | None = None  # until its generation begins
         self._ice = IceTransportSlots()
-        self.ice: RTCIceTransport = RTCIceTransport(self._ice)
+        self.ice: RTCIceTransport = RTCIceTransport(self._ice, slots.driver)
         self._dtls = DtlsTransportSlots(self.ice)
-        self.dtls: RTCDtlsTransport = RTCDtlsTransport(self._dtls)
+        self.dtls: RTCDtlsTransport = RTCDtlsTransport(self._dtls, slots.driver)
         self._sctp: SctpTransportSlots | None = None
         self._ufrags: dict[int, str] = {}  # of each generation that was begun
         self._gathering: set[int] = set()
@@ -156,7 +156,7 @@ class Transport:
         """W3C set a session description, success step 9.1: create an RTCSctpTransport, or update its limit."""
         if self._sctp is None:
             self._sctp = SctpTransportSlots(self.dtls)
-            self.sctp = RTCSctpTransport(self._sctp)
+            self.sctp = RTCSctpTransport(self._sctp, self._slots.driver)
         self._sctp.max_message_size = max_message_size(remote_max_message_size)
 
     def take_sctp(self, other: Transport) -> None:
