@@ -214,6 +214,13 @@ class EventTarget:
     def _listened(self, type_: str) -> None:
         """Somebody listens to this from now on."""
 
+    def _unlistened(self) -> None:
+        """Somebody does not listen any more."""
+
+    def _is_observed(self, *, but_handlers: bool) -> bool:
+        """See `is_observed`."""
+        return bool(self._waiters or self._running or (self._listeners and not but_handlers))
+
     def _taken(self, size: int) -> None:
         """An event that had to wait has been given to its handlers; `size` is what `_fire` was told."""
 
@@ -246,6 +253,7 @@ class EventTarget:
             waiters.remove(future)
             if not waiters:
                 del self._waiters[type_]
+        self._unlistened()
 
     # --- event handler attributes (https://html.spec.whatwg.org/#event-handler-attributes) -----------
 
@@ -276,6 +284,7 @@ class EventTarget:
             del self._listeners[type_]
         if self._handlers.get(type_) is listener:
             del self._handlers[type_]
+        self._unlistened()
 
     def _wake(self, event: Event) -> None:
         for future in self._waiters.pop(event.type, ()):
@@ -392,6 +401,16 @@ def end_events(target: EventTarget, why: str, *, forget: bool = False) -> None:
         forget: what happened and still waits behind an async handler is not handed out either.
     """
     target._end(why, forget=forget)  # noqa: SLF001 a part of it # pyright: ignore[reportPrivateUsage]
+
+
+def is_observed(target: EventTarget, *, but_handlers: bool = False) -> bool:
+    """Whether anybody awaits one of its events, has a handler for one, or is at it.
+
+    Args:
+        target: the object.
+        but_handlers: handlers do not count.
+    """
+    return target._is_observed(but_handlers=but_handlers)  # noqa: SLF001 a part of it # pyright: ignore[reportPrivateUsage]
 
 
 async def once(target: EventTarget, type: str) -> Any:

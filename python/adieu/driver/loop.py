@@ -178,7 +178,7 @@ class Driver:
         if get_ident() == self.thread:
             return
         loop = self.loop
-        if loop is None or not loop.is_running():
+        if self.ended or loop is None or not loop.is_running():
             return
         if asyncio._get_running_loop() is loop:  # noqa: SLF001 see queue_task
             self.thread = get_ident()  # it runs in another thread than it did

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from adieu.errors import DOMException
 from adieu.protocol import control
 from adieu.protocol.signaling import Candidate, Candidates, Description
-from adieu.session.ledger import Held, where_made
+from adieu.session.ledger import Held
+from adieu.unclosed import where_made
 
 if TYPE_CHECKING:
     from collections.abc import Callable

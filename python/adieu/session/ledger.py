@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, field
 
 
@@ -39,12 +38,3 @@ class Ledger:
 
     def __str__(self) -> str:
         return "; ".join(map(str, self.held)) or "nothing"
-
-
-def where_made() -> str:
-    """The line outside of adieu that is being executed, as `file.py:12`."""
-    frame = sys._getframe(1)  # noqa: SLF001 documented # pyright: ignore[reportPrivateUsage]
-    package = __name__.partition(".")[0]
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename.rpartition('/')[2]}:{frame.f_lineno}"

@@ -32,6 +32,7 @@ from adieu.session.pair import Pair, Unconnected, describe, is_wanted, new_early
 from adieu.session.session import REMEMBERED, Post, Session, check_connect
 from adieu.session.tasks import Tasks, report
 from adieu.signaling import Down, Ended, Moved, SignalingClient, Up
+from adieu.unclosed import warn_unclosed, where_made
 from adieu.webrtc import RTCPeerConnection
 
 if TYPE_CHECKING:
@@ -766,6 +767,7 @@ async def join(
 
     Cancellation: everything is closed, abruptly if the cancelling does not wait.
     """
+    where = where_made()
     room = checked("a room's name", room, 1, MAX_ROOM)
     if connect is not None:
         check_connect(connect)
@@ -783,6 +785,8 @@ async def join(
             try:
                 yield place
             except BaseException as error:
+                if isinstance(error, GeneratorExit):
+                    warn_unclosed(place, where, "the block of join() was never left")
                 await place.close(reason=type(error).__name__)
                 raise
             await place.close()

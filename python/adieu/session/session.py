@@ -38,6 +38,7 @@ from adieu.session.receipt import CloseReceipt, ResetReport
 from adieu.session.recorder import Recorder
 from adieu.session.tasks import Tasks, report
 from adieu.session.transfer import Transfers
+from adieu.unclosed import warn_unclosed, where_made
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -155,6 +156,7 @@ class Session:
         self._open: asyncio.Future[None] = self._loop.create_future()
         self._ended: asyncio.Future[CloseReceipt] = self._loop.create_future()
         self._reset_waiters: list[asyncio.Future[ResetReport]] = []
+        self._where = where_made()
         for future in (self._open, self._ended):
             future.add_done_callback(lambda future: future.cancelled() or future.exception())
 
@@ -236,6 +238,11 @@ class Session:
     def channels(self) -> dict[str, Channel]:
         """The channels that stand, by name."""
         return dict(self._channels)
+
+    def __del__(self) -> None:
+        # It is kept by its tasks and timers until its event loop has ended.
+        if getattr(self, "_started", False) and self.receipt is None:
+            warn_unclosed(self, self._where, "its event loop has ended without a goodbye; await close() before that")
 
     def __repr__(self) -> str:
         return f"<Session {self.id[:8]} with {self.name or self.peer!r}: {self.state}>"

@@ -70,7 +70,9 @@ def _destroy(slots: Slots) -> None:
 
 def _end(slots: Slots, running: list[RTCSctpTransport]) -> None:
     slots.operations.close()
-    end_events(slots.connection, _WHY, forget=True)
+    if (connection := slots.connection) is not None:
+        end_events(connection, _WHY, forget=True)
+    slots.kept = None
     for transport in slots.all_transports():
         for target in (transport.ice, transport.dtls, transport.sctp):
             if target is not None and target not in running:

@@ -10,10 +10,12 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
+from weakref import ref
 
 from adieu.driver import Driver
 from adieu.errors import InvalidAccessError, InvalidStateError
 from adieu.events import Event, EventHandler, EventTarget
+from adieu.unclosed import where_made
 from adieu.webrtc import candidate_pool, channels, conformance, create_description, media, set_description, stats
 from adieu.webrtc.add_ice_candidate import add_ice_candidate
 from adieu.webrtc.certificate import RTCCertificate
@@ -98,8 +100,9 @@ class RTCPeerConnection(EventTarget):
 
     Audio and video are negotiated, and their transports connect; no media flows over them yet.
 
-    A connection that has been negotiated is kept alive until it is closed, because events may still fire. Call
-    `close()`. When the event loop ends before that, it is closed then.
+    Call `close()`. A connection that has been negotiated is kept alive while events may fire at its handlers. One that
+    is dropped without handlers, or after it has failed, is closed when it has no channels any more; one that is left at
+    the end of the event loop is closed then. Each gives a ResourceWarning with the line that made it.
 
     Thread safety: use it in the thread of its event loop; elsewhere what changes anything raises RuntimeError.
     """
@@ -127,15 +130,18 @@ class RTCPeerConnection(EventTarget):
         driver = Driver.current()
         super().__init__(driver)
         strict = conformance.is_strict()
-        self._slots = Slots(
-            connection=self,
+        slots: Slots = Slots(
+            reference=ref(self),
+            where=where_made(),
             driver=driver,
             settings=dictionary(TransportSettings, settings),
             strict=strict,
             session_id=str(secrets.randbits(62)),  # RFC 9429 section 5.2.1: below 2**63
             configuration=stored,
-            operations=OperationsChain(lambda: on_empty_chain(self._slots), strict=strict),
+            operations=OperationsChain(lambda: on_empty_chain(slots), strict=strict),
+            close=lambda: close_the_connection(slots),
         )
+        self._slots = slots
         self._shown: dict[int, tuple[Description, RTCSessionDescription]] = {}
         candidate_pool.prepare(self._slots)
 
@@ -599,6 +605,7 @@ class RTCPeerConnection(EventTarget):
             RuntimeError: the event loop runs in another thread: `loop.call_soon_threadsafe(pc.close)`.
         """
         self._require_thread("close()")
+        self._slots.is_forgotten = False
         close_the_connection(self._slots)
 
     async def wait_closed(self) -> ReleaseLedger:
@@ -617,5 +624,17 @@ class RTCPeerConnection(EventTarget):
         if self._slots.is_closed:
             raise InvalidStateError("the connection is closed")
 
+    def _listened(self, type_: str) -> None:
+        del type_
+        self._slots.keep()
+
+    def _unlistened(self) -> None:
+        self._slots.keep()
+
+    def __del__(self) -> None:
+        slots: Slots | None = getattr(self, "_slots", None)  # the constructor may have failed
+        if slots is not None:
+            slots.drop()
+
     def __repr__(self) -> str:
-        return f"<RTCPeerConnection {self.connectionState}, {self.signalingState}>"
+        return repr(self._slots)

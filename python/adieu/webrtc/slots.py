@@ -10,18 +10,19 @@ import asyncio
 import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 from adieu.errors import AbortError
-from adieu.events import Event
+from adieu.events import Event, is_observed
 from adieu.jsep import Negotiation
+from adieu.unclosed import warn_unclosed
 from adieu.webrtc import states
 from adieu.webrtc.ice_events import RTCPeerConnectionIceEvent
 from adieu.webrtc.ledger import Release
 from adieu.webrtc.media_slots import new_cname
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from adieu.driver import Driver
     from adieu.jsep import IceCredentials
@@ -62,13 +63,17 @@ class Slots:
     """See the module. The names are the W3C's, where it has one.
 
     Attributes:
-        connection: the object.
+        reference: to the object, while there is one.
+        kept: the object again, while it has to be kept: events may fire at it, and somebody listens (closing rule 19).
+        where: the line that made it.
+        is_dropped: the program has dropped the object without closing it.
         driver: where tasks are queued, and the door to the core.
         settings: what the W3C leaves open.
         strict: keep to the letter (`conformance`).
         session_id: of the `o=` lines.
         configuration: [[Configuration]].
         operations: [[Operations]].
+        is_forgotten: it was closed by the end of the event loop, and not by the program.
         is_closed: [[IsClosed]].
         negotiation: [[SignalingState]] and the four descriptions, and what follows of them for the transports.
         negotiation_needed: [[NegotiationNeeded]].
@@ -93,18 +98,23 @@ class Slots:
         cname: what RTCP calls this side.
         certificate: ours, once one was needed.
         handle: the core's connection, once there is one.
+        close: closes it.
         release: who waits for the end.
         channels_opened: for the statistics.
         channels_closed: for the statistics.
     """
 
-    connection: RTCPeerConnection
+    reference: ref[RTCPeerConnection]
+    where: str
     driver: Driver
     settings: TransportSettings
     strict: bool
     session_id: str
     configuration: RTCConfiguration
     operations: OperationsChain
+    kept: RTCPeerConnection | None = None
+    is_dropped: bool = False
+    is_forgotten: bool = False
     is_closed: bool = False
     negotiation: Negotiation = field(default_factory=Negotiation)
     negotiation_needed: bool = False
@@ -129,9 +139,15 @@ class Slots:
     cname: str = field(default_factory=new_cname)
     certificate: RTCCertificate | None = None
     handle: int | None = None
+    close: Callable[[], None]
     release: Release = field(default_factory=Release)
     channels_opened: int = 0
     channels_closed: int = 0
+
+    @property
+    def connection(self) -> RTCPeerConnection | None:
+        """The object, while there is one."""
+        return self.reference()
 
     # --- tasks -----------
 
@@ -152,8 +168,10 @@ class Slots:
         self.driver.require_thread(what)
 
     def fire(self, event: Event) -> None:
-        """Fire an event at the connection."""
-        self.connection.dispatchEvent(event)
+        """Fire an event at the connection. One that was dropped had nobody who listens."""
+        connection = self.connection
+        if connection is not None:
+            connection.dispatchEvent(event)
 
     def fire_all(self, events: Iterable[Event]) -> None:
         """One after the other; a handler may close the connection between two (closing rule 34)."""
@@ -191,7 +209,42 @@ class Slots:
         if connection_state != self.connection_state:
             self.connection_state = connection_state
             events.append(Event("connectionstatechange"))
+            self.driver.queue_task(self.keep)
         return events
+
+    # --- as long as it is needed -----------
+
+    def keep(self) -> None:
+        """Look whether the object has to be kept though the program may have dropped it (closing rule 19).
+
+        Of a connection that has failed nothing more comes by itself.
+        """
+        connection = None if self.is_closed else self.connection
+        needed = connection is not None and is_observed(connection, but_handlers=self.connection_state == "failed")
+        self.kept = connection if needed else None
+        self._close_if_idle()
+
+    def drop(self) -> None:
+        """The program has no way to it any more, and has not closed it. In whatever thread."""
+        if self.is_forgotten and not self.is_dropped:
+            self._warn_unclosed("its event loop has ended; call close() before that")
+        if self.is_closed or self.handle is None or self.driver.handles.connections.get(self.handle) is not self:
+            return  # it holds nothing
+        self.is_dropped = True
+        self._warn_unclosed("it was dropped; call close()")
+        if self.driver.is_over:
+            self.close()
+        else:
+            self.driver.run_here(self._close_if_idle)
+
+    def _warn_unclosed(self, how: str) -> None:
+        if self.driver.core.fileno() >= 0:  # in memory it holds nothing that the system has
+            warn_unclosed(self, self.where, how)
+
+    def _close_if_idle(self) -> None:
+        """Nobody can close it any more. But a channel may still be in use (closing rule 20), unless ICE has failed."""
+        if self.is_dropped and (not self.unclosed_channels or self.connection_state == "failed"):
+            self.close()
 
     def derive_gathering_state(self) -> list[Event]:
         """W3C update the ICE gathering state: set [[IceGatheringState]]; the events where it changed."""
@@ -231,8 +284,12 @@ class Slots:
 
     def handle_loop_ended(self) -> None:
         """The event loop ends before the program closed the connection."""
-        self.connection.close()
+        self.is_forgotten = not self.is_closed
+        self.close()
         self.release.handle_loop_ended()
+
+    def __repr__(self) -> str:
+        return f"<RTCPeerConnection {self.connection_state}, {self.negotiation.state}>"
 
     # --- what a channel needs -----------
 
@@ -252,3 +309,5 @@ class Slots:
         self.unclosed_channels.pop(channel, None)
         if reusable and channel.id is not None and self.channel_ids.get(channel.id) is channel:
             del self.channel_ids[channel.id]
+        if self.is_dropped:
+            self.driver.queue_task(self._close_if_idle)

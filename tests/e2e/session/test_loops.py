@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -34,16 +35,24 @@ async def opened() -> tuple[adieu.Session, adieu.Session, adieu.Channel]:
     return first, second, channel
 
 
+def forget(things: list[Any]) -> None:
+    """What is in this list, and what hangs on it, is collected."""
+    things.clear()
+    gc.collect()
+
+
 @pytest.mark.parametrize("call", CALLS)
 def test_after_its_event_loop_has_ended_a_session_says_so(call: str) -> None:
-    session, _second, channel = asyncio.run(opened())
+    things: list[Any] = list(asyncio.run(opened()))
 
     async def late() -> None:
         async with asyncio.timeout(5.0):
-            await CALLS[call](session, channel)
+            await CALLS[call](things[0], things[2])
 
     with pytest.raises(adieu.SessionClosedError, match="with Ben ended with its event loop"):
         asyncio.run(late())
+    with pytest.warns(ResourceWarning, match="unclosed <Session .* made at test_loops.py:"):
+        forget(things)
 
 
 def test_a_receipt_is_there_after_the_event_loop() -> None:

@@ -6,12 +6,14 @@ import inspect
 import subprocess
 import sys
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+import adieu.signaling
 from adieu import RTCPeerConnection, once
 from adieu.driver import Driver
 from adieu.events import Event, EventHandler
@@ -122,7 +124,8 @@ async def test_the_end_of_a_loop_closes_what_its_program_forgot(other):
         error = (await failing).error
     assert error.sctpCauseCode == 12
     assert other.pc.connectionState == "closed"
-    pc.close()
+    for one in (pc, other.pc):
+        one.close()
     assert not await pc.wait_closed()
 
 
@@ -283,7 +286,7 @@ def test_close_after_the_loop_has_ended():
 
 
 def test_a_program_that_forgets_everything_ends_cleanly():
-    """No warning, no traceback, no wait."""
+    """What was forgotten is named, with the line that made it. Nothing else: no traceback, no wait."""
     program = (
         "import asyncio, sys\n"
         "sys.path.insert(0, 'tests')\n"
@@ -301,13 +304,18 @@ def test_a_program_that_forgets_everything_ends_cleanly():
         "print('end')\n"
     )
     done = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", program],
+        [sys.executable, "-X", "dev", "-W", "always", "-W", "error::RuntimeWarning", "-c", program],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "end\n", "")
+    assert (done.returncode, done.stdout) == (0, "end\n")
+    said = [line for line in done.stderr.splitlines() if ": unclosed" in line or not line.startswith(" ")]
+    assert len(said) == 2, done.stderr
+    for line in said:
+        assert "ResourceWarning: unclosed <RTCPeerConnection " in line, done.stderr
+        assert "made at <string>:7: " in line
 
 
 def held():
@@ -373,3 +381,111 @@ async def test_a_blocked_loop_does_not_stop_the_last_packets(other):
     await blocked
     pc.close()
     assert not await pc.wait_closed()
+
+
+# --- what was not closed -----------
+
+
+def line_of(text):
+    """Where this text stands in this file, as warnings say it."""
+    lines = Path(__file__).read_text().splitlines()
+    return f"{Path(__file__).name}:{next(n for n, line in enumerate(lines, 1) if text in line)}"
+
+
+async def test_a_connection_that_was_dropped_without_handlers_is_named_and_closed():
+    core = Driver.current().core
+    gc.collect()
+    before = core.counters()["sockets"]
+    pc = RTCPeerConnection()  # dropped at once
+    pc.createDataChannel("x").close()
+    await pc.setLocalDescription()
+    things = [pc]
+    del pc
+    with pytest.warns(ResourceWarning, match="unclosed <RTCPeerConnection new, have-local-offer>") as said:
+        things.clear()
+    assert [line_of("# dropped at once") in str(one.message) for one in said] == [True]
+    async with asyncio.timeout(PATIENCE):
+        while core.counters()["sockets"] > before:
+            await asyncio.sleep(0.01)
+
+
+async def test_the_channel_of_a_dropped_connection_goes_on_until_it_is_closed():
+    """Closing rule 20: who sends needs no handler."""
+    a, b = RTCPeerConnection(), RTCPeerConnection()
+    ours, theirs = await connect(a, b)
+    a.onicecandidate = b.onicecandidate = None
+    handles = Driver.current().handles
+    things = [a]
+    del a
+    with pytest.warns(ResourceWarning, match="it was dropped; call close()"):
+        things.clear()
+    reading = theirs.receive()
+    ours.send("still here")
+    async with asyncio.timeout(PATIENCE):
+        assert await reading == "still here"
+        assert len(handles.connections) == 2
+        ours.close()
+        await once(ours, "close")
+        while len(handles.connections) > 1:
+            await asyncio.sleep(0.01)
+    b.close()
+    assert not await b.wait_closed()
+
+
+async def test_a_dropped_connection_with_handlers_goes_when_it_has_failed():
+    """Closing rule 19: until then an event may come."""
+    settings = {"disconnectedAfter": 0.2, "failedAfter": 0.6}
+    a, b = RTCPeerConnection(settings=settings), RTCPeerConnection(settings=settings)
+    await connect(a, b)
+    heard = []
+    a.onconnectionstatechange = lambda event: heard.append(event.target.connectionState)
+    core = Driver.current().core
+    del a
+    b.onicecandidate = None
+    gc.collect()
+    b.close()
+    assert not await b.wait_closed()
+
+    async def released():
+        while core.counters()["sockets"]:
+            gc.collect()
+            await asyncio.sleep(0.05)
+
+    with pytest.warns(ResourceWarning, match="unclosed <RTCPeerConnection failed, stable>"):
+        await asyncio.wait_for(released(), PATIENCE)
+    assert heard == ["disconnected", "failed"]
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_connection_that_the_program_closes_after_the_end_of_the_loop_was_not_forgotten(closed):
+    async def main():
+        pc = RTCPeerConnection()
+        pc.createDataChannel("x")
+        pc.onicecandidate = lambda _: pc
+        await pc.setLocalDescription()
+        return pc
+
+    pc = asyncio.run(main())
+    if closed:
+        pc.close()
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        del pc
+        gc.collect()
+    assert [one.category for one in said] == ([] if closed else [ResourceWarning])
+
+
+def test_a_session_that_was_never_closed_is_named_when_its_loop_has_ended():
+    async def main():
+        here, _ = adieu.signaling.memory_signaling()
+        session = adieu.Session(connect=RTCPeerConnection, signaling=here, role="first")  # never closed
+        session.start()
+        await asyncio.sleep(0)
+
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        asyncio.run(main())
+        gc.collect()
+    named = [str(one.message) for one in said if "unclosed <Session" in str(one.message)]
+    assert len(named) == 1
+    assert line_of("# never closed") in named[0]
