@@ -436,6 +436,11 @@ export class Receiver {
     return this.kept.bytes;
   }
 
+  /** What there is of messages that are not whole yet: how many, their bytes, and pieces that wait for their turn. */
+  get unfinished(): { messages: number; bytes: number; waiting: number } {
+    return { messages: this.#partials.size, bytes: this.#partialBytes, waiting: this.#waiting };
+  }
+
   /** Whole messages that are here. */
   get held(): number {
     return this.line.length + this.kept.length;
