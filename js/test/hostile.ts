@@ -307,6 +307,7 @@ class Victim {
     );
     promise(least >= 0, () => `a count of ${least}`);
     const flight = sender.flightBytes + COST * sender.flight.length;
+    promise(sender.acked <= sender.started, () => "more is acknowledged than was sent");
     promise(flight <= BUFFER + MESSAGE + COST, () => "too much is under way");
     promise(receiver.beyond.size <= 16_386 && receiver.takenBeyond.size <= 16_386, () => "too many gaps");
     if (reliable && receiver.counted) {

@@ -223,6 +223,7 @@ class Victim:
         if min(*totals, *counts) < 0:
             raise BrokenPromiseError(f"{totals} {counts}")
         promise(sender.flight_bytes + COST * len(sender.flight) <= BUFFER + MESSAGE + COST, "too much is under way")
+        promise(sender.acked <= sender.started, "more is acknowledged than was sent")
         promise(len(sender._acked_beyond) <= len(sender.flight) + len(sender.queue) + 1, "too many runs")
         promise(len(receiver.beyond) <= 16_386 and len(receiver.taken_beyond) <= 16_386, "too many gaps")
         if channel.reliable and receiver.counted:
@@ -378,9 +379,7 @@ class Walk:
         draw, channels = self.draw, {}
         for name, channel in self.m.channels.items():
             sender = channel.sender
-            up_to = draw.choice(
-                [sender.acked, sender.acked, sender.started, draw.randint(sender.acked, sender.started)]
-            )
+            up_to = draw.choice([sender.acked, sender.acked, sender.started, draw.randint(0, sender.started)])
             if self.is_rude():
                 up_to = draw.choice([sender.started + 1, MOST, 0])
             ranges: list[list[int]] = []

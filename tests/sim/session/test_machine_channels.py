@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from adieu.errors import ChannelError
 from adieu.protocol import control
+from adieu.protocol.control import COST, SMALL
 from adieu.session.machine import actions
-from adieu.session.machine.flow import Payload
+from adieu.session.machine.flow import Budget, Payload, Receiver, ViolationError
 from adieu.session.machine.options import Options
 from sim.session.test_machine_close import opened
 from sim.session.world import World
@@ -221,3 +224,82 @@ def test_what_both_sides_can_do_is_in_use_and_nothing_else() -> None:
     world.a.reset("transport")
     world.run(when=lambda: world.a.machine.active == 2 and world.both("open")())
     assert world.a.machine.capabilities == {"two"}, "a session keeps what it began with"
+
+
+def frame(seq: int, data: bytes = b"", **kind: object) -> bytes:
+    return control.encode_header(seq, text=False, **kind) + data  # type: ignore[arg-type]
+
+
+def receiver(*, ordered: bool = False, counted: bool = True) -> Receiver:
+    made = Receiver(ordered, True, Budget(1 << 26, 1 << 22, 1 << 24, 256), counted=counted, claimed=True)
+    made.grant()
+    return made
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))), ids=str)
+def test_without_order_the_pieces_of_a_message_come_in_any_order(order: tuple[int, ...]) -> None:
+    one = receiver()
+    pieces = [frame(1, bytes([n]) * 3, first=n == 0, last=n == 3, index=n) for n in range(4)]
+    assert [one.receive(1, pieces[n]) for n in order] == [False, False, False, True]
+    assert one.take() == Payload(b"\0\0\0\1\1\1\2\2\2\3\3\3", text=False)
+    assert one.reserve <= (1 << 22) + (1 << 24) + COST
+
+
+def test_a_piece_that_contradicts_the_others_breaks_the_protocol() -> None:
+    for wrong in (
+        frame(1, b"x", first=False, last=False, index=1),  # twice
+        frame(1, b"x", first=False, last=False, index=5),  # behind the last
+        frame(1, b"x", first=False, last=True, index=2),  # another last
+        frame(1, b"x"),  # whole
+        frame(1, b"", first=False, last=False, index=2),  # empty
+    ):
+        one = receiver()
+        one.receive(1, frame(1, b"x", first=False, last=False, index=1))
+        one.receive(1, frame(1, b"x", first=False, last=True, index=4))
+        with pytest.raises(ViolationError):
+            one.receive(1, wrong)
+        assert not one.line
+
+
+def test_halves_of_the_connection_before_are_forgotten_and_what_still_comes_of_it_is_ignored() -> None:
+    one = receiver(ordered=True)
+    one.receive(1, frame(1, b"old ", first=True, last=False, index=0))
+    one.receive(2, frame(1, b"new ", first=True, last=False, index=0))
+    assert not one.receive(1, frame(1, b"end", first=False, last=True, index=1))
+    assert not one.receive(1, frame(2, b"old"))
+    assert one.receive(2, frame(1, b"end", first=False, last=True, index=1))
+    assert one.take() == Payload(b"new end", text=False) and one.take() is None
+
+
+def test_a_flood_of_small_messages_of_the_version_before_is_packed_and_comes_out_as_it_went_in() -> None:
+    one = receiver(ordered=True, counted=False)
+    again = ("0123456789abcdef" * 2, 2**53 - 1)
+    sent = [
+        Payload(bytes([n % 251]) * (n % 5), text=n % 2 == 1, again=again if n % 7 == 0 else None) for n in range(60_000)
+    ]
+    for seq, payload in enumerate(sent, 1):
+        assert one.receive(1, control.encode_header(seq, text=payload.text, again=payload.again) + payload.data)
+    assert len(one.queue) == 4096 and len(one.line) == 60_000
+    assert one.budget.used == one.reserve < 4_000_000
+    assert one.grant() == 0, "no more, please"
+    assert [one.take() for _ in sent] == sent
+    assert one.take() is None and one.reserve == 0
+    assert one.grant() == 1 << 22
+
+
+def test_a_message_larger_than_64_kib_waits_until_the_channel_is_taken() -> None:
+    world = World().start()
+    world.b.reads = False
+    world.run(when=world.both("open"))
+    world.a.open("chat")
+    world.a.send("chat", bytes(65_536))
+    world.a.send("chat", bytes(65_537))
+    world.run(world.now + 1.0)
+    there = world.b.machine.channels["chat"].receiver
+    assert [len(message.payload.data) for message in there.queue] == [65_536]
+    assert there.reserve <= 2 * SMALL + COST
+    world.b.reads = True
+    world.b.read("chat")
+    world.b.settle()
+    world.run(world.now + 1.0)
+    assert [len(data) for data in world.b.got["chat"]] == [65_536, 65_537]

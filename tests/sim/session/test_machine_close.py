@@ -7,7 +7,8 @@ import json
 import pytest
 
 from adieu.errors import SessionClosedError
-from adieu.protocol.words import Total
+from adieu.protocol import control, words
+from adieu.protocol.words import Reason, Total
 from adieu.session.machine import actions
 from adieu.session.machine.options import Options
 from sim.session.world import World
@@ -264,3 +265,79 @@ def test_unreliable_channels_do_not_spoil_clean() -> None:
     assert world.a.outcome.clean
     assert world.a.outcome.channels["state"].sent.delivered == Total(10, 40)
     assert world.a.outcome.agreed == world.b.outcome.agreed
+
+
+FAR = 2**53 - 1
+
+
+def say_closing(world: World, deadline_ms: int = FAR) -> None:
+    """`b` closes, says so to `a`, and is a liar: `b` itself knows nothing of it."""
+    word = words.Closing(
+        receipt=world.a.machine.receipt, reason=Reason("left", "bye"), deadline_ms=deadline_ms, final={"chat": 9}
+    )
+    world.a.call("control_received", 1, control.encode(word))
+
+
+def test_a_close_ends_in_its_own_time_whatever_the_other_side_says_closing_rule_s1() -> None:
+    world = opened()
+    say_closing(world)
+    world.run(world.now + 1.0)
+    assert world.a.state == "closing"
+    began = world.now
+    world.a.close(2.0)
+    for _ in range(8):  # again and again with more
+        say_closing(world, 5000)
+        world.run(world.now + 0.25)
+    world.run(when=lambda: world.a.state == "closed", limit=0.1)
+    assert world.now - began <= 2.0
+
+
+def test_of_several_closes_the_shortest_decides() -> None:
+    world = opened()
+    world.hang(world.b)
+    began = world.now
+    world.a.close(30.0)
+    world.run(world.now + 1.0)
+    world.a.close(2.0)
+    world.a.close(60.0)
+    world.run(when=lambda: world.a.state == "closed")
+    assert world.now - began <= 3.01
+    for timeout in (30.0, 0.3):  # at once, before the first deadline is even announced
+        other = opened()
+        other.hang(other.b)
+        began = other.now
+        other.a.close(timeout)
+        other.a.close(0.0)
+        other.run(when=lambda other=other: other.a.state == "closed")  # type: ignore[misc]
+        assert other.now - began <= 0.51
+
+
+def test_a_peer_that_closes_and_falls_silent_is_waited_for_a_minute_and_one_that_goes_on_an_hour() -> None:
+    world = opened()
+    began = world.now
+    say_closing(world)
+    world.run(when=lambda: world.a.state == "closed")
+    assert 60 <= world.now - began <= 61
+    world = opened()
+    world.kill(world.b, socket_ends=False)  # what comes is made by hand
+    channel = world.a.machine.channels["chat"]
+    began = world.now
+    say_closing(world)
+    for seq in range(1, 100):
+        world.a.call("data_received", 1, channel.id, control.encode_header(seq, text=False) + b"x")
+        if world.a.state == "closed":
+            break
+        world.run(world.now + 50.0)
+    assert 3200 <= world.now - began <= 3601
+
+
+def test_only_what_this_side_grants_gives_the_other_more_time_and_an_hour_at_most_is_asked() -> None:
+    world = opened()
+    world.b.auto_last_words = False
+    world.a.close(2.0)
+    world.a.call("control_received", 1, control.encode(words.Wait(reason="please", eta_ms=FAR)))
+    assert [event.eta for event in world.a.events(actions.WaitAsked)] == [3600.0]
+    began = world.now
+    world.a.call("grant_wait", 5.0)
+    world.run(when=lambda: world.a.state == "closed")
+    assert 4.5 <= world.now - began <= 5.3

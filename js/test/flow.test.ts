@@ -1,0 +1,173 @@
+/** The two directions of a channel: pieces in any order, floods that are packed, acknowledgements in one pass. */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import * as control from "../src/protocol/control.js";
+import { Budget, Receiver, Sender, Violation } from "../src/session/machine/flow.js";
+import { type Payload, Ranges } from "../src/session/machine/held.js";
+import { SessionMachine } from "../src/session/machine/machine.js";
+
+const WINDOW = 1 << 22;
+const MESSAGE = 1 << 24;
+
+function receiver({ ordered = false, counted = true } = {}): Receiver {
+  const made = new Receiver(ordered, true, new Budget(1 << 26, WINDOW, MESSAGE, 256), true);
+  made.counted = counted;
+  made.grant();
+  return made;
+}
+
+function frame(seq: number, data: number[], { first = true, last = true, index = 0, text = false } = {}): Uint8Array {
+  const header = control.encodeHeader({ seq, text, first, last, index, again: undefined });
+  return Uint8Array.from([...header, ...data]);
+}
+
+function piece(index: number, last = false, data = [index, index]): Uint8Array {
+  return frame(1, data, { first: index === 0, last, index });
+}
+
+function permutations<T>(items: T[]): T[][] {
+  if (items.length < 2) return [items];
+  return items.flatMap((item, at) =>
+    permutations(items.filter((_, other) => other !== at)).map((rest) => [item, ...rest]),
+  );
+}
+
+describe("a receiver", () => {
+  test("takes the pieces of a message in any order where there is none", () => {
+    for (const order of permutations([0, 1, 2, 3])) {
+      const one = receiver();
+      assert.deepEqual(
+        order.map((index) => one.receive(1, piece(index, index === 3))),
+        [false, false, false, true],
+      );
+      assert.deepEqual([...one.take()!.data], [0, 0, 1, 1, 2, 2, 3, 3]);
+      assert.ok(one.reserve <= WINDOW + MESSAGE + control.COST);
+    }
+  });
+
+  test("refuses a piece that contradicts the others, and keeps nothing of it", () => {
+    for (const wrong of [piece(1), piece(5), piece(2, true), frame(1, [1]), piece(2, false, [])]) {
+      const one = receiver();
+      one.receive(1, piece(1));
+      one.receive(1, piece(4, true));
+      assert.throws(() => one.receive(1, wrong), Violation);
+      assert.equal(one.line.length, 0);
+    }
+  });
+
+  test("forgets the halves of the connection before, and ignores what still comes of it", () => {
+    const one = receiver({ ordered: true });
+    one.receive(1, piece(0, false, [1]));
+    one.receive(2, piece(0, false, [2]));
+    assert.equal(one.receive(1, piece(1, true, [1])), false);
+    assert.equal(one.receive(1, frame(2, [1])), false);
+    assert.equal(one.receive(2, piece(1, true, [2])), true);
+    assert.deepEqual([...one.take()!.data], [2, 2]);
+    assert.equal(one.take(), undefined);
+  });
+
+  test("packs a flood of small messages of the version before, and gives them as they came", () => {
+    const one = receiver({ ordered: true, counted: false });
+    const again: control.Again = ["0123456789abcdef".repeat(2), Number.MAX_SAFE_INTEGER];
+    const sent: Payload[] = Array.from({ length: 60_000 }, (_, n) => ({
+      data: new Uint8Array(n % 5).fill(n % 251),
+      text: n % 2 === 1,
+      again: n % 7 === 0 ? again : undefined,
+    }));
+    sent.forEach((payload, at) => {
+      const { text } = payload;
+      const header = control.encodeHeader({
+        seq: at + 1,
+        text,
+        first: true,
+        last: true,
+        index: 0,
+        again: payload.again,
+      });
+      assert.equal(one.receive(1, Uint8Array.from([...header, ...payload.data])), true);
+    });
+    assert.deepEqual([one.queue.length, one.line.length], [4096, 60_000]);
+    assert.ok(one.budget.used === one.reserve && one.reserve < 4_000_000);
+    assert.equal(one.grant(), 0, "no more, please");
+    for (const { data, text, again: first } of sent) {
+      const taken = one.take()!;
+      assert.deepEqual([taken.text, taken.again], [text, first]);
+      assert.ok(Buffer.from(taken.data).equals(data));
+    }
+    assert.deepEqual([one.take(), one.reserve, one.grant()], [undefined, 0, WINDOW]);
+  });
+});
+
+describe("a sender", () => {
+  test("has no more under way than its own bound, and an acknowledgement takes one pass over it", () => {
+    const sender = new Sender(true);
+    sender.counted = true;
+    sender.granted(Number.MAX_SAFE_INTEGER);
+    for (let n = 0; n < 200_000; n++) sender.accept({ data: new Uint8Array(), text: false });
+    for (const _ of sender.frames(1 << 30, 65536));
+    assert.ok(sender.flight.length > 60_000 && sender.flight.length < 70_000);
+    const ranges = Array.from({ length: 256 }, (_, at): [number, number] => [2 + 234 * at, 2 + 234 * at]);
+    for (let times = 0; times < 3; times++) {
+      const began = process.cpuUsage();
+      sender.acknowledge({ upTo: 0, ranges, window: 0 });
+      const { user, system } = process.cpuUsage(began);
+      assert.ok(user + system <= 50_000, `${user + system} µs`);
+    }
+    assert.equal(sender.delivered.messages, 256);
+    assert.ok(sender.isAcknowledged(2) && !sender.isAcknowledged(3));
+  });
+
+  test("refuses ranges that do not rise, or are of what was never sent", () => {
+    const wrong: [number, number][][] = [
+      [[9, 1]],
+      [[0, 1]],
+      [
+        [3, 4],
+        [4, 5],
+      ],
+      [
+        [5, 6],
+        [2, 3],
+      ],
+      [[4, 99]],
+    ];
+    for (const ranges of wrong) {
+      const sender = new Sender(true);
+      sender.granted(1 << 20);
+      for (let n = 0; n < 10; n++) sender.accept({ data: new Uint8Array(), text: false });
+      for (const _ of sender.frames(1 << 20, 65536));
+      assert.throws(() => sender.acknowledge({ upTo: 0, ranges, window: 1 }), Violation);
+      assert.equal(sender.delivered.messages, 0);
+    }
+  });
+});
+
+test("runs of numbers stay runs, however they come", () => {
+  const runs = new Ranges();
+  for (const [first, last] of [
+    [5, 6],
+    [9, 9],
+    [7, 7],
+    [1, 2],
+    [4, 4],
+    [20, 30],
+    [8, 22],
+  ] as const)
+    runs.add(first, last);
+  assert.deepEqual(runs.runs(9), [
+    [1, 2],
+    [4, 30],
+  ]);
+  assert.deepEqual(
+    [1, 3, 4, 30, 31].map((number) => runs.has(number)),
+    [true, false, true, true, false],
+  );
+  assert.deepEqual([runs.advance(0), runs.size, runs.advance(3), runs.size, runs.last], [2, 1, 30, 0, 0]);
+});
+
+test("a budget that cannot hold one of each is refused, and the error says how much it needs", () => {
+  const made = (options: object) => () => new SessionMachine({ me: "a", peer: "b", options });
+  assert.throws(made({ budget: 1000 }), /budget=1000: .* needs \d+ bytes/);
+  assert.throws(made({ maxMessage: 100_000_000 }), /maxMessage=100000000/);
+});
