@@ -59,6 +59,24 @@ describe("again", () => {
     await house.time.until(Promise.all([ada.room.session(), ben.room.session()]), 40);
   });
 
+  for (const asker of [0, 1]) {
+    inside(`who asks for it (${asker}) is connected at once, not when it is planned`, async (house) => {
+      const options = { ...SHORT, connectTimeout: 1 };
+      const members = [await house.enter("a1", { options }), await house.enter("b1", { options })];
+      await house.sessions(...members);
+      house.wire.cut = true;
+      await house.time.pass(250);
+      const [mine, other] = [members[asker]!.room, members[1 - asker]!.room];
+      while (mine.unconnected[0]?.why !== "again" || mine.unconnected[0].again! < 10_000) await house.time.pass(1);
+      assert.ok(!mine.tryAgain("nobody"));
+      house.wire.cut = false;
+      assert.ok(mine.tryAgain(other.me));
+      assert.ok(!mine.tryAgain(other.me), "it is being tried");
+      await house.time.until(Promise.all([mine.session(), other.session()]), 2);
+      assert.ok(!mine.tryAgain(other.me), "there is a session");
+    });
+  }
+
   for (const closer of [0, 1]) {
     inside(`an end that somebody (${closer}) wanted stays, and both are told`, async (house) => {
       const members = [await house.enter("a1"), await house.enter("b1")];

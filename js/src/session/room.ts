@@ -186,6 +186,20 @@ export class Room extends Emitter<RoomEvents> {
     return described.filter((found) => found !== undefined);
   }
 
+  /**
+   * Try now to connect with somebody whose last session ended, which nobody wanted, instead of at the next planned time.
+   *
+   * @param peer its id, as `unconnected` has it.
+   * @returns whether it is tried: it is here, the server is up, and there is no session.
+   */
+  tryAgain(peer: string): boolean {
+    const pair = this.#pairs.get(peer);
+    // Else it is planned again when the server, or the peer, is back.
+    if (pair?.standing !== "apart" || !this.client.up || !this.#isHere(peer)) return false;
+    this.#make(pair, pair.n + 1, true);
+    return true;
+  }
+
   /** Our own peer id. */
   get me(): string {
     return this.#me;
@@ -619,13 +633,7 @@ export class Room extends Emitter<RoomEvents> {
     pair.forgetTimer();
     if (!this.#isHere(pair.peer)) return; // planned again when it is back
     pair.againAt = this.#platform.now() + pair.delay;
-    if (this.#opens(pair)) pair.cancelTimer = this.#platform.later(pair.delay, () => this.#again(pair));
-  }
-
-  #again(pair: Pair): void {
-    pair.forgetTimer();
-    // Else it is planned again when the server, or the peer, is back.
-    if (pair.standing === "apart" && this.client.up && this.#isHere(pair.peer)) this.#make(pair, pair.n + 1);
+    if (this.#opens(pair)) pair.cancelTimer = this.#platform.later(pair.delay, () => this.tryAgain(pair.peer));
   }
 
   /** Something of a session that does not exist here: the other side has begun it, or asks us to. */

@@ -150,6 +150,22 @@ class Room:
         described = (describe(self._pair(peer.peer), peer, now) for peer in self._peers.values())
         return [found for found in described if found is not None]
 
+    def try_again(self, peer: str) -> bool:
+        """Try now to connect with somebody whose last session ended, which nobody wanted, instead of when planned.
+
+        Args:
+            peer: its id, as `unconnected` has it.
+
+        Returns:
+            Whether it is tried: it is here, the server is up, and there is no session.
+        """
+        pair = self._pairs.get(peer)
+        # Else it is planned again when the server, or the peer, is back.
+        if pair is None or pair.standing != "apart" or not self.client.up or not self._is_here(peer):
+            return False
+        self._make(pair, pair.n + 1, invite=True)
+        return True
+
     @property
     def me(self) -> str:
         """Our own peer id."""
@@ -549,13 +565,7 @@ class Room:
         loop = asyncio.get_running_loop()
         pair.again_at = loop.time() + pair.delay()
         if self._opens(pair):
-            pair.timer = loop.call_at(pair.again_at, self._again, pair)
-
-    def _again(self, pair: Pair) -> None:
-        pair.forget_timer()
-        # Else it is planned again when the server, or the peer, is back.
-        if pair.standing == "apart" and self.client.up and self._is_here(pair.peer):
-            self._make(pair, pair.n + 1)
+            pair.timer = loop.call_at(pair.again_at, self.try_again, pair.peer)
 
     def _other_began(self, pair: Pair, message: Relayed) -> None:
         """Something of a session that does not exist here: the other side has begun it, or asks us to."""

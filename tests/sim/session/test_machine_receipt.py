@@ -176,7 +176,6 @@ def test_texts_of_the_other_side_are_one_line_without_control_characters() -> No
     for text in (said(world.a), world.a.outcome.reason.text, sentence(world.a.outcome, ODD), world.a.outcome.agreed):
         assert text.isprintable(), text
     assert world.a.outcome.reason.text == "bye]0;owned root@host:~# \ufffd"
-    assert sentence(world.a.outcome, "\u202e \n").startswith("The other side left")
 
 
 def test_what_a_person_writes_stays() -> None:
@@ -245,31 +244,6 @@ def test_an_account_that_cannot_be_is_refused_and_shrinks_nothing(account: Chann
     world = exchanged()
     closed_by_hand(world, account)
     refused(world)
-
-
-@pytest.mark.parametrize(
-    "account",
-    [
-        ChannelAccount(accepted=T(0, 5)),
-        ChannelAccount(accepted=T(2, 10), unsent=T(1, 11)),
-        ChannelAccount(accepted=T(2, 10), unsent=T(2, 9)),
-    ],
-)
-def test_an_account_that_contradicts_itself_is_refused_where_nothing_came_too(account: ChannelAccount) -> None:
-    world = opened()
-    closed_by_hand(world, account)
-    assert not world.a.outcome.confirmed
-
-
-def test_who_says_to_have_sent_less_than_came_is_refused_though_nothing_was_read() -> None:
-    world = opened(closing_bound=0)
-    world.a.reads = False
-    for _ in range(3):
-        world.b.send("chat", b"12345")
-    world.run(world.now + 0.1)
-    closed_by_hand(world, ChannelAccount(accepted=T(2, 10)))
-    assert not world.a.outcome.confirmed
-    assert world.a.outcome.channels["chat"].received.delivered == T(0, 0)
 
 
 @pytest.mark.parametrize(
@@ -532,24 +506,6 @@ def test_who_is_given_up_by_the_other_is_told_so() -> None:
     world.run(when=lambda: world.a.state == "closed")
     assert (world.a.outcome.by, world.a.outcome.cause) == ("network", "frozen, network-lost")
     assert said(world.a) == "Ben heard nothing from here any more, and gave up."
-
-
-@pytest.mark.parametrize("first", ["the word", "a timer", "a timer, then what came before"])
-def test_whatever_comes_first_after_a_sleep_it_is_known(first: str) -> None:
-    world = opened()
-    world.a.send("chat", b"just now")
-    world.run(world.now + 0.1)
-    world.hang(world.b)
-    world.run(world.now + 75)
-    world.b.hung = False
-    if first != "the word":
-        world.b.call("handle_timeout")
-    if first == "a timer, then what came before":
-        world.b.call("control_received", 1, control.encode(control.Ping(n=1)))
-    world.b.call("signal_received", world.a.machine.closing.said_closed)  # type: ignore[union-attr]
-    world.run(when=lambda: world.b.state == "closed")
-    assert world.b.outcome.cause == "frozen"
-    assert "stood still for 7" in " ".join(world.b.outcome.evidence)
 
 
 def test_a_sleep_that_heals_is_forgotten() -> None:

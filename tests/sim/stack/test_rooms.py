@@ -69,6 +69,29 @@ async def test_tries_come_ever_more_rarely_and_begin_anew_after_a_connection(wor
         assert began[1] - began[0] <= 4.0
 
 
+@pytest.mark.parametrize("asker", [0, 1])
+@simulated()
+async def test_who_asks_for_it_is_connected_at_once_and_not_when_it_is_planned(world: World, asker: int) -> None:
+    async with house(world) as made:
+        options = Options(recovery=SHORT.recovery, connect_timeout=1.0)
+        rooms = [(await made.enter(peer, options=options)).room for peer in ("a1", "b1")]
+        mine, other = rooms[asker], rooms[1 - asker]
+        await asyncio.gather(mine.session(), other.session())
+        world.network.cut("10.0.0.1", True)
+        await asyncio.sleep(200.0)
+
+        def waits_long() -> bool:
+            return any((lacking.again or 0.0) > 10.0 for lacking in mine.unconnected)
+
+        await until(waits_long, 100)
+        assert not mine.try_again("nobody")
+        world.network.cut("10.0.0.1", False)
+        assert mine.try_again(other.me)
+        assert not mine.try_again(other.me), "it is being tried"
+        await asyncio.wait_for(asyncio.gather(mine.session(), other.session()), 2)
+        assert not mine.try_again(other.me), "there is a session"
+
+
 @simulated()
 async def test_a_first_try_that_fails_is_not_the_last(world: World) -> None:
     async with house(world) as made:

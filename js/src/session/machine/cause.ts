@@ -72,11 +72,7 @@ export class Witness {
   slept(seconds: number, now: number): void {
     this.stoodStill = seconds;
     this.woke = now;
-    this.#noteSleep();
-  }
-
-  #noteSleep(): void {
-    this.note(this.woke, `this program stood still for ${this.stoodStill.toFixed(0)} s`);
+    this.note(now, `this program stood still for ${seconds.toFixed(0)} s`);
   }
 
   /**
@@ -88,9 +84,8 @@ export class Witness {
     this.probeServer = undefined;
     this.probePeer = this.iceFresh = false;
     if (this.socketEnded !== undefined && now > this.socketEnded + underWay) this.socketEnded = undefined;
-    this.#log = [];
     if (now > this.woke + underWay) this.stoodStill = 0;
-    else if (this.stoodStill) this.#noteSleep();
+    this.#log = [];
   }
 
   /** Whether the server has said so: then it knows the cause, too. */

@@ -77,10 +77,7 @@ class Witness:
     def slept(self, seconds: float, now: float) -> None:
         """This program has not run for so long."""
         self.stood_still, self.woke = seconds, now
-        self._note_sleep()
-
-    def _note_sleep(self) -> None:
-        self.note(self.woke, f"this program stood still for {self.stood_still:.0f} s")
+        self.note(now, f"this program stood still for {seconds:.0f} s")
 
     def heard(self, now: float, under_way: float) -> None:
         """It speaks again: what was held against it is void.
@@ -92,11 +89,9 @@ class Witness:
         self.probe_server, self.probe_peer, self.ice_fresh = None, False, False
         if self.socket_ended is not None and now > self.socket_ended + under_way:
             self.socket_ended = None
-        self.log.clear()
         if now > self.woke + under_way:
             self.stood_still = 0.0
-        elif self.stood_still:
-            self._note_sleep()
+        self.log.clear()
 
     @property
     def is_gone(self) -> bool:
