@@ -7,6 +7,7 @@ const total = (messages: number) => ({ messages, bytes: messages * 10 });
 const account = (messages: number) => ({
   accepted: total(messages),
   delivered: total(messages),
+  unread: total(1),
   unknown: total(0),
   unsent: total(0),
 });
@@ -23,8 +24,8 @@ test("channels of files are one row, and what is unknown stays unknown", () => {
   assert.deepEqual(
     rows.map(([name, totals]) => [name, totals.map((one) => one?.messages ?? null)]),
     [
-      ["chat", [2, 2, 0, 0, 1]],
-      ["pieces of files", [7, 7, 0, null, 2]],
+      ["chat", [2, 2, 1, 0, 0, 1, 1]],
+      ["pieces of files", [7, 7, 2, 0, null, 2, 2]],
     ],
   );
 });

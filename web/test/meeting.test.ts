@@ -174,6 +174,67 @@ test("how long somebody has not answered is counted, and told while it lasts", a
   assert.equal(told, 0, "nobody is looked after who has gone");
 });
 
+test("who is here and can not be reached is told once, and may be tried again", async () => {
+  const { meeting, rooms, meet } = await inside();
+  await meet();
+  const [room] = rooms;
+  const dora = new FakeSession("Dora");
+  const is = (why: string) => {
+    room!.unconnected = [{ peer: { peer: dora.peer, name: "Dora" }, why }];
+    room!.tell("unconnected", room!.unconnected[0]);
+  };
+  const tryDora = () => {
+    const session = new FakeSession("Dora", dora.peer);
+    room!.bring(session);
+    is("connecting");
+    return session;
+  };
+  room!.bring(dora);
+  is("connecting");
+  assert.deepEqual(
+    [meeting.shown.map(({ label }) => label), meeting.apart],
+    [["Ben", "Dora"], []],
+    "the first time she is shown as coming",
+  );
+  dora.end({ by: "network", code: "gave-up" });
+  is("again");
+  await settled();
+  const apart = { peer: dora.peer, label: "Dora", trying: false, wanted: true };
+  assert.deepEqual(meeting.apart, [apart]);
+  assert.equal(meeting.line.text, "Connected with Ben. Dora is here, not connected to you.");
+  meeting.tryAgain(apart);
+  assert.deepEqual(room!.tried, [dora.peer]);
+  const second = tryDora();
+  assert.deepEqual(meeting.apart, [{ ...apart, trying: true }]);
+  assert.equal(meeting.shown.length, 1, "no tile comes and goes");
+  second.end({ by: "network", code: "gave-up" });
+  is("again");
+  await settled();
+  assert.equal(texts(meeting).filter((text) => text.startsWith("Dora")).length, 1);
+  const third = tryDora();
+  third.become("open");
+  room!.unconnected = [];
+  await settled();
+  assert.deepEqual([meeting.apart, meeting.shown.length], [[], 2]);
+  assert.equal(meeting.line.text, "Connected with Ben and Dora.");
+});
+
+test("nobody meets a ghost", async () => {
+  const { meeting, rooms } = await inside();
+  const echo = new FakeSession("Echo");
+  rooms[0]!.peers = [{ peer: echo.peer, name: "Echo" }];
+  rooms[0]!.bring(echo);
+  assert.equal(meeting.line.text, "Echo is here, connecting …");
+  rooms[0]!.peers = [{ peer: echo.peer, name: "Echo", away: true }];
+  rooms[0]!.unconnected = [{ peer: rooms[0]!.peers[0]!, why: "away" }];
+  let told = 0;
+  meeting.addEventListener("change", () => told++);
+  rooms[0]!.tell("peer", { type: "peerAway" });
+  await settled();
+  assert.equal(told, 1);
+  assert.deepEqual([meeting.shown, meeting.apart, meeting.line.text], [[], [], "Nobody else is here yet."]);
+});
+
 test("what did not arrive twice is still kept", async () => {
   const { meeting, meet } = await inside();
   const ben = await meet();

@@ -57,7 +57,6 @@ interface End {
 
 export class FakeSession extends Told {
   readonly id = `receipt ${++made}`;
-  readonly peer = `peer ${made}`;
   readonly chat = new FakeChat();
   state: StateName = "connecting";
   receipt: CloseReceipt | undefined;
@@ -73,7 +72,10 @@ export class FakeSession extends Told {
     this.#open = resolve;
   });
 
-  constructor(readonly name: string) {
+  constructor(
+    readonly name: string,
+    readonly peer = `peer ${made}`,
+  ) {
     super();
   }
 
@@ -133,10 +135,17 @@ export class FakeRoom extends Told {
   readonly resets: string[] = [];
   resetError: Error | undefined;
   closes = 0;
+  peers: { peer: string; name?: string; away?: boolean }[] = [];
+  unconnected: { peer: { peer: string; name?: string }; why: string }[] = [];
+  readonly tried: string[] = [];
 
   bring(session: FakeSession): void {
     this.sessions.push(session);
     this.tell("session", { session });
+  }
+  tryAgain(peer: string): boolean {
+    this.tried.push(peer);
+    return true;
   }
   say(event: object): void {
     this.tell("signaling", event);

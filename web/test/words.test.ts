@@ -68,13 +68,13 @@ test("silence that lasts is no moment", () => {
 });
 
 test("who is here without a connection is told, beside those with one", () => {
-  const apart = [{ label: "Dora", trying: false }];
+  const apart = [{ peer: "d1", label: "Dora", trying: false, wanted: true }];
   assert.equal(summary([], { ...well, apart }).text, "Dora is here, not connected to you.");
   assert.equal(
     summary([ben("open")], { ...well, apart }).text,
     "Connected with Ben. Dora is here, not connected to you.",
   );
-  const two = [...apart, { label: "Eve", trying: false }];
+  const two = [...apart, { ...apart[0]!, label: "Eve" }];
   assert.match(summary([], { ...well, apart: two }).text, /^Dora and Eve are here, not connected/);
 });
 

@@ -162,18 +162,3 @@ async def test_resets_lose_and_double_nothing(previous: str, tmp_path: Path, ask
         receipt = await other.session.close("done", timeout=20.0)
         assert receipt.clean
         assert receipt.agreed == (await other.receipt())["agreed"]
-
-
-async def test_what_is_not_read_is_no_part_of_what_both_agree_on(previous: str, tmp_path: Path) -> None:
-    """The version before does not tell it: the agreed parts stay equal, and this side knows it of itself alone."""
-    async with together(previous, tmp_path) as other:
-        await other.session.open("many")
-        await other.obeys("send many", count=30, size=10)
-        receipt = await other.session.close("done", timeout=20.0)
-        assert receipt.confirmed and receipt.clean
-        assert receipt.agreed == (await other.receipt())["agreed"]
-        assert "unread" not in receipt.agreed
-        unread = receipt.channels["many"].received.unread
-        assert unread is not None and unread.messages == 30
-        assert receipt.channels["many"].sent.unread is None
-        assert "30 messages of theirs were not read yet" in receipt.notice

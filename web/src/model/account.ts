@@ -5,7 +5,10 @@ import type { ChannelReceipt, CloseReceipt, Total } from "adieu-rtc";
 /** The channels that carry files are called so, each with a number: nobody wants to read them one by one. */
 const FILES = /^file /;
 
-/** A name; then what was sent, arrived, is unknown, did not leave, and was received. Null: this side cannot know. */
+/**
+ * A name; then what was sent, arrived, of that was not read there, is unknown, did not leave; what was received, and of
+ * that was not read here. Null: this side cannot know.
+ */
 export type Counts = [name: string, totals: (Total | null)[]];
 
 /** One for each channel, and one for all files. */
@@ -21,7 +24,8 @@ export function accounts({ channels }: Pick<CloseReceipt, "channels">): Counts[]
 }
 
 function totalsOf({ sent, received }: ChannelReceipt): (Total | null)[] {
-  return [sent.accepted, sent.delivered, sent.unknown, sent.unsent, received.delivered];
+  const { accepted, delivered, unread, unknown, unsent } = sent;
+  return [accepted, delivered, unread, unknown, unsent, received.delivered, received.unread];
 }
 
 function sum(one: Total | null, other: Total | null): Total | null {

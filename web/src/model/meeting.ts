@@ -6,7 +6,7 @@ import { allOwed, type Entry, type Mark, type Owed, owedTo, type Said, whoIs } f
 import { Friend, type Host } from "./friend.js";
 import { Model } from "./model.js";
 import { Receiving, Sending } from "./parcel.js";
-import { type Line, list, seconds, summary, type Tone } from "./words.js";
+import { type Apart, type Line, list, seconds, summary, type Tone } from "./words.js";
 
 /** Milliseconds that a goodbye may take. */
 const GOODBYE = 5000;
@@ -47,6 +47,8 @@ export class Meeting extends Model implements Host {
   #resetting = 0;
   /** Entries that were there when this person looked last. */
   #seen = 0;
+  /** Ids of those who are here and could not be reached: they are tried again and again, which is told once. */
+  readonly #missed = new Set<string>();
 
   constructor({ server, room, devices, enter = join }: MeetingInit) {
     super();
@@ -102,6 +104,7 @@ export class Meeting extends Model implements Host {
       );
       this.changed();
     });
+    for (const type of ["peer", "unconnected"] as const) room.addEventListener(type, () => this.changed());
     room.addEventListener("signaling", (event) => {
       if (event.type === "up") this.#serverUp = true;
       else if (event.type === "down") this.#serverUp = false;
@@ -122,6 +125,7 @@ export class Meeting extends Model implements Host {
   }
 
   #arrived(friend: Friend): void {
+    this.#missed.delete(friend.session.peer);
     this.#note(`${nameOf(friend)} came in.`, "good");
     if (this.#resend) void this.sendOwed(friend);
   }
@@ -154,6 +158,29 @@ export class Meeting extends Model implements Host {
 
   #set(phase: Phase): void {
     this.phase = phase;
+    this.changed();
+  }
+
+  /** Those who are to be seen: not who is away and was never met, nor who is tried again. */
+  get shown(): Friend[] {
+    const away = new Set(this.#room?.peers.filter((peer) => peer.away).map(({ peer }) => peer));
+    return this.friends.filter(({ met, session: { peer } }) => met || !(away.has(peer) || this.#missed.has(peer)));
+  }
+
+  /** Those who are here and not connected, but for those who come in at this moment. */
+  get apart(): Apart[] {
+    const shown = new Set(this.shown.map(({ session }) => session.peer));
+    return (this.#room?.unconnected ?? []).flatMap(({ peer: { peer, name = "" }, why }) => {
+      const told = ["again", "over", "refused"].includes(why) || (why === "connecting" && this.#missed.has(peer));
+      if (!told || shown.has(peer)) return [];
+      const trying = why === "connecting";
+      return { peer, label: name, trying, wanted: trying || why === "again" };
+    });
+  }
+
+  /** Try now to connect with somebody who is here and not connected. */
+  tryAgain({ peer }: Apart): void {
+    this.#room?.tryAgain(peer);
     this.changed();
   }
 
@@ -303,7 +330,9 @@ export class Meeting extends Model implements Host {
     }
     this.friends = this.friends.filter((one) => one !== friend);
     if (!friend.met) {
-      if (receipt.by !== "local") this.#note(receipt.notice, "bad");
+      const { peer } = friend.session;
+      if (receipt.by !== "local" && !this.#missed.has(peer)) this.#note(receipt.notice, "bad");
+      this.#missed.add(peer);
       this.changed();
       return;
     }
@@ -327,7 +356,8 @@ export class Meeting extends Model implements Host {
       return { text: names ? `Saying goodbye to ${names} …` : "Leaving …", tone: "wait" };
     }
     if (this.resetting) return { text: "Renewing the connection …", tone: "wait" };
-    return summary(this.friends, { online: navigator.onLine, server: this.#serverUp });
+    const { shown, apart } = this;
+    return summary(shown, { online: navigator.onLine, server: this.#serverUp, apart });
   }
 
   #note(text: string, tone: Tone): void {

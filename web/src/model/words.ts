@@ -23,9 +23,13 @@ export interface Standing {
 
 /** Somebody who is in the room, and with whom there is no connection. */
 export interface Apart {
+  /** Their id at the server. */
+  peer: string;
   label: string;
   /** A connection is being tried. */
   trying: boolean;
+  /** It may be asked for; else one of the two did not want it. */
+  wanted: boolean;
 }
 
 const CANNOT_BE_REACHED = "{who} can’t be reached, trying again …";

@@ -1,7 +1,8 @@
 /** In the room. */
 
 import { html, nothing } from "lit";
-import type { Meeting } from "../model/meeting.js";
+import { type Meeting, nameOf } from "../model/meeting.js";
+import { short } from "../model/words.js";
 import type { ChatPanel } from "./chat.js";
 import "./chat.js";
 import "./controls.js";
@@ -37,7 +38,8 @@ export class CallPage extends View<Meeting> {
   protected override render() {
     const { model, talking } = this;
     const { text, tone } = model.line;
-    const alone = !model.friends.length;
+    const { shown } = model;
+    const alone = !shown.length;
     return html`
       <div class="call ${talking ? "talking" : ""}">
         <header>
@@ -50,15 +52,35 @@ export class CallPage extends View<Meeting> {
         </header>
         <main class="stage ${alone ? "alone" : ""}" aria-label="People">
           ${alone ? html`<invite-link .room=${model.room}></invite-link>` : nothing}
-          <div class="tiles" data-count=${Math.min(model.friends.length, 4)}>
-            ${model.friends.map((friend) => html`<friend-tile .model=${friend}></friend-tile>`)}
+          <div class="tiles" data-count=${Math.min(shown.length, 4)}>
+            ${shown.map((friend) => html`<friend-tile .model=${friend}></friend-tile>`)}
           </div>
           <own-tile .model=${model.devices} .name=${model.name}></own-tile>
         </main>
-        <call-controls .model=${model}></call-controls>
+        <div class="foot">${this.#apart()}<call-controls .model=${model}></call-controls></div>
         <chat-panel .model=${model}></chat-panel>
         ${this.#drop.over ? html`<div class="drop"><p>${icon("file")} Let go to send</p></div>` : nothing}
       </div>
+    `;
+  }
+
+  /** The line above says that they are here and not connected; here is what can be done. */
+  #apart() {
+    const apart = this.model.apart.filter(({ wanted }) => wanted);
+    if (!apart.length) return nothing;
+    return html`
+      <section class="apart" aria-label="Here, not connected to you">
+        ${apart.map(
+          (one) => html`
+            <p class="trouble">
+              <span>Connecting with ${short(nameOf(one))} is tried again by itself.</span>
+              <button class="small" aria-disabled=${one.trying} @click=${() => one.trying || this.model.tryAgain(one)}>
+                ${one.trying ? "Trying …" : html`Try again<span class="hidden"> with ${nameOf(one)}</span>`}
+              </button>
+            </p>
+          `,
+        )}
+      </section>
     `;
   }
 

@@ -6,7 +6,7 @@ import { accounts, type Counts } from "../model/account.js";
 import { fileSize, seconds, stepWords } from "../model/words.js";
 import { icon } from "./icons.js";
 
-const LINES = ["Sent", "Arrived", "Unknown", "Unsent", "Received"];
+const LINES = ["Sent", "Arrived", "Not read there", "Unknown", "Unsent", "Received", "Not read here"];
 
 export function receiptDetails(receipt: CloseReceipt) {
   const channels = accounts(receipt);
