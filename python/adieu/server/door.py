@@ -29,7 +29,7 @@ class Visitor:
 
     __slots__ = ("_door", "asking", "network", "transport")
 
-    def __init__(self, door: Door, network: str | None, transport: asyncio.WriteTransport) -> None:
+    def __init__(self, door: Door, network: str | None, transport: asyncio.BaseTransport) -> None:
         self._door = door
         self.network = network
         self.transport = transport
@@ -50,7 +50,8 @@ class Visitor:
     def cut_off(self) -> None:
         """End it at once."""
         self.leave()
-        self.transport.abort()
+        if isinstance(self.transport, asyncio.WriteTransport):
+            self.transport.abort()
 
 
 class Door:
@@ -79,7 +80,7 @@ class Door:
     def __len__(self) -> int:
         return len(self._silent) + len(self._asking)
 
-    def enter(self, address: str, transport: asyncio.WriteTransport) -> Visitor:
+    def enter(self, address: str, transport: asyncio.BaseTransport) -> Visitor:
         """A connection has come from this address."""
         visitor = Visitor(self, network_of(address), transport)
         if visitor.network is not None:
@@ -137,8 +138,9 @@ class Doorway(asyncio.Protocol):
         """What came together with the end of the handshake."""
         self._lost = False
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # TCP's reads and writes
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a place."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 it is of TCP
         peer: tuple[Any, ...] | None = transport.get_extra_info("peername")  # None: it has gone already
         visitor = self._door.enter(str(peer[0]) if peer else "", transport)
         if self._context is None:
