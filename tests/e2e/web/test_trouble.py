@@ -152,7 +152,7 @@ async def test_who_is_here_and_not_connected_is_shown_and_tried_again(browser: A
         await set_size(ada, 1280, 800)
         await ada.run("window.broken = false")
         await ada.press("Try again with Echo")
-        await ada.sees("Connected with Echo.", 5)
+        await ada.sees("Connected with Echo.")
         await ada.sees("Hello Ada")
         assert not await ada.run("return document.querySelector('.apart')")
 
