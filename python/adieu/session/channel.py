@@ -143,6 +143,10 @@ class Channel:
             await self._changed.wait()
         return payload
 
+    def receive_now(self) -> str | bytes | None:
+        """The next message if it is here already, else None."""
+        return self._take()
+
     def _take(self) -> str | bytes | None:
         payload = self.session.step(lambda now: self._machine.take(self.name, now))
         if payload is None:

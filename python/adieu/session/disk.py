@@ -98,6 +98,10 @@ class Source:
         data = self.read(file, index * size, size)
         return data + self._hash(file, index, size, data)
 
+    def chunks(self, file: BinaryIO | None, indices: range, size: int) -> list[bytes]:
+        """Several of them at once: each hand-over to a thread has its price; see `chunk`."""
+        return [self.chunk(file, index, size) for index in indices]
+
     def skip(self, file: BinaryIO | None, index: int, size: int) -> bytes:
         """The hash of a chunk that the other side has already; see `chunk`."""
         known = self._hashes.get((index, size))
@@ -265,6 +269,21 @@ class Part:
         """Bytes of a file that is proved as a whole. Raises OSError when they cannot be kept."""
         self._write(data)
         self._digest.update(data)
+
+    def add_all(self, messages: list[bytes], size: int, chunk: int | None) -> None:
+        """What has come of a file of `size` bytes, in one go: chunks with their hashes, or bytes.
+
+        Raises:
+            OSError: it cannot be kept.
+            TransferError: it is not what a hash says, or more than was offered.
+        """
+        for message in messages:
+            if chunk is not None:
+                self.add_proved(message, min(chunk, size - self.size))
+            elif self.size + len(message) <= size:
+                self.add(message)
+            else:
+                raise TransferError("the sender sent more than it offered")
 
     def _write(self, data: bytes | memoryview) -> None:
         self._file.write(data)

@@ -25,7 +25,7 @@ from adieu.session.emitter import Emitter, settle_current
 from adieu.session.receipt import FileReceipt
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Coroutine
     from os import PathLike
 
     from adieu.session.channel import Channel, Sent
@@ -42,6 +42,8 @@ MAX_OFFERED = 32
 """Offers of this side that are not over; those beyond wait for one to end. Less than the other side takes."""
 MAX_SENDING = 8
 """Files of this side under way at once."""
+BATCH = 4
+"""Messages that are handed to a thread at once, if they are there."""
 AHEAD = 8
 """Messages of a file that are read before the other side has taken them."""
 MAX_FINAL = 128
@@ -187,9 +189,10 @@ class Transfer:
             file = self._source.open()
             try:
                 if offer.chunk is None:
-                    await self._send_bytes(channel, file, offset, offer.sha256)
+                    work = self._send_bytes(channel, file, offset, offer.sha256)
                 else:
-                    await self._send_chunks(channel, file, offset, offer.chunk)
+                    work = self._send_chunks(channel, file, offset, offer.chunk)
+                await _unless(self._finished, work)
             finally:
                 if file is not None:
                     file.close()
@@ -212,17 +215,16 @@ class Transfer:
         first = -(-offset // chunk)
         hashes: list[bytes] = []
         under_way: deque[Sent] = deque()
-        for index in range(first, -(-self.size // chunk)):
-            message = await asyncio.to_thread(self._source.chunk, file, index, chunk)
-            hashes.append(message[-HASH:])
-            if not await self._send(channel, message, under_way):
-                return
-            self._progress(channel, min((index + 1) * chunk, self.size), offset)
+        count = -(-self.size // chunk)
+        for index in range(first, count, BATCH):
+            some = range(index, min(index + BATCH, count))
+            for at, message in zip(some, await asyncio.to_thread(self._source.chunks, file, some, chunk), strict=True):
+                hashes.append(message[-HASH:])
+                await self._send(channel, message, under_way)
+                self._progress(channel, min((at + 1) * chunk, self.size), offset)
         proof = hashlib.sha256()
         for index in range(first):  # what the other side had already is proved with the rest
             proof.update(await asyncio.to_thread(self._source.skip, file, index, chunk))
-            if self._finished.done():
-                return
         for each in hashes:
             proof.update(each)
         self.proof = proof.hexdigest()
@@ -235,38 +237,20 @@ class Transfer:
             data = await asyncio.to_thread(self._source.read, file, at, piece)
             if at + len(data) == self.size:
                 self.proof = sha256
-            if not await self._send(channel, data, under_way):
-                return
+            await self._send(channel, data, under_way)
             self._progress(channel, at + len(data), offset)
 
-    async def _send(self, channel: Channel, message: bytes, under_way: deque[Sent]) -> bool:
-        """Whether the transfer is still wanted."""
-        if self._finished.done():
-            return False
-        sending = asyncio.ensure_future(channel.send(message))
-        if not await self._unless_over(sending):
-            return False
-        self.last = sending.result()
+    async def _send(self, channel: Channel, message: bytes, under_way: deque[Sent]) -> None:
+        self.last = await channel.send(message)
         under_way.append(self.last)
-        return len(under_way) <= AHEAD or await self._unless_over(
-            asyncio.ensure_future(under_way.popleft().delivered())
-        )
-
-    async def _unless_over(self, work: asyncio.Future[Any]) -> bool:
-        """Wait, unless the transfer ends before; whether it goes on."""
-        try:
-            await asyncio.wait({work, self._finished}, return_when=asyncio.FIRST_COMPLETED)
-            if work.done():
-                work.result()
-            return not self._finished.done()
-        finally:
-            work.cancel()
+        if len(under_way) > AHEAD:
+            await under_way.popleft().delivered()
 
     def _progress(self, channel: Channel, position: int, offset: int) -> None:
         done = max(position - channel.buffered - channel.unacknowledged, offset)
         if done > self.done:
             self.done = done
-            self._emitter.emit("progress", self)
+            _tell(self._emitter, self)
 
 
 class IncomingFile:
@@ -297,6 +281,8 @@ class IncomingFile:
         self.answered: bool = False
         self._offer = offer
         self._offset: int | None = None
+        self._wanted: str = offer.sha256
+        """The proof that is to come out."""
         self._transfers = transfers
         loop = asyncio.get_running_loop()
         self._over: asyncio.Future[None] = loop.create_future()
@@ -414,18 +400,10 @@ class IncomingFile:
             await self._transfers.stop_draining(self.channel)
             self._offset = found
             self._transfers.say(File(id=self.id, accept=found))
-            channel = await self._or_failed(self._transfers.session.open(self.channel))
-            while self.done < self.size:
-                message = await self._next(channel)
-                if chunk is None and self.done + len(message) <= self.size:
-                    await asyncio.to_thread(part.add, message)
-                elif chunk is not None:
-                    await asyncio.to_thread(part.add_proved, message, min(chunk, self.size - self.done))
-                else:
-                    raise TransferError(f"{self.name!r}: the sender sent more than it offered")
-                self.done = part.size
-                self._emitter.emit("progress", self)
-            wanted = self.sha256 if chunk is None else (await self._next(channel)).hex()
+            await _unless(self._over, self._take(part, chunk))
+            if self.over:
+                await self._over
+            wanted = self._wanted
             if part.proof != wanted:
                 part.drop()
                 raise TransferError(f"{self.name!r} arrived damaged: its hash is not the one announced")
@@ -438,24 +416,30 @@ class IncomingFile:
 
         return path
 
-    async def _next(self, channel: Channel) -> bytes:
-        if self.over:
-            await self._over
-        message: str | bytes = await self._or_failed(channel.receive())
+    async def _take(self, part: disk.Part, chunk: int | None) -> None:
+        """All that comes."""
+        channel = await self._transfers.session.open(self.channel)
+        while self.done < self.size:
+            messages = await self._some(channel, self.size - self.done)
+            await asyncio.to_thread(part.add_all, messages, self.size, chunk)
+            self.done = part.size
+            _tell(self._emitter, self)
+        if chunk is not None:
+            self._wanted = self._of_a_file(await channel.receive()).hex()
+
+    async def _some(self, channel: Channel, missing: int) -> list[bytes]:
+        """The next message, and what is here already after it: no more than is missing of the file."""
+        messages = [self._of_a_file(await channel.receive())]
+        taken = len(messages[0])
+        while taken < missing and len(messages) < BATCH and (message := channel.receive_now()) is not None:
+            messages.append(self._of_a_file(message))
+            taken += len(message)
+        return messages
+
+    def _of_a_file(self, message: str | bytes) -> bytes:
         if isinstance(message, str):
             raise TransferError(f"{self.name!r}: the sender sent something else")
         return message
-
-    async def _or_failed(self, work: Awaitable[Any]) -> Any:
-        """Wait, unless the sender gives up first."""
-        task = asyncio.ensure_future(work)
-        try:
-            await asyncio.wait({task, self._over}, return_when=asyncio.FIRST_COMPLETED)
-            if self._over.done():
-                await self._over
-            return await task
-        finally:
-            task.cancel()
 
     @property
     def over(self) -> bool:
@@ -631,6 +615,25 @@ class Transfers:
             transfer.fail(f"the session ended: {why}")
         for incoming in list(self._in.values()):
             incoming.heard(File(id=incoming.id, failed=f"the session ended: {why}"))
+
+
+async def _unless(over: asyncio.Future[Any], work: Coroutine[Any, Any, None]) -> None:
+    """Do it, unless the other side ends it before."""
+    task = asyncio.ensure_future(work)
+    task.add_done_callback(_seen)
+    try:
+        await asyncio.wait({task, over}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            task.result()
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+def _tell(emitter: Emitter, file: Transfer | IncomingFile) -> None:
+    """More is there. A task for every piece is much, when nobody listens."""
+    if emitter.has("progress"):
+        emitter.emit("progress", file)
 
 
 def _words(error: BaseException) -> str:

@@ -318,6 +318,27 @@ async def test_it_goes_on_through_outages_and_resets(world: World, tmp_path: Pat
         assert results[0].read_bytes() == source.read_bytes()
 
 
+@simulated()
+async def test_a_thread_is_asked_at_most_five_times_for_four_mebibytes_on_both_sides_together(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each hand-over has its price, in time and in turns of the loop (it was eight times for each mebibyte)."""
+    count = 32
+    asked = 0
+    at_once = asyncio.to_thread
+
+    async def counted(*arguments: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        return await at_once(*arguments)
+
+    monkeypatch.setattr(asyncio, "to_thread", counted)
+    async with connected(world) as pair:
+        taking(pair.second, tmp_path / "in")
+        await (await pair.first.send_file(made(tmp_path, count * CHUNK))).wait()
+    assert asked <= count * 5 // 4 + 3
+
+
 # --- whatever a worker dies of --------------------------------------------------------------------------------------
 
 
