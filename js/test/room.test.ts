@@ -33,7 +33,7 @@ describe("again", () => {
     house.wire.cut = false;
     const [second, back] = await house.sessions(ada, ben);
     await house.talk(second!, back!, "after");
-    assert.notEqual(second!.id, first!.id);
+    assert.ok(second!.id !== first!.id);
     assert.equal(second!.id, sessionId("lab", "a1", "b1", second!.machine.n));
     assert.deepEqual([ada.room.unconnected, ada.room.sessions], [[], [second]]);
     for (const member of [ada, ben]) assert.deepEqual(whys(member).slice(-2), ["again", "connecting"]);

@@ -652,6 +652,7 @@ export class Room extends Emitter<RoomEvents> {
       live.doubt();
       void this.#sleep(DOUBT).then(() => {
         if (pair.session === live && isWell(live)) pair.early = undefined;
+        else if (pair.session === live) this.#takeEarly(pair);
       });
     } else if (this.#platform.now() - pair.began >= PACE) {
       live?.superseded();
@@ -662,11 +663,12 @@ export class Room extends Emitter<RoomEvents> {
   /** A session is in another state. @internal */
   stateChanged(session: Session): void {
     const pair = this.#pairOf(session);
-    if (!pair?.early?.length || (session.state !== "suspect" && session.state !== "recovering")) return;
-    queueMicrotask(() => {
-      // The other side has begun another session, and the one that is known does not answer.
-      if (pair.live && !isWell(pair.live)) for (const message of pair.takeEarly()) this.#deliver(message);
-    });
+    if (pair?.early?.length && !isWell(session)) queueMicrotask(() => this.#takeEarly(pair));
+  }
+
+  /** The other side has begun another session, and the one that is known does not answer. */
+  #takeEarly(pair: Pair): void {
+    if (pair.live && !isWell(pair.live)) for (const message of pair.takeEarly()) this.#deliver(message);
   }
 
   // --- who has a new id -----------------------------------------------------------------------------------------
@@ -748,9 +750,9 @@ export class Room extends Emitter<RoomEvents> {
   }
 }
 
-/** Nothing speaks against it. */
-function isWell({ state }: Session): boolean {
-  return state === "open" || state === "resetting";
+/** It has a connection, and nothing speaks against it. */
+function isWell({ state, epoch }: Session): boolean {
+  return (state === "open" || state === "resetting") && epoch !== 0;
 }
 
 /** By way of the room's server. */

@@ -583,7 +583,7 @@ class Room:
         live = pair.live
         if pair.standing in {"refused", "over"}:
             self._say_no(pair, message.session)
-        elif live is not None and live.state in {"open", "resetting"}:
+        elif live is not None and _is_well(live):
             # All is well here, as far as is known; what comes is kept until that is certain.
             pair.early = new_early()
             pair.keep(message)
@@ -596,18 +596,20 @@ class Room:
             session.signaled(message)
 
     def _no_doubt(self, pair: Pair, session: Session) -> None:
-        if pair.session is session and session.state in {"open", "resetting"}:
+        if pair.session is session and _is_well(session):
             pair.early = None
+        elif pair.session is session:
+            self._take_early(pair)
 
     def state_changed(self, session: Session) -> None:
         """A session is in another state."""
         pair = self._pair_of(session)
-        if pair is not None and pair.early and session.state in {"suspect", "recovering"}:
+        if pair is not None and pair.early and not _is_well(session):
             asyncio.get_running_loop().call_soon(self._take_early, pair)
 
     def _take_early(self, pair: Pair) -> None:
         """The other side has begun another session, and the one that is known does not answer."""
-        if pair.live is None or pair.live.state in {"open", "resetting"}:
+        if pair.live is None or _is_well(pair.live):
             return
         early, pair.early = pair.early, None
         for message in early or ():
@@ -692,6 +694,11 @@ class Room:
             self._wake()
         else:
             self._other_began(pair, message)
+
+
+def _is_well(session: Session) -> bool:
+    """It has a connection, and nothing speaks against it."""
+    return session.state in {"open", "resetting"} and session.epoch != 0
 
 
 class RoomPost(Post):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import adieu
 from adieu.protocol import words
 from adieu.protocol.signaling import Candidates, Description
 from adieu.protocol.words import Moved
@@ -224,6 +225,29 @@ async def test_who_comes_back_with_another_seat_after_its_session_ended_gets_one
         await talk(again, back, "awake")
         await there.wait_closed()
         assert ada.room.sessions == [again] and ben.room.sessions == [back]
+
+
+@simulated()
+@pytest.mark.parametrize("ids", [("M1", "A0"), ("M1", "Z9")])
+async def test_a_session_without_a_connection_waits_for_no_reset_when_the_other_side_has_begun_another(
+    world: World, ids: tuple[str, str]
+) -> None:
+    """Woken in the middle of a reset whose other side is gone: its twenty seconds are not waited for."""
+    async with house(world) as made:
+        ada, ben = await made.enter(ids[0], options=SHORT), await made.enter("N1", options=SHORT)
+        here, there = await asyncio.gather(ada.room.session(), ben.room.session())
+        made.server.lose(ben.client)
+        world.network.cut("10.0.0.2", True)
+        resetting = asyncio.ensure_future(there.reset("full"))
+        await here.wait_closed()
+        there.machine.release(there.machine.active)
+        made.server.vacate(ben.client)
+        world.network.cut("10.0.0.2", False)
+        made.server.return_as(ben.client, ids[1])
+        again, back = await asyncio.wait_for(asyncio.gather(ada.room.session(), ben.room.session()), 8)
+        await talk(again, back, "awake")
+        await asyncio.wait({resetting})
+        assert isinstance(resetting.exception(), adieu.SessionError)
 
 
 # --- accept -----------------------------------------------------------------------------------------------------------
