@@ -341,3 +341,18 @@ def test_only_what_this_side_grants_gives_the_other_more_time_and_an_hour_at_mos
     world.a.call("grant_wait", 5.0)
     world.run(when=lambda: world.a.state == "closed")
     assert 4.5 <= world.now - began <= 5.3
+
+
+@pytest.mark.parametrize("how", ["close", "at once", "cannot connect"])
+def test_a_text_that_is_no_unicode_ends_a_session_as_any_other(how: str) -> None:
+    world = World().start()
+    if how != "cannot connect":
+        world.run(when=lambda: world.a.state == world.b.state == "open")
+    if how == "close":
+        world.a.close(text="see you \ud83d")
+    elif how == "at once":
+        world.a.close(timeout=0.0, text="see you \ud83d")
+    else:
+        world.a.call("cannot_connect", 1, "see you \ud83d")
+    world.run(when=lambda: world.a.outcome is not None and world.b.outcome is not None)
+    assert world.a.outcome.reason.text == world.b.outcome.reason.text == "see you \ufffd"

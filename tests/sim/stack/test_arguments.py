@@ -190,10 +190,18 @@ async def test_what_makes_no_connections_is_refused(world: World) -> None:
 class Air:
     """As a broadcast: what is said while nobody listens is lost; and each of `lost`, by its number."""
 
-    def __init__(self, lost: set[int]) -> None:
+    def __init__(self, lost: set[int], delay: float = 0.0) -> None:
         self.lost = lost
+        self.delay = delay
         self.said = 0
+        self.due = 0.0
         self.ends = (AirEnd(self), AirEnd(self))
+
+
+def _after(air: Air) -> float:
+    """When what is said now arrives: in order."""
+    air.due = max(air.due + 1e-6, asyncio.get_running_loop().time() + air.delay)
+    return air.due
 
 
 class AirEnd:
@@ -209,8 +217,11 @@ class AirEnd:
         self._air.said += 1
         [other] = [end for end in self._air.ends if end is not self]
         if other.listens and self._air.said not in self._air.lost:
-            other._heard.append(message)
-            other._woken.set()
+            asyncio.get_running_loop().call_at(_after(self._air), other.hear, message)
+
+    def hear(self, message: dict[str, Any]) -> None:
+        self._heard.append(message)
+        self._woken.set()
 
     async def receive(self) -> dict[str, Any]:
         self.listens = True
@@ -222,7 +233,7 @@ class AirEnd:
 
 @simulated()
 @pytest.mark.parametrize("late", ["first", "second"])
-@pytest.mark.parametrize("seconds", [0.0, 0.3, 7.77, 50.5])
+@pytest.mark.parametrize("seconds", [0.0, 0.3, 7.02, 7.77, 50.5])
 async def test_own_signaling_opens_within_a_second_however_late_the_other_side_starts(
     world: World, late: str, seconds: float
 ) -> None:
@@ -258,6 +269,25 @@ async def test_own_signaling_that_loses_a_message_costs_seconds_at_most(world: W
         session.start()
     await asyncio.wait_for(asyncio.gather(first.wait_open(), second.wait_open()), 4)
     assert first.epoch == 1
+    await first.close()
+    await second.wait_closed()
+    for session in (first, second):
+        await session.end()
+
+
+@simulated()
+async def test_own_signaling_that_is_slower_than_the_saying_again_opens_once(world: World) -> None:
+    air = Air(set(), delay=1.7)
+    one, two = world.hosts()
+    first = adieu.Session(connect=lambda: world.connection(one), signaling=air.ends[0], role="first")
+    second = adieu.Session(connect=lambda: world.connection(two), signaling=air.ends[1], role="second")
+    states: list[str] = []
+    for session in (second, first):
+        session.on("state", lambda event: states.append(event.state))
+        session.start()
+    await asyncio.wait_for(asyncio.gather(first.wait_open(), second.wait_open()), 8)
+    await asyncio.sleep(10)
+    assert states == ["open", "open"] and first.epoch == second.epoch == 1
     await first.close()
     await second.wait_closed()
     for session in (first, second):

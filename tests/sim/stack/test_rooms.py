@@ -234,7 +234,8 @@ async def test_a_session_without_a_connection_waits_for_no_reset_when_the_other_
 ) -> None:
     """Woken in the middle of a reset whose other side is gone: its twenty seconds are not waited for."""
     async with house(world) as made:
-        ada, ben = await made.enter(ids[0], options=SHORT), await made.enter("N1", options=SHORT)
+        asleep = Options(heartbeat=600.0, suspect_after=600.0, burst=600.0)
+        ada, ben = await made.enter(ids[0], options=SHORT), await made.enter("N1", options=asleep)
         here, there = await asyncio.gather(ada.room.session(), ben.room.session())
         made.server.lose(ben.client)
         world.network.cut("10.0.0.2", True)
@@ -382,6 +383,27 @@ async def test_nobody_takes_the_place_of_somebody_else_by_a_word(world: World, w
         [there] = [session for session in ada.room.sessions if session.peer_now == victim]
         assert there is not mine
         await talk(there, next(s for s in guest.room.sessions if s.name == "a1"), "mine")
+
+
+@simulated()
+@pytest.mark.parametrize("stage", ["there", "considered", "together"])
+async def test_not_even_two_together_take_a_place_that_is_not_theirs(world: World, stage: str) -> None:
+    """A newcomer says by signaling that it is the other side of somebody's session, and that one says so in-band."""
+    attack = Attack(world)
+    async with house(world) as made:
+        ada, eve = await made.enter("a1", accept=attack.accept), await made.enter("b1")
+        mine, hers = await asyncio.gather(ada.room.session(), eve.room.session())
+        if stage != "there":
+            made.server.vacate(eve.client)
+        guest = await made.enter("c1", name="victim")
+        if stage == "together":
+            await guest.room.session("a1")
+        elif stage == "considered":
+            await until(lambda: [each.why for each in ada.room.unconnected] == ["considered"], 5)
+        hers.step(lambda now: hers.machine.say_moved("c1", now))
+        guest.client.send(Moved(session=hers.id, to="a1", peer="c1"))
+        await asyncio.sleep(0.5)
+        assert mine.peer_now == "b1"
 
 
 @simulated()
