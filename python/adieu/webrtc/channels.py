@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from adieu.errors import OperationError
 from adieu.webrtc.data_channel import MAX_ID, PRIORITIES, RTCDataChannel
 from adieu.webrtc.data_channel_event import RTCDataChannelEvent
+from adieu.webrtc.stream_ids import FreeIds
 
 if TYPE_CHECKING:
     from adieu import _core
@@ -34,7 +35,7 @@ def create(slots: Slots, label: str, init: RTCDataChannelInit) -> RTCDataChannel
     if channel.id is not None and channel.id >= limit:
         raise OperationError(f"the id {channel.id} is too high: the association has {limit} streams")
     # step 22; step 21 is the caller's
-    slots.data_channels.append(channel)
+    slots.data_channels[channel] = None
     slots.unclosed_channels[channel] = None
     if channel.id is not None:
         slots.channel_ids[channel.id] = channel
@@ -109,6 +110,7 @@ def withdraw(slots: Slots) -> None:
 def end(slots: Slots, why: str) -> None:
     """The association is no more: so are its channels. Their ids are free for the next one."""
     slots.channel_ids.clear()
+    slots.free_ids = FreeIds()
     for channel in list(slots.unclosed_channels):
         slots.forget_channel(channel)
         slots.driver.queue_task(channel.handle_closed, why, None)
@@ -123,7 +125,7 @@ def announce(slots: Slots, transport: Transport, core: _core.Channel, label: str
     channel.handle_assigned(core.stream_id)
     channel.handle_limit(transport.sctp.maxMessageSize)
     channel.handle_attached(core, transport.handle)
-    slots.data_channels.append(channel)
+    slots.data_channels[channel] = None
     slots.unclosed_channels[channel] = None
     slots.channel_ids[core.stream_id] = channel
     # step 7
@@ -165,11 +167,10 @@ def _free_id(slots: Slots, transport: Transport) -> int:
         OperationError: all are in use.
     """
     state = slots.negotiation.transports[transport.key]
-    first = 0 if state.dtls_client else 1
-    for number in range(first, _limit(transport), 2):
-        if number not in slots.channel_ids:
-            return number
-    raise OperationError(f"all {len(slots.channel_ids)} ids are in use")
+    number = slots.free_ids.lowest(0 if state.dtls_client else 1, _limit(transport), slots.channel_ids)
+    if number is None:
+        raise OperationError(f"all {len(slots.channel_ids)} ids are in use")
+    return number
 
 
 def _limit(transport: Transport | None) -> int:

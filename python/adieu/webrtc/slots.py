@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from weakref import WeakSet, ref
@@ -20,9 +21,10 @@ from adieu.webrtc import states
 from adieu.webrtc.ice_events import RTCPeerConnectionIceEvent
 from adieu.webrtc.ledger import Release
 from adieu.webrtc.media_slots import new_cname
+from adieu.webrtc.stream_ids import FreeIds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Generator, Iterable, Mapping
 
     from adieu.driver import Driver
     from adieu.jsep import IceCredentials
@@ -88,6 +90,7 @@ class Slots:
         data_channels: [[DataChannels]], which a channel leaves when it begins to close.
         unclosed_channels: all that are not closed.
         channel_ids: who has which stream, until both its directions are reset.
+        free_ids: where to look for a stream that nobody has.
         has_made_channels: whether the connection "has created any RTCDataChannels".
         transports: by the key of their section.
         pool: candidates for the first local description; None when there are none, and thereafter.
@@ -102,6 +105,7 @@ class Slots:
         release: who waits for the end.
         channels_opened: for the statistics.
         channels_closed: for the statistics.
+        lines_dropped: of the other side's lines, how many could not be used and were passed over.
     """
 
     reference: ref[RTCPeerConnection]
@@ -126,9 +130,10 @@ class Slots:
     connection_state: RTCPeerConnectionState = "new"
     ice_connection_state: RTCIceConnectionState = "new"
     ice_gathering_state: RTCIceGatheringState = "new"
-    data_channels: list[RTCDataChannel] = field(default_factory=list["RTCDataChannel"])
+    data_channels: dict[RTCDataChannel, None] = field(default_factory=dict["RTCDataChannel", None])
     unclosed_channels: dict[RTCDataChannel, None] = field(default_factory=dict["RTCDataChannel", None])
     channel_ids: dict[int, RTCDataChannel] = field(default_factory=dict[int, "RTCDataChannel"])
+    free_ids: FreeIds = field(default_factory=FreeIds)
     has_made_channels: bool = False
     transports: dict[str, Transport] = field(default_factory=dict[str, "Transport"])
     pool: CandidatePool | None = None
@@ -143,6 +148,7 @@ class Slots:
     release: Release = field(default_factory=Release)
     channels_opened: int = 0
     channels_closed: int = 0
+    lines_dropped: int = 0
 
     @property
     def connection(self) -> RTCPeerConnection | None:
@@ -295,8 +301,26 @@ class Slots:
 
     def forget_channel(self, channel: RTCDataChannel) -> None:
         """W3C closing procedure step 3."""
-        if channel in self.data_channels:
-            self.data_channels.remove(channel)
+        self.data_channels.pop(channel, None)
+
+    def drop(self, *why: str, count: int = 1) -> None:
+        """Lines of the other side are passed over, and the rest is used.
+
+        Args:
+            why: of the first ones.
+            count: how many there are.
+        """
+        self.lines_dropped += count
+        for one in why:
+            logger.debug("a line of the other side is not used: %s", one)
+
+    @contextmanager
+    def dropping(self, line: str) -> Generator[None, None, None]:
+        """What the core can not use of this line is passed over."""
+        try:
+            yield
+        except ValueError as error:
+            self.drop(f"{line[:120]!r}: {error}")
 
     def channel_opened(self) -> None:
         """For the statistics."""
@@ -309,5 +333,6 @@ class Slots:
         self.unclosed_channels.pop(channel, None)
         if reusable and channel.id is not None and self.channel_ids.get(channel.id) is channel:
             del self.channel_ids[channel.id]
+            self.free_ids.give_back(channel.id)
         if self.is_dropped:
             self.driver.queue_task(self._close_if_idle)
