@@ -245,19 +245,28 @@ fn role(controlling: bool) -> Role {
     if controlling { Role::Controlling } else { Role::Controlled }
 }
 
-/// RFC 8839 section 5.4: 4 to 256 and 22 to 256 letters, digits, + or /.
+const ALSO: &str = "+/=_#-";
+/// The two ufrags and the colon between them are a user name of STUN, of which the ICE crate writes 128 bytes and panics
+/// at more. Ours has 8.
+const MAX_UFRAG: usize = 128 - 1 - 8;
+const MAX_PWD: usize = 256;
+
+/// RFC 8839 section 5.4: 4 to 256 and 22 to 256 letters, digits, + or /. Media servers also write the letters of other
+/// alphabets of base64, and browsers let them in (`adieu/sdp/grammar.py`).
 fn credentials(ufrag: String, pwd: String) -> PyResult<Credentials> {
-    let is_ice = |text: &str, least: usize| {
-        (least..=256).contains(&text.len())
-            && text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'+' || c == b'/')
+    let is_ice = |text: &str, least: usize, most: usize| {
+        (least..=most).contains(&text.len())
+            && text.bytes().all(|c| c.is_ascii_alphanumeric() || ALSO.as_bytes().contains(&c))
     };
-    if !is_ice(&ufrag, 4) {
-        return Err(value_error(format!("ufrag={ufrag:?} is not 4 to 256 letters, digits, + or /")));
+    if !is_ice(&ufrag, 4, MAX_UFRAG) {
+        return Err(value_error(format!(
+            "ufrag={ufrag:?} is not 4 to {MAX_UFRAG} letters, digits or {ALSO}"
+        )));
     }
-    if !is_ice(&pwd, 22) {
+    if !is_ice(&pwd, 22, MAX_PWD) {
         // The value is a secret: its length says enough.
         return Err(value_error(format!(
-            "pwd of {} characters is not 22 to 256 letters, digits, + or /",
+            "pwd of {} characters is not 22 to {MAX_PWD} letters, digits or {ALSO}",
             pwd.len()
         )));
     }
