@@ -3,8 +3,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Description } from "../src/protocol/messages.js";
+import { checkBundle } from "../src/session/bundle.js";
 import { Connection, type Sink } from "../src/session/connection.js";
 import { settled } from "./time.js";
+import { vectors } from "./vectors.js";
 
 /** What was set, and the signaling states that follow from it. */
 class Notes {
@@ -47,14 +49,16 @@ class Notes {
   close(): void {}
 }
 
-function make(): [notes: Notes, connection: Connection, said: (string | undefined)[]] {
+function make(
+  lost: (text: string) => void = assert.fail,
+): [notes: Notes, connection: Connection, said: (string | undefined)[]] {
   const notes = new Notes();
   const said: string[] = [];
   const sink = {
     signal: (message: Description) => said.push(message.sdp),
     attachMedia: () => undefined,
     negotiated: () => undefined,
-    connectionLost: (_epoch: number, _kind: string, text: string) => assert.fail(text),
+    connectionLost: (_epoch: number, _kind: string, text: string) => lost(text),
   } as unknown as Sink;
   const init = { offer: true, polite: true, low: 1, sink, later: (call: () => void) => call() };
   return [notes, new Connection(1, notes as unknown as RTCPeerConnection, init), said];
@@ -109,4 +113,34 @@ test("a new ICE path is looked for at once, also after its offer gave way", asyn
   await settled();
   await hear(connection, "answer", "their answer");
   assert.deepEqual(notes.set, ["remote their offer", "local answer", "local offer 3", "remote their answer"]);
+});
+
+interface Bundle {
+  name: string;
+  refused: boolean;
+  sdp: string;
+}
+
+for (const { name, refused, sdp } of vectors("protocol/bundles") as Bundle[]) {
+  test(`a description of more than one transport is refused: ${name}`, () => {
+    if (refused) assert.throws(() => checkBundle(sdp), /transports/);
+    else checkBundle(sdp);
+    if (refused) assert.throws(() => checkBundle(sdp.replaceAll("\r\n", "\n")), /transports/);
+  });
+}
+
+test("there is a bound on the sections of a description", () => {
+  const sections = Array.from({ length: 256 }, (_, mid) => `m=audio 0 X 0\r\na=mid:${mid}\r\n`);
+  checkBundle(`v=0\r\n${sections.join("")}`);
+  assert.throws(() => checkBundle(`v=0\r\n${sections.join("")}${sections[0]}`), /256/);
+});
+
+test("a connection is lost by such an offer before the browser sees it", async () => {
+  const lost: string[] = [];
+  const [notes, connection] = make((text) => lost.push(text));
+  const { sdp } = (vectors("protocol/bundles") as Bundle[]).find(({ name }) => name === "two in no bundle") as Bundle;
+  await hear(connection, "offer", sdp);
+  assert.equal(lost.length, 1);
+  assert.match(lost[0] ?? "", /2 transports/);
+  assert.ok(!notes.set.some((what) => what.startsWith("remote")));
 });

@@ -8,6 +8,7 @@
 
 import * as control from "../protocol/control.js";
 import type { Candidate, Candidates, Description } from "../protocol/messages.js";
+import { checkBundle } from "./bundle.js";
 import type { OpenStream } from "./machine/actions.js";
 import type { LossKind } from "./machine/liveness.js";
 
@@ -268,6 +269,7 @@ export class Connection {
     if (pc.signalingState === "stable" && this.#knows(offer, sdp)) return;
     this.#ignored = !this.#polite && offer && (this.#makingOffer || pc.signalingState !== "stable");
     if (this.#ignored) return;
+    checkBundle(sdp);
     const offered = this.#offered;
     this.#offered = undefined;
     if (!offer && !offered) this.#restarting = false;

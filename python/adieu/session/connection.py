@@ -10,7 +10,8 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
-from adieu.errors import DOMException
+from adieu import jsep
+from adieu.errors import DOMException, InvalidAccessError
 from adieu.protocol import control
 from adieu.protocol.signaling import Candidate, Candidates, Description
 from adieu.session.ledger import Held
@@ -239,6 +240,7 @@ class Connection:
         self._ignored = not self._polite and collision
         if self._ignored:
             return
+        check_bundle(description)
         await pc.setRemoteDescription({"type": description.sdp_type, "sdp": description.sdp})
         if offer:
             self._open_wanted()
@@ -408,6 +410,27 @@ class Connection:
             return
         self._lost = True
         self._sink.connection_lost(self.epoch, kind, text)
+
+
+def check_bundle(description: Description) -> None:
+    """A session's connection is one transport.
+
+    Each section that is in no bundle asks for a transport of its own, with its sockets and its checks: of what another
+    program says, that is not believed. Looked at before it is set, so that none is made.
+
+    Raises:
+        RTCError: it is not SDP, or has too many sections.
+        InvalidAccessError: a section that is not rejected is outside of the first one's BUNDLE group.
+    """
+    if description.sdp_type == "rollback":
+        return
+    read = jsep.parse_description(description.sdp_type, description.sdp)
+    live = [section for section in read.sections if not section.rejected]
+    outside = [section for section in live[1:] if section.mid not in read.group_of(live[0].mid)]
+    if outside:
+        raise InvalidAccessError(
+            f"the description has {len(outside) + 1} transports, and a session's connection has one"
+        )
 
 
 def _then(callback: Callable[..., object], *arguments: Any) -> Handler[Event]:
