@@ -75,6 +75,7 @@ def plan_remote(negotiation: Negotiation, description: Description) -> Plan:
         after = replace(with_media, state=state, pending_remote=description, **_stable(negotiation))
     else:
         offer = _pending(negotiation.pending_local)
+        description = replace(description, mids=tuple(section.mid for section in offer.sections))
         check_remote_answer(negotiation, offer, description)
         answered = _answered(negotiation, ours=offer, theirs=description, we_offered=True)
         with_media, changes = apply_remote(answered, description)

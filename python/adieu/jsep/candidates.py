@@ -43,10 +43,14 @@ def add_remote_candidate(
 ) -> Plan:
     """A candidate of the other side (RFC 9429 section 4.1.19). The section is named by its mid or by its place.
 
+    Some say the generation in the line itself. One that is over, or has not begun, is not an error then, as in
+    browsers: the plan is to do nothing.
+
     Raises:
         OperationError: no such section, no such generation, or too many candidates.
     """
     after, actions = negotiation, list[AddCandidate]()
+    said, ufrag = ufrag, ufrag if ufrag is not None else candidate.ufrag
     for slot, description in _applied(negotiation):
         section = _named(description, mid, index)
         if section is None or (ufrag is not None and not _has_ufrag(section, ufrag)):
@@ -56,10 +60,10 @@ def add_remote_candidate(
         line = attribute("candidate", str(candidate).removeprefix("candidate:"))
         after = _put(after, slot, description.with_media(section.index, section.media.with_lines(line)))
         if _is_tried(candidate):
-            actions.extend(_to_transports(negotiation, description, section, str(candidate)))
+            actions.extend(_to_transports(negotiation, description, section, str(candidate.for_agent())))
         if ufrag is None:
             break  # W3C addIceCandidate step 4.6: the most recent generation
-    if after is negotiation:
+    if after is negotiation and (said is not None or not _is_known(negotiation, mid, index)):
         raise OperationError(_unknown(negotiation, mid, index, ufrag))
     return Plan(after, tuple(dict.fromkeys(actions)))
 
@@ -104,7 +108,7 @@ def remote_candidates(negotiation: Negotiation, key: str, generation: int) -> It
     for other in remote.bundled_with(section):
         for candidate in sdp.attributes.candidates(other.media):
             if _is_tried(candidate):
-                yield AddCandidate(key, generation, str(candidate))
+                yield AddCandidate(key, generation, str(candidate.for_agent()))
     if section.media.has("end-of-candidates"):
         yield AddCandidate(key, generation, None)
 
@@ -161,9 +165,13 @@ def _speaking(description: Description | None, negotiation: Negotiation, key: st
     return speaker(negotiation, description, key) if description is not None else None
 
 
+def _is_known(negotiation: Negotiation, mid: str | None, index: int | None) -> bool:
+    return any(_named(description, mid, index) is not None for _, description in _applied(negotiation))
+
+
 def _unknown(negotiation: Negotiation, mid: str | None, index: int | None, ufrag: str | None) -> str:
     place = f"the mid {mid!r}" if mid is not None else f"the index {index}"
-    if any(_named(description, mid, index) is not None for _, description in _applied(negotiation)):
+    if _is_known(negotiation, mid, index):
         return f"the section of {place} has no ICE generation with the ufrag {ufrag!r}"
     return f"the remote description has no section of {place}"
 

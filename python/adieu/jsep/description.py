@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from adieu import sdp
@@ -13,8 +14,9 @@ from adieu.sdp import attributes
 
 if TYPE_CHECKING:
     from adieu.jsep.codecs import Codec
+    from adieu.sdp import SdpSyntaxError
     from adieu.sdp.attributes import Direction, ExtMap, Fingerprint, Setup, Simulcast
-    from adieu.sdp.model import Media
+    from adieu.sdp.model import Block, Media
 
 DescriptionType: TypeAlias = Literal["offer", "pranswer", "answer"]
 
@@ -58,6 +60,8 @@ class Section:
         trickle: more candidates may come.
         setup: the DTLS role offered or answered; RFC 4145 section 4: "active" where none is given.
         fingerprints: of the certificate, at least one of which must match.
+        problem: what of its transport can not be read. It matters where the section speaks for a transport: in a bundle
+            the first one's words count, and the others' are not read by browsers either.
     """
 
     index: int
@@ -71,6 +75,7 @@ class Section:
     trickle: bool
     setup: Setup
     fingerprints: tuple[Fingerprint, ...]
+    problem: sdp.SdpSyntaxError | None = None
 
     @property
     def key(self) -> str:
@@ -147,11 +152,13 @@ class Description:
         type: what it is.
         sdp: the lines, with all candidates that were added since.
         given: the text as it was given, while nothing has been added.
+        mids: what its sections are called where they do not say it: of an answer the offer's.
     """
 
     type: DescriptionType
     sdp: sdp.SessionDescription
     given: str | None = None
+    mids: tuple[str | None, ...] = ()
 
     @cached_property
     def text(self) -> str:
@@ -164,25 +171,26 @@ class Description:
         session = self.sdp.session
         lite = attributes.ice_lite(session)
         options = attributes.ice_options(session)
-        fingerprints = attributes.fingerprints(session)
-        ufrag, pwd = attributes.ice_ufrag(session), attributes.ice_pwd(session)
         setup = attributes.setup(session)
         direction = attributes.direction(session) or "sendrecv"
+        transport = _Transport.of(session)
         return tuple(
             Section(
                 index=index,
                 media=media,
-                mid=attributes.mid(media),
+                mid=attributes.mid(media) or (self.mids[index] if index < len(self.mids) else None),
                 rejected=media.port == 0 and not attributes.bundle_only(media),
                 bundle_only=media.port == 0 and attributes.bundle_only(media),
                 direction=attributes.direction(media) or direction,
-                credentials=_credentials(attributes.ice_ufrag(media) or ufrag, attributes.ice_pwd(media) or pwd),
+                credentials=own.credentials,
                 ice_lite=lite,
                 trickle="trickle" in options | attributes.ice_options(media),
                 setup=attributes.setup(media) or setup or "active",
-                fingerprints=attributes.fingerprints(media) or fingerprints,
+                fingerprints=own.fingerprints,
+                problem=own.problem,
             )
             for index, media in enumerate(self.sdp.media)
+            for own in (_Transport.of(media, transport),)
         )
 
     @cached_property
@@ -190,6 +198,16 @@ class Description:
         """The mids of each BUNDLE group that has some."""
         groups = attributes.groups(self.sdp.session)
         return tuple(group.mids for group in groups if group.semantics == "BUNDLE" and group.mids)
+
+    @property
+    def unusable(self) -> tuple[int, list[SdpSyntaxError]]:
+        """How many lines are not used of those that `parse_description` has looked at, and why, of the first ones.
+
+        They stand in the text, and say nothing.
+        """
+        blocks = (self.sdp.session, *self.sdp.media)
+        first = (error for block in blocks for error in block.unusable.first)
+        return sum(block.unusable.count for block in blocks), list(islice(first, 20))
 
     @property
     def trickles(self) -> bool:
@@ -236,7 +254,7 @@ def parse_description(type_: DescriptionType, text: str) -> Description:
 
     Raises:
         RTCError: "sdp-syntax-error" with the line.
-        InvalidAccessError: an ICE ufrag or password is none.
+        InvalidAccessError: a value is none that its attribute can have.
     """
     try:
         description = Description(type_, sdp.read(text), text)
@@ -250,12 +268,40 @@ def parse_description(type_: DescriptionType, text: str) -> Description:
                 _ = section.codecs, section.extensions, section.streams, section.simulcast
                 attributes.rids(section.media)
         attributes.connection(description.sdp.session)
-    except sdp.SdpValueError as error:
-        raise InvalidAccessError(str(error)) from None
     except sdp.SdpSyntaxError as error:
-        raise RTCError({"errorDetail": "sdp-syntax-error", "sdpLineNumber": error.line}, str(error)) from None
+        raise refusal(error) from None
     return description
 
 
-def _credentials(ufrag: str | None, pwd: str | None) -> IceCredentials | None:
-    return IceCredentials(ufrag, pwd) if ufrag is not None and pwd is not None else None
+def refusal(error: sdp.SdpSyntaxError) -> RTCError | InvalidAccessError:
+    """What a program is told of a line that can not be read (W3C set a session description, failure steps 3 and 6)."""
+    if isinstance(error, sdp.SdpValueError):
+        return InvalidAccessError(str(error))
+    return RTCError({"errorDetail": "sdp-syntax-error", "sdpLineNumber": error.line}, str(error))
+
+
+@dataclass(frozen=True, slots=True)
+class _Transport:
+    """What a block says of its transport, with what it takes over from the session level."""
+
+    ufrag: str | None = None
+    pwd: str | None = None
+    fingerprints: tuple[Fingerprint, ...] = ()
+    problem: sdp.SdpSyntaxError | None = None
+
+    @classmethod
+    def of(cls, block: Block, session: _Transport | None = None) -> _Transport:
+        above = session if session is not None else cls()
+        try:
+            return cls(
+                attributes.ice_ufrag(block) or above.ufrag,
+                attributes.ice_pwd(block) or above.pwd,
+                attributes.fingerprints(block) or above.fingerprints,
+                above.problem,
+            )
+        except sdp.SdpSyntaxError as error:
+            return cls(problem=error)
+
+    @property
+    def credentials(self) -> IceCredentials | None:
+        return IceCredentials(self.ufrag, self.pwd) if self.ufrag is not None and self.pwd is not None else None

@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from adieu.errors import InvalidAccessError
+from adieu.jsep.codecs import negotiated_codecs
+from adieu.jsep.description import refusal
 from adieu.sdp import attributes
 
 if TYPE_CHECKING:
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 STRONG_HASHES: Final = ("sha-256", "sha-384", "sha-512")
 """RFC 8122 section 5: weaker ones must not be relied on."""
+
+MAX_UFRAG: Final = 119
+"""With ours and a colon it is a user name of STUN, of which the ICE agent writes 128 bytes. Others write 4 to 32."""
 
 _RTCP_TYPES: Final = range(64, 96)
 
@@ -79,9 +84,16 @@ def check_remote_answer(negotiation: Negotiation, offer: Description, answer: De
             continue
         if offered.rejected:  # RFC 3264 section 6: a stream that was offered with port 0 is answered with port 0
             raise InvalidAccessError(f"media section {offered.mid!r} was not offered, and can not be accepted")
+        if (section.is_rtp, section.is_data) != (offered.is_rtp, offered.is_data):
+            raise InvalidAccessError(
+                f"media section {offered.mid!r} was offered over {offered.media.protocol}, "
+                f"and is accepted over {section.media.protocol} with {' '.join(section.media.formats)[:80]!r}"
+            )
         _check_media(section)
         if section.is_rtp:
             _check_extensions(section, offered.extensions)
+            if not negotiated_codecs(offered.codecs, section.codecs):  # RFC 3264 section 6.1
+                raise InvalidAccessError(f"media section {offered.mid!r} is accepted with no codec that was offered")
         if not _speaks(answer, section):
             continue
         if offered.bundle_only:
@@ -145,8 +157,14 @@ def _check_mids(description: Description) -> None:
 
 def _check_transport(section: Section) -> None:
     """RFC 9429 section 5.8.2 and 5.10: what a section needs so that a transport can be made of it."""
+    if section.problem is not None:
+        raise refusal(section.problem)
     if section.credentials is None:
         raise InvalidAccessError(f"media section {section.mid!r} has no a=ice-ufrag and a=ice-pwd")
+    if (length := len(section.credentials.ufrag)) > MAX_UFRAG:
+        raise InvalidAccessError(
+            f"media section {section.mid!r} has an a=ice-ufrag of {length} characters: {MAX_UFRAG} can be used here"
+        )
     if not section.fingerprints:
         raise InvalidAccessError(f"media section {section.mid!r} has no a=fingerprint: it can not be encrypted")
     if not any(fingerprint.algorithm in STRONG_HASHES for fingerprint in section.fingerprints):

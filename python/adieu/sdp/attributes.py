@@ -1,7 +1,8 @@
 """The attributes that have a form of their own, one function each.
 
 Each takes the block that holds it and returns None, or nothing, when it is not there. A malformed one is an
-`SdpSyntaxError` with its line.
+`SdpSyntaxError` with its line; of those that may be there several times, or need not be there, a malformed one is left
+out and stands in `Block.unusable`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ _PWD_LENGTH: Final = range(22, 257)
 _FINGERPRINT = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2})*")
 RID = re.compile(r"[A-Za-z0-9_-]{1,255}")
 """RFC 8851 section 10, with "_" and "-" of its erratum."""
-_MSID_LENGTH: Final = 64
 _DIGEST_BYTES: Final = {"md5": 16, "sha-1": 20, "sha-224": 28, "sha-256": 32, "sha-384": 48, "sha-512": 64}
 
 
@@ -140,7 +140,7 @@ def ice_lite(block: Block) -> bool:
 
 def candidates(block: Block) -> tuple[Candidate, ...]:
     """All `a=candidate`."""
-    return tuple(Candidate.parse(_content(line), line.number) for line in block.attributes("candidate"))
+    return block.each("candidate", _candidate)
 
 
 def end_of_candidates(block: Block) -> bool:
@@ -161,7 +161,7 @@ def setup(block: Block) -> Setup | None:
     line = block.attribute("setup")
     if line is None:
         return None
-    role = _content(line)
+    role = _content(line).lower()
     if role not in get_args(Setup):
         raise SdpSyntaxError(line.number, f"the setup role is {role[:40]!r}, not one of {', '.join(get_args(Setup))}")
     return cast("Setup", role)
@@ -171,18 +171,18 @@ def setup(block: Block) -> Setup | None:
 
 
 def mid(block: Block) -> str | None:
-    """`a=mid`."""
+    """`a=mid`; an empty one is none."""
     line = block.attribute("mid")
-    if line is None:
+    if line is None or not line.content:
         return None
-    if not is_token(_content(line)):
-        raise SdpSyntaxError(line.number, f"{_content(line)[:40]!r} is not a mid")
-    return _content(line)
+    if not is_token(line.content):
+        raise SdpSyntaxError(line.number, f"{line.content[:40]!r} is not a mid")
+    return line.content
 
 
 def groups(block: Block) -> tuple[Group, ...]:
     """All `a=group` of the session level."""
-    return tuple(_group(line) for line in block.attributes("group"))
+    return block.each("group", _group)
 
 
 def bundle_only(block: Block) -> bool:
@@ -207,9 +207,10 @@ def max_message_size(block: Block) -> int | None:
 
 def sctpmap(block: Block) -> SctpMap | None:
     """The old `a=sctpmap:<port> <application> [<streams>]`."""
-    line = block.attribute("sctpmap")
-    if line is None:
-        return None
+    return next(iter(block.each("sctpmap", _sctpmap)), None)
+
+
+def _sctpmap(line: Line) -> SctpMap:
     fields = _content(line).split(" ")
     if not 2 <= len(fields) <= 3:
         raise SdpSyntaxError(line.number, "a sctpmap has a port, an application and a number of streams")
@@ -240,27 +241,27 @@ def direction(block: Block) -> Direction | None:
 
 def rtpmaps(block: Block) -> tuple[RtpMap, ...]:
     """All `a=rtpmap` (RFC 8866 section 6.6)."""
-    return tuple(_rtpmap(line) for line in block.attributes("rtpmap"))
+    return block.each("rtpmap", _rtpmap)
 
 
 def fmtps(block: Block) -> dict[int, str]:
     """All `a=fmtp` (RFC 8866 section 6.15), by payload type; the text is the codec's."""
-    return dict(_for_payload_type(li) for li in block.attributes("fmtp"))
+    return dict(block.each("fmtp", _for_payload_type))
 
 
 def rtcp_fbs(block: Block) -> tuple[RtcpFb, ...]:
     """All `a=rtcp-fb` (RFC 4585 section 4.2)."""
-    return tuple(_rtcp_fb(line) for line in block.attributes("rtcp-fb"))
+    return block.each("rtcp-fb", _rtcp_fb)
 
 
 def extmaps(block: Block) -> tuple[ExtMap, ...]:
     """All `a=extmap` (RFC 8285 section 8)."""
-    return tuple(_extmap(line) for line in block.attributes("extmap"))
+    return block.each("extmap", _extmap)
 
 
 def msids(block: Block) -> tuple[Msid, ...]:
-    """All `a=msid` (RFC 8830 section 2)."""
-    return tuple(_msid(line) for line in block.attributes("msid"))
+    """All `a=msid`. An id is what stands there: RFC 8830 section 2 has 64 letters for it, others write addresses."""
+    return block.each("msid", _msid)
 
 
 def ssrc_streams(block: Block) -> list[str]:
@@ -269,20 +270,19 @@ def ssrc_streams(block: Block) -> list[str]:
     for line in block.attributes("ssrc"):
         _, _, said = _content(line).partition(" ")
         name, _, value = said.partition(":")
-        if name == "msid" and is_token(stream := value.partition(" ")[0]):
+        if name == "msid" and (stream := value.partition(" ")[0]):
             found.append(stream)
     return found
 
 
 def rids(block: Block) -> tuple[Rid, ...]:
     """All `a=rid` (RFC 8851 section 10)."""
-    return tuple(_rid(line) for line in block.attributes("rid"))
+    return block.each("rid", _rid)
 
 
 def simulcast(block: Block) -> Simulcast | None:
     """`a=simulcast` (RFC 8853 section 5.1)."""
-    line = block.attribute("simulcast")
-    return None if line is None else _simulcast(line)
+    return next(iter(block.each("simulcast", _simulcast)), None)
 
 
 def extmap_allow_mixed(block: Block) -> bool:
@@ -301,10 +301,10 @@ def connection(block: Block) -> Connection | None:
     line = block.of_type("c")
     if line is None:
         return None
-    fields = line.value.split(" ")
-    if len(fields) != 3 or not all(fields):
+    fields = line.value.split()
+    if len(fields) < 3:
         raise SdpSyntaxError(line.number, "a connection has a network type, an address type and an address")
-    return Connection(*fields)
+    return Connection(*fields[:3])
 
 
 # --- helpers -----------
@@ -341,12 +341,15 @@ def _fingerprint(line: Line) -> Fingerprint:
     return Fingerprint(algorithm, value.upper())
 
 
+def _candidate(line: Line) -> Candidate:
+    return Candidate.parse(_content(line), line.number)
+
+
 def _group(line: Line) -> Group:
-    semantics, *mids = _content(line).split(" ")
-    mids = [tag for tag in mids if tag]
-    if not is_token(semantics) or not all(is_token(tag) for tag in mids):
+    words = _content(line).split()
+    if not words or not all(is_token(word) for word in words):
         raise SdpSyntaxError(line.number, "a group has semantics and mids")
-    return Group(semantics, tuple(mids))
+    return Group(words[0], tuple(words[1:]))
 
 
 def _for_payload_type(line: Line) -> tuple[int, str]:
@@ -383,8 +386,8 @@ def _extmap(line: Line) -> ExtMap:
 
 def _msid(line: Line) -> Msid:
     stream, _, appdata = _content(line).partition(" ")
-    if not is_token(stream) or len(stream) > _MSID_LENGTH:
-        raise SdpSyntaxError(line.number, f"{stream[:80]!r} is not the id of a stream, 1 to {_MSID_LENGTH} characters")
+    if not stream:
+        raise SdpSyntaxError(line.number, "an msid has the id of a stream")
     return Msid(stream, appdata.strip() or None)
 
 

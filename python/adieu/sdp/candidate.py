@@ -1,15 +1,22 @@
-"""The candidate attribute (RFC 8839 section 5.1, RFC 6544 section 4.5 for TCP)."""
+"""The candidate attribute (RFC 8839 section 5.1, RFC 6544 section 4.5 for TCP).
+
+What others write and the grammar does not know is read as browsers read it: blanks at the end, several between two
+words, an extension without a value, an IPv6 address in brackets or with a zone, any word as the foundation.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+import zlib
+from dataclasses import dataclass, replace
 from typing import Final, Self
 
-from adieu.sdp.grammar import ICE_CHARS, SdpSyntaxError, integer, is_token
+from adieu.sdp.grammar import SdpSyntaxError, integer, is_token
 
-_MAX_LENGTH: Final = 2048
-_FOUNDATION_LENGTH: Final = 32
+_MAX_LENGTH: Final = 8192
 _ADDRESS_LENGTH: Final = 255
+_FOUNDATION: Final = re.compile(r"[A-Za-z0-9+/]{1,32}")
+_AGENT_EXTENSIONS: Final = ("generation", "ufrag", "network-id", "network-cost")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,11 +24,11 @@ class Candidate:
     """One candidate. `priority` and `port` are as on the line; what is not on it is None.
 
     Attributes:
-        foundation: 1 to 32 ice-chars.
-        component: 1 for RTP and for all that is multiplexed with it, 2 for RTCP.
+        foundation: equal for candidates of the same kind, base and server: most often 1 to 32 ice-chars.
+        component: 1 for RTP and for all that is multiplexed with it, 2 for RTCP; others are not used.
         transport: in lower case; "udp" or "tcp", or what an extension says.
         priority: up to 2**32 - 1.
-        address: an IP address or a name.
+        address: an IP address, without brackets, or a name; of what is neither, nothing can be reached.
         port: 0 to 65535.
         type: "host", "srflx", "prflx", "relay", or what an extension says.
         related_address: from where it was derived.
@@ -51,24 +58,26 @@ class Candidate:
         """
         if len(text) > _MAX_LENGTH:
             raise SdpSyntaxError(line, f"a candidate of {len(text)} characters")
-        fields = text.removeprefix("a=").removeprefix("candidate:").rstrip("\r\n").split(" ")
-        if len(fields) < 8 or fields[6] != "typ" or not all(fields) or len(fields) % 2:
+        body = text.rstrip().removeprefix("a=").removeprefix("candidate:")
+        fields = body.split()
+        if any(char in body for char in "\r\n\0") or len(fields) < 8 or fields[6] != "typ":
             raise SdpSyntaxError(line, f"{text[:80]!r} is not a candidate")
         foundation, component, transport, priority, address, port, _, kind, *rest = fields
-        if not ICE_CHARS.fullmatch(foundation) or len(foundation) > _FOUNDATION_LENGTH:
-            raise SdpSyntaxError(line, f"the foundation {foundation[:40]!r} is not 1 to 32 ice-chars")
+        if address.startswith("[") and address.endswith("]"):
+            address = address[1:-1]
         if not is_token(transport) or not is_token(kind):
             raise SdpSyntaxError(line, f"{transport[:40]!r} and {kind[:40]!r} are not a transport and a type")
-        if not _is_address(address):
+        if len(address) > _ADDRESS_LENGTH or not address.isprintable():
             raise SdpSyntaxError(line, f"{address[:80]!r} is neither an IP address nor a name")
-        named = list(zip(rest[::2], rest[1::2], strict=True))
+        named = list(zip(rest[::2], rest[1::2], strict=False))  # a last name without a value says nothing
         first: dict[str, str] = {}
         for name, value in named:
             first.setdefault(name, value)
         rport = first.get("rport")
         return cls(
             foundation=foundation,
-            component=integer(component, line, "the component", 256),
+            # Some count from 0, or have none: it is not one that is used here.
+            component=0 if component[0] == "-" else integer(component, line, "the component", 2**31 - 1),
             transport=transport.lower(),
             priority=integer(priority, line, "the priority", 2**32 - 1),
             address=address,
@@ -85,6 +94,21 @@ class Candidate:
         """The extension `ufrag` that some implementations write."""
         return next((value for name, value in self.extensions if name == "ufrag"), None)
 
+    def for_agent(self) -> Self:
+        """The same in the letters of RFC 8839: a foundation and extensions that the ICE agent knows, no zone.
+
+        A zone names an interface of the other host, and means nothing here (RFC 4007 section 11).
+        """
+        foundation = self.foundation
+        if not _FOUNDATION.fullmatch(foundation):  # equal ones stay equal
+            foundation = f"{zlib.crc32(foundation.encode(errors='replace')):08x}"
+        return replace(
+            self,
+            foundation=foundation,
+            address=self.address.partition("%")[0],
+            extensions=tuple(pair for pair in self.extensions if pair[0] in _AGENT_EXTENSIONS),
+        )
+
     def __str__(self) -> str:
         fields = [
             f"candidate:{self.foundation} {self.component} {self.transport} {self.priority}",
@@ -98,8 +122,3 @@ class Candidate:
             fields.append(f"tcptype {self.tcp_type}")
         fields.extend(f"{name} {value}" for name, value in self.extensions)
         return " ".join(fields)
-
-
-def _is_address(text: str) -> bool:
-    """Whether it looks like an IP address or a domain name; what it leads to is not asked here."""
-    return len(text) <= _ADDRESS_LENGTH and all(char.isalnum() or char in ".:-_%" for char in text)

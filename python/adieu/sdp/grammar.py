@@ -8,14 +8,15 @@ from typing import Final
 MAX_BYTES: Final = 1 << 20
 """A description larger than this is refused unread."""
 
-MAX_MEDIA: Final = 1000
+MAX_MEDIA: Final = 256
 MAX_CANDIDATES: Final = 10_000
 """Bounds for one description: what is beyond them is an error of the line that is too much."""
 
 # RFC 8866 section 9: token-char is any visible character but separators.
 TOKEN = re.compile(r"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]+")
-# RFC 8839 section 5.1: ALPHA / DIGIT / "+" / "/". Chromium also writes "=" where base64 is padded: it is let in.
-ICE_CHARS = re.compile(r"[A-Za-z0-9+/=]+")
+# RFC 8839 section 5.1: ALPHA / DIGIT / "+" / "/". Media servers also write base64 of other alphabets, padded, and
+# browsers let it in.
+ICE_CHARS = re.compile(r"[A-Za-z0-9+/=_#-]+")
 DIGITS = re.compile(r"[0-9]+", re.ASCII)
 
 

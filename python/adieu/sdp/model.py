@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from adieu.sdp.grammar import SdpSyntaxError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_T = TypeVar("_T")
+_KEPT = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +31,14 @@ class Line:
 
     @property
     def name(self) -> str:
-        """Of an attribute: what stands before the colon."""
-        return self.value.partition(":")[0]
+        """Of an attribute: what stands before the colon, in lower case; of a property attribute its first word.
+
+        A property says all by its name: some write `a=rtcp-mux `, and browsers take it.
+        """
+        name, colon, _ = self.value.partition(":")
+        if not colon:
+            name = next(iter(name.split()), "")
+        return name.lower()
 
     @property
     def content(self) -> str | None:
@@ -59,6 +73,25 @@ class Connection:
     address: str
 
 
+@dataclass(slots=True)
+class Unusable:
+    """Lines that could not be read and were left out.
+
+    Attributes:
+        count: how many.
+        first: why, of the first ones, with their numbers.
+    """
+
+    count: int = 0
+    first: list[SdpSyntaxError] = field(default_factory=list[SdpSyntaxError])
+
+    def add(self, error: SdpSyntaxError) -> None:
+        """One more; a description may have a hundred thousand."""
+        self.count += 1
+        if len(self.first) < _KEPT:
+            self.first.append(error.with_traceback(None))
+
+
 @dataclass(frozen=True)
 class Block:
     """Lines of one level, session or media, in their order; without the line that opens the block."""
@@ -72,6 +105,32 @@ class Block:
             if line.type == "a":
                 index.setdefault(line.name, []).append(line)
         return index
+
+    @cached_property
+    def _read(self) -> dict[str, tuple[Any, ...]]:
+        return {}
+
+    @cached_property
+    def unusable(self) -> Unusable:
+        """What was left out by `each`, so far."""
+        return Unusable()
+
+    def each(self, name: str, read: Callable[[Line], _T]) -> tuple[_T, ...]:
+        """What the `a=` lines of this name say. One that cannot be read is left out, and stands in `unusable`.
+
+        Args:
+            name: of an attribute without which the rest is as good: another line of it may do, or none at all.
+            read: always the same one for a name; raises `SdpSyntaxError`.
+        """
+        if name not in self._read:
+            values: list[_T] = []
+            for line in self.attributes(name):
+                try:
+                    values.append(read(line))
+                except SdpSyntaxError as error:
+                    self.unusable.add(error)
+            self._read[name] = tuple(values)
+        return self._read[name]
 
     def attributes(self, name: str) -> list[Line]:
         """All `a=` lines of this name."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from adieu.sdp.grammar import MAX_BYTES, MAX_CANDIDATES, MAX_MEDIA, SdpSyntaxError, integer, is_token
+from adieu.sdp.grammar import DIGITS, MAX_BYTES, MAX_CANDIDATES, MAX_MEDIA, SdpSyntaxError, integer, is_token
 from adieu.sdp.model import Block, Line, Media, Origin, SessionDescription
 
 if TYPE_CHECKING:
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 # RFC 8866 section 5: "The set of type letters is deliberately small and not intended to be extensible -- an SDP parser
 # MUST completely ignore or reject any session description that contains a type letter that it doesn't understand."
 _SESSION_TYPES: Final = frozenset("iuepcbtrzka")
-_MEDIA_TYPES: Final = frozenset("icbka")
+# Some come where they have no place. They say nothing of a section, and are kept as they are.
+_MEDIA_TYPES: Final = _SESSION_TYPES - {"t"}
+_ORIGIN_DIGITS: Final = 1000
 
 
 def read(text: str) -> SessionDescription:
@@ -26,7 +28,7 @@ def read(text: str) -> SessionDescription:
         raise SdpSyntaxError(1, f"the description is larger than {MAX_BYTES} bytes")
     lines = _lines(text)
     version = _next(lines, "v", 1)
-    if version.value != "0":
+    if not version.value.startswith("0"):  # as browsers have it: blanks and more may follow
         raise SdpSyntaxError(version.number, f"the version is {version.value[:40]!r}, not 0")
     origin = _origin(_next(lines, "o", 2))
     name = _next(lines, "s", 3)
@@ -42,8 +44,8 @@ def _lines(text: str) -> Iterator[Line]:
         content = row.removesuffix("\r")
         if len(content) < 2 or content[1] != "=":
             raise SdpSyntaxError(number, f"{content[:40]!r} is not of the form <type>=<value>")
-        if "\r" in content or "\0" in content:
-            raise SdpSyntaxError(number, "a line holds no CR and no NUL")
+        if "\r" in content:
+            raise SdpSyntaxError(number, "a line holds no CR")
         yield Line(content[0], content[2:], number)
 
 
@@ -61,15 +63,11 @@ def _origin(line: Line) -> Origin:
     if len(fields) != 6 or not all(fields):
         raise SdpSyntaxError(line.number, "the origin has six fields: username, id, version, IN, IP4 or IP6, address")
     username, session_id, version, network_type, address_type, address = fields
-    integer(session_id, line.number, "the session id", 2**64 - 1)
-    return Origin(
-        username,
-        session_id,
-        integer(version, line.number, "the session version", 2**64 - 1),
-        network_type,
-        address_type,
-        address,
-    )
+    # Only their identity matters: some have more digits than fit into 64 bits.
+    for what, number in (("id", session_id), ("version", version)):
+        if not DIGITS.fullmatch(number) or len(number) > _ORIGIN_DIGITS:
+            raise SdpSyntaxError(line.number, f"the session {what} is {number[:40]!r}, not a number")
+    return Origin(username, session_id, int(version), network_type, address_type, address)
 
 
 def _blocks(lines: Iterator[Line]) -> tuple[Block, tuple[Media, ...]]:
@@ -86,8 +84,8 @@ def _blocks(lines: Iterator[Line]) -> tuple[Block, tuple[Media, ...]]:
         if line.type not in (_MEDIA_TYPES if sections else _SESSION_TYPES):
             raise SdpSyntaxError(line.number, f"a {line.type}= line has no place here")
         if line.type == "a":
-            if not is_token(line.name):
-                raise SdpSyntaxError(line.number, f"{line.name[:40]!r} is not the name of an attribute")
+            if not line.name:
+                raise SdpSyntaxError(line.number, "an attribute has no name")
             candidates += line.name == "candidate"
             if candidates > MAX_CANDIDATES:
                 raise SdpSyntaxError(line.number, f"more than {MAX_CANDIDATES} candidates")
@@ -96,7 +94,7 @@ def _blocks(lines: Iterator[Line]) -> tuple[Block, tuple[Media, ...]]:
 
 
 def _media(line: Line, below: list[Line]) -> Media:
-    fields = line.value.split(" ")
+    fields = line.value.rstrip(" ").split(" ")
     if len(fields) < 4 or not all(fields):
         raise SdpSyntaxError(line.number, "a media line has a kind, a port, a protocol and at least one format")
     kind, port, protocol, *formats = fields

@@ -28,8 +28,6 @@ async def add_ice_candidate(slots: Slots, init: RTCIceCandidateInit) -> None:
     # steps 2 to 5 are the plan's
     candidate = _parse(init.candidate) if init.candidate else None
     ufrag = init.usernameFragment
-    if ufrag is None and candidate is not None:
-        ufrag = candidate.ufrag  # some write it into the line
     # step 7
     await slots.next_task()
     if candidate is None:
@@ -40,12 +38,13 @@ async def add_ice_candidate(slots: Slots, init: RTCIceCandidateInit) -> None:
         )
     for action in plan.actions:
         transport = slots.transports[action.key]
-        try:
+        # Well-formed, and nothing that a datagram can be sent to: one that does not help.
+        with slots.dropping(init.candidate):
             transport.perform(action)
-        except ValueError as error:
-            raise OperationError(f"{init.candidate!r} can not be used: {error}") from None
         if candidate is not None:
             transport.remember_remote_candidate(RTCIceCandidate(init))
+    if plan.after is slots.negotiation and candidate is not None:
+        slots.drop(f"{init.candidate[:120]!r} is of no ICE generation of this connection")
     # steps 7.2.2 and 7.2.3
     slots.negotiation = plan.after
 

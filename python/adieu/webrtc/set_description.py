@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from adieu import jsep
@@ -87,7 +86,10 @@ def _plan(slots: Slots, source: Source, type_: SdpType, text: str) -> Plan:
     # then the content (steps 4 to 6).
     description = jsep.parse_description(type_, text)
     if source == "remote":
-        return jsep.plan_remote(slots.negotiation, description)
+        plan = jsep.plan_remote(slots.negotiation, description)
+        count, first = description.unusable
+        slots.drop(*map(str, first), count=count)
+        return plan
     created = slots.last_created_offer
     return jsep.plan_local(slots.negotiation, description, created.made_for if created is not None else None)
 
@@ -164,7 +166,7 @@ def _perform(slots: Slots, action: jsep.Action) -> None:
             slots.offered = None
     if isinstance(action, AddCandidate):
         # A candidate of a description was read as one; if the core can not use it, it is one that does not help.
-        with suppress(ValueError):
+        with slots.dropping(action.line or ""):
             transport.perform(action)
     else:
         transport.perform(action)

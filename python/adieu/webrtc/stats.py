@@ -59,7 +59,11 @@ async def collect(
     await slots.driver.next_task()
     report = _Report(slots.driver.clock.now())
     report.add(
-        "peer-connection", "P", dataChannelsOpened=slots.channels_opened, dataChannelsClosed=slots.channels_closed
+        "peer-connection",
+        "P",
+        dataChannelsOpened=slots.channels_opened,
+        dataChannelsClosed=slots.channels_closed,
+        remoteLinesDropped=slots.lines_dropped,  # adieu's own
     )
     transports = [transport for transport in slots.transports.values() if only is None or transport.dtls is only]
     for transport in transports:

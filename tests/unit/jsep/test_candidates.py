@@ -1,5 +1,7 @@
 """Trickled candidates: into the text, and to the transport they belong to."""
 
+import re
+
 import pytest
 
 from adieu import jsep, sdp
@@ -86,6 +88,25 @@ def test_a_candidate_for_nobody(a, b, how):
         add(b, **how)
     with pytest.raises(OperationError):
         end(b, **how)
+
+
+def test_a_generation_that_the_line_names_and_nobody_has_is_no_error(a, b):
+    """As in browsers: it is of a generation that is over, or has not begun (RFC 8838 section 11)."""
+    negotiate(a, b)
+    before = b.now
+    assert add(b, Candidate.parse(f"{LINE} ufrag none")) == []
+    assert b.now is before
+    with pytest.raises(OperationError, match="no section"):
+        add(b, Candidate.parse(f"{LINE} ufrag none"), mid="9")
+    ufrag = a.now.transports["0"].local.ufrag
+    assert len(add(b, Candidate.parse(f"{LINE} ufrag {ufrag}"))) == 1
+
+
+def test_an_odd_candidate_goes_to_the_transport_in_plain_letters(a, b):
+    negotiate(a, b)
+    [action] = add(b, Candidate.parse("candidate:host-udp_1 1 udp 1 [fe80::1%eth0] 5000 typ host x y"))
+    assert re.fullmatch(r"candidate:[0-9a-f]{8} 1 udp 1 fe80::1 5000 typ host", action.line)
+    assert "a=candidate:host-udp_1 1 udp 1 fe80::1%eth0 5000 typ host x y\r\n" in b.now.current_remote.text
 
 
 def test_candidates_of_rtcp_stay_in_the_text(a, b):

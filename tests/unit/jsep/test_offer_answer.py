@@ -8,6 +8,7 @@ from adieu import jsep, sdp
 from adieu.errors import InvalidAccessError, InvalidStateError, RTCError
 from adieu.jsep import AddCandidate, CloseTransport, Gather, SctpAssociation, SetRemote, StartDtls, StartSctp
 from adieu.sdp import attributes
+from unit.jsep.test_media import media_side
 from unit.jsep.world import FINGERPRINT, HEAD, Side, kinds, negotiate, swap
 
 FIXTURES = sorted((Path(__file__).parents[2] / "fixtures" / "sdp").glob("*.sdp"))
@@ -450,10 +451,74 @@ def test_a_malformed_line_is_named(a, old, new, line):
 
 
 @pytest.mark.parametrize(("old", "new"), [("ufrag:Auf01", "ufrag:Au$01"), ("pwd:Apwd01", "pwd:Ap$d01")])
-def test_what_is_no_ufrag_and_no_password_is_content_and_not_syntax(a, old, new):
+def test_what_is_no_ufrag_and_no_password_is_content_and_not_syntax(a, b, old, new):
     """W3C set a session description, failure step 6."""
     with pytest.raises(InvalidAccessError, match="line"):
-        jsep.parse_description("offer", swap(a.offer(), old, new))
+        b.remote("offer", swap(a.offer(), old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("a=ice-ufrag:Auf01", "a=ice-ufrag:x"),
+        ("a=ice-pwd:", "a=ice-pwd: "),
+        ("a=fingerprint:sha-256", "a=fingerprint:sha-256 AB:"),
+        ("a=ice-ufrag:Auf01\r\n", ""),
+    ],
+)
+def test_of_a_bundle_only_the_first_one_s_transport_is_read(b, old, new):
+    """As browsers have it: what the others say of it is never used."""
+    text = media_side("A", "audio", "video", data=True).offer()
+    first, last = text.index("m="), text.rindex("m=")
+    b.remote("offer", text[:last] + swap(text[last:], old, new))
+    assert len([m for m in b.answer().split("m=")[1:] if " 9 " in m.splitlines()[0]]) == 3
+    with pytest.raises((InvalidAccessError, RTCError)):
+        Side("B", data=False).remote("offer", text[:first] + swap(text[first:last], old, new) + text[last:])
+
+
+def test_an_answer_that_does_not_say_its_mids_has_those_of_the_offer(a, b):
+    """RFC 9429 section 5.11: sections of an answer are known by their places."""
+    offer = media_side("A", "audio", data=True)
+    b.remote("offer", offer.offer())
+    offer.remote("answer", swap(b.answer(), "a=mid:1\r\n", ""))
+    assert offer.now.state == "stable"
+    assert [section.mid for section in offer.now.current_remote.sections] == ["0", "1"]
+    assert len(offer.now.transports) == 1
+    host = sdp.Candidate.parse("candidate:1 1 udp 1 10.0.0.1 5000 typ host")
+    plan = jsep.add_remote_candidate(offer.now, host, mid="1", index=None, ufrag=None)
+    assert [section.mid for section in plan.after.current_remote.sections] == ["0", "1"]
+
+
+@pytest.mark.parametrize("said", ["UDP/DTLS/SCTP x-unknown", "SCTP webrtc-datachannel"])
+def test_an_answer_over_another_protocol_is_refused(a, b, said):
+    b.remote("offer", a.offer())
+    answer = swap(b.answer(), "UDP/DTLS/SCTP webrtc-datachannel", said)
+    with pytest.raises(InvalidAccessError, match="offered over UDP/DTLS/SCTP"):
+        a.remote("answer", answer)
+
+
+def test_lines_that_can_not_be_used_are_passed_over_and_known(b):
+    text = media_side("A", "audio", data=True).offer()
+    odd = (
+        "a=candidate:x",
+        "a=rtcp-fb:none",
+        "a=extmap:one urn:x",
+        "a=msid:",
+        "a=rtpmap:999 x/1",
+        "a=fmtp:y z",
+        "a=rid:%",
+    )
+    end = text.index("m=application")
+    text = text[:end] + "".join(f"{line}\r\n" for line in odd) + text[end:]
+    description = jsep.parse_description("offer", text)
+    first = text[:end].count("\r\n") + 1
+    count, errors = description.unusable
+    assert count == len(odd)
+    assert sorted(error.line for error in errors) == list(range(first, first + len(odd)))
+    b.remote("offer", text)
+    assert all(line in b.now.pending_remote.text for line in odd), "the text stays as it is"
+    answer = b.answer()
+    assert not any(line in answer for line in odd)
 
 
 def test_a_header_extension_keeps_its_number(b):
