@@ -16,6 +16,9 @@ test reads the same for all of them. A peer has one connection; its channels are
 | `flood` | label, size, count: so many binary messages at once | – |
 | `close_channel` / `close` / `close_both` | label / – / label: both in one task | – |
 | `look` | – | states, channels, limits |
+| `judge_offers` | texts: each for a connection of its own | for each its answer, or "set:", "answer:" and an error |
+| `judge_answers` | kinds, texts: to an offer of data and these kinds | for each "+", or "set:" and the error's name |
+| `judge_candidates` | offer, texts: for the one section of that offer | for each "+", or "set:" and the error's name |
 | `settle` | –: a moment in which anything still queued would show | – |
 
 Events: `candidate`, `state` (kind, state), `datachannel`, and for a label `open`, `message` (kind, size, crc,

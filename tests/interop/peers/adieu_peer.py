@@ -143,6 +143,43 @@ class AdieuPeer(Peer):
             },
         }
 
+    async def do_judge_offers(self, texts: list[str]) -> list[str]:
+        verdicts: list[str] = []
+        for text in texts:
+            one, where = adieu.RTCPeerConnection(), "set"
+            try:
+                await one.setRemoteDescription({"type": "offer", "sdp": text})
+                where = "answer"
+                await one.setLocalDescription()
+                verdicts.append(one.localDescription.sdp)
+            except adieu.DOMException as error:
+                verdicts.append(f"{where}:{error.name}")
+            one.close()
+        return verdicts
+
+    async def do_judge_answers(self, kinds: list[str], texts: list[str]) -> list[str]:
+        verdicts: list[str] = []
+        for text in texts:
+            one = adieu.RTCPeerConnection()
+            one.createDataChannel("chat")
+            for kind in kinds:
+                one.addTransceiver(kind)
+            await one.setLocalDescription()
+            verdicts.append(await _verdict(one.setRemoteDescription({"type": "answer", "sdp": text})))
+            one.close()
+        return verdicts
+
+    async def do_judge_candidates(self, offer: str, texts: list[str]) -> list[str]:
+        one = adieu.RTCPeerConnection()
+        await one.setRemoteDescription({"type": "offer", "sdp": offer})
+        await one.setLocalDescription()
+        verdicts = [
+            await _verdict(one.addIceCandidate({"candidate": text, "sdpMid": "0", "sdpMLineIndex": 0}))
+            for text in texts
+        ]
+        one.close()
+        return verdicts
+
     async def do_settle(self) -> None:
         await asyncio.sleep(0.15)
 
@@ -190,6 +227,14 @@ class AdieuPeer(Peer):
 
     def tell(self, event: str, **detail: Any) -> None:
         self.hear({"event": event, "at": time.time() * 1e3, **detail})
+
+
+async def _verdict(step: Any) -> str:
+    try:
+        await step
+    except adieu.DOMException as error:
+        return f"set:{error.name}"
+    return "+"
 
 
 def options(channel: Any) -> dict[str, Any]:

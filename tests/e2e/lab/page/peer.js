@@ -100,6 +100,56 @@ const commands = {
       channels: Object.fromEntries([...channels].map(([label, c]) => [label, { ...options(c), readyState: c.readyState, bufferedAmount: c.bufferedAmount }])),
     };
   },
+  async judge_offers({ texts }) {
+    const verdicts = [];
+    for (const sdp of texts) {
+      const one = new RTCPeerConnection();
+      let where = "set";
+      try {
+        await one.setRemoteDescription({ type: "offer", sdp });
+        where = "answer";
+        await one.setLocalDescription();
+        verdicts.push(one.localDescription.sdp);
+      } catch (error) {
+        verdicts.push(`${where}:${error.name}`);
+      }
+      one.close();
+    }
+    return verdicts;
+  },
+  async judge_answers({ kinds, texts }) {
+    const verdicts = [];
+    for (const sdp of texts) {
+      const one = new RTCPeerConnection();
+      one.createDataChannel("chat");
+      for (const kind of kinds) one.addTransceiver(kind);
+      await one.setLocalDescription();
+      try {
+        await one.setRemoteDescription({ type: "answer", sdp });
+        verdicts.push("+");
+      } catch (error) {
+        verdicts.push(`set:${error.name}`);
+      }
+      one.close();
+    }
+    return verdicts;
+  },
+  async judge_candidates({ offer, texts }) {
+    const verdicts = [];
+    const one = new RTCPeerConnection();
+    await one.setRemoteDescription({ type: "offer", sdp: offer });
+    await one.setLocalDescription();
+    for (const candidate of texts) {
+      try {
+        await one.addIceCandidate({ candidate, sdpMid: "0", sdpMLineIndex: 0 });
+        verdicts.push("+");
+      } catch (error) {
+        verdicts.push(`set:${error.name}`);
+      }
+    }
+    one.close();
+    return verdicts;
+  },
   settle: () => new Promise((resolve) => setTimeout(resolve, 150)),
 };
 
