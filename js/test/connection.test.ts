@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Description } from "../src/protocol/messages.js";
+import type { Candidates, Description } from "../src/protocol/messages.js";
 import { checkBundle } from "../src/session/bundle.js";
 import { Connection, type Sink } from "../src/session/connection.js";
 import { settled } from "./time.js";
@@ -40,6 +40,12 @@ class Notes {
     this.set.push(`${side} ${sdp}`);
     this.signalingState = type === "offer" ? `have-${side}-offer` : "stable";
     if (type === "answer") this.currentRemoteDescription = "known";
+  }
+
+  async addIceCandidate({ candidate }: RTCIceCandidateInit): Promise<void> {
+    if (candidate === "odd") throw new DOMException("not a candidate", "OperationError");
+    if (candidate === "early") throw new DOMException("no description", "InvalidStateError");
+    this.set.push(`candidate ${candidate}`);
   }
 
   restartIce(): void {
@@ -113,6 +119,25 @@ test("a new ICE path is looked for at once, also after its offer gave way", asyn
   await settled();
   await hear(connection, "answer", "their answer");
   assert.deepEqual(notes.set, ["remote their offer", "local answer", "local offer 3", "remote their answer"]);
+});
+
+function hearCandidates(connection: Connection, ...lines: string[]): Promise<void> {
+  const candidates = lines.map((candidate) => ({ candidate, sdpMid: "0" }));
+  connection.signaled({ type: "candidates", epoch: 1, candidates } as Candidates);
+  return settled();
+}
+
+test("a candidate that can not be used is passed over, and the next ones are added", async () => {
+  const [notes, connection] = make();
+  await hearCandidates(connection, "one", "odd", "two");
+  assert.deepEqual(notes.set, ["candidate one", "candidate two"]);
+});
+
+test("a candidate that comes before its description ends the connection", async () => {
+  const lost: string[] = [];
+  const [notes, connection] = make((text) => lost.push(text));
+  await hearCandidates(connection, "early", "one");
+  assert.deepEqual([notes.set, lost.length], [[], 1]);
 });
 
 interface Bundle {

@@ -299,6 +299,8 @@ export class Connection {
       try {
         await this.pc.addIceCandidate(candidate);
       } catch (error) {
+        // One that can not be used: others may do, and the path's own limits say when none does.
+        if ((error as DOMException).name === "OperationError") continue;
         if (!this.#ignored && !this.#released) throw error;
       }
     }

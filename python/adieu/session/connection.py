@@ -11,7 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
 from adieu import jsep
-from adieu.errors import DOMException, InvalidAccessError
+from adieu.errors import DOMException, InvalidAccessError, OperationError
 from adieu.protocol import control
 from adieu.protocol.signaling import Candidate, Candidates, Description
 from adieu.session.ledger import Held
@@ -272,6 +272,8 @@ class Connection:
                         "usernameFragment": candidate.username_fragment,
                     }
                 )
+            except OperationError:
+                continue  # one that can not be used: others may do, and the path's own limits say when none does
             except DOMException:
                 if not self._ignored:
                     raise

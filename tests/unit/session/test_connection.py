@@ -1,4 +1,4 @@
-"""A session's connection is one transport, whatever the other side describes."""
+"""A session's connection and what the other side describes: one transport, and candidates that may be odd."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 import adieu
 from adieu.errors import InvalidAccessError, RTCError
-from adieu.protocol.signaling import Description
+from adieu.protocol.signaling import Candidate, Candidates, Description
 from adieu.session.connection import Connection, check_bundle
 from adieu.session.tasks import Tasks
 
@@ -48,6 +48,23 @@ class Sink:
 
     def __getattr__(self, name):
         return lambda *_: None
+
+
+async def test_a_candidate_that_can_not_be_used_does_not_end_a_connection():
+    sink, tasks, pc = Sink(), Tasks("test"), adieu.RTCPeerConnection()
+    connection = Connection(3, pc, offer=False, polite=True, low=1, sink=sink, tasks=tasks)
+    [offer] = [case["sdp"] for case in BUNDLES if case["name"] == "one section in a bundle"]
+    connection.signaled(Description(epoch=3, sdp_type="offer", sdp=offer))
+    line = "candidate:1 1 udp 1 192.0.2.1 {} typ host"
+    said = [Candidate(candidate=text, sdp_mid="0") for text in (line.format(5), "candidate:x", line.format(6))]
+    connection.signaled(Candidates(epoch=3, candidates=said))
+    async with asyncio.timeout(10):
+        while connection._jobs or not connection._worker.done():
+            await asyncio.wait([connection._worker])
+    assert not sink.lost.done()
+    assert pc.remoteDescription.sdp.count("a=candidate:") == 2
+    connection.release()
+    assert not await pc.wait_closed()
 
 
 async def test_a_connection_is_lost_by_such_an_offer_before_a_transport_is_made():
