@@ -39,12 +39,12 @@ async def add_ice_candidate(slots: Slots, init: RTCIceCandidateInit) -> None:
     for action in plan.actions:
         transport = slots.transports[action.key]
         # Well-formed, and nothing that a datagram can be sent to: one that does not help.
-        with slots.dropping(init.candidate):
+        with slots.passing_over(init.candidate):
             transport.perform(action)
         if candidate is not None:
             transport.remember_remote_candidate(RTCIceCandidate(init))
     if plan.after is slots.negotiation and candidate is not None:
-        slots.drop(f"{init.candidate[:120]!r} is of no ICE generation of this connection")
+        slots.pass_over(f"{init.candidate[:120]!r} is of no ICE generation of this connection")
     # steps 7.2.2 and 7.2.3
     slots.negotiation = plan.after
 

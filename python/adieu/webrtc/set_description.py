@@ -88,7 +88,7 @@ def _plan(slots: Slots, source: Source, type_: SdpType, text: str) -> Plan:
     if source == "remote":
         plan = jsep.plan_remote(slots.negotiation, description)
         count, first = description.unusable
-        slots.drop(*map(str, first), count=count)
+        slots.pass_over(*map(str, first), count=count)
         return plan
     created = slots.last_created_offer
     return jsep.plan_local(slots.negotiation, description, created.made_for if created is not None else None)
@@ -166,7 +166,7 @@ def _perform(slots: Slots, action: jsep.Action) -> None:
             slots.offered = None
     if isinstance(action, AddCandidate):
         # A candidate of a description was read as one; if the core can not use it, it is one that does not help.
-        with slots.dropping(action.line or ""):
+        with slots.passing_over(action.line or ""):
             transport.perform(action)
     else:
         transport.perform(action)

@@ -303,7 +303,7 @@ class Slots:
         """W3C closing procedure step 3."""
         self.data_channels.pop(channel, None)
 
-    def drop(self, *why: str, count: int = 1) -> None:
+    def pass_over(self, *why: str, count: int = 1) -> None:
         """Lines of the other side are passed over, and the rest is used.
 
         Args:
@@ -315,12 +315,12 @@ class Slots:
             logger.debug("a line of the other side is not used: %s", one)
 
     @contextmanager
-    def dropping(self, line: str) -> Generator[None, None, None]:
+    def passing_over(self, line: str) -> Generator[None, None, None]:
         """What the core can not use of this line is passed over."""
         try:
             yield
         except ValueError as error:
-            self.drop(f"{line[:120]!r}: {error}")
+            self.pass_over(f"{line[:120]!r}: {error}")
 
     def channel_opened(self) -> None:
         """For the statistics."""
