@@ -47,7 +47,7 @@ describe("a receiver", () => {
   });
 
   test("refuses a piece that contradicts the others, and keeps nothing of it", () => {
-    for (const wrong of [piece(1), piece(5), piece(2, true), frame(1, [1]), piece(2, false, [])]) {
+    for (const wrong of [piece(1), piece(5), piece(2, true), frame(1, [1])]) {
       const one = receiver();
       one.receive(1, piece(1));
       one.receive(1, piece(4, true));
@@ -65,6 +65,16 @@ describe("a receiver", () => {
     assert.equal(one.receive(2, piece(1, true, [2])), true);
     assert.deepEqual([...one.take()!.data], [2, 2]);
     assert.equal(one.take(), undefined);
+  });
+
+  test("counts all that lies there as taken in one step of a close", () => {
+    const one = receiver({ ordered: true });
+    for (let seq = 1; seq <= 16_000; seq++) one.receive(1, frame(seq, []));
+    assert.equal(one.keep(1 << 26), 0);
+    assert.deepEqual([one.taken.messages, one.upTo, one.line.length], [16_000, 16_000, 0]);
+    let read = 0;
+    while (one.take()) read++;
+    assert.equal(read, 16_000);
   });
 
   test("packs a flood of small messages of the version before, and gives them as they came", () => {
@@ -106,8 +116,8 @@ describe("a sender", () => {
     sender.granted(Number.MAX_SAFE_INTEGER);
     for (let n = 0; n < 200_000; n++) sender.accept({ data: new Uint8Array(), text: false });
     for (const _ of sender.frames(1 << 30, 65536));
-    assert.ok(sender.flight.length > 60_000 && sender.flight.length < 70_000);
-    const ranges = Array.from({ length: 256 }, (_, at): [number, number] => [2 + 234 * at, 2 + 234 * at]);
+    assert.equal(sender.flight.length, 16_384);
+    const ranges = Array.from({ length: 256 }, (_, at): [number, number] => [2 + 64 * at, 2 + 64 * at]);
     for (let times = 0; times < 3; times++) {
       const began = process.cpuUsage();
       sender.acknowledge({ upTo: 0, ranges, window: 0 });

@@ -48,7 +48,7 @@ const KINDS = new Map<string, Data>(
   }),
 );
 const DEEP = `${"[".repeat(16)}${"]".repeat(16)}`;
-const NONSENSE = [
+export const NONSENSE = [
   "",
   "{",
   "null",
@@ -157,7 +157,7 @@ class Victim {
     const { draw } = this;
     switch (action.type) {
       case "Connect": {
-        const size = draw.number() < 0.99 ? 262144 : draw.one([0, 1, 17, 1023, 1024]);
+        const size = draw.number() < 0.97 ? 262144 : draw.one([0, 1, 17, 1023, 1024]);
         const { epoch } = action;
         if (draw.number() < 0.9) {
           this.later(0.05, () => this.feed("controlOpened", (m, now) => m.controlOpened(epoch, size, now)));
@@ -277,6 +277,7 @@ class Victim {
     }
     promise(m.channels.size <= CHANNELS, () => `${m.channels.size} channels`);
     promise(m.links.size <= 4, () => `${m.links.size} connections`);
+    for (const { maxMessage } of m.links.values()) promise(maxMessage >= 1024, () => "an engine that carries nothing");
     promise(m.timers.size <= 32, () => `${m.timers.size} timers`);
     promise(m.lastEpoch <= 1024 * (this.steps + 2), () => `connection ${m.lastEpoch} after ${this.steps} steps`);
     let held = 0;
@@ -309,7 +310,11 @@ class Victim {
     const flight = sender.flightBytes + COST * sender.flight.length;
     promise(sender.acked <= sender.started, () => "more is acknowledged than was sent");
     promise(flight <= BUFFER + MESSAGE + COST, () => "too much is under way");
-    promise(receiver.beyond.size <= 16_386 && receiver.takenBeyond.size <= 16_386, () => "too many gaps");
+    const gaps = Math.max(receiver.beyond.size, receiver.takenBeyond.size);
+    const mostGaps = receiver.counted ? Math.floor(Math.max(WINDOW, SMALL + 1) / COST) + 2 : 40_000;
+    promise(gaps <= (reliable ? mostGaps : 4097), () => `${gaps} gaps`);
+    const largest = line.front.last()?.payload.data.length ?? 0;
+    promise(largest <= MESSAGE, () => `a message of ${largest} bytes`);
     if (reliable && receiver.counted) {
       const most = receiver.claimed ? Math.max(WINDOW, SMALL + 1) + MESSAGE : 2 * SMALL;
       const beyond = unread - COST * unfinished.waiting;
@@ -374,6 +379,13 @@ export class Walk {
     if (me === "b") this.victim.feed("wantsDescription", (m, now) => m.wantsDescription(1, now));
     this.victim.run(0.1);
     if (this.draw.number() < 0.95 && this.m.links.size) this.sayData(1, this.hello(1));
+    const opens = this.draw.one([0, 0, 2, 20]);
+    for (let number = 0; number < opens && this.m.links.size; number++) {
+      const first = this.m.smaller ? control.FIRST_ID_LARGER : control.FIRST_ID_SMALLER;
+      const reliability = this.draw.one([{}, {}, { maxRetransmits: 0 }]);
+      const kind = { ordered: this.draw.number() < 0.5, reliability, window: 1 << 22 };
+      this.sayData(1, { type: "open", name: `n${number}`, id: first - 2 * number, ...kind });
+    }
   }
 
   get m(): SessionMachine {
@@ -418,7 +430,8 @@ export class Walk {
 
   epoch(): number {
     const { active = 1, lastEpoch } = this.m;
-    return this.draw.one([active, active, lastEpoch, lastEpoch + 1, lastEpoch + 1, 0, ...(this.isRude ? [MOST] : [])]);
+    if (this.isRude) return MOST;
+    return this.draw.one([active, active, lastEpoch, lastEpoch + 1, lastEpoch + 1, 0]);
   }
 
   /** A number for a member: what fits the moment, or an extreme. */
@@ -504,10 +517,11 @@ export class Walk {
   }
 
   /** An acknowledgement that fits, or has ranges of every kind. */
-  ack(): Data {
+  ack(): [made: Data, wrong: boolean] {
     const { draw } = this;
+    let isWrong = false;
     const channels: Data = {};
-    for (const [name, { sender }] of this.m.channels) {
+    for (const [name, { sender, reliable }] of this.m.channels) {
       const { acked, started } = sender;
       let upTo = draw.one([acked, acked, started, acked + draw.below(Math.max(started - acked, 0) + 1)]);
       if (this.isRude) upTo = draw.one([started + 1, MOST, 0]);
@@ -522,18 +536,15 @@ export class Walk {
           at = last + 2;
         }
         if (this.isRude && ranges.length) {
-          const wrong: [number, number][] = [
-            [9, 1],
-            [1, 1],
-            [MOST, MOST],
-            [0, MOST],
-          ];
+          // None that is right anywhere.
+          const wrong: [number, number][] = [[9, 1], ranges[0]!, [MOST, MOST], [0, 1]];
           ranges.splice(draw.below(ranges.length + 1), 0, draw.one(wrong));
+          isWrong ||= reliable;
         }
       }
       channels[name] = { upTo, window: this.fitting("window", undefined), ranges };
     }
-    return { type: "ack", channels };
+    return [{ type: "ack", channels }, isWrong];
   }
 
   /** A message, and whether one of its values breaks a bound. */
@@ -541,7 +552,7 @@ export class Walk {
     const { draw, m } = this;
     const tag = draw.one(draw.number() < 0.85 ? SAID[this.mood] : [...KINDS.keys()]);
     const kind = KINDS.get(tag);
-    if (tag === "ack" && draw.number() < 0.9) return [this.ack(), false];
+    if (tag === "ack" && draw.number() < 0.9) return this.ack();
     if (tag === "hello") {
       const fresh = [...m.links.values()].filter(({ heardHello }) => !heardHello).map(({ epoch }) => epoch);
       if (!fresh.length && !this.isRude) return [{ type: "ping", n: 1 }, false];
@@ -550,7 +561,7 @@ export class Walk {
     const made = this.struct(kind);
     const known = m.channels.get(made.name);
     if (tag === "opened" && known && !this.isRude) made.id = known.id;
-    if (!this.isRude || draw.number() < 0.7) return [made, false];
+    if (draw.number() > 0.01 + this.rude / 2) return [made, false];
     const members = Object.keys(kind.properties).filter((member) => member !== "type");
     if (!members.length) return [made, false];
     const member = draw.one(members);
@@ -673,19 +684,19 @@ export class Walk {
         frames.push(frame(seq, size, { first: index === 0, last: draw.number() < 0.02, index }));
       }
       if (!ordered || this.isRude) draw.shuffle(frames);
-      if (!ordered && draw.number() < 0.3) {
+      if ((!ordered || this.isRude) && draw.number() < 0.3) {
         frames.length = 0; // many of which none goes on
         for (let at = 0; at < 400; at++) frames.push(frame(following + at, 1, { last: false }));
       }
     } else if (mood === "gaps") {
       const jump = draw.one(this.isRude ? [20_000, (MOST - 1) / 2] : [2, 2, 3]);
-      const count = draw.one([1, 9, 50, this.isRude ? 20_000 : 9]);
+      const count = draw.one([1, 9, 50, this.isRude || !channel.reliable ? 6000 : 300]);
       for (let at = 1; at <= count && last + jump * at <= MOST; at++) frames.push(frame(last + jump * at, 1));
     } else {
       const seq = this.isRude
         ? draw.one([following + 1, MOST])
         : draw.one([following, following, following, following, 1]);
-      const size = draw.one(this.isRude ? [SMALL + 1, 65_000, MESSAGE, MESSAGE + 1] : [0, 1, 100, SMALL]);
+      const size = draw.one(this.isRude ? [SMALL + 1, MESSAGE, MESSAGE + 1, MESSAGE + 1] : [0, 1, 100, SMALL]);
       frames.push(frame(seq, size, { text: draw.number() < 0.5 }));
     }
     if (this.isRude && draw.number() < 0.2) {
@@ -761,7 +772,7 @@ export class Walk {
       }
       case 1:
       case 2:
-        victim.feed("wantsDescription", (m, now) => m.wantsDescription(epoch, now));
+        victim.feed("wantsDescription", (m, now) => m.wantsDescription(draw.one([epoch, MOST]), now));
         break;
       case 3: {
         const presence = draw.one(["away", "here", "here", "left", "timeout"] as const);
@@ -795,7 +806,7 @@ export class Walk {
       [3, () => this.victim.run(draw.one([0, 0.01, 0.1, 0.1, 1]))],
       [0.2, () => this.befall()],
       [0.05, () => this.victim.close(draw.one([0, 0.3, 2, 5, 30]))],
-      [0.2 * this.rude, () => this.sayNonsense()],
+      [0.01 + 0.5 * this.rude, () => this.sayNonsense()],
     ];
     let at = draw.number() * ways.reduce((sum, [weight]) => sum + weight, 0);
     for (const [weight, call] of ways) {

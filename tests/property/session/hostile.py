@@ -63,6 +63,9 @@ NONSENSE = [
 ]  # fmt: skip
 
 
+BAD_FRAMES = [b"", b"\xff", b"\x06", b"\x06\x00", b"\x0e\x01short", b"\x06" + b"\xff" * 8, b"\x06\xe0" + bytes(7)]
+
+
 class BrokenPromiseError(AssertionError):
     """What must hold does not."""
 
@@ -116,7 +119,7 @@ class Victim:
     def do(self, action: actions.AnyAction) -> None:
         match action:
             case actions.Connect(epoch=epoch):
-                size = 262144 if self.draw.random() < 0.99 else self.draw.choice([0, 1, 17, 1023, 1024])
+                size = 262144 if self.draw.random() < 0.97 else self.draw.choice([0, 1, 17, 1023, 1024])
                 if self.draw.random() < 0.9:
                     self.later(0.05, lambda: self.feed("control_opened", epoch, size))
             case actions.OpenStream(epoch=epoch, id=id_):
@@ -198,6 +201,7 @@ class Victim:
         held, promised = 0, m.budget.used
         promise(len(m.channels) <= CHANNELS, f"{len(m.channels)} channels")
         promise(len(m.links) <= 4, f"{len(m.links)} connections")
+        promise(all(link.max_message >= 1024 for link in m.links.values()), "an engine that carries nothing")
         promise(len(m.timers) <= 32, f"{len(m.timers)} timers")
         promise(m.last_epoch <= 1024 * (self.steps + 2), f"connection {m.last_epoch} after {self.steps} steps")
         for channel in m.channels.values():
@@ -225,7 +229,13 @@ class Victim:
         promise(sender.flight_bytes + COST * len(sender.flight) <= BUFFER + MESSAGE + COST, "too much is under way")
         promise(sender.acked <= sender.started, "more is acknowledged than was sent")
         promise(len(sender._acked_beyond) <= len(sender.flight) + len(sender.queue) + 1, "too many runs")
-        promise(len(receiver.beyond) <= 16_386 and len(receiver.taken_beyond) <= 16_386, "too many gaps")
+        gaps = max(len(receiver.beyond), len(receiver.taken_beyond))
+        most = 4097 if not channel.reliable else max(WINDOW, SMALL + 1) // COST + 2 if receiver.counted else 40_000
+        promise(gaps <= most, f"{gaps} gaps")
+        promise(receiver.have <= MOST and receiver.beyond.last <= MOST, "a number that is none")
+        last = [len(line.front[-1].payload.data)] if line.front else []
+        largest = max([part.size for part in receiver._partials.values()] + last, default=0)
+        promise(largest <= MESSAGE, f"a message of {largest} bytes")
         if channel.reliable and receiver.counted:
             most = max(WINDOW, SMALL + 1) + MESSAGE if receiver.claimed else 2 * SMALL
             promise(unread - COST * receiver._waiting <= most + COST, f"{unread} bytes unread beyond the credit given")
@@ -262,6 +272,13 @@ class Walk:
         self.victim.run(0.1)
         if self.draw.random() < 0.95 and self.m.links:
             self.say_text(1, json.dumps(self.hello(1)))
+        for number in range(self.draw.choice([0, 0, 2, 20])):
+            first = control.FIRST_ID_LARGER if self.m.smaller else control.FIRST_ID_SMALLER
+            reliability = self.draw.choice([{}, {}, {"maxRetransmits": 0}])
+            said = {"type": "open", "name": f"n{number}", "id": first - 2 * number, "window": 1 << 22}
+            kind = {"ordered": self.draw.random() < 0.5, "reliability": reliability}
+            if self.m.links:
+                self.say_text(1, json.dumps(said | kind))
 
     @property
     def m(self) -> SessionMachine:
@@ -297,10 +314,9 @@ class Walk:
 
     def epoch(self) -> int:
         m = self.m
-        far = [MOST] if self.is_rude() else []
-        return self.draw.choice(
-            [m.active or 1, m.active or 1, m.last_epoch, m.last_epoch + 1, m.last_epoch + 1, 0, *far]
-        )
+        if self.is_rude():
+            return MOST
+        return self.draw.choice([m.active or 1, m.active or 1, m.last_epoch, m.last_epoch + 1, m.last_epoch + 1, 0])
 
     def is_rude(self) -> bool:
         return self.draw.random() < self.rude
@@ -374,9 +390,9 @@ class Walk:
                 made[member.encode_name] = self.value(member.type, member.encode_name)
         return made
 
-    def ack(self) -> dict[str, Any]:
-        """One that fits, or has ranges of every kind."""
-        draw, channels = self.draw, {}
+    def ack(self) -> tuple[dict[str, Any], int]:
+        """One that fits, or has ranges of every kind; and whether they cannot be."""
+        draw, channels, wrong = self.draw, {}, 0
         for name, channel in self.m.channels.items():
             sender = channel.sender
             up_to = draw.choice([sender.acked, sender.acked, sender.started, draw.randint(0, sender.started)])
@@ -393,12 +409,14 @@ class Walk:
                     ranges.append([first, last])
                     at = last + 2
                 if self.is_rude() and ranges:
+                    # None that is right anywhere.
                     ranges.insert(
-                        draw.randrange(len(ranges) + 1), draw.choice([[9, 1], [1, 1], [MOST, MOST], [0, MOST]])
+                        draw.randrange(len(ranges) + 1), draw.choice([[9, 1], ranges[0], [MOST, MOST], [0, 1]])
                     )
+                    wrong += channel.reliable
             window = self.fitting("window", inspect.IntType())
             channels[name] = {"upTo": up_to, "window": window, "ranges": ranges}
-        return {"type": "ack", "channels": channels}
+        return {"type": "ack", "channels": channels}, wrong
 
     def message(self) -> tuple[dict[str, Any], int]:
         """A message, and by how many of its values it breaks a bound."""
@@ -410,7 +428,7 @@ class Walk:
         }[self.mood]  # fmt: skip
         tag = self.draw.choice(tags) if self.draw.random() < 0.85 else self.draw.choice(list(KINDS))
         if tag == "ack" and self.draw.random() < 0.9:
-            return self.ack(), 0
+            return self.ack()
         if tag == "hello":
             fresh = [epoch for epoch, link in self.m.links.items() if not link.heard_hello]
             if not fresh and not self.is_rude():
@@ -419,7 +437,7 @@ class Walk:
         made = self.struct(KINDS[tag])
         if tag == "opened" and made["name"] in self.m.channels and not self.is_rude():
             made["id"] = self.m.channels[made["name"]].id
-        if not self.is_rude() or self.draw.random() < 0.7:
+        if self.draw.random() > 0.01 + self.rude / 2:
             return made, 0
         return self.break_a_bound(KINDS[tag], made)
 
@@ -510,7 +528,7 @@ class Walk:
         receiver, header = channel.receiver, control.encode_header
         epoch = draw.choice([m.active or 1, m.active or 1, m.active or 1, m.last_epoch])
         following = receiver.have + 1
-        sizes = [SMALL + 1, 65_000, MESSAGE, MESSAGE + 1] if self.is_rude() else [0, 1, 100, SMALL]
+        sizes = [SMALL + 1, MESSAGE, MESSAGE + 1, MESSAGE + 1] if self.is_rude() else [0, 1, 100, SMALL]
         frames: list[bytes] = []
         if mood == "floods":
             size = draw.choice([0, 0, 1, 100, SMALL])
@@ -534,19 +552,20 @@ class Walk:
                 )
             if not channel.ordered or self.is_rude():
                 draw.shuffle(frames)
-            if not channel.ordered and draw.random() < 0.3:  # many of which none goes on
+            if (not channel.ordered or self.is_rude()) and draw.random() < 0.3:  # many of which none goes on
                 frames = [header(following + at, text=False, last=False) + b"x" for at in range(400)]
         elif mood == "gaps":
             base = max(receiver.beyond.last, receiver.have)
             jump = draw.choice([20_000, MOST // 2] if self.is_rude() else [2, 2, 3])
-            seqs = [base + jump * (at + 1) for at in range(draw.choice([1, 9, 50, 20_000 if self.is_rude() else 9]))]
+            many = 6000 if self.is_rude() or not channel.reliable else 300
+            seqs = [base + jump * (at + 1) for at in range(draw.choice([1, 9, 50, many]))]
             frames = [header(seq, text=False) + b"x" for seq in seqs if seq <= MOST]
         else:
             seq = draw.choice([following + 1, MOST]) if self.is_rude() else draw.choice([following] * 8 + [1])
             again = ("00" * 16, draw.choice([1, MOST])) if draw.random() < 0.1 else None
             frames = [header(seq, text=draw.random() < 0.5, again=again) + bytes(draw.choice(sizes))]
         if self.is_rude() and draw.random() < 0.2:
-            frames.append(draw.choice([b"", b"\xff", b"\x06", b"\x06\x00", b"\x0e\x01short", draw.randbytes(40)]))
+            frames.append(draw.choice([*BAD_FRAMES, draw.randbytes(40)]))
         for frame in frames:
             if m.state == "closed" or self.m.by_id.get(channel.id) is not channel:
                 break
@@ -592,7 +611,7 @@ class Walk:
                 kind = draw.choice(["left", "failed", "failed", "security"])
                 victim.feed("connection_lost", self.epoch(), kind, "it broke")
             case 1 | 2:
-                victim.feed("wants_description", self.epoch())
+                victim.feed("wants_description", draw.choice([self.epoch(), MOST]))
             case 3:
                 victim.feed("presence_changed", draw.choice(["away", "here", "here", "left", "timeout"]))
             case 4:
@@ -609,7 +628,7 @@ class Walk:
         busy = self.mood in {"floods", "halves", "gaps"}
         what = draw.choices(
             ["say", "send", "act", "time", "befall", "nonsense", "close"],
-            [3, 6 if busy else 2, 3, 3, 0.2, 0.2 * self.rude, 0.05],
+            [3, 6 if busy else 2, 3, 3, 0.2, 0.01 + 0.5 * self.rude, 0.05],
         )[0]  # fmt: skip
         match what:
             case "say":

@@ -5,26 +5,33 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections import Counter
 
+import pytest
+
+from adieu.protocol import control, words
 from adieu.protocol.control import Acknowledged
 from adieu.session.machine.flow import Payload, Sender
-from property.session.hostile import STEP, BrokenPromiseError, Walk
+from adieu.session.machine.machine import SessionMachine
+from adieu.session.machine.options import Options
+from property.session.hostile import KINDS, NONSENSE, STEP, BrokenPromiseError, Walk
+from unit.protocol.test_bounds import beyond
 
 WALKS = int(os.environ.get("ADIEU_WALKS", "400"))
 STEPS = 120
 LEAST = {
-    "connecting": 15, "open": 1000, "suspect": 2, "recovering": 25, "resetting": 1000, "closing": 900, "closed": 200,
-    "closing by local": 700, "closing by remote": 200, "closing by both": 15, "closing by network": 80,
-    "step drain": 200, "step channels": 80, "step connection": 400, "step clean-up": 400, "last words": 80,
-    "path graceful": 8, "path deadline": 40, "path abrupt": 120,
-    "by local": 100, "by remote": 15, "by both": 10, "by network": 30,
-    "reset ice asked": 100, "reset ice building": 50, "reset transport asked": 200, "reset transport building": 90,
-    "reset transport switching": 10, "reset full asked": 200, "reset full building": 200, "reset full switching": 8,
-    "halves": 200, "pieces before their turn": 50, "gaps": 2000, "packed": 50, "hungry": 30, "beyond a bound": 3,
-    "ended in silence": 3, "ended after an hour": 1,
+    "connecting": 10, "open": 2000, "suspect": 3, "recovering": 20, "resetting": 1500, "closing": 2000, "closed": 400,
+    "closing by local": 2000, "closing by remote": 300, "closing by both": 40, "closing by network": 5,
+    "step drain": 300, "step channels": 150, "step connection": 900, "step clean-up": 1000, "last words": 60,
+    "path graceful": 8, "path deadline": 50, "path abrupt": 400,
+    "by local": 400, "by remote": 30, "by both": 12, "by network": 25,
+    "reset ice asked": 200, "reset ice building": 60, "reset transport asked": 300, "reset transport building": 200,
+    "reset transport switching": 50, "reset full asked": 250, "reset full building": 450, "reset full switching": 50,
+    "halves": 600, "pieces before their turn": 150, "gaps": 20000, "packed": 200, "hungry": 60, "beyond a bound": 12,
+    "ended in silence": 5, "ended after an hour": 4,
 }  # fmt: skip
 """How often the walks have to be in each state."""
 
@@ -50,11 +57,53 @@ def test_however_much_is_under_way_its_acknowledgement_takes_one_pass() -> None:
         sender.accept(Payload(b"", text=False))
     for _ in sender.frames(1 << 30, 65536):
         pass
-    assert 60_000 < len(sender.flight) < 70_000, "no more than send_buffer, whatever the other side grants"
-    for _ in range(3):
+    assert len(sender.flight) == 16_384, "no more, whatever the other side grants"
+    ranges = [(n, n) for n in range(2, 16_384, 64)]
+    assert len(ranges) == 256
+    for up_to, runs, delivered in ((0, ranges, 256), (0, ranges, 256), (16_000, [], 16_006)):
         began = time.thread_time()
-        sender.acknowledge(Acknowledged(up_to=0, ranges=[(n, n) for n in range(2, 60_000, 234)][:256], window=0))
+        sender.acknowledge(Acknowledged(up_to=up_to, ranges=runs, window=0))
         assert time.thread_time() - began <= STEP
-    assert sender.delivered.messages == 256
-    sender.acknowledge(Acknowledged(up_to=59_000, window=0))
-    assert sender.delivered.messages > 58_999
+        assert sender.delivered.messages == delivered
+
+
+@pytest.mark.parametrize("counted", [True, False], ids=["messages count", "payload counts"])
+def test_however_much_lies_there_a_close_begins_in_one_step(counted: bool) -> None:
+    options = Options() if counted else Options(capabilities=())
+    machine = SessionMachine(me="b", peer="a", room="room", options=options)
+    machine.start(0.0)
+    machine.control_opened(1, 65536, 0.0)
+    said = control.Hello(
+        version=1, peer="a", session=machine.session, epoch=1, have={}, capabilities=list(options.capabilities)
+    )
+    machine.control_received(1, control.encode(said), 0.0)
+    channel = machine.open_channel("chat", ordered=True, reliability=control.Reliability(), now=0.0)
+    machine.control_received(1, control.encode(control.Opened(name="chat", id=channel.id, window=1)), 0.0)
+    count = 16_000 if counted else 300_000
+    for seq in range(1, count + 1):
+        machine.data_received(1, channel.id, control.encode_header(seq, text=False), 0.0)
+    assert len(channel.receiver.line) == count
+    began = time.thread_time()
+    machine.ask_close(words.Reason("left"), 5.0, 0.0)
+    assert time.thread_time() - began <= STEP
+    assert channel.receiver.taken.messages == channel.receiver.up_to == count
+    assert channel.receiver.taken.messages == sum(machine.take("chat", 0.0) is not None for _ in range(count))
+
+
+def opened() -> Walk:
+    """A session that stands, of which nothing was said yet."""
+    for seed in range(100):
+        walk = Walk(seed, Counter())
+        if walk.m.state == "open" and not walk.m.channels:
+            return walk
+    raise AssertionError("no session stands")
+
+
+def test_each_value_beyond_a_bound_and_all_nonsense_ends_the_session_as_a_protocol_error() -> None:
+    wrong = [(where, json.dumps(made)) for kind in KINDS.values() for where, made in beyond(kind, str(kind.tag))]
+    for where, text in [*wrong, *((text[:40], text) for text in NONSENSE)]:
+        walk = opened()
+        walk.say_text(1, text)
+        walk.victim.run(2.0)
+        assert walk.m.outcome is not None, where
+        assert walk.m.outcome.cause == "protocol-error", where

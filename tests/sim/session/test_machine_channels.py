@@ -251,7 +251,6 @@ def test_a_piece_that_contradicts_the_others_breaks_the_protocol() -> None:
         frame(1, b"x", first=False, last=False, index=5),  # behind the last
         frame(1, b"x", first=False, last=True, index=2),  # another last
         frame(1, b"x"),  # whole
-        frame(1, b"", first=False, last=False, index=2),  # empty
     ):
         one = receiver()
         one.receive(1, frame(1, b"x", first=False, last=False, index=1))

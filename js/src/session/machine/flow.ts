@@ -25,8 +25,10 @@ export type { Numbered, Payload } from "./held.js";
 const MAX_PARTIALS = 16;
 /** Runs of numbers by which an unreliable, unordered channel knows a duplicate. */
 const MAX_GAPS = 4096;
-/** Gaps in what came of a reliable, unordered channel, where credit does not count messages. */
-const MAX_MISSING = 16384;
+/** Messages of a channel that are under way and not taken, whatever the other side grants. */
+const MAX_FLIGHT = 16384;
+/** Messages that one step may count one by one. */
+const AT_ONCE = 4096;
 /** The window of a channel where there are so many that `SMALL` ones do not fit. */
 const TINY = 1024;
 /** This part of the budget is not given as credit: pieces that come before their turn need more than their payload. */
@@ -121,6 +123,7 @@ export class Sender {
   /** A message may start while any credit is left and is then sent whole; a large one only with a large window. */
   #mayStart({ payload }: Numbered): boolean {
     if (!this.reliable) return true;
+    if (this.flight.length >= MAX_FLIGHT) return false;
     const cost = this.flightBytes + COST * this.flight.length;
     if (!this.counted) return this.flightBytes < this.window && cost < this.most;
     return cost < Math.min(this.window, this.most) && (this.window > SMALL || payload.data.length <= SMALL);
@@ -544,13 +547,13 @@ export class Receiver {
   }
 
   /** Only what could start with the credit given may come, and be kept. */
-  #check({ seq, index, first, last, payload }: control.Fragment, begun: boolean): void {
+  #check({ seq, first, last, payload }: control.Fragment, begun: boolean): void {
     const size = payload.length;
     if (this.arrived + size + (begun ? 0 : this.#each) > this.limit) {
       throw new Violation(`more than the credit given: ${this.unread + size} bytes`);
     }
-    // What credit was given for is in the budget already.
-    if (this.budget.used + COST + (this.counted ? 0 : size) > this.budget.size) {
+    // What credit was given for is in the budget already, but for a piece that comes before its turn.
+    if (this.budget.used + COST + (this.counted ? 0 : COST + size) > this.budget.size) {
       throw new Violation(`more than the ${this.budget.size} bytes that a session holds`);
     }
     if (begun && first && last) throw new Violation(`message ${seq} whole and in pieces`);
@@ -561,10 +564,7 @@ export class Receiver {
       if (seq > this.beyond.last && before >= this.edge) {
         throw new Violation(`message ${seq} cannot have started with the credit given`);
       }
-    } else if (this.beyond.size > MAX_MISSING) {
-      throw new Violation(`more than ${MAX_MISSING} messages are missing`);
     }
-    if (!last && !size) throw new Violation(`fragment ${index} of message ${seq} is empty`);
   }
 
   #begin(key: string, epoch: number, { text }: control.Fragment): Partial {
@@ -601,8 +601,13 @@ export class Receiver {
     if (this.reliable) {
       this.have = this.beyond.advance(this.have);
     } else if (this.beyond.size > MAX_GAPS) {
-      this.have = this.beyond.advance(this.beyond.runs(1)[0]![0] - 1); // too late for what is missing before it
+      this.#forgetGap();
     }
+  }
+
+  /** What is missing longest is too late now. */
+  #forgetGap(): void {
+    this.have = this.beyond.advance(this.beyond.runs(1)[0]![0] - 1);
   }
 
   /** Halves of messages that came over it are forgotten: the whole comes again. */
@@ -651,9 +656,10 @@ export class Receiver {
     const full = () => line.bytes > most || COST * line.length > Math.max(most, SMALL);
     while (line.length > 1 && full()) this.#drop();
     this.account();
-    while (this.budget.free < 0 && (line.length || this.#partials.size)) {
+    while (this.budget.free < 0 && (line.length || this.#partials.size || this.beyond.size)) {
       if (line.length) this.#drop();
-      else this.#forgetOldest();
+      else if (this.#partials.size) this.#forgetOldest();
+      else this.#forgetGap();
       this.account();
     }
   }
@@ -715,14 +721,36 @@ export class Receiver {
   /** While closing: what is queued counts as taken, as far as `room` bytes reach. How many bytes that was. */
   keep(room: number): number {
     const before = this.kept.bytes;
-    for (let next = this.line.first(); next; next = this.line.first()) {
-      if (this.kept.bytes - before + next.payload.data.length > room) break;
+    if (!this.kept.length && this.line.length && this.line.bytes <= room) this.#keepAll();
+    else this.#keepSome(before + room);
+    this.account();
+    return this.kept.bytes - before;
+  }
+
+  /** All that has arrived is taken, however much it is. */
+  #keepAll(): void {
+    const { bytes, length } = this.line;
+    this.taken.messages += length;
+    this.taken.bytes += bytes;
+    this.#ackMessages += length;
+    this.#ackBytes += bytes;
+    [this.kept, this.line] = [this.line, this.kept];
+    if (!this.reliable) return;
+    this.upTo = this.have;
+    this.takenBeyond = this.beyond.copy();
+  }
+
+  #keepSome(most: number): void {
+    const spare = this.budget.size - this.budget.used + this.line.cost + this.kept.cost;
+    for (let left = AT_ONCE; left > 0; left--) {
+      const next = this.line.first();
+      if (!next || this.kept.bytes + next.payload.data.length > most) return;
+      // What is packed in one line may not be in the other.
+      if (!this.counted && this.line.cost + this.kept.cost + COST > spare) return;
       this.line.shift();
       this.kept.push(next);
       this.#count(next);
     }
-    this.account();
-    return this.kept.bytes - before;
   }
 
   /** From now on nothing is taken: what was counted can still be read, the rest is dropped. */

@@ -146,9 +146,10 @@ export class Line {
     return this.front.length + this.#packed;
   }
 
-  /** Bytes that it takes, counted generously. */
+  /** Bytes that it takes, counted generously: what is packed now may be among the next ones later. */
   get cost(): number {
-    return this.bytes + COST * this.front.length + PACKED * this.#packed;
+    const { length } = this;
+    return this.bytes + COST * Math.min(length, UNPACKED) + PACKED * Math.max(length - UNPACKED, 0);
   }
 
   /** Behind all others. */

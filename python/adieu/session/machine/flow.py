@@ -40,8 +40,10 @@ MAX_PARTIALS = 16
 """Unfinished messages of an unreliable, unordered channel."""
 MAX_GAPS = 4096
 """Runs of numbers by which an unreliable, unordered channel knows a duplicate."""
-MAX_MISSING = 16384
-"""Gaps in what came of a reliable, unordered channel, where credit does not count messages."""
+MAX_FLIGHT = 16384
+"""Messages of a channel that are under way and not taken, whatever the other side grants."""
+AT_ONCE = 4096
+"""Messages that one step may count one by one."""
 TINY = 1024
 """The window of a channel where there are so many that `SMALL` ones do not fit."""
 SPARE = 32
@@ -143,6 +145,8 @@ class Sender:
         """A message may start while any credit is left and is then sent whole; a large one only with a large window."""
         if not self.reliable:
             return True
+        if len(self.flight) >= MAX_FLIGHT:
+            return False
         cost = self.flight_bytes + COST * len(self.flight)
         if not self.counted:
             return self.flight_bytes < self.window and cost < self.most
@@ -544,8 +548,8 @@ class Receiver:
         seq, size = fragment.seq, len(fragment.payload)
         if self.arrived + size + (COST if self.counted and not begun else 0) > self.limit:
             raise ViolationError(f"more than the credit given: {self.unread + size} bytes")
-        # What credit was given for is in the budget already.
-        if self.budget.used + COST + (0 if self.counted else size) > self.budget.size:
+        # What credit was given for is in the budget already, but for a piece that comes before its turn.
+        if self.budget.used + COST + (0 if self.counted else COST + size) > self.budget.size:
             raise ViolationError(f"more than the {self.budget.size} bytes that a session holds")
         if begun and fragment.first and fragment.last:
             raise ViolationError(f"message {seq} whole and in pieces")
@@ -556,10 +560,6 @@ class Receiver:
             before = self.taken_cost + COST * (seq - 1 - self.taken.messages)
             if seq > self.beyond.last and before >= self.edge:
                 raise ViolationError(f"message {seq} cannot have started with the credit given")
-        elif len(self.beyond) > MAX_MISSING:
-            raise ViolationError(f"more than {MAX_MISSING} messages are missing")
-        if not fragment.last and not size:
-            raise ViolationError(f"fragment {fragment.index} of message {seq} is empty")
 
     def _begin(self, key: tuple[int, int], fragment: control.Fragment) -> _Partial:
         if not self.reliable:
@@ -586,7 +586,11 @@ class Receiver:
         if self.reliable:
             self.have = self.beyond.advance(self.have)
         elif len(self.beyond) > MAX_GAPS:
-            self.have = self.beyond.advance(self.beyond.runs(1)[0][0] - 1)  # too late for what is missing before it
+            self._forget_gap()
+
+    def _forget_gap(self) -> None:
+        """What is missing longest is too late now."""
+        self.have = self.beyond.advance(self.beyond.runs(1)[0][0] - 1)
 
     def connection_gone(self, epoch: int) -> None:
         """Halves of messages that came over it are forgotten: the whole comes again."""
@@ -632,12 +636,14 @@ class Receiver:
             self.line.shift()
             self.dropped += 1
         self.account()
-        while self.budget.free < 0 and (self.line or self._partials):
+        while self.budget.free < 0 and (self.line or self._partials or self.beyond):
             if self.line:
                 self.line.shift()
                 self.dropped += 1
-            else:
+            elif self._partials:
                 self._forget(next(iter(self._partials)))
+            else:
+                self._forget_gap()
             self.account()
 
     def grant(self) -> int:
@@ -687,14 +693,34 @@ class Receiver:
     def keep(self, room: int) -> int:
         """While closing: what is queued counts as taken, as far as `room` bytes reach. How many bytes that was."""
         before = self.kept.bytes
-        while (message := self.line.first()) is not None:
-            if self.kept.bytes - before + len(message.payload.data) > room:
-                break
+        if not self.kept and self.line and self.line.bytes <= room:
+            self._keep_all()
+        else:
+            self._keep_some(before + room)
+        self.account()
+        return self.kept.bytes - before
+
+    def _keep_all(self) -> None:
+        """All that has arrived is taken, however much it is."""
+        self.taken.messages += len(self.line)
+        self.taken.bytes += self.line.bytes
+        self._ack_messages += len(self.line)
+        self._ack_bytes += self.line.bytes
+        self.kept, self.line = self.line, self.kept
+        if self.reliable:
+            self.up_to, self.taken_beyond = self.have, self.beyond.copy()
+
+    def _keep_some(self, most: int) -> None:
+        spare = self.budget.size - self.budget.used + self.line.cost + self.kept.cost
+        for _ in range(AT_ONCE):
+            message = self.line.first()
+            if message is None or self.kept.bytes + len(message.payload.data) > most:
+                return
+            if not self.counted and self.line.cost + self.kept.cost + COST > spare:
+                return  # what is packed in one line may not be in the other
             self.line.shift()
             self.kept.push(message)
             self._count(message)
-        self.account()
-        return self.kept.bytes - before
 
     def freeze(self) -> None:
         """From now on nothing is taken: what was counted can still be read, the rest is dropped."""

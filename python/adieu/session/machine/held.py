@@ -121,8 +121,9 @@ class Line:
 
     @property
     def cost(self) -> int:
-        """Bytes that it takes, counted generously."""
-        return self.bytes + COST * len(self.front) + PACKED * self._packed
+        """Bytes that it takes, counted generously: what is packed now may be among the next ones later."""
+        count = len(self)
+        return self.bytes + COST * min(count, UNPACKED) + PACKED * max(count - UNPACKED, 0)
 
     def push(self, message: Incoming) -> None:
         """Behind all others."""
