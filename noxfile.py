@@ -57,6 +57,7 @@ CHECKS: dict[str, tuple[str, ...]] = {
 # Fetched where there is a network, run where there is none.
 IN_TESTS = ("env", f"PYTHONPATH={ROOT / 'tests'}")
 FETCH = {"W3C's tests, fetched": (*IN_TESTS, "python", "-m", "conformance.fetch")}
+PION = {"pion, built": (*IN_TESTS, "python", "-m", "interop.peers.programs")}
 PREVIOUS = {"the version before, built": ("python", "tools/previous.py")}
 BUNDLE = {"sdk": ("python", "tools/sdk.py", "--build")}
 CONFORMANCE = (*IN_TESTS, *NAMESPACE, "python", "-m", "conformance.run")
@@ -73,13 +74,14 @@ def test(session: nox.Session) -> None:
     """Everything, or the parts of tests/ that are named."""
     parts = {part: _pytest(part) for part in session.posargs or PARTS}
     if session.posargs:
-        fetched = (FETCH if "conformance" in parts else {}) | (PREVIOUS if "e2e" in parts else {})
-        _all(session, fetched | parts)
+        needed = {"conformance": FETCH, "e2e": PREVIOUS, "interop": PION}
+        first = {name: command for part, steps in needed.items() if part in parts for name, command in steps.items()}
+        _all(session, first | parts)
         return
     system = {"system packages": ("python", "tools/system.py")}
     cargo = {"cargo test": ("cargo", "test", "--quiet", *CARGO)}
     sdk = {"sdk": ("python", "tools/sdk.py")}
-    _all(session, system | FETCH | CHECKS | cargo | sdk | PREVIOUS | parts | {"W3C's tests": CONFORMANCE})
+    _all(session, system | FETCH | CHECKS | cargo | sdk | PREVIOUS | PION | parts | {"W3C's tests": CONFORMANCE})
 
 
 @nox.session

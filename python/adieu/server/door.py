@@ -31,9 +31,9 @@ class Visitor:
 
     def __init__(self, door: Door, network: str | None, transport: asyncio.BaseTransport) -> None:
         self._door = door
-        self.network = network
-        self.transport = transport
-        self.asking = False
+        self.network: str | None = network
+        self.transport: asyncio.BaseTransport = transport
+        self.asking: bool = False
 
     def asks(self) -> None:
         """A request has begun to come."""

@@ -114,11 +114,15 @@ class HttpConnection(H11Protocol):
 class WebSocketConnection(WebSocketsSansIOProtocol):
     """A WebSocket that can be cut off, that says 3012 when no pong comes, and that writes nothing into the log."""
 
+    frames: list[bytes]
+    close_sent: bool
+    close_timer: asyncio.TimerHandle | None
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.logger = _uvicorn
         self.conn.logger = _uvicorn
-        self.close_timeout = CLOSE_TIMEOUT
+        self.close_timeout: float = CLOSE_TIMEOUT
         self._cut: asyncio.TimerHandle | None = None
 
     async def run_asgi(self) -> None:
@@ -210,6 +214,8 @@ class UvicornServer(uvicorn.Server):
         places: see `Door`.
         most: connections in all.
     """
+
+    servers: list[asyncio.Server]
 
     def __init__(self, config: uvicorn.Config, places: Door, most: int) -> None:
         super().__init__(config)

@@ -53,7 +53,7 @@ class Source:
         self.key: str = hashlib.sha256(repr((str(path.absolute()), self.identity(self._stat))).encode()).hexdigest()[
             :32
         ]
-        self.hashed = 0
+        self.hashed: int = 0
         self._hashes: dict[tuple[int, int], bytes] = {}
         self._whole = ""
         self._lock = threading.Lock()
@@ -214,13 +214,14 @@ class Part:
         self._target = folder / name
         with contextlib.suppress(FileNotFoundError):
             self._target.lstat()  # a name that this disk cannot have is known now, not at the end
-        self._found = self.path = folder / f".{short}.{key}.part"
+        self.path: Path = folder / f".{short}.{key}.part"
+        self._found = self.path
         claimed = _claim(self.path)
         if claimed is None:
             self.path = folder / f".{short}.{key[:8]}-{secrets.token_hex(4)}.part"
             claimed = self.path.open("x+b")
         self._file: BinaryIO = claimed
-        self.size = 0
+        self.size: int = 0
         self._digest = hashlib.sha256()
 
     def found(self, size: int, chunk: int) -> int:

@@ -467,8 +467,8 @@ class Transfers:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self.offering = asyncio.Semaphore(MAX_OFFERED)
-        self.sending = asyncio.Semaphore(MAX_SENDING)
+        self.offering: asyncio.Semaphore = asyncio.Semaphore(MAX_OFFERED)
+        self.sending: asyncio.Semaphore = asyncio.Semaphore(MAX_SENDING)
         self._out: dict[str, Transfer] = {}
         self._in: dict[str, IncomingFile] = {}
         self._final: dict[str, File] = {}
