@@ -12,6 +12,7 @@ import heapq
 import json
 import random
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ from adieu.session.machine.options import Options
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 WINDOW, MESSAGE, CHANNELS, BUFFER = 100_000, 150_000, 12, 400_000
 NARROW = Options(
@@ -68,6 +69,16 @@ BAD_FRAMES = [b"", b"\xff", b"\x06", b"\x06\x00", b"\x0e\x01short", b"\x06" + b"
 
 class BrokenPromiseError(AssertionError):
     """What must hold does not."""
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """No garbage is collected meanwhile: the time that it takes, of all that was imported, is nobody's step."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def promise(holds: bool, what: str) -> None:
@@ -664,15 +675,11 @@ class Walk:
     # --- to the end
 
     def run(self, steps: int) -> None:
-        gc.disable()  # its time is nobody's step
-        try:
-            for _ in range(self.draw.choice([steps, steps, 12])):
-                self.step()
-                if self.victim.ended and self.draw.random() < 0.3:
-                    return
-            self.finish()
-        finally:
-            gc.enable()
+        for _ in range(self.draw.choice([steps, steps, 12])):
+            self.step()
+            if self.victim.ended and self.draw.random() < 0.3:
+                return
+        self.finish()
 
     def finish(self) -> None:
         """One way or the other the session ends in its time, whatever is said meanwhile."""
