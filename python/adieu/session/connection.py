@@ -68,6 +68,8 @@ class Connection:
         self.where: str = where_made()
         self.left: list[Held] = []
         """What the connection still held when it was released."""
+        self.releasing: asyncio.Task[Any] | None = None
+        """After `release()`: ends when nothing of it is left."""
         self._polite = polite
         self._low = low
         self._sink = sink
@@ -188,7 +190,7 @@ class Connection:
         self._detach()
         self.pc.close()
         self._jobs.clear()
-        self._tasks.spawn(self._await_release(), f"releases connection {self.epoch}")
+        self.releasing = self._tasks.spawn(self._await_release(), f"releases connection {self.epoch}")
 
     async def _await_release(self) -> None:
         ledger = await self.pc.wait_closed()

@@ -226,8 +226,9 @@ class Room:
         """After `close`: end what is left."""
         for pair in self._pairs.values():
             pair.forget_timer()
-        for session in list(self._by_id.values()):
-            await session.end()
+        async with asyncio.TaskGroup() as group:  # at once: what one waits for is not waited for again by the next
+            for session in list(self._by_id.values()):
+                group.create_task(session.end())
         await self.tasks.end()
 
     def _make_connection(self) -> RTCPeerConnection:

@@ -63,6 +63,8 @@ SAY_AGAIN = 1.0
 """Seconds: an offer over signaling of the user's own, to which nothing has come back, is said again."""
 HANDLERS_FINISH = 1.0
 """Seconds: after the end, handlers that still run may finish."""
+RELEASED = 2.5
+"""Seconds: after the end, so long connections whose release met the deadline are watched; the core needs at most 2."""
 EVENTS = frozenset({"state", "closing", "closed", "channel", "file", "signaling", "reset"})
 REMEMBERED = Remembered()
 """Of this process: messages sent again after a session ended are known again by the next one."""
@@ -182,11 +184,16 @@ class Session:
             await self.end()
 
     async def end(self) -> None:
-        """After the close: let the handlers that still run finish for a moment, then end all tasks."""
+        """After the close: let handlers that still run and connections that still end finish, then end all tasks.
+
+        Both have a bound. What is left is in `ledger()`.
+        """
         if not self._ended.done():
             self._abort()
             await asyncio.wait({self._ended})
         await self._emitter.settle(HANDLERS_FINISH)
+        if releasing := {c.releasing for c in self._connections.values() if c.releasing is not None}:
+            await asyncio.wait(releasing, timeout=RELEASED)
         await self._post.stop()
         await self.tasks.end()
         self._emitter.clear()

@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from adieu import RTCPeerConnection, Session
+from adieu.session.session import HANDLERS_FINISH, RELEASED
+from adieu.signaling import memory_signaling
 from sim.stack.pair import connected, fill, numbers
 from support.virtual import simulated
 
 if TYPE_CHECKING:
+    from adieu.webrtc.ledger import ReleaseLedger
     from support.virtual import World
 
 BLOCKS, SIZE = 128, 65536
@@ -51,3 +55,37 @@ async def test_the_same_name_from_both_at_once_carries_data_both_ways(world: Wor
             here, there = await asyncio.gather(pair.first.open(name), pair.second.open(name))
             await asyncio.gather(here.send("1"), there.send("2"))
             assert await asyncio.gather(here.receive(), there.receive()) == ["2", "1"]
+
+
+@pytest.mark.parametrize(("late", "left"), [(0.0, []), (2.0, []), (30.0, ["connection"])])
+@simulated()
+async def test_the_end_of_a_session_waits_for_a_late_release_and_not_for_ever(
+    world: World, late: float, left: list[str]
+) -> None:
+    """On a busy machine the core lets go of a connection after the close has had its time (closing rule S9)."""
+
+    class Late(RTCPeerConnection):
+        async def wait_closed(self) -> ReleaseLedger:
+            await asyncio.sleep(late)
+            return await super().wait_closed()
+
+    def make() -> RTCPeerConnection:
+        with one.use():
+            return Late()
+
+    here, there = memory_signaling()
+    one, two = world.hosts()
+    first = Session(connect=make, signaling=here, role="first", name="second")
+    second = Session(connect=lambda: world.connection(two), signaling=there, role="second", name="first")
+    first.start()
+    second.start()
+    await asyncio.gather(first.wait_open(), second.wait_open())
+    began = world.now
+    receipt = await first.close(timeout=0.5)
+    assert world.now - began <= 0.5, "a close keeps its own time"
+    assert [held.kind for held in receipt.ledger.held] == (["connection"] if late else []), "and says what it left"
+    await first.end()
+    assert world.now - began <= 0.5 + HANDLERS_FINISH + RELEASED
+    assert [held.kind for held in first.ledger().held] == left
+    await second.wait_closed()
+    await second.end()
