@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import secrets
@@ -22,13 +23,15 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 
 from adieu.cli.demo_page import FRIEND, beside, interrupted
+from adieu.cli.slowness import Pace
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-PART_LIMIT = 120.0
-"""Seconds for one part of the scenario."""
+QUIET = 30.0
+"""Seconds: a part of which nothing is heard for so long will not end."""
 KNOWN_WITHIN = 5.0
+"""Seconds. Both are for a machine that has nothing else to do, as is the time of a close: see `slowness.py`."""
 FILE_SIZE = 32 * 1024 * 1024
 MIB = 1024 * 1024
 
@@ -121,6 +124,11 @@ class Peer:
     told: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     """The last of each kind of message."""
 
+    def answer(self, number: float) -> None:
+        """What it has asked for."""
+        assert self.process.stdin is not None  # noqa: S101 a pipe was asked for
+        self.process.stdin.write(f"{number}\n".encode())
+
 
 @dataclass
 class Show:
@@ -128,6 +136,8 @@ class Show:
 
     console: Console
     progress: Progress
+    pace: Pace = field(default_factory=Pace)
+    """Of the part that is played."""
     bars: dict[str, TaskID] = field(default_factory=dict[str, TaskID])
     failures: list[str] = field(default_factory=list[str])
 
@@ -152,6 +162,11 @@ class Show:
         self.line(f"{'[green]yes[/]' if true else '[red]NO[/] '}  {text}")
         if not true:
             self.failures.append(text)
+
+    def within(self, bound: float, seconds: float, text: str) -> None:
+        """A time that must be kept; on a busy machine longer, and it is said."""
+        kept, why = self.pace.judge(seconds, bound)
+        self.check(kept, f"{text} within {bound:.0f} s" + (f" ({why})" if why else ""))
 
 
 async def _play(console: Console, *, page: bool, ask: bool) -> list[str] | None:
@@ -189,11 +204,17 @@ async def _play(console: Console, *, page: bool, ask: bool) -> list[str] | None:
 
 
 async def _parts(show: Show, url: str, folder: Path) -> None:
-    try:
-        for part in (_close, _reset, _kill):
-            await part(show, url, folder)
-    except DemoError as error:
-        show.failures.append(str(error))
+    for part in (_close, _reset, _kill):
+        show.pace = Pace()
+        try:
+            async with show.pace.measuring():
+                await part(show, url, folder)
+        except DemoError as error:
+            show.failures.append(str(error))
+            return
+        finally:
+            if show.pace.words:
+                show.line(f"[dim]{show.pace.words}[/]")
 
 
 # --- the parts --------------------------------------------------------------------------------------------------------
@@ -202,6 +223,7 @@ async def _parts(show: Show, url: str, folder: Path) -> None:
 async def _close(show: Show, url: str, folder: Path) -> None:
     show.heading("1  Meet, talk, and close while both still send")
     receipts: dict[str, dict[str, Any]] = {}
+    held: dict[str, list[str]] = {}
     async for peer, message in _run(show, "close", url, folder):
         match message["what"]:
             case "started":
@@ -221,18 +243,23 @@ async def _close(show: Show, url: str, folder: Path) -> None:
             case "received":
                 show.check(message["same"], "the file arrived, byte for byte")
             case "closing":
-                show.line("Ada closes; both are still sending")
+                peer.answer(show.pace.stretch)
+            case "closes":
+                show.line(f"Ada closes, within {message['timeout']:.0f} s; both are still sending")
             case "receipt":
                 receipts[peer.name] = message
+            case "left":
+                held[peer.name] = message["held"]
             case _:
                 pass
     _show_timeline(show, receipts)
-    _check_receipts(show, receipts)
+    _check_receipts(show, receipts, held)
 
 
 async def _reset(show: Show, url: str, folder: Path) -> None:
     show.heading("2  Reset in the middle of a transfer")
     receipts: dict[str, dict[str, Any]] = {}
+    held: dict[str, list[str]] = {}
     numbers: dict[str, dict[str, Any]] = {}
     async for peer, message in _run(show, "reset", url, folder):
         match message["what"]:
@@ -245,8 +272,12 @@ async def _reset(show: Show, url: str, folder: Path) -> None:
                 show.check(message["same"], "the file arrived through the reset, byte for byte")
             case "numbers":
                 numbers[peer.name] = message
+            case "closing":
+                peer.answer(show.pace.stretch)
             case "receipt":
                 receipts[peer.name] = message
+            case "left":
+                held[peer.name] = message["held"]
             case _:
                 pass
     for name, seen in sorted(numbers.items()):
@@ -254,7 +285,7 @@ async def _reset(show: Show, url: str, folder: Path) -> None:
             seen["first"] == 1 and not seen["doubled"] and not seen["missing"],
             f"{name} heard {seen['last']} blocks, {seen['missing']} missing, {seen['doubled']} doubled",
         )
-    _check_receipts(show, receipts)
+    _check_receipts(show, receipts, held)
 
 
 async def _kill(show: Show, url: str, folder: Path) -> None:
@@ -265,21 +296,27 @@ async def _kill(show: Show, url: str, folder: Path) -> None:
         match message["what"]:
             case "kill me now":
                 victim = _PEERS["Ben"]
-                os.kill(victim.process.pid, signal.SIGKILL)
                 killed = time.time()
+                os.kill(victim.process.pid, signal.SIGKILL)
                 show.line(f"kill -9 {victim.process.pid}")
-            case "state" if message["state"] in {"suspect", "recovering", "closed"} and known is None:
+            # What was said before does not count: on a busy machine somebody may be suspected who lives.
+            case "state" if _is_trouble(message) and killed and message["at"] >= killed and known is None:
                 known = message
                 seconds = message["at"] - killed
                 show.line(f"after {seconds:.2f} s {peer.name} says: {message['state']}, {message['cause']}")
                 for evidence in message["evidence"]:
                     show.line(f"  {evidence}")
-                show.check(seconds <= KNOWN_WITHIN, f"known within {KNOWN_WITHIN:.0f} s")
+                show.within(KNOWN_WITHIN, seconds, "known")
+                peer.answer(show.pace.stretch)
             case "receipt":
                 show.line(f"notice   “{message['receipt']['notice']}”")
             case _:
                 pass
     show.check(known is not None, "the survivor said what happened")
+
+
+def _is_trouble(message: dict[str, Any]) -> bool:
+    return message["state"] in {"suspect", "recovering", "closed"}
 
 
 # --- running the two programs -----------------------------------------------------------------------------------------
@@ -300,8 +337,7 @@ async def _run(
     try:
         open_ = len(peers)
         while open_:
-            async with asyncio.timeout(PART_LIMIT):
-                peer, message = await told.get()
+            peer, message = await next_told(told, show.pace)
             if message is None:
                 open_ -= 1
                 code = await peer.process.wait()
@@ -312,7 +348,7 @@ async def _run(
             else:
                 yield peer, message
     except TimeoutError:
-        raise DemoError(f"part {part!r} was not over after {PART_LIMIT:.0f} s") from None
+        raise DemoError(f"part {part!r} is not over, and for {_quiet(show.pace):.0f} s nothing was heard") from None
     finally:
         for peer in peers:
             if peer.process.returncode is None:
@@ -321,6 +357,23 @@ async def _run(
         for reader in readers:
             reader.cancel()
         await asyncio.wait(readers)
+
+
+def _quiet(pace: Pace) -> float:
+    return QUIET * pace.stretch
+
+
+async def next_told(
+    told: asyncio.Queue[tuple[Peer, dict[str, Any] | None]], pace: Pace
+) -> tuple[Peer, dict[str, Any] | None]:
+    """What is told next. The time for it grows while it is waited for, if the machine turns out to be slower."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    while (left := began + _quiet(pace) - loop.time()) > 0:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(left):
+                return await told.get()
+    raise TimeoutError
 
 
 async def _start(role: str, name: str, part: str, url: str, room: str, folder: Path) -> Peer:
@@ -333,7 +386,7 @@ async def _start(role: str, name: str, part: str, url: str, room: str, folder: P
         url,
         room,
         str(folder),
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         limit=MIB,
@@ -375,7 +428,7 @@ def _show_timeline(show: Show, receipts: dict[str, dict[str, Any]]) -> None:
     show.console.print(table)
 
 
-def _check_receipts(show: Show, receipts: dict[str, dict[str, Any]]) -> None:
+def _check_receipts(show: Show, receipts: dict[str, dict[str, Any]], held: dict[str, list[str]]) -> None:
     if set(receipts) != {"Ada", "Ben"}:
         show.check(False, f"both hold a receipt (only {', '.join(sorted(receipts)) or 'nobody'} does)")
         return
@@ -390,6 +443,13 @@ def _check_receipts(show: Show, receipts: dict[str, dict[str, Any]]) -> None:
     show.line(f"receipt  {ada['id']}, {ada['path']}, {len(receipts['Ada']['agreed'])} bytes agreed on")
     show.line(f"notices  Ada: “{ada['notice']}”  Ben: “{ben['notice']}”")
     show.check(ada["id"] == ben["id"], "the same receipt id on both sides")
-    show.check(receipts["Ada"]["agreed"] == receipts["Ben"]["agreed"], "the agreed parts are equal, byte for byte")
+    lacking = [name for name, receipt in (("Ada", ada), ("Ben", ben)) if not receipt["confirmed"]]
+    if lacking:  # what each could not know it says; there is nothing to compare (closing rule S2)
+        text = f"both have the other's last word ({' and '.join(lacking)} did not hear it: nothing is agreed on)"
+        show.check(False, text)
+    else:
+        agreed = receipts["Ada"]["agreed"] == receipts["Ben"]["agreed"]
+        show.check(agreed, "both have the other's last word, and the agreed parts are equal, byte for byte")
     show.check(ada["clean"] and ben["clean"], "nothing unsent, nothing unknown")
-    show.check(not ada["ledger"] and not ben["ledger"], "nothing is held any more")
+    left = [*ada["ledger"], *ben["ledger"], *(each for name in sorted(held) for each in held[name])]
+    show.check(not left and set(held) == {"Ada", "Ben"}, "nothing is held any more" + "".join(f"; {x}" for x in left))
