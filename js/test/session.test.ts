@@ -268,6 +268,18 @@ describe("trouble", () => {
     await assert.rejects(a.reset({ level: "half" as never }), TypeError);
   });
 
+  test("room to send is used also while nobody reads", async () => {
+    const { time, a, here } = await talking({ sendBuffer: 65536, streamHigh: 16384, streamLow: 0 });
+    const send = async () => {
+      for (;;) await here.send(new Uint8Array(8192));
+    };
+    const sending = assert.rejects(send(), SessionClosedError);
+    await time.pass(5);
+    assert.ok(!a.machine.hasRoom("chat"));
+    await time.until(a.close({ timeout: 0 }));
+    await time.until(sending);
+  });
+
   test("a full buffer makes send wait, and the wait can be ended", async () => {
     const { time, here, there } = await talking({ window: 100, sendBuffer: 1000 });
     await here.send(new Uint8Array(600));

@@ -294,3 +294,16 @@ async def test_a_session_without_an_interface_ends_at_once_by_name(world: World)
         with pytest.raises(adieu.SessionClosedError, match="no network interface"):
             await session.wait_open()
     assert world.now < 3
+
+
+@simulated()
+async def test_room_to_send_is_used_also_while_nobody_reads(world: World) -> None:
+    """Room comes about when messages start, too, and not only when they are taken."""
+    async with connected(world, options=Options(send_buffer=256 * 1024, stream_high=65536, stream_low=0)) as pair:
+        here, _ = await asyncio.gather(pair.first.open("data"), pair.second.open("data"))
+        sending = asyncio.create_task(fill(here, 100, 32768))
+        await world.settle(1.0)
+        assert not sending.done()
+        assert not pair.first.machine.has_room("data")
+        sending.cancel()
+        await asyncio.wait({sending})

@@ -880,6 +880,7 @@ export class SessionMachine {
     const { streamHigh, linkHigh } = this.options;
     const fragment = Math.min(control.MAX_FRAGMENT, link.maxMessage);
     const room = Math.min(streamHigh - stream.buffered, linkHigh - link.buffered);
+    const full = !this.hasRoom(channel.name);
     for (const data of channel.sender.frames(room, fragment)) {
       stream.buffered += data.length;
       this.act({ type: "SendData", epoch: link.epoch, id: channel.id, data });
@@ -889,7 +890,9 @@ export class SessionMachine {
     } else if (link.buffered >= linkHigh) {
       for (const [id, { buffered }] of link.streams) if (buffered) this.#askDrained(link, id);
     }
-    if (!channel.reliable && channel.sender.idle) this.tell({ type: "Acknowledged", name: channel.name });
+    if ((full && this.hasRoom(channel.name)) || (!channel.reliable && channel.sender.idle)) {
+      this.tell({ type: "Acknowledged", name: channel.name });
+    }
     const wanted = channel.sender.wanted();
     if (wanted) this.#send(link.epoch, { type: "want", channels: new Map([[channel.name, wanted]]) });
   }

@@ -811,6 +811,7 @@ class SessionMachine:
             return
         fragment = min(control.MAX_FRAGMENT, link.max_message)
         room = min(self.options.stream_high - stream.buffered, self.options.link_high - link.buffered)
+        full = not self.has_room(channel.name)
         for frame in channel.sender.frames(room, fragment):
             stream.buffered += len(frame)
             self.act(actions.SendData(link.epoch, channel.id, frame))
@@ -820,7 +821,7 @@ class SessionMachine:
             for id_, crowded in link.streams.items():
                 if crowded.buffered:
                     self._ask_drained(link, id_)
-        if not channel.reliable and channel.sender.idle:
+        if (full and self.has_room(channel.name)) or (not channel.reliable and channel.sender.idle):
             self.tell(actions.Acknowledged(channel.name))
         if wanted := channel.sender.wanted():
             self.act(actions.SendControl(link.epoch, control.encode(control.Want(channels={channel.name: wanted}))))
