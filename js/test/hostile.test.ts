@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { beyond, type Data, ofStruct, schema } from "./bounds.js";
-import { NONSENSE, Seen, WALKS, Walk } from "./hostile.js";
+import { NONSENSE, Seen, WALKS, Walk, walked } from "./hostile.js";
 
 const STEPS = 120;
 /** How often the walks have to be in each state. */
@@ -53,7 +53,7 @@ test("whatever a peer says, a close ends in its time and nothing grows", () => {
   const seen = new Seen();
   for (let seed = 0; seed < WALKS; seed++) {
     try {
-      new Walk(seed, seen, beyond).run(STEPS);
+      for (const [what, often] of walked(seed, beyond, STEPS)) seen.set(what, (seen.get(what) ?? 0) + often);
     } catch (error) {
       throw new Error(`walk ${seed}: ${(error as Error).stack}`);
     }

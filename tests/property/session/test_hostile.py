@@ -17,7 +17,7 @@ from adieu.protocol.control import Acknowledged
 from adieu.session.machine.flow import Payload, Sender
 from adieu.session.machine.machine import SessionMachine
 from adieu.session.machine.options import Options
-from property.session.hostile import KINDS, NONSENSE, STEP, BrokenPromiseError, Walk, uncollected
+from property.session.hostile import KINDS, NONSENSE, STEP, BrokenPromiseError, Walk, uncollected, walked
 from unit.protocol.test_bounds import beyond
 
 WALKS = int(os.environ.get("ADIEU_WALKS", "400"))
@@ -40,7 +40,7 @@ def test_whatever_a_peer_says_a_close_ends_in_its_time_and_nothing_grows() -> No
     seen: Counter[str] = Counter()
     for seed in range(WALKS):
         try:
-            Walk(seed, seen).run(STEPS)
+            seen += walked(seed, STEPS)
         except BrokenPromiseError as error:
             raise AssertionError(f"walk {seed}: {error}") from error
         except Exception as error:
