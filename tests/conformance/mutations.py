@@ -8,43 +8,19 @@ the source. A mutation that no test sees is a rule that only adieu's own tests g
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import shutil
 import sys
-import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 from conformance import expectations, fetch
 from conformance.run import Runner
+from support.mutations import Mutation, StaleError, arguments, chosen, copied
 
 SOURCE = Path(__file__).parent.parent.parent / "python"
 
 CHANNEL, CLOSE = "adieu/webrtc/data_channel.py", "adieu/webrtc/close_connection.py"
 TRANSPORT, CONNECTION = "adieu/webrtc/transport.py", "adieu/webrtc/peer_connection.py"
 SLOTS, OPERATIONS = "adieu/webrtc/slots.py", "adieu/webrtc/operations.py"
-
-
-@dataclass(frozen=True)
-class Mutation:
-    """One rule broken.
-
-    Attributes:
-        rule: its number in docs/topics/closing-rules.md.
-        what: how.
-        path: the source file.
-        old: what stands there, once.
-        new: what is put in its place.
-        files: which tests have to see it; words of their names.
-    """
-
-    rule: int
-    what: str
-    path: str
-    old: str
-    new: str
-    files: tuple[str, ...]
 
 
 CLOSING = ("RTCDataChannel-close.html", "RTCDataChannel-send.html", "RTCPeerConnection-createDataChannel.html")
@@ -278,14 +254,7 @@ MUTATIONS = (
 
 async def look(mutation: Mutation, wpt: Path, shards: int) -> tuple[str, int]:
     """What came of it, and how much turned red."""
-    with tempfile.TemporaryDirectory() as directory:
-        copy = Path(directory) / "python"
-        shutil.copytree(SOURCE, copy, ignore=shutil.ignore_patterns("__pycache__"))
-        path = copy / mutation.path
-        text = path.read_text()
-        if text.count(mutation.old) != 1:
-            return f"its text stands {text.count(mutation.old)} times in {mutation.path}", 0
-        path.write_text(text.replace(mutation.old, mutation.new))
+    with copied(mutation, SOURCE, ".") as copy:
         skipped, browsers = expectations.skipped(), expectations.browsers()
         files = [f for f in browsers if f not in skipped and any(word in f for word in mutation.files)]
         results = await Runner(wpt, shards, hanging=expectations.hanging, python=copy).run(files, quiet=True)
@@ -299,18 +268,19 @@ async def look(mutation: Mutation, wpt: Path, shards: int) -> tuple[str, int]:
 
 async def main() -> int:
     """See the module."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("words", nargs="*", help="only those whose description has one of these")
-    parser.add_argument("--shards", type=int, default=2)
-    options = parser.parse_args()
+    options = arguments(__doc__, shards=2)
+    if not (wanted := chosen(MUTATIONS, options.words)):
+        return 0
     wpt = fetch.tests()
-    chosen = [m for m in MUTATIONS if not options.words or any(w in f"{m.rule} {m.what}" for w in options.words)]
     unseen = 0
-    for mutation in chosen:
-        what, red = await look(mutation, wpt, options.shards)
+    for mutation in wanted:
+        try:
+            what, red = await look(mutation, wpt, options.shards)
+        except StaleError as error:
+            what, red = str(error), 0
         unseen += not red
-        print(f"rule {mutation.rule:2}: {mutation.what}: {red} {what}", flush=True)
-    print(f"{len(chosen) - unseen} of {len(chosen)} broken rules turn the tests red")
+        print(f"{mutation}: {red} {what}", flush=True)
+    print(f"{len(wanted) - unseen} of {len(wanted)} broken rules turn the tests red")
     return 1 if unseen else 0
 
 

@@ -9,8 +9,9 @@ import pytest
 from adieu.errors import ChannelError
 from adieu.protocol import control
 from adieu.protocol.control import COST, SMALL
+from adieu.protocol.words import Total
 from adieu.session.machine import actions
-from adieu.session.machine.flow import Budget, Payload, Receiver, ViolationError
+from adieu.session.machine.flow import Budget, Payload, Receiver, Sender, ViolationError
 from adieu.session.machine.options import Options
 from sim.session.test_machine_close import opened
 from sim.session.world import World
@@ -103,6 +104,104 @@ def test_acknowledgements_come_after_64_messages_or_20_ms() -> None:
     world.run(world.now + 0.04)
     assert sender.is_acknowledged(1)
     assert sender.delivered.messages == 1
+
+
+def test_an_acknowledgement_older_than_the_last_is_ignored_closing_rule_s5() -> None:
+    sender = Sender(reliable=True, counted=True)
+    sender.granted(10_000)
+    for _ in range(4):
+        sender.accept(Payload(b"12345", text=False))
+    list(sender.frames(1 << 20, 1200))
+    assert sender.acknowledge(control.Acknowledged(up_to=3, window=2000))
+    assert not sender.acknowledge(control.Acknowledged(up_to=1, window=50))
+    assert (sender.acked, sender.window, sender.delivered.messages) == (3, 2000, 3)
+    assert sender.is_acknowledged(3) and not sender.is_acknowledged(4)
+
+
+def test_what_was_acknowledged_by_ranges_is_delivered_and_does_not_come_again_closing_rule_s5() -> None:
+    sender = Sender(reliable=True, counted=True)
+    sender.granted(10_000)
+    for _ in range(9):
+        sender.accept(Payload(b"x", text=False))
+    list(sender.frames(1 << 20, 1200))
+    sender.acknowledge(control.Acknowledged(up_to=1, ranges=[(3, 4), (7, 8)], window=10_000))
+    assert [message.seq for message in sender.flight] == [2, 5, 6, 9]
+    assert sender.delivered.total() == Total(5, 5) and sender.flight_bytes == 4
+    assert sender.rewind(1) == 4
+    assert [message.seq for message in sender.queue] == [2, 5, 6, 9]
+
+
+@pytest.mark.parametrize(
+    ("up_to", "ranges"),
+    [(10, []), (1, [(3, 10)]), (3, [(3, 4)]), (1, [(3, 2)]), (1, [(5, 6), (3, 4)]), (1, [(3, 5), (5, 6)])],
+)
+def test_an_acknowledgement_that_cannot_be_is_a_violation(up_to: int, ranges: list[tuple[int, int]]) -> None:
+    sender = Sender(reliable=True, counted=True)
+    sender.granted(10_000)
+    for _ in range(9):
+        sender.accept(Payload(b"x", text=False))
+    list(sender.frames(1 << 20, 1200))
+    with pytest.raises(ViolationError, match="acknowledged message"):
+        sender.acknowledge(control.Acknowledged(up_to=up_to, ranges=ranges, window=10_000))
+
+
+def test_nobody_has_what_was_never_sent() -> None:
+    sender = Sender(reliable=True, counted=True)
+    sender.accept(Payload(b"x", text=False))
+    assert sender.rewind(0) == 0
+    with pytest.raises(ViolationError, match="has message 1"):
+        sender.rewind(1)
+
+
+def receiving(*, ordered: bool = True, reliable: bool = True, counted: bool = True, size: int = 1 << 20) -> Receiver:
+    """Of a session whose messages are at most 100 kB, with all the credit that it gets."""
+    receiver = Receiver(ordered, reliable, Budget(size, 200_000, 100_000, 4), counted=counted, claimed=True)
+    receiver.grant()
+    return receiver
+
+
+@pytest.mark.parametrize("counted", [False, True])
+def test_a_message_is_no_larger_than_the_largest(counted: bool) -> None:
+    receiver = receiving(counted=counted)
+    assert receiver.receive(1, control.encode_header(1, text=False) + bytes(100_000))
+    with pytest.raises(ViolationError, match="larger than 100000"):
+        receiver.receive(1, control.encode_header(2, text=False) + bytes(100_001))
+
+
+def test_empty_messages_use_up_credit() -> None:
+    receiver = receiving()
+    with pytest.raises(ViolationError, match="credit"):
+        for seq in range(1, 10_000):
+            receiver.receive(1, control.encode_header(seq, text=False))
+    assert len(receiver.line) < 2000
+    assert receiver.budget.used <= receiver.budget.size
+
+
+def test_a_side_of_the_version_before_stays_within_the_budget() -> None:
+    """It counts payload alone, so nothing but the budget ends a flood of small messages."""
+    receiver = receiving(counted=False)
+    with pytest.raises(ViolationError, match="that a session holds"):
+        for seq in range(1, 50_000):
+            receiver.receive(1, control.encode_header(seq, text=False) + b"x")
+    assert receiver.budget.used <= receiver.budget.size
+
+
+def test_of_an_unreliable_channel_sixteen_halves_are_kept() -> None:
+    receiver = receiving(ordered=False, reliable=False)
+    for seq in range(1, 41):
+        receiver.receive(1, control.encode_header(seq, text=False, last=False) + bytes(10))
+    assert receiver.dropped == 24
+    assert not receiver.receive(1, control.encode_header(24, text=False, first=False, index=1) + b"x")
+    assert receiver.receive(1, control.encode_header(40, text=False, first=False, index=1) + b"x")
+
+
+def test_a_peer_opens_no_more_channels_than_there_may_be() -> None:
+    world = opened(max_channels=3)
+    for number in range(5):
+        opening = control.Open(name=f"c{number}", id=control.FIRST_ID_LARGER - 2 * number, window=1)
+        world.a.call("control_received", 1, control.encode(opening))
+    assert len(world.a.machine.channels) == 3
+    assert world.a.state == "open"
 
 
 def test_unordered_reliable_channels_survive_a_reset() -> None:

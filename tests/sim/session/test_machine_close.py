@@ -87,6 +87,84 @@ def test_both_at_once_have_no_last_words_one_receipt_and_the_smaller_ones_reason
     assert world.a.got["chat"] == [b"from b"]
 
 
+@pytest.mark.parametrize("other", [1.0, 8.0])
+def test_of_two_closers_the_smaller_deadline_counts_closing_rule_s4(other: float) -> None:
+    world = opened(closing_bound=1000)
+    world.b.reads = False
+    for _ in range(3):
+        world.a.send("chat", bytes(1000))  # the drain cannot end before its deadline
+    began = world.now
+    world.a.close(5.0)
+    world.b.close(other)
+    world.run(when=lambda: world.a.machine.closing.by == world.b.machine.closing.by == "both")
+    world.kill(world.b, socket_ends=False)  # so that no word of its end moves the other on
+    world.run(when=lambda: world.a.state == "closed")
+    smaller = min(5.0, other)
+    assert 0.7 * smaller < world.now - began <= smaller + 0.05
+
+
+@pytest.mark.parametrize("times", [(5.0, 1.0), (1.0, 5.0)])
+def test_of_two_close_of_one_side_the_shorter_time_counts_closing_rule_s1(times: tuple[float, float]) -> None:
+    world = opened()
+    world.b.stuck = True
+    began = world.now
+    for seconds in times:
+        world.a.close(seconds)
+    world.run(when=lambda: world.a.state == "closed")
+    assert 0.7 < world.now - began <= 1.05
+
+
+def test_nothing_is_sent_after_the_last_word_closing_rule_s6() -> None:
+    world = opened(window=1000)
+    world.b.reads = False
+    for _ in range(3):
+        world.a.send("chat", bytes(1000))
+    world.run(world.now + 0.1)
+    world.b.stuck = True
+    world.a.close(1.0)
+    world.run(when=lambda: world.a.machine.closing.said_closed is not None)
+    assert world.a.state == "closing" and world.a.machine.active == 1
+    said = len(world.a.trace)
+    ack = control.Ack(channels={"chat": control.Acknowledged(up_to=1, window=100_000)})
+    world.a.call("control_received", 1, control.encode(ack))
+    world.run(when=lambda: world.a.state == "closed")
+    assert not [entry for entry in world.a.trace[said:] if isinstance(entry[1], actions.SendData)]
+    assert world.a.outcome.channels["chat"].sent.unsent.messages == 2
+
+
+def test_after_the_end_nothing_is_due_closing_rule_s9() -> None:
+    world = opened()
+    world.a.send("chat", b"x")
+    world.a.close()
+    world.run(when=world.both("closed"))
+    for side in (world.a, world.b):
+        assert side.machine.poll_timeout() is None
+        assert not side.machine.links and not side.machine.releasing and not side.connections
+
+
+def test_the_end_is_told_when_the_connections_are_gone_closing_rule_s9() -> None:
+    world = opened()
+    world.a.close()
+    world.run(when=lambda: bool(world.a.machine.releasing))
+    assert world.a.state == "closing"
+    world.run(when=world.both("closed"))
+    ended = world.a.trace.index(("tell", actions.Ended()))
+    assert ended > max(n for n, entry in enumerate(world.a.trace) if entry[:1] + entry[2:3] == ("in", "released"))
+
+
+@pytest.mark.parametrize("patience", [10.0, 60.0])
+def test_a_side_that_closes_and_says_nothing_more_is_not_waited_for_without_end(patience: float) -> None:
+    world = opened(closing_patience=patience)
+    world.b.stuck = True
+    hour = words.Closing(
+        receipt=world.a.machine.receipt, reason=Reason("left"), deadline_ms=3_600_000, final={"chat": 9}
+    )
+    began = world.now
+    world.a.call("control_received", 1, control.encode(hour))
+    world.run(when=lambda: world.a.state == "closed", limit=4000)
+    assert patience <= world.now - began <= patience + 1.0
+
+
 def test_the_closer_sends_nothing_new_and_says_so() -> None:
     world = opened()
     world.a.close()

@@ -64,6 +64,66 @@ def test_a_reset_in_the_middle_of_a_stream_loses_and_doubles_nothing_closing_rul
     assert world.a.outcome.clean and world.a.outcome.agreed == world.b.outcome.agreed
 
 
+@pytest.mark.parametrize("arrived", [0, 1, 3])
+def test_a_reset_sends_again_what_the_other_side_does_not_have_and_says_how_many_closing_rule_s8(arrived: int) -> None:
+    world = opened()
+    world.b.reads = False
+    for number in range(arrived):
+        world.a.send("chat", bytes([number]))
+    world.run(world.now + 0.2)  # these are there, and not taken: nothing of them is acknowledged
+    world.cut_link()
+    for number in range(arrived, 8):
+        world.a.send("chat", bytes([number]))
+    world.run(world.now + 0.1)
+    world.a.reset("transport")
+    world.run(when=lambda: 2 in world.a.machine.links)
+    world.stuck.clear()
+    world.cut_link(False)
+    world.run(when=lambda: bool(world.a.events(actions.ResetEnded)))
+    assert world.a.events(actions.ResetEnded)[-1].replayed == 8 - arrived
+    world.run(when=lambda: world.b.machine.channels["chat"].receiver.have == 8)
+    assert world.b.machine.channels["chat"].receiver.duplicates == 0
+    world.b.read("chat")
+    assert world.b.got["chat"] == [bytes([number]) for number in range(8)]
+
+
+def test_the_ladder_leaves_a_reset_alone_whose_switch_is_said_closing_rule_s8() -> None:
+    world = opened()
+    for side in (world.a, world.b):
+        side.connections.pop(1)  # the old path carries nothing any more
+        side.engine_until = world.now
+    world.run(when=lambda: world.a.machine.reset is not None and world.a.machine.reset.phase == "switching")
+    reset = world.a.machine.reset
+    assert reset is not None and reset.recovery
+    world.cut_link()  # the answer does not come, and the other side may have switched
+    world.b.signaling = False
+    world.run(world.now + 15.0)
+    assert world.a.machine.reset is reset and world.a.state == "recovering"
+
+
+def test_a_full_reset_closes_the_old_connection_before_the_new_one_stands_closing_rule_s8() -> None:
+    for asker in ("a", "b"):
+        world = opened()
+        side = getattr(world, asker)
+        side.reset("full")
+        world.run(when=lambda side=side: 2 in side.machine.links)
+        assert 1 not in side.machine.links
+        world.run(when=world.both("open"))
+
+
+def test_both_ask_for_different_levels_and_each_does_the_higher_closing_rule_s8() -> None:
+    for low, high in (("a", "b"), ("b", "a")):
+        world = opened()
+        getattr(world, low).reset("ice")
+        getattr(world, high).reset("transport")
+        world.run(when=lambda world=world: all(side.events(actions.ResetEnded) for side in (world.a, world.b)))
+        world.run(when=world.both("open"))
+        for side in (world.a, world.b):
+            last = side.events(actions.ResetEnded)[-1]
+            assert (last.level, last.error) == ("transport", "")
+            assert list(side.machine.links) == [side.machine.active]
+
+
 def test_the_highest_level_wins_when_both_ask_at_once() -> None:
     world = opened()
     world.a.reset("transport")
@@ -81,6 +141,17 @@ def test_a_second_reset_joins_and_a_higher_level_escalates() -> None:
     world.run(when=lambda: any(e.level == "full" and not e.error for e in world.a.events(actions.ResetEnded)))
     world.run(when=world.both("open"))
     assert len([e for e in world.a.events(actions.ResetEnded) if not e.error]) == 1
+
+
+def test_a_second_reset_joins_the_one_that_runs_closing_rule_s8() -> None:
+    world = opened()
+    world.a.reset("transport")
+    world.a.reset("transport")
+    world.run(world.now + 0.03)
+    world.a.reset("ice")
+    world.run(when=lambda: world.both("open")())
+    assert len(world.a.events(actions.ResetStarted)) == 1
+    assert [(event.level, event.error) for event in world.a.events(actions.ResetEnded)] == [("transport", "")]
 
 
 def test_too_many_resets_of_the_peer_wait_and_pestering_is_a_protocol_error() -> None:
@@ -205,6 +276,30 @@ def test_a_killed_peer_is_known_closing_rule_s7(socket_ends: bool) -> None:
     world.run(when=lambda: world.a.state == "closed")
     assert 55 < world.now - began < 70
     assert world.a.outcome.by == "network"
+
+
+@pytest.mark.parametrize("state", ["disconnected", "failed"])
+def test_the_ice_state_alone_is_not_believed_closing_rule_s7(state: str) -> None:
+    world = opened()
+    world.run(world.now + 0.2)
+    world.a.call("ice_changed", 1, state)
+    assert world.a.state == "open"
+    world.run(world.now + 10)
+    assert world.a.states() == ["open"] and world.a.machine.active == 1
+
+
+def test_the_ladder_restarts_ice_at_5_s_and_makes_a_new_connection_at_8_s_closing_rule_s10() -> None:
+    world = opened()
+    world.run(world.now + 2.3)
+    world.cut_link()
+    world.run(when=lambda: world.a.machine.liveness.asked is not None)
+    asked = world.now
+    world.run(when=lambda: world.a.machine.reset is not None)
+    assert abs(world.now - asked - 5.0) < 0.1 and world.a.machine.reset.level == "ice"
+    world.run(when=lambda: 2 in world.a.machine.links)
+    assert abs(world.now - asked - 8.0) < 0.1
+    world.run(when=lambda: world.a.state == "closed")
+    assert abs(world.now - asked - 60.0) < 1.1
 
 
 def test_a_frozen_peer_heals_and_nothing_is_lost_or_doubled_closing_rule_s10() -> None:

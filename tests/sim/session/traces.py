@@ -241,12 +241,63 @@ def impossible_account() -> World:
     return world
 
 
+def smaller_deadline() -> World:
+    """Both close; side b dies in the middle, and side a ends by b's deadline all the same."""
+    world = met(closing_bound=1000)
+    world.b.reads = False
+    for number in range(3):
+        world.a.send("chat", bytes([number]) * 1000)
+    world.a.close(5.0, "a says")
+    world.b.close(1.0, "b says")
+    world.run(when=lambda: world.a.machine.closing.by == world.b.machine.closing.by == "both")  # type: ignore[union-attr]
+    world.kill(world.b, socket_ends=False)
+    world.run(when=lambda: world.a.state == "closed")
+    return world
+
+
+def replay_of_a_part() -> World:
+    """Three messages are there and not acknowledged, three are lost with the old connection."""
+    world = met()
+    world.b.reads = False
+    for number in range(3):
+        world.a.send("chat", bytes([number]))
+    world.run(world.now + 0.2)
+    world.cut_link()
+    for number in range(3, 6):
+        world.a.send("chat", bytes([number]))
+    world.run(world.now + 0.1)
+    world.a.reset("transport")
+    world.run(when=lambda: 2 in world.a.machine.links)
+    world.stuck.clear()
+    world.cut_link(False)
+    world.run(when=lambda: world.both("open")() and world.b.machine.channels["chat"].receiver.have == 6)
+    world.b.read("chat")
+    world.b.settle()
+    world.b.call("abort")
+    world.run(when=world.both("closed"))
+    return world
+
+
+def switch_is_waited_for() -> World:
+    """The ladder's reset has said `switch`, and no answer comes: the next rung leaves it alone."""
+    world = met()
+    for side in (world.a, world.b):
+        side.connections.pop(1)
+        side.engine_until = world.now
+    world.run(when=lambda: world.a.machine.reset is not None and world.a.machine.reset.phase == "switching")
+    world.cut_link()
+    world.b.signaling = False
+    world.run(world.now + 15.0)
+    return world
+
+
 SCENARIOS: dict[str, Callable[[], World]] = {
     scenario.__name__: scenario
     for scenario in (
         graceful_close, last_words, both_close, reset_with_replay,
         silence_and_recovery, killed, deadline, protocol_error, no_way_out,
         unordered, version_before, far_deadline, unread, closed_when_dead, slept, impossible_account,
+        smaller_deadline, replay_of_a_part, switch_is_waited_for,
     )
 }  # fmt: skip
 

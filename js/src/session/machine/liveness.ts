@@ -100,7 +100,7 @@ export function handleTimeout(m: SessionMachine, kind: "ping" | "suspect" | "fre
   switch (kind) {
     case "ping": {
       const due = m.liveness.lastHeard + m.options.heartbeat;
-      if (m.active === undefined || m.state === "closed") return;
+      if (m.active === undefined) return;
       // Again each second while it is silent: what answers below the program shows that it hangs.
       if (now < due) m.timers.set("ping", due);
       else ask(m, now);
@@ -141,8 +141,7 @@ export function fresh(m: SessionMachine, epoch: number, age: number | null, now:
   m.witness.iceFresh = hangs;
   m.timers.set("fresh", now + 1);
   if (m.state === "closing") return;
-  if (hangs) m.timers.delete("ladder");
-  else if (!m.timers.has("ladder")) m.timers.set("ladder", now);
+  if (!hangs && !m.timers.has("ladder")) m.timers.set("ladder", now);
   recause(m);
 }
 

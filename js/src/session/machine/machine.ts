@@ -12,10 +12,10 @@
  *                            any --close, closing--> closing --both `closed`, streams, connection--> closed
  *                            any --deliberate end, gave up, broken protocol--> closed
  *
- * The state has one setter, `enter`. The procedures are in files of their own and work on the machine's public
- * members: `close.ts` (the five steps), `reset.ts` (a new path or connection under the session), `liveness.ts`
- * (silence, suspicion, the recovery ladder), `flow.ts` (the two directions of a channel). It is the twin of the
- * machine in Python; both replay the traces in `vectors/session`.
+ * The state has one setter, `enter`. A session that is closed has no connections and no timers. The procedures are in
+ * files of their own and work on the machine's public members: `close.ts` (the five steps), `reset.ts` (a new path or
+ * connection under the session), `liveness.ts` (silence, suspicion, the recovery ladder), `flow.ts` (the two directions
+ * of a channel). It is the twin of the machine in Python; both replay the traces in `vectors/session`.
  */
 
 import { compare, sendable } from "../../bytes.js";
@@ -381,7 +381,7 @@ export class SessionMachine {
   controlReceived(epoch: number, text: string, now: number): void {
     this.now = now;
     const link = this.links.get(epoch);
-    if (!link || this.state === "closed") return;
+    if (!link) return;
     let message: messages.ControlMessage | undefined;
     try {
       message = control.decode(text);
@@ -484,7 +484,7 @@ export class SessionMachine {
   /** A connection, its DTLS or its association, has ended by itself, or was closed behind the session's back. */
   connectionLost(epoch: number, kind: liveness.LossKind, text: string, now: number): void {
     this.now = now;
-    if (!this.links.has(epoch) || this.state === "closed") return;
+    if (!this.links.has(epoch)) return;
     this.witness.note(now, text);
     liveness.lost(this, epoch, kind, text, now);
     close.progress(this, now);
@@ -519,7 +519,7 @@ export class SessionMachine {
   /** The ICE state of a connection: only a hint to look (closing rule 66). */
   iceChanged(epoch: number, state: string, now: number): void {
     this.now = now;
-    if (epoch === this.active && (state === "disconnected" || state === "failed") && this.state !== "closed") {
+    if (epoch === this.active && (state === "disconnected" || state === "failed")) {
       this.witness.note(now, `ICE ${state}`);
       liveness.ask(this, now);
     }
@@ -816,7 +816,7 @@ export class SessionMachine {
   streamClosed(epoch: number, id: number | null, now: number): void {
     this.now = now;
     const link = this.links.get(epoch);
-    if (!link || this.state === "closed") return;
+    if (!link) return;
     const expected = close.streamClosed(this, epoch, id);
     const known = id === null || link.streams.delete(id);
     if (known && !expected && epoch === this.active) {
@@ -908,7 +908,7 @@ export class SessionMachine {
   dataReceived(epoch: number, id: number, data: Uint8Array, now: number): void {
     this.now = now;
     const channel = this.byId.get(id);
-    if (!channel || !this.links.has(epoch) || this.state === "closed") return;
+    if (!channel || !this.links.has(epoch)) return;
     liveness.heard(this, epoch, now);
     let complete: boolean;
     try {
@@ -940,7 +940,7 @@ export class SessionMachine {
     if (channel) this.#claim(channel);
     const payload = channel?.receiver.take();
     this.#feed();
-    if (channel && payload && this.state !== "closed") {
+    if (channel && payload) {
       if (this.closing) close.keep(this);
       this.ackLater(channel, now);
       close.progress(this, now);
@@ -1071,9 +1071,7 @@ export class SessionMachine {
   /** There is a sign that the other side is not there any more: ask it. */
   doubt(now: number): void {
     this.now = now;
-    if (this.liveness.asked === undefined && this.active !== undefined && this.state !== "closed") {
-      liveness.ask(this, now);
-    }
+    if (this.liveness.asked === undefined && this.active !== undefined) liveness.ask(this, now);
   }
 
   /** While the other side closes: ask for `eta` seconds more. */

@@ -91,7 +91,7 @@ export function ask(m: SessionMachine, level: Level, now: number): void {
 /** The ladder asks: a reset that is under way is left alone, unless it is of the ladder and has had its time. */
 export function recover(m: SessionMachine, level: "ice" | "transport", now: number): void {
   if (m.reset) {
-    if (!m.reset.recovery || (level === "ice" && m.reset.level === "ice")) return;
+    if (!m.reset.recovery || m.reset.phase === "switching" || (level === "ice" && m.reset.level === "ice")) return;
     abandon(m, "tried again");
   }
   begin(m, level, now, true);
@@ -310,7 +310,7 @@ export function handleTimeout(m: SessionMachine, kind: "reset" | "peer-reset", n
   const { waiting } = m.resets;
   if (kind === "reset") {
     failed(m, now, m.reset?.lost ?? `not done within ${m.options.resetTimeout} s`);
-  } else if (waiting && !m.closing && m.state !== "closed") {
+  } else if (waiting && !m.closing) {
     if (m.resets.admit(now)) join(m, waiting, now);
     else m.timers.set("peer-reset", now + m.options.peerResetsEvery);
   }
@@ -349,7 +349,7 @@ function giveUp(m: SessionMachine, reset: Reset, now: number, why: string): void
   abandon(m, why, now);
   if (m.closing) return;
   if (m.active !== undefined && m.liveness.asked === undefined) m.enter("open");
-  else if (m.state !== "closed") liveness.broken(m, now);
+  else liveness.broken(m, now);
 }
 
 /** Forget it: the number of its connection is burnt. */

@@ -96,7 +96,7 @@ def handle_timeout(m: SessionMachine, kind: str, now: float) -> None:
     match kind:
         case "ping":
             due = m.liveness.last_heard + m.options.heartbeat
-            if m.active is None or m.state == "closed":
+            if m.active is None:
                 return
             if now < due:
                 m.timers["ping"] = due
@@ -145,9 +145,7 @@ def fresh(m: SessionMachine, epoch: int, age: float | None, now: float) -> None:
     m.timers["fresh"] = now + 1.0
     if m.state == "closing":
         return
-    if hangs:
-        m.timers.pop("ladder", None)
-    else:
+    if not hangs:
         m.timers.setdefault("ladder", now)
     recause(m)
 
@@ -170,8 +168,7 @@ def presence(m: SessionMachine, now: float) -> None:
         return  # evidence only
     if m.liveness.asked is None and m.active is not None:
         ask(m, now)
-    if m.state in {"suspect", "recovering"}:
-        recause(m)
+    recause(m)
     m.timers["suspect"] = min(m.timers.get("suspect", now + m.options.burst), now + m.options.burst)
 
 

@@ -12,7 +12,7 @@ be done (`poll_action`), what is to be told (`poll_event`) and when it wants to 
                            any --close, closing--> closing --both `closed`, streams, connection--> closed
                            any --deliberate end, gave up, broken protocol--> closed
 
-The state has one setter, `enter`. The procedures are in files of their own and work on the machine's public
+The state has one setter, `enter`. A session that is closed has no connections and no timers. The procedures are in files of their own and work on the machine's public
 members: `close.py` (the five steps), `reset.py` (a new path or connection under the session), `liveness.py`
 (silence, suspicion, the recovery ladder), `flow.py` (the two directions of a channel).
 """
@@ -350,7 +350,7 @@ class SessionMachine:
         """A message on a control channel."""
         self.now = now
         link = self.links.get(epoch)
-        if link is None or self.state == "closed":
+        if link is None:
             return
         try:
             message = control.decode(text)
@@ -445,7 +445,7 @@ class SessionMachine:
     def connection_lost(self, epoch: int, kind: liveness.LossKind, text: str, now: float) -> None:
         """A connection, its DTLS or its association, has ended by itself, or was closed behind the session's back."""
         self.now = now
-        if epoch not in self.links or self.state == "closed":
+        if epoch not in self.links:
             return
         self.witness.note(now, text)
         liveness.lost(self, epoch, kind, text, now)
@@ -476,7 +476,7 @@ class SessionMachine:
     def ice_changed(self, epoch: int, state: str, now: float) -> None:
         """The ICE state of a connection: only a hint to look (closing rule 66)."""
         self.now = now
-        if epoch == self.active and state in {"disconnected", "failed"} and self.state != "closed":
+        if epoch == self.active and state in {"disconnected", "failed"}:
             self.witness.note(now, f"ICE {state}")
             liveness.ask(self, now)
 
@@ -753,7 +753,7 @@ class SessionMachine:
         """A data channel of a connection is closed (id None: the control channel)."""
         self.now = now
         link = self.links.get(epoch)
-        if link is None or self.state == "closed":
+        if link is None:
             return
         expected = close.stream_closed(self, epoch, id_)
         known = id_ is None or link.streams.pop(id_, None) is not None
@@ -835,7 +835,7 @@ class SessionMachine:
         """An SCTP message on a session channel."""
         self.now = now
         channel = self.by_id.get(id_)
-        if channel is None or epoch not in self.links or self.state == "closed":
+        if channel is None or epoch not in self.links:
             return
         liveness.heard(self, epoch, now)
         try:
@@ -864,7 +864,7 @@ class SessionMachine:
         self._claim(channel)
         payload = channel.receiver.take()
         self._feed()
-        if payload is not None and self.state != "closed":
+        if payload is not None:
             if self.closing is not None:
                 close.keep(self)
             self.ack_later(channel, now)
@@ -974,7 +974,7 @@ class SessionMachine:
     def doubt(self, now: float) -> None:
         """There is a sign that the other side is not there any more: ask it."""
         self.now = now
-        if self.liveness.asked is None and self.active is not None and self.state != "closed":
+        if self.liveness.asked is None and self.active is not None:
             liveness.ask(self, now)
 
     def ask_wait(self, reason: str, eta: float, now: float) -> None:

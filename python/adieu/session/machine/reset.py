@@ -329,7 +329,7 @@ def handle_timeout(m: SessionMachine, kind: str, now: float) -> None:
     if kind == "reset":
         lost = m.reset.lost if m.reset is not None else ""
         failed(m, now, lost or f"not done within {m.options.reset_timeout:g} s")
-    elif m.resets.waiting is not None and m.closing is None and m.state != "closed":
+    elif m.resets.waiting is not None and m.closing is None:
         if m.resets.admit(now):
             word, m.resets.waiting = m.resets.waiting, None
             _join(m, word, now)
@@ -373,7 +373,7 @@ def _give_up(m: SessionMachine, now: float, why: str) -> None:
         return
     if m.active is not None and m.liveness.asked is None:
         m.enter("open")
-    elif m.state != "closed":
+    else:
         liveness.broken(m, now)
 
 
