@@ -88,10 +88,15 @@ describe("closing", () => {
     const { time, a, b, wire } = await talking();
     wire.cut = true;
     const stop = new AbortController();
-    const closing = a.close({ signal: stop.signal });
+    const first = new AbortController();
+    const closes = [a.close({ signal: first.signal }), a.close({ signal: stop.signal })];
     await time.pass(0.5);
+    first.abort();
+    await assert.rejects(closes[0]!, { name: "AbortError" });
+    await time.pass(0.5);
+    assert.equal(a.state, "closing");
     stop.abort();
-    await assert.rejects(closing, { name: "AbortError" });
+    await assert.rejects(closes[1]!, { name: "AbortError" });
     const receipt = await time.until(a.waitClosed());
     assert.equal(receipt.path, "abrupt");
     assert.equal((await time.until(b.waitClosed())).by, "remote");

@@ -50,10 +50,12 @@ class One {
   }
 
   /** Let time pass: until then, or until it holds. */
-  run(until: number, when: () => boolean = () => false): void {
-    for (let turn = 0; turn < 10_000 && !when(); turn++) {
+  run(until: number, when?: () => boolean): void {
+    for (let turn = 0; !when?.(); turn++) {
+      assert.ok(turn < 10_000, "it goes round and round");
       const due = this.machine.pollTimeout();
       if (due === undefined || due > until) {
+        assert.ok(!when, `never: ${this.machine.state}`);
         this.now = until;
         return;
       }
@@ -89,6 +91,16 @@ describe("a close", () => {
       assert.ok(one.now > 1.7 && one.now <= 2.05, `${one.now}`);
     });
   }
+
+  test("is not moved by a deadline that the other side says again (S1)", () => {
+    const one = new One();
+    const far = { type: "closing", receipt: one.machine.receipt, reason: left, final: { chat: 9 } };
+    one.hear({ ...far, deadlineMs: 600_000 });
+    one.machine.askClose(left, 2, one.now);
+    one.hear({ ...far, deadlineMs: 900_000 });
+    one.run(2000, () => one.machine.state === "closed");
+    assert.ok(one.now <= 3.05, `${one.now}`);
+  });
 
   test("sends nothing after its last word (S6)", () => {
     const one = new One();
@@ -193,6 +205,14 @@ describe("a reset", () => {
     one.hear({ type: "resetOk", asker: "a", n: 1, epoch: 2, level: "full" });
     const steps = one.done.filter(({ type }) => type === "Release" || type === "Connect").map(({ type }) => type);
     assert.deepEqual(steps, ["Connect", "Release", "Connect"]);
+  });
+
+  test("that is asked for twice is one (S8)", () => {
+    const one = new One();
+    for (const level of ["transport", "transport", "ice"] as const) one.machine.askReset(level, one.now);
+    one.look();
+    assert.equal(one.said("reset").length, 1);
+    assert.equal(one.machine.reset!.level, "transport");
   });
 
   test("that both ask for is of the higher level (S8)", () => {

@@ -7,7 +7,6 @@ the source.
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import tempfile
 from contextlib import contextmanager
@@ -86,7 +85,7 @@ def copied(mutation: Mutation, source: Path, *folders: str, linked: Sequence[str
 
 def _copied(source: str, target: str) -> object:
     """What is built is large, and nobody breaks it: a link will do."""
-    return os.symlink(source, target) if source.endswith(".so") else shutil.copy2(source, target)
+    return Path(target).symlink_to(source) if source.endswith(".so") else shutil.copy2(source, target)
 
 
 AnyMutation = TypeVar("AnyMutation", bound=Mutation)

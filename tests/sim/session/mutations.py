@@ -1,10 +1,11 @@
-"""Breaks closing rules S1 to S11, and the bounds of what a peer may say, one by one in a copy of adieu, in Python and in
-TypeScript, and looks whether adieu's own tests turn red each time.
+"""Breaks closing rules S1 to S11 and the bounds of what a peer may say, one by one in a copy of adieu.
+
+In Python and in TypeScript; and looks whether adieu's own tests turn red each time.
 
     PYTHONPATH=tests python -m sim.session.mutations [WORD ...]
 
-Each mutation runs only the smallest test files that have to see it. One that does not compile, or whose text is no more,
-counts as not seen.
+Each mutation runs only the smallest test files that have to see it. One that does not compile, or whose text is no
+more, counts as not seen.
 """
 
 from __future__ import annotations
@@ -416,7 +417,7 @@ PYTHON = (
         P_RESET,
         '        _give_up(m, now, "the old connection healed")\n',
         "        pass\n",
-        P_RESETS,
+        VECTORS,
     ),
     Mutation(
         "S10",
@@ -431,8 +432,8 @@ PYTHON = (
         "S11",
         "an abort waits for the drain",
         P_CLOSE,
-        "    closing.abrupt = True\n    closing.deadline = closing.drain_until = closing.own = now\n    progress(m, now)\n",
-        "    progress(m, now)\n",
+        "    closing.abrupt = True\n    closing.deadline = closing.drain_until = closing.own = now\n",
+        "",
         P_CLOSING,
     ),
     Mutation(
@@ -482,7 +483,7 @@ PYTHON = (
         P_CLOSE,
         "        deadline = min(deadline, closing.own)\n",
         "        pass\n",
-        VECTORS,
+        P_CLOSING,
     ),
     Mutation(
         "bound",
@@ -903,7 +904,7 @@ TYPESCRIPT = (
         T_RESET,
         "  if (m.reset && RANK[level] <= RANK[m.reset.level]) {\n",
         "  if (m.reset && RANK[level] < 0) {\n",
-        T_SESSIONS,
+        T_WITNESS,
     ),
     Mutation(
         "S8",
@@ -999,8 +1000,8 @@ TYPESCRIPT = (
         "S10",
         "a reset of the ladder goes on after the healing (TypeScript)",
         T_RESET,
-        '  if (reset?.recovery && reset.phase !== "switching" && m.smaller) giveUp(m, reset, now, "the old connection healed");\n',
-        "",
+        '  if (reset?.recovery && reset.phase !== "switching" && m.smaller) giveUp',
+        "  if (reset?.recovery && now < 0) giveUp",
         T_VECTORS,
     ),
     Mutation(
@@ -1018,7 +1019,7 @@ TYPESCRIPT = (
         T_CLOSE,
         "  closing.abrupt = true;\n  closing.deadline = closing.drainUntil = closing.own = now;\n",
         "",
-        T_VECTORS,
+        T_SESSIONS,
     ),
     Mutation(
         "S11",
@@ -1051,7 +1052,7 @@ TYPESCRIPT = (
         T_CLOSE,
         "  closing.deadline = Math.min(deadline, closing.own ?? deadline);\n",
         "  closing.deadline = deadline;\n",
-        T_VECTORS,
+        T_WITNESS,
     ),
     Mutation(
         "bound",

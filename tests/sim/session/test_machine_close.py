@@ -114,6 +114,19 @@ def test_of_two_close_of_one_side_the_shorter_time_counts_closing_rule_s1(times:
     assert 0.7 < world.now - began <= 1.05
 
 
+def test_a_deadline_that_the_other_side_says_again_does_not_move_a_close_of_this_side_closing_rule_s1() -> None:
+    world = opened()
+    world.b.stuck = True
+    far = words.Closing(receipt=world.a.machine.receipt, reason=Reason("left"), deadline_ms=600_000, final={"chat": 9})
+    began = world.now
+    world.a.call("control_received", 1, control.encode(far))
+    world.a.close(2.0)
+    farther = words.Closing(receipt=far.receipt, reason=far.reason, deadline_ms=900_000, final=far.final)
+    world.a.call("control_received", 1, control.encode(farther))
+    world.run(when=lambda: world.a.state == "closed")
+    assert world.now - began <= 2.05
+
+
 def test_nothing_is_sent_after_the_last_word_closing_rule_s6() -> None:
     world = opened(window=1000)
     world.b.reads = False

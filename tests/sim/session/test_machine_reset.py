@@ -149,7 +149,7 @@ def test_a_second_reset_joins_the_one_that_runs_closing_rule_s8() -> None:
     world.a.reset("transport")
     world.run(world.now + 0.03)
     world.a.reset("ice")
-    world.run(when=lambda: world.both("open")())
+    world.run(when=world.both("open"))
     assert len(world.a.events(actions.ResetStarted)) == 1
     assert [(event.level, event.error) for event in world.a.events(actions.ResetEnded)] == [("transport", "")]
 
@@ -313,6 +313,8 @@ def test_a_frozen_peer_heals_and_nothing_is_lost_or_doubled_closing_rule_s10() -
     began = world.now
     world.run(when=world.both("open"))
     assert world.now - began < 3.0
+    for side in (world.a, world.b):
+        assert not side.machine.timers.keys() & {"suspect", "ladder", "fresh"}, "clocks of a silence that is over"
     world.run(world.now + 30)
     got_a, got_b = numbers(world.a.got["chat"]), numbers(world.b.got["chat"])
     assert len(got_a) > 100 and len(got_b) == 1000
@@ -344,6 +346,18 @@ def test_a_cut_link_heals_within_three_seconds_closing_rule_s10(seconds: int, si
     assert world.now - began < 3.0
     world.run(when=lambda: len(world.a.got["chat"]) == len(world.b.got["chat"]) == 300, limit=200)
     exactly_once(world, 300)
+
+
+def test_signaling_that_is_back_makes_the_ladder_go_on_at_once_closing_rule_s10() -> None:
+    world = opened()
+    world.a.signaling = False
+    world.a.call("signaling_changed", False)
+    world.cut_link()
+    world.run(world.now + 12)
+    assert world.a.state == "suspect"
+    world.now += 0.1  # between two rungs
+    world.a.call("signaling_changed", True)
+    assert world.a.state == "recovering"
 
 
 def test_a_hanging_program_is_busy_and_starts_no_ladder() -> None:

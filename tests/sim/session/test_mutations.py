@@ -1,4 +1,4 @@
-"""The broken rules of `nox -s mutations` follow the source: a text that stands there no more would be seen by nobody."""
+"""The mutations of `nox -s mutations` follow the source: a text that stands there no more would break nothing."""
 
 from __future__ import annotations
 

@@ -12,9 +12,10 @@ be done (`poll_action`), what is to be told (`poll_event`) and when it wants to 
                            any --close, closing--> closing --both `closed`, streams, connection--> closed
                            any --deliberate end, gave up, broken protocol--> closed
 
-The state has one setter, `enter`. A session that is closed has no connections and no timers. The procedures are in files of their own and work on the machine's public
-members: `close.py` (the five steps), `reset.py` (a new path or connection under the session), `liveness.py`
-(silence, suspicion, the recovery ladder), `flow.py` (the two directions of a channel).
+The state has one setter, `enter`. A session that is closed has no connections and no timers. The procedures are in
+files of their own and work on the machine's public members: `close.py` (the five steps), `reset.py` (a new path or
+connection under the session), `liveness.py` (silence, suspicion, the recovery ladder), `flow.py` (the two directions of
+a channel).
 """
 
 from __future__ import annotations
