@@ -1147,7 +1147,7 @@ TYPESCRIPT = (
         "an account that cannot be is believed (TypeScript)",
         T_CLOSE,
         "    if (!mayBe(totals as [Total, Total, Total, Total], m.channels.get(name))) {\n",
-        "    if (!totals) {\n",
+        "    if (!mayBe(totals as [Total, Total, Total, Total], m.channels.get(name)) && m.now < 0) {\n",
         T_VECTORS,
     ),
     Mutation(
