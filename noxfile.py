@@ -6,7 +6,7 @@ nox -s test -- unit sim   only these parts of tests/
 nox -s matrix             pages and programs in every pairing, in real browsers: reports/matrix.md
 nox -s soak               thousands of resets in one page: reports/soak.md
 nox -s conformance        the W3C's tests, all of them: reports/conformance.md
-nox -s mutations          do the tests see it when a closing rule is broken? `-- WORD` for those with that word
+nox -s mutations          do the tests see it when a closing rule or a bound is broken? reports/mutations.md
 nox -s bench -- --quick   speed beside others
 nox -s package            the source distribution, a wheel built from it offline, and tests of that wheel
 nox -s lock               renew requirements/*.txt
@@ -105,9 +105,12 @@ def conformance(session: nox.Session) -> None:
 
 @nox.session
 def mutations(session: nox.Session) -> None:
-    """Break the closing rules one by one: those of sessions for adieu's own tests, the others for the W3C's."""
+    """Break closing rules and bounds one by one: those of sessions for adieu's own tests, the others for the W3C's.
+
+    `-- S4 ranges` takes only those with one of the words.
+    """
     words = session.posargs
-    own = {"sessions": (*IN_TESTS, *NAMESPACE, "python", "-m", "sim.session.mutations", *words)}
+    own = {"sessions": (*IN_TESTS, *NAMESPACE, "python", "-m", "mutations", *words)}
     w3c = {"W3C's": (*IN_TESTS, *NAMESPACE, "python", "-m", "conformance.mutations", *words)}
     _all(session, own | FETCH | w3c)
 

@@ -38,8 +38,13 @@ class Mutation:
     new: str
     files: tuple[str, ...]
 
+    @property
+    def language(self) -> str:
+        """What its source is written in."""
+        return "TypeScript" if self.path.endswith(".ts") else "Python"
+
     def __str__(self) -> str:
-        return f"rule {self.rule:>2}: {self.what}"
+        return f"{self.rule:>5}: {self.what} ({self.language})"
 
 
 class StaleError(Exception):
@@ -59,16 +64,16 @@ def broken(mutation: Mutation, source: Path) -> str:
 
 
 @contextmanager
-def copied(mutation: Mutation, source: Path, *folders: str, linked: Sequence[str] = ()) -> Iterator[Path]:
+def copied(mutation: Mutation | None, source: Path, *folders: str, linked: Sequence[str] = ()) -> Iterator[Path]:
     """A copy of some folders and files below `source`, with the rule broken; it is gone when the block ends.
 
     Args:
-        mutation: what to break.
+        mutation: what to break; None for nothing.
         source: where its path begins.
         folders: what to copy; "." for all.
         linked: what is not copied, but stands there too.
     """
-    text = broken(mutation, source)
+    text = broken(mutation, source) if mutation is not None else ""
     with tempfile.TemporaryDirectory() as directory:
         copy = Path(directory).resolve() / "copy"
         for name in folders:
@@ -79,7 +84,8 @@ def copied(mutation: Mutation, source: Path, *folders: str, linked: Sequence[str
                 _copied(str(source / name), str(copy / name))
         for name in linked:
             (copy / name).symlink_to((source / name).resolve())
-        (copy / mutation.path).write_text(text, encoding="utf-8")
+        if mutation is not None:
+            (copy / mutation.path).write_text(text, encoding="utf-8")
         yield copy
 
 

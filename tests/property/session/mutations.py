@@ -1,19 +1,12 @@
-"""Each bound matters: with any one of them taken away the tests with a hostile peer find it, in both languages.
+"""The bounds of what a peer may say, each taken away: the tests with a hostile peer have to find it, in both languages.
 
-`python tests/property/session/mutations.py` takes them away one after the other, in a copy, and says which was seen;
-some minutes. With words as arguments only those whose name has one of them. Exit code 1 if one was not seen.
+`python -m mutations` runs them (`tests/mutations.py`).
 """
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
+from support.mutations import Mutation
 
-ROOT = Path(__file__).resolve().parents[3]
 FLOW = "session/machine/flow.py"
 CLOSE = "session/machine/close.py"
 MACHINE = "session/machine/machine.py"
@@ -29,7 +22,7 @@ TS_CONTROL = "protocol/control.ts"
 TS_CODEC = "protocol/codec.ts"
 TS_MESSAGES = "protocol/messages.ts"
 
-BOUNDS: dict[str, tuple[str, str, str]] = {
+PYTHON_BOUNDS = {
     # --- time
     "a close keeps its own time while another runs": (
         CLOSE, "_hurry(m, m.closing, now, now + timeout)", "pass",
@@ -114,7 +107,7 @@ BOUNDS: dict[str, tuple[str, str, str]] = {
     "a close does not count one by one": (FLOW, "if not self.kept and self.line and", "if False and"),
 }  # fmt: skip
 
-TS_BOUNDS: dict[str, tuple[str, str, str]] = {
+TYPESCRIPT_BOUNDS = {
     # --- time
     "a close keeps its own time while another runs": (
         TS_CLOSE, "if (m.closing) hurry(m, m.closing, now, now + timeout);", "",
@@ -200,62 +193,15 @@ TS_BOUNDS: dict[str, tuple[str, str, str]] = {
     ),
 }  # fmt: skip
 
+HOSTILE = ("tests/property/session/test_hostile.py",)
+TS_HOSTILE = ("hostile", "flow", "bounds", "protocol")
 
-def python(folder: Path, file: str, old: str, new: str) -> subprocess.CompletedProcess[str]:
-    """Python's tests, with one text replaced in a copy."""
-    ignored = shutil.ignore_patterns("static", "__pycache__")
-    shutil.copytree(ROOT / "python" / "adieu", folder / "adieu", ignore=ignored)
-    replace(folder / "adieu" / file, old, new)
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", TESTS]
-    return run(command, ROOT, dict(os.environ, PYTHONPATH=str(folder)))
-
-
-def typescript(folder: Path, file: str, old: str, new: str) -> subprocess.CompletedProcess[str]:
-    """The same for TypeScript."""
-    for name in ("src", "test", "tools"):
-        shutil.copytree(ROOT / "js" / name, folder / "js" / name)
-    for name in ("package.json", "tsconfig.json", "tsconfig.test.json"):
-        shutil.copy(ROOT / "js" / name, folder / "js")
-    for name in ("js/node_modules", "docs", "vectors"):
-        (folder / name).symlink_to(ROOT / name)
-    replace(folder / "js" / "src" / file, old, new)
-    return run(["node", "tools/test.mjs", "hostile", "flow", "bounds", "protocol"], folder / "js", dict(os.environ))
-
-
-def replace(path: Path, old: str, new: str) -> None:
-    text = path.read_text(encoding="utf-8")
-    if text.count(old) != 1:
-        raise SystemExit(f"{old!r} stands {text.count(old)} times in {path.name}")
-    path.write_text(text.replace(old, new), encoding="utf-8")
-
-
-def run(command: list[str], folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-
-
-TESTS = "tests/property/session/test_hostile.py"
-LANGUAGES = {"python": (python, BOUNDS), "typescript": (typescript, TS_BOUNDS)}
-RED = {"python": ("E  ", 1), "typescript": ("not ok", 1)}
-
-
-def main() -> int:
-    wanted = sys.argv[1:]
-    missed = count = 0
-    for language, (test, bounds) in LANGUAGES.items():
-        for name, mutation in bounds.items():
-            if wanted and not any(word in f"{language}: {name}" for word in wanted):
-                continue
-            with tempfile.TemporaryDirectory() as folder:
-                ran = test(Path(folder), *mutation)
-            mark, code = RED[language]
-            lines = [line.strip() for line in ran.stdout.splitlines() if line.strip().startswith(mark)]
-            # That it fails is not enough: it has to be a test that says so.
-            seen = ran.returncode == code and bool(lines)
-            missed, count = missed + (not seen), count + 1
-            print(f"{'seen' if seen else 'NOT SEEN'}: {language}: {name}  [{(lines or ['-'])[0][:100]}]", flush=True)
-    print(f"{count - missed} of {count} bounds were seen to be gone")
-    return 1 if missed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+PYTHON = tuple(
+    Mutation("bound", what, f"python/adieu/{path}", old, new, HOSTILE)
+    for what, (path, old, new) in PYTHON_BOUNDS.items()
+)
+TYPESCRIPT = tuple(
+    Mutation("bound", what, f"js/src/{path}", old, new, TS_HOSTILE)
+    for what, (path, old, new) in TYPESCRIPT_BOUNDS.items()
+)
+MUTATIONS = (*PYTHON, *TYPESCRIPT)

@@ -371,7 +371,7 @@ def test_a_peer_that_closes_and_falls_silent_is_waited_for_a_minute_and_one_that
         world = opened(**options)
         began = world.now
         say_closing(world)
-        world.run(when=lambda world=world: world.a.state == "closed")  # type: ignore[misc]
+        world.run(when=lambda world=world: world.a.state == "closed")
         assert patience <= world.now - began <= patience + 1.0
     world = opened()
     world.kill(world.b, socket_ends=False)  # what comes is made by hand

@@ -1,0 +1,65 @@
+"""The mutations of `nox -s mutations` follow the source: a text that stands there no more would break nothing."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+
+import pytest
+
+import mutations
+from conformance import mutations as w3c
+from property.session import mutations as bounds
+from sim.session import mutations as rules
+from support.mutations import Mutation, StaleError, broken, chosen
+
+
+def test_the_text_of_each_mutation_stands_once_in_its_source() -> None:
+    for mutation in mutations.MUTATIONS:
+        assert broken(mutation, mutations.ROOT) != (mutations.ROOT / mutation.path).read_text(encoding="utf-8")
+    for mutation in w3c.MUTATIONS:
+        assert broken(mutation, w3c.SOURCE) != (w3c.SOURCE / mutation.path).read_text(encoding="utf-8")
+
+
+def test_a_text_that_stands_twice_or_not_at_all_is_stale() -> None:
+    for old in ("    return\n", "nowhere in this file"):
+        with pytest.raises(StaleError, match="its text stands"):
+            broken(Mutation("S1", "", rules.P_CLOSE, old, "", ()), mutations.ROOT)
+
+
+def test_no_mutation_is_there_twice() -> None:
+    made = Counter((mutation.path, broken(mutation, mutations.ROOT)) for mutation in mutations.MUTATIONS)
+    assert max(made.values()) == 1
+    described = Counter(str(mutation) for mutation in mutations.MUTATIONS)
+    assert max(described.values()) == 1
+
+
+def test_each_rule_is_broken_in_both_languages() -> None:
+    for language in (rules.PYTHON, rules.TYPESCRIPT):
+        assert {mutation.rule for mutation in language} == {f"S{number}" for number in range(1, 12)} | {"bound"}
+        assert len(language) >= 40
+    for language in (bounds.PYTHON, bounds.TYPESCRIPT):
+        assert {mutation.rule for mutation in language} == {"bound"}
+
+
+def test_the_tests_that_have_to_see_it_are_there() -> None:
+    for mutation in mutations.MUTATIONS:
+        for file in mutation.files:
+            path = file if mutation.language == "Python" else f"js/test/{file}.test.ts"
+            assert (mutations.ROOT / path).is_file(), mutation
+
+
+def test_words_choose_by_rule_by_what_is_broken_and_by_language() -> None:
+    whats = [str(mutation) for mutation in chosen(mutations.MUTATIONS, ["S4", "older acknowledgement"])]
+    assert "   S4: of two closers the larger deadline counts (Python)" in whats
+    assert "   S5: an older acknowledgement is not ignored (TypeScript)" in whats
+    assert len(whats) == 8
+
+
+def test_what_fails_without_a_red_test_is_not_seen() -> None:
+    with pytest.raises(mutations.NoTestError, match="no test is red: wrong"):
+        mutations.run((sys.executable, "-c", "raise SystemExit('wrong')"), mutations.ROOT)
+    with pytest.raises(mutations.NoTestError, match="exit code 2"):
+        mutations.run((sys.executable, "-c", "print('FAILED a.py::test_b'); raise SystemExit(2)"), mutations.ROOT)
+    assert mutations.run((sys.executable, "-c", "print('FAILED a.py::test_b'); raise SystemExit(1)"), mutations.ROOT)
+    assert not mutations.run((sys.executable, "-c", "print('FAILED a.py::test_b')"), mutations.ROOT)
