@@ -323,8 +323,11 @@ class Victim {
       const beyond = unread - COST * unfinished.waiting;
       promise(beyond <= most + COST, () => `${beyond} bytes unread beyond the credit given`);
     }
-    if (!reliable) promise(unfinished.messages <= 16, () => "too many halves");
-    else if (ordered) promise(unfinished.messages <= 1, () => "two halves in order");
+    if (!reliable) {
+      promise(unfinished.messages <= 16, () => "too many halves");
+      promise(line.length <= 1 || line.bytes <= WINDOW, () => `${line.bytes} bytes of an unreliable channel unread`);
+      promise(line.length <= 1 + WINDOW / COST, () => `${line.length} messages of an unreliable channel unread`);
+    } else if (ordered) promise(unfinished.messages <= 1, () => "two halves in order");
     this.seen.add("packed", packed > 0);
     this.seen.add("gaps", receiver.beyond.size > 0);
     this.seen.add("halves", unfinished.messages > 0);

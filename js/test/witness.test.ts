@@ -291,6 +291,22 @@ describe("the bounds of what a peer may send", () => {
   }
 
   for (const counted of [true, false]) {
+    for (const reliable of [true, false]) {
+      for (const last of [true, false]) {
+        const words = [reliable ? "reliable" : "unreliable", counted ? "counted" : "of the version before"];
+        test(`nothing begins before its turn where there is an order (${[...words, last ? "whole" : "a half"]})`, () => {
+          const receiver = receiving({ reliable, counted });
+          receiver.receive(1, message(1, 1, { last: false }));
+          const following = message(2, 1, { last });
+          if (reliable) assert.throws(() => receiver.receive(1, following), /message 2 after message 0/);
+          else receiver.receive(1, following);
+          assert.ok(receiver.unfinished.messages <= 1);
+        });
+      }
+    }
+  }
+
+  for (const counted of [true, false]) {
     test(`the largest message (${counted ? "counted" : "of the version before"})`, () => {
       const receiver = receiving({ counted });
       assert.ok(receiver.receive(1, message(1, 100_000)));

@@ -257,6 +257,8 @@ class Victim:
             promise(unread - COST * receiver._waiting <= most + COST, f"{unread} bytes unread beyond the credit given")
         if not channel.reliable:
             promise(len(receiver._partials) <= 16, "too many halves")
+            promise(len(line) <= 1 or line.bytes <= WINDOW, f"{line.bytes} bytes of an unreliable channel unread")
+            promise(len(line) <= 1 + WINDOW // COST, f"{len(line)} messages of an unreliable channel unread")
         if channel.ordered and channel.reliable:
             promise(len(receiver._partials) <= 1, "two halves in order")
         self.seen["packed"] += packed > 0

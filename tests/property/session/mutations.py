@@ -33,7 +33,7 @@ PYTHON_BOUNDS = {
     "an hour at most, as said": (CLOSE, "LONGEST = 3600.0", "LONGEST = 1e12"),
     "patience with a silent peer that closes": (CLOSE, "    if now >= due:\n", "    if now >= due + 60:\n"),
     "the last steps end with the close's own time": (
-        CLOSE, "until = min(until, closing.own + LAST_WORD)", "until += 60",
+        CLOSE, "closing.deadline + (LAST_WORD if closing.abrupt else 0.0)", "closing.deadline + 60",
     ),
     # --- acknowledgements
     "ranges of an acknowledgement rise": (FLOW, "if not last < start <= end:", "if False:"),
@@ -118,7 +118,7 @@ TYPESCRIPT_BOUNDS = {
     "an hour at most, as said": (TS_CLOSE, "const LONGEST = 3600;", "const LONGEST = 1e12;"),
     "patience with a silent peer that closes": (TS_CLOSE, "  if (now >= due) {\n", "  if (now >= due + 60) {\n"),
     "the last steps end with the close's own time": (
-        TS_CLOSE, "(closing.own ?? Number.POSITIVE_INFINITY) + LAST_WORD,", "Number.POSITIVE_INFINITY,",
+        TS_CLOSE, "closing.deadline + (closing.abrupt ? LAST_WORD : 0)", "closing.deadline + 60",
     ),
     # --- acknowledgements
     "ranges of an acknowledgement rise": (TS_FLOW, "if (start <= last || end < start) throw", "if (start < 0) throw"),
@@ -193,8 +193,8 @@ TYPESCRIPT_BOUNDS = {
     ),
 }  # fmt: skip
 
-HOSTILE = ("tests/property/session/test_hostile.py",)
-TS_HOSTILE = ("hostile", "flow", "bounds", "protocol")
+HOSTILE = ("tests/unit/protocol/test_bounds.py", "tests/property/session/test_hostile.py")
+TS_HOSTILE = ("flow", "bounds", "protocol", "witness", "hostile")
 
 PYTHON = tuple(
     Mutation("bound", what, f"python/adieu/{path}", old, new, HOSTILE)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import time
 from collections import Counter
 
@@ -14,7 +15,7 @@ import pytest
 
 from adieu.protocol import control, words
 from adieu.protocol.control import Acknowledged
-from adieu.session.machine.flow import Payload, Sender
+from adieu.session.machine.flow import Budget, Payload, Receiver, Sender, ViolationError
 from adieu.session.machine.machine import SessionMachine
 from adieu.session.machine.options import Options
 from property.session.hostile import KINDS, NONSENSE, STEP, BrokenPromiseError, Walk, uncollected, walked
@@ -66,6 +67,51 @@ def test_however_much_is_under_way_its_acknowledgement_takes_one_pass() -> None:
             sender.acknowledge(Acknowledged(up_to=up_to, ranges=runs, window=0))
             assert time.thread_time() - began <= STEP
         assert sender.delivered.messages == delivered
+
+
+def test_only_an_acknowledgement_that_can_be_is_taken() -> None:
+    draw, sent = random.Random(5), 20
+    taken: Counter[bool] = Counter()
+    for _ in range(4000):
+        sender = Sender(reliable=True, counted=True)
+        sender.granted(1 << 20)
+        for _ in range(sent):
+            sender.accept(Payload(b"", text=False))
+        for _ in sender.frames(1 << 20, 65536):
+            pass
+        up_to, *numbers = [draw.randrange(sent + 2) for _ in range(1 + 2 * draw.randrange(4))]
+        if draw.random() < 0.6:
+            up_to, *numbers = sorted([up_to, *numbers])
+        ranges = list(zip(numbers[::2], numbers[1::2], strict=True))
+        named = [*range(up_to + 1), *(n for start, end in ranges for n in range(start, end + 1))]
+        rises = all(start <= end for start, end in ranges) and named == sorted(set(named))
+        can_be = rises and named[-1] <= sent
+        taken[can_be] += 1
+        try:
+            sender.acknowledge(Acknowledged(up_to=up_to, ranges=ranges, window=0))
+        except ViolationError:
+            assert not can_be, (up_to, ranges)
+            named = [0]
+        else:
+            assert can_be, (up_to, ranges)
+        assert sender.delivered.messages == len(named) - 1
+    assert min(taken[True], taken[False]) > 1000, taken
+
+
+@pytest.mark.parametrize("reliable", [True, False], ids=["reliable", "unreliable"])
+@pytest.mark.parametrize("counted", [True, False], ids=["messages count", "payload counts"])
+def test_on_an_ordered_channel_nothing_begins_before_its_turn(reliable: bool, counted: bool) -> None:
+    for last in (True, False):
+        budget = Budget(1 << 20, 200_000, 100_000, 4)
+        receiver = Receiver(ordered=True, reliable=reliable, budget=budget, counted=counted, claimed=True)
+        receiver.grant()
+        receiver.receive(1, control.encode_header(1, text=False, last=False) + b"x")
+        if reliable:
+            with pytest.raises(ViolationError, match="message 2 after message 0"):
+                receiver.receive(1, control.encode_header(2, text=False, last=last) + b"x")
+        else:
+            receiver.receive(1, control.encode_header(2, text=False, last=last) + b"x")
+        assert len(receiver._partials) <= 1
 
 
 @pytest.mark.parametrize("counted", [True, False], ids=["messages count", "payload counts"])

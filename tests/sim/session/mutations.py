@@ -289,6 +289,14 @@ PYTHON = (
     ),
     Mutation(
         "S8",
+        "a reset does not say how many messages come again",
+        P_FLOW,
+        "            again += 1\n",
+        "            again = 1\n",
+        P_RESETS,
+    ),
+    Mutation(
+        "S8",
         "a second reset does not join",
         P_RESET,
         "    if m.reset is not None and RANK[level] <= RANK[m.reset.level]:\n",
@@ -457,7 +465,7 @@ PYTHON = (
         P_FLOW,
         "        if have > self.started:\n",
         "        if have > 2**60:\n",
-        P_RESETS,
+        P_CHANNELS,
     ),
     Mutation(
         "bound",
@@ -767,6 +775,14 @@ TYPESCRIPT = (
         "    while ((this.flight.last()?.seq ?? 0) > have) {\n",
         "    while ((this.flight.last()?.seq ?? 0) > 2 ** 60) {\n",
         T_SESSIONS,
+    ),
+    Mutation(
+        "S8",
+        "a reset does not say how many messages come again",
+        T_FLOW,
+        "    return back.length;\n",
+        "    return Math.min(back.length, 1);\n",
+        T_VECTORS,
     ),
     Mutation(
         "S8",

@@ -49,7 +49,7 @@ type StepName = StepReceipt["name"];
 
 /** The close that is under way. */
 export class Close {
-  /** By when this side's own `close()` has to end. */
+  /** By when this side's own `close()` has to end; `deadline` is never later. */
   own: number | undefined;
   /** When something new last came of the other side. */
   progressed: number;
@@ -469,10 +469,7 @@ export function streamClosed(m: SessionMachine, epoch: number, id: number | null
 
 function connection(m: SessionMachine, closing: Close, now: number): void {
   for (const epoch of [...m.links.keys()]) m.release(epoch);
-  const until = Math.min(
-    closing.deadline + (closing.abrupt ? LAST_WORD : 0),
-    (closing.own ?? Number.POSITIVE_INFINITY) + LAST_WORD,
-  );
+  const until = closing.deadline + (closing.abrupt ? LAST_WORD : 0);
   if (!m.releasing.size) nextStep(m, "clean-up", "ok");
   else if (now >= until) nextStep(m, "clean-up", "deadline");
   else m.timers.set("end", until);

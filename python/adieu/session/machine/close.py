@@ -53,7 +53,7 @@ class Close:
     deadline: float
     drain_until: float
     own: float | None = None
-    """By when this side's own `close()` has to end."""
+    """By when this side's own `close()` has to end; `deadline` is never later."""
     progressed: float = 0.0
     """When something new last came of the other side."""
     may_send: bool = False
@@ -470,8 +470,6 @@ def _connection(m: SessionMachine, closing: Close, now: float) -> None:
         _next_step(m, "clean-up", "ok")
         return
     until = closing.deadline + (LAST_WORD if closing.abrupt else 0.0)
-    if closing.own is not None:
-        until = min(until, closing.own + LAST_WORD)
     if now >= until:
         _next_step(m, "clean-up", "deadline")
     else:
