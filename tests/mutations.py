@@ -34,7 +34,7 @@ LIMIT = 300.0
 """Seconds for the tests of one mutation: no machine is so slow."""
 MUTATIONS = (*rules.MUTATIONS, *bounds.MUTATIONS)
 TYPESCRIPT = ("js/src", "js/test", "js/package.json", "js/tsconfig.json", "js/tsconfig.test.json")
-TEST = re.compile(r"^FAILED \S+::(\S+)|^\s*not ok \d+ - (.*)", re.MULTILINE)
+TEST = re.compile(r"^FAILED [^:]+::(.*?)(?: - .*)?$|^\s*not ok \d+ - (.*)", re.MULTILINE)
 """How pytest and Node name a test that is red."""
 
 
@@ -142,10 +142,8 @@ def look(mutation: Mutation) -> Seen:
     return Seen(mutation, test, otherwise)
 
 
-def report(seen: Sequence[Seen], seconds: float) -> str:
+def report(seen: Sequence[Seen], commit: str, seconds: float) -> str:
     """The last one is tests/sim/reports/mutations.md."""
-    asked = ("git", "rev-parse", "--short=12", "HEAD")
-    commit = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
     when = (
         f"{time.strftime('%Y-%m-%d')}, commit {commit or 'unknown'}; {os.cpu_count()} cores, "
         f"Python {platform.python_version()}; {seconds / 60:.0f} minutes."
@@ -172,6 +170,8 @@ def _figure(seen: Sequence[Seen]) -> str:
 def main() -> int:
     """See the module."""
     wanted = chosen(MUTATIONS, arguments(__doc__).words)
+    asked = ("git", "rev-parse", "--short=12", "HEAD")
+    commit = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
     began = time.monotonic()
     if not green(wanted):
         return 1
@@ -182,7 +182,7 @@ def main() -> int:
             print(f"{len(seen)}/{len(wanted)} {one.mutation}: {one}", flush=True)
     if len(wanted) == len(MUTATIONS):
         REPORT.parent.mkdir(exist_ok=True)
-        REPORT.write_text(report(seen, time.monotonic() - began), encoding="utf-8")
+        REPORT.write_text(report(seen, commit, time.monotonic() - began), encoding="utf-8")
     print(_figure(seen))
     return 0 if all(one.test for one in seen) else 1
 
