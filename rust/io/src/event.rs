@@ -205,16 +205,25 @@ impl Queue {
 
     /// The producer asks whether to hold back; [`Queue::relieved`] tells when no more.
     pub fn is_congested(&self) -> bool {
-        let congested = self.events.len() > CONGESTED;
-        if congested {
-            self.congested.store(true, Ordering::SeqCst);
+        if self.events.len() <= CONGESTED {
+            return false;
+        }
+        self.congested.store(true, Ordering::SeqCst);
+        self.is_still_congested()
+    }
+
+    /// The consumer may have taken all of it before it could see the wish, and would tell nobody any more.
+    fn is_still_congested(&self) -> bool {
+        let congested = self.events.len() >= CONGESTED / 2;
+        if !congested {
+            self.congested.store(false, Ordering::SeqCst);
         }
         congested
     }
 
     /// After the consumer has taken: whether the producer is to be told to go on.
     pub fn relieved(&self) -> bool {
-        self.congested.load(Ordering::Relaxed)
+        self.congested.load(Ordering::SeqCst)
             && self.events.len() < CONGESTED / 2
             && self.congested.swap(false, Ordering::SeqCst)
     }
@@ -289,5 +298,41 @@ impl Counters {
             ("dropped_candidate", get(&self.dropped_candidate)),
             ("dropped_unsent", get(&self.dropped_unsent)),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn full() -> Queue {
+        let queue = Queue::new(None);
+        for channel in 0..=CONGESTED as u64 {
+            queue.push(Event::Low { channel });
+        }
+        queue
+    }
+
+    #[test]
+    fn a_producer_that_holds_back_is_told_when_half_is_taken() {
+        let queue = full();
+        assert!(queue.is_congested());
+        while queue.len() >= CONGESTED / 2 {
+            assert!(!queue.relieved());
+            queue.pop();
+        }
+        assert!(queue.relieved());
+        assert!(!queue.relieved(), "once");
+    }
+
+    /// Else it would hold back for ever: the consumer has looked before the wish was there.
+    #[test]
+    fn a_producer_does_not_hold_back_when_all_was_taken_while_it_looked() {
+        let queue = full();
+        while queue.pop().is_some() {}
+        assert!(!queue.relieved());
+        queue.congested.store(true, Ordering::SeqCst); // it had seen that too many wait, and goes on here
+        assert!(!queue.is_still_congested());
+        assert!(!queue.relieved(), "there is nothing to tell");
     }
 }
