@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes
 
-.PHONY: help demo test check matrix soak conformance bench lock build clean
+.PHONY: help demo test check matrix soak conformance mutations bench lock build clean
 help:            ## this list
 	@sed -n 's/^\([a-z]*\): .*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
@@ -25,6 +25,9 @@ soak: $(VENV)/.dev build  ## 2000 resets in one page of each browser; half an ho
 
 conformance: $(VENV)/.dev build  ## the W3C's tests beside Chromium's and Firefox's results: reports/conformance.md
 	@$(BIN)/nox -s conformance -- $(ARGS)
+
+mutations: $(VENV)/.dev build  ## breaks rules and bounds one by one: do the tests see it? reports/mutations.md
+	@$(BIN)/nox -s mutations -- $(ARGS)
 
 bench: $(VENV)/.dev build  ## speed beside the peers, one run, alternating: benchmarks/report.md
 	@$(BIN)/nox -s bench -- $(ARGS)
