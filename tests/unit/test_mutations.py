@@ -1,4 +1,4 @@
-"""The mutations of `nox -s mutations` follow the source: a text that stands there no more would break nothing."""
+"""The mutations of `make mutations` follow the source: a text that stands there no more would break nothing."""
 
 from __future__ import annotations
 
