@@ -245,6 +245,10 @@ class Driver:
         self.thread = get_ident()
         if self._until_next_task():
             return
+        if self._turn_is_watched:
+            # Something was sent. What is due at the end of this task comes before what the core has had since.
+            self._go_on()
+            return
         events, more = self.core.drain(MAX_EVENTS, MAX_BYTES)
         self._events = iter(events)
         if not self._until_next_task() and more:

@@ -116,6 +116,17 @@ async def test_relay_alone_gathers_nothing(world):
     assert a.iceGatheringState == "complete"
 
 
+@simulated()
+async def test_relay_alone_gathers_nothing_also_where_sockets_are_open_already(world):
+    a, b = world.pair()
+    await world.open_channel(a, b)
+    a.setConfiguration({"iceTransportPolicy": "relay"})
+    a.restartIce()
+    await world.settle()
+    assert "a=candidate" not in a.localDescription.sdp
+    assert a.iceGatheringState == "complete"
+
+
 # --- negotiationneeded -----------
 
 

@@ -120,6 +120,23 @@ async def test_who_awaits_the_opening_has_run_before_the_first_message(core, dri
     assert log == ["ready", "a"]
 
 
+async def test_what_is_due_after_a_task_comes_before_what_the_core_has_had_since(core, driver, log):
+    """A message may come back while its sender's handler runs: `bufferedamountlow` of the sending is first."""
+
+    class Echoed(Channel):
+        def handle_message(self, data, size):
+            super().handle_message(data, size)
+            if data == "a":
+                driver.after_turn(lambda: log.append("fallen"))
+                core.events = messages("b")
+
+    driver.handles.channels[1] = Echoed(log)
+    core.events = [(_core.CHANNEL_LOW, 1), *messages("a")]
+    driver.wake()
+    await rounds(3)
+    assert log == [("handle_low",), "a", "fallen", "b"]
+
+
 async def test_a_handler_that_fails_stops_nothing(core, driver, log):
     class Broken(Channel):
         def handle_low(self):

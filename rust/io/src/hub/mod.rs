@@ -355,8 +355,10 @@ impl<N: Network> Hub<N> {
             }
             Err(text) => {
                 entry.tell_trouble(None, None, text);
-                // Those of the generation before are still there.
-                hosts.extend(entry.sockets.iter().map(|(local, _)| *local));
+                if gather.policy == Policy::All {
+                    // Those of the generation before are still there.
+                    hosts.extend(entry.sockets.iter().map(|(local, _)| *local));
+                }
             }
         }
         let servers = if gather.policy == Policy::All { gather.servers } else { Vec::new() };
