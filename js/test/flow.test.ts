@@ -11,7 +11,7 @@ const WINDOW = 1 << 22;
 const MESSAGE = 1 << 24;
 
 function receiver({ ordered = false, counted = true } = {}): Receiver {
-  const made = new Receiver(ordered, true, new Budget(1 << 26, WINDOW, MESSAGE, 256), true);
+  const made = new Receiver(ordered, true, new Budget(1 << 26, WINDOW, MESSAGE), true);
   made.counted = counted;
   made.grant();
   return made;

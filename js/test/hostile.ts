@@ -896,7 +896,7 @@ export class Walk {
   }
 }
 
-export const WALKS = Number(process.env["ADIEU_WALKS"] ?? 400);
+export const WALKS = Number(process.env["ADIEU_WALKS"] ?? 600);
 
 /** What one walk has seen. A step that is too slow has to be so three times: the walk is the same in each. */
 export function walked(seed: number, beyond: Walk["beyond"], steps: number): Seen {

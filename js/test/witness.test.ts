@@ -284,7 +284,7 @@ describe("in a silence", () => {
 
 describe("the bounds of what a peer may send", () => {
   function receiving({ ordered = true, reliable = true, counted = true } = {}): Receiver {
-    const receiver = new Receiver(ordered, reliable, new Budget(1 << 20, 200_000, 100_000, 4), true);
+    const receiver = new Receiver(ordered, reliable, new Budget(1 << 20, 200_000, 100_000), true);
     receiver.counted = counted;
     receiver.grant();
     return receiver;

@@ -75,7 +75,9 @@ function memberCodec(schema, required) {
   const codec = codecOf(schema);
   if (required) return codec;
   if (unwrapped(schema).nullable) return `c.nullable(${codec})`;
-  return schema.$ref ? `c.optional(${codec})` : `c.optional(${codec}, ${JSON.stringify(schema.default)})`;
+  if (schema.$ref) return `c.optional(${codec})`;
+  const initial = codec.startsWith("c.dict(") ? "new Map()" : JSON.stringify(schema.default);
+  return `c.optional(${codec}, ${initial})`;
 }
 
 function quoted(name) {

@@ -243,5 +243,6 @@ function record(value: unknown, at: string): Record<string, unknown> {
 
 /** `[]` and `{}` as initial values mean: empty. */
 function isInitial(member: unknown, initial: unknown): boolean {
+  if (initial instanceof Map) return (member as typeof initial).size === 0;
   return typeof initial === "object" ? Object.keys(member as object).length === 0 : member === initial;
 }

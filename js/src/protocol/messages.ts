@@ -9,11 +9,13 @@ export interface Acknowledged {
   upTo: number;
   ranges?: [number, number][];
   window: number;
+  turn?: number;
 }
 export const acknowledgedType = c.struct<Acknowledged>(undefined, {
   upTo: c.int(0, MOST),
   ranges: c.optional(c.list(c.pair(c.int(0, MOST), c.int(0, MOST)), 256), []),
   window: c.int(0, MOST),
+  turn: c.optional(c.int(0, MOST), 0),
 });
 
 /** After 64 messages, 256 KiB or 20 ms; at once while closing. An older one than the last is ignored. */
@@ -709,6 +711,16 @@ export const tokenExpiringType = c.struct<TokenExpiring>("tokenExpiring", {
   inMs: c.int(0, MOST),
 });
 
+/** Messages that no window lets start, while all that was sent before them is taken. */
+export interface Turn {
+  upTo: number;
+  cost: number;
+}
+export const turnType = c.struct<Turn>(undefined, {
+  upTo: c.int(0, MOST),
+  cost: c.int(0, MOST),
+});
+
 /** Asks the closer for more time; granted only if the closer's `on_wait` agrees. */
 export interface Wait {
   type: "wait";
@@ -726,13 +738,15 @@ export const waitType = c.struct<Wait>("wait", {
   etaMs: c.int(0, MOST),
 });
 
-/** Messages wait for credit: an `ack` with a larger window follows as soon as there is room (`credit2`). */
+/** Messages wait for credit: an `ack` with more, or with a turn, follows as soon as there is room (`credit2`). */
 export interface Want {
   type: "want";
   channels: Map<string, number>;
+  turns?: Map<string, Turn>;
 }
 export const wantType = c.struct<Want>("want", {
   channels: c.dict(c.text(128, 1), c.int(0, MOST), 1024),
+  turns: c.optional(c.dict(c.text(128, 1), turnType, 1024), new Map()),
 });
 
 /** The answer to `hello`. When resumed, the envelope's `ack` says what the server has of the client's. */

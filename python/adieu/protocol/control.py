@@ -138,6 +138,8 @@ class Acknowledged(Struct, frozen=True, kw_only=True, omit_defaults=True, rename
     """First and last of what was taken beyond `up_to` (unordered channels), rising."""
     window: Count
     """Bytes that may follow message `up_to`."""
+    turn: Count = 0
+    """Messages up to this one, for which a `want` asked, may start whatever the window is (`credit2`)."""
 
 
 class Ack(Message, frozen=True, kw_only=True, tag="ack"):
@@ -146,11 +148,22 @@ class Ack(Message, frozen=True, kw_only=True, tag="ack"):
     channels: Annotated[dict[Name, Acknowledged], Meta(max_length=MAX_CHANNELS)]
 
 
+class Turn(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Messages that no window lets start, while all that was sent before them is taken."""
+
+    up_to: Count
+    """The last of them."""
+    cost: Count
+    """What they cost: bytes, with `COST` for each message. One larger than `SMALL` is alone."""
+
+
 class Want(Message, frozen=True, kw_only=True, tag="want"):
-    """Messages wait for credit: an `ack` with a larger window follows as soon as there is room (`credit2`)."""
+    """Messages wait for credit: an `ack` with more, or with a turn, follows as soon as there is room (`credit2`)."""
 
     channels: Counts
     """Channel name to all that was ever accepted on it: bytes, with `COST` for each message."""
+    turns: Annotated[dict[Name, Turn], Meta(max_length=MAX_CHANNELS)] = {}
+    """For what of these a turn is asked. They are given in the order in which they were asked for."""
 
 
 class MediaState(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,5 +1,7 @@
 """The bounds of what a peer may say, each taken away: the tests with a hostile peer have to find it, in both languages.
 
+And what is promised to a peer that keeps the protocol: those with honest peers have to find it.
+
 `python -m mutations` runs them (`tests/mutations.py`).
 """
 
@@ -56,8 +58,7 @@ PYTHON_BOUNDS = {
         FLOW, "(0 if self.counted else COST + size) > self.budget.size:", "size > 10**12:",
     ),
     "a large message starts with a large window only": (
-        FLOW, "limit = max(limit, self.edge - 1 + SMALL + COST)",
-        "limit = max(limit, self.edge - 1 + self.budget.max_message + COST)",
+        FLOW, "largest = self.budget.max_message if window > SMALL else SMALL", "largest = self.budget.max_message",
     ),
     "a channel that nobody took gets little": (
         FLOW, "if receiver.claimed and min(large", "if min(large",
@@ -71,7 +72,9 @@ PYTHON_BOUNDS = {
     "a flood of small messages is packed": ("session/machine/held.py", "UNPACKED = 4096", "UNPACKED = 10**9"),
     "the largest message": (FLOW, "        if size > self.budget.max_message:\n", "        if False:\n"),
     "an unreliable channel drops its oldest": (FLOW, "while len(self.line) > 1 and (", "while False and ("),
-    "an unreliable channel keeps within the budget": (FLOW, "while self.budget.free < 0 and (", "while False and ("),
+    "an unreliable channel keeps within the budget": (
+        FLOW, "while self.budget.free < 0 and self.drop", "while False and self.drop",
+    ),
     "sixteen halves of an unreliable channel": (FLOW, "MAX_PARTIALS = 16", "MAX_PARTIALS = 1000"),
     "one half of an ordered channel": (
         FLOW,
@@ -79,7 +82,7 @@ PYTHON_BOUNDS = {
         "            if fragment.first and fragment.last and seq != self.have + 1:\n",
     ),
     "numbers do not jump further than credit reaches": (
-        FLOW, "if seq > self.beyond.last and before >= self.edge:", "if False:",
+        FLOW, "if seq > max(self.beyond.last, self.turn) and before >= self.edge:", "if False:",
     ),
     "gaps of an unreliable channel": (FLOW, "elif len(self.beyond) > MAX_GAPS:", "elif False:"),
     "what a channel needs is told to the budget": (FLOW, "self.budget.used += reserve - self.reserve", "pass"),
@@ -93,6 +96,7 @@ PYTHON_BOUNDS = {
         "if not self.last_epoch < epoch or self.smaller:",
     ),
     "the smallest engine": (MACHINE, "if max_message < control.MIN_MESSAGE:", "if False:"),
+    "no turn that was not asked for": (FLOW, "min(turn, self._asked_turn)", "turn"),
     # --- decoding
     "the length of a control message": (CONTROL, "    if len(text) > MAX_CONTROL:\n", "    if False:\n"),
     "nesting": (CONTROL, "    check_nesting(text)\n", ""),
@@ -144,7 +148,7 @@ TYPESCRIPT_BOUNDS = {
         TS_FLOW, "(this.counted ? 0 : COST + size) > this.budget.size) {", "size > 1e12) {",
     ),
     "a large message starts with a large window only": (
-        TS_FLOW, "this.edge - 1 + SMALL + COST)", "this.edge - 1 + this.budget.maxMessage + COST)",
+        TS_FLOW, "window > SMALL ? this.budget.maxMessage : SMALL;", "this.budget.maxMessage;",
     ),
     "a channel that nobody took gets little": (TS_FLOW, "if (receiver.claimed && Math.min(large", "if (Math.min(large"),
     "messages count, not only their payload": (
@@ -155,14 +159,14 @@ TYPESCRIPT_BOUNDS = {
     "the largest message": (TS_FLOW, "if (size > maxMessage) throw", "if (size < 0) throw"),
     "an unreliable channel drops its oldest": (TS_FLOW, "while (line.length > 1 && full())", "while (false && full())"),
     "an unreliable channel keeps within the budget": (
-        TS_FLOW, "while (this.budget.free < 0 && (", "while (this.budget.free < -1e12 && (",
+        TS_FLOW, "while (this.budget.free < 0 && this", "while (this.budget.free < -1e12 && this",
     ),
     "sixteen halves of an unreliable channel": (TS_FLOW, "const MAX_PARTIALS = 16;", "const MAX_PARTIALS = 1000;"),
     "one half of an ordered channel": (
         TS_FLOW, "if (seq !== this.have + 1) throw", "if (first && last && seq !== this.have + 1) throw",
     ),
     "numbers do not jump further than credit reaches": (
-        TS_FLOW, "if (seq > this.beyond.last && before >= this.edge) {", "if (before < -1e12) {",
+        TS_FLOW, "if (seq > Math.max(this.beyond.last, this.turn) && before >= this.edge) {", "if (before < -1e12) {",
     ),
     "gaps of an unreliable channel": (TS_FLOW, "else if (this.beyond.size > MAX_GAPS) {", "else if (seq < 0) {"),
     "what a channel needs is told to the budget": (TS_FLOW, "this.budget.used += reserve - this.reserve;", ""),
@@ -176,6 +180,7 @@ TYPESCRIPT_BOUNDS = {
     "a close does not count one by one": (
         TS_FLOW, "if (!this.kept.length && this.line.length &&", "if (this.line.length < 0 &&",
     ),
+    "no turn that was not asked for": (TS_FLOW, "Math.min(turn, this.#askedTurn)", "turn"),
     # --- decoding
     "the length of a control message": (TS_CONTROL, "if (text.length > MAX_CONTROL) {", "if (text.length < 0) {"),
     "nesting": (TS_CODEC, "if (depth(json) > MAX_NESTING)", "if (depth(json) < 0)"),
@@ -193,15 +198,72 @@ TYPESCRIPT_BOUNDS = {
     ),
 }  # fmt: skip
 
+PYTHON_PROMISES = {
+    "credit that is used up stays so when a gap follows": (
+        FLOW,
+        "        if self._partials or self.beyond:\n            return\n",
+        (
+            "        if self._partials or self.beyond:\n            self.limit = max(self.limit, bool(self.large_edge) "
+            "* (self.large_edge + self.budget.max_message))\n            return\n"
+        ),
+    ),
+    "a part of a turn that came is not counted again": (
+        FLOW, "self.limit = min(self.limit, limit + self.lent)", "self.limit = limit + self.lent",
+    ),
+    "a window of nothing is no credit": (
+        FLOW, "not self.frozen and window and taken", "not self.frozen and taken",
+    ),
+    "a turn for what no window helps": (
+        FLOW, "turn = None if starts or self.flight else self._next_turn()", "turn = None",
+    ),
+    "room for a turn beside all windows": (FLOW, "max(self.free - self.last_room, 0)", "max(self.free, 0)"),
+    "what is unreliable makes way for a turn": (
+        FLOW, "while self.free < size and receiver.drop_one():", "while False:",
+    ),
+}  # fmt: skip
+
+TYPESCRIPT_PROMISES = {
+    "credit that is used up stays so when a gap follows": (
+        TS_FLOW,
+        "    if (this.#partials.size || this.beyond.size) return;\n",
+        (
+            "    if (this.#partials.size || this.beyond.size) { this.limit = Math.max(this.limit, "
+            "this.largeEdge && this.largeEdge + this.budget.maxMessage); return; }\n"
+        ),
+    ),
+    "a part of a turn that came is not counted again": (
+        TS_FLOW, "this.limit = Math.min(this.limit, limit + this.lent);", "this.limit = limit + this.lent;",
+    ),
+    "a window of nothing is no credit": (TS_FLOW, "!this.frozen && window && taken", "!this.frozen && taken"),
+    "a turn for what no window helps": (
+        TS_FLOW, "starts || this.flight.length ? undefined : this.#nextTurn();",
+        "starts || this.flight.length < 1e9 ? undefined : this.#nextTurn();",
+    ),
+    "room for a turn beside all windows": (
+        TS_FLOW, "Math.max(this.free - this.lastRoom, 0)", "Math.max(this.free, 0)",
+    ),
+    "what is unreliable makes way for a turn": (
+        TS_FLOW, "while (this.free < size && receiver.dropOne())", "while (this.free < -1e12 && receiver.dropOne())",
+    ),
+}  # fmt: skip
+
 HOSTILE = ("tests/unit/protocol/test_bounds.py", "tests/property/session/test_hostile.py")
 TS_HOSTILE = ("flow", "bounds", "protocol", "witness", "hostile")
+HONEST = ("tests/property/session/test_honest.py",)
+TS_HONEST = ("honest",)
 
 PYTHON = tuple(
     Mutation("bound", what, f"python/adieu/{path}", old, new, HOSTILE)
     for what, (path, old, new) in PYTHON_BOUNDS.items()
+) + tuple(
+    Mutation("promise", what, f"python/adieu/{path}", old, new, HONEST)
+    for what, (path, old, new) in PYTHON_PROMISES.items()
 )
 TYPESCRIPT = tuple(
     Mutation("bound", what, f"js/src/{path}", old, new, TS_HOSTILE)
     for what, (path, old, new) in TYPESCRIPT_BOUNDS.items()
+) + tuple(
+    Mutation("promise", what, f"js/src/{path}", old, new, TS_HONEST)
+    for what, (path, old, new) in TYPESCRIPT_PROMISES.items()
 )
 MUTATIONS = (*PYTHON, *TYPESCRIPT)

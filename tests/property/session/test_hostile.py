@@ -102,7 +102,7 @@ def test_only_an_acknowledgement_that_can_be_is_taken() -> None:
 @pytest.mark.parametrize("counted", [True, False], ids=["messages count", "payload counts"])
 def test_on_an_ordered_channel_nothing_begins_before_its_turn(reliable: bool, counted: bool) -> None:
     for last in (True, False):
-        budget = Budget(1 << 20, 200_000, 100_000, 4)
+        budget = Budget(1 << 20, 200_000, 100_000)
         receiver = Receiver(ordered=True, reliable=reliable, budget=budget, counted=counted, claimed=True)
         receiver.grant()
         receiver.receive(1, control.encode_header(1, text=False, last=False) + b"x")

@@ -155,7 +155,7 @@ def test_nobody_has_what_was_never_sent() -> None:
 
 def receiving(*, ordered: bool = True, reliable: bool = True, counted: bool = True, size: int = 1 << 20) -> Receiver:
     """Of a session whose messages are at most 100 kB, with all the credit that it gets."""
-    receiver = Receiver(ordered, reliable, Budget(size, 200_000, 100_000, 4), counted=counted, claimed=True)
+    receiver = Receiver(ordered, reliable, Budget(size, 200_000, 100_000), counted=counted, claimed=True)
     receiver.grant()
     return receiver
 
@@ -330,7 +330,7 @@ def frame(seq: int, data: bytes = b"", **kind: object) -> bytes:
 
 
 def receiver(*, ordered: bool = False, counted: bool = True) -> Receiver:
-    made = Receiver(ordered, True, Budget(1 << 26, 1 << 22, 1 << 24, 256), counted=counted, claimed=True)
+    made = Receiver(ordered, True, Budget(1 << 26, 1 << 22, 1 << 24), counted=counted, claimed=True)
     made.grant()
     return made
 

@@ -267,7 +267,9 @@ class Side:
 class World:
     """Time, the link, the server."""
 
-    def __init__(self, *, delay: float = 0.01, rate: float = 50e6, options: Options | None = None) -> None:
+    def __init__(
+        self, *, delay: float = 0.01, rate: float = 50e6, options: Options | None = None, side: type[Side] = Side
+    ) -> None:
         self.now = 0.0
         self.delay = delay
         self.rate = rate
@@ -278,8 +280,8 @@ class World:
         self._queue: list[tuple[float, int, Callable[[], Any]]] = []
         self._count = itertools.count()
         self._last: dict[Any, float] = {}
-        self.a = Side(self, "a", SessionMachine(me="a", peer="b", room="room", options=options))
-        self.b = Side(self, "b", SessionMachine(me="b", peer="a", room="room", options=options))
+        self.a = side(self, "a", SessionMachine(me="a", peer="b", room="room", options=options))
+        self.b = side(self, "b", SessionMachine(me="b", peer="a", room="room", options=options))
         self.a.other, self.b.other = self.b, self.a
 
     def start(self) -> World:

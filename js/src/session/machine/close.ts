@@ -390,6 +390,7 @@ export function keep(m: SessionMachine): void {
     room -= channel.receiver.keep(room);
     m.ackLater(channel, m.now);
   }
+  m.feed();
 }
 
 /** This side neither sends nor takes any more: its account is final with this word. */

@@ -7,15 +7,27 @@
  *
  * Credit is counted in bytes, where each message costs `COST` beside its payload, from the first message on: the credit
  * that was given ends at an `edge`, which never goes back. A message may start before the edge and is then sent whole.
- * So what can still come is known, and `Budget` gives no more credit than a session can hold. A peer that does not know
- * this (no capability `credit2`) counts payload alone; from it, too, no more is held than the budget.
+ * So what can still come is known, and `Budget` gives no more credit than a session can hold: windows while there is
+ * room, and always room for one largest message beside them. A sender that no window helps (what waits is too large for
+ * it, and nothing that it sent is still to be taken) asks for a turn and says what the next messages cost; turns are
+ * given in the order in which they were asked for. So these hold, whatever is sent on whatever channels:
+ *
+ * - A peer that keeps within the credit it was given never meets the budget: only giving credit, or a turn, raises what
+ *   is kept for a channel, and both look for room first.
+ * - Nothing waits for ever, if the application reads all channels: what a turn was given for comes, is taken, and gives
+ *   its room back to the next turn. Windows cannot take that room, however long they stay unused; unreliable channels,
+ *   which may, give it back at once.
+ * - What is held never exceeds the budget.
+ *
+ * A peer that does not know this (no capability `credit2`) counts payload alone; from it, too, no more is held than the
+ * budget, but one that begins more largest messages at once than fit in there is ended for it.
  */
 
 import { concat } from "../../bytes.js";
 import { Deque } from "../../deque.js";
 import * as control from "../../protocol/control.js";
 import { COST, SMALL } from "../../protocol/control.js";
-import type { Acknowledged, Reliability } from "../../protocol/messages.js";
+import type { Acknowledged, Reliability, Turn } from "../../protocol/messages.js";
 import { Growing, Line, type Numbered, type Payload, Ranges } from "./held.js";
 import type { Total } from "./receipt.js";
 
@@ -29,9 +41,14 @@ const MAX_GAPS = 4096;
 const MAX_FLIGHT = 16384;
 /** Messages that one step may count one by one. */
 const AT_ONCE = 4096;
-/** The window of a channel where there are so many that `SMALL` ones do not fit. */
+/** The window of a channel where there are so many that no larger one fits: each channel's part of the least budget. */
 const TINY = 1024;
-/** This part of the budget is not given as credit: pieces that come before their turn need more than their payload. */
+/** So much is asked for in one turn, or one larger message. */
+const LOT = SMALL + COST;
+/**
+ * This part of the budget is not given as credit: pieces that come before those in front of them need more than their
+ * payload, which is enough for pieces of 8 KiB.
+ */
 const SPARE = 32;
 /** A window of this size is not worth asking for more. */
 const ENOUGH = 1024 * 1024;
@@ -74,8 +91,12 @@ export class Sender {
   flight = new Deque<Numbered>();
   flightBytes = 0;
   acked = 0;
+  /** Messages up to this one may start whatever the window is. */
+  turn = 0;
   /** The other side has been asked for more credit, and has not said another window since. */
   #asked = false;
+  /** The greatest number for which a turn was asked: no other is believed. */
+  #askedTurn = 0;
   #ackedBeyond = new Ranges();
   #current: Numbered | undefined;
   #offset = 0;
@@ -120,22 +141,44 @@ export class Sender {
     }
   }
 
-  /** A message may start while any credit is left and is then sent whole; a large one only with a large window. */
-  #mayStart({ payload }: Numbered): boolean {
+  /**
+   * A message may start while any credit is left and is then sent whole; a large one only with a large window. In a turn
+   * all that the turn was asked for may start.
+   */
+  #mayStart({ seq, payload }: Numbered): boolean {
     if (!this.reliable) return true;
     if (this.flight.length >= MAX_FLIGHT) return false;
+    if (seq <= this.turn) return true;
     const cost = this.flightBytes + COST * this.flight.length;
     if (!this.counted) return this.flightBytes < this.window && cost < this.most;
     return cost < Math.min(this.window, this.most) && (this.window > SMALL || payload.data.length <= SMALL);
   }
 
-  /** Up to where credit is asked for, now; 0: none is. Asked once for each window that the other side says. */
-  wanted(): number {
+  /**
+   * Up to where credit is asked for, now, and for what a turn; undefined: nothing is. Asked once for each window that the
+   * other side says. A turn only when no acknowledgement is to come that could bring a window: all that was sent is taken.
+   */
+  wanted(): { wanted: number; turn: Turn | undefined } | undefined {
     const next = this.queue.first();
-    if (this.#asked || !this.counted || !this.reliable || !next) return 0;
-    if (this.window >= ENOUGH || (this.queued <= this.window && this.#mayStart(next))) return 0;
+    if (this.#asked || !this.counted || !this.reliable || !next) return undefined;
+    const starts = this.#mayStart(next);
+    if (this.window >= ENOUGH || (this.queued <= this.window && starts)) return undefined;
     this.#asked = true;
-    return this.accepted.bytes + COST * this.accepted.messages;
+    const turn = starts || this.flight.length ? undefined : this.#nextTurn();
+    return { wanted: this.accepted.bytes + COST * this.accepted.messages, turn };
+  }
+
+  #nextTurn(): Turn {
+    let upTo = 0;
+    let cost = 0;
+    for (const { seq, payload } of this.queue) {
+      const more = payload.data.length + COST;
+      if (upTo && cost + more > LOT) break;
+      upTo = seq;
+      cost += more;
+    }
+    this.#askedTurn = Math.max(this.#askedTurn, upTo);
+    return { upTo, cost };
   }
 
   #start(): void {
@@ -165,10 +208,11 @@ export class Sender {
     return frame;
   }
 
-  /** The other side says how much may be under way. */
-  granted(window: number): void {
+  /** The other side says how much may be under way, and gives a turn up to a message. */
+  granted(window: number, turn = 0): void {
     this.window = window;
     this.#asked = false;
+    this.turn = Math.max(this.turn, Math.min(turn, this.#askedTurn));
   }
 
   /**
@@ -196,7 +240,7 @@ export class Sender {
     this.acked = this.#ackedBeyond.advance(ack.upTo);
     if (ranges.length) this.#acknowledgeRanges(ranges);
     const news = this.delivered.messages > before || ack.window !== this.window;
-    this.granted(ack.window);
+    this.granted(ack.window, ack.turn);
     return news;
   }
 
@@ -280,13 +324,18 @@ export class Budget {
   used = 0;
   /** How many receivers draw on it. */
   channels = 0;
+  /** Never given as a window: there is always room for one turn after the other. */
+  readonly lastRoom: number;
+  /** Those without credit: what they hold makes way for a turn. */
+  readonly yielding = new Set<Receiver>();
 
   constructor(
     readonly size: number,
     readonly window: number,
     readonly maxMessage: number,
-    private readonly maxChannels: number,
-  ) {}
+  ) {
+    this.lastRoom = Math.max(maxMessage, SMALL) + COST;
+  }
 
   /** What may be given as credit, or filled by what has no credit. */
   get free(): number {
@@ -296,8 +345,7 @@ export class Budget {
   /**
    * Bytes that may follow what this channel's application has taken, as things are now.
    *
-   * One channel after the other gets a large window without asking for it, as long as there is room for a largest
-   * message of another one, and for a small window of every channel that may still be opened.
+   * A large window is given without being asked for as long as there is room for another one.
    */
   windowOf(receiver: Receiver): number {
     if (!receiver.counted) {
@@ -306,22 +354,27 @@ export class Budget {
       const most = Math.min(this.window, share, receiver.claimed ? share : SMALL);
       return Math.max(most - COST * receiver.held, 0);
     }
-    const room = this.free + receiver.replaceable - COST;
-    const later = (this.maxChannels - this.channels) * (TINY + SMALL + COST);
-    const another = this.maxMessage + COST + SMALL;
-    const large = room - later - this.maxMessage;
+    const room = Math.max(this.free - this.lastRoom, 0) + receiver.replaceable - receiver.lent - COST;
+    const large = room - this.maxMessage;
     if (receiver.claimed && Math.min(large, this.maxMessage) > SMALL) {
+      const another = this.window + this.maxMessage + COST;
       if (this.window > SMALL && this.window <= large - another) return this.window;
       const wanted = receiver.wanted - receiver.takenCost;
       if (wanted > SMALL) return Math.min(large, Math.max(this.window, SMALL + 1), wanted);
     }
-    let window = Math.min(SMALL, this.window);
-    if (window > room - later - another - SMALL) window = Math.min(TINY, this.window);
-    return Math.max(Math.min(window, room - SMALL), 0);
+    return Math.max(Math.min(this.window, SMALL, room - SMALL), 0);
+  }
+
+  /** Whether `size` bytes are free, for a turn: what unreliable channels hold is dropped for it. */
+  makeRoom(size: number): boolean {
+    for (const receiver of this.yielding) {
+      while (this.free < size && receiver.dropOne()) receiver.account();
+    }
+    return this.free >= size;
   }
 }
 
-/** What a session needs so that none of its channels waits for ever: room for one of every kind at once. */
+/** What a session needs to be of use: a large window, a turn for a largest message, and little for each channel. */
 export function leastBudget(window: number, maxMessage: number, maxChannels: number): number {
   const large = window + maxMessage + COST + maxMessage + COST + SMALL;
   const least = large + maxChannels * (TINY + SMALL + COST);
@@ -395,16 +448,21 @@ export class Receiver {
   frozen = false;
   /** The other side asks for credit up to here: all that it has accepted. */
   wanted = 0;
+  /** The turn that the other side asks for and has not got. */
+  waits: Turn | undefined;
+  /** Messages up to this one may come whatever the edges are. */
+  turn = 0;
   /** Where the credit given ends: what starts before it may come. */
   edge = 0;
   /** The same for messages larger than `SMALL`. */
   largeEdge = 0;
   /** Whole messages and pieces, as they are counted against the edges. */
   arrived = 0;
-  /** Of `arrived`: what can come within the credit given. */
+  /** Of `arrived`: what can come within the credit given. Only more credit raises it. */
   limit = 0;
   /** What the budget counts for this channel. */
   reserve = 0;
+  #turnCost = 0;
   /** The latest connection that brought something. */
   #newest = 0;
   #partials = new Map<string, Partial>();
@@ -422,6 +480,7 @@ export class Receiver {
     public claimed = false,
   ) {
     budget.channels++;
+    if (!reliable) budget.yielding.add(this);
   }
 
   /** The next messages that the application has not taken; of very many only the first. */
@@ -462,6 +521,11 @@ export class Receiver {
   /** What was taken, as it is counted. */
   get takenCost(): number {
     return this.taken.bytes + this.#each * this.taken.messages;
+  }
+
+  /** What the turn that was given costs, until all of it is here. */
+  get lent(): number {
+    return this.have < this.turn ? this.#turnCost : 0;
   }
 
   /** What a message costs beside its payload. */
@@ -561,7 +625,7 @@ export class Receiver {
       if (seq !== this.have + 1) throw new Violation(`message ${seq} after message ${this.have} on an ordered channel`);
     } else if (this.counted) {
       const before = this.takenCost + COST * (seq - 1 - this.taken.messages);
-      if (seq > this.beyond.last && before >= this.edge) {
+      if (seq > Math.max(this.beyond.last, this.turn) && before >= this.edge) {
         throw new Violation(`message ${seq} cannot have started with the credit given`);
       }
     }
@@ -623,25 +687,23 @@ export class Receiver {
     else this.#dropOldest();
   }
 
-  #limit(): number {
-    if (!this.counted) return this.edge ? this.edge + this.budget.maxMessage : 0;
-    // With no gap it is known whether the credit is used up; a message that is under way began before its end.
-    const apart = !this.#partials.size && !this.beyond.size;
-    let limit = apart ? this.arrived : 0;
-    if (this.edge && !(apart && this.arrived >= this.edge)) limit = Math.max(limit, this.edge - 1 + SMALL + COST);
-    if (this.largeEdge && !(apart && this.arrived >= this.largeEdge)) {
-      limit = Math.max(limit, this.largeEdge - 1 + this.budget.maxMessage + COST);
-    }
-    return limit;
+  /** With no gap it is known what of the credit is used up. It stays so: a gap later changes nothing. */
+  #useUp(): void {
+    if (this.#partials.size || this.beyond.size) return;
+    let limit = this.arrived;
+    if (this.arrived < this.edge) limit = this.edge - 1 + SMALL + COST;
+    if (this.arrived < this.largeEdge) limit = Math.max(limit, this.largeEdge - 1 + this.budget.maxMessage + COST);
+    this.limit = Math.min(this.limit, limit + this.lent);
   }
 
   /** Tell the budget what this channel needs, after any change. */
   account(): void {
     let reserve = this.kept.cost;
-    this.limit = this.#limit();
     if (this.reliable && this.counted) {
+      this.#useUp();
       reserve += Math.max(this.limit - this.takenCost, 0) + COST * this.#waiting;
     } else {
+      this.limit = this.edge ? this.edge + this.budget.maxMessage : 0;
       reserve += this.line.cost + this.#partialBytes;
       reserve += COST * (this.beyond.size + this.#partials.size + this.#waiting);
     }
@@ -654,19 +716,24 @@ export class Receiver {
     const most = this.claimed ? this.budget.window : Math.min(this.budget.window, SMALL);
     const { line } = this;
     const full = () => line.bytes > most || COST * line.length > Math.max(most, SMALL);
-    while (line.length > 1 && full()) this.#drop();
+    while (line.length > 1 && full()) this.dropOne();
     this.account();
-    while (this.budget.free < 0 && (line.length || this.#partials.size || this.beyond.size)) {
-      if (line.length) this.#drop();
-      else if (this.#partials.size) this.#forgetOldest();
-      else this.#forgetGap();
-      this.account();
-    }
+    while (this.budget.free < 0 && this.dropOne()) this.account();
   }
 
-  #drop(): void {
-    this.line.shift();
-    this.dropped++;
+  /** Without credit: forget the oldest message, half of one, or gap. False if there is none. Then `account`. */
+  dropOne(): boolean {
+    if (this.line.length) {
+      this.line.shift();
+      this.dropped++;
+    } else if (this.#partials.size) {
+      this.#forgetOldest();
+    } else if (this.beyond.size) {
+      this.#forgetGap();
+    } else {
+      return false;
+    }
+    return true;
   }
 
   /** Give as much credit as there is room for: the window to tell, in bytes that may follow what is taken. */
@@ -679,9 +746,11 @@ export class Receiver {
       this.account();
       return window;
     }
-    if (!this.frozen && taken + window > this.edge) {
+    if (!this.frozen && window && taken + window > this.edge) {
       this.edge = taken + window;
       if (window > SMALL) this.largeEdge = this.edge;
+      const largest = window > SMALL ? this.budget.maxMessage : SMALL;
+      this.limit = Math.max(this.limit, this.edge - 1 + largest + COST + this.lent);
       this.account();
     }
     return Math.max(this.edge - taken, 0);
@@ -689,18 +758,51 @@ export class Receiver {
 
   /** The other side asks for more credit than it has. */
   get hungry(): boolean {
-    return this.wanted > this.edge && !this.frozen;
+    return (this.wanted > this.edge || this.waits !== undefined) && !this.frozen;
   }
 
   /** Whether there is room now for more credit. */
   mayGrant(): boolean {
-    return this.takenCost + this.budget.windowOf(this) > this.edge;
+    const window = this.budget.windowOf(this);
+    return window > 0 && this.takenCost + window > this.edge;
+  }
+
+  /** The other side asks for credit, and for a turn. */
+  ask(wanted: number, turn: Turn | undefined): void {
+    this.wanted = Math.max(this.wanted, wanted);
+    this.waits = turn ?? this.waits;
+  }
+
+  /** The other side waits for a turn, and no window that it was given helps. */
+  get stuck(): boolean {
+    if (!this.waits || !this.claimed || this.frozen) return false;
+    if (this.waits.upTo <= Math.max(this.upTo, this.turn)) return false;
+    const window = this.edge - this.takenCost;
+    return window <= 0 || (window <= SMALL && this.waits.cost > LOT);
+  }
+
+  /** Give the turn that is asked for, if there is room for what it costs. */
+  giveTurn(): boolean {
+    const waits = this.waits!;
+    if (this.have < this.turn) {
+      this.waits = undefined; // The one before is not over: it is only said again.
+      return true;
+    }
+    const cost = Math.min(waits.cost, this.budget.lastRoom);
+    if (!this.budget.makeRoom(cost)) return false;
+    this.turn = Math.min(waits.upTo, this.upTo + Math.floor(cost / COST));
+    this.waits = undefined;
+    this.#turnCost = cost;
+    this.limit += cost;
+    this.account();
+    return true;
   }
 
   /** The channel is gone: so is what it needs. */
   leave(): void {
     this.budget.used -= this.reserve;
     this.budget.channels--;
+    this.budget.yielding.delete(this);
     this.reserve = 0;
   }
 
@@ -761,8 +863,8 @@ export class Receiver {
     this.line.clear();
     this.#partials.clear();
     this.#partialBytes = this.#waiting = 0;
-    this.edge = this.largeEdge = 0;
-    this.arrived = this.takenCost;
+    this.edge = this.largeEdge = this.turn = 0;
+    this.arrived = this.limit = this.takenCost;
     this.account();
   }
 
@@ -794,7 +896,9 @@ export class Receiver {
   /** What to tell the sender now. */
   acknowledgement(): Acknowledged {
     this.#ackMessages = this.#ackBytes = 0;
-    return { upTo: this.upTo, ranges: this.takenBeyond.runs(control.MAX_RANGES), window: this.grant() };
+    const window = this.grant();
+    const turn = this.turn > this.upTo ? this.turn : 0;
+    return { upTo: this.upTo, ranges: this.takenBeyond.runs(control.MAX_RANGES), window, turn };
   }
 }
 

@@ -158,7 +158,7 @@ export class SessionMachine {
           `needs ${least} bytes; raise it, or lower one of these`,
       );
     }
-    this.budget = new Budget(budget, window, maxMessage, maxChannels);
+    this.budget = new Budget(budget, window, maxMessage);
     this.remembered = remembered ?? new Remembered();
     this.resets = new reset.Resets(this.options);
     this.#nextId = this.smaller ? control.FIRST_ID_SMALLER : control.FIRST_ID_LARGER;
@@ -698,7 +698,9 @@ export class SessionMachine {
   #claim(channel: Channel): void {
     if (channel.receiver.claimed) return;
     channel.receiver.claimed = true;
-    if (channel.open && channel.reliable) this.#sendAcks(false, channel);
+    if (!channel.open || !channel.reliable) return;
+    this.#sendAcks(false, channel);
+    this.feed();
   }
 
   #sayOpen({ name, id, ordered, reliability, receiver }: Channel): void {
@@ -797,6 +799,7 @@ export class SessionMachine {
     this.byId.delete(channel.id);
     this.hungry.delete(channel.name);
     channel.receiver.leave();
+    this.feed();
     this.#closeStreams(channel.id);
     this.tell({ type: "ChannelFailed", name: channel.name, message });
   }
@@ -893,8 +896,11 @@ export class SessionMachine {
     if ((full && this.hasRoom(channel.name)) || (!channel.reliable && channel.sender.idle)) {
       this.tell({ type: "Acknowledged", name: channel.name });
     }
-    const wanted = channel.sender.wanted();
-    if (wanted) this.#send(link.epoch, { type: "want", channels: new Map([[channel.name, wanted]]) });
+    const asks = channel.sender.wanted();
+    if (!asks) return;
+    const channels = new Map([[channel.name, asks.wanted]]);
+    const turns = asks.turn && { turns: new Map([[channel.name, asks.turn]]) };
+    this.#send(link.epoch, { type: "want", channels, ...turns });
   }
 
   #askDrained(link: Link, id: number): void {
@@ -921,7 +927,7 @@ export class SessionMachine {
       return;
     }
     close.progressed(this, now);
-    this.#feed();
+    this.feed();
     if (complete) {
       if (this.closing) close.keep(this);
       this.tell({ type: "Readable", name: channel.name });
@@ -939,7 +945,7 @@ export class SessionMachine {
     const channel = this.channels.get(name);
     if (channel) this.#claim(channel);
     const payload = channel?.receiver.take();
-    this.#feed();
+    this.feed();
     if (channel && payload) {
       if (this.closing) close.keep(this);
       this.ackLater(channel, now);
@@ -976,25 +982,39 @@ export class SessionMachine {
     if (channels.size) this.#send(this.active, { type: "ack", channels });
   }
 
-  #handleWant({ channels }: messages.Want): void {
+  #handleWant({ channels, turns }: messages.Want): void {
     for (const [name, wanted] of channels) {
       const channel = this.channels.get(name);
       if (!channel?.open || !channel.reliable || !channel.receiver.counted) continue;
-      channel.receiver.wanted = Math.max(channel.receiver.wanted, wanted);
+      channel.receiver.ask(wanted, turns?.get(name));
       if (!this.hungry.has(name)) this.hungry.set(name, channel);
     }
-    this.#feed();
+    this.feed();
   }
 
   /** Give credit to those that asked for it, in their order, as far as there is room. */
-  #feed(): void {
+  feed(): void {
+    let first = true;
     for (const [name, channel] of [...this.hungry]) {
-      if (!channel.receiver.hungry) {
+      const { receiver } = channel;
+      if (!receiver.hungry) {
         this.hungry.delete(name);
-      } else if (channel.receiver.mayGrant()) {
-        this.hungry.delete(name);
-        this.#sendAcks(false, channel);
+        continue;
       }
+      let given = receiver.mayGrant();
+      if (given) receiver.grant();
+      if (receiver.stuck && first) {
+        // Nobody behind it gets a turn before it: what is large would wait for ever.
+        first = receiver.giveTurn();
+        given ||= first;
+      }
+      if (receiver.waits && receiver.claimed && !receiver.stuck) {
+        receiver.waits = undefined;
+        given = true; // Said even if it was said before: the other side waits for it.
+      }
+      if (!given) continue;
+      if (!receiver.stuck) this.hungry.delete(name);
+      this.#sendAcks(false, channel);
     }
   }
 

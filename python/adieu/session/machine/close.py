@@ -390,6 +390,7 @@ def keep(m: SessionMachine) -> None:
     for channel in m.channels.values():
         room -= channel.receiver.keep(room)
         m.ack_later(channel, m.now)
+    m.feed()
 
 
 def _say_closed(m: SessionMachine, closing: Close, outcome: str) -> None:

@@ -6,8 +6,20 @@ connection brought it.
 
 Credit is counted in bytes, where each message costs `COST` beside its payload, from the first message on: the credit
 that was given ends at an `edge`, which never goes back. A message may start before the edge and is then sent whole. So
-what can still come is known, and `Budget` gives no more credit than a session can hold. A peer that does not know this
-(no capability `credit2`) counts payload alone; from it, too, no more is held than the budget.
+what can still come is known, and `Budget` gives no more credit than a session can hold: windows while there is room,
+and always room for one largest message beside them. A sender that no window helps (what waits is too large for it, and
+nothing that it sent is still to be taken) asks for a turn and says what the next messages cost; turns are given in the
+order in which they were asked for. So these hold, whatever is sent on whatever channels:
+
+- A peer that keeps within the credit it was given never meets the budget: only giving credit, or a turn, raises what
+  is kept for a channel, and both look for room first.
+- Nothing waits for ever, if the application reads all channels: what a turn was given for comes, is taken, and gives
+  its room back to the next turn. Windows cannot take that room, however long they stay unused; unreliable channels,
+  which may, give it back at once.
+- What is held never exceeds the budget.
+
+A peer that does not know this (no capability `credit2`) counts payload alone; from it, too, no more is held than the
+budget, but one that begins more largest messages at once than fit in there is ended for it.
 """
 
 from __future__ import annotations
@@ -17,7 +29,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from adieu.protocol import control
-from adieu.protocol.control import COST, SMALL, Acknowledged, Reliability
+from adieu.protocol.control import COST, SMALL, Acknowledged, Reliability, Turn
 from adieu.protocol.words import Total
 from adieu.session.machine.held import Incoming, Line, Payload, Ranges
 
@@ -45,9 +57,12 @@ MAX_FLIGHT = 16384
 AT_ONCE = 4096
 """Messages that one step may count one by one."""
 TINY = 1024
-"""The window of a channel where there are so many that `SMALL` ones do not fit."""
+"""The window of a channel where there are so many that no larger one fits: each channel's part of the least budget."""
+LOT = SMALL + COST
+"""So much is asked for in one turn, or one larger message."""
 SPARE = 32
-"""This part of the budget is not given as credit: pieces that come before their turn need more than their payload."""
+"""This part of the budget is not given as credit: pieces that come before those in front of them need more than their
+payload, which is enough for pieces of 8 KiB."""
 ENOUGH = 1024 * 1024
 """A window of this size is not worth asking for more."""
 
@@ -104,8 +119,12 @@ class Sender:
     """Reliable: started on this connection, or had by the other side, and not acknowledged; in order."""
     flight_bytes: int = 0
     acked: int = 0
+    turn: int = 0
+    """Messages up to this one may start whatever the window is."""
     asked: bool = False
     """The other side has been asked for more credit, and has not said another window since."""
+    _asked_turn: int = 0
+    """The greatest number for which a turn was asked: no other is believed."""
     _acked_beyond: Ranges = field(default_factory=Ranges)
     _current: Outgoing | None = None
     _offset: int = 0
@@ -142,24 +161,45 @@ class Sender:
             yield frame
 
     def _may_start(self, message: Outgoing) -> bool:
-        """A message may start while any credit is left and is then sent whole; a large one only with a large window."""
+        """A message may start while any credit is left and is then sent whole; a large one only with a large window.
+
+        In a turn all that the turn was asked for may start.
+        """
         if not self.reliable:
             return True
         if len(self.flight) >= MAX_FLIGHT:
             return False
+        if message.seq <= self.turn:
+            return True
         cost = self.flight_bytes + COST * len(self.flight)
         if not self.counted:
             return self.flight_bytes < self.window and cost < self.most
         return cost < min(self.window, self.most) and (self.window > SMALL or len(message.payload.data) <= SMALL)
 
-    def wanted(self) -> int:
-        """Up to where credit is asked for, now; 0: none is. Asked once for each window that the other side says."""
+    def wanted(self) -> tuple[int, Turn | None]:
+        """Up to where credit is asked for, now, and for what a turn; 0: nothing is.
+
+        Asked once for each window that the other side says. A turn only when no acknowledgement is to come that could
+        bring a window: all that was sent is taken.
+        """
         if self.asked or not self.counted or not self.reliable or not self.queue:
-            return 0
-        if self.window >= ENOUGH or (self.queued <= self.window and self._may_start(self.queue[0])):
-            return 0
+            return 0, None
+        starts = self._may_start(self.queue[0])
+        if self.window >= ENOUGH or (self.queued <= self.window and starts):
+            return 0, None
         self.asked = True
-        return self.accepted.bytes + COST * self.accepted.messages
+        turn = None if starts or self.flight else self._next_turn()
+        return self.accepted.bytes + COST * self.accepted.messages, turn
+
+    def _next_turn(self) -> Turn:
+        last = cost = 0
+        for message in self.queue:
+            more = len(message.payload.data) + COST
+            if last and cost + more > LOT:
+                break
+            last, cost = message.seq, cost + more
+        self._asked_turn = max(self._asked_turn, last)
+        return Turn(up_to=last, cost=cost)
 
     def _start(self) -> Outgoing:
         message = self.queue.popleft()
@@ -188,9 +228,10 @@ class Sender:
             self._current = None
         return frame
 
-    def granted(self, window: int) -> None:
-        """The other side says how much may be under way."""
+    def granted(self, window: int, turn: int = 0) -> None:
+        """The other side says how much may be under way, and gives a turn up to a message."""
         self.window, self.asked = window, False
+        self.turn = max(self.turn, min(turn, self._asked_turn))
 
     def acknowledge(self, ack: Acknowledged) -> bool:
         """The other application has taken messages. True if that was news.
@@ -216,7 +257,7 @@ class Sender:
         if ack.ranges:
             self._acknowledge_ranges(ack.ranges)
         news = self.delivered.messages > before or ack.window != self.window
-        self.granted(ack.window)
+        self.granted(ack.window, ack.turn)
         return news
 
     def _acknowledge_ranges(self, ranges: list[tuple[int, int]]) -> None:
@@ -295,7 +336,7 @@ class Budget:
     Every receiver keeps its reserve here: what it holds, and what may still come within the credit that it gave.
     """
 
-    def __init__(self, size: int, window: int, max_message: int, max_channels: int) -> None:
+    def __init__(self, size: int, window: int, max_message: int) -> None:
         self.size = size
         self.window = window
         self.max_message = max_message
@@ -303,7 +344,10 @@ class Budget:
         """All reserves together."""
         self.channels: int = 0
         """How many receivers draw on it."""
-        self._max_channels = max_channels
+        self.last_room: int = max(max_message, SMALL) + COST
+        """Never given as a window: there is always room for one turn after the other."""
+        self.yielding: dict[int, Receiver] = {}
+        """Those without credit, by `id`: what they hold makes way for a turn."""
 
     @property
     def free(self) -> int:
@@ -313,31 +357,33 @@ class Budget:
     def window_of(self, receiver: Receiver) -> int:
         """Bytes that may follow what this channel's application has taken, as things are now.
 
-        One channel after the other gets a large window without asking for it, as long as there is room for a largest
-        message of another one, and for a small window of every channel that may still be opened.
+        A large window is given without being asked for as long as there is room for another one.
         """
         if not receiver.counted:
             # The other side may start its largest message with any credit: it gets its share of a quarter.
             share = max(self.size // 4 // max(self.channels, 1), TINY)
             most = min(self.window, share) if receiver.claimed else min(self.window, share, SMALL)
             return max(most - COST * receiver.held, 0)
-        room = self.free + receiver.replaceable - COST
-        later = (self._max_channels - self.channels) * (TINY + SMALL + COST)
-        another = self.max_message + COST + SMALL
-        large = room - later - self.max_message
+        room = max(self.free - self.last_room, 0) + receiver.replaceable - receiver.lent - COST
+        large = room - self.max_message
         if receiver.claimed and min(large, self.max_message) > SMALL:
+            another = self.window + self.max_message + COST
             if SMALL < self.window <= large - another:
                 return self.window
             if (wanted := receiver.wanted - receiver.taken_cost) > SMALL:
                 return min(large, max(self.window, SMALL + 1), wanted)
-        window = min(SMALL, self.window)
-        if window > room - later - another - SMALL:
-            window = min(TINY, self.window)
-        return max(min(window, room - SMALL), 0)
+        return max(min(self.window, SMALL, room - SMALL), 0)
+
+    def make_room(self, size: int) -> bool:
+        """Whether `size` bytes are free, for a turn: what unreliable channels hold is dropped for it."""
+        for receiver in self.yielding.values():
+            while self.free < size and receiver.drop_one():
+                receiver.account()
+        return self.free >= size
 
 
 def least_budget(window: int, max_message: int, max_channels: int) -> int:
-    """What a session needs so that none of its channels waits for ever: room for one of every kind at once."""
+    """What a session needs to be of use: a large window, a turn for a largest message, and little for each channel."""
     large = window + max_message + COST + max_message + COST + SMALL
     least = large + max_channels * (TINY + SMALL + COST)
     return least + least // (SPARE - 1) + 1
@@ -412,6 +458,10 @@ class Receiver:
     """`closed` was said: nothing is taken any more."""
     wanted: int = 0
     """The other side asks for credit up to here: all that it has accepted."""
+    waits: Turn | None = None
+    """The turn that the other side asks for and has not got."""
+    turn: int = 0
+    """Messages up to this one may come whatever the edges are."""
     edge: int = 0
     """Where the credit given ends: what starts before it may come."""
     large_edge: int = 0
@@ -419,9 +469,10 @@ class Receiver:
     arrived: int = 0
     """Whole messages and pieces, as they are counted against the edges."""
     limit: int = 0
-    """Of `arrived`: what can come within the credit given."""
+    """Of `arrived`: what can come within the credit given. Only more credit raises it."""
     reserve: int = 0
     """What the budget counts for this channel."""
+    _turn_cost: int = 0
     _newest: int = 0
     """The latest connection that brought something."""
     _partials: dict[tuple[int, int], _Partial] = field(default_factory=dict[tuple[int, int], _Partial])
@@ -433,6 +484,8 @@ class Receiver:
 
     def __post_init__(self) -> None:
         self.budget.channels += 1
+        if not self.reliable:
+            self.budget.yielding[id(self)] = self
 
     @property
     def queue(self) -> deque[Incoming]:
@@ -468,6 +521,11 @@ class Receiver:
     def taken_cost(self) -> int:
         """What was taken, as it is counted."""
         return self.taken.bytes + (COST * self.taken.messages if self.counted else 0)
+
+    @property
+    def lent(self) -> int:
+        """What the turn that was given costs, until all of it is here."""
+        return self._turn_cost if self.have < self.turn else 0
 
     def receive(self, epoch: int, data: bytes, was_taken: Callable[[tuple[str, int]], bool] = lambda _: False) -> bool:
         """One SCTP message. True if it completed a message that is now in the queue.
@@ -558,7 +616,7 @@ class Receiver:
                 raise ViolationError(f"message {seq} after message {self.have} on an ordered channel")
         elif self.counted:
             before = self.taken_cost + COST * (seq - 1 - self.taken.messages)
-            if seq > self.beyond.last and before >= self.edge:
+            if seq > max(self.beyond.last, self.turn) and before >= self.edge:
                 raise ViolationError(f"message {seq} cannot have started with the credit given")
 
     def _begin(self, key: tuple[int, int], fragment: control.Fragment) -> _Partial:
@@ -606,24 +664,25 @@ class Receiver:
         else:
             self._drop_oldest()
 
-    def _limit(self) -> int:
-        if not self.counted:
-            return self.edge + self.budget.max_message if self.edge else 0
-        # With no gap it is known whether the credit is used up; a message that is under way began before its end.
-        apart = not self._partials and not self.beyond
-        limit = self.arrived if apart else 0
-        if self.edge and not (apart and self.arrived >= self.edge):
-            limit = max(limit, self.edge - 1 + SMALL + COST)
-        if self.large_edge and not (apart and self.arrived >= self.large_edge):
+    def _use_up(self) -> None:
+        """With no gap it is known what of the credit is used up. It stays so: a gap later changes nothing."""
+        if self._partials or self.beyond:
+            return
+        limit = self.arrived
+        if self.arrived < self.edge:
+            limit = self.edge - 1 + SMALL + COST
+        if self.arrived < self.large_edge:
             limit = max(limit, self.large_edge - 1 + self.budget.max_message + COST)
-        return limit
+        self.limit = min(self.limit, limit + self.lent)
 
     def account(self) -> None:
         """Tell the budget what this channel needs, after any change."""
-        reserve, self.limit = self.kept.cost, self._limit()
+        reserve = self.kept.cost
         if self.reliable and self.counted:
+            self._use_up()
             reserve += max(self.limit - self.taken_cost, 0) + COST * self._waiting
         else:
+            self.limit = self.edge + self.budget.max_message if self.edge else 0
             reserve += self.line.cost + self._partial_bytes
             reserve += COST * (len(self.beyond) + len(self._partials) + self._waiting)
         self.budget.used += reserve - self.reserve
@@ -633,18 +692,23 @@ class Receiver:
         """Without credit: a full queue drops its oldest, and so do unfinished messages that need too much room."""
         most = self.budget.window if self.claimed else min(self.budget.window, SMALL)
         while len(self.line) > 1 and (self.line.bytes > most or COST * len(self.line) > max(most, SMALL)):
+            self.drop_one()
+        self.account()
+        while self.budget.free < 0 and self.drop_one():
+            self.account()
+
+    def drop_one(self) -> bool:
+        """Without credit: forget the oldest message, half of one, or gap. False if there is none. Then `account`."""
+        if self.line:
             self.line.shift()
             self.dropped += 1
-        self.account()
-        while self.budget.free < 0 and (self.line or self._partials or self.beyond):
-            if self.line:
-                self.line.shift()
-                self.dropped += 1
-            elif self._partials:
-                self._forget(next(iter(self._partials)))
-            else:
-                self._forget_gap()
-            self.account()
+        elif self._partials:
+            self._forget(next(iter(self._partials)))
+        elif self.beyond:
+            self._forget_gap()
+        else:
+            return False
+        return True
 
     def grant(self) -> int:
         """Give as much credit as there is room for: the window to tell, in bytes that may follow what is taken."""
@@ -655,26 +719,62 @@ class Receiver:
             self.edge = max(self.edge, taken + window)
             self.account()
             return window
-        if not self.frozen and taken + window > self.edge:
+        if not self.frozen and window and taken + window > self.edge:
             self.edge = taken + window
             if window > SMALL:
                 self.large_edge = self.edge
+            largest = self.budget.max_message if window > SMALL else SMALL
+            self.limit = max(self.limit, self.edge - 1 + largest + COST + self.lent)
             self.account()
         return max(self.edge - taken, 0)
 
     @property
     def hungry(self) -> bool:
         """The other side asks for more credit than it has."""
-        return self.wanted > self.edge and not self.frozen
+        return (self.wanted > self.edge or self.waits is not None) and not self.frozen
 
     def may_grant(self) -> bool:
         """Whether there is room now for more credit."""
-        return self.taken_cost + self.budget.window_of(self) > self.edge
+        window = self.budget.window_of(self)
+        return window > 0 and self.taken_cost + window > self.edge
+
+    def ask(self, wanted: int, turn: Turn | None) -> None:
+        """The other side asks for credit, and for a turn."""
+        self.wanted = max(self.wanted, wanted)
+        if turn is not None:
+            self.waits = turn
+
+    @property
+    def stuck(self) -> bool:
+        """The other side waits for a turn, and no window that it was given helps."""
+        if self.waits is None or not self.claimed or self.frozen:
+            return False
+        if self.waits.up_to <= max(self.up_to, self.turn):
+            return False
+        window = self.edge - self.taken_cost
+        return window <= 0 or (window <= SMALL and self.waits.cost > LOT)
+
+    def give_turn(self) -> bool:
+        """Give the turn that is asked for, if there is room for what it costs."""
+        assert self.waits is not None
+        if self.have < self.turn:
+            self.waits = None  # The one before is not over: it is only said again.
+            return True
+        cost = min(self.waits.cost, self.budget.last_room)
+        if not self.budget.make_room(cost):
+            return False
+        self.turn = min(self.waits.up_to, self.up_to + cost // COST)
+        self.waits = None
+        self._turn_cost = cost
+        self.limit += cost
+        self.account()
+        return True
 
     def leave(self) -> None:
         """The channel is gone: so is what it needs."""
         self.budget.used -= self.reserve
         self.budget.channels -= 1
+        self.budget.yielding.pop(id(self), None)
         self.reserve = 0
 
     # --- taking ---------------------------------------------------------------------------------------------
@@ -730,8 +830,8 @@ class Receiver:
         self.line.clear()
         self._partials.clear()
         self._partial_bytes = self._waiting = 0
-        self.edge = self.large_edge = 0
-        self.arrived = self.taken_cost
+        self.edge = self.large_edge = self.turn = 0
+        self.arrived = self.limit = self.taken_cost
         self.account()
 
     def _count(self, message: Incoming) -> None:
@@ -762,7 +862,9 @@ class Receiver:
     def acknowledgement(self) -> Acknowledged:
         """What to tell the sender now."""
         self._ack_messages = self._ack_bytes = 0
-        return Acknowledged(up_to=self.up_to, ranges=self.taken_beyond.runs(control.MAX_RANGES), window=self.grant())
+        window, turn = self.grant(), self.turn if self.turn > self.up_to else 0
+        ranges = self.taken_beyond.runs(control.MAX_RANGES)
+        return Acknowledged(up_to=self.up_to, ranges=ranges, window=window, turn=turn)
 
 
 class Remembered:

@@ -134,7 +134,7 @@ class SessionMachine:
         self.options: Options = options or Options()
         self.remembered: Remembered = remembered or Remembered()
         options = self.options
-        self.budget: Budget = Budget(options.budget, options.window, options.max_message, options.max_channels)
+        self.budget: Budget = Budget(options.budget, options.window, options.max_message)
         self.state: actions.StateName = "connecting"
         self.links: dict[int, Link] = {}
         self.active: int | None = None
@@ -638,6 +638,7 @@ class SessionMachine:
             channel.receiver.claimed = True
             if channel.open and channel.reliable:
                 self._send_acks(also=channel)
+                self.feed()
 
     def _say_open(self, channel: Channel) -> None:
         message = control.Open(
@@ -737,6 +738,7 @@ class SessionMachine:
         self.by_id.pop(channel.id, None)
         self.hungry.pop(channel.name, None)
         channel.receiver.leave()
+        self.feed()
         for epoch, link in self.links.items():
             if link.streams.pop(channel.id, None):
                 self.act(actions.CloseStream(epoch, channel.id))
@@ -824,8 +826,10 @@ class SessionMachine:
                     self._ask_drained(link, id_)
         if (full and self.has_room(channel.name)) or (not channel.reliable and channel.sender.idle):
             self.tell(actions.Acknowledged(channel.name))
-        if wanted := channel.sender.wanted():
-            self.act(actions.SendControl(link.epoch, control.encode(control.Want(channels={channel.name: wanted}))))
+        wanted, turn = channel.sender.wanted()
+        if wanted:
+            want = control.Want(channels={channel.name: wanted}, turns={channel.name: turn} if turn else {})
+            self.act(actions.SendControl(link.epoch, control.encode(want)))
 
     def _ask_drained(self, link: Link, id_: int) -> None:
         if not link.streams[id_].asked:
@@ -847,7 +851,7 @@ class SessionMachine:
             self.end_by_violation(now, f"channel {channel.name!r}: {error}")
             return
         close.progressed(self, now)
-        self._feed()
+        self.feed()
         if complete:
             if self.closing is not None:
                 close.keep(self)
@@ -864,7 +868,7 @@ class SessionMachine:
         channel = self.channels[name]
         self._claim(channel)
         payload = channel.receiver.take()
-        self._feed()
+        self.feed()
         if payload is not None:
             if self.closing is not None:
                 close.keep(self)
@@ -905,17 +909,30 @@ class SessionMachine:
         for name, wanted in message.channels.items():
             channel = self.channels.get(name)
             if channel is not None and channel.open and channel.reliable and channel.receiver.counted:
-                channel.receiver.wanted = max(channel.receiver.wanted, wanted)
+                channel.receiver.ask(wanted, message.turns.get(name))
                 self.hungry.setdefault(name, channel)
-        self._feed()
+        self.feed()
 
-    def _feed(self) -> None:
+    def feed(self) -> None:
         """Give credit to those that asked for it, in their order, as far as there is room."""
+        first = True
         for name, channel in list(self.hungry.items()):
-            if not channel.receiver.hungry:
+            receiver = channel.receiver
+            if not receiver.hungry:
                 del self.hungry[name]
-            elif channel.receiver.may_grant():
-                del self.hungry[name]
+                continue
+            given = receiver.may_grant()
+            if given:
+                receiver.grant()
+            if receiver.stuck and first:
+                # Nobody behind it gets a turn before it: what is large would wait for ever.
+                first = receiver.give_turn()
+                given = given or first
+            if receiver.waits is not None and receiver.claimed and not receiver.stuck:
+                receiver.waits, given = None, True  # Said even if it was said before: the other side waits for it.
+            if given:
+                if not receiver.stuck:
+                    del self.hungry[name]
                 self._send_acks(also=channel)
 
     def _handle_ack(self, message: control.Ack, now: float) -> None:
