@@ -52,7 +52,7 @@ function opening({ by, cause, unheard, reason }: Outcome, name: string): string 
       ? `This page stood still, and the connection to ${who} was lost`
       : `${who} heard nothing from here any more, and gave up`;
   }
-  return by === "remote" && cause === "left" ? told + why : told;
+  return by === "remote" && (cause === "left" || cause === "gave-up") ? told + why : told;
 }
 
 function rest(outcome: Outcome): string {

@@ -62,6 +62,7 @@ export default {
     check(isSame(one, other), () => `${shown(one)}, not ${shown(other)}`, message),
   match: (text: string, pattern: RegExp) => check(pattern.test(text), () => `${text} is not like ${pattern}`),
   fail: (message: string) => check(false, () => message),
+  doesNotThrow: (call: () => unknown) => void call(),
   throws: (call: () => unknown, expected?: Expected) => {
     try {
       call();

@@ -62,7 +62,8 @@ def _opening(outcome: Outcome, name: str) -> str:
             return f"{who} heard nothing from here any more, and gave up"
         case "remote" | "network":
             told = _remote(outcome.cause, who)
-            return f"{told} ({text})" if outcome.by == "remote" and outcome.cause == "left" and text else told
+            has_words = outcome.by == "remote" and outcome.cause in {"left", "gave-up"} and text
+            return f"{told} ({text})" if has_words else told
 
 
 def _remote(cause: str, who: str) -> str:

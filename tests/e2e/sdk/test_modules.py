@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.browser]
 
 ROOT = BUNDLE.parents[2]
 BUILT = ROOT / "js" / "build" / "test"
-SERVED = (ROOT / "js" / "build", ROOT / "vectors")
+SERVED = (ROOT / "js" / "build", ROOT / "vectors", ROOT / "docs" / "reference")
 KINDS = {".js": "text/javascript; charset=utf-8", ".json": "application/json"}
 IMPORTS = {
     "node:test": "/js/build/test/browser/test.js",

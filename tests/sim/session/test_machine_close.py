@@ -11,6 +11,7 @@ from adieu.protocol import control, words
 from adieu.protocol.words import Reason, Total
 from adieu.session.machine import actions
 from adieu.session.machine.options import Options
+from adieu.session.notice import sentence
 from sim.session.world import World
 
 
@@ -396,6 +397,27 @@ def test_only_what_this_side_grants_gives_the_other_more_time_and_an_hour_at_mos
     world.a.call("grant_wait", 5.0)
     world.run(when=lambda: world.a.state == "closed")
     assert 4.5 <= world.now - began <= 5.3
+
+
+def test_who_is_told_that_no_connection_can_be_made_has_the_same_cause() -> None:
+    world = World().start()
+    a, b = world.a, world.b
+    reason = Reason("gave-up", "no network interface has an address")
+    a.call("cannot_connect", 1, reason.text)
+    b.call("signal_received", words.Closed(receipt=b.machine.receipt, closer="a", reason=reason, channels={}))
+    world.run(when=lambda: a.outcome is not None and b.outcome is not None)
+    assert (a.outcome.by, b.outcome.by) == ("local", "remote")
+    assert a.outcome.cause == b.outcome.cause == "gave-up"
+    assert a.outcome.agreed == b.outcome.agreed
+    assert "no network interface" in sentence(b.outcome, "Ada")
+
+
+def test_who_says_of_a_session_that_stood_that_it_gave_up_has_left() -> None:
+    world = opened()
+    said = words.Closing(receipt=world.a.machine.receipt, reason=Reason("gave-up"), deadline_ms=0, final={})
+    world.a.call("control_received", 1, control.encode(said))
+    world.run(when=lambda: world.a.outcome is not None)
+    assert world.a.outcome.cause == "left"
 
 
 @pytest.mark.parametrize("how", ["close", "at once", "cannot connect"])

@@ -237,6 +237,9 @@ function gone(m: SessionMachine, reason: Reason, now: number): void {
   const closing = new Close("remote", reason, now, now + GOING_AWAY + LAST_WORD, now + GOING_AWAY);
   closing.abrupt = true;
   closing.cause = causeOf(reason);
+  if (m.state === "connecting" && reason.code === "gave-up") {
+    closing.cause = reason.code; // there is no connection: this side knows that too
+  }
   open(m, closing);
 }
 

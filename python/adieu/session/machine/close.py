@@ -211,6 +211,8 @@ def _gone(m: SessionMachine, reason: Reason, now: float) -> None:
     """The other side goes away without waiting: what it has sent may be a moment behind."""
     closing = Close("remote", reason, now, now + GOING_AWAY + LAST_WORD, now + GOING_AWAY)
     closing.abrupt, closing.cause = True, _cause_of(reason)
+    if m.state == "connecting" and reason.code == "gave-up":
+        closing.cause = reason.code  # there is no connection: this side knows that too
     _open(m, closing)
 
 
