@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Account, ChannelReceipt } from "adieu-rtc";
 import type { DeviceState, Kind } from "../src/model/devices.js";
 import {
   couldNotJoin,
@@ -9,6 +10,7 @@ import {
   foldersTold,
   joinTrouble,
   list,
+  parting,
   type Standing,
   seconds,
   short,
@@ -141,6 +143,59 @@ test("who is not let in learns why", () => {
   assert.equal(joinTrouble({ name: "SignalingLostError" }), "away");
   assert.match(couldNotJoin("away", undefined), /does not answer/);
   assert.match(couldNotJoin("other", new Error("something new")), /something new/);
+});
+
+const settled: Account = { accepted: null, delivered: total(9), unread: total(0), unknown: total(0), unsent: total(0) };
+
+function total(messages: number) {
+  return { messages, bytes: messages };
+}
+
+function ended(clean: boolean, sent: Partial<Account> = {}, received: Partial<Account> = {}, reliable = true) {
+  const channel: ChannelReceipt = { sent: { ...settled, ...sent }, received: { ...settled, ...received }, reliable };
+  return { clean, channels: { chat: channel } };
+}
+
+test("everything is said to be delivered only when it was", () => {
+  const everything = "Everything was delivered, and both sides know it.";
+  assert.equal(parting([ended(true), { clean: true, channels: {} }]), everything);
+  assert.equal(
+    parting([ended(true), ended(true, { unknown: total(2) }, {}, false)]),
+    "Everything that may not be lost was delivered, and both sides know it.",
+  );
+  assert.equal(
+    parting([ended(true, {}, { unsent: total(1) }, false)]),
+    "Everything that may not be lost was delivered, and both sides know it.",
+  );
+  assert.equal(
+    parting([ended(true, { unread: total(1) }), ended(true, { unread: total(2) }, {}, false)]),
+    `${everything} 3 messages of yours were not read there yet.`,
+  );
+  assert.equal(
+    parting([ended(true, {}, { unread: total(1) })]),
+    `${everything} 1 message of theirs was not read here yet.`,
+  );
+});
+
+test("what is missing is told, and kept only if it is this person's own", () => {
+  const kept = "Not everything of yours is known to have arrived. What is missing is kept in this tab.";
+  const unheard = { unknown: null, unsent: null };
+  assert.equal(parting([ended(true), ended(false, { unsent: total(1) })]), kept);
+  assert.equal(parting([ended(false, { unknown: total(1) }, unheard)]), kept);
+  assert.equal(
+    parting([ended(false, {}, { unsent: total(1) })]),
+    "Everything of yours was delivered, but not everything of theirs came.",
+  );
+  for (const theirs of [unheard, {}]) {
+    assert.equal(
+      parting([ended(true), ended(false, {}, theirs)]),
+      "Everything of yours was delivered. Whether everything of theirs came is not known.",
+    );
+  }
+  assert.equal(
+    parting([ended(false, { unread: total(2), unsent: total(1) })]),
+    `${kept} 2 messages of yours were not read there yet.`,
+  );
 });
 
 test("numbers for people", () => {

@@ -1,6 +1,6 @@
 /** Everything the page says about how things stand, in a person's words. */
 
-import type { StateName } from "adieu-rtc";
+import type { Account, ChannelReceipt, CloseReceipt, StateName } from "adieu-rtc";
 import type { DeviceState, Kind } from "./devices.js";
 
 export type Tone = "good" | "wait" | "bad";
@@ -233,4 +233,41 @@ const STEPS: Record<string, string> = {
 /** What one of the five steps of a close is. */
 export function stepWords(name: string): string {
   return STEPS[name] ?? name;
+}
+
+/** What one person hears, when they have left, of all the farewells together: no more than is true of each. */
+export function parting(receipts: readonly Pick<CloseReceipt, "clean" | "channels">[]): string {
+  const channels = receipts.flatMap((receipt) => Object.values(receipt.channels));
+  return [fate(receipts, channels), notRead(channels)].filter(Boolean).join(" ");
+}
+
+function fate(receipts: readonly Pick<CloseReceipt, "clean">[], channels: readonly ChannelReceipt[]): string {
+  const strict = channels.filter(({ reliable }) => reliable);
+  if (receipts.every(({ clean }) => clean)) {
+    // An unreliable channel may lose messages, and what this side cannot know may be lost.
+    const loose = channels.some(({ sent, received }) => lost(sent) !== 0 || lost(received) !== 0);
+    return `Everything ${loose ? "that may not be lost " : ""}was delivered, and both sides know it.`;
+  }
+  if (strict.some(({ sent }) => lost(sent) !== 0)) {
+    return "Not everything of yours is known to have arrived. What is missing is kept in this tab.";
+  }
+  return strict.some(({ received }) => lost(received))
+    ? "Everything of yours was delivered, but not everything of theirs came."
+    : "Everything of yours was delivered. Whether everything of theirs came is not known.";
+}
+
+/** Messages that are unknown or unsent; undefined: this side cannot know. */
+function lost({ unknown, unsent }: Account): number | undefined {
+  return unknown && unsent ? unknown.messages + unsent.messages : undefined;
+}
+
+/** Delivered is not read: a program may end before it looks at what it has. */
+function notRead(channels: readonly ChannelReceipt[]): string {
+  const sum = (of: (channel: ChannelReceipt) => Account) =>
+    channels.reduce((all, channel) => all + (of(channel).unread?.messages ?? 0), 0);
+  const [theirs, yours] = [sum(({ sent }) => sent), sum(({ received }) => received)];
+  const lines = [];
+  if (theirs) lines.push(`${counted(theirs, "message")} of yours ${theirs === 1 ? "was" : "were"} not read there yet.`);
+  if (yours) lines.push(`${counted(yours, "message")} of theirs ${yours === 1 ? "was" : "were"} not read here yet.`);
+  return lines.join(" ");
 }

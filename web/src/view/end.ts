@@ -3,9 +3,9 @@
 import { html, nothing } from "lit";
 import type { Meeting } from "../model/meeting.js";
 import type { Place } from "../model/tabs.js";
-import { couldNotJoin, counted, joinTrouble } from "../model/words.js";
+import { couldNotJoin, counted, joinTrouble, parting } from "../model/words.js";
 import "./chat.js";
-import { delivered, receiptDetails } from "./receipt.js";
+import { receiptDetails } from "./receipt.js";
 import { View } from "./view.js";
 
 export class EndPage extends View<Meeting> {
@@ -46,7 +46,7 @@ export class EndPage extends View<Meeting> {
       <main class="card end">
         <p class="mark" aria-hidden="true"></p>
         <h1 tabindex="-1">Adieu</h1>
-        <p class="lead" role="status">${farewells.length ? delivered(farewells) : "You have left the room; nobody else was there."}</p>
+        <p class="lead" role="status">${farewells.length ? parting(farewells) : "You have left the room; nobody else was there."}</p>
         ${farewells.map(
           (receipt) => html`
             <section class="farewell">

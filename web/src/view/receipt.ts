@@ -61,13 +61,6 @@ function amount(total: Total | null) {
   return total.messages ? html`<span title=${fileSize(total.bytes)}>${total.messages}</span>` : "0";
 }
 
-/** What one person hears of several farewells. */
-export function delivered(receipts: readonly CloseReceipt[]): string {
-  return receipts.every(({ clean }) => clean)
-    ? "Everything was delivered, and both sides know it."
-    : "Not everything is known to have arrived. What is missing is kept in this tab.";
-}
-
 function save(receipt: CloseReceipt): void {
   const url = URL.createObjectURL(new Blob([JSON.stringify(receipt, undefined, 2)], { type: "application/json" }));
   const link = document.createElement("a");
