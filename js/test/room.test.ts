@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type JoinOptions, join, Ladder, type Options } from "../src/index.js";
 import { sessionId } from "../src/protocol/ids.js";
-import { House, whys } from "./house.js";
+import { House, type Member, whys } from "./house.js";
 
 const SHORT: Partial<Options> = { recovery: new Ladder(1, 2, 3, 6) };
 
@@ -102,6 +102,29 @@ describe("again", () => {
     const ben = await house.enter("b1");
     await house.time.until(Promise.all([ada.room.session(), ben.room.session()]), 20);
     assert.ok(whys(ben).includes("again"));
+  });
+
+  inside("a first try that fails is not the last, for whoever of four it is", async (house) => {
+    let broken = true;
+    const connect = () => {
+      if (broken) throw new Error("no memory left");
+      return house.wire.connect();
+    };
+    const ada = await house.enter("a1");
+    const ben = await house.enter("b1", { connect });
+    const [cy, dora] = [await house.enter("c1"), await house.enter("d1")];
+    const all = [ada, ben, cy, dora];
+    const lacking = ({ room }: Member) => room.unconnected.map(({ peer }) => peer.peer).sort();
+    await house.time.until(Promise.all(["c1", "d1"].map((name) => ada.room.session(name))));
+    await house.time.until(cy.room.session("d1"));
+    await house.time.pass(90);
+    assert.deepEqual(all.map(lacking), [["b1"], ["a1", "c1", "d1"], ["b1"], ["b1"]]);
+    broken = false;
+    const names = ["a1", "c1", "d1"];
+    const sessions = await house.time.until(Promise.all(names.map((name) => ben.room.session(name))), 40);
+    assert.deepEqual(all.map(lacking), [[], [], [], []]);
+    const there = await house.time.until(dora.room.session("b1"));
+    await house.talk(sessions[2]!, there, "all here");
   });
 });
 
