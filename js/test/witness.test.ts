@@ -3,10 +3,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { COST, encodeHeader, FIRST_ID_LARGER } from "../src/protocol/control.js";
+import { Ledger } from "../src/session/ledger.js";
 import type { Action } from "../src/session/machine/actions.js";
 import { Budget, Receiver, Sender, Violation } from "../src/session/machine/flow.js";
 import { SessionMachine } from "../src/session/machine/machine.js";
 import { DEFAULTS, type Options } from "../src/session/machine/options.js";
+import { CloseReceipt } from "../src/session/receipt.js";
 
 const bytes = (size: number) => new Uint8Array(size);
 const header = (seq: number, more: object = {}) =>
@@ -122,6 +124,77 @@ describe("a close", () => {
     one.run(5000, () => one.machine.state === "closed");
     assert.ok(one.now >= 11 && one.now <= 12, `${one.now}`);
   });
+});
+
+describe("each message is in one place (S2)", () => {
+  /** Six messages of 1 to 6 bytes have left, a seventh has not; one is acknowledged, then the other side says this. */
+  function closed(ordered: boolean, account: object): [receipt: CloseReceipt, unknown: number[], unsent: number[]] {
+    const one = new One();
+    const { machine } = one;
+    machine.openChannel("other", { ordered, reliability: {} }, one.now);
+    const { id, sender } = machine.channels.get("other")!;
+    one.hear({ type: "opened", name: "other", id, window: 6 * COST });
+    machine.streamOpened(1, id, one.now);
+    for (let size = 1; size <= 7; size++)
+      machine.send("other", { data: bytes(size), text: false, again: undefined }, one.now);
+    one.look();
+    one.hear({ type: "ack", channels: { other: { upTo: 1, window: 0 } } });
+    assert.equal(sender.started, 6);
+    const { receipt } = machine;
+    one.hear({ type: "closed", receipt, closer: "b", reason: left, channels: { other: account } });
+    one.run(20, () => machine.state === "closed");
+    const made = new CloseReceipt(machine.outcome!, new Ledger([]), "", new Map([["other", sender]]));
+    return [made, made.unknown("other").map(({ seq }) => seq), made.unsent("other").map(({ seq }) => seq)];
+  }
+
+  test("what was taken and not acknowledged is not unknown", () => {
+    const [receipt, unknown, unsent] = closed(true, { taken: { messages: 4, bytes: 10 } });
+    assert.ok(receipt.confirmed);
+    assert.deepEqual([unknown, unsent], [[5, 6], [7]]);
+    const { delivered, unknown: left } = receipt.channels.other!.sent;
+    assert.deepEqual(
+      [delivered, left],
+      [
+        { messages: 4, bytes: 10 },
+        { messages: 2, bytes: 11 },
+      ],
+    );
+  });
+
+  test("which ones of an unordered channel is told", () => {
+    const account = {
+      taken: { messages: 4, bytes: 14 },
+      upTo: 1,
+      ranges: [
+        [3, 4],
+        [6, 6],
+      ],
+    };
+    const [receipt, unknown, unsent] = closed(false, account);
+    assert.ok(receipt.confirmed);
+    assert.deepEqual([unknown, unsent], [[2, 5], [7]]);
+  });
+
+  test("what the version before does not tell stays unknown", () => {
+    const [receipt, unknown] = closed(false, { taken: { messages: 4, bytes: 14 } });
+    assert.ok(receipt.confirmed);
+    assert.deepEqual(unknown, [2, 3, 4, 5, 6]);
+  });
+
+  for (const [ordered, account] of [
+    [true, { taken: { messages: 3, bytes: 7 } }],
+    [false, { taken: { messages: 1, bytes: 1 }, upTo: 2 }],
+    [false, { taken: { messages: 4, bytes: 14 }, upTo: 7 }],
+    [false, { taken: { messages: 4, bytes: 14 }, upTo: 1, ranges: [[6, 7]] }],
+    [false, { taken: { messages: 4, bytes: 14 }, upTo: 3, ranges: [[3, 4]] }],
+    [false, { taken: { messages: 4, bytes: 14 }, upTo: 1, ranges: [[4, 3]] }],
+  ] as [boolean, object][]) {
+    test(`an account of others than it counts is refused: ${JSON.stringify(account)}`, () => {
+      const [receipt, unknown] = closed(ordered, account);
+      assert.ok(!receipt.confirmed);
+      assert.deepEqual(unknown, [2, 3, 4, 5, 6]);
+    });
+  }
 });
 
 describe("an acknowledgement", () => {

@@ -38,7 +38,7 @@ export const DEFAULT_MAX_MESSAGE = 16 * 1024 * 1024;
 export const COST = 256;
 /** With a window no larger than this no larger message starts (`credit2`). */
 export const SMALL = 64 * 1024;
-/** In one acknowledgement; the rest waits for the next. */
+/** Runs in one acknowledgement, the rest waits for the next; and in one account of a session. */
 export const MAX_RANGES = 256;
 /** What this version can do beyond `VERSION`, said in `hello`. Only what both sides say is in use in a session. */
 export const CAPABILITIES: readonly string[] = ["credit2", "files2", "unread1"];

@@ -97,12 +97,16 @@ export interface ChannelAccount {
   unsent?: Total;
   taken?: Total;
   unread?: Total;
+  upTo?: number | null;
+  ranges?: [number, number][];
 }
 export const channelAccountType = c.struct<ChannelAccount>(undefined, {
   accepted: c.optional(totalType),
   unsent: c.optional(totalType),
   taken: c.optional(totalType),
   unread: c.optional(totalType),
+  upTo: c.nullable(c.int(0, MOST)),
+  ranges: c.optional(c.list(c.pair(c.int(0, MOST), c.int(0, MOST)), 256), []),
 });
 
 /** Why: a code for programs, a text for people. */

@@ -96,7 +96,9 @@ export class CloseReceipt {
 
   /**
    * What left and is not known to have arrived: sent again, it may arrive twice. A receiver that runs adieu knows it
-   * again for ten minutes. Unreliable channels keep nothing.
+   * again for ten minutes. Unreliable channels keep nothing. Of an unordered channel it may also be one that counts as
+   * delivered, where the other side has not said which ones it took: a version before this one, or with more than 256
+   * gaps.
    */
   unknown(name: string): Message[] {
     return (this.#senders.get(name)?.unknown() ?? []).map((message) => this.#message(message, true));

@@ -28,6 +28,7 @@ from adieu.protocol.words import (
     Name,
     Reset,
     ResetOk,
+    Runs,
     Switch,
     Switched,
     Version,
@@ -52,8 +53,6 @@ COST = 256
 """Bytes of credit that a message takes beside its payload, with `credit2` on both sides."""
 SMALL = 64 * 1024
 """With a window no larger than this no larger message starts (`credit2`)."""
-MAX_RANGES = 256
-"""In one acknowledgement; the rest waits for the next."""
 MAX_SECTIONS = 256
 """Of a description."""
 
@@ -134,7 +133,7 @@ class Acknowledged(Struct, frozen=True, kw_only=True, omit_defaults=True, rename
     """What the application has taken of one channel."""
 
     up_to: Count
-    ranges: Annotated[list[tuple[Count, Count]], Meta(max_length=MAX_RANGES)] = []
+    ranges: Runs = []
     """First and last of what was taken beyond `up_to` (unordered channels), rising."""
     window: Count
     """Bytes that may follow message `up_to`."""

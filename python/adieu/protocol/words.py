@@ -32,6 +32,10 @@ MAX_CHANNELS = 1024
 """More than there are stream ids for: in a map of channels."""
 Counts = Annotated[dict[Name, Count], Meta(max_length=MAX_CHANNELS)]
 """Of each channel one."""
+MAX_RANGES = 256
+"""In one acknowledgement, the rest waits for the next; and in one account of a session."""
+Runs = Annotated[list[tuple[Count, Count]], Meta(max_length=MAX_RANGES)]
+"""First and last of what was taken on an unordered channel, rising."""
 Level = Literal["ice", "transport", "full"]
 """How deep a reset goes: the ICE path; the connection; the connection, tracks and devices."""
 
@@ -107,7 +111,7 @@ class Done(Word, frozen=True, kw_only=True, tag="done"):
     final: Counts
 
 
-class ChannelAccount(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ChannelAccount(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """What one side states of one channel: its own sending, and what it took of the other's."""
 
     accepted: Total = Total()
@@ -116,6 +120,10 @@ class ChannelAccount(Struct, frozen=True, kw_only=True, omit_defaults=True):
     unread: Total = Total()
     """Of `taken`: what counts as taken only because the session is closing, and the application had not read when this
     was said (capability `unread1`)."""
+    up_to: Count | None = None
+    """Of an unordered reliable channel: which ones were taken. All up to this one, and those in `ranges`."""
+    ranges: Runs = []
+    """First and last of what was taken beyond `up_to`, rising; of very many only the first."""
 
 
 class Closed(Word, frozen=True, kw_only=True, tag="closed"):

@@ -109,7 +109,9 @@ class CloseReceipt:
     def unknown(self, name: str) -> list[Message]:
         """What left and is not known to have arrived: sent again, it may arrive twice.
 
-        A receiver that runs adieu knows it again for ten minutes. Unreliable channels keep nothing.
+        A receiver that runs adieu knows it again for ten minutes. Unreliable channels keep nothing. Of an unordered
+        channel it may also be one that counts as delivered, where the other side has not said which ones it took:
+        a version before this one, or with more than 256 gaps.
 
         Raises:
             KeyError: there was no such channel.

@@ -41,7 +41,7 @@ PYTHON_BOUNDS = {
     "ranges of an acknowledgement rise": (FLOW, "if not last < start <= end:", "if False:"),
     "no acknowledgement of what was not sent": (FLOW, "        if last > self.started:\n", "        if False:\n"),
     "256 ranges": (
-        CONTROL, "Annotated[list[tuple[Count, Count]], Meta(max_length=MAX_RANGES)]", "list[tuple[Count, Count]]",
+        WORDS, "Annotated[list[tuple[Count, Count]], Meta(max_length=MAX_RANGES)]", "list[tuple[Count, Count]]",
     ),
     "ranges are merged in one pass": (
         FLOW,
@@ -128,8 +128,9 @@ TYPESCRIPT_BOUNDS = {
     "ranges of an acknowledgement rise": (TS_FLOW, "if (start <= last || end < start) throw", "if (start < 0) throw"),
     "no acknowledgement of what was not sent": (TS_FLOW, "if (last > this.started) throw", "if (last < 0) throw"),
     "256 ranges": (
-        TS_MESSAGES, "c.list(c.pair(c.int(0, MOST), c.int(0, MOST)), 256)",
-        "c.list(c.pair(c.int(0, MOST), c.int(0, MOST)), 1e9)",
+        TS_MESSAGES,
+        "  ranges: c.optional(c.list(c.pair(c.int(0, MOST), c.int(0, MOST)), 256), []),\n  window: ",
+        "  ranges: c.optional(c.list(c.pair(c.int(0, MOST), c.int(0, MOST)), 1e9), []),\n  window: ",
     ),
     "ranges are merged in one pass": (
         TS_FLOW, "    let at = 0;\n    for (let next = this.flight.first()",

@@ -91,6 +91,14 @@ PYTHON = (
     ),
     Mutation(
         "S2",
+        "what was taken and not acknowledged stays in the list of the unknown",
+        P_CLOSE,
+        "            channel.sender.settle(_which_taken(their, channel))\n",
+        "",
+        P_ACCOUNT,
+    ),
+    Mutation(
+        "S2",
         "who says that it closed is not believed",
         P_CLOSE,
         '        return own[0], views[own[0]].reason  # who says "I did" is believed\n',
@@ -580,6 +588,14 @@ TYPESCRIPT = (
     ),
     Mutation(
         "S2",
+        "what was taken and not acknowledged stays in the list of the unknown",
+        T_CLOSE,
+        "      sender.settle(whichTaken(their, channel));\n",
+        "",
+        T_WITNESS,
+    ),
+    Mutation(
+        "S2",
         "who says that it closed is not believed",
         T_CLOSE,
         "  if (own[0]) return [own[0][0], own[0][1].reason];",
@@ -936,8 +952,8 @@ TYPESCRIPT = (
         "bound",
         "an account that cannot be is believed",
         T_CLOSE,
-        "    if (!mayBe(totals as [Total, Total, Total, Total], m.channels.get(name))) {\n",
-        "    if (!mayBe(totals as [Total, Total, Total, Total], m.channels.get(name)) && m.now < 0) {\n",
+        "    if (!mayBe(their, totals as [Total, Total, Total, Total], m.channels.get(name))) {\n",
+        "    if (!mayBe(their, totals as [Total, Total, Total, Total], m.channels.get(name)) && m.now < 0) {\n",
         T_VECTORS,
     ),
     Mutation(

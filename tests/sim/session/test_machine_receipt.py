@@ -9,9 +9,11 @@ import pytest
 
 from adieu.protocol import control, words
 from adieu.protocol.words import ChannelAccount, Reason, Total
+from adieu.session.ledger import Ledger
 from adieu.session.machine import actions
 from adieu.session.machine.options import Ladder, Options
 from adieu.session.notice import sentence
+from adieu.session.receipt import CloseReceipt
 from sim.session.world import Side, World
 
 
@@ -307,6 +309,107 @@ def test_the_first_account_holds() -> None:
     world.run(when=lambda: world.a.state == "closed")
     assert world.a.outcome.by == "local"
     assert world.a.outcome.channels["chat"].received.accepted == T(2, 10)
+
+
+# --- each message is in one place
+
+
+def lists(world: World) -> tuple[list[int], list[int]]:
+    """What the receipt of side a gives back as unsent, and as unknown."""
+    senders = {name: channel.sender for name, channel in world.a.machine.channels.items()}
+    receipt = CloseReceipt(world.a.outcome, Ledger(), "", senders)
+    return [m.seq for m in receipt.unsent("chat")], [m.seq for m in receipt.unknown("chat")]
+
+
+def fits(world: World) -> None:
+    """The lists are as long as the counts, and so are their bytes."""
+    sent = world.a.outcome.channels["chat"].sent
+    unsent, unknown = lists(world)
+    assert (len(unsent), len(unknown)) == (sent.unsent.messages, sent.unknown.messages)
+    assert sent.delivered.messages + len(unsent) + len(unknown) == sent.accepted.messages
+    assert not set(unsent) & set(unknown)
+    sender = world.a.machine.channels["chat"].sender
+    assert sum(len(message.payload.data) for message in sender.unknown()) == sent.unknown.bytes
+    assert sender.delivered.total() == sent.delivered
+
+
+class SlowToRelease(Side):
+    """Its connection takes a while to end: the other side's last word comes in that time."""
+
+    def do(self, action: Any) -> None:
+        if isinstance(action, actions.Release):
+            self.connections.pop(action.epoch, None)
+            self.world.later(0.4, lambda: self.call("released", action.epoch))
+        else:
+            super().do(action)
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_what_the_other_side_took_without_an_acknowledgement_is_not_unknown_closing_rule_s2(ordered: bool) -> None:
+    world = World(rate=3e6, side=SlowToRelease).start()
+    world.run(when=world.both("open"))
+    world.a.open("chat", ordered=ordered)
+    world.run(when=lambda: "chat" in world.b.machine.channels and world.a.machine.channels["chat"].open)
+    for number in range(200):
+        world.a.send("chat", bytes(60_000 + number))
+    world.run(when=lambda: len(world.b.got["chat"]) == 5)
+    world.a.close(0)  # what is acknowledged from here on is not heard any more
+    world.run(when=world.both("closed"))
+    sent = world.a.outcome.channels["chat"].sent
+    assert world.a.outcome.confirmed and world.a.outcome.agreed == world.b.outcome.agreed
+    assert sent.unsent.messages and sent.unknown.messages and sent.delivered.messages >= 5
+    fits(world)
+    unsent, unknown = lists(world)
+    assert [*unknown, *unsent] == list(range(sent.delivered.messages + 1, 201))
+
+
+def by_hand(account: ChannelAccount, *, ordered: bool, upto: int = 0) -> World:
+    """Side a has sent six messages of 1 to 6 bytes, and hears this account and one acknowledgement."""
+    world = World(options=Options()).start()
+    world.run(when=world.both("open"))
+    world.a.open("chat", ordered=ordered)
+    world.run(when=lambda: "chat" in world.b.machine.channels and world.a.machine.channels["chat"].open)
+    world.b.stuck = True
+    for size in range(1, 7):
+        world.a.send("chat", bytes(size))
+    ack = control.Ack(channels={"chat": control.Acknowledged(up_to=upto, window=100_000)})
+    world.a.call("control_received", 1, control.encode(ack))
+    closed_by_hand(world, account)
+    return world
+
+
+def test_which_messages_of_an_unordered_channel_were_taken_is_told() -> None:
+    taken = ChannelAccount(taken=T(4, 14), up_to=1, ranges=[(3, 4), (6, 6)])
+    world = by_hand(taken, ordered=False)
+    assert world.a.outcome.confirmed
+    fits(world)
+    assert lists(world) == ([], [2, 5])
+
+
+def test_what_is_not_told_stays_unknown_and_is_not_lost() -> None:
+    """The version before does not say which ones: rather twice than never."""
+    world = by_hand(ChannelAccount(taken=T(4, 14)), ordered=False, upto=1)
+    assert world.a.outcome.confirmed and world.a.outcome.channels["chat"].sent.unknown == T(2, 7)
+    assert lists(world) == ([], [2, 3, 4, 5, 6])
+
+
+@pytest.mark.parametrize(
+    ("ordered", "account"),
+    [
+        (True, ChannelAccount(taken=T(3, 7))),  # the first three have 6 bytes
+        (False, ChannelAccount(taken=T(1, 1), up_to=2)),
+        (False, ChannelAccount(taken=T(4, 14), up_to=1, ranges=[(3, 4), (5, 5)])),
+        (False, ChannelAccount(taken=T(4, 14), up_to=7)),
+        (False, ChannelAccount(taken=T(4, 14), up_to=1, ranges=[(6, 7)])),
+        (False, ChannelAccount(taken=T(4, 14), up_to=3, ranges=[(3, 4)])),
+        (False, ChannelAccount(taken=T(4, 14), up_to=1, ranges=[(6, 6), (3, 4)])),
+        (False, ChannelAccount(taken=T(4, 14), up_to=1, ranges=[(4, 3)])),
+    ],
+)
+def test_an_account_of_other_messages_than_it_counts_is_refused(ordered: bool, account: ChannelAccount) -> None:
+    world = by_hand(account, ordered=ordered)
+    assert not world.a.outcome.confirmed
+    assert lists(world) == ([], [1, 2, 3, 4, 5, 6])
 
 
 # --- causes

@@ -10,7 +10,7 @@
  */
 
 import { sendable } from "../../bytes.js";
-import type { Word } from "../../protocol/control.js";
+import { MAX_RANGES, type Word } from "../../protocol/control.js";
 import type {
   ChannelAccount,
   Closed,
@@ -22,6 +22,7 @@ import type {
 } from "../../protocol/messages.js";
 import { line } from "../../protocol/text.js";
 import { CLAIMS, DEATHS } from "./cause.js";
+import { Ranges } from "./held.js";
 import * as liveness from "./liveness.js";
 import type { Channel, SessionMachine } from "./machine.js";
 import {
@@ -402,15 +403,20 @@ function sayClosed(m: SessionMachine, closing: Close, outcome: string): void {
   m.tookEffect("done", "closing");
   closing.maySend = false;
   const accounts = new Map<string, ChannelAccount>();
+  let room = MAX_RANGES;
   for (const [name, channel] of m.channels) {
     const { sender, receiver } = channel;
     receiver.freeze();
     if (!wasUsed(channel)) continue;
+    const which = channel.reliable && !channel.ordered;
+    const ranges = which ? receiver.takenBeyond.runs(room) : [];
+    room -= ranges.length;
     accounts.set(name, {
       accepted: sender.accepted.total(),
       unsent: sender.unsentTotal(),
       taken: receiver.taken.total(),
       ...(tellsUnread(m) && { unread: receiver.leftUnread }),
+      ...(which && { upTo: receiver.upTo, ranges }),
     });
   }
   closing.saidClosed = {
@@ -547,9 +553,9 @@ function wasUsed({ open, sender, receiver }: Channel): boolean {
 function impossible(m: SessionMachine, word: Closed): string {
   if (![m.me, m.peer, "both", "network"].includes(word.closer)) return `closed by ${JSON.stringify(word.closer)}`;
   for (const name of new Set([...word.channels.keys(), ...m.channels.keys()])) {
-    const { accepted, unsent, taken, unread } = word.channels.get(name) ?? {};
-    const totals = [accepted, unsent, taken, unread].map((total) => filled(total));
-    if (!mayBe(totals as [Total, Total, Total, Total], m.channels.get(name))) {
+    const their = word.channels.get(name) ?? {};
+    const totals = [their.accepted, their.unsent, their.taken, their.unread].map((total) => filled(total));
+    if (!mayBe(their, totals as [Total, Total, Total, Total], m.channels.get(name))) {
       const numbers = totals.map(({ messages, bytes }) => `${messages} (${bytes} bytes)`).join(", ");
       return `${numbers} accepted, unsent, taken and unread of channel ${JSON.stringify(name)}`;
     }
@@ -557,7 +563,11 @@ function impossible(m: SessionMachine, word: Closed): string {
   return "";
 }
 
-function mayBe([accepted, unsent, taken, unread]: [Total, Total, Total, Total], channel: Channel | undefined): boolean {
+function mayBe(
+  their: ChannelAccount,
+  [accepted, unsent, taken, unread]: [Total, Total, Total, Total],
+  channel: Channel | undefined,
+): boolean {
   const theirs = minus(accepted, unsent);
   const parts: [part: Total, whole: Total][] = [
     [accepted, accepted],
@@ -567,12 +577,32 @@ function mayBe([accepted, unsent, taken, unread]: [Total, Total, Total, Total], 
   if (channel) {
     const { sender, receiver } = channel;
     const mine = minus(sender.accepted.total(), sender.unsentTotal());
-    parts.push([taken, mine], [sender.delivered, taken], [receiver.taken, theirs]);
+    if (!rises(their, mine.messages)) return false;
+    parts.push([taken, mine], [sender.takenWith(whichTaken(their, channel)), taken], [receiver.taken, theirs]);
   } else {
     // Asked for there, and not heard of here: nothing has left on it.
     parts.push([accepted, unsent], [taken, filled()]);
   }
   return parts.every(([part, whole]) => isPart(part, whole)) && theirs.messages >= (channel?.receiver.seen ?? 0);
+}
+
+function rises({ upTo, ranges }: ChannelAccount, most: number): boolean {
+  let last = upTo ?? 0;
+  for (const [first, end] of ranges ?? []) {
+    if (first <= last || end < first) return false;
+    last = end;
+  }
+  return last <= most;
+}
+
+/** The numbers of what the other side has taken, as far as it says: in order they are the first. */
+function whichTaken({ taken, upTo, ranges }: ChannelAccount, { reliable, ordered }: Channel): Ranges {
+  const which = new Ranges();
+  if (!reliable) return which;
+  const first = ordered ? (taken?.messages ?? 0) : upTo;
+  if (first) which.add(1, first);
+  if (first != null && !ordered) for (const [from, to] of ranges ?? []) which.add(from, to);
+  return which;
 }
 
 function outcomeOf(m: SessionMachine, closing: Close): Outcome {
@@ -654,6 +684,7 @@ function accountsOf(m: SessionMachine, closing: Close): Map<string, ChannelRecei
     if (theirs) {
       const their = theirs.get(name) ?? {};
       const unread = tellsUnread(m) ? filled(their.unread) : null;
+      sender.settle(whichTaken(their, channel));
       sent = account(filled(my.accepted), filled(my.unsent), filled(their.taken), unread);
       received = account(filled(their.accepted), filled(their.unsent), filled(my.taken), receiver.leftUnread);
     } else {

@@ -309,10 +309,33 @@ export class Sender {
     return [...this.flight, ...[...this.queue].filter((message) => message.seq <= this.started)];
   }
 
+  /** What the other application has taken, if it has these too (reliable channels). */
+  takenWith(also: Ranges): Total {
+    const count = new Count();
+    Object.assign(count, this.delivered.total());
+    for (const { seq, payload } of this.unknown()) if (also.has(seq)) count.add(payload.data.length);
+    return count.total();
+  }
+
+  /** The other side's last word: it has taken these too. An acknowledgement of them comes no more. */
+  settle(also: Ranges): void {
+    for (const message of this.unknown()) if (also.has(message.seq)) this.#taken(message);
+    this.flightBytes = keepBut(this.flight, also);
+    this.queuedBytes = keepBut(this.queue, also);
+  }
+
   /** Nothing waits to go out. */
   get idle(): boolean {
     return !this.queue.length && !this.#current;
   }
+}
+
+/** Takes these messages out; the bytes of the others. */
+function keepBut(messages: Deque<Numbered>, gone: Ranges): number {
+  const kept = [...messages].filter(({ seq }) => !gone.has(seq));
+  messages.clear();
+  messages.prepend(kept);
+  return kept.reduce((bytes, { payload }) => bytes + payload.data.length, 0);
 }
 
 /** What a session may hold for its application: payload, and `COST` for each message and for each piece of one.

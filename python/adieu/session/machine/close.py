@@ -18,6 +18,7 @@ from adieu.protocol import words
 from adieu.protocol.words import Reason, Total
 from adieu.session.machine import actions, liveness, reset
 from adieu.session.machine.cause import CLAIMS, DEATHS
+from adieu.session.machine.held import Ranges
 from adieu.session.machine.receipt import (
     Account,
     By,
@@ -403,20 +404,25 @@ def _say_closed(m: SessionMachine, closing: Close, outcome: str) -> None:
     for channel in m.channels.values():
         channel.receiver.freeze()
     told = _tells_unread(m)
+    accounts: dict[str, words.ChannelAccount] = {}
+    room = words.MAX_RANGES
+    for name, channel in m.channels.items():
+        sender, receiver = channel.sender, channel.receiver
+        if not _was_used(channel):
+            continue
+        which = channel.reliable and not channel.ordered
+        ranges = receiver.taken_beyond.runs(room) if which else []
+        room -= len(ranges)
+        accounts[name] = words.ChannelAccount(
+            accepted=sender.accepted.total(),
+            unsent=sender.unsent_total(),
+            taken=receiver.taken.total(),
+            **({"unread": receiver.left_unread} if told else {}),
+            up_to=receiver.up_to if which else None,
+            ranges=ranges,
+        )
     closing.said_closed = words.Closed(
-        receipt=m.receipt,
-        closer=_closer(m, closing),
-        reason=closing.reason,
-        channels={
-            name: words.ChannelAccount(
-                accepted=channel.sender.accepted.total(),
-                unsent=channel.sender.unsent_total(),
-                taken=channel.receiver.taken.total(),
-                **({"unread": channel.receiver.left_unread} if told else {}),
-            )
-            for name, channel in m.channels.items()
-            if _was_used(channel)
-        },
+        receipt=m.receipt, closer=_closer(m, closing), reason=closing.reason, channels=accounts
     )
     m.say(closing.said_closed, both=closing.abrupt)
     if closing.own is None:
@@ -568,9 +574,33 @@ def _may_be(their: words.ChannelAccount, channel: Channel | None) -> bool:
     else:
         sender, taken = channel.sender, channel.receiver.taken.total()
         mine = left(sender.accepted.total(), sender.unsent_total())
-        parts += [(their.taken, mine), (sender.delivered.total(), their.taken), (taken, theirs)]
+        if not _rises(their, mine.messages):
+            return False
+        known = sender.taken_with(_which_taken(their, channel))
+        parts += [(their.taken, mine), (known, their.taken), (taken, theirs)]
     seen = 0 if channel is None else channel.receiver.seen
     return all(is_part(part, whole) for part, whole in parts) and theirs.messages >= seen
+
+
+def _rises(their: words.ChannelAccount, most: int) -> bool:
+    last = their.up_to or 0
+    for first, end in their.ranges:
+        if not last < first <= end:
+            return False
+        last = end
+    return last <= most
+
+
+def _which_taken(their: words.ChannelAccount, channel: Channel) -> Ranges:
+    """The numbers of what the other side has taken, as far as it says: in order they are the first."""
+    which = Ranges()
+    if channel.reliable:
+        up_to = their.taken.messages if channel.ordered else their.up_to
+        if up_to:
+            which.add(1, up_to)
+        if up_to is not None and not channel.ordered:
+            which.add_all(their.ranges)
+    return which
 
 
 def _quoted(text: str) -> str:
@@ -655,6 +685,7 @@ def _accounts(m: SessionMachine, closing: Close) -> dict[str, ChannelReceipt]:
             )
         else:
             their = theirs.get(name, nothing)
+            channel.sender.settle(_which_taken(their, channel))
             sent = account(my.accepted, my.unsent, their.taken, their.unread if _tells_unread(m) else None)
             received = account(their.accepted, their.unsent, my.taken, channel.receiver.left_unread)
         receipts[name] = ChannelReceipt(sent=sent, received=received, reliable=channel.reliable)

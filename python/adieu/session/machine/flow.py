@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING
 
 from adieu.protocol import control
 from adieu.protocol.control import COST, SMALL, Acknowledged, Reliability, Turn
-from adieu.protocol.words import Total
+from adieu.protocol.words import MAX_RANGES, Total
 from adieu.session.machine.held import Incoming, Line, Payload, Ranges
 
 if TYPE_CHECKING:
@@ -323,6 +323,24 @@ class Sender:
     def unknown(self) -> list[Outgoing]:
         """Left, and not known to have been taken (reliable channels); in order."""
         return [*self.flight, *(message for message in self.queue if message.seq <= self.started)]
+
+    def taken_with(self, also: Ranges) -> Total:
+        """What the other application has taken, if it has these too (reliable channels)."""
+        count = Count(self.delivered.messages, self.delivered.bytes)
+        for message in self.unknown():
+            if message.seq in also:
+                count.add(len(message.payload.data))
+        return count.total()
+
+    def settle(self, also: Ranges) -> None:
+        """The other side's last word: it has taken these too. An acknowledgement of them comes no more."""
+        for message in self.unknown():
+            if message.seq in also:
+                self._taken(message)
+        self.flight = deque(message for message in self.flight if message.seq not in also)
+        self.queue = deque(message for message in self.queue if message.seq not in also)
+        self.flight_bytes = sum(len(message.payload.data) for message in self.flight)
+        self.queued_bytes = sum(len(message.payload.data) for message in self.queue)
 
     @property
     def idle(self) -> bool:
@@ -863,7 +881,7 @@ class Receiver:
         """What to tell the sender now."""
         self._ack_messages = self._ack_bytes = 0
         window, turn = self.grant(), self.turn if self.turn > self.up_to else 0
-        ranges = self.taken_beyond.runs(control.MAX_RANGES)
+        ranges = self.taken_beyond.runs(MAX_RANGES)
         return Acknowledged(up_to=self.up_to, ranges=ranges, window=window, turn=turn)
 
 

@@ -896,7 +896,7 @@ class SessionMachine:
             if channel.receiver.ack_wanted or channel is also or (every and channel.open and channel.reliable):
                 acks[name] = channel.receiver.acknowledgement()
                 ranges += len(acks[name].ranges)
-                if ranges > control.MAX_RANGES or len(acks) == ACKS:
+                if ranges > words.MAX_RANGES or len(acks) == ACKS:
                     self._send_ack(self.active, acks)
                     acks, ranges = {}, 0
         if acks:
