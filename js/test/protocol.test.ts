@@ -52,6 +52,28 @@ describe("control messages", () => {
   });
 });
 
+describe("a text that comes by signaling is a line without control characters", () => {
+  const { texts, messages } = vectors("protocol/lines") as {
+    texts: [said: string, read: string][];
+    messages: { from: string; message: Record<string, unknown>; member: string }[];
+  };
+  for (const { from, message, member } of messages) {
+    test(`${from} ${message.type}`, () => {
+      const decode = from === "client" ? signaling.decodeClient : signaling.decodeServer;
+      const read = (text: string) =>
+        (decode(JSON.stringify({ ...message, [member]: text })).message as unknown as Record<string, unknown>)[member];
+      for (const [said, cleaned] of texts) assert.equal(read(said), cleaned);
+      assert.equal(read("é".repeat(3000)), "é".repeat(1024));
+    });
+  }
+
+  test("of a page that goes away", () => {
+    for (const [said, cleaned] of texts) {
+      assert.equal(leavingType.read({ resumeToken: "x", reason: said }, "leaving").reason, cleaned);
+    }
+  });
+});
+
 describe("signaling messages", () => {
   const all = vectors("protocol/signaling");
   for (const [side, decode] of [

@@ -217,7 +217,7 @@ export interface ErrorMessage {
 }
 export const errorMessageType = c.struct<ErrorMessage>("error", {
   code: c.text(64),
-  message: c.text(1024),
+  message: c.said(1024, 65536),
   temporary: c.optional(c.bool, false),
   peer: c.optional(c.text(128), ""),
 });
@@ -275,7 +275,7 @@ export interface Goaway {
   afterMs: number;
 }
 export const goawayType = c.struct<Goaway>("goaway", {
-  reason: c.text(1024),
+  reason: c.said(1024, 65536),
   action: c.optional(c.oneOf("reconnect", "stop"), "reconnect"),
   afterMs: c.int(0, MOST),
 });
@@ -361,7 +361,7 @@ export interface Kick {
 }
 export const kickType = c.struct<Kick>("kick", {
   peer: c.text(128),
-  reason: c.optional(c.text(1024), ""),
+  reason: c.optional(c.said(1024, 65536), ""),
 });
 
 /** You were sent out; close code 3509 follows. */
@@ -370,7 +370,7 @@ export interface Kicked {
   reason?: string;
 }
 export const kickedType = c.struct<Kicked>("kicked", {
-  reason: c.optional(c.text(1024), ""),
+  reason: c.optional(c.said(1024, 65536), ""),
 });
 
 /** Leave it: answered by `left`. */
@@ -381,7 +381,7 @@ export interface Leave {
 }
 export const leaveType = c.struct<Leave>("leave", {
   room: c.text(256, 1),
-  reason: c.optional(c.text(1024), ""),
+  reason: c.optional(c.said(1024, 65536), ""),
 });
 
 /** The body of `POST /v1/leave`, a page's `sendBeacon` when it goes away. The seat is free at once.
@@ -397,7 +397,7 @@ export interface Leaving {
 export const leavingType = c.struct<Leaving>(undefined, {
   resumeToken: c.text(8192),
   closing: c.optional(c.list(closingType, 128), []),
-  reason: c.optional(c.text(1024), ""),
+  reason: c.optional(c.said(1024, 65536), ""),
   ifGone: c.optional(c.bool, false),
 });
 
@@ -557,7 +557,7 @@ export const peerLeftType = c.struct<PeerLeft>("peerLeft", {
   room: c.text(256),
   peer: c.text(128),
   reason: c.oneOf("kicked", "left", "replaced", "shutdown", "timeout"),
-  text: c.optional(c.text(1024), ""),
+  text: c.optional(c.said(1024, 65536), ""),
 });
 
 /** Answer with the same `n`. */
@@ -599,7 +599,7 @@ export interface Quit {
   reason?: string;
 }
 export const quitType = c.struct<Quit>("quit", {
-  reason: c.optional(c.text(1024), ""),
+  reason: c.optional(c.said(1024, 65536), ""),
 });
 
 /** A new token before the old one expires: answered by `refreshed`. */

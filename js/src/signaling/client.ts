@@ -6,6 +6,7 @@ import type { Platform } from "../platform.js";
 import { abortable, Deferred } from "../promises.js";
 import { type Closing, type FromServer, leavingType, type Peer } from "../protocol/messages.js";
 import { CLOSE_CODES, type Relayed, SUBPROTOCOL } from "../protocol/signaling.js";
+import { line } from "../protocol/text.js";
 import type { SignalingEvent } from "./events.js";
 import { type Request, SignalingMachine } from "./machine.js";
 import { POLICY, type Policy } from "./policy.js";
@@ -317,7 +318,7 @@ export class SignalingClient {
       const said = code !== 1005 && code !== 1006; // what the browser says when the server has said nothing
       const final = code === CLOSE_CODES.EXPIRED && typeof this.#token !== "function";
       const silent = opened ? "the connection was lost" : this.#notOpened();
-      const why = reason || (said ? `the server closed with code ${code}` : silent);
+      const why = line(reason) || (said ? `the server closed with code ${code}` : silent);
       this.#machine.handleLost(why, this.#platform.now(), said ? { code, final } : {});
       this.#step();
     };

@@ -26,16 +26,17 @@ from adieu.protocol.words import (
     Count,
     Done,
     Id,
+    Line,
     Message,
     Moved,
     Reset,
     ResetOk,
     Switch,
     Switched,
-    Text,
     Version,
     Wait,
     Word,
+    clean,
 )
 
 SUBPROTOCOL = "adieu.v1+json"
@@ -90,7 +91,10 @@ class Leave(Message, frozen=True, kw_only=True, tag="leave"):
     """Leave it: answered by `left`."""
 
     room: RoomName
-    reason: Text = ""
+    reason: Line = ""
+
+    def __post_init__(self) -> None:
+        clean(self, "reason")
 
 
 class Description(Word, frozen=True, kw_only=True, tag="description"):
@@ -138,13 +142,19 @@ class Kick(Message, frozen=True, kw_only=True, tag="kick"):
     """Send a peer out; needs the right `kick`."""
 
     peer: Id
-    reason: Text = ""
+    reason: Line = ""
+
+    def __post_init__(self) -> None:
+        clean(self, "reason")
 
 
 class Quit(Message, frozen=True, kw_only=True, tag="quit"):
     """Leave for good: answered by `goodbye` and close code 1000; the seat is free at once."""
 
-    reason: Text = ""
+    reason: Line = ""
+
+    def __post_init__(self) -> None:
+        clean(self, "reason")
 
 
 class BareAck(Message, frozen=True, kw_only=True, tag="ack"):
@@ -253,13 +263,19 @@ class PeerLeft(Message, frozen=True, kw_only=True, tag="peerLeft"):
     room: Room
     peer: Id
     reason: LeaveReason
-    text: Text = ""
+    text: Line = ""
+
+    def __post_init__(self) -> None:
+        clean(self, "text")
 
 
 class Kicked(Message, frozen=True, kw_only=True, tag="kicked"):
     """You were sent out; close code 3509 follows."""
 
-    reason: Text = ""
+    reason: Line = ""
+
+    def __post_init__(self) -> None:
+        clean(self, "reason")
 
 
 class IceServers(Message, frozen=True, kw_only=True, tag="iceServersAre"):
@@ -285,9 +301,12 @@ class TokenExpiring(Message, frozen=True, kw_only=True, tag="tokenExpiring"):
 class Goaway(Message, frozen=True, kw_only=True, tag="goaway"):
     """The server is about to stop."""
 
-    reason: Text
+    reason: Line
     action: Literal["reconnect", "stop"] = "reconnect"
     after_ms: Count
+
+    def __post_init__(self) -> None:
+        clean(self, "reason")
 
 
 class Goodbye(Message, frozen=True, kw_only=True, tag="goodbye"):
@@ -298,10 +317,13 @@ class Error(Message, frozen=True, kw_only=True, tag="error"):
     """What went wrong with a request, or with the connection before it closes."""
 
     code: Annotated[str, Meta(max_length=64)]
-    message: Text
+    message: Line
     temporary: bool = False
     peer: Id = ""
     """Whom the message that could not be passed on was for."""
+
+    def __post_init__(self) -> None:
+        clean(self, "message")
 
 
 FromServer = (
@@ -322,8 +344,11 @@ class Leaving(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="cam
 
     resume_token: Token
     closing: Annotated[list[Closing], Meta(max_length=128)] = []
-    reason: Text = ""
+    reason: Line = ""
     if_gone: bool = False
+
+    def __post_init__(self) -> None:
+        clean(self, "reason")
 
 
 class CloseCode(IntEnum):

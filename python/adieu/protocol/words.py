@@ -18,7 +18,6 @@ Name = Annotated[str, Meta(min_length=1, max_length=128)]
 MAX_ID = 128
 MAX_TEXT = 1024
 Id = Annotated[str, Meta(max_length=MAX_ID)]
-Text = Annotated[str, Meta(max_length=MAX_TEXT)]
 MAX_LINE = 65536
 Line = Annotated[str, Meta(max_length=MAX_LINE)]
 """A text for people, of the other side's choice. What is longer than a line may be is cut, control characters are

@@ -42,6 +42,7 @@ from adieu.protocol.signaling import (
     Refreshed,
     TokenExpiring,
 )
+from adieu.protocol.text import line
 from adieu.signaling.buffer import EventBuffer
 from adieu.signaling.events import Down, Ended, Up
 from adieu.signaling.machine import Machine
@@ -505,10 +506,10 @@ class SignalingClient:
     def _no_websocket(self, error: InvalidStatus) -> _DialError:
         """The answer was one of HTTP."""
         status = error.response.status_code
-        body = bytes(error.response.body or b"")[:300].decode(errors="replace").strip()
+        body = line(bytes(error.response.body or b"")[:300].decode(errors="replace")).strip()
         again = status in _COME_AGAIN
         # Most who stand before a server answer with a page: that is not for a terminal.
-        said = body if body and "<" not in body else error.response.reason_phrase or "no reason given"
+        said = body if body and "<" not in body else line(error.response.reason_phrase) or "no reason given"
         text = f"HTTP {status}: {said}{'' if again else self._path_hint()}"
         return _DialError(text, final=not again and status < 500, told=again)
 
@@ -598,7 +599,7 @@ class _Shown:
 
 def _why(closed: ConnectionClosed) -> tuple[int | None, str]:
     if closed.rcvd is not None:
-        return closed.rcvd.code, closed.rcvd.reason or f"the server closed with code {closed.rcvd.code}"
+        return closed.rcvd.code, line(closed.rcvd.reason) or f"the server closed with code {closed.rcvd.code}"
     if closed.sent is not None:
         return None, closed.sent.reason or "the connection has failed"
     return None, "the connection was lost"

@@ -101,7 +101,7 @@ PYTHON_BOUNDS = {
     "the length of a control message": (CONTROL, "    if len(text) > MAX_CONTROL:\n", "    if False:\n"),
     "nesting": (CONTROL, "    check_nesting(text)\n", ""),
     "numbers that both languages hold": (WORDS, "Meta(ge=0, le=MAX_COUNT)", "Meta(ge=0)"),
-    "the length of a text": (WORDS, "Text = Annotated[str, Meta(max_length=MAX_TEXT)]", "Text = str"),
+    "the length of a text": (WORDS, "Line = Annotated[str, Meta(max_length=MAX_LINE)]", "Line = str"),
     "the length of an id": (WORDS, "Id = Annotated[str, Meta(max_length=MAX_ID)]", "Id = str"),
     "members of a map of channels": (
         WORDS, "Counts = Annotated[dict[Name, Count], Meta(max_length=MAX_CHANNELS)]", "Counts = dict[Name, Count]",
