@@ -66,7 +66,7 @@ function make(
     negotiated: () => undefined,
     connectionLost: (_epoch: number, _kind: string, text: string) => lost(text),
   } as unknown as Sink;
-  const init = { offer: true, polite: true, low: 1, sink, later: (call: () => void) => call() };
+  const init = { offer: true, polite: true, sink, later: (call: () => void) => call() };
   return [notes, new Connection(1, notes as unknown as RTCPeerConnection, init), said];
 }
 

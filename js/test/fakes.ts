@@ -4,7 +4,7 @@ import type { VirtualTime } from "./time.js";
 
 type Handler = ((event: never) => void) | null;
 
-class FakeChannel {
+export class FakeChannel {
   readyState = "connecting";
   binaryType = "";
   bufferedAmount = 0;
@@ -18,6 +18,8 @@ class FakeChannel {
   constructor(
     readonly pc: FakeConnection,
     readonly id: number,
+    readonly ordered: boolean,
+    readonly reliable: boolean,
   ) {}
 
   get other(): FakeChannel | undefined {
@@ -38,7 +40,10 @@ class FakeChannel {
     this.pc.wire.carry(this.pc, () => {
       this.bufferedAmount -= size;
       if (this.bufferedAmount <= this.bufferedAmountLowThreshold) fire(this.onbufferedamountlow);
-      if (this.other?.readyState === "open") fire(this.other.onmessage, { data: copy });
+      const arrive = () => this.other?.readyState === "open" && fire(this.other.onmessage, { data: copy });
+      const late = this.pc.wire.late(this);
+      if (late === 0) arrive();
+      else if (late !== undefined) this.pc.wire.carry(this.pc, arrive, late);
     });
   }
 
@@ -67,6 +72,8 @@ function fire(handler: Handler, event: object = {}): void {
 export class Wire {
   readonly made: FakeConnection[] = [];
   cut = false;
+  /** How much later than others a message of this channel comes, in seconds; undefined: never. */
+  late: (channel: FakeChannel) => number | undefined = () => 0;
   #held: (() => void)[] = [];
 
   constructor(
@@ -79,8 +86,8 @@ export class Wire {
   }
 
   /** In order: all take the same time. */
-  carry(from: FakeConnection, arrive: () => void): void {
-    this.time.later(this.delay, () => {
+  carry(from: FakeConnection, arrive: () => void, delay = this.delay): void {
+    this.time.later(delay, () => {
       if (this.cut) this.#held.push(arrive);
       else if (from.signalingState !== "closed" || from.other) arrive();
     });
@@ -108,10 +115,11 @@ class FakeConnection {
     this.#number = wire.made.push(this) - 1;
   }
 
-  createDataChannel(_label: string, { id }: { id: number }): FakeChannel {
+  createDataChannel(_label: string, { id, ordered = true, ...limits }: RTCDataChannelInit): FakeChannel {
     if (this.signalingState === "closed") throw new DOMException("closed", "InvalidStateError");
-    const channel = new FakeChannel(this, id);
-    this.channels.set(id, channel);
+    const reliable = (limits.maxRetransmits ?? limits.maxPacketLifeTime) === undefined;
+    const channel = new FakeChannel(this, id!, ordered, reliable);
+    this.channels.set(channel.id, channel);
     if (this.sctp?.state === "connected") this.wire.time.later(0.001, () => channel.open());
     else if (!this.#asked) {
       this.#asked = true;

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import * as control from "../src/protocol/control.js";
+import { COST, SMALL } from "../src/protocol/control.js";
 import { Budget, Receiver, Sender, Violation } from "../src/session/machine/flow.js";
 import { type Payload, Ranges } from "../src/session/machine/held.js";
 import { SessionMachine } from "../src/session/machine/machine.js";
@@ -181,4 +182,89 @@ test("a budget that cannot hold one of each is refused, and the error says how m
   const made = (options: object) => () => new SessionMachine({ me: "a", peer: "b", options });
   assert.throws(made({ budget: 1000 }), /budget=1000: .* needs \d+ bytes/);
   assert.throws(made({ maxMessage: 100_000_000 }), /maxMessage=100000000/);
+});
+
+describe("where credit is short", () => {
+  const LARGEST = 100_000;
+
+  function made(budget: Budget, reliable = true): Receiver {
+    const receiver = new Receiver(false, reliable, budget, true);
+    receiver.counted = true;
+    return receiver;
+  }
+
+  /** A receiver that has used up a large window, where other channels have left so much room for windows. */
+  function tight(room: number): Receiver {
+    const budget = new Budget(1 << 20, 200_000, LARGEST);
+    const receiver = made(budget);
+    receiver.grant();
+    for (const seq of [1, 2]) {
+      receiver.receive(1, frame(seq, new Array(LARGEST).fill(0)));
+      receiver.take();
+    }
+    assert.deepEqual([receiver.reserve, receiver.edge, receiver.largeEdge], [0, 200_000, 200_000]);
+    budget.used += budget.free - budget.lastRoom - room;
+    return receiver;
+  }
+
+  test("a large window that is used up is not counted again when a gap follows", () => {
+    const receiver = tight(SMALL + COST + 10_000);
+    assert.equal(receiver.grant(), 10_000);
+    const { reserve } = receiver;
+    receiver.receive(1, frame(4, [1]));
+    assert.ok(receiver.beyond.size);
+    assert.equal(receiver.reserve, reserve);
+  });
+
+  test("a turn is given where no window helps, and its room comes back as it is taken", () => {
+    const receiver = tight(0);
+    const { used } = receiver.budget;
+    assert.deepEqual([receiver.grant(), receiver.mayGrant(), receiver.budget.used], [0, false, used]);
+    receiver.ask(1 << 20, { upTo: 5, cost: 3 * (10_000 + COST) });
+    assert.ok(receiver.hungry && receiver.stuck && receiver.giveTurn() && !receiver.stuck);
+    assert.equal(receiver.acknowledgement().turn, 5);
+    for (const seq of [3, 4, 5]) {
+      receiver.receive(1, frame(seq, new Array(10_000).fill(0)));
+      receiver.take();
+      assert.equal(receiver.reserve, (5 - seq) * (10_000 + COST));
+    }
+    assert.equal(receiver.acknowledgement().turn, 0);
+    assert.equal(receiver.budget.used, used, "what was taken is behind the edge, and nothing was given");
+    assert.throws(() => receiver.receive(1, frame(6, [])), /credit/);
+  });
+
+  test("a turn waits for room, and no more is lent than the largest message", () => {
+    const receiver = tight(0);
+    receiver.ask(1 << 20, { upTo: Number.MAX_SAFE_INTEGER, cost: Number.MAX_SAFE_INTEGER });
+    receiver.budget.used++;
+    assert.ok(!receiver.giveTurn() && receiver.stuck);
+    receiver.budget.used--;
+    assert.ok(receiver.giveTurn());
+    assert.deepEqual([receiver.budget.free, receiver.reserve], [0, LARGEST + COST]);
+    assert.equal(receiver.turn, 2 + Math.floor((LARGEST + COST) / COST));
+  });
+
+  test("what is unreliable makes way for a turn", () => {
+    const receiver = tight(0);
+    const { budget } = receiver;
+    const other = made(budget, false);
+    for (const seq of [1, 2]) other.receive(1, frame(seq, new Array(45_000).fill(0), { last: false }));
+    receiver.ask(1 << 20, { upTo: 3, cost: 50_000 });
+    assert.ok(budget.free < 50_000 && receiver.giveTurn());
+    assert.ok(other.dropped === 1 && budget.free >= 0, "no more than is needed");
+  });
+
+  test("a sender starts what its turn was asked for, and no more", () => {
+    const sender = new Sender(true);
+    sender.counted = true;
+    for (const size of [100, 100, SMALL, 100])
+      sender.accept({ data: new Uint8Array(size), text: false, again: undefined });
+    assert.deepEqual(sender.wanted()?.turn, { upTo: 2, cost: 2 * (100 + COST) }, "as many as fit in a lot");
+    assert.equal(sender.wanted(), undefined, "asked once");
+    sender.granted(0, Number.MAX_SAFE_INTEGER);
+    assert.equal([...sender.frames(1 << 20, 65536)].length, 2);
+    assert.equal(sender.wanted()?.turn, undefined, "an acknowledgement is to come, and may bring a window");
+    sender.acknowledge({ upTo: 2, window: 0 });
+    assert.deepEqual(sender.wanted()?.turn, { upTo: 3, cost: SMALL + COST });
+  });
 });

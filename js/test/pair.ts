@@ -14,9 +14,10 @@ export interface Pair {
   b: Session;
 }
 
-export async function pair(options: Partial<Options> = {}): Promise<Pair> {
+/** `second`: the options of the second side, if it has others. */
+export async function pair(options: Partial<Options> = {}, second = options, delay = 0.01): Promise<Pair> {
   const time = new VirtualTime();
-  const wire = new Wire(time);
+  const wire = new Wire(time, delay);
   const ends = memorySignaling();
   const make = (role: "first" | "second", signaling: MemorySignaling) =>
     new Session({
@@ -24,7 +25,7 @@ export async function pair(options: Partial<Options> = {}): Promise<Pair> {
       signaling,
       role,
       name: role === "first" ? "Ben" : "Ada",
-      options,
+      options: role === "first" ? options : second,
       platform: time.platform(),
     }).start();
   const a = make("first", ends[0]);

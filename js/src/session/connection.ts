@@ -39,8 +39,6 @@ export interface Sink {
 export interface ConnectionInit {
   offer: boolean;
   polite: boolean;
-  /** The buffer of a data channel at which there is room again, in bytes. */
-  low: number;
   sink: Sink;
   /** Run something after what waits, other events too. */
   later(call: () => void): void;
@@ -52,7 +50,6 @@ export class Connection {
   takesMedia = false;
   readonly #sink: Sink;
   readonly #polite: boolean;
-  readonly #low: number;
   readonly #later: (call: () => void) => void;
   readonly #close: () => void;
   #released = false;
@@ -85,10 +82,9 @@ export class Connection {
   constructor(
     readonly epoch: number,
     readonly pc: RTCPeerConnection,
-    { offer, polite, low, sink, later }: ConnectionInit,
+    { offer, polite, sink, later }: ConnectionInit,
   ) {
     this.#polite = polite;
-    this.#low = low;
     this.#sink = sink;
     this.#later = later;
     this.#wanted = offer ? undefined : [];
@@ -127,7 +123,6 @@ export class Connection {
     const { epoch } = this;
     const { id } = stream;
     this.#streams.set(id, channel);
-    channel.bufferedAmountLowThreshold = this.#low;
     channel.onopen = () => this.#sink.streamOpened(epoch, id);
     channel.onmessage = ({ data }) => this.#sink.dataReceived(epoch, id, data);
     channel.onclose = () => this.#streamClosed(id);
@@ -169,16 +164,20 @@ export class Connection {
     }
   }
 
-  /** Tell `drained` once the data channel buffers no more than the low mark. */
-  askDrained(id: number): void {
+  /** Tell `drained` once the data channel buffers no more than `most` bytes. */
+  askDrained(id: number, most: number): void {
     const channel = this.#streams.get(id);
     if (!channel) return;
     const drained = () => {
       channel.onbufferedamountlow = null;
       if (!this.#released) this.#sink.drained(this.epoch, id, channel.bufferedAmount);
     };
-    if (channel.bufferedAmount <= this.#low) queueMicrotask(drained);
-    else channel.onbufferedamountlow = drained;
+    if (channel.bufferedAmount <= most) {
+      queueMicrotask(drained);
+    } else {
+      channel.bufferedAmountLowThreshold = most;
+      channel.onbufferedamountlow = drained;
+    }
   }
 
   /** Close a data channel (null: the control channel) by the closing procedure. */

@@ -514,7 +514,7 @@ export class Session extends Emitter<SessionEvents> {
         connection?.sendControl(action.text);
         break;
       case "AskDrained":
-        connection?.askDrained(action.id);
+        connection?.askDrained(action.id, action.most);
         break;
       case "OpenStream":
         connection?.openStream(action);
@@ -548,7 +548,6 @@ export class Session extends Emitter<SessionEvents> {
     const connection = new Connection(epoch, pc, {
       offer,
       polite: this.machine.smaller,
-      low: this.machine.options.streamLow,
       sink: this.#sink(),
       later: (call) => this.#platform.later(0, call),
     });

@@ -59,7 +59,6 @@ class Connection:
         *,
         offer: bool,
         polite: bool,
-        low: int,
         sink: Sink,
         tasks: Tasks,
     ) -> None:
@@ -71,7 +70,6 @@ class Connection:
         self.releasing: asyncio.Task[Any] | None = None
         """After `release()`: ends when nothing of it is left."""
         self._polite = polite
-        self._low = low
         self._sink = sink
         self._tasks = tasks
         self._released = False
@@ -116,7 +114,6 @@ class Connection:
         )
         self._streams[stream.id] = channel
         id_, epoch = stream.id, self.epoch
-        channel.bufferedAmountLowThreshold = self._low
         channel.onopen = _then(self._sink.stream_opened, epoch, id_)
         channel.onmessage = _with_data(self._sink.data_received, epoch, id_)
         channel.onclose = _then(self._stream_closed, id_)
@@ -139,8 +136,8 @@ class Connection:
         except DOMException as error:
             self._lose("failed", f"cannot send: {error}")
 
-    def ask_drained(self, id_: int) -> None:
-        """Tell `drained` once the data channel buffers no more than the low mark."""
+    def ask_drained(self, id_: int, most: int) -> None:
+        """Tell `drained` once the data channel buffers no more than `most` bytes."""
         channel = self._streams.get(id_)
         if channel is None:
             return
@@ -149,9 +146,10 @@ class Connection:
             channel.onbufferedamountlow = None
             self._sink.drained(self.epoch, id_, channel.bufferedAmount)
 
-        if channel.bufferedAmount <= self._low:
+        if channel.bufferedAmount <= most:
             asyncio.get_running_loop().call_soon(drained)
         else:
+            channel.bufferedAmountLowThreshold = most
             channel.onbufferedamountlow = drained
 
     def close_stream(self, id_: int | None) -> None:

@@ -519,9 +519,9 @@ class Session:
                 self._recorder.note(self._loop.time(), ">", text[:200])
                 if (connection := self._connections.get(epoch)) is not None:
                     connection.send_control(text)
-            case actions.AskDrained(epoch=epoch, id=id_):
+            case actions.AskDrained(epoch=epoch, id=id_, most=most):
                 if (connection := self._connections.get(epoch)) is not None:
-                    connection.ask_drained(id_)
+                    connection.ask_drained(id_, most)
             case actions.Connect(epoch=epoch, offer=offer):
                 self._make_connection(epoch, offer)
             case actions.OpenStream(epoch=epoch):
@@ -561,7 +561,6 @@ class Session:
             pc,
             offer=offer,
             polite=self.machine.smaller,
-            low=self.machine.options.stream_low,
             sink=self,
             tasks=self.tasks,
         )

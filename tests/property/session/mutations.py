@@ -1,6 +1,6 @@
 """The bounds of what a peer may say, each taken away: the tests with a hostile peer have to find it, in both languages.
 
-And what is promised to a peer that keeps the protocol: those with honest peers have to find it.
+And what is promised to a peer that keeps the protocol: those of credit, and with honest peers, have to find it.
 
 `python -m mutations` runs them (`tests/mutations.py`).
 """
@@ -221,6 +221,12 @@ PYTHON_PROMISES = {
     "what is unreliable makes way for a turn": (
         FLOW, "while self.free < size and receiver.drop_one():", "while False:",
     ),
+    "who waits for others to drain is asked for less each time": (
+        MACHINE, "most = min(self.options.stream_low, stream.buffered // 2)", "most = self.options.stream_low",
+    ),
+    "a channel whose `opened` was lost is there on the next connection": (
+        MACHINE, "if channel.open or (channel.mine and epoch > 1):", "if channel.open:",
+    ),
 }  # fmt: skip
 
 TYPESCRIPT_PROMISES = {
@@ -246,12 +252,18 @@ TYPESCRIPT_PROMISES = {
     "what is unreliable makes way for a turn": (
         TS_FLOW, "while (this.free < size && receiver.dropOne())", "while (this.free < -1e12 && receiver.dropOne())",
     ),
+    "who waits for others to drain is asked for less each time": (
+        TS_MACHINE, "Math.min(this.options.streamLow, Math.floor(stream.buffered / 2));", "this.options.streamLow;",
+    ),
+    "a channel whose `opened` was lost is there on the next connection": (
+        TS_MACHINE, "if (channel.open || (channel.mine && epoch > 1)) this", "if (channel.open) this",
+    ),
 }  # fmt: skip
 
 HOSTILE = ("tests/unit/protocol/test_bounds.py", "tests/property/session/test_hostile.py")
 TS_HOSTILE = ("flow", "bounds", "protocol", "witness", "hostile")
-HONEST = ("tests/property/session/test_honest.py",)
-TS_HONEST = ("honest",)
+HONEST = ("tests/sim/session/test_machine_channels.py", "tests/property/session/test_honest.py")
+TS_HONEST = ("flow", "honest")
 
 PYTHON = tuple(
     Mutation("bound", what, f"python/adieu/{path}", old, new, HOSTILE)

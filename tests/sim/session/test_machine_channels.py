@@ -8,7 +8,7 @@ import pytest
 
 from adieu.errors import ChannelError
 from adieu.protocol import control
-from adieu.protocol.control import COST, SMALL
+from adieu.protocol.control import COST, SMALL, Turn
 from adieu.protocol.words import Total
 from adieu.session.machine import actions
 from adieu.session.machine.flow import Budget, Payload, Receiver, Sender, ViolationError
@@ -401,3 +401,120 @@ def test_a_message_larger_than_64_kib_waits_until_the_channel_is_taken() -> None
     world.b.settle()
     world.run(world.now + 1.0)
     assert [len(data) for data in world.b.got["chat"]] == [65_536, 65_537]
+
+
+def test_a_stream_that_waits_for_others_to_drain_is_asked_for_less_each_time() -> None:
+    """Else its answer would be the same at once, and again, without end."""
+    world = World(options=Options(stream_high=50_000, link_high=20_000)).start()
+    world.run(when=world.both("open"))
+    for name in ("small", "large"):
+        world.a.open(name)
+    world.run(world.now + 0.1)
+    asked: dict[int, int] = {}
+
+    def do(action: actions.AnyAction) -> None:
+        if isinstance(action, actions.AskDrained):
+            asked[action.id] = action.most
+
+    world.a.do = do  # type: ignore[method-assign]
+    world.a.send("small", bytes(1500))
+    world.a.send("large", bytes(30_000))
+    small = world.a.machine.channels["small"].id
+    for most in (751, 375, 187, 93, 46, 23, 11, 5, 2, 1, 0):
+        assert asked.pop(small) == most
+        world.a.call("drained", 1, small, most)
+    assert small not in asked, "there is nothing left to ask"
+
+
+def test_a_channel_whose_opened_was_lost_is_there_when_the_other_side_sends_on_the_next_connection() -> None:
+    world = World().start()
+    world.run(when=world.both("open"))
+    world.a.open("chat")
+    world.run(when=lambda: "chat" in world.b.machine.channels)
+    world.cut_link()
+    world.a.reset("full")
+    world.run(when=lambda: 2 in world.a.connections)
+    assert not world.a.machine.channels["chat"].open, "its answer is lost with the first connection"
+    assert world.a.machine.channels["chat"].id in world.a.connections[2]
+
+
+def test_a_channel_that_is_opened_during_a_reset_is_there_on_both_connections() -> None:
+    world = World().start()
+    world.run(when=world.both("open"))
+    world.a.reset("transport")
+    world.run(when=lambda: 2 in world.a.connections)
+    assert world.a.machine.active == 1
+    world.a.open("chat")
+    assert all(world.a.machine.channels["chat"].id in world.a.connections[epoch] for epoch in (1, 2))
+
+
+def tight(room: int, **kind: bool) -> Receiver:
+    """A receiver that has used up a large window, where other channels have left so much room for windows."""
+    receiver = receiving(ordered=False, **kind)
+    for seq in (1, 2):
+        receiver.receive(1, frame(seq, bytes(100_000)))
+        receiver.take()
+    budget = receiver.budget
+    assert receiver.reserve == 0 and receiver.edge == receiver.large_edge == 200_000
+    budget.used += budget.free - budget.last_room - room
+    return receiver
+
+
+def test_a_large_window_that_is_used_up_is_not_counted_again_when_a_gap_follows() -> None:
+    receiver = tight(SMALL + COST + 10_000)
+    assert receiver.grant() == 10_000
+    reserve = receiver.reserve
+    receiver.receive(1, frame(4, b"before the third"))
+    assert receiver.beyond and receiver.reserve == reserve
+
+
+def test_where_no_window_helps_a_turn_is_given_and_its_room_comes_back_as_it_is_taken() -> None:
+    receiver = tight(0)
+    used = receiver.budget.used
+    assert receiver.grant() == 0 and not receiver.may_grant() and receiver.budget.used == used
+    receiver.ask(1 << 20, Turn(up_to=5, cost=3 * (10_000 + COST)))
+    assert receiver.hungry and receiver.stuck and receiver.give_turn() and not receiver.stuck
+    assert receiver.acknowledgement().turn == 5
+    for left, seq in ((2, 3), (1, 4), (0, 5)):
+        receiver.receive(1, frame(seq, bytes(10_000)))
+        receiver.take()
+        assert receiver.reserve == left * (10_000 + COST)
+    assert receiver.acknowledgement().turn == 0
+    assert receiver.budget.used == used, "what was taken is behind the edge, and nothing was given"
+    with pytest.raises(ViolationError, match="credit"):
+        receiver.receive(1, frame(6))
+
+
+def test_a_turn_waits_for_room_and_no_more_is_lent_than_the_largest_message() -> None:
+    receiver = tight(0)
+    receiver.ask(1 << 20, Turn(up_to=2**53 - 1, cost=2**53 - 1))
+    receiver.budget.used += 1
+    assert not receiver.give_turn() and receiver.stuck
+    receiver.budget.used -= 1
+    assert receiver.give_turn() and receiver.budget.free == 0
+    assert receiver.reserve == 100_000 + COST and receiver.turn == 2 + receiver.reserve // COST
+
+
+def test_what_is_unreliable_makes_way_for_a_turn() -> None:
+    receiver = tight(0)
+    budget = receiver.budget
+    other = Receiver(ordered=False, reliable=False, budget=budget, claimed=True)
+    for seq in (1, 2):
+        other.receive(1, frame(seq, bytes(45_000), last=False))
+    receiver.ask(1 << 20, Turn(up_to=3, cost=50_000))
+    assert budget.free < 50_000 and receiver.give_turn()
+    assert other.dropped == 1 and budget.free >= 0, "no more than is needed"
+
+
+def test_a_sender_starts_what_its_turn_was_asked_for_and_no_more() -> None:
+    sender = Sender(reliable=True, counted=True)
+    for size in (100, 100, SMALL, 100):
+        sender.accept(Payload(bytes(size), text=False))
+    _, turn = sender.wanted()
+    assert turn == Turn(up_to=2, cost=2 * (100 + COST)), "as many as fit in a lot"
+    assert sender.wanted() == (0, None), "asked once"
+    sender.granted(0, turn=2**53 - 1)
+    assert len(list(sender.frames(1 << 20, 65536))) == 2
+    assert sender.wanted()[1] is None, "an acknowledgement is to come, and may bring a window"
+    sender.acknowledge(control.Acknowledged(up_to=2, window=0))
+    assert sender.wanted()[1] == Turn(up_to=3, cost=SMALL + COST)

@@ -52,7 +52,7 @@ class Sink:
 
 async def test_a_candidate_that_can_not_be_used_does_not_end_a_connection():
     sink, tasks, pc = Sink(), Tasks("test"), adieu.RTCPeerConnection()
-    connection = Connection(3, pc, offer=False, polite=True, low=1, sink=sink, tasks=tasks)
+    connection = Connection(3, pc, offer=False, polite=True, sink=sink, tasks=tasks)
     [offer] = [case["sdp"] for case in BUNDLES if case["name"] == "one section in a bundle"]
     connection.signaled(Description(epoch=3, sdp_type="offer", sdp=offer))
     line = "candidate:1 1 udp 1 192.0.2.1 {} typ host"
@@ -69,7 +69,7 @@ async def test_a_candidate_that_can_not_be_used_does_not_end_a_connection():
 
 async def test_a_connection_is_lost_by_such_an_offer_before_a_transport_is_made():
     sink, tasks, pc = Sink(), Tasks("test"), adieu.RTCPeerConnection()
-    connection = Connection(3, pc, offer=False, polite=True, low=1, sink=sink, tasks=tasks)
+    connection = Connection(3, pc, offer=False, polite=True, sink=sink, tasks=tasks)
     [offer] = [case["sdp"] for case in BUNDLES if case["name"] == "two in no bundle"]
     connection.signaled(Description(epoch=3, sdp_type="offer", sdp=offer))
     epoch, kind, text = await asyncio.wait_for(sink.lost, 10)

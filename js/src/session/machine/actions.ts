@@ -43,11 +43,12 @@ export interface SendData {
   data: Uint8Array<ArrayBuffer>;
 }
 
-/** Say `drained()` once this data channel buffers no more than the low mark (at once if it does already). */
+/** Say `drained()` once this data channel buffers no more than `most` bytes (at once if it does already). */
 export interface AskDrained {
   type: "AskDrained";
   epoch: number;
   id: number;
+  most: number;
 }
 
 /** Say `fresh()`: how long ago did the other side's ICE agent last answer on this connection? */

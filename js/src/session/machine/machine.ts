@@ -230,7 +230,10 @@ export class SessionMachine {
     this.links.set(epoch, new Link(epoch));
     this.timers.set(`hello ${epoch}`, now + this.options.resetTimeout);
     this.act({ type: "Connect", epoch, offer: this.smaller });
-    for (const channel of this.channels.values()) if (channel.open) this.#openStream(epoch, channel);
+    for (const channel of this.channels.values()) {
+      // Also one whose `opened` was lost with the connection before: the other side may send on it at once.
+      if (channel.open || (channel.mine && epoch > 1)) this.#openStream(epoch, channel);
+    }
   }
 
   /** End the connection of `epoch`. */
@@ -705,8 +708,9 @@ export class SessionMachine {
 
   #sayOpen({ name, id, ordered, reliability, receiver }: Channel): void {
     const epoch = this.active!;
-    // Before the word: what the other side sends after its `opened` must find the data channel here.
-    this.#openStream(epoch, { name, id, ordered, reliability });
+    // Before the word: what the other side sends after its `opened` must find the data channel here, also on the
+    // connection of a reset that is under way.
+    for (const each of this.links.keys()) this.#openStream(each, { name, id, ordered, reliability });
     this.#send(epoch, { type: "open", name, id, ordered, reliability, window: receiver.grant() });
   }
 
@@ -907,7 +911,9 @@ export class SessionMachine {
     const stream = link.streams.get(id)!;
     if (stream.asked) return;
     stream.asked = true;
-    this.act({ type: "AskDrained", epoch: link.epoch, id });
+    // Less than was known: who asks because others are full would have the same answer at once, without end.
+    const most = Math.min(this.options.streamLow, Math.floor(stream.buffered / 2));
+    this.act({ type: "AskDrained", epoch: link.epoch, id, most });
   }
 
   /** An SCTP message on a session channel. */

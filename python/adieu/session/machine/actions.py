@@ -58,10 +58,11 @@ class SendData(Action, frozen=True):
 
 
 class AskDrained(Action, frozen=True):
-    """Say `drained()` once this data channel buffers no more than the low mark (at once if it does already)."""
+    """Say `drained()` once this data channel buffers no more than `most` bytes (at once if it does already)."""
 
     epoch: int
     id: int
+    most: int
 
 
 class AskFresh(Action, frozen=True):

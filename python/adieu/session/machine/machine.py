@@ -221,7 +221,8 @@ class SessionMachine:
         self.timers[f"hello {epoch}"] = now + self.options.reset_timeout
         self.act(actions.Connect(epoch, self.smaller))
         for channel in self.channels.values():
-            if channel.open:
+            # Also one whose `opened` was lost with the connection before: the other side may send on it at once.
+            if channel.open or (channel.mine and epoch > 1):
                 self._open_stream(epoch, channel)
 
     def release(self, epoch: int) -> None:
@@ -649,8 +650,10 @@ class SessionMachine:
             window=channel.receiver.grant(),
         )
         assert self.active is not None
-        # Before the word: what the other side sends after its `opened` must find the data channel here.
-        self._open_stream(self.active, channel)
+        # Before the word: what the other side sends after its `opened` must find the data channel here, also on the
+        # connection of a reset that is under way.
+        for epoch in self.links:
+            self._open_stream(epoch, channel)
         self.act(actions.SendControl(self.active, control.encode(message)))
 
     def _open_stream(self, epoch: int, channel: Channel) -> None:
@@ -832,9 +835,12 @@ class SessionMachine:
             self.act(actions.SendControl(link.epoch, control.encode(want)))
 
     def _ask_drained(self, link: Link, id_: int) -> None:
-        if not link.streams[id_].asked:
-            link.streams[id_].asked = True
-            self.act(actions.AskDrained(link.epoch, id_))
+        stream = link.streams[id_]
+        if not stream.asked:
+            stream.asked = True
+            # Less than was known: who asks because others are full would have the same answer at once, without end.
+            most = min(self.options.stream_low, stream.buffered // 2)
+            self.act(actions.AskDrained(link.epoch, id_, most))
 
     def data_received(self, epoch: int, id_: int, data: bytes, now: float) -> None:
         """An SCTP message on a session channel."""
