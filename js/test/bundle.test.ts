@@ -20,7 +20,7 @@ function members(exported: Exports): Record<string, string[]> {
 
 test("the bundle is no larger than it should be", () => {
   const size = brotliCompressSync(readFileSync(bundle)).length;
-  assert.ok(size <= 42_000, `${size} bytes compressed`);
+  assert.ok(size <= 43_000, `${size} bytes compressed`);
 });
 
 test("the bundle has what the modules have", async () => {
