@@ -49,6 +49,7 @@ from adieu.signaling.machine import Machine
 from adieu.signaling.policy import Policy
 from adieu.signaling.states import Alive, Answer, Refusal, Want
 from adieu.signaling.trust import context_of, explain
+from adieu.unclosed import warn_unclosed, where_made
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -149,6 +150,18 @@ class SignalingClient:
         self._patient_until = 0.0
         self._cause: BaseException | None = None
         """Of the last dial that failed."""
+        self._where = where_made()
+        self._left = False
+        """It was told to end."""
+
+    def __del__(self) -> None:
+        # It is kept by its tasks until its event loop has ended.
+        owner = getattr(self, "_owner", None)
+        if owner is not None and not self._left and (owner.cancelled() or not owner.done()):
+            warn_unclosed(self, self._where, "its event loop has ended without a goodbye; await quit() before that")
+
+    def __repr__(self) -> str:
+        return f"<SignalingClient {self.url}>"
 
     # --- begin and end ------------------------------------------------------------------------------------
 
@@ -189,6 +202,7 @@ class SignalingClient:
         """
         if self._owner is None:
             return
+        self._left = True
         self._machine.quit(reason, self._now())
         self._hand_out()
         self._wake.set()
@@ -199,6 +213,7 @@ class SignalingClient:
             raise
 
     async def _cancel(self) -> None:
+        self._left = True
         if self._owner is not None:
             self._owner.cancel()
             await asyncio.wait({self._owner})

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import socket
 import time
+import warnings
 
 import jwt
 import pytest
@@ -541,3 +543,45 @@ async def test_logs_hold_no_token(caplog):
     assert '"type":"join"' in text  # the frames are there
     assert token not in text
     assert resume not in text
+
+
+def test_a_client_that_was_never_told_to_end_is_named_with_the_line_that_made_it():
+    async def forgets():
+        async with serve() as server:
+            await SignalingClient(server.url, policy=QUICK).__aenter__()
+
+    def run():
+        asyncio.run(forgets())
+        gc.collect()
+
+    with pytest.warns(
+        ResourceWarning, match=r"unclosed <SignalingClient ws://.*>, made at test_client.py:\d+: "
+    ) as said:
+        run()
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize("how", ["the block is left", "quit", "cancelled", "refused", "never entered"])
+def test_a_client_that_has_ended_is_not_named(how):
+    async def main():
+        async with serve() as server:
+            one = SignalingClient("ws://127.0.0.1:9/ws" if how == "refused" else server.url, policy=QUICK)
+            match how:
+                case "the block is left":
+                    async with one:
+                        pass
+                case "quit":
+                    await (await one.__aenter__()).quit()
+                case "cancelled":
+                    entering = asyncio.ensure_future(one.__aenter__())
+                    await asyncio.sleep(0)
+                    entering.cancel()
+                    await asyncio.wait({entering})
+                case "refused":
+                    with pytest.raises(SignalingLostError):
+                        await one.__aenter__()
+
+    with warnings.catch_warnings(record=True, action="always") as said:
+        asyncio.run(main())
+        gc.collect()
+    assert not said
