@@ -285,6 +285,19 @@ describe("trouble", () => {
     await time.until(sending);
   });
 
+  test("a channel whose answer was lost is there when the other side sends on the next connection", async () => {
+    const { time, a, b, wire } = await pair();
+    const opening = a.open("chat");
+    while (!b.machine.channels.has("chat")) await time.pass(0.001);
+    wire.cut = true;
+    const resetting = a.reset("full");
+    while (!a.machine.links.has(2)) await time.pass(0.001);
+    const { open, id } = a.machine.channels.get("chat")!;
+    assert.ok(!open && a.machine.links.get(2)!.streams.has(id));
+    wire.heal();
+    await time.until(Promise.all([opening, resetting]));
+  });
+
   test("a full buffer makes send wait, and the wait can be ended", async () => {
     const { time, here, there } = await talking({ window: 100, sendBuffer: 1000 });
     await here.send(new Uint8Array(600));

@@ -263,7 +263,7 @@ TYPESCRIPT_PROMISES = {
 HOSTILE = ("tests/unit/protocol/test_bounds.py", "tests/property/session/test_hostile.py")
 TS_HOSTILE = ("flow", "bounds", "protocol", "witness", "hostile")
 HONEST = ("tests/sim/session/test_machine_channels.py", "tests/property/session/test_honest.py")
-TS_HONEST = ("flow", "honest")
+TS_HONEST = ("flow", "session", "honest")
 
 PYTHON = tuple(
     Mutation("bound", what, f"python/adieu/{path}", old, new, HOSTILE)

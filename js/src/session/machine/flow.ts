@@ -784,22 +784,15 @@ export class Receiver {
     return (this.wanted > this.edge || this.waits !== undefined) && !this.frozen;
   }
 
-  /** Whether there is room now for more credit. */
-  mayGrant(): boolean {
-    const window = this.budget.windowOf(this);
-    return window > 0 && this.takenCost + window > this.edge;
-  }
-
   /** The other side asks for credit, and for a turn. */
   ask(wanted: number, turn: Turn | undefined): void {
     this.wanted = Math.max(this.wanted, wanted);
     this.waits = turn ?? this.waits;
   }
 
-  /** The other side waits for a turn, and no window that it was given helps. */
+  /** The other side waits for a turn, has none that is not over, and no window that it was given helps. */
   get stuck(): boolean {
-    if (!this.waits || !this.claimed || this.frozen) return false;
-    if (this.waits.upTo <= Math.max(this.upTo, this.turn)) return false;
+    if (!this.waits || !this.claimed || this.lent || this.waits.upTo <= this.upTo) return false;
     const window = this.edge - this.takenCost;
     return window <= 0 || (window <= SMALL && this.waits.cost > LOT);
   }
@@ -807,10 +800,6 @@ export class Receiver {
   /** Give the turn that is asked for, if there is room for what it costs. */
   giveTurn(): boolean {
     const waits = this.waits!;
-    if (this.have < this.turn) {
-      this.waits = undefined; // The one before is not over: it is only said again.
-      return true;
-    }
     const cost = Math.min(waits.cost, this.budget.lastRoom);
     if (!this.budget.makeRoom(cost)) return false;
     this.turn = Math.min(waits.upTo, this.upTo + Math.floor(cost / COST));

@@ -1007,8 +1007,9 @@ export class SessionMachine {
         this.hungry.delete(name);
         continue;
       }
-      let given = receiver.mayGrant();
-      if (given) receiver.grant();
+      const { edge } = receiver;
+      receiver.grant();
+      let given = receiver.edge > edge;
       if (receiver.stuck && first) {
         // Nobody behind it gets a turn before it: what is large would wait for ever.
         first = receiver.giveTurn();

@@ -751,11 +751,6 @@ class Receiver:
         """The other side asks for more credit than it has."""
         return (self.wanted > self.edge or self.waits is not None) and not self.frozen
 
-    def may_grant(self) -> bool:
-        """Whether there is room now for more credit."""
-        window = self.budget.window_of(self)
-        return window > 0 and self.taken_cost + window > self.edge
-
     def ask(self, wanted: int, turn: Turn | None) -> None:
         """The other side asks for credit, and for a turn."""
         self.wanted = max(self.wanted, wanted)
@@ -764,10 +759,8 @@ class Receiver:
 
     @property
     def stuck(self) -> bool:
-        """The other side waits for a turn, and no window that it was given helps."""
-        if self.waits is None or not self.claimed or self.frozen:
-            return False
-        if self.waits.up_to <= max(self.up_to, self.turn):
+        """The other side waits for a turn, has none that is not over, and no window that it was given helps."""
+        if self.waits is None or not self.claimed or self.lent or self.waits.up_to <= self.up_to:
             return False
         window = self.edge - self.taken_cost
         return window <= 0 or (window <= SMALL and self.waits.cost > LOT)
@@ -775,9 +768,6 @@ class Receiver:
     def give_turn(self) -> bool:
         """Give the turn that is asked for, if there is room for what it costs."""
         assert self.waits is not None
-        if self.have < self.turn:
-            self.waits = None  # The one before is not over: it is only said again.
-            return True
         cost = min(self.waits.cost, self.budget.last_room)
         if not self.budget.make_room(cost):
             return False

@@ -927,9 +927,9 @@ class SessionMachine:
             if not receiver.hungry:
                 del self.hungry[name]
                 continue
-            given = receiver.may_grant()
-            if given:
-                receiver.grant()
+            edge = receiver.edge
+            receiver.grant()
+            given = receiver.edge > edge
             if receiver.stuck and first:
                 # Nobody behind it gets a turn before it: what is large would wait for ever.
                 first = receiver.give_turn()
