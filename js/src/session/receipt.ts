@@ -55,7 +55,10 @@ export class CloseReceipt {
   readonly steps: readonly StepReceipt[];
   /** This side has the other's last word. */
   readonly confirmed: boolean;
-  /** The canonical part, JSON; equal byte for byte on both sides where both are confirmed. */
+  /**
+   * The canonical part, JSON; equal byte for byte on both sides where both are confirmed. (With a peer of the version
+   * before, a reason of its own that has control characters is cleaned here alone.)
+   */
   readonly agreed: string;
   /** Confirmed, and nothing of a reliable channel is unknown or unsent. */
   readonly clean: boolean;

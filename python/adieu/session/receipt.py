@@ -66,7 +66,8 @@ class CloseReceipt:
         steps: the five steps, with start and duration in seconds and an outcome.
         ledger: what is still held; false when nothing is.
         confirmed: this side has the other's last word.
-        agreed: the canonical part, JSON; equal byte for byte on both sides where both are confirmed.
+        agreed: the canonical part, JSON; equal byte for byte on both sides where both are confirmed. (With a peer of
+            the version before, a reason of its own that has control characters is cleaned here alone.)
         clean: confirmed, and nothing of a reliable channel is unknown or unsent. What was delivered and not read yet
             does not count against it.
         notice: one sentence for a person.

@@ -49,7 +49,7 @@ async def obey(session: adieu.Session, order: dict[str, Any], folder: Path) -> d
             return {}
         case "close":
             asyncio.get_running_loop().call_later(
-                0.05, lambda: _closing.append(asyncio.ensure_future(session.close("previous is done", timeout=20.0)))
+                0.05, lambda: _closing.append(asyncio.ensure_future(session.close(order["text"], timeout=20.0)))
             )
             return {}
         case other:

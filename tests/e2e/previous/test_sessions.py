@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import adieu
+from adieu.protocol.text import line
 from adieu.server import serve
 from e2e.lab.processes import running
 from e2e.previous.echo import KINDS
@@ -100,7 +101,7 @@ async def test_messages_of_every_kind_arrive_and_the_receipts_are_equal(
             assert await echoed(other.session, name, 300, 5) > 0
         assert await echoed(other.session, "loose", 40, 200_000) == 40  # fragments
         if closer != "present":
-            await other.obeys("close")
+            await other.obeys("close", text="previous is done")
         receipt = await (
             other.session.wait_closed() if closer == "previous" else other.session.close("done", timeout=20.0)
         )
@@ -162,3 +163,30 @@ async def test_resets_lose_and_double_nothing(previous: str, tmp_path: Path, ask
         receipt = await other.session.close("done", timeout=20.0)
         assert receipt.clean
         assert receipt.agreed == (await other.receipt())["agreed"]
+
+
+ODD = "bye\x1b]0;owned\x07\r\nroot\u202e@host\x9b2J"
+
+
+@pytest.mark.parametrize("text", [ODD, ODD + "\ud83d"], ids=["control characters", "half a pair"])
+async def test_an_odd_reason_of_the_present_is_the_same_on_both_sides(previous: str, tmp_path: Path, text: str) -> None:
+    async with together(previous, tmp_path) as other:
+        receipt = await other.session.close(text, timeout=20.0)
+        theirs = await other.receipt()
+        assert receipt.confirmed and theirs["confirmed"]
+        assert receipt.agreed == theirs["agreed"]
+        assert receipt.reason.text.isprintable()
+
+
+async def test_of_an_odd_reason_of_the_version_before_the_text_alone_is_another(previous: str, tmp_path: Path) -> None:
+    """It accounts for the text as it was given; here it is cleaned, as what people read has to be."""
+    async with together(previous, tmp_path) as other:
+        await other.obeys("close", text=ODD)
+        receipt = await other.session.wait_closed()
+        theirs = await other.receipt()
+        assert receipt.confirmed and theirs["confirmed"]
+        ours, before = json.loads(receipt.agreed), json.loads(theirs["agreed"])
+        assert before["reason"]["text"] == ODD
+        assert ours["reason"]["text"] == line(ODD) == receipt.reason.text
+        ours["reason"] = before["reason"] = None
+        assert ours == before
