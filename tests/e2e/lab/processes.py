@@ -35,6 +35,8 @@ async def running(*command: str, env: Mapping[str, str] | None = None, **options
     try:
         yield process
     finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()  # however little of its environment shows: it may just be becoming another program
         quiet = 0
         while quiet < 2:  # a process that is just being made shows no environment for a moment
             family = list(marked(mark))
