@@ -474,7 +474,7 @@ class SignalingClient:
                 while (frame := self._machine.poll_transmit(self._now())) is not None:
                     logger.debug("> %s", _Shown(frame))
                     await websocket.send(frame)
-                self._wake.set()
+                    self._wake.set()  # another deadline may be next; with nothing said, the two would wake each other
                 await self._to_write.wait()
 
     async def _dial(self) -> ClientConnection:

@@ -107,6 +107,25 @@ async def test_two_clients_meet_talk_and_leave():
     assert connections() == set()
 
 
+async def test_who_has_nothing_to_say_sleeps(monkeypatch):
+    """Also after much was said: no task wakes another without need."""
+    async with serve() as server, client(server, "ada") as ada, client(server, "ben") as ben:
+        await ada.join("lab")
+        await ben.join("lab")
+        for _ in range(20):
+            ben.send(word(ada.peer, "hello"))
+        for _ in range(20):
+            await until(ada, Wait)
+        await asyncio.sleep(0.5)  # what is acknowledged late
+        wakings = []
+        loop = asyncio.get_running_loop()
+        plain = loop.call_soon
+        monkeypatch.setattr(loop, "call_soon", lambda *args, **named: wakings.append(args) or plain(*args, **named))
+        await asyncio.sleep(0.5)
+        monkeypatch.undo()
+        assert len(wakings) < 20, wakings[:20]
+
+
 async def test_events_end_after_quit():
     async with serve() as server:
         async with client(server) as ada:
