@@ -366,7 +366,7 @@ def _quiet(pace: Pace) -> float:
 async def next_told(
     told: asyncio.Queue[tuple[Peer, dict[str, Any] | None]], pace: Pace
 ) -> tuple[Peer, dict[str, Any] | None]:
-    """What is told next. The time for it grows while it is waited for, if the machine turns out to be slower."""
+    """The next message. The time allowed grows while it is awaited, if the machine turns out to be slower."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     while (left := began + _quiet(pace) - loop.time()) > 0:

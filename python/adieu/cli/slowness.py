@@ -1,6 +1,6 @@
 """How busy this machine is with other things: a bound of the demo is for a machine that has nothing else to do.
 
-Where it is busy a bound is as much longer as plain work was found to be, and no more than `MOST` times.
+On a busy machine each bound grows by the factor by which plain work was slower, at most `MOST` times.
 """
 
 from __future__ import annotations

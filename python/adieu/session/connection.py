@@ -137,7 +137,7 @@ class Connection:
             self._lose("failed", f"cannot send: {error}")
 
     def ask_drained(self, id_: int, most: int) -> None:
-        """Tell `drained` once the data channel buffers no more than `most` bytes."""
+        """Tell `drained` as soon as the data channel buffers `most` bytes or less."""
         channel = self._streams.get(id_)
         if channel is None:
             return

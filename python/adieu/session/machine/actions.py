@@ -58,7 +58,7 @@ class SendData(Action, frozen=True):
 
 
 class AskDrained(Action, frozen=True):
-    """Say `drained()` once this data channel buffers no more than `most` bytes (at once if it does already)."""
+    """Say `drained()` as soon as this data channel buffers `most` bytes or less; at once if it does already."""
 
     epoch: int
     id: int

@@ -18,8 +18,8 @@ order in which they were asked for. So these hold, whatever is sent on whatever 
   which may, give it back at once.
 - What is held never exceeds the budget.
 
-A peer that does not know this (no capability `credit2`) counts payload alone; from it, too, no more is held than the
-budget, but one that begins more largest messages at once than fit in there is ended for it.
+A peer that does not know this (no capability `credit2`) counts payload alone. What is held from it stays within the
+budget too, but one that begins more largest messages at once than fit in there is ended for it.
 """
 
 from __future__ import annotations
@@ -333,7 +333,7 @@ class Sender:
         return count.total()
 
     def settle(self, also: Ranges) -> None:
-        """The other side's last word: it has taken these too. An acknowledgement of them comes no more."""
+        """The other side's last word: it has taken these too. No acknowledgement of them will come."""
         for message in self.unknown():
             if message.seq in also:
                 self._taken(message)
