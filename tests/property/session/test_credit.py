@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from adieu.errors import ChannelError
-from adieu.protocol.control import COST
 from adieu.session.machine.flow import least_budget
 from adieu.session.machine.options import Options
+from property.session.honest import held
 from sim.session.world import World
 
 WALKS = int(os.environ.get("ADIEU_WALKS", "40"))
@@ -26,18 +26,6 @@ NARROW = Options(
     closing_bound=100_000,
 )
 SIZES = (0, 1, 700, 65_000, 65_536, 65_537, 100_000, MESSAGE)
-
-
-def held(machine: Any) -> int:
-    """Bytes that a machine holds for its application, as its budget counts them."""
-    total = 0
-    for channel in machine.channels.values():
-        receiver = channel.receiver
-        for line in (receiver.line, receiver.kept):
-            total += line.bytes + COST * len(line.front) + 32 * (len(line) - len(line.front))
-        for partial in receiver._partials.values():
-            total += partial.size + COST * (1 + len(partial.pieces))
-    return total
 
 
 class Walk:
