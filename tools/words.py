@@ -1,6 +1,7 @@
-"""Words that must not be in a public repository: somebody's own directories, hosts and lists of work.
+"""The words of a public repository: nothing of one machine in any file, and plain English in what people read.
 
-python tools/words.py        looks at all tracked files; prints what it finds, file by file
+python tools/words.py                prints what it finds in the tracked files, file by file
+python tools/words.py PATH ...       the English of these paths alone, whether they are in PLAIN or not
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+import english
 
 ROOT = Path(__file__).resolve().parent.parent
 OWN = [str(place) for place in (ROOT.parent, Path.home(), Path(tempfile.gettempdir())) if len(place.parts) > 1]
@@ -23,16 +26,26 @@ FORBIDDEN = {
     "a conflict of a merge": r"(?m)^(?:<{7} |>{7} )",
 }
 FREE = {"tools/words.py"}  # it names them
+PLAIN = ("docs/reference/",)
+"""Files and folders whose texts are plain English (`english.py`). The list only grows."""
+READ = (".md", ".py", ".pyi", ".rs", ".ts", ".mjs")
 
 
-def main() -> int:
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+def main(paths: list[str]) -> int:
+    command = ["git", "ls-files", "-z", *paths]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     found = 0
     for name in listed.split("\0"):
         path = ROOT / name
-        if not name or name in FREE or not path.is_file():
+        if not name or not path.is_file():
             continue
         text = path.read_text(encoding="utf-8", errors="ignore")
+        if name.endswith(READ) and (paths or name.startswith(PLAIN)):
+            for place in english.check(name, text):
+                print(f"{name}:{place}")
+                found += 1
+        if name in FREE or paths:
+            continue
         for what, pattern in FORBIDDEN.items():
             for match in re.finditer(pattern, text):
                 line = text.count("\n", 0, match.start()) + 1
@@ -42,4 +55,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
