@@ -98,9 +98,9 @@ class Source:
         data = self.read(file, index * size, size)
         return data + self._hash(file, index, size, data)
 
-    def chunks(self, file: BinaryIO | None, indices: range, size: int) -> list[bytes]:
-        """Several of them at once: each hand-over to a thread has its price; see `chunk`."""
-        return [self.chunk(file, index, size) for index in indices]
+    def chunks(self, file: BinaryIO | None, indices: range, size: int) -> list[tuple[int, bytes]]:
+        """Several of them at once, with their indices: each hand-over to a thread has its price; see `chunk`."""
+        return [(index, self.chunk(file, index, size)) for index in indices]
 
     def skip(self, file: BinaryIO | None, index: int, size: int) -> bytes:
         """The hash of a chunk that the other side has already; see `chunk`."""

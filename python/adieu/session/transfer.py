@@ -216,12 +216,19 @@ class Transfer:
         hashes: list[bytes] = []
         under_way: deque[Sent] = deque()
         count = -(-self.size // chunk)
-        for index in range(first, count, BATCH):
-            some = range(index, min(index + BATCH, count))
-            for at, message in zip(some, await asyncio.to_thread(self._source.chunks, file, some, chunk), strict=True):
-                hashes.append(message[-HASH:])
-                await self._send(channel, message, under_way)
-                self._progress(channel, min((at + 1) * chunk, self.size), offset)
+        batches = (range(index, min(index + BATCH, count)) for index in range(first, count, BATCH))
+        reading = self._read_soon(file, next(batches, None), chunk)
+        try:
+            while reading is not None:
+                messages = await reading
+                reading = self._read_soon(file, next(batches, None), chunk)  # while these are sent
+                for at, message in messages:
+                    hashes.append(message[-HASH:])
+                    await self._send(channel, message, under_way)
+                    self._progress(channel, min((at + 1) * chunk, self.size), offset)
+        finally:
+            if reading is not None:
+                await _stop(reading)
         proof = hashlib.sha256()
         for index in range(first):  # what the other side had already is proved with the rest
             proof.update(await asyncio.to_thread(self._source.skip, file, index, chunk))
@@ -229,6 +236,14 @@ class Transfer:
             proof.update(each)
         self.proof = proof.hexdigest()
         await self._send(channel, proof.digest(), under_way)
+
+    def _read_soon(self, file: Any, some: range | None, chunk: int) -> asyncio.Task[list[tuple[int, bytes]]] | None:
+        """Begin to read some chunks in a thread: each with its index, and its hash after it. None: none are left."""
+        if some is None:
+            return None
+        task = asyncio.create_task(asyncio.to_thread(self._source.chunks, file, some, chunk))
+        task.add_done_callback(_seen)
+        return task
 
     async def _send_bytes(self, channel: Channel, file: Any, offset: int, sha256: str) -> None:
         under_way: deque[Sent] = deque()
@@ -557,8 +572,7 @@ class Transfers:
     async def stop_draining(self, name: str) -> None:
         """Another file comes over this channel."""
         if (task := self._drains.pop(name, None)) is not None:
-            task.cancel()
-            await asyncio.wait({task})
+            await _stop(task)
 
     def said(self, file: File) -> None:
         """A word of the other side."""
@@ -626,8 +640,13 @@ async def _unless(over: asyncio.Future[Any], work: Coroutine[Any, Any, None]) ->
         if task.done():
             task.result()
     finally:
-        task.cancel()
-        await asyncio.wait({task})
+        await _stop(task)
+
+
+async def _stop(task: asyncio.Future[Any]) -> None:
+    """Cancel it, and wait until it has ended."""
+    task.cancel()
+    await asyncio.wait({task})
 
 
 def _tell(emitter: Emitter, file: Transfer | IncomingFile) -> None:
