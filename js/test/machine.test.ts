@@ -89,3 +89,21 @@ for (const name of all) {
     assert.deepEqual(worded(outcome(machine)), trace.outcome);
   });
 }
+
+test("a reader that waits gets a message in the input that brings it", () => {
+  const { me, peer, room, options, steps } = vectors("session/graceful_close_b");
+  const machine = new SessionMachine({ me, peer, room, options });
+  const at = steps.findIndex((step: Data) => step.in === "data_received");
+  for (const step of steps.slice(0, at)) if (step.in) feed(machine, step);
+  while (machine.pollAction() || machine.pollEvent());
+  const { now, args } = steps[at];
+  const bring = () => machine.dataReceived(args[0], args[1], fromBase64(args[2]), now);
+  machine.readerChanged("chat", true, now);
+  assert.equal(new TextDecoder().decode(bring()!.data), "hello");
+  assert.equal(machine.pollEvent(), undefined);
+  assert.equal(machine.channels.get("chat")!.receiver.taken.messages, 1);
+  assert.equal(bring(), undefined, "twice the same");
+  machine.handleTimeout(machine.pollTimeout()!);
+  const said: Data = machine.pollAction();
+  assert.equal(JSON.parse(said.text).type, "ack");
+});

@@ -75,6 +75,61 @@ def test_a_slow_reader_stops_its_channel_and_no_other() -> None:
     world.run(when=lambda: len(world.b.got["chat"]) == 100)
 
 
+def test_a_reader_that_waits_gets_each_message_in_the_input_that_brings_it() -> None:
+    world = opened()
+    world.b.waits = True
+    world.b.read("chat")
+    for number in range(3):
+        world.a.send("chat", bytes([number]))
+    world.run(world.now + 0.2)
+    inputs = [entry[2] for entry in world.b.trace if entry[0] == "in"]
+    assert world.b.got["chat"] == [b"\0", b"\1", b"\2"]
+    assert inputs[inputs.index("reader_changed") :].count("take") == 0
+    assert not world.b.events(actions.Readable)
+    assert world.a.machine.channels["chat"].sender.delivered.messages == 3, "it is acknowledged as by `take`"
+    world.b.feed("reader_changed", "chat", False)
+    world.a.send("chat", b"later")
+    world.run(world.now + 0.2)
+    assert world.b.events(actions.Readable) and world.b.got["chat"][-1] == b"later"
+
+
+def test_what_a_reader_left_behind_comes_first_even_if_it_waits_too_early() -> None:
+    world = opened()
+    world.b.reads = False
+    world.a.send("chat", b"1")
+    world.run(world.now + 0.1)
+    world.b.feed("reader_changed", "chat", True)
+    world.a.send("chat", b"2")
+    world.run(world.now + 0.1)
+    assert world.b.got["chat"] == [b"1"] and len(world.b.events(actions.Readable)) == 2
+    world.b.read("chat")
+    assert world.b.got["chat"] == [b"1", b"2"]
+
+
+def test_the_account_is_the_same_whether_readers_wait_or_take_over_a_reset_and_a_close() -> None:
+    outcomes = []
+    for waits in (False, True):
+        world = opened()
+        for side in (world.a, world.b):
+            side.waits = waits
+            side.read("chat")
+        for number in range(200):
+            world.a.send("chat", bytes([number]) * 700)
+            world.b.send("chat", bytes([number]))
+        world.a.reset("transport")
+        world.cut_link()
+        world.run(world.now + 0.3)
+        world.cut_link(False)
+        world.run(when=lambda world=world: world.both("open")() and world.a.machine.reset is None)
+        world.a.send("chat", b"last")
+        world.a.close()
+        world.run(when=world.both("closed"))
+        assert len(world.b.got["chat"]) == 201 and len(world.a.got["chat"]) == 200
+        assert bool(world.b.events(actions.Readable)) is not waits
+        outcomes.append((world.a.outcome.agreed, world.b.outcome.path, world.b.outcome.clean))
+    assert outcomes[0] == outcomes[1]
+
+
 def test_a_message_starts_while_any_credit_is_left_and_is_sent_whole() -> None:
     world = opened(window=1000)
     world.b.reads = False

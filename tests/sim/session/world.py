@@ -50,6 +50,8 @@ class Side:
     """Everything that passed between the machine and its shell, in order."""
     got: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
     reads: bool = True
+    waits: bool = False
+    """Its readers wait: they get each message in the input that brings it."""
     auto_last_words: bool = True
     busy_until: float = 0.0
     inbox: deque[Callable[[], None]] = field(default_factory=deque)
@@ -66,7 +68,10 @@ class Side:
     def feed(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Give the machine an input, and write it down."""
         self.trace.append(("in", self.world.now, method, args, kwargs))
-        return getattr(self.machine, method)(*args, now=self.world.now, **kwargs)
+        result = getattr(self.machine, method)(*args, now=self.world.now, **kwargs)
+        if method == "data_received" and result is not None:
+            self.got[self.machine.by_id[args[1]].name].append(result.data)
+        return result
 
     def settle(self) -> None:
         while True:
@@ -92,6 +97,8 @@ class Side:
     def read(self, name: str) -> None:
         while (payload := self.feed("take", name)) is not None:
             self.got[name].append(payload.data)
+        if self.waits and not self.machine.channels[name].reader_waits:
+            self.feed("reader_changed", name, True)
 
     # --- what an application does
 

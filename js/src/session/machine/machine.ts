@@ -79,6 +79,8 @@ export interface Channel {
   reliable: boolean;
   sender: Sender;
   receiver: Receiver;
+  /** `dataReceived` hands out the next message. */
+  readerWaits?: boolean;
 }
 
 export interface Kind {
@@ -916,36 +918,39 @@ export class SessionMachine {
     this.act({ type: "AskDrained", epoch: link.epoch, id, most });
   }
 
-  /** An SCTP message on a session channel. */
-  dataReceived(epoch: number, id: number, data: Uint8Array, now: number): void {
+  /**
+   * Feed an SCTP message of a session channel; get its message if a reader waits for it (`readerChanged`). The
+   * application has taken what is returned. Otherwise `Readable` says that there is something to `take`.
+   */
+  dataReceived(epoch: number, id: number, data: Uint8Array, now: number): Payload | undefined {
     this.now = now;
     const channel = this.byId.get(id);
     if (!channel || !this.links.has(epoch)) return;
     liveness.heard(this, epoch, now);
+    const { name, receiver } = channel;
     let complete: boolean;
     try {
-      complete = channel.receiver.receive(epoch, data, ([receipt, seq]) =>
-        this.remembered.has(receipt, channel.name, seq, now),
-      );
+      complete = receiver.receive(epoch, data, ([receipt, seq]) => this.remembered.has(receipt, name, seq, now));
     } catch (error) {
       if (!(error instanceof Violation)) throw error;
-      this.endByViolation(now, `channel ${quoted(channel.name)}: ${error.message}`);
+      this.endByViolation(now, `channel ${quoted(name)}: ${error.message}`);
       return;
     }
     close.progressed(this, now);
+    const payload = complete && channel.readerWaits ? receiver.take() : undefined;
     this.feed();
     if (complete) {
       if (this.closing) close.keep(this);
-      this.tell({ type: "Readable", name: channel.name });
+      if (!payload || receiver.held) this.tell({ type: "Readable", name });
       close.progress(this, now);
-      const { counted, line } = channel.receiver;
-      if (channel.reliable && !counted && line.length % SLOW_DOWN === 0) this.#sendAcks(false, channel);
-    } else {
-      this.ackLater(channel, now);
+      const { counted, line } = receiver;
+      if (!payload && channel.reliable && !counted && line.length % SLOW_DOWN === 0) this.#sendAcks(false, channel);
     }
+    if (payload || !complete) this.ackLater(channel, now);
+    return payload;
   }
 
-  /** The next message of this channel for the application, which has taken it with this. */
+  /** Take the next message of this channel for the application, if there is one. */
   take(name: string, now: number): Payload | undefined {
     this.now = now;
     const channel = this.channels.get(name);
@@ -958,6 +963,21 @@ export class SessionMachine {
       close.progress(this, now);
     }
     return payload;
+  }
+
+  /**
+   * Say whether a reader waits for the next message of this channel.
+   *
+   * While one waits, `dataReceived` returns the message that it completes, and counts it as taken: no `Readable` and no
+   * `take` are needed. Call this with `waits` only after `take` has returned nothing; call it without as soon as the
+   * reader is busy or has left. It stays as it is until then, over all resets.
+   */
+  readerChanged(name: string, waits: boolean, now: number): void {
+    this.now = now;
+    const channel = this.channels.get(name);
+    if (!channel) return;
+    channel.readerWaits = waits;
+    if (waits) this.#claim(channel);
   }
 
   /** Acknowledge soon: after enough messages or bytes, or 20 ms; at once while closing. */

@@ -93,6 +93,8 @@ class Channel:
     open: bool
     sender: Sender
     receiver: Receiver
+    reader_waits: bool = False
+    """`data_received` hands out the next message."""
 
     @property
     def reliable(self) -> bool:
@@ -842,34 +844,41 @@ class SessionMachine:
             most = min(self.options.stream_low, stream.buffered // 2)
             self.act(actions.AskDrained(link.epoch, id_, most))
 
-    def data_received(self, epoch: int, id_: int, data: bytes, now: float) -> None:
-        """An SCTP message on a session channel."""
+    def data_received(self, epoch: int, id_: int, data: bytes, now: float) -> Payload | None:
+        """Feed an SCTP message of a session channel; get its message if a reader waits for it (`reader_changed`).
+
+        The application has taken what is returned. Otherwise `Readable` says that there is something to `take`.
+        """
         self.now = now
         channel = self.by_id.get(id_)
         if channel is None or epoch not in self.links:
-            return
+            return None
         liveness.heard(self, epoch, now)
+        receiver = channel.receiver
         try:
-            complete = channel.receiver.receive(
+            complete = receiver.receive(
                 epoch, data, lambda again: self.remembered.has(again[0], channel.name, again[1], now)
             )
         except ViolationError as error:
             self.end_by_violation(now, f"channel {channel.name!r}: {error}")
-            return
+            return None
         close.progressed(self, now)
+        payload = receiver.take() if complete and channel.reader_waits else None
         self.feed()
         if complete:
             if self.closing is not None:
                 close.keep(self)
-            self.tell(actions.Readable(channel.name))
+            if payload is None or receiver.held:
+                self.tell(actions.Readable(channel.name))
             close.progress(self, now)
-            if channel.reliable and not channel.receiver.counted and not len(channel.receiver.line) % SLOW_DOWN:
+            if payload is None and channel.reliable and not receiver.counted and not len(receiver.line) % SLOW_DOWN:
                 self._send_acks(also=channel)
-        else:
+        if payload is not None or not complete:
             self.ack_later(channel, now)
+        return payload
 
     def take(self, name: str, now: float) -> Payload | None:
-        """The next message of this channel for the application, which has taken it with this."""
+        """Take the next message of this channel for the application; None if there is none."""
         self.now = now
         channel = self.channels[name]
         self._claim(channel)
@@ -881,6 +890,19 @@ class SessionMachine:
             self.ack_later(channel, now)
             close.progress(self, now)
         return payload
+
+    def reader_changed(self, name: str, waits: bool, now: float) -> None:
+        """Say whether a reader waits for the next message of this channel.
+
+        While one waits, `data_received` returns the message that it completes, and counts it as taken: no `Readable`
+        and no `take` are needed. Call this with `waits` only after `take` has returned None; call it without as soon
+        as the reader is busy or has left. It stays as it is until then, over all resets.
+        """
+        self.now = now
+        channel = self.channels[name]
+        channel.reader_waits = waits
+        if waits:
+            self._claim(channel)
 
     def ack_later(self, channel: Channel, now: float) -> None:
         """Acknowledge soon: after enough messages or bytes, or 20 ms; at once while closing."""
