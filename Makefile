@@ -20,7 +20,7 @@ check: $(VENV)/.dev build  ## lint, types, import contracts, generated files
 matrix: $(VENV)/.dev build  ## pages and programs in every pairing, in real Chromium and Firefox: reports/matrix.md
 	@$(BIN)/nox -s matrix -- $(ARGS)
 
-soak: $(VENV)/.dev build  ## 2000 resets in one page of each browser; half an hour: reports/soak.md
+soak: $(VENV)/.dev build  ## 2000 resets in one page of each browser; a quarter of an hour: reports/soak.md
 	@$(BIN)/nox -s soak -- $(ARGS)
 
 conformance: $(VENV)/.dev build  ## the W3C's tests beside Chromium's and Firefox's results: reports/conformance.md

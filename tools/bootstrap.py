@@ -7,7 +7,7 @@ import venv
 from pathlib import Path
 
 NEEDED = {
-    "cargo": "Rust 1.88 or newer, from https://rustup.rs",
+    "cargo": "Rust 1.89 or newer, from https://rustup.rs",
     "cc": "a C compiler (Debian: apt install gcc)",
     "cmake": "CMake (Debian: apt install cmake)",
 }
