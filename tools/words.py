@@ -26,7 +26,16 @@ FORBIDDEN = {
     "a conflict of a merge": r"(?m)^(?:<{7} |>{7} )",
 }
 FREE = {"tools/words.py"}  # it names them
-PLAIN = ("docs/reference/",)
+PLAIN = (
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "README.md",
+    "SECURITY.md",
+    "docs/README.md",
+    "docs/reference/",
+    "docs/topics/deploying.md",
+    "docs/topics/interop.md",
+)
 """Files and folders whose texts are plain English (`english.py`). The list only grows."""
 READ = (".md", ".py", ".pyi", ".rs", ".ts", ".mjs")
 
