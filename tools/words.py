@@ -33,8 +33,7 @@ PLAIN = (
     "SECURITY.md",
     "docs/README.md",
     "docs/reference/",
-    "docs/topics/deploying.md",
-    "docs/topics/interop.md",
+    "docs/topics/",
 )
 """Files and folders whose texts are plain English (`english.py`). The list only grows."""
 READ = (".md", ".py", ".pyi", ".rs", ".ts", ".mjs")
