@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use adieu_engine::{Certificate, Random};
 
-use crate::command::{Door, Request};
-use crate::event::Queue;
+use crate::command::{CommandQueue, Request};
+use crate::event::EventQueue;
 use crate::handles::Loop;
 use crate::process::{self, Signal, entropy, unix_time};
 use crate::udp;
@@ -19,7 +19,7 @@ pub const CERTIFICATE_LIFE: Duration = Duration::from_secs(30 * 86_400);
 const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub struct Core {
-    door: Arc<Door>,
+    commands: Arc<CommandQueue>,
     forks: u64,
 }
 
@@ -50,14 +50,14 @@ impl Core {
         if !WATCHES_FORKS.swap(true, Ordering::SeqCst) {
             process::watch_forks();
         }
-        let door = udp::start(|| {
+        let commands = udp::start(|| {
             let made = make_certificate(CERTIFICATE_LIFE).ok();
             // In the child of a fork the lock may be held by a thread that is not there.
             if let Ok(mut ready) = CERTIFICATE.try_lock() {
                 *ready = made;
             }
         })?;
-        let core = Box::leak(Box::new(Core { door, forks: process::forks() }));
+        let core = Box::leak(Box::new(Core { commands, forks: process::forks() }));
         CORE.store(core, Ordering::Release);
         Ok(core)
     }
@@ -72,7 +72,7 @@ impl Core {
     pub fn open_loop() -> io::Result<Loop> {
         let signal = Signal::new()?;
         let core = Core::get()?;
-        Ok(Loop::new(Arc::new(Queue::new(Some(signal))), core.door.clone(), Box::new(entropy)))
+        Ok(Loop::new(Arc::new(EventQueue::new(Some(signal))), core.commands.clone(), Box::new(entropy)))
     }
 
     /// Close everything that is open, and wait until the last words have left: at most two seconds.
@@ -84,7 +84,7 @@ impl Core {
             *signal.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
             signal.1.notify_all();
         };
-        core.door.request(Request::Shutdown { done: Arc::new(tell) });
+        core.commands.request(Request::Shutdown { done: Arc::new(tell) });
         let guard = done.0.lock().unwrap_or_else(PoisonError::into_inner);
         drop(done.1.wait_timeout_while(guard, EXIT_TIMEOUT, |is_done| !*is_done));
     }

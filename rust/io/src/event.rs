@@ -10,8 +10,8 @@ use adieu_engine::ice::{IceState, Role};
 use adieu_engine::{ChannelOptions, Drops, Kind, Stats};
 use crossbeam_queue::SegQueue;
 
-use crate::handles::ChannelShared;
 use crate::process::Signal;
+use crate::shared::ChannelShared;
 
 /// Kept small: messages come by the hundred thousand, everything else is rare and boxed.
 #[derive(Debug)]
@@ -131,7 +131,7 @@ pub struct Left {
 }
 
 /// The event queue of one event loop. Many producers would be fine; there is one.
-pub struct Queue {
+pub struct EventQueue {
     events: SegQueue<Event>,
     /// The descriptor was written and not read since.
     signalled: AtomicBool,
@@ -145,9 +145,9 @@ pub struct Queue {
 /// Above this many waiting events no more messages are taken in: bytes alone do not bound what small messages cost.
 pub const CONGESTED: usize = 65_536;
 
-impl Queue {
-    pub fn new(signal: Option<Signal>) -> Queue {
-        Queue {
+impl EventQueue {
+    pub fn new(signal: Option<Signal>) -> EventQueue {
+        EventQueue {
             events: SegQueue::new(),
             signalled: AtomicBool::new(false),
             congested: AtomicBool::new(false),
@@ -203,7 +203,7 @@ impl Queue {
         self.signal.as_ref().map_or(-1, Signal::fileno)
     }
 
-    /// The producer asks whether to hold back; [`Queue::relieved`] tells when no more.
+    /// The producer asks whether to hold back; [`EventQueue::relieved`] tells when no more.
     pub fn is_congested(&self) -> bool {
         if self.events.len() <= CONGESTED {
             return false;
@@ -305,8 +305,8 @@ impl Counters {
 mod tests {
     use super::*;
 
-    fn full() -> Queue {
-        let queue = Queue::new(None);
+    fn full() -> EventQueue {
+        let queue = EventQueue::new(None);
         for channel in 0..=CONGESTED as u64 {
             queue.push(Event::Low { channel });
         }

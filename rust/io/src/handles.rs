@@ -1,70 +1,26 @@
 //! What the application holds: a loop, and channels. All are usable from any thread.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use adieu_engine::ice::{Credentials, Role};
 use adieu_engine::{Certificate, ChannelOptions, Config, Fingerprint, Kind, RemoteCandidate};
 
-use crate::command::{Command, Door, Gather, Request};
-use crate::event::{Event, Queue};
+use crate::command::{Command, CommandQueue, Request};
+use crate::event::{Event, EventQueue};
+use crate::gathering::Gather;
 use crate::process;
+use crate::shared::{ChannelShared, TransportShared, next_id};
 
 /// Payload bytes that may wait to be sent, for a whole transport.
 pub const SEND_BUFFER: usize = 16 << 20;
 
-/// Unique in the process, never used again.
-static IDS: AtomicU64 = AtomicU64::new(1);
-
-pub(crate) fn next_id() -> u64 {
-    IDS.fetch_add(1, Ordering::Relaxed)
-}
-
-/// What both sides know of a transport without asking.
-#[derive(Debug)]
-pub struct TransportShared {
-    pub id: u64,
-    /// The hub's slot; NOWHERE before it was made and after it has ended.
-    pub slot: AtomicU64,
-    /// Payload bytes of all channels that did not leave yet.
-    pub buffered: AtomicUsize,
-}
-
-pub const NOWHERE: u64 = u64::MAX;
-
-#[derive(Debug)]
-pub struct ChannelShared {
-    pub id: u64,
-    pub stream: u16,
-    pub transport: Arc<TransportShared>,
-    pub buffered: AtomicUsize,
-    pub low: AtomicUsize,
-    /// Somebody wants to be told, once, when `buffered` is at `low` or below.
-    pub watched: AtomicBool,
-    /// The hub's place for it: slot << 32 | key. NOWHERE: it is closed.
-    pub place: AtomicU64,
-}
-
-impl ChannelShared {
-    pub(crate) fn new(stream: u16, transport: Arc<TransportShared>) -> ChannelShared {
-        ChannelShared {
-            id: next_id(),
-            stream,
-            transport,
-            buffered: AtomicUsize::new(0),
-            low: AtomicUsize::new(0),
-            watched: AtomicBool::new(false),
-            place: AtomicU64::new(NOWHERE),
-        }
-    }
-}
-
 /// A data channel on the hot path: no lock, no look-up.
 pub struct Channel {
     shared: Arc<ChannelShared>,
-    door: Arc<Door>,
+    commands: Arc<CommandQueue>,
     forks: u64,
 }
 
@@ -115,27 +71,27 @@ impl Channel {
         Ok(())
     }
 
-    /// Queue a message whose room was reserved.
+    /// EventQueue a message whose room was reserved.
     pub fn send(&self, kind: Kind, data: Vec<u8>) {
         if self.forks == process::forks() {
-            self.door.push(Command::Send { channel: self.shared.clone(), kind, data });
+            self.commands.push(Command::Send { channel: self.shared.clone(), kind, data });
         }
     }
 
     pub fn close(&self) {
         if self.forks == process::forks() {
-            self.door.request(Request::CloseChannel { channel: self.shared.clone() });
+            self.commands.request(Request::CloseChannel { channel: self.shared.clone() });
         }
     }
 }
 
 pub(crate) type Seeds = Box<dyn Fn() -> [u8; 32] + Send + Sync>;
 
-/// An event loop's door and queue.
+/// An event loop's two queues: its commands down, its events up.
 pub struct Loop {
     id: u64,
-    queue: Arc<Queue>,
-    door: Arc<Door>,
+    queue: Arc<EventQueue>,
+    commands: Arc<CommandQueue>,
     forks: u64,
     /// Where the engines' randomness comes from.
     seed: Seeds,
@@ -157,10 +113,10 @@ pub struct LoopOptions {
 }
 
 impl Loop {
-    pub(crate) fn new(queue: Arc<Queue>, door: Arc<Door>, seed: Seeds) -> Loop {
+    pub(crate) fn new(queue: Arc<EventQueue>, commands: Arc<CommandQueue>, seed: Seeds) -> Loop {
         let id = next_id();
-        door.request(Request::OpenLoop { id, queue: queue.clone() });
-        Loop { id, queue, door, forks: process::forks(), seed, transports: Mutex::default() }
+        commands.request(Request::OpenLoop { id, queue: queue.clone() });
+        Loop { id, queue, commands, forks: process::forks(), seed, transports: Mutex::default() }
     }
 
     pub fn id(&self) -> u64 {
@@ -171,7 +127,7 @@ impl Loop {
         self.queue.fileno()
     }
 
-    pub fn queue(&self) -> &Queue {
+    pub fn queue(&self) -> &EventQueue {
         &self.queue
     }
 
@@ -224,8 +180,7 @@ impl Loop {
 
     pub fn transport(&self, connection: u64, options: LoopOptions) -> u64 {
         let id = next_id();
-        let shared =
-            Arc::new(TransportShared { id, slot: AtomicU64::new(NOWHERE), buffered: AtomicUsize::new(0) });
+        let shared = Arc::new(TransportShared::new(id));
         let mut transports = self.lock();
         if let Some(siblings) = transports.of_connection.get_mut(&connection) {
             siblings.push(id);
@@ -286,10 +241,7 @@ impl Loop {
     pub fn open_channel(&self, transport: u64, stream: u16, options: ChannelOptions) -> Channel {
         let known = self.lock().by_id.get(&transport).cloned();
         let exists = known.is_some();
-        let shared = known.unwrap_or_else(|| {
-            let slot = AtomicU64::new(NOWHERE);
-            Arc::new(TransportShared { id: transport, slot, buffered: AtomicUsize::new(0) })
-        });
+        let shared = known.unwrap_or_else(|| Arc::new(TransportShared::new(transport)));
         let channel = Arc::new(ChannelShared::new(stream, shared));
         if exists {
             self.request(Request::OpenChannel { channel: channel.clone(), options });
@@ -299,13 +251,13 @@ impl Loop {
 
     /// The handle of a channel that came up with an event.
     pub fn adopt(&self, shared: Arc<ChannelShared>) -> Channel {
-        Channel { shared, door: self.door.clone(), forks: self.forks }
+        Channel { shared, commands: self.commands.clone(), forks: self.forks }
     }
 
     pub fn consumed(&self, transport: u64, size: usize) {
         let shared = self.lock().by_id.get(&transport).cloned();
         if let Some(shared) = shared.filter(|_| self.is_alive()) {
-            self.door.push(Command::Consumed { transport: shared, size });
+            self.commands.push(Command::Consumed { transport: shared, size });
         }
     }
 
@@ -326,7 +278,7 @@ impl Loop {
 
     fn request(&self, request: Request) {
         if self.is_alive() {
-            self.door.request(request);
+            self.commands.request(request);
         }
     }
 }

@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 
 use adieu_engine::Batch;
 
-use crate::command::{Door, Lookup, Request};
-use crate::event::Queue;
+use crate::command::{CommandQueue, Request};
+use crate::event::EventQueue;
+use crate::gathering::{Interface, Lookup};
 use crate::handles::Loop;
-use crate::hub::{Hub, Interface, Network, Sent};
+use crate::hub::Hub;
+use crate::hub::network::{Network, Sent};
 
 /// Every path between two hosts.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +48,7 @@ pub struct SentDatagram {
 /// The world: hosts, links, time. Usable from any thread.
 pub struct VirtualNetwork {
     world: Mutex<World>,
-    door: Arc<Door>,
+    commands: Arc<CommandQueue>,
     numbers: Arc<Mutex<Numbers>>,
 }
 
@@ -64,11 +66,11 @@ unsafe impl Send for World {}
 impl VirtualNetwork {
     pub fn new(seed: u64) -> VirtualNetwork {
         let start = Instant::now();
-        let door = Arc::new(Door::new(None));
+        let commands = Arc::new(CommandQueue::new(None));
         let numbers = Arc::new(Mutex::new(Numbers(seed)));
-        let net = MemoryNetwork::new(door.clone(), Numbers(seed ^ 0x5bd1_e995));
-        let hub = Hub::new(start, net, door.clone());
-        VirtualNetwork { world: Mutex::new(World { hub, start, now: start }), door, numbers }
+        let net = MemoryNetwork::new(commands.clone(), Numbers(seed ^ 0x5bd1_e995));
+        let hub = Hub::new(start, net, commands.clone());
+        VirtualNetwork { world: Mutex::new(World { hub, start, now: start }), commands, numbers }
     }
 
     /// Since the beginning.
@@ -81,8 +83,8 @@ impl VirtualNetwork {
     pub fn host(&self, addresses: Vec<IpAddr>) -> Loop {
         let numbers = self.numbers.clone();
         let seed = move || numbers.lock().unwrap_or_else(PoisonError::into_inner).seed();
-        let queue = Arc::new(Queue::new(None));
-        let host = Loop::new(queue, self.door.clone(), Box::new(seed));
+        let queue = Arc::new(EventQueue::new(None));
+        let host = Loop::new(queue, self.commands.clone(), Box::new(seed));
         self.lock().hub.net.hosts.insert(host.id(), addresses);
         host
     }
@@ -185,8 +187,8 @@ impl World {
 
     fn turn(&mut self) {
         let now = self.now;
-        while let Some((slot, path, bytes)) = self.hub.net.pop(now) {
-            self.hub.handle_datagram(now, slot, path, &bytes);
+        while let Some((index, path, bytes)) = self.hub.net.pop(now) {
+            self.hub.handle_datagram(now, index, path, &bytes);
             self.hub.finish(now);
         }
         self.hub.handle_timeouts(now);
@@ -239,14 +241,14 @@ struct MemoryNetwork {
     numbers: Numbers,
     is_recording: bool,
     record: Vec<(Instant, SocketAddr, SocketAddr, Vec<u8>)>,
-    door: Arc<Door>,
+    commands: Arc<CommandQueue>,
 }
 
 /// The first port of each host.
 const FIRST_PORT: u16 = 10_000;
 
 impl MemoryNetwork {
-    fn new(door: Arc<Door>, numbers: Numbers) -> MemoryNetwork {
+    fn new(commands: Arc<CommandQueue>, numbers: Numbers) -> MemoryNetwork {
         MemoryNetwork {
             hosts: HashMap::new(),
             sockets: HashMap::new(),
@@ -262,7 +264,7 @@ impl MemoryNetwork {
             numbers,
             is_recording: false,
             record: Vec::new(),
-            door,
+            commands,
         }
     }
 
@@ -319,13 +321,14 @@ impl MemoryNetwork {
         self.under_way.peek().map(|Reverse(delivery)| delivery.at)
     }
 
-    /// What has arrived, for whom: (slot, (local, remote), bytes).
+    /// What has arrived, for whom: (index, (local, remote), bytes).
     fn pop(&mut self, now: Instant) -> Option<(u32, (SocketAddr, SocketAddr), Vec<u8>)> {
         while self.next()? <= now {
             let Reverse(delivery) = self.under_way.pop()?;
             let (source, destination) = (delivery.source, delivery.destination);
-            if let Some(slot) = self.sockets.get(&destination).filter(|_| !self.is_cut(source, destination)) {
-                return Some((*slot, (destination, source), delivery.bytes));
+            if let Some(index) = self.sockets.get(&destination).filter(|_| !self.is_cut(source, destination))
+            {
+                return Some((*index, (destination, source), delivery.bytes));
             }
         }
         None
@@ -340,7 +343,7 @@ impl Network for MemoryNetwork {
         Ok(addresses.into_iter().map(|ip| Interface { ip, is_loopback: ip.is_loopback() }).collect())
     }
 
-    fn bind(&mut self, _owner: u64, ip: IpAddr, slot: u32) -> io::Result<(SocketAddr, SocketAddr)> {
+    fn bind(&mut self, _owner: u64, ip: IpAddr, index: u32) -> io::Result<(SocketAddr, SocketAddr)> {
         if let Some(&errno) = self.refused.get(&ip) {
             return Err(io::Error::from_raw_os_error(errno));
         }
@@ -349,7 +352,7 @@ impl Network for MemoryNetwork {
             let address = SocketAddr::new(ip, *next);
             *next = next.checked_add(1).unwrap_or(FIRST_PORT);
             if let std::collections::hash_map::Entry::Vacant(free) = self.sockets.entry(address) {
-                free.insert(slot);
+                free.insert(index);
                 return Ok((address, address));
             }
         }
@@ -377,7 +380,7 @@ impl Network for MemoryNetwork {
     /// There are no names here.
     fn resolve(&mut self, lookup: Lookup) {
         let addresses = Err("a virtual network has no names".to_owned());
-        self.door.request(Request::Resolved { lookup, addresses });
+        self.commands.request(Request::Resolved { lookup, addresses });
     }
 
     fn max_segments(&self) -> usize {

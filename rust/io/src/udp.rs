@@ -12,8 +12,10 @@ use adieu_engine::Batch;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 
-use crate::command::{Door, Lookup, Request};
-use crate::hub::{Hub, Interface, Network, Sent};
+use crate::command::{CommandQueue, Request};
+use crate::gathering::{Interface, Lookup};
+use crate::hub::Hub;
+use crate::hub::network::{Network, Sent};
 use crate::process;
 
 const WAKE: Token = Token(usize::MAX);
@@ -34,7 +36,7 @@ const MAX_LOOKUPS: usize = 4;
 struct Socket {
     io: mio::net::UdpSocket,
     state: UdpSocketState,
-    slot: u32,
+    index: u32,
     local: SocketAddr,
     /// What the system did not take: at most one batch, since the hub stops then.
     blocked: VecDeque<Blocked>,
@@ -50,35 +52,35 @@ pub struct UdpNetwork {
     registry: Registry,
     sockets: Vec<Option<Socket>>,
     free: Vec<usize>,
-    door: Arc<Door>,
+    commands: Arc<CommandQueue>,
     lookups: Arc<AtomicUsize>,
     waiting_lookups: VecDeque<Lookup>,
 }
 
 /// Start the thread. `at_start` runs in it before anything else.
-pub fn start(at_start: impl FnOnce() + Send + 'static) -> io::Result<Arc<Door>> {
+pub fn start(at_start: impl FnOnce() + Send + 'static) -> io::Result<Arc<CommandQueue>> {
     let poll = Poll::new()?;
     let waker = Waker::new(poll.registry(), WAKE)?;
     // A wake-up that fails finds the thread awake: the counter was full.
     let wake = move || drop(waker.wake());
-    let door = Arc::new(Door::new(Some(Box::new(wake))));
+    let commands = Arc::new(CommandQueue::new(Some(Box::new(wake))));
     let registry = poll.registry().try_clone()?;
     let net = UdpNetwork {
         registry,
         sockets: Vec::new(),
         free: Vec::new(),
-        door: door.clone(),
+        commands: commands.clone(),
         lookups: Arc::default(),
         waiting_lookups: VecDeque::new(),
     };
-    let thread_door = door.clone();
+    let thread_commands = commands.clone();
     let run = move || {
         at_start();
         // The hub is made here and never leaves: SCTP sockets belong to one thread.
-        run(poll, Hub::new(Instant::now(), net, thread_door));
+        run(poll, Hub::new(Instant::now(), net, thread_commands));
     };
     std::thread::Builder::new().name("adieu-io".into()).spawn(run)?;
-    Ok(door)
+    Ok(commands)
 }
 
 fn run(mut poll: Poll, mut hub: Hub<UdpNetwork>) {
@@ -88,7 +90,7 @@ fn run(mut poll: Poll, mut hub: Hub<UdpNetwork>) {
     // Sockets that had more to read than their turn.
     let mut unread: Vec<usize> = Vec::new();
     loop {
-        let busy = more_commands || !unread.is_empty() || !hub.door().may_sleep();
+        let busy = more_commands || !unread.is_empty() || !hub.commands().may_sleep();
         let timeout = match hub.next_timeout() {
             _ if busy => Duration::ZERO,
             Some(at) => at.saturating_duration_since(Instant::now()).min(MAX_SLEEP),
@@ -100,7 +102,7 @@ fn run(mut poll: Poll, mut hub: Hub<UdpNetwork>) {
             }
             events.clear();
         }
-        hub.door().awake();
+        hub.commands().awake();
         let now = Instant::now();
         for token in std::mem::take(&mut unread) {
             receiver.read(&mut hub, now, token, &mut unread);
@@ -111,7 +113,7 @@ fn run(mut poll: Poll, mut hub: Hub<UdpNetwork>) {
                 continue;
             }
             if event.is_writable() {
-                hub.net.flush(token.0).into_iter().for_each(|slot| hub.handle_writable(slot));
+                hub.net.flush(token.0).into_iter().for_each(|index| hub.handle_writable(index));
             }
             if event.is_readable() {
                 receiver.read(&mut hub, now, token.0, &mut unread);
@@ -138,7 +140,7 @@ impl Receiver {
     fn read(&mut self, hub: &mut Hub<UdpNetwork>, now: Instant, token: usize, unread: &mut Vec<usize>) {
         for _ in 0..MAX_READS {
             let Some(socket) = hub.net.sockets.get(token).and_then(Option::as_ref) else { return };
-            let (slot, local) = (socket.slot, socket.local);
+            let (index, local) = (socket.index, socket.local);
             let mut meta = [RecvMeta::default(); RECEIVE_BUFFERS];
             let received = {
                 let mut buffers = self.buffers.iter_mut();
@@ -155,7 +157,7 @@ impl Receiver {
             for (buffer, meta) in self.buffers.iter().zip(&meta[..received]) {
                 let stride = meta.stride.max(1);
                 for datagram in buffer[..meta.len.min(RECEIVE_SIZE)].chunks(stride) {
-                    hub.handle_datagram(now, slot, (local, meta.addr), datagram);
+                    hub.handle_datagram(now, index, (local, meta.addr), datagram);
                 }
             }
             // What has come goes up and is answered before more is read: the acknowledgements open the peer's window.
@@ -182,13 +184,13 @@ impl UdpNetwork {
             }
             socket.blocked.pop_front();
         }
-        Some(socket.slot)
+        Some(socket.index)
     }
 
     fn start_lookups(&mut self) {
         while self.lookups.load(Ordering::Acquire) < MAX_LOOKUPS {
             let Some(lookup) = self.waiting_lookups.pop_front() else { return };
-            let (door, running) = (self.door.clone(), self.lookups.clone());
+            let (commands, running) = (self.commands.clone(), self.lookups.clone());
             running.fetch_add(1, Ordering::AcqRel);
             let failed = Request::Resolved {
                 lookup: lookup.clone(),
@@ -199,11 +201,11 @@ impl UdpNetwork {
                 let addresses = (server.host.as_str(), server.port).to_socket_addrs();
                 let addresses = addresses.map(Iterator::collect).map_err(|error| error.to_string());
                 running.fetch_sub(1, Ordering::AcqRel);
-                door.request(Request::Resolved { lookup, addresses });
+                commands.request(Request::Resolved { lookup, addresses });
             };
             if std::thread::Builder::new().name("adieu-resolver".into()).spawn(look_up).is_err() {
                 self.lookups.fetch_sub(1, Ordering::AcqRel);
-                self.door.request(failed);
+                self.commands.request(failed);
             }
         }
     }
@@ -228,7 +230,7 @@ impl Network for UdpNetwork {
         Ok(interfaces)
     }
 
-    fn bind(&mut self, _owner: u64, ip: IpAddr, slot: u32) -> io::Result<(usize, SocketAddr)> {
+    fn bind(&mut self, _owner: u64, ip: IpAddr, index: u32) -> io::Result<(usize, SocketAddr)> {
         let socket = UdpSocket::bind((ip, 0))?;
         socket.set_nonblocking(true)?;
         let sock = socket2::SockRef::from(&socket);
@@ -249,7 +251,7 @@ impl Network for UdpNetwork {
             return Err(error);
         }
         process::remember_socket(io.as_raw_fd());
-        self.sockets[token] = Some(Socket { io, state, slot, local, blocked: VecDeque::new() });
+        self.sockets[token] = Some(Socket { io, state, index, local, blocked: VecDeque::new() });
         Ok((token, local))
     }
 

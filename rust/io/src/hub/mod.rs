@@ -6,10 +6,10 @@
 //!
 //! Each call into an engine runs under `catch_unwind`: a bug of ours ends one connection, and says so.
 
-mod entry;
+pub mod network;
+mod transport;
 
 use std::collections::{HashMap, VecDeque};
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -18,56 +18,26 @@ use std::time::{Duration, Instant};
 
 use adieu_engine::{Batch, Certificate, ChannelKey, Config, Transport};
 
-use crate::command::{Command, Door, Gather, Lookup, Loopback, Policy, Request};
-use crate::event::{Counters, Left, Notice, Queue, TransportStats};
-use crate::handles::{ChannelShared, NOWHERE, TransportShared};
+use crate::command::{Command, CommandQueue, Request};
+use crate::event::{Counters, EventQueue, Left, Notice, TransportStats};
+use crate::gathering::{Gather, Lookup, Policy};
+use crate::shared::{ChannelShared, NOWHERE, TransportShared};
 use crate::trouble;
 use crate::wheel::Wheel;
-use entry::Entry;
+use network::Network;
+use transport::HubTransport;
 
 /// How long the last words of a closed connection may wait for the network to take them.
 const REAPER_TIMEOUT: Duration = Duration::from_secs(2);
-/// Host candidates of one generation (closing rule: nothing grows without bound).
-const MAX_HOSTS: usize = 32;
 /// Ended transports whose last figures can still be asked for.
 const MAX_ENDED: usize = 256;
 
-/// What carries datagrams, and names the addresses to send them from.
-pub trait Network {
-    type Socket: Copy + std::fmt::Debug;
-
-    /// The addresses of the machine, or of the loop's host.
-    fn interfaces(&mut self, owner: u64) -> io::Result<Vec<Interface>>;
-    /// A socket on a port of its own; what arrives is handed to [`Hub::handle_datagram`] with this slot.
-    fn bind(&mut self, owner: u64, ip: IpAddr, slot: u32) -> io::Result<(Self::Socket, SocketAddr)>;
-    fn send(&mut self, now: Instant, socket: Self::Socket, batch: &Batch) -> Sent;
-    /// Returns how many datagrams it had taken that can not leave any more.
-    fn close(&mut self, socket: Self::Socket) -> usize;
-    /// Look a name up; [`Request::Resolved`] comes through the door.
-    fn resolve(&mut self, lookup: Lookup);
-    fn max_segments(&self) -> usize;
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Interface {
-    pub ip: IpAddr,
-    pub is_loopback: bool,
-}
-
-#[derive(Debug)]
-pub enum Sent {
-    Taken,
-    /// Taken, but it is the last for now: [`Hub::handle_writable`] follows.
-    Full,
-    /// The system refused: lost, as on the way.
-    Refused(io::Error),
-}
-
 struct Connection {
     owner: u64,
-    queue: Arc<Queue>,
+    queue: Arc<EventQueue>,
     certificate: Arc<Certificate>,
-    slots: Vec<u32>,
+    /// Indices of its transports.
+    transports: Vec<u32>,
     left: Left,
     is_closing: bool,
 }
@@ -75,12 +45,14 @@ struct Connection {
 /// See the module's text. `N` carries the datagrams.
 pub struct Hub<N: Network> {
     pub net: N,
-    door: Arc<Door>,
-    loops: HashMap<u64, Arc<Queue>>,
+    commands: Arc<CommandQueue>,
+    loops: HashMap<u64, Arc<EventQueue>>,
     connections: HashMap<u64, Connection>,
-    entries: Vec<Option<Entry<N::Socket>>>,
+    transports: Vec<Option<HubTransport<N::Socket>>>,
+    /// Indices of `transports` that are free.
     free: Vec<u32>,
-    slots: HashMap<u64, u32>,
+    /// id of a transport -> its index
+    indices: HashMap<u64, u32>,
     ended: VecDeque<(u64, Arc<TransportStats>)>,
     wheel: Wheel,
     touched: Vec<u32>,
@@ -91,16 +63,16 @@ pub struct Hub<N: Network> {
 }
 
 impl<N: Network> Hub<N> {
-    pub fn new(now: Instant, net: N, door: Arc<Door>) -> Hub<N> {
+    pub fn new(now: Instant, net: N, commands: Arc<CommandQueue>) -> Hub<N> {
         let batch = Batch::new(net.max_segments());
         Hub {
             net,
-            door,
+            commands,
             loops: HashMap::new(),
             connections: HashMap::new(),
-            entries: Vec::new(),
+            transports: Vec::new(),
             free: Vec::new(),
-            slots: HashMap::new(),
+            indices: HashMap::new(),
             ended: VecDeque::new(),
             wheel: Wheel::new(now),
             touched: Vec::new(),
@@ -117,11 +89,12 @@ impl<N: Network> Hub<N> {
     pub fn run_commands(&mut self, now: Instant, budget: usize) -> bool {
         self.now = now;
         for _ in 0..budget {
-            match self.door.pop() {
+            match self.commands.pop() {
                 None => return false,
                 Some(Command::Send { channel, kind, data }) => {
                     let size = data.len();
-                    let sent = self.on_channel(&channel, |entry, key| entry.send(now, key, kind, data));
+                    let sent =
+                        self.on_channel(&channel, |transport, key| transport.send(now, key, kind, data));
                     if sent != Some(true) {
                         channel.transport.buffered.fetch_sub(size, Ordering::AcqRel);
                     }
@@ -131,9 +104,9 @@ impl<N: Network> Hub<N> {
                     }
                 }
                 Some(Command::Consumed { transport, size }) => {
-                    let slot = transport.slot.load(Ordering::Relaxed);
-                    if let Ok(slot) = u32::try_from(slot) {
-                        self.guarded(slot, |entry| entry.engine.consumed(now, size));
+                    let index = transport.index.load(Ordering::Relaxed);
+                    if let Ok(index) = u32::try_from(index) {
+                        self.guarded(index, |transport| transport.engine.consumed(now, size));
                     }
                 }
                 Some(Command::Request(request)) => self.run(now, *request),
@@ -145,16 +118,16 @@ impl<N: Network> Hub<N> {
     pub fn handle_datagram(
         &mut self,
         now: Instant,
-        slot: u32,
+        index: u32,
         (local, remote): (SocketAddr, SocketAddr),
         datagram: &[u8],
     ) {
-        self.guarded(slot, |entry| entry.engine.handle_datagram(now, local, remote, datagram));
+        self.guarded(index, |transport| transport.engine.handle_datagram(now, local, remote, datagram));
     }
 
     /// A socket of this transport takes datagrams again.
-    pub fn handle_writable(&mut self, slot: u32) {
-        self.guarded(slot, |entry| entry.is_blocked = false);
+    pub fn handle_writable(&mut self, index: u32) {
+        self.guarded(index, |transport| transport.is_blocked = false);
     }
 
     /// Fire what is due.
@@ -162,10 +135,10 @@ impl<N: Network> Hub<N> {
         self.now = now;
         let mut due = std::mem::take(&mut self.due);
         self.wheel.expire(now, &mut due);
-        for slot in due.drain(..) {
-            self.guarded(slot, |entry| {
-                entry.timer = None;
-                entry.engine.handle_timeout(now);
+        for index in due.drain(..) {
+            self.guarded(index, |transport| {
+                transport.timer = None;
+                transport.engine.handle_timeout(now);
             });
         }
         self.due = due;
@@ -176,8 +149,8 @@ impl<N: Network> Hub<N> {
         self.wheel.next()
     }
 
-    pub fn door(&self) -> &Arc<Door> {
-        &self.door
+    pub fn commands(&self) -> &Arc<CommandQueue> {
+        &self.commands
     }
 
     /// Whether some loop has events that were not taken.
@@ -189,11 +162,11 @@ impl<N: Network> Hub<N> {
 
     /// End of a turn: see the module's text.
     pub fn finish(&mut self, now: Instant) {
-        while let Some(slot) = self.touched.pop() {
-            let Some(entry) = self.entries[slot as usize].as_mut() else { continue };
-            entry.is_touched = false;
-            let queue = entry.queue.clone();
-            self.pump(now, slot);
+        while let Some(index) = self.touched.pop() {
+            let Some(transport) = self.transports[index as usize].as_mut() else { continue };
+            transport.is_touched = false;
+            let queue = transport.queue.clone();
+            self.pump(now, index);
             if !queue.is_closed() {
                 queue.signal();
             }
@@ -205,28 +178,28 @@ impl<N: Network> Hub<N> {
         }
     }
 
-    fn pump(&mut self, now: Instant, slot: u32) {
-        let Some(entry) = self.entries[slot as usize].as_mut() else { return };
+    fn pump(&mut self, now: Instant, index: u32) {
+        let Some(transport) = self.transports[index as usize].as_mut() else { return };
         let (net, batch) = (&mut self.net, &mut self.batch);
-        let result = catch_unwind(AssertUnwindSafe(|| entry.pump(now, net, batch)));
+        let result = catch_unwind(AssertUnwindSafe(|| transport.pump(now, net, batch)));
         if let Err(panic) = result {
-            return self.panicked(now, slot, &*panic);
+            return self.panicked(now, index, &*panic);
         }
-        if entry.reaped_by.is_some_and(|deadline| !entry.is_blocked || now >= deadline) {
-            return self.end_transport(slot);
+        if transport.reaped_by.is_some_and(|deadline| !transport.is_blocked || now >= deadline) {
+            return self.end_transport(index);
         }
-        let wanted = match entry.reaped_by {
+        let wanted = match transport.reaped_by {
             Some(deadline) => Some(deadline),
-            None => entry.engine.poll_timeout(now),
+            None => transport.engine.poll_timeout(now),
         };
         // A timer that fires too early is set again then: cheaper than moving it with every datagram.
         let Some(at) = wanted else { return };
-        if entry.timer.is_none_or(|set| at < set) {
-            if !std::mem::replace(&mut entry.counted_timer, true) {
-                Counters::add(&entry.queue.counters.timers, 1);
+        if transport.timer.is_none_or(|set| at < set) {
+            if !std::mem::replace(&mut transport.counted_timer, true) {
+                Counters::add(&transport.queue.counters.timers, 1);
             }
-            entry.timer = Some(at);
-            self.wheel.set(slot, at);
+            transport.timer = Some(at);
+            self.wheel.set(index, at);
         }
     }
 
@@ -248,42 +221,50 @@ impl<N: Network> Hub<N> {
             }
             Request::CloseTransport { transport } => {
                 let reaped_by = now + REAPER_TIMEOUT;
-                self.on_transport(transport, |entry| entry.close_alone(now, "Transport closed", reaped_by));
+                self.on_transport(transport, |transport| {
+                    transport.close_alone(now, "Transport closed", reaped_by)
+                });
             }
             Request::Gather { transport, gather } => self.gather(now, transport, gather),
             Request::SetRole { transport, generation, role } => {
-                self.on_transport(transport, |entry| entry.engine.set_role(generation, role));
+                self.on_transport(transport, |transport| transport.engine.set_role(generation, role));
             }
             Request::SetRemote { transport, generation, remote, lite } => {
-                self.on_transport(transport, |entry| entry.engine.set_remote(now, generation, remote, lite));
+                self.on_transport(transport, |transport| {
+                    transport.engine.set_remote(now, generation, remote, lite)
+                });
             }
             Request::AddCandidate { transport, generation, candidate } => {
-                self.on_transport(transport, |entry| entry.engine.add_candidate(now, generation, candidate));
+                self.on_transport(transport, |transport| {
+                    transport.engine.add_candidate(now, generation, candidate)
+                });
             }
             Request::DropGeneration { transport, generation } => {
-                self.on_transport(transport, |entry| entry.engine.drop_generation(now, generation));
+                self.on_transport(transport, |transport| transport.engine.drop_generation(now, generation));
             }
             Request::StartDtls { transport, client, fingerprints } => {
-                self.on_transport(transport, |entry| entry.engine.start_dtls(now, client, fingerprints));
+                self.on_transport(transport, |transport| {
+                    transport.engine.start_dtls(now, client, fingerprints)
+                });
             }
             Request::StartSctp { transport, local_port, remote_port, remote_max_message_size } => {
-                self.on_transport(transport, |entry| {
-                    entry.engine.start_sctp(now, local_port, remote_port, remote_max_message_size);
+                self.on_transport(transport, |transport| {
+                    transport.engine.start_sctp(now, local_port, remote_port, remote_max_message_size);
                 });
             }
             Request::OpenChannel { channel, options } => {
-                let slot = channel.transport.slot.load(Ordering::Relaxed);
-                if let Ok(slot) = u32::try_from(slot) {
-                    self.guarded(slot, |entry| entry.open_channel(now, channel, options));
+                let index = channel.transport.index.load(Ordering::Relaxed);
+                if let Ok(index) = u32::try_from(index) {
+                    self.guarded(index, |transport| transport.open_channel(now, channel, options));
                 }
             }
             Request::CloseChannel { channel } => {
-                self.on_channel(&channel, |entry, key| entry.engine.close_channel(now, key));
+                self.on_channel(&channel, |transport, key| transport.engine.close_channel(now, key));
             }
             Request::Stats { owner, transport, request } => self.stats(now, owner, transport, request),
             Request::Resolved { lookup, addresses } => {
-                self.on_transport(lookup.transport, |entry| {
-                    entry.engine.server_resolved(now, lookup.generation, &lookup.server.url, addresses);
+                self.on_transport(lookup.transport, |transport| {
+                    transport.engine.server_resolved(now, lookup.generation, &lookup.server.url, addresses);
                 });
             }
             Request::Shutdown { done } => {
@@ -304,7 +285,7 @@ impl<N: Network> Hub<N> {
             owner,
             queue,
             certificate,
-            slots: Vec::new(),
+            transports: Vec::new(),
             left: Left::default(),
             is_closing: false,
         };
@@ -321,64 +302,64 @@ impl<N: Network> Hub<N> {
         let Some(connection) = self.connections.get_mut(&connection_id).filter(|one| !one.is_closing) else {
             return;
         };
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.entries.push(None);
-            self.entries.len() as u32 - 1
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.transports.push(None);
+            self.transports.len() as u32 - 1
         });
         let engine = Transport::new(now, connection.certificate.clone(), config);
-        shared.slot.store(slot.into(), Ordering::Relaxed);
-        self.slots.insert(shared.id, slot);
-        connection.slots.push(slot);
+        shared.index.store(index.into(), Ordering::Relaxed);
+        self.indices.insert(shared.id, index);
+        connection.transports.push(index);
         Counters::add(&connection.queue.counters.transports, 1);
         let queue = connection.queue.clone();
-        self.entries[slot as usize] =
-            Some(Entry::new(slot, (connection_id, connection.owner), shared, queue, engine));
+        self.transports[index as usize] =
+            Some(HubTransport::new(index, (connection_id, connection.owner), shared, queue, engine));
     }
 
-    fn gather(&mut self, now: Instant, transport: u64, gather: Gather) {
-        let Some(&slot) = self.slots.get(&transport) else { return };
-        let Some(entry) = self.entries[slot as usize].as_mut() else { return };
+    fn gather(&mut self, now: Instant, id: u64, gather: Gather) {
+        let Some(&index) = self.indices.get(&id) else { return };
+        let Some(transport) = self.transports[index as usize].as_mut() else { return };
         let generation = gather.generation;
-        entry.generation = generation;
+        transport.generation = generation;
         let mut hosts = Vec::new();
-        match addresses(&mut self.net, entry, &gather) {
+        match addresses(&mut self.net, transport.owner, &gather) {
             Ok(addresses) => {
                 for ip in addresses {
-                    match entry.socket_on(&mut self.net, ip) {
+                    match transport.socket_on(&mut self.net, ip) {
                         Ok(local) => hosts.push(local),
                         Err(error) => {
                             let text = format!("no socket on {ip}: {}", trouble::name(&error));
-                            entry.tell_trouble(Some(ip), None, text);
+                            transport.tell_trouble(Some(ip), None, text);
                         }
                     }
                 }
             }
             Err(text) => {
-                entry.tell_trouble(None, None, text);
+                transport.tell_trouble(None, None, text);
                 if gather.policy == Policy::All {
                     // Those of the generation before are still there.
-                    hosts.extend(entry.sockets.iter().map(|(local, _)| *local));
+                    hosts.extend(transport.sockets.iter().map(|(local, _)| *local));
                 }
             }
         }
         let servers = if gather.policy == Policy::All { gather.servers } else { Vec::new() };
         let mut lookups = Vec::new();
-        self.guarded(slot, |entry| {
-            entry.engine.start_generation(now, generation, gather.local, gather.role);
+        self.guarded(index, |transport| {
+            transport.engine.start_generation(now, generation, gather.local, gather.role);
             for host in hosts {
-                entry.engine.add_host(now, generation, host);
+                transport.engine.add_host(now, generation, host);
             }
             for server in servers {
-                entry.engine.expect_server(now, generation, server.url.clone());
+                transport.engine.expect_server(now, generation, server.url.clone());
                 match server.host.parse::<IpAddr>() {
                     Ok(ip) => {
                         let address = vec![SocketAddr::new(ip, server.port)];
-                        entry.engine.server_resolved(now, generation, &server.url, Ok(address));
+                        transport.engine.server_resolved(now, generation, &server.url, Ok(address));
                     }
-                    Err(_) => lookups.push(Lookup { transport, generation, server }),
+                    Err(_) => lookups.push(Lookup { transport: id, generation, server }),
                 }
             }
-            entry.engine.hosts_done(now, generation);
+            transport.engine.hosts_done(now, generation);
         });
         for lookup in lookups {
             self.net.resolve(lookup);
@@ -387,9 +368,9 @@ impl<N: Network> Hub<N> {
 
     fn stats(&mut self, now: Instant, owner: u64, transport: u64, request: u64) {
         let Some(queue) = self.loops.get(&owner).cloned() else { return };
-        let living = self.slots.get(&transport).and_then(|slot| self.entries[*slot as usize].as_ref());
+        let living = self.indices.get(&transport).and_then(|index| self.transports[*index as usize].as_ref());
         let stats = match living {
-            Some(entry) => Some(Arc::new(entry.stats(now))),
+            Some(transport) => Some(Arc::new(transport.stats(now))),
             None => self.ended.iter().find(|(id, _)| *id == transport).map(|(_, stats)| stats.clone()),
         };
         queue.notice(Notice::Stats { transport, request, now, stats });
@@ -397,14 +378,14 @@ impl<N: Network> Hub<N> {
     }
 
     fn relieve(&mut self, now: Instant, owner: u64) {
-        for slot in 0..self.entries.len() as u32 {
-            if self.entries[slot as usize]
+        for index in 0..self.transports.len() as u32 {
+            if self.transports[index as usize]
                 .as_ref()
-                .is_some_and(|entry| entry.owner == owner && entry.is_congested)
+                .is_some_and(|transport| transport.owner == owner && transport.is_congested)
             {
-                self.guarded(slot, |entry| {
-                    entry.is_congested = false;
-                    entry.engine.set_congested(now, false);
+                self.guarded(index, |transport| {
+                    transport.is_congested = false;
+                    transport.engine.set_congested(now, false);
                 });
             }
         }
@@ -428,48 +409,48 @@ impl<N: Network> Hub<N> {
         if std::mem::replace(&mut connection.is_closing, true) {
             return;
         }
-        for slot in connection.slots.clone() {
-            self.guarded(slot, |entry| entry.close(now, reason, now + REAPER_TIMEOUT));
+        for index in connection.transports.clone() {
+            self.guarded(index, |transport| transport.close(now, reason, now + REAPER_TIMEOUT));
         }
         self.end_connection_if_done(id);
     }
 
-    fn end_transport(&mut self, slot: u32) {
-        let Some(mut entry) = self.entries[slot as usize].take() else { return };
-        if let Some(mut stats) = entry.last_stats.take() {
+    fn end_transport(&mut self, index: u32) {
+        let Some(mut transport) = self.transports[index as usize].take() else { return };
+        if let Some(mut stats) = transport.last_stats.take() {
             stats.ended = true;
             if self.ended.len() == MAX_ENDED {
                 self.ended.pop_front();
             }
-            self.ended.push_back((entry.shared.id, Arc::new(stats)));
+            self.ended.push_back((transport.shared.id, Arc::new(stats)));
         }
-        self.release(slot, entry);
+        self.release(index, transport);
     }
 
     /// Give back all that a transport holds.
-    fn release(&mut self, slot: u32, entry: Entry<N::Socket>) {
-        self.wheel.remove(slot);
-        self.slots.remove(&entry.shared.id);
-        self.free.push(slot);
-        entry.shared.slot.store(NOWHERE, Ordering::Relaxed);
-        let counters = &entry.queue.counters;
+    fn release(&mut self, index: u32, transport: HubTransport<N::Socket>) {
+        self.wheel.remove(index);
+        self.indices.remove(&transport.shared.id);
+        self.free.push(index);
+        transport.shared.index.store(NOWHERE, Ordering::Relaxed);
+        let counters = &transport.queue.counters;
         Counters::subtract(&counters.transports, 1);
-        Counters::subtract(&counters.timers, u64::from(entry.counted_timer));
-        let unsent: usize = entry.sockets.iter().map(|(_, socket)| self.net.close(*socket)).sum();
-        Counters::subtract(&counters.sockets, entry.sockets.len() as u64);
-        let id = entry.connection;
+        Counters::subtract(&counters.timers, u64::from(transport.counted_timer));
+        let unsent: usize = transport.sockets.iter().map(|(_, socket)| self.net.close(*socket)).sum();
+        Counters::subtract(&counters.sockets, transport.sockets.len() as u64);
+        let id = transport.connection;
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.left.unsent += unsent;
-            connection.slots.retain(|one| *one != slot);
+            connection.transports.retain(|one| *one != index);
         }
         // An engine that has panicked may panic again when it is dropped.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(entry)));
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(transport)));
         self.end_connection_if_done(id);
     }
 
     fn end_connection_if_done(&mut self, id: u64) {
         let Some(connection) = self.connections.get(&id) else { return };
-        if !connection.is_closing || !connection.slots.is_empty() {
+        if !connection.is_closing || !connection.transports.is_empty() {
             return;
         }
         let Some(connection) = self.connections.remove(&id) else { return };
@@ -479,87 +460,67 @@ impl<N: Network> Hub<N> {
     }
 
     /// A bug of ours: this connection alone dies. What it wanted to say last is lost with it.
-    fn panicked(&mut self, now: Instant, slot: u32, panic: &(dyn std::any::Any + Send)) {
-        let Some(entry) = self.entries[slot as usize].take() else { return };
+    fn panicked(&mut self, now: Instant, index: u32, panic: &(dyn std::any::Any + Send)) {
+        let Some(transport) = self.transports[index as usize].take() else { return };
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let message =
             text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message").to_owned();
         log::error!("adieu: a connection has panicked: {message}");
-        let connection = entry.connection;
-        let queue = entry.queue.clone();
+        let connection = transport.connection;
+        let queue = transport.queue.clone();
         Counters::add(&queue.counters.panics, 1);
         queue.notice(Notice::ConnectionPanicked { connection, message });
-        entry.abandon_channels();
-        self.release(slot, entry);
+        transport.abandon_channels();
+        self.release(index, transport);
         self.close_connection(now, connection, "internal error");
         queue.signal();
     }
 
     // --- helpers ----------------------------------------------------------------------------------------------------
 
-    fn on_transport(&mut self, transport: u64, call: impl FnOnce(&mut Entry<N::Socket>)) {
-        if let Some(&slot) = self.slots.get(&transport) {
-            self.guarded(slot, call);
+    fn on_transport(&mut self, transport: u64, call: impl FnOnce(&mut HubTransport<N::Socket>)) {
+        if let Some(&index) = self.indices.get(&transport) {
+            self.guarded(index, call);
         }
     }
 
     fn on_channel<T>(
         &mut self,
         channel: &ChannelShared,
-        call: impl FnOnce(&mut Entry<N::Socket>, ChannelKey) -> T,
+        call: impl FnOnce(&mut HubTransport<N::Socket>, ChannelKey) -> T,
     ) -> Option<T> {
         let place = channel.place.load(Ordering::Relaxed);
         if place == NOWHERE {
             return None;
         }
-        self.guarded((place >> 32) as u32, |entry| call(entry, ChannelKey(place as u32)))
+        self.guarded((place >> 32) as u32, |transport| call(transport, ChannelKey(place as u32)))
     }
 
     /// Run something on a transport, and look at it at the end of the turn.
-    fn guarded<T>(&mut self, slot: u32, call: impl FnOnce(&mut Entry<N::Socket>) -> T) -> Option<T> {
-        let entry = self.entries.get_mut(slot as usize)?.as_mut()?;
-        if !std::mem::replace(&mut entry.is_touched, true) {
-            self.touched.push(slot);
+    fn guarded<T>(&mut self, index: u32, call: impl FnOnce(&mut HubTransport<N::Socket>) -> T) -> Option<T> {
+        let transport = self.transports.get_mut(index as usize)?.as_mut()?;
+        if !std::mem::replace(&mut transport.is_touched, true) {
+            self.touched.push(index);
         }
-        match catch_unwind(AssertUnwindSafe(|| call(entry))) {
+        match catch_unwind(AssertUnwindSafe(|| call(transport))) {
             Ok(value) => Some(value),
             Err(panic) => {
-                self.panicked(self.now, slot, &*panic);
+                self.panicked(self.now, index, &*panic);
                 None
             }
         }
     }
 }
 
-/// The addresses to gather on; or why there are none.
-fn addresses<N: Network>(
-    net: &mut N,
-    entry: &Entry<N::Socket>,
-    gather: &Gather,
-) -> Result<Vec<IpAddr>, String> {
+/// The addresses to gather on. The error says why there are none.
+fn addresses<N: Network>(net: &mut N, owner: u64, gather: &Gather) -> Result<Vec<IpAddr>, String> {
     if gather.policy == Policy::Relay {
         return Err("only relayed candidates are wanted, and there is no TURN server that could be used: \
                     set iceTransportPolicy to \"all\""
             .to_owned());
     }
-    let mut interfaces = net
-        .interfaces(entry.owner)
+    let interfaces = net
+        .interfaces(owner)
         .map_err(|error| format!("the network interfaces can not be listed: {}", trouble::name(&error)))?;
-    let only_loopback = interfaces.iter().all(|interface| interface.is_loopback);
-    let had_some = !interfaces.is_empty();
-    interfaces.retain(|interface| match gather.loopback {
-        Loopback::Always => true,
-        Loopback::Never => !interface.is_loopback,
-        Loopback::Auto => only_loopback || !interface.is_loopback,
-    });
-    interfaces.truncate(MAX_HOSTS);
-    match interfaces[..] {
-        [] if had_some => {
-            Err("no network interface but loopback has an address, and loopback is \"never\" used".to_owned())
-        }
-        [] => {
-            Err("no network interface has an address: this machine is not connected to a network".to_owned())
-        }
-        _ => Ok(interfaces.iter().map(|interface| interface.ip).collect()),
-    }
+    gather.choose_addresses(interfaces)
 }

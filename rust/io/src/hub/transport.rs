@@ -12,20 +12,20 @@ use adieu_engine::ice::IceEvent;
 use adieu_engine::sctp::SctpState;
 use adieu_engine::{Batch, ChannelKey, ChannelOptions, Drops, Kind, Transport};
 
-use super::{Network, Sent};
-use crate::event::{Counters, Event, Notice, Queue, TransportStats};
-use crate::handles::{ChannelShared, NOWHERE, TransportShared};
+use super::network::{Network, Sent};
+use crate::event::{Counters, Event, EventQueue, Notice, TransportStats};
+use crate::shared::{ChannelShared, NOWHERE, TransportShared};
 use crate::trouble;
 
 /// W3C RTCPeerConnectionIceErrorEvent.errorCode: what browsers also say when a socket can not be made.
 const UNREACHABLE: u16 = 701;
 
-pub(super) struct Entry<S> {
-    slot: u32,
+pub(super) struct HubTransport<S> {
+    index: u32,
     pub connection: u64,
     pub owner: u64,
     pub shared: Arc<TransportShared>,
-    pub queue: Arc<Queue>,
+    pub queue: Arc<EventQueue>,
     pub engine: Transport,
     pub sockets: Vec<(SocketAddr, S)>,
     channels: Vec<Option<OpenChannel>>,
@@ -51,16 +51,16 @@ struct OpenChannel {
     unsent: usize,
 }
 
-impl<S: Copy> Entry<S> {
+impl<S: Copy> HubTransport<S> {
     pub fn new(
-        slot: u32,
+        index: u32,
         (connection, owner): (u64, u64),
         shared: Arc<TransportShared>,
-        queue: Arc<Queue>,
+        queue: Arc<EventQueue>,
         engine: Transport,
-    ) -> Entry<S> {
-        Entry {
-            slot,
+    ) -> HubTransport<S> {
+        HubTransport {
+            index,
             connection,
             owner,
             shared,
@@ -87,7 +87,7 @@ impl<S: Copy> Entry<S> {
         if let Some((local, _)) = self.sockets.iter().find(|(local, _)| local.ip() == ip) {
             return Ok(*local);
         }
-        let (socket, local) = net.bind(self.owner, ip, self.slot)?;
+        let (socket, local) = net.bind(self.owner, ip, self.index)?;
         self.sockets.push((local, socket));
         Counters::add(&self.queue.counters.sockets, 1);
         Ok(local)
@@ -251,7 +251,7 @@ impl<S: Copy> Entry<S> {
     }
 
     fn enter_channel(&mut self, key: ChannelKey, shared: Arc<ChannelShared>) {
-        shared.place.store(u64::from(self.slot) << 32 | u64::from(key.0), Ordering::Relaxed);
+        shared.place.store(u64::from(self.index) << 32 | u64::from(key.0), Ordering::Relaxed);
         let index = key.0 as usize;
         if self.channels.len() <= index {
             self.channels.resize_with(index + 1, || None);
