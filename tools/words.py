@@ -32,6 +32,7 @@ PLAIN = (
     "README.md",
     "SECURITY.md",
     "docs/README.md",
+    "docs/news/",
     "docs/reference/",
     "docs/topics/",
 )
