@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 import adieu
+from adieu.session import Options
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -47,7 +48,7 @@ async def asked(what: str) -> float:
 
 async def close(session: Session, reason: str) -> CloseReceipt:
     """Close within the usual time; on a busy machine it is longer, as the program that shows it has measured."""
-    timeout = session.machine.options.close_timeout * await asked("closing")
+    timeout = Options().close_timeout * await asked("closing")
     tell("closes", timeout=timeout)
     return await session.close(reason, timeout)
 

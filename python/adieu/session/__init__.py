@@ -2,6 +2,7 @@
 
 from adieu.session.channel import Channel, Sent
 from adieu.session.events import ChannelEvent, ClosedEvent, ClosingEvent, ResetEvent, SignalingChange, StateEvent
+from adieu.session.join import join
 from adieu.session.ledger import Held, Ledger
 from adieu.session.machine.cause import CAUSES
 from adieu.session.machine.options import Ladder, Options, RecoveryPolicy
@@ -10,7 +11,7 @@ from adieu.session.memory import memory_pair
 from adieu.session.pair import Unconnected
 from adieu.session.receipt import CloseReceipt, FileReceipt, Message, ResetReport
 from adieu.session.recorder import Recorder
-from adieu.session.room import Room, join
+from adieu.session.room import Room
 from adieu.session.session import Session
 from adieu.session.transfer import IncomingFile, Transfer
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
 
 from adieu.errors import SessionClosedError, UndeliveredError
 from adieu.protocol.text import scalar
@@ -15,10 +15,31 @@ from adieu.session.receipt import Message
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from adieu.protocol.words import Level
     from adieu.session.emitter import Handler
-    from adieu.session.session import Session
+    from adieu.session.machine.actions import StateName
+    from adieu.session.receipt import CloseReceipt, ResetReport
+    from adieu.session.shell import Shell
 
 H = TypeVar("H")
+
+
+class ChannelSession(Protocol):
+    """What a channel shows of its `Session`, which is the same object that opened it."""
+
+    @property
+    def id(self) -> str: ...  # noqa: D102
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def peer(self) -> str: ...  # noqa: D102
+    @property
+    def state(self) -> StateName: ...  # noqa: D102
+    @property
+    def receipt(self) -> CloseReceipt | None: ...  # noqa: D102
+    async def close(self, reason: str = "", timeout: float | None = None) -> CloseReceipt: ...  # noqa: D102, ASYNC109
+    async def wait_closed(self) -> CloseReceipt: ...  # noqa: D102
+    async def reset(self, level: Level = "transport") -> ResetReport: ...  # noqa: D102
 
 
 class Sent:
@@ -56,18 +77,19 @@ class Channel:
 
     Attributes:
         name: the same on both sides.
-        session: whose it is.
+        session: the session that it belongs to.
 
     Thread safety: of the session's event loop.
     """
 
-    def __init__(self, session: Session, name: str) -> None:
+    def __init__(self, shell: Shell, session: ChannelSession, name: str) -> None:
         self.session = session
         self.name = name
-        self._machine = session.machine
+        self._shell = shell
+        self._machine = shell.machine
         self._changed = asyncio.Event()
         """Set and replaced whenever something about the channel changes: everybody who waits looks again."""
-        self._emitter = Emitter(session.tasks, frozenset({"message"}), f"channel {name!r}")
+        self._emitter = Emitter(shell.tasks, frozenset({"message"}), f"channel {name!r}")
         self._reader: asyncio.Task[Any] | None = None
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.opened.add_done_callback(lambda future: future.cancelled() or future.exception())
@@ -87,11 +109,11 @@ class Channel:
 
         Cancellation: while it waits nothing has been accepted.
         """
-        self.session.check_loop()
+        self._shell.check_loop()
         payload = _payload(data)
         while not self._machine.has_room(self.name) and self._machine.state != "closed":
             await self._changed.wait()
-        return Sent(self, self.session.step(lambda now: self._machine.send(self.name, payload, now)))
+        return Sent(self, self._shell.step(lambda now: self._machine.send(self.name, payload, now)))
 
     async def wait_delivered(self, seq: int) -> None:
         """See `Sent.delivered`."""
@@ -102,7 +124,7 @@ class Channel:
             if self._machine.outcome is not None:
                 self._settle_undelivered(seq)
                 return
-            self.session.check_loop()
+            self._shell.check_loop()
             await self._changed.wait()
 
     def _settle_undelivered(self, seq: int) -> None:
@@ -137,9 +159,9 @@ class Channel:
         Cancellation: no message is lost.
         """
         while (payload := self._take()) is None:
-            if (receipt := self.session.receipt) is not None:
+            if (receipt := self._shell.receipt) is not None:
                 raise SessionClosedError(receipt.notice, receipt)
-            self.session.check_loop()
+            self._shell.check_loop()
             await self._changed.wait()
         return payload
 
@@ -148,7 +170,7 @@ class Channel:
         return self._take()
 
     def _take(self) -> str | bytes | None:
-        payload = self.session.step(lambda now: self._machine.take(self.name, now))
+        payload = self._shell.step(lambda now: self._machine.take(self.name, now))
         if payload is None:
             return None
         return payload.data.decode(errors="replace") if payload.text else payload.data
@@ -189,7 +211,7 @@ class Channel:
 
     def _read_soon(self) -> None:
         if self._emitter.has("message") and (self._reader is None or self._reader.done()):
-            self._reader = self.session.tasks.spawn(self._read(), f"reads channel {self.name!r}")
+            self._reader = self._shell.tasks.spawn(self._read(), f"reads channel {self.name!r}")
 
     async def _read(self) -> None:
         """Take a message only when its handler is about to be entered: what waits is not taken."""

@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 H = TypeVar("H")
 
 
-class Handling:
+class HandlerRun:
     """One event being handled. Awaiting the session's own end inside a handler counts as the handler's end."""
 
     def __init__(self) -> None:
         self.settled: asyncio.Event = asyncio.Event()
 
 
-_current: ContextVar[Handling | None] = ContextVar("adieu_handling", default=None)
+_current: ContextVar[HandlerRun | None] = ContextVar("adieu_handler_run", default=None)
 
 
 def settle_current() -> None:
     """The handler that calls this waits for the session itself: do not wait for it."""
-    if (handling := _current.get()) is not None:
-        handling.settled.set()
+    if (run := _current.get()) is not None:
+        run.settled.set()
 
 
 class Emitter:
@@ -101,8 +101,8 @@ class Emitter:
                 then()
 
     async def _handle(self, handler: Handler, name: str, event: Any) -> None:
-        handling = Handling()
-        token = _current.set(handling)
+        run = HandlerRun()
+        token = _current.set(run)
         try:
             result = handler(event)
             if not inspect.isawaitable(result):
@@ -113,7 +113,7 @@ class Emitter:
             return
         finally:
             _current.reset(token)
-        settled = asyncio.ensure_future(handling.settled.wait())
+        settled = asyncio.ensure_future(run.settled.wait())
         try:
             await asyncio.wait({task, settled}, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 import msgspec
@@ -14,7 +14,6 @@ from adieu.errors import SessionClosedError, SignalingError, SignalingLostError
 from adieu.protocol import words
 from adieu.protocol.ids import receipt_id, session_id
 from adieu.protocol.signaling import (
-    MAX_ROOM,
     Candidates,
     Description,
     Goaway,
@@ -25,18 +24,18 @@ from adieu.protocol.signaling import (
     PeerJoined,
     PeerLeft,
 )
-from adieu.protocol.text import checked
 from adieu.session.emitter import Emitter
 from adieu.session.machine.machine import SessionMachine
 from adieu.session.pair import Pair, Unconnected, describe, is_wanted, new_early, who
-from adieu.session.session import REMEMBERED, Post, Session, check_connect
+from adieu.session.room_route import RoomRoute
+from adieu.session.session import REMEMBERED, session_over, shell_of
+from adieu.session.shell import Shell
 from adieu.session.tasks import Tasks, report
 from adieu.signaling import Down, Ended, Moved, SignalingClient, Up
-from adieu.unclosed import warn_unclosed, where_made
 from adieu.webrtc import RTCPeerConnection
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
     from typing import TypeAlias
 
     from adieu.protocol.signaling import Peer, Relayed
@@ -45,8 +44,8 @@ if TYPE_CHECKING:
     from adieu.session.machine.cause import Presence
     from adieu.session.machine.options import Options
     from adieu.session.receipt import CloseReceipt, ResetReport
+    from adieu.session.session import Session
     from adieu.signaling import SignalingEvent
-    from adieu.signaling.trust import Trust
 
     Accept: TypeAlias = Callable[[Peer], bool | Awaitable[bool]]
 
@@ -137,6 +136,10 @@ class Room:
     def sessions(self) -> list[Session]:
         """Those that have not ended."""
         return [session for session in self._by_id.values() if session.receipt is None]
+
+    @property
+    def _shells(self) -> list[Shell]:
+        return [shell_of(session) for session in self.sessions]
 
     @property
     def peers(self) -> list[Peer]:
@@ -281,23 +284,23 @@ class Room:
         match event:
             case Up():
                 for session in self._by_id.values():
-                    session.signaling_changed(True)
+                    shell_of(session).signaling_changed(True)
                 for pair in self._pairs.values():
                     if pair.standing == "apart":
                         self._plan(pair)
             case Down(reason=reason):
                 for session in self._by_id.values():
-                    session.signaling_changed(False, reason)
+                    shell_of(session).signaling_changed(False, reason)
             case Moved(new=new):
                 self._me = new
                 for pair in self._pairs.values():
                     pair.n = 0  # of the sessions between the new ids there was none
-                for session in self.sessions:
-                    session.say_moved(new)
+                for shell in self._shells:
+                    shell.say_moved(new)
             case Ended(error=error):
                 self._over = str(error) if error is not None else "it was left"
                 for session in self._by_id.values():
-                    session.signaling_changed(False, self._over)
+                    shell_of(session).signaling_changed(False, self._over)
             case _:
                 pass
         self._emitter.emit("signaling", event)
@@ -313,14 +316,14 @@ class Room:
         self._peers = {peer.peer: peer for peer in peers}
         for peer in peers:
             self._arrived(peer)
-        for session in self.sessions:
-            self._say_moved(session)
+        for shell in self._shells:
+            self._say_moved(shell)
 
     def _peer_changed(self, event: PeerJoined | PeerAway | PeerBack | PeerLeft) -> None:
         match event:
             case PeerJoined(peer=peer, reloaded=reloaded):
                 if (before := self._pairs.get(reloaded)) is not None and before.session is not None:
-                    before.session.presence_changed("left", reloaded=True)
+                    shell_of(before.session).presence_changed("left", reloaded=True)
                 self._arrived(peer)
             case PeerAway(peer=id_):
                 self._set_away(id_, away=True)
@@ -347,7 +350,7 @@ class Room:
     def _presence(self, peer: str, presence: Presence) -> None:
         pair = self._pairs.get(peer)
         if pair is not None and pair.session is not None:
-            pair.session.presence_changed(presence)
+            shell_of(pair.session).presence_changed(presence)
 
     def _forget_some(self) -> None:
         """Of those who have left little is kept, and that for so many only."""
@@ -364,8 +367,8 @@ class Room:
             case "apart":
                 self._plan(pair)
             case "new":
-                for session in self.sessions:
-                    self._say_moved(session)
+                for shell in self._shells:
+                    self._say_moved(shell)
                 if not peer.away and not self._closing and pair.early is None:
                     pair.early = new_early()
                     self.tasks.spawn(self._consider(pair, peer), f"considers {who(peer)}")
@@ -433,8 +436,8 @@ class Room:
         loop = asyncio.get_running_loop()
         until = loop.time() + CLAIM
         while self._pairs.get(pair.peer) is pair and not self._closing:
-            lost = [session for session in self.sessions if session.peer_now not in self._peers]
-            claimed = any(self._claims.get(session.id) == pair.peer and session.state == "open" for session in lost)
+            lost = [shell for shell in self._shells if shell.peer_now not in self._peers]
+            claimed = any(self._claims.get(shell.id) == pair.peer and shell.machine.state == "open" for shell in lost)
             speaks = any(pair.number(self.name, self._me, said.session) for said in pair.early or ())
             if not lost or speaks or (loop.time() >= until and not claimed):
                 return False
@@ -470,7 +473,7 @@ class Room:
         session = self._make(pair, n, invite=not offered)
         for message in early:
             if message.session == session.id:
-                session.signaled(message)
+                shell_of(session).signaled(message)
 
     def _opens(self, pair: Pair) -> bool:
         """Whether this side opens the sessions of the two: it has the smaller id."""
@@ -498,37 +501,40 @@ class Room:
         machine = SessionMachine(
             me=self._me, peer=peer.peer, room=self.name, n=n, options=self._options, remembered=REMEMBERED
         )
-        post = RoomPost(self, peer.peer)
-        session = Session.of_room(machine, self._connect or self._make_connection, post, peer.name, self._on_wait)
+        route = RoomRoute(self, peer.peer)
+        connect = self._connect or self._make_connection
+        shell = route.shell = Shell(machine, name=peer.name, connect=connect, route=route)
+        session = session_over(shell, self._on_wait)
         pair.forget_timer()
         pair.n, pair.session, pair.standing, pair.early = n, session, "together", None
         pair.began = asyncio.get_running_loop().time()
         self._by_id[session.id] = session
-        post.session = session
         self._emitter.emit("session", session)
         self._tell(pair)
         self.tasks.spawn(self._watch(session), f"watches the session with {who(peer)}")
         if not self.client.up:
-            session.signaling_changed(False)
+            shell.signaling_changed(False)
         session.start()
         if invite and not machine.smaller:
             # Who opens may not look: it may still think of a session that has ended here (a long sleep).
-            post.send(Candidates(epoch=1, candidates=[], session=session.id))
+            route.send(Candidates(epoch=1, candidates=[], session=session.id))
         return session
 
     async def _watch(self, session: Session) -> None:
         """Hand it out when it is connected; forget it a while after it has ended."""
         try:
             await session.wait_open()
-            if (pair := self._pair_of(session)) is not None:
+            if (pair := self._pair_of(shell_of(session))) is not None:
                 pair.attempts, pair.text = 0, ""
-                self._arrivals = [old for old in self._arrivals if old.receipt is None or old.peer_now != pair.peer]
+                self._arrivals = [
+                    old for old in self._arrivals if old.receipt is None or shell_of(old).peer_now != pair.peer
+                ]
             self._arrivals.append(session)
             self._wake()
         except SessionClosedError:
             pass
         receipt = await session.wait_closed()
-        if (pair := self._pair_of(session)) is not None:
+        if (pair := self._pair_of(shell_of(session))) is not None:
             self._ended(pair, receipt)
         self._wake()
         await asyncio.sleep(REMEMBER)
@@ -537,10 +543,10 @@ class Room:
         self._claims.pop(session.id, None)
         self._spoken.pop(session.id, None)
 
-    def _pair_of(self, session: Session) -> Pair | None:
-        """Whose last session it is."""
-        pair = self._pairs.get(session.peer_now)
-        return pair if pair is not None and pair.session is session else None
+    def _pair_of(self, shell: Shell) -> Pair | None:
+        """Return the pair whose last session it is; None if there is a newer one."""
+        pair = self._pairs.get(shell.peer_now)
+        return pair if pair is not None and pair.session is not None and pair.session.id == shell.id else None
 
     # --- again --------------------------------------------------------------------------------------------
 
@@ -588,13 +594,13 @@ class Room:
             # All is well here, as far as is known; what comes is kept until that is certain.
             pair.early = new_early()
             pair.keep(message)
-            live.doubt()
+            shell_of(live).doubt()
             asyncio.get_running_loop().call_later(DOUBT, self._no_doubt, pair, live)
         elif now - pair.began >= PACE:
             if live is not None:
-                live.superseded()
+                shell_of(live).superseded()
             session = self._make(pair, n)
-            session.signaled(message)
+            shell_of(session).signaled(message)
 
     def _no_doubt(self, pair: Pair, session: Session) -> None:
         if pair.session is session and _is_well(session):
@@ -602,10 +608,10 @@ class Room:
         elif pair.session is session:
             self._take_early(pair)
 
-    def state_changed(self, session: Session) -> None:
-        """A session is in another state."""
-        pair = self._pair_of(session)
-        if pair is not None and pair.early and not _is_well(session):
+    def state_changed(self, shell: Shell) -> None:
+        """Look at what was kept for a session that is in another state now."""
+        pair = self._pair_of(shell)
+        if pair is not None and pair.early and pair.session is not None and not _is_well(pair.session):
             asyncio.get_running_loop().call_soon(self._take_early, pair)
 
     def _take_early(self, pair: Pair) -> None:
@@ -618,45 +624,45 @@ class Room:
 
     # --- who has a new id ---------------------------------------------------------------------------------
 
-    def claimed(self, session: Session, peer: str) -> None:
+    def claimed(self, shell: Shell, peer: str) -> None:
         """The other side of a session says in-band that it has a new peer id. It has to say so by signaling, too."""
-        self._claims[session.id] = peer
-        self._say_moved(session)
-        self._prove(session)
+        self._claims[shell.id] = peer
+        self._say_moved(shell)
+        self._prove(shell)
         self._wake()
 
-    def _say_moved(self, session: Session) -> None:
+    def _say_moved(self, shell: Shell) -> None:
         """The word by signaling, once it is known where to."""
-        to = self.address(session)
-        if session.machine.moved_to and to in self._peers:
-            self.client.send(words.Moved(peer=self._me, session=session.id, to=to))
+        to = self.address(shell)
+        if shell.machine.moved_to and to in self._peers:
+            self.client.send(words.Moved(peer=self._me, session=shell.id, to=to))
 
     def _moved_said(self, said: words.Moved) -> None:
         session = self._by_id.get(said.session)
         if session is not None and said.peer == said.from_:
-            self._hear_of(session, said.from_)
+            self._hear_of(shell_of(session), said.from_)
 
-    def _hear_of(self, session: Session, sender: str) -> None:
+    def _hear_of(self, shell: Shell, sender: str) -> None:
         """By signaling `sender` speaks as the other side of this session."""
-        spoken = self._spoken.setdefault(session.id, set())
+        spoken = self._spoken.setdefault(shell.id, set())
         if len(spoken) < MAX_SPOKEN:
             spoken.add(sender)
-        self._prove(session)
+        self._prove(shell)
 
     def _prove_all(self) -> None:
-        for session in self.sessions:
-            self._prove(session)
+        for shell in self._shells:
+            self._prove(shell)
 
-    def _prove(self, session: Session) -> None:
+    def _prove(self, shell: Shell) -> None:
         """Believe that the other side has a new id if it says so both in-band and, from there, by signaling.
 
         And only if the server has lost its old one: nobody is in two places. One that is being considered, or has a
         session of its own, is somebody else.
         """
-        new, old = self._claims.get(session.id), session.peer_now
-        if new is None or new == old or session.receipt is not None:
+        new, old = self._claims.get(shell.id), shell.peer_now
+        if new is None or new == old or shell.receipt is not None:
             return
-        if new not in self._spoken.get(session.id, ()) or old in self._peers or new not in self._peers:
+        if new not in self._spoken.get(shell.id, ()) or old in self._peers or new not in self._peers:
             return
         there = self._pair(new)
         if there.standing != "new" or self._pairs.get(old) is None:
@@ -665,16 +671,16 @@ class Room:
         early = there.early or ()
         pair.peer, pair.n = new, 0
         self._pairs[new] = pair
-        session.moved(new)
+        shell.moved(new)
         self._presence(new, "away" if self._peers[new].away else "here")
         self._wake()
         for message in early:
             self._deliver(message)
 
-    def address(self, session: Session) -> str:
+    def address(self, shell: Shell) -> str:
         """Where the other side of a session is: if the server has lost it, where it says that it is."""
-        known = session.peer_now
-        return known if known in self._peers else self._claims.get(session.id, known)
+        known = shell.peer_now
+        return known if known in self._peers else self._claims.get(shell.id, known)
 
     # --- what peers say -----------------------------------------------------------------------------------
 
@@ -682,10 +688,11 @@ class Room:
         sender = message.from_
         session = self._by_id.get(message.session)
         if session is not None:
-            if session.peer_now != sender and self._claims.get(session.id) == sender:
-                self._hear_of(session, sender)
-            if session.peer_now == sender:
-                session.signaled(message)
+            shell = shell_of(session)
+            if shell.peer_now != sender and self._claims.get(session.id) == sender:
+                self._hear_of(shell, sender)
+            if shell.peer_now == sender:
+                shell.signaled(message)
             return
         pair = self._pairs.get(sender)
         if pair is None or sender not in self._peers:
@@ -700,113 +707,3 @@ class Room:
 def _is_well(session: Session) -> bool:
     """It has a connection, and nothing speaks against it."""
     return session.state in {"open", "resetting"} and session.epoch != 0
-
-
-class RoomPost(Post):
-    """By way of the room's server."""
-
-    session: Session
-    peer: str
-
-    def __init__(self, room: Room, peer: str) -> None:
-        self._room = room
-        self.peer = peer
-
-    def send(self, message: Relayed) -> None:
-        """See `Post.send`."""
-        try:
-            self._room.client.send(msgspec.structs.replace(message, to=self._room.address(self.session)))
-        except ValueError as error:
-            # An account of very many channels, which the connection has carried, is too long for the server.
-            logger.warning("%s: not said by signaling: %s", type(message).__name__, error)
-
-    def probe(self) -> None:
-        """See `Post.probe`."""
-        self._room.tasks.spawn(self._probe(), "probes")
-
-    async def _probe(self) -> None:
-        try:
-            probed = await self._room.client.probe(self._room.address(self.session))
-        except SignalingLostError:
-            return
-        self.session.probed(by_peer=False, alive=probed.socket)
-        if probed.program:
-            self.session.probed(by_peer=True, alive=True)
-
-    def moved(self, peer: str) -> None:
-        """See `Post.moved`."""
-        self._room.claimed(self.session, peer)
-
-    def state_changed(self) -> None:
-        """See `Post.state_changed`."""
-        self._room.state_changed(self.session)
-
-
-@asynccontextmanager
-async def join(
-    url: str,
-    room: str,
-    name: str = "",
-    *,
-    token: str | Callable[[], str | Awaitable[str]] | None = None,
-    accept: Accept | None = None,
-    meta: Mapping[str, Any] | None = None,
-    connect: Callable[[], RTCPeerConnection] | None = None,
-    options: Options | None = None,
-    on_wait: Callable[[str, float], bool] | None = None,
-    ssl: Trust | None = None,
-) -> AsyncGenerator[Room]:
-    """Enter a room on a signaling server; leaving the block closes all its sessions gracefully.
-
-    ```python
-    async with adieu.join("ws://127.0.0.1:8080/ws", room="lab", name="ada") as room:
-        session = await room.session()
-    ```
-
-    Args:
-        url: of the server, as `adieu serve` prints it.
-        room: where peers find each other.
-        name: what people read of us.
-        token: a JWT, or a function that makes one; for a server with keys.
-        accept: called with each `Peer`; whether it gets a session (its addresses become known to us, and ours to it).
-            By default everybody in the room does.
-        meta: told to the others.
-        connect: makes an RTCPeerConnection; by default one with the server's ICE servers.
-        options: numbers, see `adieu.session.Options`.
-        on_wait: asked when another side wants more time while we close: `on_wait(reason, seconds) -> bool`.
-        ssl: for `wss://`, whom to trust instead of whom the system trusts: an `ssl.SSLContext`, or a file with the
-            certificates of CAs (or the server's own) in PEM.
-
-    Raises:
-        SignalingLostError: nobody answers at `url`.
-        SignalingRefusedError: the server or the room does not want us, or its certificate is not trusted.
-        TypeError: `connect` is no function, a name is no text.
-        ValueError: the url is no server's; a name is empty or too long; the file holds no certificates.
-
-    Cancellation: everything is closed, abruptly if the cancelling does not wait.
-    """
-    where = where_made()
-    room = checked("a room's name", room, 1, MAX_ROOM)
-    if connect is not None:
-        check_connect(connect)
-    async with SignalingClient(url, name=name, token=token, ssl=ssl) as client:
-        place = Room(
-            client,
-            room,
-            connect=connect,
-            accept=accept,
-            options=options,
-            on_wait=on_wait,
-        )
-        try:
-            await place.enter(meta)
-            try:
-                yield place
-            except BaseException as error:
-                if isinstance(error, GeneratorExit):
-                    warn_unclosed(place, where, "the block of join() was never left")
-                await place.close(reason=type(error).__name__)
-                raise
-            await place.close()
-        finally:
-            await place.leave()

@@ -14,7 +14,7 @@ import secrets
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from adieu.errors import SessionClosedError, SessionError, TransferError
 from adieu.protocol.control import CHUNK, HASH, MAX_FILE_TEXT, MIN_CHUNK, File, FileOffer
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from adieu.session.channel import Channel, Sent
     from adieu.session.emitter import Handler
-    from adieu.session.session import Session
+    from adieu.session.shell import Shell
 
 PIECE = 256 * 1024
 """Bytes of a message, where a file is not proved by chunks."""
@@ -52,6 +52,13 @@ MAX_RECORDS = 1000
 """Files that the receipt names."""
 SENDER_EVENTS = frozenset({"progress"})
 RECEIVER_EVENTS = frozenset({"progress", "withdrawn"})
+
+
+class TransferSession(Protocol):
+    """What transfers use of their `Session`; the rest they get from its shell."""
+
+    async def wait_open(self) -> None: ...  # noqa: D102
+    async def open(self, name: str) -> Channel: ...  # noqa: D102
 
 
 class Transfer:
@@ -83,7 +90,7 @@ class Transfer:
         self._finished: asyncio.Future[None] = loop.create_future()
         for future in (self._accepted, self._finished):
             future.add_done_callback(_seen)
-        self._emitter = Emitter(transfers.session.tasks, SENDER_EVENTS, f"file {self.name!r}")
+        self._emitter = Emitter(transfers.shell.tasks, SENDER_EVENTS, f"file {self.name!r}")
 
     async def wait(self) -> None:
         """Wait until the other side has all of it, checked against its hash.
@@ -174,9 +181,9 @@ class Transfer:
         except Exception as error:  # noqa: BLE001 who waits for the transfer is told, whatever it died of
             self._give_up(_words(error), _words(error))
 
-    async def _run(self, session: Session) -> None:
+    async def _run(self, session: TransferSession) -> None:
         self.channel = self._transfers.take_channel()
-        offer = await self._make_offer(session)
+        offer = await self._make_offer()
         if self._finished.done():
             return
         self._offer = offer
@@ -198,10 +205,11 @@ class Transfer:
                     file.close()
         await asyncio.shield(self._finished)
 
-    async def _make_offer(self, session: Session) -> FileOffer:
-        chunk = min(CHUNK, session.machine.options.max_message - HASH)
+    async def _make_offer(self) -> FileOffer:
+        machine = self._transfers.shell.machine
+        chunk = min(CHUNK, machine.options.max_message - HASH)
         offer: dict[str, Any] = {"name": self.name, "size": self.size, "type": self._type, "channel": self.channel}
-        if "files2" in session.machine.capabilities and chunk >= MIN_CHUNK:
+        if "files2" in machine.capabilities and chunk >= MIN_CHUNK:
             return FileOffer(**offer, chunk=chunk, key=self._source.key)
         file = self._source.open()
         try:
@@ -247,7 +255,7 @@ class Transfer:
 
     async def _send_bytes(self, channel: Channel, file: Any, offset: int, sha256: str) -> None:
         under_way: deque[Sent] = deque()
-        piece = min(PIECE, self._transfers.session.machine.options.max_message)
+        piece = min(PIECE, self._transfers.shell.machine.options.max_message)
         for at in range(offset, self.size, piece):
             data = await asyncio.to_thread(self._source.read, file, at, piece)
             if at + len(data) == self.size:
@@ -302,12 +310,12 @@ class IncomingFile:
         loop = asyncio.get_running_loop()
         self._over: asyncio.Future[None] = loop.create_future()
         self._over.add_done_callback(_seen)
-        self._emitter = Emitter(transfers.session.tasks, RECEIVER_EVENTS, f"file {self.name!r}")
+        self._emitter = Emitter(transfers.shell.tasks, RECEIVER_EVENTS, f"file {self.name!r}")
         self._held = False
         self._told = False
         self._handled = False
         self._patience: asyncio.TimerHandle | None = loop.call_later(
-            transfers.session.machine.options.file_patience, self._waited
+            transfers.shell.machine.options.file_patience, self._waited
         )
 
     def on(self, name: str, handler: Handler) -> Handler:
@@ -335,10 +343,10 @@ class IncomingFile:
 
     def tell(self) -> None:
         """Have the handlers of the session look at it, if there are any and they have not."""
-        session = self._transfers.session
-        if session.takes_files and not self._told and not self.answered:
+        emitter = self._transfers.shell.emitter
+        if emitter.has("file") and not self._told and not self.answered:
             self._told = True
-            session.tell_file(self, self._looked_at)
+            emitter.emit("file", self, self._looked_at)
 
     def _looked_at(self) -> None:
         self._handled = True
@@ -480,7 +488,8 @@ class IncomingFile:
 class Transfers:
     """All files of one session, both ways."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, shell: Shell, session: TransferSession) -> None:
+        self.shell = shell
         self.session = session
         self.offering: asyncio.Semaphore = asyncio.Semaphore(MAX_OFFERED)
         self.sending: asyncio.Semaphore = asyncio.Semaphore(MAX_SENDING)
@@ -505,7 +514,7 @@ class Transfers:
             self._final[file.id] = file
             if len(self._final) > MAX_FINAL:
                 del self._final[next(iter(self._final))]
-        self.session.step(lambda now: self.session.machine.say_file(file, now))
+        self.shell.step(lambda now: self.shell.machine.say_file(file, now))
 
     def record(self, file: FileReceipt) -> None:
         """A file arrived whole."""
@@ -528,11 +537,11 @@ class Transfers:
             name = sendable(place.name, MAX_FILE_TEXT) or names.NO_NAME
         name = checked("a file's name", name, 1, MAX_FILE_TEXT)
         source = await asyncio.to_thread(disk.source, place)
-        if self.session.receipt is not None:
-            raise SessionClosedError(self.session.receipt.notice, self.session.receipt)
+        if (receipt := self.shell.receipt) is not None:
+            raise SessionClosedError(receipt.notice, receipt)
         transfer = Transfer(self, source, name, type_)
         self._out[transfer.id] = transfer
-        self.session.tasks.spawn(self._run(transfer), f"sends {transfer.name!r}")
+        self.shell.tasks.spawn(self._run(transfer), f"sends {transfer.name!r}")
         return transfer
 
     def take_channel(self) -> str:
@@ -540,7 +549,7 @@ class Transfers:
         if self._free:
             return self._free.pop()
         self._made += 1
-        return f"{PREFIX}{self.session.me[:32]} {self._made}"
+        return f"{PREFIX}{self.shell.machine.me[:32]} {self._made}"
 
     async def _run(self, transfer: Transfer) -> None:
         try:
@@ -560,8 +569,8 @@ class Transfers:
 
     def drain(self, name: str) -> None:
         """A file is not wanted any more: what still comes of it is taken and forgotten."""
-        if self.session.receipt is None and name not in self._drains:
-            self._drains[name] = self.session.tasks.spawn(self._drain(name), f"empties channel {name!r}")
+        if self.shell.receipt is None and name not in self._drains:
+            self._drains[name] = self.shell.tasks.spawn(self._drain(name), f"empties channel {name!r}")
 
     async def _drain(self, name: str) -> None:
         with suppress(SessionError):
@@ -596,7 +605,7 @@ class Transfers:
 
     def _unwanted(self, offer: FileOffer) -> str:
         """Why an offer is refused before anybody looks at it."""
-        most = self.session.machine.options.max_message
+        most = self.shell.machine.options.max_message
         if len(self._in) >= MAX_OFFERS:
             return "too many files at once"
         if not self.owns(offer.channel):

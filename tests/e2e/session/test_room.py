@@ -12,6 +12,7 @@ import pytest
 
 import adieu
 from adieu.server import serve
+from adieu.session.session import shell_of
 
 if TYPE_CHECKING:
     from adieu.session import Room
@@ -91,7 +92,7 @@ async def test_a_server_started_anew_ends_no_session_and_makes_no_second_one() -
         async with serve(port=port):
             began = time.monotonic()
             await until(lambda: here.signaling_up and there.signaling_up and rooms[0].me != ids[0])
-            await until(lambda: here.peer_now == rooms[1].me and there.peer_now == rooms[0].me)
+            await until(lambda: shell_of(here).peer_now == rooms[1].me and shell_of(there).peer_now == rooms[0].me)
             assert time.monotonic() - began <= 5.0
             await asyncio.sleep(3.0)  # nothing more comes: no second session
             assert rooms[0].sessions == [here] and rooms[1].sessions == [there]

@@ -12,6 +12,7 @@ import pytest
 import adieu
 from adieu.protocol.control import CHUNK, File, FileOffer
 from adieu.session import FileReceipt, Options, disk, transfer
+from adieu.session.session import shell_of
 from sim.stack.pair import Pair, connected
 from support.virtual import simulated
 
@@ -58,7 +59,7 @@ def taking(session: adieu.Session, folder: Path, name: str = "") -> list[Any]:
 
 
 def hostile(session: adieu.Session, file: File) -> None:
-    session.step(lambda now: session.machine.say_file(file, now))
+    shell_of(session).step(lambda now: shell_of(session).machine.say_file(file, now))
 
 
 # --- both versions --------------------------------------------------------------------------------------------------
@@ -250,8 +251,9 @@ async def test_a_last_word_that_was_lost_with_a_connection_is_said_again(
             accepting = asyncio.create_task(file.accept(tmp_path / "there"))
             while file.done < CHUNK:
                 await asyncio.sleep(0.01)
-        assert pair.second.machine.active is not None
-        pair.second.machine.release(pair.second.machine.active)  # no connection, and no time for another
+        machine = shell_of(pair.second).machine
+        assert machine.active is not None
+        machine.release(machine.active)  # no connection, and no time for another
         match word, accepting:
             case "refuse", _:
                 file.refuse("no")

@@ -13,6 +13,7 @@ from adieu.protocol import words
 from adieu.protocol.signaling import Candidates, Description
 from adieu.protocol.words import Moved
 from adieu.session import Ladder, Options
+from adieu.session.session import shell_of
 from sim.stack.rooms import house, talk, until
 from support.virtual import simulated
 
@@ -241,7 +242,8 @@ async def test_a_session_without_a_connection_waits_for_no_reset_when_the_other_
         world.network.cut("10.0.0.2", True)
         resetting = asyncio.ensure_future(there.reset("full"))
         await here.wait_closed()
-        there.machine.release(there.machine.active)
+        machine = shell_of(there).machine
+        machine.release(machine.active)
         made.server.vacate(ben.client)
         world.network.cut("10.0.0.2", False)
         made.server.return_as(ben.client, ids[1])
@@ -301,7 +303,7 @@ async def test_after_the_server_was_started_anew_a_session_goes_on_and_both_know
         ada, ben = await made.enter("a1"), await made.enter("b1")
         here, there = await asyncio.gather(ada.room.session(), ben.room.session())
         made.server.restart("x1", "y1")
-        await until(lambda: (here.peer_now, there.peer_now) == ("y1", "x1"), 5)
+        await until(lambda: (shell_of(here).peer_now, shell_of(there).peer_now) == ("y1", "x1"), 5)
         await asyncio.sleep(60)
         assert len(ada.sessions) == len(ben.sessions) == 1
         assert ada.room.unconnected == ben.room.unconnected == []
@@ -321,7 +323,7 @@ async def test_one_seat_alone_may_be_lost(world: World) -> None:
         made.server.vacate(ben.client)
         await asyncio.sleep(5)
         made.server.return_as(ben.client, "z1")
-        await until(lambda: here.peer_now == "z1", 5)
+        await until(lambda: shell_of(here).peer_now == "z1", 5)
         await asyncio.sleep(60)
         assert ada.room.sessions == [here] and ben.room.sessions == [there]
         assert len(ada.sessions) == len(ben.sessions) == 1
@@ -366,7 +368,7 @@ async def test_nobody_takes_the_place_of_somebody_else_by_a_word(world: World, w
 
         def claim() -> None:
             if way != "signaling":
-                hers.step(lambda now: hers.machine.say_moved(victim, now))
+                shell_of(hers).say_moved(victim)
             if way != "in-band":
                 eve.client.send(Moved(session=hers.id, to="a1", peer=victim))
 
@@ -379,8 +381,8 @@ async def test_nobody_takes_the_place_of_somebody_else_by_a_word(world: World, w
         claim()
         got = await asyncio.wait_for(guest.room.session("a1") if way != "late" else ada.room.session("victim"), 8)
         assert got.state == "open"
-        assert mine.peer_now == "b1" and mine.state == "open"
-        [there] = [session for session in ada.room.sessions if session.peer_now == victim]
+        assert shell_of(mine).peer_now == "b1" and mine.state == "open"
+        [there] = [session for session in ada.room.sessions if shell_of(session).peer_now == victim]
         assert there is not mine
         await talk(there, next(s for s in guest.room.sessions if s.name == "a1"), "mine")
 
@@ -400,10 +402,10 @@ async def test_not_even_two_together_take_a_place_that_is_not_theirs(world: Worl
             await guest.room.session("a1")
         elif stage == "considered":
             await until(lambda: [each.why for each in ada.room.unconnected] == ["considered"], 5)
-        hers.step(lambda now: hers.machine.say_moved("c1", now))
+        shell_of(hers).say_moved("c1")
         guest.client.send(Moved(session=hers.id, to="a1", peer="c1"))
         await asyncio.sleep(0.5)
-        assert mine.peer_now == "b1"
+        assert shell_of(mine).peer_now == "b1"
 
 
 @simulated()
@@ -434,7 +436,7 @@ async def test_the_other_side_cannot_begin_sessions_without_a_pause(world: World
         here, there = await asyncio.gather(ada.room.session(), ben.room.session())
         ben.client.send(
             words.Closed(
-                session=here.id, to="b1", receipt=here.machine.receipt, closer="network",
+                session=here.id, to="b1", receipt=shell_of(here).machine.receipt, closer="network",
                 reason=words.Reason("gave-up"), channels={},
             )
         )  # fmt: skip

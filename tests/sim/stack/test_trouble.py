@@ -10,6 +10,7 @@ import pytest
 
 import adieu
 from adieu.session import Options
+from adieu.session.session import shell_of
 from adieu.signaling import memory_signaling
 from sim.stack.pair import connected, fill, numbers
 from support.virtual import simulated
@@ -147,10 +148,11 @@ async def test_a_higher_reset_while_the_first_is_switching_comes_after_it(world:
     async with connected(world) as pair:
         here, there = await asyncio.gather(pair.first.open("data"), pair.second.open("data"))
         listener = asyncio.create_task(numbers(there))
-        offerer = next(session for session in pair.sessions if session.machine.smaller)
+        offerer = next(session for session in pair.sessions if shell_of(session).machine.smaller)
         await fill(here, 64, 65536)
         lower = asyncio.create_task(offerer.reset("transport"))
-        while offerer.machine.reset is None or offerer.machine.reset.phase != "switching":
+        machine = shell_of(offerer).machine
+        while machine.reset is None or machine.reset.phase != "switching":
             await asyncio.sleep(0.001)
         epochs: list[int] = []
         other = next(session for session in pair.sessions if session is not offerer)
@@ -304,6 +306,6 @@ async def test_room_to_send_is_used_also_while_nobody_reads(world: World) -> Non
         sending = asyncio.create_task(fill(here, 100, 32768))
         await world.settle(1.0)
         assert not sending.done()
-        assert not pair.first.machine.has_room("data")
+        assert not shell_of(pair.first).machine.has_room("data")
         sending.cancel()
         await asyncio.wait({sending})

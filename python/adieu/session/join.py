@@ -1,0 +1,91 @@
+"""Entering a room on a signaling server."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from adieu.protocol.signaling import MAX_ROOM
+from adieu.protocol.text import checked
+from adieu.session.connect import check_connect
+from adieu.session.room import Room
+from adieu.signaling import SignalingClient
+from adieu.unclosed import warn_unclosed, where_made
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+
+    from adieu.session.machine.options import Options
+    from adieu.session.room import Accept
+    from adieu.signaling.trust import Trust
+    from adieu.webrtc import RTCPeerConnection
+
+
+@asynccontextmanager
+async def join(
+    url: str,
+    room: str,
+    name: str = "",
+    *,
+    token: str | Callable[[], str | Awaitable[str]] | None = None,
+    accept: Accept | None = None,
+    meta: Mapping[str, Any] | None = None,
+    connect: Callable[[], RTCPeerConnection] | None = None,
+    options: Options | None = None,
+    on_wait: Callable[[str, float], bool] | None = None,
+    ssl: Trust | None = None,
+) -> AsyncGenerator[Room]:
+    """Enter a room on a signaling server; leaving the block closes all its sessions gracefully.
+
+    ```python
+    async with adieu.join("ws://127.0.0.1:8080/ws", room="lab", name="ada") as room:
+        session = await room.session()
+    ```
+
+    Args:
+        url: of the server, as `adieu serve` prints it.
+        room: where peers find each other.
+        name: what people read of us.
+        token: a JWT, or a function that makes one; for a server with keys.
+        accept: called with each `Peer`; whether it gets a session (its addresses become known to us, and ours to it).
+            By default everybody in the room does.
+        meta: told to the others.
+        connect: makes an RTCPeerConnection; by default one with the server's ICE servers.
+        options: numbers, see `adieu.session.Options`.
+        on_wait: asked when another side wants more time while we close: `on_wait(reason, seconds) -> bool`.
+        ssl: for `wss://`, whom to trust instead of whom the system trusts: an `ssl.SSLContext`, or a file with the
+            certificates of CAs (or the server's own) in PEM.
+
+    Raises:
+        SignalingLostError: nobody answers at `url`.
+        SignalingRefusedError: the server or the room does not want us, or its certificate is not trusted.
+        TypeError: `connect` is no function, a name is no text.
+        ValueError: the url is no server's; a name is empty or too long; the file holds no certificates.
+
+    Cancellation: everything is closed, abruptly if the cancelling does not wait.
+    """
+    where = where_made()
+    room = checked("a room's name", room, 1, MAX_ROOM)
+    if connect is not None:
+        check_connect(connect)
+    async with SignalingClient(url, name=name, token=token, ssl=ssl) as client:
+        place = Room(
+            client,
+            room,
+            connect=connect,
+            accept=accept,
+            options=options,
+            on_wait=on_wait,
+        )
+        try:
+            await place.enter(meta)
+            try:
+                yield place
+            except BaseException as error:
+                if isinstance(error, GeneratorExit):
+                    warn_unclosed(place, where, "the block of join() was never left")
+                await place.close(reason=type(error).__name__)
+                raise
+            await place.close()
+        finally:
+            await place.leave()

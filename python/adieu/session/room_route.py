@@ -1,0 +1,69 @@
+"""The route by way of a room's server."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import msgspec
+
+from adieu.errors import SignalingLostError
+from adieu.session.signaling_route import SignalingRoute
+
+if TYPE_CHECKING:
+    from adieu.protocol.signaling import Relayed
+    from adieu.session.shell import Shell
+    from adieu.session.tasks import Tasks
+
+logger: Final = logging.getLogger("adieu")
+
+
+class RouteRoom(Protocol):
+    """What a route uses of its room."""
+
+    client: Any
+    tasks: Tasks
+
+    def address(self, shell: Shell) -> str: ...  # noqa: D102
+    def claimed(self, shell: Shell, peer: str) -> None: ...  # noqa: D102
+    def state_changed(self, shell: Shell) -> None: ...  # noqa: D102
+
+
+class RoomRoute(SignalingRoute):
+    """Sends by the room's server. What comes back the room itself gives to the session."""
+
+    shell: Shell
+    """The session's; set before `start`."""
+
+    def __init__(self, room: RouteRoom, peer: str) -> None:
+        self._room = room
+        self.peer = peer
+
+    def send(self, message: Relayed) -> None:
+        """See `SignalingRoute.send`."""
+        try:
+            self._room.client.send(msgspec.structs.replace(message, to=self._room.address(self.shell)))
+        except ValueError as error:
+            # An account of very many channels, which the connection has carried, is too long for the server.
+            logger.warning("%s: not said by signaling: %s", type(message).__name__, error)
+
+    def probe(self) -> None:
+        """See `SignalingRoute.probe`."""
+        self._room.tasks.spawn(self._probe(), "probes")
+
+    async def _probe(self) -> None:
+        try:
+            probed = await self._room.client.probe(self._room.address(self.shell))
+        except SignalingLostError:
+            return
+        self.shell.probed(by_peer=False, alive=probed.socket)
+        if probed.program:
+            self.shell.probed(by_peer=True, alive=True)
+
+    def moved(self, peer: str) -> None:
+        """See `SignalingRoute.moved`."""
+        self._room.claimed(self.shell, peer)
+
+    def state_changed(self) -> None:
+        """See `SignalingRoute.state_changed`."""
+        self._room.state_changed(self.shell)

@@ -1,0 +1,368 @@
+"""The asyncio shell of a session: its machine, connections, timer and tasks, which a program does not see.
+
+Each input of the machine passes through `step`: it is given to the machine, then the actions that the machine asks for
+are done, at once and in order, and its events are handed to the session. Above the shell are `Session`, `Channel` and
+`Transfers`; below it are `Connection` and `SignalingRoute`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from adieu.errors import SessionClosedError
+from adieu.protocol import words
+from adieu.protocol.signaling import Candidates, Description, Probe, Relayed
+from adieu.session import events
+from adieu.session.connect import check_connection
+from adieu.session.connection import Connection
+from adieu.session.emitter import Emitter
+from adieu.session.ledger import Held
+from adieu.session.machine import actions
+from adieu.session.recorder import Recorder
+from adieu.session.tasks import Tasks, report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from adieu.protocol.words import AnyWord
+    from adieu.session.machine.cause import Presence
+    from adieu.session.machine.liveness import LossKind
+    from adieu.session.machine.machine import SessionMachine
+    from adieu.session.receipt import CloseReceipt
+    from adieu.session.signaling_route import SignalingRoute
+    from adieu.webrtc import RTCPeerConnection
+
+T = TypeVar("T")
+
+EVENTS = frozenset({"state", "closing", "closed", "channel", "file", "signaling", "reset"})
+
+
+class Shell:
+    """Drives one session machine. Its methods from `control_opened` on are what connections and signaling report.
+
+    Attributes:
+        machine: decides everything.
+        name: what people call the other side.
+        route: carries the signaling messages.
+        tasks: owns all tasks of the session.
+        emitter: runs the handlers of the session's events.
+        recorder: the flight recorder.
+        receipt: how the session ended; None before. Set by the session.
+        signaling_up: whether signaling works.
+        connections: by epoch; those that are not released.
+    """
+
+    def __init__(
+        self,
+        machine: SessionMachine,
+        *,
+        name: str,
+        connect: Callable[[], RTCPeerConnection],
+        route: SignalingRoute,
+    ) -> None:
+        self.machine = machine
+        self.name = name
+        self.route = route
+        self.tasks: Tasks = Tasks(f"session {machine.session[:8]}")
+        self.emitter: Emitter = Emitter(self.tasks, EVENTS, "the session")
+        self.recorder: Recorder = Recorder()
+        self.receipt: CloseReceipt | None = None
+        self.signaling_up: bool = True
+        self.connections: dict[int, Connection] = {}
+        self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
+        self.on_event: Callable[[actions.AnyEvent], None] = _ignore
+        """Called with each event of the machine. Set by the session."""
+        self._connect = connect
+        self._left: list[Held] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._settling = False
+
+    @property
+    def id(self) -> str:
+        """The session's id."""
+        return self.machine.session
+
+    @property
+    def peer_now(self) -> str:
+        """The other side's peer id at the server: another than in the machine when the server was restarted."""
+        return self.route.peer or self.machine.peer
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self.route.start()
+        self.step(self.machine.start)
+
+    async def stop(self, patience: float) -> None:
+        """Wait for connections that are being released, for so many seconds at most, then end all tasks."""
+        if releasing := {c.releasing for c in self.connections.values() if c.releasing is not None}:
+            await asyncio.wait(releasing, timeout=patience)
+        await self.route.stop()
+        await self.tasks.end()
+        self.emitter.clear()
+
+    def check_loop(self) -> None:
+        """Refuse a caller in another event loop: a session lives in one, and ends with it.
+
+        Raises:
+            SessionClosedError: its event loop has ended, and it with it.
+            RuntimeError: the caller is in another event loop.
+        """
+        if asyncio.get_running_loop() is self.loop:
+            return
+        whom = self.name or self.machine.peer
+        if self.loop.is_closed():
+            raise SessionClosedError(
+                f"the session with {whom} ended with its event loop, without a goodbye", self.receipt
+            )
+        raise RuntimeError(
+            f"the session with {whom} is in another event loop: asyncio.run_coroutine_threadsafe(…, loop) goes there"
+        )
+
+    def held(self) -> list[Held]:
+        """Return the connections that are not released, and what those that are left behind."""
+        return [Held("connection", f"connection {c.epoch}", c.where) for c in self.connections.values()] + self._left
+
+    @property
+    def has_timer(self) -> bool:
+        """Whether the machine's timer is set."""
+        return self._timer is not None
+
+    def note(self, direction: str, text: str) -> None:
+        """Keep a line in the flight recorder, see `Recorder.note`."""
+        self.recorder.note(self.loop.time(), direction, text)
+
+    def __repr__(self) -> str:
+        machine = self.machine
+        return f"<Session {machine.session[:8]} with {self.name or machine.peer!r}: {machine.state}>"
+
+    # --- the machine --------------------------------------------------------------------------------------
+
+    def step(self, call: Callable[[float], T]) -> T:
+        """Give the machine an input, then do what it asks for."""
+        result = call(self.loop.time())
+        self.settle()
+        return result
+
+    def settle(self) -> None:
+        """Do the machine's actions, hand out its events, and set the timer."""
+        if self._settling:
+            return  # what an action brings about is done by the loop that is doing it
+        self._settling = True
+        machine = self.machine
+        try:
+            while True:
+                if (action := machine.poll_action()) is not None:
+                    self._do(action)
+                elif (event := machine.poll_event()) is not None:
+                    self.on_event(event)
+                else:
+                    break
+        finally:
+            self._settling = False
+        self.arm()
+
+    def arm(self) -> None:
+        """Set the timer to when the machine wants to be called again."""
+        when = self.machine.poll_timeout()
+        if self._timer is not None:
+            if when is not None and self._timer.when() == when and not self._timer.cancelled():
+                return
+            self._timer.cancel()
+            self._timer = None
+        if when is not None:
+            self._timer = self.loop.call_at(when, self._due)
+
+    def _due(self) -> None:
+        # A loop may call a little early, by its clock's resolution: it is the time that was asked for.
+        when = self._timer.when() if self._timer is not None else 0.0
+        self._timer = None
+        self.step(lambda now: self.machine.handle_timeout(max(now, when)))
+
+    def _do(self, action: actions.AnyAction) -> None:
+        match action:
+            case actions.SendData(epoch=epoch, id=id_, data=data):
+                if (connection := self.connections.get(epoch)) is not None:
+                    connection.send_data(id_, data)
+            case actions.SendControl(epoch=epoch, text=text):
+                self.note(">", text[:200])
+                if (connection := self.connections.get(epoch)) is not None:
+                    connection.send_control(text)
+            case actions.AskDrained(epoch=epoch, id=id_, most=most):
+                if (connection := self.connections.get(epoch)) is not None:
+                    connection.ask_drained(id_, most)
+            case actions.Connect(epoch=epoch, offer=offer):
+                self._make_connection(epoch, offer)
+            case actions.OpenStream(epoch=epoch):
+                if (connection := self.connections.get(epoch)) is not None:
+                    connection.open_stream(action)
+            case actions.CloseStream(epoch=epoch, id=id_):
+                if (connection := self.connections.get(epoch)) is not None:
+                    connection.close_stream(id_)
+            case actions.RestartIce(epoch=epoch):
+                if (connection := self.connections.get(epoch)) is not None:
+                    connection.restart_ice()
+            case actions.AskFresh(epoch=epoch):
+                if (connection := self.connections.get(epoch)) is not None:
+                    connection.ask_fresh()
+            case actions.Release(epoch=epoch):
+                if (connection := self.connections.get(epoch)) is not None:
+                    connection.release()
+                else:  # it could not be made
+                    self.step(lambda now: self.machine.released(epoch, now))
+            case actions.Signal(word=word):
+                self.signal(word)
+            case actions.Probe():
+                self.route.probe()
+
+    def _make_connection(self, epoch: int, offer: bool) -> None:
+        try:
+            pc = check_connection(self._connect(), [connection.pc for connection in self.connections.values()])
+        except Exception as error:  # noqa: BLE001 it is the user's function
+            self.note("!", f"connection {epoch}: {error!r}")
+            report(self.loop, f"connection {epoch} of {self!r} could not be made", error)
+            text = str(error) or type(error).__name__
+            self.step(lambda now: self.machine.cannot_connect(epoch, text, now))
+            return
+        self.note("=", f"connection {epoch} is made")
+        self.connections[epoch] = Connection(
+            epoch,
+            pc,
+            offer=offer,
+            polite=self.machine.smaller,
+            sink=self,
+            tasks=self.tasks,
+        )
+
+    # --- what connections report (connection.Sink) --------------------------------------------------------
+
+    def control_opened(self, epoch: int, max_message: int) -> None:
+        """See `SessionMachine.control_opened`."""
+        self.step(lambda now: self.machine.control_opened(epoch, max_message, now))
+
+    def control_received(self, epoch: int, text: str | bytes) -> None:
+        """See `SessionMachine.control_received`."""
+        shown = text if isinstance(text, str) else f"{len(text)} bytes"
+        self.note("<", shown[:200])
+        self.step(lambda now: self.machine.control_received(epoch, text, now))
+
+    def data_received(self, epoch: int, id_: int, data: bytes | str) -> None:
+        """See `SessionMachine.data_received`."""
+        if isinstance(data, str):
+            self.step(lambda now: self.machine.end_by_violation(now, "text on a session channel"))
+            return
+        self.step(lambda now: self.machine.data_received(epoch, id_, data, now))
+
+    def stream_opened(self, epoch: int, id_: int) -> None:
+        """See `SessionMachine.stream_opened`."""
+        self.step(lambda now: self.machine.stream_opened(epoch, id_, now))
+
+    def stream_closed(self, epoch: int, id_: int | None) -> None:
+        """See `SessionMachine.stream_closed`."""
+        self.step(lambda now: self.machine.stream_closed(epoch, id_, now))
+
+    def drained(self, epoch: int, id_: int, buffered: int) -> None:
+        """See `SessionMachine.drained`."""
+        self.step(lambda now: self.machine.drained(epoch, id_, buffered, now))
+
+    def connection_lost(self, epoch: int, kind: LossKind, text: str) -> None:
+        """See `SessionMachine.connection_lost`."""
+        self.note("!", f"connection {epoch}: {text}")
+        self.step(lambda now: self.machine.connection_lost(epoch, kind, text, now))
+
+    def no_way_out(self, epoch: int, text: str) -> None:
+        """See `SessionMachine.no_way_out`."""
+        self.note("!", f"connection {epoch}: {text}")
+        self.step(lambda now: self.machine.no_way_out(epoch, text, now))
+
+    def ice_changed(self, epoch: int, state: str) -> None:
+        """See `SessionMachine.ice_changed`."""
+        self.note("=", f"connection {epoch}: ICE {state}")
+        self.step(lambda now: self.machine.ice_changed(epoch, state, now))
+
+    def negotiated(self, epoch: int) -> None:
+        """See `SessionMachine.negotiated`."""
+        self.step(lambda now: self.machine.negotiated(epoch, now))
+
+    def fresh(self, epoch: int, age: float | None) -> None:
+        """See `SessionMachine.fresh`."""
+        self.step(lambda now: self.machine.fresh(epoch, age, now))
+
+    def released(self, epoch: int) -> None:
+        """See `SessionMachine.released`."""
+        connection = self.connections.pop(epoch, None)
+        if connection is not None:
+            self._left += connection.left
+        self.step(lambda now: self.machine.released(epoch, now))
+
+    # --- signaling ----------------------------------------------------------------------------------------
+
+    def signal(self, message: Relayed) -> None:
+        """Hand a message to the other side's session by signaling."""
+        addressed = msgspec.structs.replace(message, session=self.machine.session, to=self.machine.peer)
+        if not isinstance(message, (Description, Candidates)):
+            self.note(">", f"by signaling: {type(message).__name__}")
+        self.route.send(addressed)
+
+    def signaled(self, message: Relayed) -> None:
+        """Take a message of the other side's session by signaling."""
+        match message:
+            case Description(epoch=epoch) | Candidates(epoch=epoch):
+                if isinstance(message, Description):
+                    wanted = self.step(lambda now: self.machine.wants_description(epoch, now))
+                    if not wanted:
+                        return
+                if (connection := self.connections.get(epoch)) is not None:
+                    connection.signaled(message)
+            case Probe() | words.Moved():
+                pass  # answered by the client; heard by the room
+            case _:
+                word: AnyWord = message
+                self.note("<", f"by signaling: {type(message).__name__}")
+                self.step(lambda now: self.machine.signal_received(word, now))
+
+    def signaling_changed(self, up: bool, reason: str = "") -> None:
+        """Note that signaling is up, or down."""
+        if up == self.signaling_up:
+            return
+        self.signaling_up = up
+        self.emitter.emit("signaling", events.SignalingChange(up, reason))
+        self.step(lambda now: self.machine.signaling_changed(up, now))
+
+    def signaling_broken(self, message: str) -> None:
+        """End the session: what the other side says by signaling makes no sense."""
+        self.step(lambda now: self.machine.end_by_violation(now, f"by signaling: {message}"))
+
+    def superseded(self) -> None:
+        """End the session: the other side has begun another one with this side."""
+        self.step(self.machine.superseded)
+
+    def doubt(self) -> None:
+        """Ask the other side for an answer: something says that it is gone."""
+        self.step(self.machine.doubt)
+
+    def introduced(self, peer: str) -> None:
+        """See `SessionMachine.introduced`."""
+        self.step(lambda now: self.machine.introduced(peer, now))
+
+    def say_moved(self, peer: str) -> None:
+        """Tell the other side in-band the new peer id that a restarted server gave this side."""
+        self.step(lambda now: self.machine.say_moved(peer, now))
+
+    def moved(self, peer: str) -> None:
+        """Send signaling to the other side's new peer id, which is certain now."""
+        self.route.peer = peer
+
+    def presence_changed(self, presence: Presence, *, reloaded: bool = False) -> None:
+        """See `SessionMachine.presence_changed`: what the server says of the other side."""
+        self.step(lambda now: self.machine.presence_changed(presence, now, reloaded=reloaded))
+
+    def probed(self, *, by_peer: bool, alive: bool) -> None:
+        """See `SessionMachine.probed`: the answer to a probe."""
+        self.step(lambda now: self.machine.probed(by_peer, alive, now))
+
+
+def _ignore(_: actions.AnyEvent) -> None:
+    """Drop what happens before there is a session."""
