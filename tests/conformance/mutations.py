@@ -19,8 +19,8 @@ from support.mutations import Mutation, StaleError, arguments, chosen, copied
 SOURCE = Path(__file__).parent.parent.parent / "python"
 
 CHANNEL, CLOSE = "adieu/webrtc/data_channel.py", "adieu/webrtc/close_connection.py"
-TRANSPORT, CONNECTION = "adieu/webrtc/transport.py", "adieu/webrtc/peer_connection.py"
-SLOTS, OPERATIONS = "adieu/webrtc/slots.py", "adieu/webrtc/operations.py"
+TRANSPORT, CONNECTION = "adieu/webrtc/transport_events.py", "adieu/webrtc/peer_connection.py"
+INTERNALS, OPERATIONS = "adieu/webrtc/internals.py", "adieu/webrtc/operations.py"
 
 
 CLOSING = ("RTCDataChannel-close.html", "RTCDataChannel-send.html", "RTCPeerConnection-createDataChannel.html")
@@ -31,7 +31,7 @@ MUTATIONS = (
         2,
         "close() does not make it closed",
         CLOSE,
-        "    slots.is_closed = True\n",
+        "    internals.is_closed = True\n",
         "",
         (*CLOSING, "RTCPeerConnection-setLocalDescription-offer"),
     ),
@@ -47,15 +47,15 @@ MUTATIONS = (
         3,
         "signalingstatechange fires inside close()",
         CLOSE,
-        "    media.stop_all(slots)\n",
-        '    from adieu.events import Event\n    slots.fire(Event("signalingstatechange"))\n',
+        "    transceivers.stop_all(internals)\n",
+        '    from adieu.events import Event\n    internals.fire(Event("signalingstatechange"))\n',
         ("onsignalingstatechanged", *CLOSING),
     ),
     Mutation(
         10,
         "channels stay open",
         CLOSE,
-        "        channel.handle_connection_closed(announce=not slots.strict)\n",
+        "        channel.handle_connection_closed(announce=not internals.strict)\n",
         "        pass\n",
         CLOSING,
     ),
@@ -63,7 +63,7 @@ MUTATIONS = (
         12,
         "no ABORT and no release",
         CLOSE,
-        "    slots.driver.core.close_connection(slots.handle)\n",
+        "    internals.driver.core.close_connection(internals.handle)\n",
         "",
         CLOSING,
     ),
@@ -79,7 +79,7 @@ MUTATIONS = (
         13,
         "iceConnectionState is not closed",
         CLOSE,
-        '    slots.ice_connection_state = "closed"\n',
+        '    internals.ice_connection_state = "closed"\n',
         "",
         STATES,
     ),
@@ -87,7 +87,7 @@ MUTATIONS = (
         13,
         "connectionState is not closed",
         CLOSE,
-        '    slots.connection_state = "closed"\n',
+        '    internals.connection_state = "closed"\n',
         "",
         STATES,
     ),
@@ -104,7 +104,8 @@ MUTATIONS = (
         "connectionstatechange fires for one's own close()",
         CLOSE,
         "    # What waits for something that can not happen any more (closing rules 31 to 36).\n",
-        '    from adieu.events import Event\n    slots.driver.queue_task(slots.fire, Event("connectionstatechange"))\n',
+        "    from adieu.events import Event\n"
+        '    internals.driver.queue_task(internals.fire, Event("connectionstatechange"))\n',
         (*STATES, *CLOSING),
     ),
     Mutation(
@@ -127,8 +128,9 @@ MUTATIONS = (
         23,
         "createDataChannel() works on a closed connection",
         CONNECTION,
-        "        slots = self._slots\n        # step 2\n        self._require_open()\n        # steps 4 to 17\n",
-        "        slots = self._slots\n",
+        "        internals = self._internals\n"
+        "        # step 2\n        self._require_open()\n        # steps 4 to 17\n",
+        "        internals = self._internals\n",
         ("RTCPeerConnection-createDataChannel.html",),
     ),
     Mutation(
@@ -142,7 +144,7 @@ MUTATIONS = (
     Mutation(
         31,
         "what was pending ends after the close",
-        SLOTS,
+        INTERNALS,
         "            if self.strict:\n                await asyncio.get_running_loop().create_future()\n",
         "",
         ("createOffer", "createAnswer", "setLocalDescription", "setRemoteDescription", "addIceCandidate.html"),
@@ -151,17 +153,18 @@ MUTATIONS = (
         28,
         "there are no statistics of a closed connection",
         "adieu/webrtc/stats.py",
-        "    report = _Report(slots.driver.clock.now())\n",
-        '    if slots.is_closed:\n        raise TypeError("closed")\n    report = _Report(slots.driver.clock.now())\n',
+        "    report = _Report(internals.driver.clock.now())\n",
+        '    if internals.is_closed:\n        raise TypeError("closed")\n'
+        "    report = _Report(internals.driver.clock.now())\n",
         ("RTCPeerConnection-getStats.https",),
     ),
     Mutation(
         33,
         "negotiationneeded fires after the close",
         "adieu/webrtc/negotiation_needed.py",
-        "    if slots.is_closed:\n        return\n    # step 2.2\n    if len(slots.operations):\n"
-        "        slots.update_on_empty_chain = True\n        return\n    # step 2.3\n"
-        '    if slots.negotiation.state != "stable":\n        return\n',
+        "    if internals.is_closed:\n        return\n    # step 2.2\n    if len(internals.operations):\n"
+        "        internals.update_on_empty_chain = True\n        return\n    # step 2.3\n"
+        '    if internals.negotiation.state != "stable":\n        return\n',
         "",
         ("RTCPeerConnection-restartIce.https", "RTCPeerConnection-createDataChannel.html"),
     ),
@@ -237,7 +240,7 @@ MUTATIONS = (
         56,
         "the SCTP transport does not notice its end",
         TRANSPORT,
-        '            self._sctp.state = "closed"\n        # step 5\n',
+        '            sctp.state = "closed"\n        # step 5\n',
         "            pass\n        # step 5\n",
         ("RTCSctpTransport",),
     ),
@@ -245,8 +248,8 @@ MUTATIONS = (
         60,
         "the DTLS transport does not notice its end",
         TRANSPORT,
-        '        self._dtls.state = cast("RTCDtlsTransportState", state)\n',
-        '        if state != "closed":\n            self._dtls.state = cast("RTCDtlsTransportState", state)\n',
+        '        dtls.state = cast("RTCDtlsTransportState", state)\n',
+        '        if state != "closed":\n            dtls.state = cast("RTCDtlsTransportState", state)\n',
         ("RTCDtlsTransport-state",),
     ),
 )

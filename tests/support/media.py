@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from adieu import MediaStream, MediaStreamTrack
-from adieu.webrtc.media_stream_track import TrackSlots, TrackSource
+from adieu.webrtc.media_stream_track import TrackInternals, TrackSource
 
 
 def track(kind: str = "audio") -> MediaStreamTrack:
-    return MediaStreamTrack(TrackSlots(kind, TrackSource(f"a test's {kind}")))
+    return MediaStreamTrack(TrackInternals(kind, TrackSource(f"a test's {kind}")))
 
 
 def stream(*kinds: str) -> MediaStream:

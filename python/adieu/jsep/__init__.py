@@ -28,7 +28,7 @@ from adieu.jsep.codecs import SUPPORTED, Codec, Kind, same_codec
 from adieu.jsep.description import DEFAULT_MAX_MESSAGE_SIZE, Description, parse_description
 from adieu.jsep.extensions import EXTENSIONS
 from adieu.jsep.negotiation import IceCredentials, Negotiation, SctpAssociation, TransportState
-from adieu.jsep.offer import LocalParameters, create_offer, made_for, offered_places
+from adieu.jsep.offer import LocalParameters, create_offer, new_transceivers, offer_sections
 from adieu.jsep.plan import (
     Action,
     AddCandidate,
@@ -81,9 +81,9 @@ __all__ = [
     "direction",
     "end_local_candidates",
     "end_remote_candidates",
-    "made_for",
+    "new_transceivers",
     "next_signaling_state",
-    "offered_places",
+    "offer_sections",
     "parse_description",
     "plan_local",
     "plan_remote",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from adieu.jsep import direction
-from adieu.jsep.bundle import answered_carriers
+from adieu.jsep.bundle import answered_bundle_transports
 from adieu.jsep.codecs import answered_codecs
 from adieu.jsep.extensions import answered_extensions
 from adieu.jsep.offer import data_media, describe, dtls_ice, gathered_lines, rejected_media, with_candidates
@@ -32,12 +32,14 @@ def create_answer(negotiation: Negotiation, parameters: LocalParameters) -> str:
     taken = _acceptable(offer, contents, max_bundle=parameters.bundle_policy == "max-bundle")
     groups = _groups(offer, taken)
     kept = [(section.key if section.index in taken else None, section.mid) for section in offer.sections]
-    carriers = answered_carriers(negotiation, kept, groups)
+    bundle_transports = answered_bundle_transports(negotiation, kept, groups)
     media = [
-        _accepted(negotiation, parameters, section, content, groups, key, speaks=carriers.index(key) == section.index)
+        _accepted(
+            negotiation, parameters, section, content, groups, key, speaks=bundle_transports.index(key) == section.index
+        )
         if key is not None
         else rejected_media(section.media, section.mid)
-        for section, content, key in zip(offer.sections, contents, carriers, strict=True)
+        for section, content, key in zip(offer.sections, contents, bundle_transports, strict=True)
     ]
     # RFC 9143 section 7.3: what the offer did not group is not grouped, and what is rejected leaves the group.
     return describe(negotiation, parameters, media, groups=groups)

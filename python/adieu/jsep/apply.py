@@ -7,11 +7,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from adieu.errors import InvalidStateError
-from adieu.jsep.bundle import answered_carriers, offered_carriers
+from adieu.jsep.bundle import answered_bundle_transports, offered_bundle_transports
 from adieu.jsep.candidates import remote_candidates
 from adieu.jsep.negotiation import Negotiation, SctpAssociation, TransportState
-from adieu.jsep.offer import LOCAL_SCTP_PORT, offered_places
-from adieu.jsep.offer import made_for as places_of
+from adieu.jsep.offer import LOCAL_SCTP_PORT, offer_sections
+from adieu.jsep.offer import new_transceivers as new_transceivers_of
 from adieu.jsep.plan import Plan, SetRemote, difference
 from adieu.jsep.signaling import SdpType, SignalingState, Source, next_signaling_state
 from adieu.jsep.transceivers import apply_local, apply_remote, roll_back, settle
@@ -26,30 +26,32 @@ if TYPE_CHECKING:
     from adieu.jsep.transceivers import MediaChanges
 
 
-def plan_local(negotiation: Negotiation, description: Description, made_for: Mapping[int, int] | None = None) -> Plan:
+def plan_local(
+    negotiation: Negotiation, description: Description, new_transceivers: Mapping[int, int] | None = None
+) -> Plan:
     """Apply a description that was made here, by `create_offer` or `create_answer`.
 
     Args:
         negotiation: the snapshot before.
         description: what is set.
-        made_for: by their places, the transceivers for which new sections of an offer were made (`made_for`); None:
-            those for which it would be made now.
+        new_transceivers: the transceivers that new sections of an offer were made for, by the sections' indexes (see
+            `new_transceivers`); None: those that an offer made now would have.
 
     Raises:
         InvalidStateError: the signaling state does not allow it.
     """
     state = require_state(negotiation, "local", description.type)
     if description.type == "offer":
-        if made_for is None:
-            made_for = places_of(offered_places(negotiation, data=True))
-        carriers = offered_carriers(negotiation, description)
-        with_media, changes = apply_local(negotiation, description, made_for)
+        if new_transceivers is None:
+            new_transceivers = new_transceivers_of(offer_sections(negotiation, data=True))
+        bundle_transports = offered_bundle_transports(negotiation, description)
+        with_media, changes = apply_local(negotiation, description, new_transceivers)
         after = replace(
             with_media,
             state=state,
             pending_local=description,
-            transports=_offered(negotiation, description, carriers),
-            carriers=carriers,
+            transports=_offered(negotiation, description, bundle_transports),
+            bundle_transports=bundle_transports,
             **_stable(negotiation),
         )
     else:
@@ -97,7 +99,7 @@ def plan_rollback(negotiation: Negotiation, source: Source) -> Plan:
         pending_local=None,
         pending_remote=None,
         transports=negotiation.stable_transports,
-        carriers=negotiation.stable_carriers,
+        bundle_transports=negotiation.stable_bundle_transports,
     )
     return _plan(negotiation, after, changes)
 
@@ -126,7 +128,7 @@ def _stable(negotiation: Negotiation) -> dict[str, Any]:
         return {}
     return {
         "stable_transports": negotiation.transports,
-        "stable_carriers": negotiation.carriers,
+        "stable_bundle_transports": negotiation.bundle_transports,
         "stable_transceivers": negotiation.transceivers,
     }
 
@@ -147,7 +149,7 @@ def _advance(negotiation: Negotiation, state: SignalingState) -> Negotiation:
         pending_remote=None,
         transceivers=transceivers,
         stable_transports=negotiation.transports,
-        stable_carriers=negotiation.carriers,
+        stable_bundle_transports=negotiation.bundle_transports,
         stable_transceivers=transceivers,
         mids=negotiation.mids | mids,
     )
@@ -180,7 +182,7 @@ def _plan(before: Negotiation, after: Negotiation, changes: MediaChanges) -> Pla
 
 
 def _offered(
-    negotiation: Negotiation, offer: Description, carriers: Sequence[str | None]
+    negotiation: Negotiation, offer: Description, bundle_transports: Sequence[str | None]
 ) -> Mapping[str, TransportState]:
     """The transports once this offer of ours is set: a generation for all credentials that are new.
 
@@ -190,7 +192,7 @@ def _offered(
     transports = dict(stable)
     begun: set[str] = set()
     number = negotiation.generations
-    for section, key in zip(offer.sections, carriers, strict=True):
+    for section, key in zip(offer.sections, bundle_transports, strict=True):
         if key is None or key in begun or section.bundle_only or section.credentials is None:
             continue
         begun.add(key)
@@ -210,11 +212,11 @@ def _answered(negotiation: Negotiation, *, ours: Description, theirs: Descriptio
     pairs = list(zip(ours.sections, theirs.sections, strict=True))
     live = [None if own.rejected or other.rejected else own.key for own, other in pairs]
     mids = [own.mid for own, _ in pairs]
-    carriers = answered_carriers(negotiation, list(zip(live, mids, strict=True)), answer.bundle)
+    bundle_transports = answered_bundle_transports(negotiation, list(zip(live, mids, strict=True)), answer.bundle)
     transports: dict[str, TransportState] = {}
     number = negotiation.generations
-    for key in dict.fromkeys(key for key in carriers if key is not None):
-        own, other = pairs[_tag(answer, mids, carriers, key)]
+    for key in dict.fromkeys(key for key in bundle_transports if key is not None):
+        own, other = pairs[_tag(answer, mids, bundle_transports, key)]
         if own.credentials is None:
             raise AssertionError("a section of ours has no credentials")
         transport = negotiation.transports.get(key)
@@ -227,7 +229,9 @@ def _answered(negotiation: Negotiation, *, ours: Description, theirs: Descriptio
             controlling = we_offered or other.ice_lite
             transport = _new_generation(number, own.credentials, transport, controlling=controlling)
         they_are_client = ((other if we_offered else own).setup == "active") is we_offered
-        data = next((theirs.sections[i] for i, k in enumerate(carriers) if k == key and ours.sections[i].is_data), None)
+        data = next(
+            (theirs.sections[i] for i, k in enumerate(bundle_transports) if k == key and ours.sections[i].is_data), None
+        )
         # An association can not be ended alone: it goes on unused where data has been rejected and media has not.
         sctp = transport.sctp if data is None else _association(data)
         transports[key] = replace(
@@ -238,12 +242,14 @@ def _answered(negotiation: Negotiation, *, ours: Description, theirs: Descriptio
             fingerprints=other.fingerprints,
             sctp=sctp,
         )
-    return replace(negotiation, transports=MappingProxyType(transports), carriers=carriers, generations=number)
+    return replace(
+        negotiation, transports=MappingProxyType(transports), bundle_transports=bundle_transports, generations=number
+    )
 
 
-def _tag(answer: Description, mids: Sequence[str | None], carriers: Sequence[str | None], key: str) -> int:
+def _tag(answer: Description, mids: Sequence[str | None], bundle_transports: Sequence[str | None], key: str) -> int:
     """The place of the section that speaks for a transport (RFC 9143 section 7.3.2: the first one of the group)."""
-    carried = [index for index, carrier in enumerate(carriers) if carrier == key]
+    carried = [index for index, carrier in enumerate(bundle_transports) if carrier == key]
     for group in answer.bundle:
         for mid in group:
             if (found := next((index for index in carried if mids[index] == mid), None)) is not None:

@@ -16,24 +16,24 @@ if TYPE_CHECKING:
     from adieu.jsep.negotiation import Negotiation
 
 
-def offered_carriers(negotiation: Negotiation, offer: Description) -> tuple[str | None, ...]:
-    """The carriers while our offer is pending: those that are, and for what is new the bundle's or one of its own."""
-    kept = [None if s.rejected else negotiation.negotiated_carrier(s.index, s.mid) for s in offer.sections]
+def offered_bundle_transports(negotiation: Negotiation, offer: Description) -> tuple[str | None, ...]:
+    """The bundle transports while a local offer is pending. A new section joins the bundle, or gets its own."""
+    kept = [None if s.rejected else negotiation.negotiated_bundle_transport(s.index, s.mid) for s in offer.sections]
     joined = bundle_key(negotiation, kept)
-    carriers: list[str | None] = []
+    bundle_transports: list[str | None] = []
     for section, key in zip(offer.sections, kept, strict=True):
         if section.rejected:
-            carriers.append(None)
+            bundle_transports.append(None)
         elif key is not None:
-            carriers.append(key)
+            bundle_transports.append(key)
         elif joined is not None:
-            carriers.append(joined)
+            bundle_transports.append(joined)
         elif section.bundle_only:
             # RFC 9143 section 7.2.2: it has no address of its own; the suggested tag has one for it.
-            carriers.append(next((c for c in carriers if c is not None), section.key))
+            bundle_transports.append(next((c for c in bundle_transports if c is not None), section.key))
         else:
-            carriers.append(section.key)
-    return tuple(carriers)
+            bundle_transports.append(section.key)
+    return tuple(bundle_transports)
 
 
 def bundle_key(negotiation: Negotiation, kept: Iterable[str | None]) -> str | None:
@@ -44,7 +44,7 @@ def bundle_key(negotiation: Negotiation, kept: Iterable[str | None]) -> str | No
         return None
     grouped = {mid for mids in answer.bundle for mid in mids}
     keys = set(kept)
-    stable = negotiation.carriers if negotiation.state == "stable" else negotiation.stable_carriers
+    stable = negotiation.bundle_transports if negotiation.state == "stable" else negotiation.stable_bundle_transports
     for section in local.sections:
         if section.mid in grouped and not section.rejected:
             key = stable[section.index] if section.index < len(stable) else None
@@ -53,10 +53,10 @@ def bundle_key(negotiation: Negotiation, kept: Iterable[str | None]) -> str | No
     return None
 
 
-def answered_carriers(
+def answered_bundle_transports(
     negotiation: Negotiation, sections: Sequence[tuple[str | None, str | None]], groups: Iterable[Sequence[str]]
 ) -> tuple[str | None, ...]:
-    """The carriers once an answer is set.
+    """The bundle transports once an answer is set.
 
     Args:
         negotiation: before it.
@@ -64,25 +64,25 @@ def answered_carriers(
         groups: the mids of the answer's BUNDLE groups.
     """
     places = {mid: index for index, (key, mid) in enumerate(sections) if mid is not None and key is not None}
-    carriers: list[str | None] = [None] * len(sections)
+    bundle_transports: list[str | None] = [None] * len(sections)
     used: set[str] = set()
 
     def assign(members: Sequence[int]) -> None:
-        running = (negotiation.carrier(index) for index in members)
+        running = (negotiation.bundle_transport(index) for index in members)
         wanted = (*(key for key in running if key in negotiation.transports), sections[members[0]][0])
         # The last one is never taken: no token has a colon. It stands for a section that has left a bundle.
         key = next(key for key in (*wanted, f"{sections[members[0]][0]}:") if key is not None and key not in used)
         used.add(key)
         for index in members:
-            carriers[index] = key
+            bundle_transports[index] = key
 
     for group in groups:
         if members := [places[mid] for mid in group if mid in places]:
             assign(members)
     for index, (key, _) in enumerate(sections):
-        if key is not None and carriers[index] is None:
+        if key is not None and bundle_transports[index] is None:
             assign([index])
-    return tuple(carriers)
+    return tuple(bundle_transports)
 
 
 def speaker(negotiation: Negotiation, description: Description, key: str) -> Section | None:
@@ -90,7 +90,7 @@ def speaker(negotiation: Negotiation, description: Description, key: str) -> Sec
     shared = [
         section
         for section in description.sections
-        if negotiation.carrier(section.index) == key and not section.rejected and not section.bundle_only
+        if negotiation.bundle_transport(section.index) == key and not section.rejected and not section.bundle_only
     ]
     for mids in description.bundle:
         for mid in mids:

@@ -148,7 +148,7 @@ def _to_transports(
     negotiation: Negotiation, description: Description, section: Section, line: str | None
 ) -> Iterator[AddCandidate]:
     """To whom it goes now. Where that is nobody, it is in the description, and goes when the answer is set."""
-    key = negotiation.carrier(section.index)
+    key = negotiation.bundle_transport(section.index)
     transport = negotiation.transports.get(key) if key is not None else None
     if key is None or transport is None or transport.remote is None:
         return

@@ -76,10 +76,10 @@ class Negotiation:
         current_remote: see `current_local`.
         pending_remote: see `pending_local`.
         transports: by the key of the section that made them.
-        carriers: by the place of each section, the key of the transport that carries it.
+        bundle_transports: by the place of each section, the key of the transport that carries it.
         transceivers: the set of transceivers, in the order in which they were made.
         stable_transports: as they were when the state was last "stable": what a rollback goes back to.
-        stable_carriers: see `stable_transports`.
+        stable_bundle_transports: see `stable_transports`.
         stable_transceivers: see `stable_transports`.
         generations: how many ICE generations were made in all; not undone by a rollback.
         transceiver_ids: how many transceivers were made in all; not undone by a rollback.
@@ -92,10 +92,10 @@ class Negotiation:
     current_remote: Description | None = None
     pending_remote: Description | None = None
     transports: Mapping[str, TransportState] = field(default_factory=_none)
-    carriers: tuple[str | None, ...] = ()
+    bundle_transports: tuple[str | None, ...] = ()
     transceivers: tuple[Transceiver, ...] = ()
     stable_transports: Mapping[str, TransportState] = field(default_factory=_none)
-    stable_carriers: tuple[str | None, ...] = ()
+    stable_bundle_transports: tuple[str | None, ...] = ()
     stable_transceivers: tuple[Transceiver, ...] = ()
     generations: int = 0
     transceiver_ids: int = 0
@@ -123,17 +123,17 @@ class Negotiation:
             for description in (self.current_local, self.current_remote)
         )
 
-    def carrier(self, index: int | None) -> str | None:
+    def bundle_transport(self, index: int | None) -> str | None:
         """The key of the transport of the section in this place."""
-        return self.carriers[index] if index is not None and index < len(self.carriers) else None
+        return self.bundle_transports[index] if index is not None and index < len(self.bundle_transports) else None
 
-    def negotiated_carrier(self, index: int, mid: str | None) -> str | None:
+    def negotiated_bundle_transport(self, index: int, mid: str | None) -> str | None:
         """The key of the transport that an answer has given to this section; None for one that is only offered yet."""
-        carriers = self.carriers if self.state == "stable" else self.stable_carriers
+        bundle_transports = self.bundle_transports if self.state == "stable" else self.stable_bundle_transports
         sections = self.current_local.sections if self.current_local is not None else ()
-        if index >= min(len(sections), len(carriers)) or sections[index].mid != mid:
+        if index >= min(len(sections), len(bundle_transports)) or sections[index].mid != mid:
             return None
-        return carriers[index]
+        return bundle_transports[index]
 
     @property
     def data_key(self) -> str | None:
@@ -145,7 +145,7 @@ class Negotiation:
             return None
         both = zip(local.sections, remote.sections, strict=False)
         index = next((a.index for a, b in both if a.is_data and not a.rejected and not b.rejected), None)
-        key = self.carrier(index)
+        key = self.bundle_transport(index)
         transport = self.transports.get(key) if key is not None else None
         return key if transport is not None and transport.sctp is not None else None
 
@@ -155,11 +155,11 @@ class Negotiation:
         offer = self.pending_local or self.pending_remote
         section = offer.data_section() if offer is not None else None
         if offer is None or section is None or offer is self.pending_local:
-            return self.carrier(section.index) if section is not None else None
+            return self.bundle_transport(section.index) if section is not None else None
         # The answer may choose otherwise.
         mids = offer.group_of(section.mid)
         first = next((s for s in offer.sections if s.mid in mids and not s.rejected), section)
-        return self.carrier(first.index) or first.key
+        return self.bundle_transport(first.index) or first.key
 
     def transceiver(self, id_: int) -> Transceiver | None:
         """The one with this id."""

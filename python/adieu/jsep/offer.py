@@ -58,7 +58,7 @@ class LocalParameters:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class OfferSection:
     """One section of an offer before it is written.
 
     Attributes:
@@ -78,96 +78,99 @@ class Place:
 
 def create_offer(negotiation: Negotiation, parameters: LocalParameters) -> str:
     """The text of an offer. The state is "stable" or "have-local-offer"."""
-    places = offered_places(negotiation, data=parameters.data)
-    carriers = _carriers(negotiation, places, parameters.bundle_policy)
-    keys = [key for key, _ in carriers]
+    sections = offer_sections(negotiation, data=parameters.data)
+    bundle_transports = _bundle_transports(negotiation, sections, parameters.bundle_policy)
+    keys = [key for key, _ in bundle_transports]
     numbers = _taken(negotiation)
     media: list[Media] = []
-    for index, (place, (key, bundle_only)) in enumerate(zip(places, carriers, strict=True)):
+    for index, (offered, (key, bundle_only)) in enumerate(zip(sections, bundle_transports, strict=True)):
         if key is None:
-            media.append(rejected_media(_earlier(place).media, place.mid))
+            media.append(rejected_media(_earlier(offered).media, offered.mid))
             continue
         running = negotiation.transports.get(key)
         credentials = parameters.credentials(running.local if running is not None else None)
         # RFC 9429 section 5.2.2: always "actpass", also in later offers; RFC 8842: who is client does not change by it.
         transport = tuple(dtls_ice(credentials, "actpass", parameters))
-        if place.transceiver is None:
-            like = place.earlier.media if place.earlier is not None else None
-            described = data_media(mid=place.mid, transport=transport, parameters=parameters, like=like)
+        if offered.transceiver is None:
+            like = offered.earlier.media if offered.earlier is not None else None
+            described = data_media(mid=offered.mid, transport=transport, parameters=parameters, like=like)
         else:
-            described = rtp_media(_content(negotiation, index, place, numbers), transport, place.mid)
+            described = rtp_media(_content(negotiation, index, offered, numbers), transport, offered.mid)
         speaks = keys.index(key) == index
         described = with_candidates(described, gathered_lines(negotiation, key, credentials), speaks=speaks)
         if bundle_only:
             described = replace(described.with_lines(attribute("bundle-only")), port=0)
         media.append(described)
-    bundle = [place.mid for place in places if place.live and place.mid is not None]
+    bundle = [offered.mid for offered in sections if offered.live and offered.mid is not None]
     return describe(negotiation, parameters, media, groups=[bundle])
 
 
-def offered_places(negotiation: Negotiation, *, data: bool) -> tuple[Place, ...]:
+def offer_sections(negotiation: Negotiation, *, data: bool) -> tuple[OfferSection, ...]:
     """What is in which place of an offer that is made now (RFC 9429 sections 5.2.1 and 5.2.2)."""
     base = negotiation.pending_local if negotiation.state == "have-local-offer" else negotiation.current_local
-    places: list[Place] = []
+    sections: list[OfferSection] = []
     for section in base.sections if base is not None else ():
         transceiver = negotiation.transceiver_at(section.index)
         if transceiver is not None and not transceiver.stopping:
-            places.append(Place(section.mid, section.media.kind, transceiver, section, live=True))
+            sections.append(OfferSection(section.mid, section.media.kind, transceiver, section, live=True))
         else:
-            live = section.is_data and negotiation.carrier(section.index) is not None
-            places.append(Place(section.mid, section.media.kind, None, section, live=live))
+            live = section.is_data and negotiation.bundle_transport(section.index) is not None
+            sections.append(OfferSection(section.mid, section.media.kind, None, section, live=live))
     fresh = negotiation.fresh_mids()
     new = [
-        Place(next(fresh), transceiver.kind, transceiver, None, live=True)
+        OfferSection(next(fresh), transceiver.kind, transceiver, None, live=True)
         for transceiver in negotiation.transceivers
         if transceiver.index is None and not transceiver.stopping
     ]
-    if data and not any(place.transceiver is None and place.live for place in places):
-        new.append(Place(next(fresh), "application", None, None, live=True))
-    for place in new:
+    if data and not any(offered.transceiver is None and offered.live for offered in sections):
+        new.append(OfferSection(next(fresh), "application", None, None, live=True))
+    for offered in new:
         # RFC 9429 section 5.2.2: the place of a section that was rejected is used again, under a new mid.
-        free = (i for i, old in enumerate(places) if old.earlier and not old.live and negotiation.is_recyclable(i))
-        index = next(free, len(places))
-        places[index : index + 1] = [place]
-    return tuple(places)
+        free = (i for i, old in enumerate(sections) if old.earlier and not old.live and negotiation.is_recyclable(i))
+        index = next(free, len(sections))
+        sections[index : index + 1] = [offered]
+    return tuple(sections)
 
 
-def made_for(places: Sequence[Place]) -> dict[int, int]:
+def new_transceivers(sections: Sequence[OfferSection]) -> dict[int, int]:
     """By their places, the transceivers that an offer newly associates with its sections."""
-    new = ((index, place.transceiver) for index, place in enumerate(places) if place.earlier is None)
+    new = ((index, offered.transceiver) for index, offered in enumerate(sections) if offered.earlier is None)
     return {index: transceiver.id for index, transceiver in new if transceiver is not None}
 
 
-def _earlier(place: Place) -> Section:
-    if place.earlier is None:
+def _earlier(offered: OfferSection) -> Section:
+    if offered.earlier is None:
         raise AssertionError("a new section is not rejected")
-    return place.earlier
+    return offered.earlier
 
 
-def _carriers(negotiation: Negotiation, places: Sequence[Place], policy: BundlePolicy) -> list[tuple[str | None, bool]]:
+def _bundle_transports(
+    negotiation: Negotiation, sections: Sequence[OfferSection], policy: BundlePolicy
+) -> list[tuple[str | None, bool]]:
     """By which transport each section is offered, and whether by no other (RFC 9429 sections 4.1.1 and 5.2.1)."""
     # What was only offered yet is offered as if for the first time: the section that spoke for it may be gone.
     kept = [
-        negotiation.negotiated_carrier(index, place.mid) if place.live else None for index, place in enumerate(places)
+        negotiation.negotiated_bundle_transport(index, offered.mid) if offered.live else None
+        for index, offered in enumerate(sections)
     ]
     joined = bundle_key(negotiation, kept)
-    carriers: list[tuple[str | None, bool]] = []
+    bundle_transports: list[tuple[str | None, bool]] = []
     kinds: set[str] = set()
-    for place, key in zip(places, kept, strict=True):
-        alone = {"max-compat": True, "balanced": place.kind not in kinds, "max-bundle": not kinds}[policy]
-        if not place.live:
-            carriers.append((None, False))
+    for offered, key in zip(sections, kept, strict=True):
+        alone = {"max-compat": True, "balanced": offered.kind not in kinds, "max-bundle": not kinds}[policy]
+        if not offered.live:
+            bundle_transports.append((None, False))
             continue
-        kinds.add(place.kind)
+        kinds.add(offered.kind)
         if key is not None:
-            carriers.append((key, False))
+            bundle_transports.append((key, False))
         elif joined is not None:
-            carriers.append((joined, False))
-        elif alone or place.mid is None:
-            carriers.append((place.mid, False))
+            bundle_transports.append((joined, False))
+        elif alone or offered.mid is None:
+            bundle_transports.append((offered.mid, False))
         else:
-            carriers.append((next(key for key, _ in carriers if key is not None), True))
-    return carriers
+            bundle_transports.append((next(key for key, _ in bundle_transports if key is not None), True))
+    return bundle_transports
 
 
 def _taken(negotiation: Negotiation) -> tuple[Numbers, Numbers]:
@@ -182,14 +185,16 @@ def _taken(negotiation: Negotiation) -> tuple[Numbers, Numbers]:
     return payload_types, extensions
 
 
-def _content(negotiation: Negotiation, index: int, place: Place, numbers: tuple[Numbers, Numbers]) -> RtpContent:
+def _content(
+    negotiation: Negotiation, index: int, offered: OfferSection, numbers: tuple[Numbers, Numbers]
+) -> RtpContent:
     """What an offered section says of its media."""
-    transceiver = place.transceiver
+    transceiver = offered.transceiver
     if transceiver is None:
         raise AssertionError("a section for data has no media")
     payload_types, identifiers = numbers
     kind = transceiver.kind
-    codecs, extensions = _agreed(negotiation, index) if place.earlier is not None else ((), ())
+    codecs, extensions = _agreed(negotiation, index) if offered.earlier is not None else ((), ())
     return RtpContent(
         kind=kind,
         codecs=offered_codecs(kind, transceiver.preferences, codecs, payload_types),

@@ -138,14 +138,14 @@ def stopped(transceiver: Transceiver) -> Transceiver:
 
 
 def apply_local(
-    negotiation: Negotiation, description: Description, made_for: Mapping[int, int]
+    negotiation: Negotiation, description: Description, new_transceivers: Mapping[int, int]
 ) -> tuple[Negotiation, MediaChanges]:
     """A description of ours is set.
 
     Args:
         negotiation: before it.
         description: what is set.
-        made_for: by their places, the transceivers for which sections of an offer were made.
+        new_transceivers: by their places, the transceivers for which sections of an offer were made.
     """
     working = _Working.of(negotiation)
     offer = description.type == "offer"
@@ -153,7 +153,10 @@ def apply_local(
     for section in description.sections:
         # steps 8.1.1 and 8.1.2
         transceiver = working.at(section.index)
-        if transceiver is None and (made := working.transceivers.get(made_for.get(section.index, 0))) is not None:
+        if (
+            transceiver is None
+            and (made := working.transceivers.get(new_transceivers.get(section.index, 0))) is not None
+        ):
             transceiver = replace(made, mid=section.mid, index=section.index)
         # step 8.1.3
         if transceiver is None or transceiver.stopped:

@@ -56,7 +56,9 @@ def check_remote_offer(negotiation: Negotiation, offer: Description) -> None:
                 _check_extensions(section, transceiver.extensions)
             if not section.bundle_only and _speaks(offer, section):
                 _check_transport(section)
-                _check_continuity(section, negotiation.transports.get(negotiation.carrier(section.index) or ""))
+                _check_continuity(
+                    section, negotiation.transports.get(negotiation.bundle_transport(section.index) or "")
+                )
 
 
 def check_remote_answer(negotiation: Negotiation, offer: Description, answer: Description) -> None:
@@ -103,7 +105,7 @@ def check_remote_answer(negotiation: Negotiation, offer: Description, answer: De
             raise InvalidAccessError(
                 f"the answer's DTLS role is {section.setup!r}: an answer says active or passive (RFC 8842 section 5.3)"
             )
-        _check_continuity(section, negotiation.transports.get(negotiation.carrier(section.index) or ""))
+        _check_continuity(section, negotiation.transports.get(negotiation.bundle_transport(section.index) or ""))
     _check_groups(offer, answer)
 
 

@@ -37,7 +37,7 @@ from adieu.webrtc.rtp_sender import RTCRtpSender
 from adieu.webrtc.rtp_transceiver import RTCRtpTransceiver, RTCRtpTransceiverInit
 from adieu.webrtc.sctp_transport import RTCSctpTransport
 from adieu.webrtc.session_description import RTCSessionDescription, RTCSessionDescriptionInit
-from adieu.webrtc.stats import RTCStatsReport
+from adieu.webrtc.stats_report import RTCStatsReport
 from adieu.webrtc.track_event import RTCTrackEvent
 
 __all__ = [

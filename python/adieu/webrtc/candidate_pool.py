@@ -1,7 +1,7 @@
-"""The ICE candidate pool: what is gathered before there is a description.
+"""The ICE candidate pool: candidates that are gathered before there is a description.
 
-RFC 9429 section 3.5.4: the first local description takes candidates out of the pool, which is then given up. Until it
-is set nobody hears of them.
+RFC 9429 section 3.5.4: the first local description takes candidates out of the pool, and the pool is then given up.
+Before that no event is fired for them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from adieu.webrtc.create_description import certificate_of, fresh_credentials
+from adieu.webrtc.core_transport import gather, open_transport
+from adieu.webrtc.ice_credentials import fresh_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from adieu.driver import Driver, TransportHandler
     from adieu.jsep import Gather, IceCredentials
     from adieu.webrtc.configuration import RTCConfiguration, TransportSettings
-    from adieu.webrtc.slots import Slots
 
 MAX_POOLED: Final = 16
 """Each holds a socket for every address of the host; a connection that bundles needs one."""
@@ -27,47 +27,35 @@ FIRST: Final = 1
 """The ICE generation of the first local description."""
 
 
-def prepare(slots: Slots) -> None:
-    """W3C set a configuration: gather as many as it says, anew where the servers or the policy have changed.
-
-    After setLocalDescription() it is too late for that, and nothing happens.
-    """
-    if slots.negotiation.generations:
-        return
-    configuration = slots.configuration
-    if slots.pool is None:
-        if not configuration.iceCandidatePoolSize:
-            return
-        slots.pool = CandidatePool(slots)
-    slots.pool.fill(configuration, slots.settings)
-
-
 class CandidatePool:
     """Transports of the core that have no description yet.
 
-    A connection that only has a pool is not kept alive: when it is collected, its pool goes too.
+    A connection that only has a pool is not kept alive: when its owner is collected, the pool goes too.
+
+    Args:
+        driver: queues tasks and gives access to the core.
+        connection: the core's connection.
+        owner: the object whose collection ends the connection.
 
     Attributes:
-        credentials: with which they were begun: the first description has these.
+        credentials: of all transports in the pool; the first description uses them.
     """
 
-    def __init__(self, slots: Slots) -> None:
-        self._driver = slots.driver
+    def __init__(self, driver: Driver, connection: int, owner: object) -> None:
+        self._driver = driver
+        self._connection = connection
         self._free: list[Pooled] = []
         self._filled_for: object = None
         self.credentials: IceCredentials = fresh_credentials()
-        handles, core = slots.driver.handles, slots.driver.core
-        self._connection = slots.handle = core.connection(certificate_of(slots).native)
-        handles.connections[self._connection] = _Unused(slots)
-        self._finalizer = weakref.finalize(slots, _abandon, slots.driver, self._connection, self._free)
+        self._finalizer = weakref.finalize(owner, _abandon, driver, connection, self._free)
         self._finalizer.atexit = False
 
     def fill(self, configuration: RTCConfiguration, settings: TransportSettings) -> None:
-        """Gather as the configuration says, unless that is what was done."""
+        """Refill the pool if the servers, the policy or the size have changed."""
         wanted = configuration.iceServers, configuration.iceTransportPolicy, configuration.iceCandidatePoolSize
         if wanted == self._filled_for:
             return
-        self._let_go()
+        self._close_free()
         self._filled_for = wanted
         self.credentials = fresh_credentials()
         for _ in range(min(configuration.iceCandidatePoolSize, MAX_POOLED)):
@@ -78,17 +66,17 @@ class CandidatePool:
             gather(self._driver, handle, FIRST, self.credentials, (configuration, settings), controlling=True)
 
     def take(self, wanted: Gather) -> Pooled | None:
-        """One for this transport, if there is one."""
+        """Take a transport for this generation; None if none in the pool fits."""
         if not self._free or (wanted.local, wanted.generation) != (self.credentials, FIRST):
             return None
         return self._free.pop(0)
 
     def end(self) -> None:
-        """It is not needed any more: close what was not taken."""
+        """Close the transports that were not taken."""
         self._finalizer.detach()
-        self._let_go()
+        self._close_free()
 
-    def _let_go(self) -> None:
+    def _close_free(self) -> None:
         for pooled in self._free:
             self._driver.handles.transports.pop(pooled.handle, None)
             self._driver.core.close_transport(pooled.handle)
@@ -96,88 +84,35 @@ class CandidatePool:
 
 
 class Pooled:
-    """A transport of the core that waits for its description, with what the core has told of it."""
+    """A transport of the core that waits for its description, with all that the core has reported of it."""
 
     def __init__(self, driver: Driver, handle: int) -> None:
         self.handle: int = handle
         self._driver = driver
-        self._told: deque[tuple[str, tuple[Any, ...]]] = deque()
+        self._reports: deque[tuple[str, tuple[Any, ...]]] = deque()
 
     def __getattr__(self, name: str) -> Callable[..., None]:
-        """Whatever a TransportHandler is told."""
+        """Keep a report, whatever method of a TransportHandler takes it."""
         if not name.startswith("handle_"):
             raise AttributeError(name)
-        return lambda *arguments: self._told.append((name, arguments))
+        return lambda *arguments: self._reports.append((name, arguments))
 
-    def hand_over(self, transport: TransportHandler) -> None:
-        """From now on this one is told: first what has happened, each in a task of its own."""
+    def attach(self, handler: TransportHandler) -> None:
+        """Pass the reports on to this handler: first the kept ones, each in a task of its own, then all to come."""
         transports = self._driver.handles.transports
         if self.handle not in transports:  # closed meanwhile
             return
-        if not self._told:
-            transports[self.handle] = transport
+        if not self._reports:
+            transports[self.handle] = handler
             return
-        self._driver.queue_task(self.hand_over, transport)
-        name, arguments = self._told.popleft()
-        getattr(transport, name)(*arguments)
-
-
-class _Unused:
-    """The connection's handler while it is not negotiated: it does not keep it alive."""
-
-    def __init__(self, slots: Slots) -> None:
-        self._slots = weakref.ref(slots)
-
-    def handle_ended(self, left: dict[str, int]) -> None:
-        if (slots := self._slots()) is not None:
-            slots.handle_ended(left)
-
-    def handle_panicked(self, message: str) -> None:
-        if (slots := self._slots()) is not None:
-            slots.handle_panicked(message)
-
-    def handle_loop_ended(self) -> None:
-        if (slots := self._slots()) is not None:
-            slots.handle_loop_ended()
+        self._driver.queue_task(self.attach, handler)
+        name, arguments = self._reports.popleft()
+        getattr(handler, name)(*arguments)
 
 
 def _abandon(driver: Driver, connection: int, free: list[Pooled]) -> None:
-    """The object was collected; in whatever thread."""
+    """End the core's connection: its owner was collected. Called in any thread."""
     for pooled in free:
         driver.handles.transports.pop(pooled.handle, None)
     driver.handles.connections.pop(connection, None)
     driver.core.close_connection(connection)
-
-
-def open_transport(driver: Driver, connection: int, settings: TransportSettings) -> int:
-    """Make a transport of the core."""
-    return driver.core.transport(
-        connection,
-        disconnected_after=settings.disconnectedAfter,
-        failed_after=settings.failedAfter,
-        receive_buffer=settings.receiveBuffer,
-        max_message_size=settings.maxMessageSize,
-    )
-
-
-def gather(
-    driver: Driver,
-    handle: int,
-    generation: int,
-    local: IceCredentials,
-    how: tuple[RTCConfiguration, TransportSettings],
-    *,
-    controlling: bool,
-) -> None:
-    """Have the core begin an ICE generation."""
-    configuration, settings = how
-    driver.core.gather(
-        handle,
-        generation,
-        local.ufrag,
-        local.pwd,
-        controlling,
-        [str(url) for url in configuration.urls() if url.is_supported],
-        configuration.iceTransportPolicy,
-        settings.loopback,
-    )

@@ -7,81 +7,79 @@ from typing import TYPE_CHECKING, Final
 
 from adieu import jsep
 from adieu.events import Event, end_events
-from adieu.webrtc import media
+from adieu.webrtc import transceivers
 
 if TYPE_CHECKING:
+    from adieu.webrtc.internals import Internals
     from adieu.webrtc.sctp_transport import RTCSctpTransport
-    from adieu.webrtc.slots import Slots
 
 _WHY: Final = "the connection was closed"
 
 
-def close_the_connection(slots: Slots) -> None:
+def close_the_connection(internals: Internals) -> None:
     """W3C close the connection. Nothing is fired before it returns."""
     # step 1 (closing rule 1)
-    if slots.is_closed:
+    if internals.is_closed:
         return
     # step 2 (closing rule 2)
-    slots.is_closed = True
+    internals.is_closed = True
     # step 3 (closing rules 3, 18)
-    before = slots.negotiation
+    before = internals.negotiation
     # step 4 (closing rules 5 to 9)
     ended = tuple(jsep.stopped(transceiver) for transceiver in before.transceivers)
-    slots.negotiation = replace(before, state="closed", transceivers=ended)
-    media.stop_all(slots)
+    internals.negotiation = replace(before, state="closed", transceivers=ended)
+    transceivers.stop_all(internals)
     # step 5 (closing rules 10, 11)
-    for channel in slots.unclosed_channels:
-        channel.handle_connection_closed(announce=not slots.strict)
-    slots.unclosed_channels.clear()
-    slots.data_channels.clear()
-    slots.channel_ids.clear()
+    for channel in internals.channels.unclosed:
+        channel.handle_connection_closed(announce=not internals.strict)
+    internals.channels.clear()
     # steps 6 to 9: ABORT, close_notify, sockets (closing rules 12, 13, 15)
-    _destroy(slots)
-    carriers = [transport.sctp for transport in slots.all_transports() if transport.sctp is not None]
+    _destroy(internals)
+    carriers = [transport.sctp for transport in internals.all_transports() if transport.sctp is not None]
     running = [sctp for sctp in carriers if sctp.state != "closed"]
-    for transport in slots.all_transports():
+    for transport in internals.all_transports():
         transport.set_closed()
     # steps 10 and 11 (closing rules 13, 14, 16)
-    slots.ice_connection_state = "closed"
-    slots.connection_state = "closed"
+    internals.ice_connection_state = "closed"
+    internals.connection_state = "closed"
     # What waits for something that can not happen any more (closing rules 31 to 36).
-    slots.driver.run_here(_end, slots, running)
+    internals.driver.run_here(_end, internals, running)
 
 
-def _destroy(slots: Slots) -> None:
+def _destroy(internals: Internals) -> None:
     """Hand everything to the core's reaper. The object itself is free from here on (closing rule 19)."""
-    handles = slots.driver.handles
-    if slots.pool is not None:
-        slots.pool.end()
-        slots.pool = None
-    for transport in slots.transports.values():
+    handles = internals.driver.handles
+    if internals.pool is not None:
+        internals.pool.end()
+        internals.pool = None
+    for transport in internals.transports.values():
         handles.transports.pop(transport.handle, None)
-    if slots.handle is None:
-        if slots.driver.is_over:
-            slots.release.finish({})
+    if internals.handle is None:
+        if internals.driver.is_over:
+            internals.release.finish({})
         else:
-            slots.driver.queue_task(slots.release.finish, {})
+            internals.driver.queue_task(internals.release.finish, {})
         return
-    handles.connections[slots.handle] = slots.release
-    slots.driver.core.close_connection(slots.handle)
-    if slots.driver.is_over:
-        slots.release.handle_loop_ended()
+    handles.connections[internals.handle] = internals.release
+    internals.driver.core.close_connection(internals.handle)
+    if internals.driver.is_over:
+        internals.release.handle_loop_ended()
 
 
-def _end(slots: Slots, running: list[RTCSctpTransport]) -> None:
-    slots.operations.close()
-    if (connection := slots.connection) is not None:
+def _end(internals: Internals, running: list[RTCSctpTransport]) -> None:
+    internals.operations.close()
+    if (connection := internals.connection) is not None:
         end_events(connection, _WHY, forget=True)
-    slots.kept = None
-    for transport in slots.all_transports():
+    internals.kept = None
+    for transport in internals.all_transports():
         for target in (transport.ice, transport.dtls, transport.sctp):
             if target is not None and target not in running:
                 end_events(target, _WHY, forget=True)
     for sctp in running:
-        if slots.driver.is_over:
+        if internals.driver.is_over:
             end_events(sctp, _WHY, forget=True)
         else:
-            slots.driver.queue_task(_end_sctp, sctp)
+            internals.driver.queue_task(_end_sctp, sctp)
 
 
 def _end_sctp(sctp: RTCSctpTransport) -> None:

@@ -145,10 +145,10 @@ class TransportSettings:
         choice("TransportSettings.loopback", self.loopback, Literal["auto", "always", "never"])
 
 
-def set_configuration(
+def checked_configuration(
     configuration: RTCConfiguration, old: RTCConfiguration | None, *, negotiated: bool
 ) -> RTCConfiguration:
-    """W3C "set a configuration": check it, and say what is to be stored.
+    """W3C "set a configuration": check it. Returns the configuration to store.
 
     Args:
         configuration: the new one.

@@ -16,8 +16,8 @@ RTCDtlsTransportState: TypeAlias = Literal["new", "connecting", "connected", "cl
 
 
 @dataclass(slots=True)
-class DtlsTransportSlots:
-    """The internal slots: the connection's algorithms set them, the object shows them."""
+class DtlsTransportInternals:
+    """The internal internals: the connection's algorithms set them, the object shows them."""
 
     ice: RTCIceTransport
     state: RTCDtlsTransportState = "new"
@@ -30,28 +30,28 @@ class RTCDtlsTransport(EventTarget):
     Events: `statechange`, `error` (RTCErrorEvent).
     """
 
-    __slots__ = ("_slots",)
+    __slots__ = ("_internals",)
 
     onstatechange: EventHandler[Event] = EventHandler("statechange")
     onerror: EventHandler[RTCErrorEvent] = EventHandler("error")
 
-    def __init__(self, slots: DtlsTransportSlots, home: Home) -> None:
+    def __init__(self, internals: DtlsTransportInternals, home: Home) -> None:
         super().__init__(home)
-        self._slots = slots
+        self._internals = internals
 
     @property
     def iceTransport(self) -> RTCIceTransport:
         """What it runs over."""
-        return self._slots.ice
+        return self._internals.ice
 
     @property
     def state(self) -> RTCDtlsTransportState:
         """The state; "closed" also says that the peer has closed it (closing rule 60)."""
-        return self._slots.state
+        return self._internals.state
 
     def getRemoteCertificates(self) -> list[bytes]:
         """The peer's certificates, DER, the leaf first; empty before the handshake."""
-        return list(self._slots.remote_certificates)
+        return list(self._internals.remote_certificates)
 
     def __repr__(self) -> str:
         return f"<RTCDtlsTransport {self.state}>"

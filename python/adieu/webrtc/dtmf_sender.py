@@ -10,7 +10,7 @@ from adieu.events import Event, EventHandler, EventTarget
 from adieu.webrtc.dictionaries import dictionary, string, unsigned
 
 if TYPE_CHECKING:
-    from adieu.webrtc.media_slots import MediaSlots
+    from adieu.webrtc.transceiver_internals import TransceiverInternals
 
 _TONES: Final = frozenset("0123456789ABCD#*,")
 _PAUSE: Final = 2000
@@ -52,13 +52,13 @@ class RTCDTMFSender(EventTarget):
     Events: `tonechange`.
     """
 
-    __slots__ = ("_buffer", "_duration", "_gap", "_playing", "_slots")
+    __slots__ = ("_buffer", "_duration", "_gap", "_internals", "_playing")
 
     ontonechange: EventHandler[RTCDTMFToneChangeEvent] = EventHandler("tonechange")
 
-    def __init__(self, slots: MediaSlots) -> None:
-        super().__init__(slots.connection.driver)
-        self._slots = slots
+    def __init__(self, internals: TransceiverInternals) -> None:
+        super().__init__(internals.owner.driver)
+        self._internals = internals
         self._buffer = ""
         self._duration = 100
         self._gap = 70
@@ -72,12 +72,12 @@ class RTCDTMFSender(EventTarget):
     @property
     def canInsertDTMF(self) -> bool:
         """W3C determine if DTMF can be sent."""
-        value = self._slots.value
+        value = self._internals.value
         # steps 3 to 7
         return (
-            self._slots.connection.connection_state == "connected"
+            self._internals.owner.connection_state == "connected"
             and not value.stopping
-            and self._slots.is_sending
+            and self._internals.is_sending
             and value.encodings[0].active
             and any(codec.name == "telephone-event" for codec in value.send_codecs)
         )
@@ -99,7 +99,7 @@ class RTCDTMFSender(EventTarget):
         unsigned("the duration", duration, 2**32 - 1)
         unsigned("the interToneGap", interToneGap, 2**32 - 1)
         # steps 3 and 4
-        if self._slots.value.stopping or not self.canInsertDTMF:
+        if self._internals.value.stopping or not self.canInsertDTMF:
             raise InvalidStateError("no tones can be sent: the transceiver is stopped, or is not negotiated for them")
         # steps 5 and 6
         tones = tones.upper()
@@ -112,7 +112,7 @@ class RTCDTMFSender(EventTarget):
         # steps 11 to 13
         if tones and not self._playing:
             self._playing = True
-            self._slots.connection.driver.queue_task(self._play)
+            self._internals.owner.driver.queue_task(self._play)
 
     def clear(self) -> None:
         """W3C replaceTrack: with another track nothing is left to be played."""
@@ -120,9 +120,9 @@ class RTCDTMFSender(EventTarget):
 
     def _play(self) -> None:
         """W3C DTMF playout task steps."""
-        slots = self._slots
+        internals = self._internals
         # steps 1 and 2
-        if slots.connection.is_closed or slots.value.stopping or not slots.is_sending:
+        if internals.owner.is_closed or internals.value.stopping or not internals.is_sending:
             self._playing = False
             return
         # step 3
@@ -133,6 +133,6 @@ class RTCDTMFSender(EventTarget):
         # steps 4 to 6
         tone, self._buffer = self._buffer[0], self._buffer[1:]
         wait = _PAUSE if tone == "," else self._duration + self._gap
-        slots.connection.driver.call_later(wait / 1000, self._play)
+        internals.owner.driver.call_later(wait / 1000, self._play)
         # step 7
         self.dispatchEvent(RTCDTMFToneChangeEvent("tonechange", tone=tone))

@@ -35,8 +35,8 @@ class RTCIceCandidatePair:
 
 
 @dataclass(slots=True)
-class IceTransportSlots:
-    """The internal slots: the connection's algorithms set them, the object shows them."""
+class IceTransportInternals:
+    """The internal internals: the connection's algorithms set them, the object shows them."""
 
     state: RTCIceTransportState = "new"
     gatherer_state: RTCIceGathererState = "new"
@@ -54,20 +54,20 @@ class RTCIceTransport(EventTarget):
     Events: `statechange`, `gatheringstatechange`, `selectedcandidatepairchange`.
     """
 
-    __slots__ = ("_slots",)
+    __slots__ = ("_internals",)
 
     onstatechange: EventHandler[Event] = EventHandler("statechange")
     ongatheringstatechange: EventHandler[Event] = EventHandler("gatheringstatechange")
     onselectedcandidatepairchange: EventHandler[Event] = EventHandler("selectedcandidatepairchange")
 
-    def __init__(self, slots: IceTransportSlots, home: Home) -> None:
+    def __init__(self, internals: IceTransportInternals, home: Home) -> None:
         super().__init__(home)
-        self._slots = slots
+        self._internals = internals
 
     @property
     def role(self) -> RTCIceRole:
         """Who chooses the pair."""
-        return self._slots.role
+        return self._internals.role
 
     @property
     def component(self) -> RTCIceComponent:
@@ -77,32 +77,32 @@ class RTCIceTransport(EventTarget):
     @property
     def state(self) -> RTCIceTransportState:
         """The state."""
-        return self._slots.state
+        return self._internals.state
 
     @property
     def gatheringState(self) -> RTCIceGathererState:
         """How far candidates have been gathered."""
-        return self._slots.gatherer_state
+        return self._internals.gatherer_state
 
     def getLocalCandidates(self) -> list[RTCIceCandidate]:
         """Those gathered and surfaced."""
-        return list(self._slots.local_candidates)
+        return list(self._internals.local_candidates)
 
     def getRemoteCandidates(self) -> list[RTCIceCandidate]:
         """Those that came by addIceCandidate()."""
-        return list(self._slots.remote_candidates)
+        return list(self._internals.remote_candidates)
 
     def getSelectedCandidatePair(self) -> RTCIceCandidatePair | None:
         """On which packets are sent; None while there is none, and in the states "new" and "closed"."""
-        return None if self._slots.state in {"new", "closed"} else self._slots.selected_pair
+        return None if self._internals.state in {"new", "closed"} else self._internals.selected_pair
 
     def getLocalParameters(self) -> RTCIceParameters | None:
         """Our credentials; None before setLocalDescription()."""
-        return self._slots.local_parameters
+        return self._internals.local_parameters
 
     def getRemoteParameters(self) -> RTCIceParameters | None:
         """The peer's credentials; None before setRemoteDescription()."""
-        return self._slots.remote_parameters
+        return self._internals.remote_parameters
 
     def __repr__(self) -> str:
         return f"<RTCIceTransport {self.state}, {self.role}>"

@@ -16,7 +16,7 @@ from adieu.events import Event, EventHandler, EventTarget
 from adieu.webrtc.constraints import Constraints, fit
 from adieu.webrtc.dictionaries import dictionary, is_mapping
 from adieu.webrtc.media_stream import MediaStream
-from adieu.webrtc.media_stream_track import MediaStreamTrack, TrackSlots, TrackSource
+from adieu.webrtc.media_stream_track import MediaStreamTrack, TrackInternals, TrackSource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -154,7 +154,7 @@ class MediaDevices(EventTarget):
         # step 10, in parallel
         await asyncio.sleep(0)
         tracks = [self._track(kind, asked_for) for kind, asked_for in wanted.items()]
-        return MediaStream([MediaStreamTrack(slots) for slots in tracks])
+        return MediaStream([MediaStreamTrack(internals) for internals in tracks])
 
     async def enumerateDevices(self) -> list[MediaDeviceInfo]:
         """All devices there are.
@@ -168,7 +168,7 @@ class MediaDevices(EventTarget):
         return {name: True for fake in _FAKES.values() for name in fake.capabilities}
 
     @staticmethod
-    def _track(kind: Kind, constraints: Constraints) -> TrackSlots:
+    def _track(kind: Kind, constraints: Constraints) -> TrackInternals:
         if not _is_fake():
             raise NotFoundError(
                 f"there is no device for {kind}: devices are not there yet. "
@@ -178,7 +178,7 @@ class MediaDevices(EventTarget):
         ids = {"deviceId": fake.info.deviceId, "groupId": fake.info.groupId}
         settings = fit(constraints, fake.capabilities, {**fake.settings, **ids})
         source = TrackSource(fake.info.label, fake.capabilities)
-        return TrackSlots(kind, source, constraints=constraints, settings=settings)
+        return TrackInternals(kind, source, constraints=constraints, settings=settings)
 
 
 def _is_fake() -> bool:

@@ -49,8 +49,8 @@ class MediaStreamTrackEvent(Event):
 
 
 @dataclass(slots=True, eq=False)
-class StreamSlots:
-    """The internal slots of a stream: a connection sets those of what comes from the other side."""
+class StreamInternals:
+    """The internal internals of a stream: a connection sets those of what comes from the other side."""
 
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     tracks: dict[MediaStreamTrack, None] = field(default_factory=dict[MediaStreamTrack, None])
@@ -82,7 +82,7 @@ class MediaStream(EventTarget):
     Thread safety: use it in the thread of its event loop.
     """
 
-    __slots__ = ("_slots",)
+    __slots__ = ("_internals",)
 
     onaddtrack: EventHandler[MediaStreamTrackEvent] = EventHandler("addtrack")
     onremovetrack: EventHandler[MediaStreamTrackEvent] = EventHandler("removetrack")
@@ -92,31 +92,31 @@ class MediaStream(EventTarget):
         given: Any = tracks.getTracks() if isinstance(tracks, MediaStream) else tracks
         if not is_list(given):
             raise TypeError(f"MediaStream takes a stream or a list of tracks, not {given!r}")
-        self._slots = StreamSlots(stream=self)
+        self._internals = StreamInternals(stream=self)
         for track in given:
             self.addTrack(track)
 
     @classmethod
-    def of(cls, slots: StreamSlots) -> MediaStream:
-        """The object that shows these slots."""
+    def of(cls, internals: StreamInternals) -> MediaStream:
+        """The object that shows these internals."""
         stream = cls()
-        stream._slots = slots
-        slots.stream = stream
+        stream._internals = internals
+        internals.stream = stream
         return stream
 
     @property
     def id(self) -> str:
         """Which one it is; the other side of a connection has one with the same id."""
-        return self._slots.id
+        return self._internals.id
 
     @property
     def active(self) -> bool:
         """Whether one of its tracks is live."""
-        return any(track.readyState == "live" for track in self._slots.tracks)
+        return any(track.readyState == "live" for track in self._internals.tracks)
 
     def getTracks(self) -> list[MediaStreamTrack]:
         """All tracks, in the order in which they came."""
-        return list(self._slots.tracks)
+        return list(self._internals.tracks)
 
     def getAudioTracks(self) -> list[MediaStreamTrack]:
         """Those of kind "audio"."""
@@ -128,7 +128,7 @@ class MediaStream(EventTarget):
 
     def getTrackById(self, trackId: str) -> MediaStreamTrack | None:
         """The track with this id."""
-        return next((track for track in self._slots.tracks if track.id == trackId), None)
+        return next((track for track in self._internals.tracks if track.id == trackId), None)
 
     def addTrack(self, track: MediaStreamTrack) -> None:
         """Put a track in; nothing happens when it is there. No event is fired.
@@ -136,7 +136,7 @@ class MediaStream(EventTarget):
         Raises:
             TypeError: it is no track.
         """
-        self._slots.tracks.setdefault(_require_track(track))
+        self._internals.tracks.setdefault(_require_track(track))
 
     def removeTrack(self, track: MediaStreamTrack) -> None:
         """Take a track out; nothing happens when it is not there. No event is fired.
@@ -144,17 +144,17 @@ class MediaStream(EventTarget):
         Raises:
             TypeError: it is no track.
         """
-        self._slots.tracks.pop(_require_track(track), None)
+        self._internals.tracks.pop(_require_track(track), None)
 
     def clone(self) -> MediaStream:
         """Another stream, with a clone of each track."""
-        return MediaStream([track.clone() for track in self._slots.tracks])
+        return MediaStream([track.clone() for track in self._internals.tracks])
 
     def _of_kind(self, kind: Kind) -> list[MediaStreamTrack]:
-        return [track for track in self._slots.tracks if track.kind == kind]
+        return [track for track in self._internals.tracks if track.kind == kind]
 
     def __repr__(self) -> str:
-        return f"<MediaStream {self.id}, {len(self._slots.tracks)} tracks>"
+        return f"<MediaStream {self.id}, {len(self._internals.tracks)} tracks>"
 
 
 def _require_track(track: Any) -> MediaStreamTrack:

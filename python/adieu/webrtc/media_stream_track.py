@@ -50,8 +50,8 @@ class TrackSource:
 
 
 @dataclass(slots=True, eq=False)
-class TrackSlots:
-    """The internal slots of a track: who made it sets them, the object shows them."""
+class TrackInternals:
+    """The internal internals of a track: who made it sets them, the object shows them."""
 
     kind: Kind
     source: TrackSource
@@ -93,54 +93,54 @@ class MediaStreamTrack(EventTarget):
     Thread safety: use it in the thread of its event loop.
     """
 
-    __slots__ = ("_content_hint", "_slots")
+    __slots__ = ("_content_hint", "_internals")
 
     onmute: EventHandler[Event] = EventHandler("mute")
     onunmute: EventHandler[Event] = EventHandler("unmute")
     onended: EventHandler[Event] = EventHandler("ended")
 
-    def __init__(self, slots: TrackSlots) -> None:
+    def __init__(self, internals: TrackInternals) -> None:
         super().__init__()
-        self._slots = slots
+        self._internals = internals
         self._content_hint = ""
-        slots.track = self
-        if slots.state == "live":
-            slots.source.add()
+        internals.track = self
+        if internals.state == "live":
+            internals.source.add()
 
     @property
     def kind(self) -> Kind:
         """What it carries."""
-        return self._slots.kind
+        return self._internals.kind
 
     @property
     def id(self) -> str:
         """Which one it is."""
-        return self._slots.id
+        return self._internals.id
 
     @property
     def label(self) -> str:
         """What a person calls its source."""
-        return self._slots.source.label
+        return self._internals.source.label
 
     @property
     def enabled(self) -> bool:
         """Whether it gives its media, or silence and black."""
-        return self._slots.enabled
+        return self._internals.enabled
 
     @enabled.setter
     def enabled(self, enabled: bool) -> None:
         boolean("MediaStreamTrack.enabled", enabled)
-        self._slots.enabled = enabled
+        self._internals.enabled = enabled
 
     @property
     def muted(self) -> bool:
         """Whether its source gives nothing now."""
-        return self._slots.muted
+        return self._internals.muted
 
     @property
     def readyState(self) -> MediaStreamTrackState:
         """Whether it can still give something."""
-        return self._slots.state
+        return self._internals.state
 
     @property
     def contentHint(self) -> str:
@@ -161,29 +161,29 @@ class MediaStreamTrack(EventTarget):
 
         https://www.w3.org/TR/mediacapture-streams/#dom-mediastreamtrack-clone
         """
-        own = self._slots
-        slots = TrackSlots(own.kind, own.source, state=own.state, enabled=own.enabled, muted=own.muted)
-        slots.constraints, slots.settings = own.constraints, own.settings
-        return MediaStreamTrack(slots)
+        own = self._internals
+        internals = TrackInternals(own.kind, own.source, state=own.state, enabled=own.enabled, muted=own.muted)
+        internals.constraints, internals.settings = own.constraints, own.settings
+        return MediaStreamTrack(internals)
 
     def stop(self) -> None:
         """End it; its source is released when no other track needs it. No event is fired (closing rule 76).
 
         https://www.w3.org/TR/mediacapture-streams/#dom-mediastreamtrack-stop
         """
-        self._slots.stop()
+        self._internals.stop()
 
     def getCapabilities(self) -> dict[str, Any]:
         """What it can be asked for: ranges as `{"min", "max"}`, or a list of values."""
-        return dict(self._slots.source.capabilities)
+        return dict(self._internals.source.capabilities)
 
     def getConstraints(self) -> dict[str, Any]:
         """What it was asked for last."""
-        return self._slots.constraints.given()
+        return self._internals.constraints.given()
 
     def getSettings(self) -> dict[str, Any]:
         """How it is set."""
-        return dict(self._slots.settings)
+        return dict(self._internals.settings)
 
     async def applyConstraints(self, constraints: Mapping[str, Any] | None = None) -> None:
         """Ask it for something else. https://www.w3.org/TR/mediacapture-streams/#dom-mediastreamtrack-applyconstraints
@@ -195,10 +195,10 @@ class MediaStreamTrack(EventTarget):
         Cancellation: nothing changes.
         """
         wanted = Constraints.of(constraints)
-        if self._slots.state == "ended":
+        if self._internals.state == "ended":
             return
-        self._slots.settings = fit(wanted, self._slots.source.capabilities, self._slots.settings)
-        self._slots.constraints = wanted
+        self._internals.settings = fit(wanted, self._internals.source.capabilities, self._internals.settings)
+        self._internals.constraints = wanted
 
     def __repr__(self) -> str:
         return f"<MediaStreamTrack {self.kind} {self.id}, {self.readyState}>"

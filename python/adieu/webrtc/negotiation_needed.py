@@ -9,60 +9,62 @@ from adieu.jsep.direction import intersect, reverse, sends
 
 if TYPE_CHECKING:
     from adieu.jsep import Negotiation, Transceiver
-    from adieu.webrtc.slots import Slots
+    from adieu.webrtc.internals import Internals
 
 
-def update_negotiation_needed_flag(slots: Slots) -> None:
+def update_negotiation_needed_flag(internals: Internals) -> None:
     """W3C update the negotiation-needed flag."""
     # step 1
-    if len(slots.operations):
-        slots.update_on_empty_chain = True
+    if len(internals.operations):
+        internals.update_on_empty_chain = True
         return
     # step 2
-    slots.driver.queue_task(_update, slots)
+    internals.driver.queue_task(_update, internals)
 
 
-def on_empty_chain(slots: Slots) -> None:
+def on_empty_chain(internals: Internals) -> None:
     """W3C chain an operation, steps 7.4.4 to 7.4.6."""
-    if slots.update_on_empty_chain:
-        slots.update_on_empty_chain = False
-        update_negotiation_needed_flag(slots)
+    if internals.update_on_empty_chain:
+        internals.update_on_empty_chain = False
+        update_negotiation_needed_flag(internals)
 
 
-def _update(slots: Slots) -> None:
+def _update(internals: Internals) -> None:
     # step 2.1 (closing rule 33)
-    if slots.is_closed:
+    if internals.is_closed:
         return
     # step 2.2
-    if len(slots.operations):
-        slots.update_on_empty_chain = True
+    if len(internals.operations):
+        internals.update_on_empty_chain = True
         return
     # step 2.3
-    if slots.negotiation.state != "stable":
+    if internals.negotiation.state != "stable":
         return
     # step 2.4
-    if not check_if_negotiation_is_needed(slots):
-        slots.negotiation_needed = False
+    if not check_if_negotiation_is_needed(internals):
+        internals.negotiation_needed = False
         return
     # steps 2.5 to 2.7
-    if not slots.negotiation_needed:
-        slots.negotiation_needed = True
-        slots.fire(Event("negotiationneeded"))
+    if not internals.negotiation_needed:
+        internals.negotiation_needed = True
+        internals.fire(Event("negotiationneeded"))
 
 
-def check_if_negotiation_is_needed(slots: Slots) -> bool:
+def check_if_negotiation_is_needed(internals: Internals) -> bool:
     """W3C check if negotiation is needed."""
     # step 2
-    if slots.credentials_to_replace:
+    if internals.credentials_to_replace:
         return True
     # steps 3 and 4
-    current = slots.negotiation.current_local
+    current = internals.negotiation.current_local
     sections = current.sections if current is not None else ()
-    negotiated = any(s.is_data and not slots.negotiation.is_recyclable(s.index) for s in sections)
-    if slots.has_made_channels and not negotiated:
+    negotiated = any(s.is_data and not internals.negotiation.is_recyclable(s.index) for s in sections)
+    if internals.channels.has_made and not negotiated:
         return True
     # steps 5 and 6
-    return any(_needs_negotiation(slots.negotiation, transceiver) for transceiver in slots.negotiation.transceivers)
+    return any(
+        _needs_negotiation(internals.negotiation, transceiver) for transceiver in internals.negotiation.transceivers
+    )
 
 
 def _needs_negotiation(negotiation: Negotiation, transceiver: Transceiver) -> bool:

@@ -1,6 +1,6 @@
 """RTCPeerConnection. https://www.w3.org/TR/webrtc/#rtcpeerconnection-interface
 
-The object itself is thin: its state are the `Slots`, and each algorithm of the W3C has a module of its own
+The object itself is thin: its state are the `Internals`, and each algorithm of the W3C has a module of its own
 (`create_description`, `set_description`, `add_ice_candidate`, `negotiation_needed`, `channels`, `transport`,
 `close_connection`, `stats`).
 """
@@ -16,14 +16,16 @@ from adieu.driver import Driver
 from adieu.errors import InvalidAccessError, InvalidStateError
 from adieu.events import Event, EventHandler, EventTarget
 from adieu.unclosed import where_made
-from adieu.webrtc import candidate_pool, channels, conformance, create_description, media, set_description, stats
+from adieu.webrtc import channels, conformance, create_description, lifetime, set_description, stats, transceivers
 from adieu.webrtc.add_ice_candidate import add_ice_candidate
 from adieu.webrtc.certificate import RTCCertificate
 from adieu.webrtc.close_connection import close_the_connection
-from adieu.webrtc.configuration import RTCConfiguration, TransportSettings, set_configuration
+from adieu.webrtc.configuration import RTCConfiguration, TransportSettings, checked_configuration
+from adieu.webrtc.connection_events import is_negotiated
 from adieu.webrtc.data_channel import MAX_WORD, RTCDataChannel, RTCDataChannelInit
 from adieu.webrtc.dictionaries import boolean, dictionary, scalar, string
 from adieu.webrtc.ice_candidate import candidate_init
+from adieu.webrtc.internals import Internals
 from adieu.webrtc.legacy import call_back
 from adieu.webrtc.negotiation_needed import on_empty_chain, update_negotiation_needed_flag
 from adieu.webrtc.operations import OperationsChain, begun_by_the_call
@@ -34,7 +36,7 @@ from adieu.webrtc.session_description import (
     RTCSessionDescriptionInit,
     as_mapping,
 )
-from adieu.webrtc.slots import Slots
+from adieu.webrtc.set_configuration import fill_pool, set_configuration
 
 if TYPE_CHECKING:
     from adieu.jsep import Description, SignalingState
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from adieu.webrtc.rtp_sender import RTCRtpSender
     from adieu.webrtc.sctp_transport import RTCSctpTransport
     from adieu.webrtc.states import RTCIceConnectionState, RTCIceGatheringState, RTCPeerConnectionState
+    from adieu.webrtc.stats_report import RTCStatsReport
     from adieu.webrtc.track_event import RTCTrackEvent
 
 
@@ -78,7 +81,7 @@ class RTCAnswerOptions:
 
 
 def _is_closed(connection: RTCPeerConnection) -> bool:
-    return connection._slots.is_closed  # noqa: SLF001 its own module # pyright: ignore[reportPrivateUsage]
+    return connection._internals.is_closed  # noqa: SLF001 its own module # pyright: ignore[reportPrivateUsage]
 
 
 class RTCPeerConnection(EventTarget):
@@ -107,7 +110,7 @@ class RTCPeerConnection(EventTarget):
     Thread safety: use it in the thread of its event loop; elsewhere what changes anything raises RuntimeError.
     """
 
-    __slots__ = ("_shown", "_slots")
+    __slots__ = ("_internals", "_shown")
 
     onnegotiationneeded: EventHandler[Event] = EventHandler("negotiationneeded")
     onicecandidate: EventHandler[RTCPeerConnectionIceEvent] = EventHandler("icecandidate")
@@ -126,11 +129,11 @@ class RTCPeerConnection(EventTarget):
         settings: TransportSettings | dict[str, Any] | None = None,
         **members: Any,
     ) -> None:
-        stored = set_configuration(dictionary(RTCConfiguration, configuration, members), None, negotiated=False)
+        stored = checked_configuration(dictionary(RTCConfiguration, configuration, members), None, negotiated=False)
         driver = Driver.current()
         super().__init__(driver)
         strict = conformance.is_strict()
-        slots: Slots = Slots(
+        internals: Internals = Internals(
             reference=ref(self),
             where=where_made(),
             driver=driver,
@@ -138,12 +141,13 @@ class RTCPeerConnection(EventTarget):
             strict=strict,
             session_id=str(secrets.randbits(62)),  # RFC 9429 section 5.2.1: below 2**63
             configuration=stored,
-            operations=OperationsChain(lambda: on_empty_chain(slots), strict=strict),
-            close=lambda: close_the_connection(slots),
+            operations=OperationsChain(lambda: on_empty_chain(internals), strict=strict),
+            update_negotiation_needed=lambda: update_negotiation_needed_flag(internals),
+            collect_stats=lambda transport, senders: stats.collect(internals, transport, senders),
         )
-        self._slots = slots
+        self._internals = internals
         self._shown: dict[int, tuple[Description, RTCSessionDescription]] = {}
-        candidate_pool.prepare(self._slots)
+        fill_pool(internals)
 
     # --- certificates -----------
 
@@ -194,14 +198,16 @@ class RTCPeerConnection(EventTarget):
         if callable(options):
             await call_back(self.createOffer(legacyOptions), options, failureCallback, gives=True)
             return None
-        slots = self._slots
+        internals = self._internals
         checked = dictionary(RTCOfferOptions, options, members)
-        if not slots.is_closed:
+        if not internals.is_closed:
             if checked.offerToReceiveAudio is not None:
-                media.offer_to_receive(slots, "audio", wanted=checked.offerToReceiveAudio)
+                transceivers.offer_to_receive(internals, "audio", wanted=checked.offerToReceiveAudio)
             if checked.offerToReceiveVideo is not None:
-                media.offer_to_receive(slots, "video", wanted=checked.offerToReceiveVideo)
-        text = await slots.operations.chain(lambda: create_description.create_offer(slots, restart=checked.iceRestart))
+                transceivers.offer_to_receive(internals, "video", wanted=checked.offerToReceiveVideo)
+        text = await internals.operations.chain(
+            lambda: create_description.create_offer(internals, restart=checked.iceRestart)
+        )
         return RTCSessionDescriptionInit("offer", text)
 
     @overload
@@ -228,9 +234,9 @@ class RTCPeerConnection(EventTarget):
         if callable(options):
             await call_back(self.createAnswer(), options, failureCallback, gives=True)
             return None
-        slots = self._slots
+        internals = self._internals
         dictionary(RTCAnswerOptions, options)
-        text = await slots.operations.chain(lambda: create_description.create_answer(slots))
+        text = await internals.operations.chain(lambda: create_description.create_answer(internals))
         return RTCSessionDescriptionInit("answer", text)
 
     @begun_by_the_call(_is_closed)
@@ -262,9 +268,9 @@ class RTCPeerConnection(EventTarget):
         if successCallback is not None:
             await call_back(self.setLocalDescription(description, **members), successCallback, failureCallback)
             return
-        slots = self._slots
+        internals = self._internals
         init = dictionary(RTCLocalSessionDescriptionInit, as_mapping(description), members, open_=True)
-        await slots.operations.chain(lambda: set_description.set_local_description(slots, init.type, init.sdp))
+        await internals.operations.chain(lambda: set_description.set_local_description(internals, init.type, init.sdp))
 
     @begun_by_the_call(_is_closed)
     async def setRemoteDescription(
@@ -298,9 +304,9 @@ class RTCPeerConnection(EventTarget):
         if successCallback is not None:
             await call_back(self.setRemoteDescription(description, **members), successCallback, failureCallback)
             return
-        slots = self._slots
+        internals = self._internals
         init = dictionary(RTCSessionDescriptionInit, as_mapping(description), members, open_=True)
-        await slots.operations.chain(lambda: set_description.set_remote_description(slots, init.type, init.sdp))
+        await internals.operations.chain(lambda: set_description.set_remote_description(internals, init.type, init.sdp))
 
     @begun_by_the_call(_is_closed)
     async def addIceCandidate(
@@ -331,12 +337,12 @@ class RTCPeerConnection(EventTarget):
         if successCallback is not None:
             await call_back(self.addIceCandidate(candidate, **members), successCallback, failureCallback)
             return
-        slots = self._slots
+        internals = self._internals
         init = candidate_init(candidate, members)
         # step 3
         if init.candidate and init.sdpMid is None and init.sdpMLineIndex is None:
             raise TypeError("the candidate has neither sdpMid nor sdpMLineIndex: it is not known where it belongs")
-        await slots.operations.chain(lambda: add_ice_candidate(slots, init))
+        await internals.operations.chain(lambda: add_ice_candidate(internals, init))
 
     def restartIce(self) -> None:
         """Have the next offer restart ICE, and ask for one.
@@ -344,55 +350,55 @@ class RTCPeerConnection(EventTarget):
         https://www.w3.org/TR/webrtc/#dom-rtcpeerconnection-restartice
         """
         self._require_thread("restartIce()")
-        slots = self._slots
+        internals = self._internals
         # step 2
-        slots.credentials_to_replace = slots.local_credentials()
+        internals.credentials_to_replace = internals.local_credentials()
         # step 3
-        update_negotiation_needed_flag(slots)
+        update_negotiation_needed_flag(internals)
 
     @property
     def localDescription(self) -> RTCSessionDescription | None:
         """The pending one, or else the current one."""
-        return self._show(self._slots.negotiation.local)
+        return self._show(self._internals.negotiation.local)
 
     @property
     def currentLocalDescription(self) -> RTCSessionDescription | None:
         """Of the last completed negotiation."""
-        return self._show(self._slots.negotiation.current_local)
+        return self._show(self._internals.negotiation.current_local)
 
     @property
     def pendingLocalDescription(self) -> RTCSessionDescription | None:
         """Of the negotiation that is under way."""
-        return self._show(self._slots.negotiation.pending_local)
+        return self._show(self._internals.negotiation.pending_local)
 
     @property
     def remoteDescription(self) -> RTCSessionDescription | None:
         """The pending one, or else the current one."""
-        return self._show(self._slots.negotiation.remote)
+        return self._show(self._internals.negotiation.remote)
 
     @property
     def currentRemoteDescription(self) -> RTCSessionDescription | None:
         """Of the last completed negotiation."""
-        return self._show(self._slots.negotiation.current_remote)
+        return self._show(self._internals.negotiation.current_remote)
 
     @property
     def pendingRemoteDescription(self) -> RTCSessionDescription | None:
         """Of the negotiation that is under way."""
-        return self._show(self._slots.negotiation.pending_remote)
+        return self._show(self._internals.negotiation.pending_remote)
 
     def _show(self, description: Description | None) -> RTCSessionDescription | None:
         """The same object for the same description."""
         if description is None:
             return None
-        negotiation = self._slots.negotiation
-        slots = (
+        negotiation = self._internals.negotiation
+        internals = (
             negotiation.current_local,
             negotiation.pending_local,
             negotiation.current_remote,
             negotiation.pending_remote,
         )
         if id(description) not in self._shown:
-            kept = {id(d): self._shown[id(d)] for d in slots if id(d) in self._shown}
+            kept = {id(d): self._shown[id(d)] for d in internals if id(d) in self._shown}
             kept[id(description)] = (description, RTCSessionDescription.of(description))
             self._shown = kept
         return self._shown[id(description)][1]
@@ -402,34 +408,34 @@ class RTCPeerConnection(EventTarget):
     @property
     def signalingState(self) -> SignalingState:
         """How far the negotiation has come."""
-        return self._slots.negotiation.state
+        return self._internals.negotiation.state
 
     @property
     def iceGatheringState(self) -> RTCIceGatheringState:
         """How far candidates have been gathered; a close does not change it (closing rule 16)."""
-        return self._slots.ice_gathering_state
+        return self._internals.ice_gathering_state
 
     @property
     def iceConnectionState(self) -> RTCIceConnectionState:
         """Of ICE."""
-        return self._slots.ice_connection_state
+        return self._internals.ice_connection_state
 
     @property
     def connectionState(self) -> RTCPeerConnectionState:
         """Of ICE and DTLS. Whether the other side has left it does not tell (closing rules 60, 62): its channels do."""
-        return self._slots.connection_state
+        return self._internals.connection_state
 
     @property
     def canTrickleIceCandidates(self) -> bool | None:
         """Whether the other side takes candidates after its description; None before there is one."""
-        remote = self._slots.negotiation.remote
+        remote = self._internals.negotiation.remote
         return None if remote is None else remote.trickles
 
     # --- configuration -----------
 
     def getConfiguration(self) -> RTCConfiguration:
         """The configuration; it stays readable after a close (closing rule 27)."""
-        return self._slots.configuration
+        return self._internals.configuration
 
     def setConfiguration(self, configuration: RTCConfiguration | dict[str, Any] | None = None, **members: Any) -> None:
         """Change the configuration: servers and policy count from the next gathering on, which the next offer begins.
@@ -441,26 +447,17 @@ class RTCPeerConnection(EventTarget):
             InvalidModificationError: it changes what can not be changed.
         """
         self._require_thread("setConfiguration()")
-        slots = self._slots
+        internals = self._internals
         # step 2
         self._require_open()
-        new = dictionary(RTCConfiguration, configuration, members)
-        old = slots.configuration
-        slots.configuration = set_configuration(new, old, negotiated=slots.negotiation.local is not None)
-        # RFC 9429 section 5.2.2: the next offer has other credentials where ICE is configured in another way.
-        if (old.iceServers, old.iceTransportPolicy) != (
-            slots.configuration.iceServers,
-            slots.configuration.iceTransportPolicy,
-        ):
-            slots.outdated_credentials = slots.local_credentials()
-        candidate_pool.prepare(slots)
+        set_configuration(internals, dictionary(RTCConfiguration, configuration, members))
 
     # --- data -----------
 
     @property
     def sctp(self) -> RTCSctpTransport | None:
         """What carries the data channels; None until it has been offered, here or there."""
-        transport = channels.sctp_holder(self._slots)
+        transport = channels.sctp_holder(self._internals)
         return None if transport is None else transport.sctp
 
     def createDataChannel(
@@ -479,7 +476,7 @@ class RTCPeerConnection(EventTarget):
             OperationError: the id is in use, or too high, or there is none left.
         """
         self._require_thread("createDataChannel()")
-        slots = self._slots
+        internals = self._internals
         # step 2
         self._require_open()
         # steps 4 to 17
@@ -489,11 +486,11 @@ class RTCPeerConnection(EventTarget):
             raise TypeError(f"the label is longer than {MAX_WORD} bytes")
         init = dictionary(RTCDataChannelInit, dataChannelDict, members)
         # steps 18 to 20, 22 to 24
-        channel = channels.create(slots, label, init)
+        channel = channels.create(internals, label, init)
         # step 21
-        if not slots.has_made_channels:
-            slots.has_made_channels = True
-            update_negotiation_needed_flag(slots)
+        if not internals.channels.has_made:
+            internals.channels.has_made = True
+            update_negotiation_needed_flag(internals)
         return channel
 
     # --- media -----------
@@ -518,10 +515,10 @@ class RTCPeerConnection(EventTarget):
         """
         self._require_thread("addTransceiver()")
         checked = dictionary(RTCRtpTransceiverInit, init, members)
-        media.track_and_kind(trackOrKind)
+        transceivers.track_and_kind(trackOrKind)
         # step 7
         self._require_open()
-        return media.add_transceiver(self._slots, trackOrKind, checked)
+        return transceivers.add_transceiver(self._internals, trackOrKind, checked)
 
     def addTrack(self, track: MediaStreamTrack, *streams: MediaStream) -> RTCRtpSender:
         """Send a track; the other side sees it in these streams.
@@ -536,7 +533,7 @@ class RTCPeerConnection(EventTarget):
         self._require_thread("addTrack()")
         # step 4
         self._require_open()
-        return media.add_track(self._slots, track, streams)
+        return transceivers.add_track(self._internals, track, streams)
 
     def removeTrack(self, sender: RTCRtpSender) -> None:
         """Send its track no more; its transceiver stays. https://www.w3.org/TR/webrtc/#dom-rtcpeerconnection-removetrack
@@ -549,23 +546,23 @@ class RTCPeerConnection(EventTarget):
         self._require_thread("removeTrack()")
         # step 3
         self._require_open()
-        media.remove_track(self._slots, sender)
+        transceivers.remove_track(self._internals, sender)
 
     def getTransceivers(self) -> list[RTCRtpTransceiver]:
         """All transceivers, in the order in which they were made; also after a close (closing rule 17)."""
-        return media.transceivers(self._slots)
+        return transceivers.transceivers(self._internals)
 
     def getSenders(self) -> list[RTCRtpSender]:
         """The senders of the transceivers that are not stopped; after a close, of all (closing rule 17)."""
-        return [transceiver.sender for transceiver in media.live_transceivers(self._slots)]
+        return [transceiver.sender for transceiver in transceivers.live_transceivers(self._internals)]
 
     def getReceivers(self) -> list[RTCRtpReceiver]:
         """The receivers of the transceivers that are not stopped; after a close, of all (closing rule 17)."""
-        return [transceiver.receiver for transceiver in media.live_transceivers(self._slots)]
+        return [transceiver.receiver for transceiver in transceivers.live_transceivers(self._internals)]
 
     # --- statistics -----------
 
-    async def getStats(self, selector: MediaStreamTrack | None = None) -> stats.RTCStatsReport:
+    async def getStats(self, selector: MediaStreamTrack | None = None) -> RTCStatsReport:
         """What has been counted; also of a closed connection (closing rule 28).
 
         Args:
@@ -578,11 +575,11 @@ class RTCPeerConnection(EventTarget):
         """
         self._require_thread("getStats()")
         if selector is None:
-            return await stats.collect(self._slots)
+            return await stats.collect(self._internals)
         # steps 3 and 4
         selected = [
             half
-            for transceiver in media.transceivers(self._slots)
+            for transceiver in transceivers.transceivers(self._internals)
             for half in (transceiver.sender, transceiver.receiver)
             if half.track is selector
         ]
@@ -605,8 +602,8 @@ class RTCPeerConnection(EventTarget):
             RuntimeError: the event loop runs in another thread: `loop.call_soon_threadsafe(pc.close)`.
         """
         self._require_thread("close()")
-        self._slots.is_forgotten = False
-        close_the_connection(self._slots)
+        self._internals.is_forgotten = False
+        close_the_connection(self._internals)
 
     async def wait_closed(self) -> ReleaseLedger:
         """Wait until the last packets have left and everything has been given back after `close()`.
@@ -618,23 +615,23 @@ class RTCPeerConnection(EventTarget):
         Cancellation: others who wait go on.
         """
         self._require_thread("wait_closed()")
-        return await self._slots.release.wait()
+        return await self._internals.release.wait()
 
     def _require_open(self) -> None:
-        if self._slots.is_closed:
+        if self._internals.is_closed:
             raise InvalidStateError("the connection is closed")
 
     def _listened(self, type_: str) -> None:
         del type_
-        self._slots.keep()
+        lifetime.keep(self._internals)
 
     def _unlistened(self) -> None:
-        self._slots.keep()
+        lifetime.keep(self._internals)
 
     def __del__(self) -> None:
-        slots: Slots | None = getattr(self, "_slots", None)  # the constructor may have failed
-        if slots is not None:
-            slots.drop()
+        internals: Internals | None = getattr(self, "_internals", None)  # the constructor may have failed
+        if internals is not None:
+            lifetime.drop(internals, is_negotiated=is_negotiated(internals))
 
     def __repr__(self) -> str:
-        return repr(self._slots)
+        return repr(self._internals)

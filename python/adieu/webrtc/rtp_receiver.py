@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from adieu.webrtc import stats
 from adieu.webrtc.capabilities import capabilities
 from adieu.webrtc.dictionaries import number
 from adieu.webrtc.rtp_parameters import (
@@ -18,8 +17,9 @@ from adieu.webrtc.rtp_parameters import (
 
 if TYPE_CHECKING:
     from adieu.webrtc.dtls_transport import RTCDtlsTransport
-    from adieu.webrtc.media_slots import MediaSlots
     from adieu.webrtc.media_stream_track import MediaStreamTrack
+    from adieu.webrtc.stats_report import RTCStatsReport
+    from adieu.webrtc.transceiver_internals import TransceiverInternals
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +46,21 @@ class RTCRtpSynchronizationSource(RTCRtpContributingSource):
 class RTCRtpReceiver:
     """The receiving half of a transceiver. No media arrives yet: its track stays muted."""
 
-    __slots__ = ("__weakref__", "_jitter_buffer_target", "_slots")
+    __slots__ = ("__weakref__", "_internals", "_jitter_buffer_target")
 
-    def __init__(self, slots: MediaSlots) -> None:
-        self._slots = slots
+    def __init__(self, internals: TransceiverInternals) -> None:
+        self._internals = internals
         self._jitter_buffer_target: float | None = None
 
     @property
     def track(self) -> MediaStreamTrack:
         """What arrives; the same one for all the life of the receiver."""
-        return self._slots.receiver_track
+        return self._internals.receiver_track
 
     @property
     def transport(self) -> RTCDtlsTransport | None:
         """Over which it arrives; None before it is negotiated."""
-        return self._slots.transport
+        return self._internals.transport
 
     @property
     def jitterBufferTarget(self) -> float | None:
@@ -72,7 +72,7 @@ class RTCRtpReceiver:
 
     @jitterBufferTarget.setter
     def jitterBufferTarget(self, target: float | None) -> None:
-        self._slots.connection.require_thread("RTCRtpReceiver.jitterBufferTarget = ...")
+        self._internals.require_thread("RTCRtpReceiver.jitterBufferTarget = ...")
         if target is not None:
             number("RTCRtpReceiver.jitterBufferTarget", target)
             if not 0 <= target <= 4000:
@@ -86,7 +86,7 @@ class RTCRtpReceiver:
 
     def getParameters(self) -> RTCRtpReceiveParameters:
         """What has been negotiated. https://www.w3.org/TR/webrtc/#dom-rtcrtpreceiver-getparameters"""
-        value = self._slots.value
+        value = self._internals.value
         return RTCRtpReceiveParameters(
             [RTCRtpCodecParameters.of(codec) for codec in value.receive_codecs],
             [RTCRtpHeaderExtensionParameters.of(extension) for extension in value.extensions],
@@ -101,13 +101,13 @@ class RTCRtpReceiver:
         """Who sent what was played in the last ten seconds; nobody, as no media arrives yet."""
         return []
 
-    async def getStats(self) -> stats.RTCStatsReport:
+    async def getStats(self) -> RTCStatsReport:
         """What has been counted of its transport; also after a close (closing rule 28).
 
         Cancellation: nothing changes.
         """
-        self._slots.connection.require_thread("RTCRtpReceiver.getStats()")
-        return await stats.collect(self._slots.connection, self._slots.transport, ())
+        self._internals.require_thread("RTCRtpReceiver.getStats()")
+        return await self._internals.owner.collect_stats(self._internals.transport, ())
 
     def __repr__(self) -> str:
         return f"<RTCRtpReceiver {self.track.kind}>"

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from adieu.errors import InvalidModificationError, InvalidStateError
 from adieu.jsep import SUPPORTED, same_codec
-from adieu.webrtc import stats
 from adieu.webrtc.capabilities import capabilities
 from adieu.webrtc.dictionaries import dictionary
 from adieu.webrtc.dtmf_sender import RTCDTMFSender
 from adieu.webrtc.media_stream import MediaStream
 from adieu.webrtc.media_stream_track import MediaStreamTrack
-from adieu.webrtc.negotiation_needed import update_negotiation_needed_flag
 from adieu.webrtc.operations import begun_by_the_call
 from adieu.webrtc.rtp_parameters import (
     RTCRtcpParameters,
@@ -30,32 +28,33 @@ from adieu.webrtc.rtp_parameters import (
 if TYPE_CHECKING:
     from adieu.jsep import Encoding
     from adieu.webrtc.dtls_transport import RTCDtlsTransport
-    from adieu.webrtc.media_slots import MediaSlots
+    from adieu.webrtc.stats_report import RTCStatsReport
+    from adieu.webrtc.transceiver_internals import TransceiverInternals
 
 
 def _is_closed(sender: RTCRtpSender) -> bool:
-    return sender._slots.connection.is_closed  # noqa: SLF001 its own module # pyright: ignore[reportPrivateUsage]
+    return sender._internals.owner.is_closed  # noqa: SLF001 its own module # pyright: ignore[reportPrivateUsage]
 
 
 class RTCRtpSender:
     """The sending half of a transceiver. It is negotiated; no media leaves yet."""
 
-    __slots__ = ("__weakref__", "_dtmf", "_last", "_slots")
+    __slots__ = ("__weakref__", "_dtmf", "_internals", "_last")
 
-    def __init__(self, slots: MediaSlots) -> None:
-        self._slots = slots
-        self._dtmf = RTCDTMFSender(slots) if slots.value.kind == "audio" else None
+    def __init__(self, internals: TransceiverInternals) -> None:
+        self._internals = internals
+        self._dtmf = RTCDTMFSender(internals) if internals.value.kind == "audio" else None
         self._last: RTCRtpSendParameters | None = None
 
     @property
     def track(self) -> MediaStreamTrack | None:
         """What is sent."""
-        return self._slots.sender_track
+        return self._internals.sender_track
 
     @property
     def transport(self) -> RTCDtlsTransport | None:
         """Over which it is sent; None before it is negotiated."""
-        return self._slots.transport
+        return self._internals.transport
 
     @property
     def dtmf(self) -> RTCDTMFSender | None:
@@ -77,16 +76,16 @@ class RTCRtpSender:
         """
         # steps 2 and 3
         if self._last is None:
-            value = self._slots.value
+            value = self._internals.value
             self._last = RTCRtpSendParameters(
                 str(uuid.uuid4()),
                 [RTCRtpEncodingParameters.of(encoding) for encoding in value.encodings],
                 [RTCRtpCodecParameters.of(codec) for codec in value.send_codecs],
                 [RTCRtpHeaderExtensionParameters.of(extension) for extension in value.extensions],
-                RTCRtcpParameters(self._slots.connection.cname, value.reduced_size),
+                RTCRtcpParameters(self._internals.owner.cname, value.reduced_size),
             )
             # step 4
-            self._slots.connection.driver.queue_task(self.forget_parameters)
+            self._internals.owner.driver.queue_task(self.forget_parameters)
         return copy_of(self._last)
 
     def forget_parameters(self) -> None:
@@ -111,12 +110,12 @@ class RTCRtpSender:
 
         Cancellation: they are set or not.
         """
-        self._slots.connection.require_thread("RTCRtpSender.setParameters()")
+        self._internals.require_thread("RTCRtpSender.setParameters()")
         del setParameterOptions
         given = dictionary(RTCRtpSendParameters, parameters, open_=True)
-        slots = self._slots
+        internals = self._internals
         # step 3 (closing rule 25)
-        if slots.value.stopping:
+        if internals.value.stopping:
             raise InvalidStateError("the transceiver is stopped")
         # step 4
         if self._last is None:
@@ -124,11 +123,11 @@ class RTCRtpSender:
         # step 5
         encodings = self._checked(given, self._last)
         # step 6: in parallel, and back in a task
-        await slots.connection.next_task()
+        await internals.owner.next_task()
         self.forget_parameters()
         # A description that came meanwhile has decided which encodings there are; what is set counts for those.
         given_by_rid = {encoding.rid: encoding for encoding in encodings}
-        slots.change(encodings=tuple(given_by_rid.get(now.rid, now) for now in slots.value.encodings))
+        internals.change(encodings=tuple(given_by_rid.get(now.rid, now) for now in internals.value.encodings))
 
     def _checked(self, given: RTCRtpSendParameters, last: RTCRtpSendParameters) -> tuple[Encoding, ...]:
         """W3C setParameters validation steps."""
@@ -141,7 +140,7 @@ class RTCRtpSender:
         if [encoding.rid for encoding in given.encodings] != [encoding.rid for encoding in last.encodings]:
             raise InvalidModificationError("RTCRtpSendParameters.encodings has other rids, or another number of them")
         # steps 4 to 7
-        value = self._slots.value
+        value = self._internals.value
         encodings = check_ranges(value.kind, given.encodings)
         # step 8
         choosable = value.send_codecs or SUPPORTED[value.kind]
@@ -170,26 +169,26 @@ class RTCRtpSender:
 
         Cancellation: it is replaced or not.
         """
-        self._slots.connection.require_thread("RTCRtpSender.replaceTrack()")
-        slots = self._slots
+        self._internals.require_thread("RTCRtpSender.replaceTrack()")
+        internals = self._internals
         # steps 4 and 5
         given: Any = withTrack
         if given is not None and not isinstance(given, MediaStreamTrack):
             raise TypeError(f"{given!r} is not a MediaStreamTrack")
-        if withTrack is not None and withTrack.kind != slots.value.kind:
-            raise TypeError(f"the track is {withTrack.kind}, the sender is for {slots.value.kind}")
+        if withTrack is not None and withTrack.kind != internals.value.kind:
+            raise TypeError(f"the track is {withTrack.kind}, the sender is for {internals.value.kind}")
         # step 6
-        await slots.connection.operations.chain(lambda: self._replace(withTrack))
+        await internals.owner.operations.chain(lambda: self._replace(withTrack))
 
     async def _replace(self, track: MediaStreamTrack | None) -> None:
         # step 6.1
-        if self._slots.value.stopping:
+        if self._internals.value.stopping:
             raise InvalidStateError("the transceiver is stopped")
         # step 6.7: in parallel, and back in a task
-        await self._slots.connection.next_task()
-        if track is not self._slots.sender_track and self._dtmf is not None:
+        await self._internals.owner.next_task()
+        if track is not self._internals.sender_track and self._dtmf is not None:
             self._dtmf.clear()
-        self._slots.sender_track = track
+        self._internals.sender_track = track
 
     def setStreams(self, *streams: MediaStream) -> None:
         """Say in which streams its track is for the other side. https://www.w3.org/TR/webrtc/#dom-rtcrtpsender-setstreams
@@ -197,25 +196,25 @@ class RTCRtpSender:
         Raises:
             InvalidStateError: the connection is closed, or the transceiver is stopped (closing rule 25).
         """
-        self._slots.connection.require_thread("RTCRtpSender.setStreams()")
+        self._internals.require_thread("RTCRtpSender.setStreams()")
         # steps 3 to 6
-        if self._slots.connection.is_closed:
+        if self._internals.owner.is_closed:
             raise InvalidStateError("the connection is closed")
-        if self._slots.value.stopping:
+        if self._internals.value.stopping:
             raise InvalidStateError("the transceiver is stopped")
-        self._slots.change(streams=stream_ids(streams))
-        update_negotiation_needed_flag(self._slots.connection)
+        self._internals.change(streams=stream_ids(streams))
+        self._internals.owner.update_negotiation_needed()
 
-    async def getStats(self) -> stats.RTCStatsReport:
+    async def getStats(self) -> RTCStatsReport:
         """What has been counted of what it sends and of its transport; also after a close (closing rule 28).
 
         Cancellation: nothing changes.
         """
-        self._slots.connection.require_thread("RTCRtpSender.getStats()")
-        return await stats.collect(self._slots.connection, self._slots.transport, (self._slots,))
+        self._internals.require_thread("RTCRtpSender.getStats()")
+        return await self._internals.owner.collect_stats(self._internals.transport, (self._internals,))
 
     def __repr__(self) -> str:
-        return f"<RTCRtpSender {self._slots.value.kind}>"
+        return f"<RTCRtpSender {self._internals.value.kind}>"
 
 
 def stream_ids(streams: object) -> tuple[str, ...]:

@@ -9,16 +9,15 @@ from adieu.errors import InvalidModificationError, InvalidStateError
 from adieu.jsep import SUPPORTED, same_codec
 from adieu.webrtc.dictionaries import choice, is_list, members_of
 from adieu.webrtc.media_stream import MediaStream
-from adieu.webrtc.negotiation_needed import update_negotiation_needed_flag
 from adieu.webrtc.rtp_parameters import RTCRtpCodec, RTCRtpEncodingParameters
+from adieu.webrtc.rtp_receiver import RTCRtpReceiver
+from adieu.webrtc.rtp_sender import RTCRtpSender
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from adieu.jsep import Codec
-    from adieu.webrtc.media_slots import MediaSlots
-    from adieu.webrtc.rtp_receiver import RTCRtpReceiver
-    from adieu.webrtc.rtp_sender import RTCRtpSender
+    from adieu.webrtc.transceiver_internals import TransceiverInternals
 
 RTCRtpTransceiverDirection: TypeAlias = Literal["sendrecv", "sendonly", "recvonly", "inactive", "stopped"]
 
@@ -55,17 +54,17 @@ class RTCRtpTransceiver:
     Thread safety: use it in the thread of its event loop.
     """
 
-    __slots__ = ("__weakref__", "_receiver", "_sender", "_slots")
+    __slots__ = ("__weakref__", "_internals", "_receiver", "_sender")
 
-    def __init__(self, slots: MediaSlots, sender: RTCRtpSender, receiver: RTCRtpReceiver) -> None:
-        self._slots = slots
-        self._sender = sender
-        self._receiver = receiver
+    def __init__(self, internals: TransceiverInternals) -> None:
+        self._internals = internals
+        self._sender = RTCRtpSender(internals)
+        self._receiver = RTCRtpReceiver(internals)
 
     @property
     def mid(self) -> str | None:
         """The mid of its section; None while it has none."""
-        return self._slots.value.mid
+        return self._internals.value.mid
 
     @property
     def sender(self) -> RTCRtpSender:
@@ -85,34 +84,34 @@ class RTCRtpTransceiver:
             InvalidStateError: it is stopped, or the connection is closed (closing rule 25).
             TypeError: it is none that can be set.
         """
-        return "stopped" if self._slots.value.stopping else self._slots.value.direction
+        return "stopped" if self._internals.value.stopping else self._internals.value.direction
 
     @direction.setter
     def direction(self, direction: RTCRtpTransceiverDirection) -> None:
-        self._slots.connection.require_thread("RTCRtpTransceiver.direction = ...")
+        self._internals.require_thread("RTCRtpTransceiver.direction = ...")
         choice("RTCRtpTransceiver.direction", direction, RTCRtpTransceiverDirection)
-        slots = self._slots
+        internals = self._internals
         # steps 3 to 7
-        if slots.connection.is_closed:
+        if internals.owner.is_closed:
             raise InvalidStateError("the connection is closed")
-        if slots.value.stopping:
+        if internals.value.stopping:
             raise InvalidStateError("the transceiver is stopped")
-        if direction == slots.value.direction:
+        if direction == internals.value.direction:
             return
         if direction == "stopped":
             raise TypeError("RTCRtpTransceiver.direction can not be set to 'stopped': call stop()")
-        slots.change(direction=direction)
-        update_negotiation_needed_flag(slots.connection)
+        internals.change(direction=direction)
+        internals.owner.update_negotiation_needed()
 
     @property
     def currentDirection(self) -> RTCRtpTransceiverDirection | None:
         """What has been negotiated; None while nothing has."""
-        return "stopped" if self._slots.value.stopped else self._slots.value.current_direction
+        return "stopped" if self._internals.value.stopped else self._internals.value.current_direction
 
     @property
     def stopped(self) -> bool:
         """Whether it has ended for good. The W3C has taken it out, browsers have kept it."""
-        return self._slots.value.stopped
+        return self._internals.value.stopped
 
     def stop(self) -> None:
         """End both halves; the next negotiation tells the other side.
@@ -122,16 +121,16 @@ class RTCRtpTransceiver:
         Raises:
             InvalidStateError: the connection is closed (closing rule 25).
         """
-        self._slots.connection.require_thread("RTCRtpTransceiver.stop()")
-        slots = self._slots
+        self._internals.require_thread("RTCRtpTransceiver.stop()")
+        internals = self._internals
         # steps 3 to 6
-        if slots.connection.is_closed:
+        if internals.owner.is_closed:
             raise InvalidStateError("the connection is closed")
-        if slots.value.stopping:
+        if internals.value.stopping:
             return
-        slots.change(direction="inactive", stopping=True)
-        slots.end_receiving()
-        update_negotiation_needed_flag(slots.connection)
+        internals.change(direction="inactive", stopping=True)
+        internals.end_receiving()
+        internals.owner.update_negotiation_needed()
 
     def setCodecPreferences(self, codecs: Sequence[RTCRtpCodec | dict[str, Any]]) -> None:
         """Which codecs are negotiated, and in which order; none: all, as it is best.
@@ -144,8 +143,8 @@ class RTCRtpTransceiver:
         Raises:
             InvalidModificationError: there is no such codec, or none that carries media.
         """
-        self._slots.connection.require_thread("RTCRtpTransceiver.setCodecPreferences()")
-        kind = self._slots.value.kind
+        self._internals.require_thread("RTCRtpTransceiver.setCodecPreferences()")
+        kind = self._internals.value.kind
         # steps 3 and 4
         wanted: list[Codec] = []
         for given in members_of(RTCRtpCodec, "the codecs", codecs):
@@ -159,10 +158,15 @@ class RTCRtpTransceiver:
         if wanted and not any(codec.is_media for codec in wanted):
             raise InvalidModificationError("the codecs carry no media by themselves")
         # step 8
-        self._slots.change(preferences=tuple(wanted))
+        self._internals.change(preferences=tuple(wanted))
 
     def __repr__(self) -> str:
-        return f"<RTCRtpTransceiver {self._slots.value.kind}, mid {self.mid}, {self.direction}>"
+        return f"<RTCRtpTransceiver {self._internals.value.kind}, mid {self.mid}, {self.direction}>"
+
+
+def internals_of(transceiver: RTCRtpTransceiver) -> TransceiverInternals:
+    """The internals of this object, for the procedures of its connection."""
+    return transceiver._internals  # noqa: SLF001 its own module # pyright: ignore[reportPrivateUsage]
 
 
 def _is_known(codec: Codec) -> bool:

@@ -29,8 +29,8 @@ def max_message_size(remote: int) -> float:
 
 
 @dataclass(slots=True)
-class SctpTransportSlots:
-    """The internal slots: the connection's algorithms set them, the object shows them."""
+class SctpTransportInternals:
+    """The internal internals: the connection's algorithms set them, the object shows them."""
 
     dtls: RTCDtlsTransport
     state: RTCSctpTransportState = "connecting"
@@ -44,33 +44,33 @@ class RTCSctpTransport(EventTarget):
     Events: `statechange`.
     """
 
-    __slots__ = ("_slots",)
+    __slots__ = ("_internals",)
 
     onstatechange: EventHandler[Event] = EventHandler("statechange")
 
-    def __init__(self, slots: SctpTransportSlots, home: Home) -> None:
+    def __init__(self, internals: SctpTransportInternals, home: Home) -> None:
         super().__init__(home)
-        self._slots = slots
+        self._internals = internals
 
     @property
     def transport(self) -> RTCDtlsTransport:
         """What it runs over."""
-        return self._slots.dtls
+        return self._internals.dtls
 
     @property
     def state(self) -> RTCSctpTransportState:
         """The state."""
-        return self._slots.state
+        return self._internals.state
 
     @property
     def maxMessageSize(self) -> float:
         """The largest message that can be sent, in bytes."""
-        return self._slots.max_message_size
+        return self._internals.max_message_size
 
     @property
     def maxChannels(self) -> int | None:
         """How many channels there may be at once; None before it is connected."""
-        return self._slots.max_channels
+        return self._internals.max_channels
 
     def __repr__(self) -> str:
         return f"<RTCSctpTransport {self.state}>"

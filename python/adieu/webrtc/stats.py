@@ -4,78 +4,55 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any
 
 from adieu.jsep import same_codec
 from adieu.sdp import Candidate
-from adieu.webrtc.create_description import certificate_of
+from adieu.webrtc.rtp_transceiver import internals_of
+from adieu.webrtc.stats_report import RTCStatsReport
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from adieu.jsep import Codec
     from adieu.webrtc.certificate import RTCCertificate
     from adieu.webrtc.dtls_transport import RTCDtlsTransport
-    from adieu.webrtc.media_slots import MediaSlots
-    from adieu.webrtc.slots import Slots
+    from adieu.webrtc.internals import Internals
+    from adieu.webrtc.transceiver_internals import TransceiverInternals
     from adieu.webrtc.transport import Transport
 
 
-@final
-class RTCStatsReport(Mapping[str, dict[str, Any]]):
-    """Statistics by id: each is a dict with `id`, `type`, `timestamp` (milliseconds since 1970) and its figures.
-
-    https://www.w3.org/TR/webrtc/#rtcstatsreport-object. Figures that are not known are left out.
-    """
-
-    __slots__ = ("_stats",)
-
-    def __init__(self, stats: Mapping[str, dict[str, Any]]) -> None:
-        self._stats = dict(stats)
-
-    def __getitem__(self, id_: str) -> dict[str, Any]:
-        return self._stats[id_]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._stats)
-
-    def __len__(self) -> int:
-        return len(self._stats)
-
-    def __repr__(self) -> str:
-        return f"<RTCStatsReport {', '.join(self._stats)}>"
-
-
 async def collect(
-    slots: Slots, only: RTCDtlsTransport | None = None, senders: Iterable[MediaSlots] | None = None
+    internals: Internals, only: RTCDtlsTransport | None = None, senders: Iterable[TransceiverInternals] | None = None
 ) -> RTCStatsReport:
     """The statistics of a connection, also of a closed one (closing rule 28).
 
     Args:
-        slots: of the connection.
+        internals: of the connection.
         only: what belongs to this transport, and to the connection as a whole.
         senders: what these send; None: what all do.
     """
     # getStats step 6: in parallel
-    await slots.driver.next_task()
-    report = _Report(slots.driver.clock.now())
+    await internals.driver.next_task()
+    report = _Report(internals.driver.clock.now())
     report.add(
         "peer-connection",
         "P",
-        dataChannelsOpened=slots.channels_opened,
-        dataChannelsClosed=slots.channels_closed,
-        remoteLinesDropped=slots.lines_dropped,  # adieu's own
+        dataChannelsOpened=internals.channels.opened,
+        dataChannelsClosed=internals.channels.closed,
+        remoteLinesDropped=internals.ignored_lines.count,  # adieu's own
     )
-    transports = [transport for transport in slots.transports.values() if only is None or transport.dtls is only]
+    transports = [transport for transport in internals.transports.values() if only is None or transport.dtls is only]
     for transport in transports:
-        figures = await slots.driver.stats(transport.handle)
-        report.now = slots.driver.clock.now() - 1000 * figures.get("age", 0.0)
-        local = _certificate(report, slots.certificate and certificate_of(slots))
+        figures = await internals.driver.stats(transport.handle)
+        report.now = internals.driver.clock.now() - 1000 * figures.get("age", 0.0)
+        local = _certificate(report, internals.certificate)
         remote = _remote_certificate(report, transport)
-        _transport(report, slots, transport, figures, local, remote)
+        _transport(report, internals, transport, figures, local, remote)
         if transport.sctp is not None:
-            _channels(report, slots, transport, figures)
-    for media in senders if senders is not None else [media.slots for media in slots.media.values()]:
-        _sender(report, slots, media)
+            _channels(report, internals, transport, figures)
+    for sender in senders if senders is not None else map(internals_of, internals.transceivers.values()):
+        _sender(report, internals, sender)
     return RTCStatsReport(report.stats)
 
 
@@ -128,7 +105,7 @@ def _named(names: Mapping[str, str], figures: Mapping[str, Any]) -> dict[str, An
 
 def _transport(
     report: _Report,
-    slots: Slots,
+    internals: Internals,
     transport: Transport,
     figures: Mapping[str, Any],
     local: str | None,
@@ -160,7 +137,7 @@ def _transport(
         for candidate in candidates:
             _candidate(report, kind, id_, candidate.candidate, candidate.usernameFragment, candidate.url)
     dtls: dict[str, Any] = figures.get("dtls", {})
-    state = slots.negotiation.transports.get(transport.key)
+    state = internals.negotiation.transports.get(transport.key)
     client = state.dtls_client if state is not None else None
     role = "unknown" if client is None else "client" if client else "server"
     parameters = transport.ice.getLocalParameters()
@@ -210,10 +187,10 @@ def _candidate(
     )
 
 
-def _channels(report: _Report, slots: Slots, transport: Transport, figures: Mapping[str, Any]) -> None:
+def _channels(report: _Report, internals: Internals, transport: Transport, figures: Mapping[str, Any]) -> None:
     """https://www.w3.org/TR/webrtc-stats/#dcstats-dict*."""
     counted: dict[int, dict[str, Any]] = {c["stream_id"]: c for c in figures.get("channels", {}).values()}
-    for channel in slots.channel_ids.values():
+    for channel in internals.channels.by_id.values():
         report.add(
             "data-channel",
             f"D{channel.id}",
@@ -226,26 +203,26 @@ def _channels(report: _Report, slots: Slots, transport: Transport, figures: Mapp
         )
 
 
-def _sender(report: _Report, slots: Slots, media: MediaSlots) -> None:
+def _sender(report: _Report, internals: Internals, sender: TransceiverInternals) -> None:
     """https://www.w3.org/TR/webrtc-stats/#outboundrtpstats-dict*, and what it refers to.
 
     One for each encoding, from when it is negotiated to the end of the transceiver. No media leaves yet: so it counts.
     """
-    value, track = media.value, media.sender_track
-    if slots.is_closed or value.stopping:
+    value, track = sender.value, sender.sender_track
+    if internals.is_closed or value.stopping:
         return
     source = None
     if track is not None:
         source = report.add("media-source", f"S{track.id}", trackIdentifier=track.id, kind=track.kind)
-    transport = next((key for key, known in slots.transports.items() if known.dtls is media.transport), None)
-    if transport is None or not media.is_sending:
+    transport = next((key for key, known in internals.transports.items() if known.dtls is sender.transport), None)
+    if transport is None or not sender.is_sending:
         return
     for index, encoding in enumerate(value.encodings):
         wanted = encoding.codec
         known = (c for c in value.send_codecs if (c.is_media if wanted is None else same_codec(c, wanted)))
         report.add(
             "outbound-rtp",
-            f"O{media.id}-{index}",
+            f"O{sender.id}-{index}",
             kind=value.kind,
             mid=value.mid,
             rid=encoding.rid,

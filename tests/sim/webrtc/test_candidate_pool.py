@@ -10,7 +10,7 @@ import pytest
 import adieu
 from adieu import once
 from adieu.webrtc.candidate_pool import MAX_POOLED
-from adieu.webrtc.transport import Transport
+from adieu.webrtc.transport_events import TransportEvents
 from sim.webrtc.support import PC_EVENTS, Log
 from support.virtual import reached, simulated
 
@@ -54,7 +54,7 @@ async def test_the_candidates_of_the_pool_are_those_that_connect(world):
     await world.settle(5)
     conflicts = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Transport, "handle_role", lambda _, role: conflicts.append(role))
+        patch.setattr(TransportEvents, "handle_role", lambda _, role: conflicts.append(role))
         ours, theirs = await world.open_channel(a, b)
         await world.settle()
     assert conflicts == [], "the core knows by then who offers"

@@ -427,8 +427,7 @@ async def test_panics_end_one_connection_alone(world):
     log = log_of(ours)
     waits = asyncio.ensure_future(ours.receive())
     await asyncio.sleep(0)
-    [handler] = [h for h in hosts[0].handles.connections.values() if h.connection is a]
-    handler.handle_panicked("index out of bounds")
+    hosts[0].handles.connections[a._internals.handle].handle_panicked("index out of bounds")
     with pytest.raises(RTCError, match="index out of bounds"):
         await waits
     await world.settle()
@@ -474,7 +473,7 @@ async def test_statistics(world):
     assert (channel["label"], channel["protocol"], channel["state"]) == ("chat", "p", "open")
     assert (channel["messagesSent"], channel["bytesSent"], channel["dataChannelIdentifier"]) == (3, 15, ours.id)
     assert by_type["peer-connection"][0]["dataChannelsOpened"] == 1
-    assert abs(transport["timestamp"] - a._slots.driver.clock.now()) < 1000
+    assert abs(transport["timestamp"] - a._internals.driver.clock.now()) < 1000
 
 
 @simulated()

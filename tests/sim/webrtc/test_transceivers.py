@@ -171,7 +171,7 @@ async def test_directions_through_a_life(world):
     await exchange(a, b)
     a.getTransceivers()[0].direction = "recvonly"
     remote = b.getReceivers()[0].track
-    [shown] = b._slots.remote_streams.values()
+    [shown] = b._internals.remote_streams.values()
     gone = []
     shown.stream.onremovetrack = lambda event: gone.append(event.track)
     assert await exchange(a, b) == ([], [])
@@ -391,7 +391,7 @@ async def test_a_remote_offer_rolled_back_takes_its_transceivers_away(world):
     offer = await a.createOffer()
     await b.setRemoteDescription(offer)
     first, ended = b.getTransceivers()[0], []
-    [shown] = b._slots.remote_streams.values()
+    [shown] = b._internals.remote_streams.values()
     removed = []
     shown.stream.onremovetrack = lambda event: removed.append(event.track.kind)
     first.receiver.track.onended = ended.append
@@ -432,9 +432,9 @@ async def test_events_come_in_the_order_of_the_w3c(world):
     await exchange(a, b)
     log = []
     receiver = b.getReceivers()[0]
-    receiver._slots.receiver.muted = False  # as if something had arrived
+    receiver._internals.receiver.muted = False  # as if something had arrived
     receiver.track.onmute = lambda _: log.append("mute")
-    b._slots.remote_streams[first.id].stream.onremovetrack = lambda _: log.append("removetrack")
+    b._internals.remote_streams[first.id].stream.onremovetrack = lambda _: log.append("removetrack")
     b.onsignalingstatechange = lambda _: log.append(b.signalingState)
     b.ontrack = lambda event: log.append(f"track {event.streams[0].getTracks() == [event.track]}")
     a.getTransceivers()[0].direction = "inactive"

@@ -267,7 +267,7 @@ def test_bundle_policies(policy, alone):
     assert "a=group:BUNDLE 0 1 2 3\r\n" in answer
     a.remote("answer", answer)
     assert kinds(a.actions) == ["CloseTransport"] * (sum(alone) - 1) + ["SetRemote", "StartDtls", "StartSctp"]
-    assert a.now.carriers == b.now.carriers == ("0",) * 4
+    assert a.now.bundle_transports == b.now.bundle_transports == ("0",) * 4
     assert negotiate(a, b) == negotiate(b, a) == ([], [])
 
 
@@ -277,13 +277,13 @@ def test_a_peer_that_knows_of_no_bundles():
     b.remote("offer", swap(text, "a=group:BUNDLE 0 1 2\r\n", ""))
     answer = b.answer()
     assert "a=group" not in answer
-    assert b.now.carriers == ("0", "1", "2")
+    assert b.now.bundle_transports == ("0", "1", "2")
     assert kinds(b.actions).count("Gather") == 3
     a.remote("answer", answer)
-    assert a.now.carriers == ("0", "1", "2")
+    assert a.now.bundle_transports == ("0", "1", "2")
     add(a, "video")
     a.offer()
-    assert a.now.carriers == ("0", "1", "2", "0"), "bundle-only, as video has a transport already"
+    assert a.now.bundle_transports == ("0", "1", "2", "0"), "bundle-only, as video has a transport already"
     assert a.now.local.sections[3].bundle_only
 
 
@@ -300,7 +300,7 @@ def test_what_is_new_joins_the_bundle():
     add(a, "video")
     ours, theirs = negotiate(a, b, data=True)
     assert kinds(ours) == kinds(theirs) == ["StartSctp"]
-    assert a.now.carriers == ("0", "0", "0")
+    assert a.now.bundle_transports == ("0", "0", "0")
     add(b, "video")
     assert negotiate(b, a) == ([], [])
 
@@ -310,7 +310,7 @@ def test_the_transport_outlives_the_section_that_made_it():
     negotiate(a, b)
     change(a, 1, stopping=True)
     assert negotiate(a, b) == ([], [])
-    assert a.now.carriers == b.now.carriers == (None, "0")
+    assert a.now.bundle_transports == b.now.bundle_transports == (None, "0")
     ours, theirs = negotiate(a, b, restart=True)
     assert kinds(ours) == kinds(theirs) == ["Gather", "SetRemote"]
     change(b, 2, stopping=True)

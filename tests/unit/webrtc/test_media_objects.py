@@ -8,8 +8,8 @@ import adieu
 from adieu import MediaStream, MediaStreamTrack, MediaStreamTrackEvent
 from adieu.errors import NotFoundError, OverconstrainedError
 from adieu.webrtc.constraints import Constraints, fit
-from adieu.webrtc.media_stream import StreamSlots
-from adieu.webrtc.media_stream_track import TrackSlots, TrackSource
+from adieu.webrtc.media_stream import StreamInternals
+from adieu.webrtc.media_stream_track import TrackInternals, TrackSource
 from support.media import stream, track
 
 
@@ -28,7 +28,7 @@ def ask(*args, **members):
 def test_a_track_and_its_clone_end_apart():
     """Closing rule 76: no event at stop(); the source is released when its last track has ended."""
     released, ended = [], []
-    one = MediaStreamTrack(TrackSlots("video", TrackSource("camera", release=lambda: released.append(1))))
+    one = MediaStreamTrack(TrackInternals("video", TrackSource("camera", release=lambda: released.append(1))))
     one.enabled = False
     one.onended = ended.append
     other = one.clone()
@@ -42,7 +42,7 @@ def test_a_track_and_its_clone_end_apart():
 
 
 def test_a_track_that_ends_by_itself_says_so_once():
-    slots = TrackSlots("audio", TrackSource())
+    slots = TrackInternals("audio", TrackSource())
     one, ended = MediaStreamTrack(slots), []
     one.onended = ended.append
     slots.end()
@@ -51,7 +51,7 @@ def test_a_track_that_ends_by_itself_says_so_once():
 
 
 def test_mute_and_unmute():
-    slots = TrackSlots("audio", TrackSource(), muted=True)
+    slots = TrackInternals("audio", TrackSource(), muted=True)
     one, log = MediaStreamTrack(slots), []
     one.onmute = lambda _: log.append("mute")
     one.onunmute = lambda _: log.append("unmute")
@@ -92,7 +92,7 @@ def test_a_stream():
 
 
 def test_only_the_connection_fires_events_at_a_stream():
-    slots = StreamSlots("S")
+    slots = StreamInternals("S")
     one, log = MediaStream.of(slots), []
     one.onaddtrack = lambda event: log.append(("add", event.track))
     one.onremovetrack = lambda event: log.append(("remove", event.track))
