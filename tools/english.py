@@ -215,7 +215,7 @@ def _is_text(body: str) -> bool:
 
 # --- what is wrong with one -------------------------------------------------------------------------------------------
 
-_CODE = re.compile(r"(?s)``.+?``|`[^`]+`")
+_CODE = re.compile(r"(?s)```.*?```|``.+?``|`[^`]+`")
 _BREAK = re.compile(
     r"\0"
     r"|\n\s*\n"
@@ -240,8 +240,9 @@ def _sentences(body: str) -> Iterator[tuple[int, str]]:
 
 
 def _blank(code: re.Match[str]) -> str:
-    """A word in place of code, as long and with the same lines."""
-    return "".join("\n" if letter == "\n" else "`" for letter in code.group())
+    """Put a word in the place of code, as long and with the same lines; a block of code leaves only its lines."""
+    mark = " " if code.group().startswith("```") else "`"
+    return "".join("\n" if letter == "\n" else mark for letter in code.group())
 
 
 def _is_drawn(sentence: str) -> bool:

@@ -35,6 +35,9 @@ PLAIN = (
     "docs/news/",
     "docs/reference/",
     "docs/topics/",
+    "python/adieu/cli/",
+    "python/adieu/errors.py",
+    "python/adieu/unclosed.py",
 )
 """Files and folders whose texts are plain English (`english.py`). The list only grows."""
 READ = (".md", ".py", ".pyi", ".rs", ".ts", ".mjs")

@@ -3,7 +3,7 @@
 ```
 Exception
 ├── AdieuError
-│   ├── DOMException                 the W3C's errors; `.name` is the W3C's name
+│   ├── DOMException                 errors of the W3C's APIs; `.name` is the W3C's name
 │   │   ├── AbortError               a pending call ended because its object was closed
 │   │   ├── DataError
 │   │   ├── DOMSyntaxError           name "SyntaxError"
@@ -19,18 +19,18 @@ Exception
 │   │   ├── NotSupportedError
 │   │   ├── OperationError
 │   │   │   └── RTCError             name "OperationError", with errorDetail and the wire's codes
-│   │   ├── OverconstrainedError     no device fits; `.constraint` is what it fails by
+│   │   ├── OverconstrainedError     no device fits; `.constraint` names the constraint
 │   │   └── UnknownError
-│   ├── SessionError                 what ends or refuses something of a session
-│   │   ├── SessionClosedError       it has ended (`.receipt`), or is closing (then the receipt is None)
-│   │   ├── UndeliveredError         a message whose delivery is not known, or known not to have happened
-│   │   ├── ChannelError             a channel that both sides want differently, or a message too large
-│   │   ├── ResetFailedError         a reset that was given up; the session goes on or ends as its state says
-│   │   ├── TransferError            a file that was refused or could not be sent
-│   │   └── NotAdieuPeerError        the other side does not speak adieu
-│   └── SignalingError               the server, or the way to it
-│       ├── SignalingRefusedError    final: coming again is pointless (`.code`)
-│       └── SignalingLostError       gave up for now
+│   ├── SessionError                 errors of a session
+│   │   ├── SessionClosedError       the session has ended (`.receipt`), or is closing (then the receipt is None)
+│   │   ├── UndeliveredError         a message that was not delivered, or whose delivery is not known
+│   │   ├── ChannelError             a channel opened with other options there, or a message that is too large
+│   │   ├── ResetFailedError         a reset that failed; `session.state` says whether the session goes on
+│   │   ├── TransferError            a file that was refused, or could not be sent or saved
+│   │   └── NotAdieuPeerError        the peer does not use adieu
+│   └── SignalingError               the server, or the connection to it
+│       ├── SignalingRefusedError    final: trying again is pointless (`.code`)
+│       └── SignalingLostError       the server could not be reached; try again later
 ├── TypeError, ValueError, RangeError as Web IDL has them: RangeError is Python's ValueError
 ```
 """
@@ -52,7 +52,7 @@ RTCErrorDetailType: TypeAlias = Literal[
 
 
 class AdieuError(Exception):
-    """The root of what adieu raises by itself."""
+    """The base class of adieu's own errors."""
 
 
 class DOMException(AdieuError):
@@ -102,13 +102,13 @@ class InvalidCharacterError(DOMException):
 
 
 class InvalidModificationError(DOMException):
-    """The object can not be modified in this way."""
+    """The object cannot be modified in this way."""
 
     name = "InvalidModificationError"
 
 
 class InvalidStateError(DOMException):
-    """The object is in a state in which this can not be done; most often it is closed."""
+    """The object is in a state that does not allow the call; most often it is closed."""
 
     name = "InvalidStateError"
 
@@ -120,13 +120,13 @@ class NetworkError(DOMException):
 
 
 class NotAllowedError(DOMException):
-    """The user or the platform does not allow it."""
+    """The user or the platform does not allow the operation."""
 
     name = "NotAllowedError"
 
 
 class NotFoundError(DOMException):
-    """The object can not be found here."""
+    """The object cannot be found."""
 
     name = "NotFoundError"
 
@@ -150,10 +150,10 @@ class OperationError(DOMException):
 
 
 class OverconstrainedError(DOMException):
-    """No device can do what was asked. https://www.w3.org/TR/mediacapture-streams/#overconstrainederror-interface
+    """No device fits the constraints. https://www.w3.org/TR/mediacapture-streams/#overconstrainederror-interface
 
     Attributes:
-        constraint: the name of the constraint that none can keep.
+        constraint: the name of the constraint that no device meets.
     """
 
     name = "OverconstrainedError"
@@ -173,8 +173,8 @@ class RTCError(OperationError):
     """An error of a transport. https://www.w3.org/TR/webrtc/#rtcerror-interface
 
     Attributes:
-        errorDetail: which kind.
-        sdpLineNumber: the line of the SDP (1 the first), for "sdp-syntax-error".
+        errorDetail: the kind of error, one of `RTCErrorDetailType`.
+        sdpLineNumber: the line of the SDP, counted from 1, for "sdp-syntax-error".
         sctpCauseCode: the SCTP cause; 12: the peer left on purpose (closing rule 58).
         receivedAlert: the DTLS alert received.
         sentAlert: the DTLS alert sent.
@@ -185,7 +185,7 @@ class RTCError(OperationError):
         super().__init__(message)
         given: Any = init
         if not isinstance(given, Mapping):
-            raise TypeError(f"RTCErrorInit is a mapping, not {given!r}")
+            raise TypeError(f"RTCErrorInit must be a mapping, not {given!r}")
         if "errorDetail" not in init:
             raise TypeError("RTCErrorInit needs the member errorDetail")
         if init["errorDetail"] not in get_args(RTCErrorDetailType):
@@ -200,14 +200,14 @@ class RTCError(OperationError):
 
 
 class SessionError(AdieuError):
-    """Something of a session did not go as asked."""
+    """The base class of errors of a session."""
 
 
 class SessionClosedError(SessionError):
-    """The session has ended, or is closing and takes nothing new.
+    """The session has ended, or is closing and accepts nothing new.
 
     Attributes:
-        receipt: how it ended; None while it is still closing.
+        receipt: the receipt of the session; None while it is still closing.
     """
 
     def __init__(self, message: str, receipt: Any = None) -> None:
@@ -216,11 +216,11 @@ class SessionClosedError(SessionError):
 
 
 class UndeliveredError(SessionError):
-    """A message that the other side is not known to have taken.
+    """A message whose delivery is not known.
 
     Attributes:
-        state: "unsent" (it never left: sending it again is safe), "unknown" (it may have arrived), or
-            "unreliable" (its channel keeps no account).
+        state: "unsent" (it never left: you can send it again), "unknown" (it may have arrived), or "unreliable" (its
+        channel does not track delivery).
     """
 
     def __init__(self, message: str, state: Literal["unsent", "unknown", "unreliable"]) -> None:
@@ -229,14 +229,14 @@ class UndeliveredError(SessionError):
 
 
 class ChannelError(SessionError):
-    """A channel can not be opened so, or can not take this message."""
+    """A channel cannot be opened with these options, or cannot send this message."""
 
 
 class ResetFailedError(SessionError):
-    """A reset was given up.
+    """A reset failed.
 
     Attributes:
-        report: what was tried and how it went; None when it did not begin.
+        report: the attempts and their results; None if the reset did not start.
     """
 
     def __init__(self, message: str, report: Any = None) -> None:
@@ -245,22 +245,22 @@ class ResetFailedError(SessionError):
 
 
 class TransferError(SessionError):
-    """A file was refused, or could not be sent or kept."""
+    """A file was refused, or could not be sent or saved."""
 
 
 class NotAdieuPeerError(SessionError):
-    """The connection stands, but the other side said no `hello`: it does not speak adieu."""
+    """The connection is open, but the peer sent no `hello`: it does not use adieu."""
 
 
 class SignalingError(AdieuError):
-    """Something with the server, or with the way to it."""
+    """The base class of errors of the server, or of the connection to it."""
 
 
 class SignalingRefusedError(SignalingError):
-    """The server refused, and would again.
+    """The server refused this client, and will refuse it again.
 
     Attributes:
-        code: the WebSocket close code or the server's word for it.
+        code: the WebSocket close code, or the server's error code.
     """
 
     def __init__(self, message: str, code: int | str) -> None:

@@ -1,4 +1,4 @@
-"""What a program has forgotten to close is named, with the line that made it: a ResourceWarning, as for a file."""
+"""ResourceWarnings about things that a program forgot to close, with the line that made them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _BETWEEN = frozenset({__name__.partition(".")[0], "asyncio", "contextlib"})
 
 
 def where_made() -> str:
-    """The line outside of adieu, and of what calls it for a program, that is being executed, as `file.py:12`."""
+    """Return the line of the program that is running, as `file.py:12`. Lines of adieu and of asyncio are skipped."""
     frame = sys._getframe(1)  # noqa: SLF001 documented # pyright: ignore[reportPrivateUsage]
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
         frame = frame.f_back
@@ -17,18 +17,18 @@ def where_made() -> str:
 
 
 def warn_unclosed(what: object, where: str, how: str) -> None:
-    """Say it. Where warnings are errors it is printed, as from a finalizer: what is being cleaned up goes on.
+    """Give a ResourceWarning. If warnings are errors it is printed, as from a finalizer, and the clean-up continues.
 
     Args:
         what: the object.
         where: the line that made it.
-        how: what was forgotten, as "call close()".
+        how: the forgotten call, such as "call close()".
     """
     _Warning(f"unclosed {what!r}, made at {where}: {how}")
 
 
 class _Warning:
-    """Speaks when it is collected, which is at once: there nothing that is raised gets further."""
+    """Warns when it is collected, which is at once. An exception in a finalizer goes no further."""
 
     __slots__ = ("_text",)
 

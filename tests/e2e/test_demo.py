@@ -97,7 +97,7 @@ async def test_the_page_is_there_and_stays_when_it_is_wanted(tmp_path: Path) -> 
         address = await terminal.shows(r"http://127\.0\.0\.1:\d+/#demo")
         assert "<title>adieu</title>" in (await asyncio.to_thread(_page, address)).lower()
         await terminal.shows("press Enter to keep it")
-        assert "All as it should be" in terminal.text
+        assert "Every check passed" in terminal.text
         terminal.press(b"\n")
         await terminal.shows("It stays until Ctrl-C")
         await asyncio.to_thread(_page, address)

@@ -1,4 +1,4 @@
-"""The command line: `adieu --help`. Needs the extra `adieu[cli]`; one command a file, see `app`."""
+"""The command line, `adieu --help`. It needs the extra `adieu[cli]`. Each command has a file; see `app`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ def main() -> None:
     try:
         from adieu.cli.app import app  # noqa: PLC0415 the extra may be missing
     except ImportError as error:
-        print(f"adieu: the command line needs its extra: pip install 'adieu[cli]' ({error})", file=sys.stderr)
+        print(f"adieu: the command line needs more packages: pip install 'adieu[cli]' ({error})", file=sys.stderr)
         raise SystemExit(1) from None
     app()

@@ -1,8 +1,8 @@
-"""The frame: `adieu --version`, and the commands.
+"""The program `adieu`: `--version`, and the commands.
 
-To add one: a module beside this file with a function `register(app)` that decorates its own function with
-`app.command(…)`, and its name in `COMMANDS`. What a command needs beyond the standard library, typer and rich it
-imports when it runs, so that `adieu --help` stays quick.
+To add a command, write a module next to this file with a function `register(app)` that decorates its own function with
+`app.command(…)`, and add its name to `COMMANDS`. A command imports packages beyond the standard library, typer and rich
+only when it runs, so that `adieu --help` stays quick.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`adieu demo`: the main job in one terminal."""
+"""`adieu demo`: the main features in one terminal."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 QUIET = 30.0
-"""Seconds: a part of which nothing is heard for so long will not end."""
+"""Seconds of silence after which a part of the demo has failed."""
 KNOWN_WITHIN = 5.0
-"""Seconds. Both are for a machine that has nothing else to do, as is the time of a close: see `slowness.py`."""
+"""Seconds. Both bounds, and the time of a close, are for an idle computer: see `slowness.py`."""
 FILE_SIZE = 32 * 1024 * 1024
 MIB = 1024 * 1024
 
@@ -48,8 +48,8 @@ def demo(
         bool | None,
         typer.Option(
             "--keep/--no-keep",
-            help="Serve the page, with a friend in it, and keep it afterwards until Ctrl-C. By default on a terminal it"
-            " is served, and kept when it was opened or Enter is pressed.",
+            help="Serve the page, with the demo friend in it, until Ctrl-C. By default, in a terminal, the page is"
+            " served, and stays if you open it or press Enter.",
             show_default=False,
         ),
     ] = None,
@@ -57,26 +57,26 @@ def demo(
         str | None,
         typer.Option(
             metavar="URL/ROOM",
-            help="Nothing of that: come into a room of a running `adieu serve` as a friend who answers chat, sends"
-            " files back and says goodbye. Its address is the page's, as http://127.0.0.1:8080/#lab. For a server with"
-            " keys, the token is read from ADIEU_TOKEN.",
+            help="Instead of the demo, join a room of a running `adieu serve` as a friend: answer chat, send"
+            " files back, say goodbye. Give the address of the page, such as http://127.0.0.1:8080/#lab. For a server"
+            " with keys, put the token into ADIEU_TOKEN.",
         ),
     ] = None,
-    name: Annotated[str, typer.Option(help="What the friend is called. With --join.")] = FRIEND,
+    name: Annotated[str, typer.Option(help="The name of the friend. With --join.")] = FRIEND,
     token: Annotated[str | None, typer.Option(envvar="ADIEU_TOKEN", hidden=True)] = None,
     ca: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Certificates of the CAs to trust, PEM, instead of the system's; or the server's own certificate. For"
+            help="PEM file with the CAs to trust instead of the system's, or with the server's own certificate. For"
             " https:// and wss:// addresses, with --join.",
         ),
     ] = None,
 ) -> None:
-    """Two Python programs meet, talk, close properly, reset, and one is killed: all in this terminal.
+    """Let two Python programs meet, talk, close properly and reset in this terminal, and kill one of them.
 
-    A signaling server runs inside this program, the two peers are programs of their own; what they say goes over real
-    UDP between them. Exits with 0 when everything was as it should be.
+    A signaling server runs inside this program. The two peers are separate programs, and their data goes over real UDP
+    between them. The exit code is 0 if every check passed.
     """
     console = Console(no_color=plain, force_terminal=False if plain else None, highlight=False)
     if join is not None:
@@ -111,7 +111,7 @@ def _join(console: Console, where: str, name: str, token: str | None, ca: Path |
 
 
 class DemoError(Exception):
-    """Something was not as it should be; the message says what."""
+    """A check of the demo failed; the message says which."""
 
 
 @dataclass
@@ -122,35 +122,35 @@ class Peer:
     process: asyncio.subprocess.Process
     errors: deque[str] = field(default_factory=lambda: deque(maxlen=40))
     told: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
-    """The last of each kind of message."""
+    """The last message of each type."""
 
     def answer(self, number: float) -> None:
-        """What it has asked for."""
+        """Send the number that it has asked for."""
         assert self.process.stdin is not None  # noqa: S101 a pipe was asked for
         self.process.stdin.write(f"{number}\n".encode())
 
 
 @dataclass
 class Show:
-    """What is printed where."""
+    """The output of the demo."""
 
     console: Console
     progress: Progress
     pace: Pace = field(default_factory=Pace)
-    """Of the part that is played."""
+    """The speed of the computer during the current part."""
     bars: dict[str, TaskID] = field(default_factory=dict[str, TaskID])
     failures: list[str] = field(default_factory=list[str])
 
     def heading(self, text: str) -> None:
-        """The title of a part."""
+        """Print the title of a part."""
         self.console.print(f"\n[bold]{text}[/]")
 
     def line(self, text: str) -> None:
-        """A line of a part."""
+        """Print a line of a part."""
         self.console.print(f"   {text}", soft_wrap=True)
 
     def bar(self, what: str, done: int, total: int) -> None:
-        """How far something is."""
+        """Show how far something is."""
         if what not in self.bars:
             self.bars[what] = self.progress.add_task(what, total=total)
         self.progress.update(self.bars[what], completed=done)
@@ -158,19 +158,19 @@ class Show:
             self.progress.remove_task(self.bars.pop(what))
 
     def check(self, true: bool, text: str) -> None:
-        """A fact that must hold."""
+        """Print whether a fact holds that must hold."""
         self.line(f"{'[green]yes[/]' if true else '[red]NO[/] '}  {text}")
         if not true:
             self.failures.append(text)
 
     def within(self, bound: float, seconds: float, text: str) -> None:
-        """A time that must be kept; on a busy machine longer, and it is said."""
+        """Print whether a time bound was kept. On a busy computer the bound is longer, and the line says so."""
         kept, why = self.pace.judge(seconds, bound)
         self.check(kept, f"{text} within {bound:.0f} s" + (f" ({why})" if why else ""))
 
 
 async def _play(console: Console, *, page: bool, ask: bool) -> list[str] | None:
-    """What was not as it should be; None when a signal came first. Nothing stays behind in either case."""
+    """Return the checks that failed; None when a signal came first. Nothing stays behind in either case."""
     from adieu.server import serve  # noqa: PLC0415 needs the extra
 
     columns = (TextColumn("   {task.description:<22}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
@@ -196,7 +196,7 @@ async def _play(console: Console, *, page: bool, ask: bool) -> list[str] | None:
             return None
         await parts
         if not show.failures:
-            console.print(f"\n[bold green]All as it should be[/], in {time.perf_counter() - began:.1f} s.")
+            console.print(f"\n[bold green]Every check passed[/], in {time.perf_counter() - began:.1f} s.")
         if web is not None:
             show.progress.stop()
             await web.offer(stop, ask=ask)
@@ -299,7 +299,7 @@ async def _kill(show: Show, url: str, folder: Path) -> None:
                 killed = time.time()
                 os.kill(victim.process.pid, signal.SIGKILL)
                 show.line(f"kill -9 {victim.process.pid}")
-            # What was said before does not count: on a busy machine somebody may be suspected who lives.
+            # Earlier reports do not count: on a busy computer a living peer may be suspected.
             case "state" if _is_trouble(message) and killed and message["at"] >= killed and known is None:
                 known = message
                 seconds = message["at"] - killed
@@ -312,7 +312,7 @@ async def _kill(show: Show, url: str, folder: Path) -> None:
                 show.line(f"notice   “{message['receipt']['notice']}”")
             case _:
                 pass
-    show.check(known is not None, "the survivor said what happened")
+    show.check(known is not None, "the survivor reported what happened")
 
 
 def _is_trouble(message: dict[str, Any]) -> bool:
@@ -327,7 +327,7 @@ _PEERS: dict[str, Peer] = {}
 async def _run(
     show: Show, part: str, url: str, folder: Path, survivor: str | None = None
 ) -> AsyncIterator[tuple[Peer, dict[str, Any]]]:
-    """Start both programs of a part and yield what they tell, until both have ended."""
+    """Start both programs of a part and yield their messages, until both have ended."""
     told: asyncio.Queue[tuple[Peer, dict[str, Any] | None]] = asyncio.Queue()
     room = secrets.token_hex(16)
     peers = [await _start(role, name, part, url, room, folder) for role, name in (("ada", "Ada"), ("ben", "Ben"))]
@@ -348,7 +348,9 @@ async def _run(
             else:
                 yield peer, message
     except TimeoutError:
-        raise DemoError(f"part {part!r} is not over, and for {_quiet(show.pace):.0f} s nothing was heard") from None
+        raise DemoError(
+            f"part {part!r} is not over, and both programs were silent for {_quiet(show.pace):.0f} s"
+        ) from None
     finally:
         for peer in peers:
             if peer.process.returncode is None:
@@ -366,7 +368,7 @@ def _quiet(pace: Pace) -> float:
 async def next_told(
     told: asyncio.Queue[tuple[Peer, dict[str, Any] | None]], pace: Pace
 ) -> tuple[Peer, dict[str, Any] | None]:
-    """The next message. The time allowed grows while it is awaited, if the machine turns out to be slower."""
+    """Return the next message. The time allowed grows during the wait if the computer turns out to be slower."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     while (left := began + _quiet(pace) - loop.time()) > 0:
@@ -444,12 +446,12 @@ def _check_receipts(show: Show, receipts: dict[str, dict[str, Any]], held: dict[
     show.line(f"notices  Ada: “{ada['notice']}”  Ben: “{ben['notice']}”")
     show.check(ada["id"] == ben["id"], "the same receipt id on both sides")
     lacking = [name for name, receipt in (("Ada", ada), ("Ben", ben)) if not receipt["confirmed"]]
-    if lacking:  # what each could not know it says; there is nothing to compare (closing rule S2)
-        text = f"both have the other's last word ({' and '.join(lacking)} did not hear it: nothing is agreed on)"
+    if lacking:  # each side reports what it cannot know; there is nothing to compare (closing rule S2)
+        text = f"both have the other side's report ({' and '.join(lacking)} did not get it: nothing is agreed on)"
         show.check(False, text)
     else:
         agreed = receipts["Ada"]["agreed"] == receipts["Ben"]["agreed"]
-        show.check(agreed, "both have the other's last word, and the agreed parts are equal, byte for byte")
+        show.check(agreed, "both have the other side's report, and the agreed parts are equal, byte for byte")
     show.check(ada["clean"] and ben["clean"], "nothing unsent, nothing unknown")
     left = [*ada["ledger"], *ben["ledger"], *(each for name in sorted(held) for each in held[name])]
-    show.check(not left and set(held) == {"Ada", "Ben"}, "nothing is held any more" + "".join(f"; {x}" for x in left))
+    show.check(not left and set(held) == {"Ada", "Ben"}, "everything is released" + "".join(f"; {x}" for x in left))

@@ -1,4 +1,4 @@
-"""The page beside the demo: a friend waits there, and it stays for those who want it."""
+"""The page of the demo. A friend waits there, and the page stays if somebody wants it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FRIEND = "Echo"
 ROOM = "demo"
 ASKING = 15.0
-"""Seconds for an answer; then the demo ends by itself."""
+"""Seconds to wait for an answer; then the demo ends by itself."""
 
 
 @dataclass
@@ -33,20 +33,20 @@ class Page:
 
     @property
     def address(self) -> str:
-        """To be opened in a browser on this computer."""
+        """Return the address to open in a browser on this computer."""
         return f"{self.server.http_url}/#{ROOM}"
 
     def said(self, text: str) -> None:
-        """What the friend has to say."""
+        """Print a line of the friend."""
         if text.endswith("came in."):
             self.visited.set()
         self.console.print(f"   [dim]{FRIEND}:[/] {text}", soft_wrap=True)
 
     async def offer(self, stop: asyncio.Event, *, ask: bool) -> None:
-        """Stay until Ctrl-C (`stop`); if `ask`, only when Enter is pressed, or somebody is on the page."""
+        """Stay until Ctrl-C (`stop`); if `ask`, only when Enter is pressed, or when somebody has opened the page."""
         self.console.print(f"\n[bold]The page[/]   {self.address}   [dim]{FRIEND} waits there[/]", soft_wrap=True)
         if ask and not self.visited.is_set():
-            self.console.print(f"   Open it, or press Enter to keep it; else this ends in {ASKING:.0f} s.")
+            self.console.print(f"   Open it, or press Enter to keep it; otherwise the demo ends in {ASKING:.0f} s.")
             with _enter_pressed() as pressed:
                 await _first(stop, self.visited, pressed, timeout=ASKING)
                 if not (self.visited.is_set() or pressed.is_set()):
@@ -58,7 +58,7 @@ class Page:
 
 @asynccontextmanager
 async def beside(server: Server, console: Console) -> AsyncGenerator[Page]:
-    """The page, with the friend in its room, as long as the block runs."""
+    """Serve the page, with the friend in its room, while the block runs."""
     from adieu.cli.friend import Place, keep_company  # noqa: PLC0415 quick help
 
     page = Page(server, console)
@@ -82,7 +82,7 @@ async def _first(*events: asyncio.Event, timeout: float) -> None:  # noqa: ASYNC
 
 @contextlib.contextmanager
 def interrupted() -> Generator[asyncio.Event]:
-    """Set by Ctrl-C or SIGTERM, so that everybody is said goodbye to."""
+    """Yield an event that Ctrl-C or SIGTERM sets, so that the friend can say goodbye to everybody."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     numbers = (signal.SIGINT, signal.SIGTERM)
@@ -99,7 +99,7 @@ def interrupted() -> Generator[asyncio.Event]:
 
 @contextlib.contextmanager
 def _enter_pressed() -> Generator[asyncio.Event]:
-    """Set when a line comes from the terminal."""
+    """Yield an event that is set when a line comes from the terminal."""
     loop = asyncio.get_running_loop()
     pressed = asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""One of the two programs of `adieu demo`: it plays a part of the scenario and tells what happens, a JSON line each.
+"""One of the two programs of `adieu demo`. It plays a part of the scenario and reports events as lines of JSON.
 
 `python -m adieu.cli.demo_peer PART ROLE URL ROOM FOLDER` — run by `demo.py`, which shows it.
 """
@@ -32,29 +32,29 @@ NAMES = {"ada": "Ada", "ben": "Ben"}
 
 
 def tell(what: str, **members: Any) -> None:
-    """Tell the program that shows it."""
+    """Report to the program that shows it."""
     sys.stdout.write(json.dumps({"what": what, "at": time.time(), **members}) + "\n")
     sys.stdout.flush()
 
 
 async def asked(what: str) -> float:
-    """Tell it, and wait for the answer, a number. None comes when that program ends: then so does this one."""
+    """Report, and wait for the answer, a number. If the other program has ended, end this one too."""
     tell(what)
     answer = await asyncio.to_thread(sys.stdin.readline)
     if not answer:
-        raise SystemExit("nobody watches any more")
+        raise SystemExit("the program that shows the demo has ended")
     return float(answer)
 
 
 async def close(session: Session, reason: str) -> CloseReceipt:
-    """Close within the usual time; on a busy machine it is longer, as the program that shows it has measured."""
+    """Close within the usual time, or on a busy computer within the time that was measured for it."""
     timeout = Options().close_timeout * await asked("closing")
     tell("closes", timeout=timeout)
     return await session.close(reason, timeout)
 
 
 class Progress:
-    """Tells how far something is, not too often."""
+    """Reports how far something is, but not too often."""
 
     def __init__(self, what: str, total: int) -> None:
         self._what = what
@@ -62,7 +62,7 @@ class Progress:
         self._told = 0.0
 
     def at(self, done: int) -> None:
-        """So much is done."""
+        """Report that this much is done."""
         now = time.monotonic()
         if now - self._told >= 0.05 or done >= self._total:
             self._told = now
@@ -89,7 +89,7 @@ async def talk_and_close(room: Room, role: str, folder: Path) -> Session:
 
 
 async def reset_in_the_middle(room: Room, role: str, folder: Path) -> Session:
-    """A transfer and a stream both ways go on through a new connection; nothing is lost or doubled."""
+    """Continue a transfer and two streams on a new connection. Nothing is lost or doubled."""
     session = await room.session()
     stream = await session.open("stream")
     files = await expect_file(session, folder) if role == "ben" else None
@@ -116,7 +116,7 @@ async def reset_in_the_middle(room: Room, role: str, folder: Path) -> Session:
 
 
 async def be_killed(room: Room, role: str, folder: Path) -> Session:
-    """Ben is killed; Ada says what happened."""
+    """Kill Ben; Ada reports what happened."""
     del folder
     session = await room.session()
     chat = await session.open("chat")
@@ -131,8 +131,8 @@ async def be_killed(room: Room, role: str, folder: Path) -> Session:
 
     sent = await chat.send("are you there?")
     await sent.delivered()
-    await asked("kill me now")  # answered when enough was heard of what followed
-    tell_receipt(await session.close("the other one is gone", timeout=0.5))
+    await asked("kill me now")  # answered when Ada has reported enough
+    tell_receipt(await session.close("the other side is gone", timeout=0.5))
     return session
 
 
@@ -146,7 +146,7 @@ PARTS: dict[str, Callable[[Room, str, Path], Awaitable[Session]]] = {
 
 
 async def describe(session: Session) -> str:
-    """The path that was found: addresses and protocol versions."""
+    """Return the path that was found: addresses and protocol versions."""
     assert session.pc is not None  # noqa: S101 it is connected
     sctp = session.pc.sctp
     pair = sctp.transport.iceTransport.getSelectedCandidatePair() if sctp is not None else None
@@ -157,7 +157,7 @@ async def describe(session: Session) -> str:
 
 
 async def say_messages(session: Session) -> None:
-    """Ten thousand short ones, each with its number; the last is waited for."""
+    """Send ten thousand short messages, each with its number, and wait for the delivery of the last."""
     chat = await session.open("chat")
     progress = Progress("messages", MESSAGES)
     began = time.perf_counter()
@@ -172,7 +172,7 @@ async def say_messages(session: Session) -> None:
 
 
 async def hear_messages(session: Session) -> None:
-    """All of them, in order."""
+    """Receive all of them, in order."""
     chat = await session.open("chat")
     for number in range(1, MESSAGES + 1):
         message = await chat.receive()
@@ -190,13 +190,13 @@ async def give_file(session: Session, path: Path) -> None:
 
 
 def show_transfer(transfer: Transfer, what: str) -> None:
-    """Tell how far it is."""
+    """Report how far it is."""
     progress = Progress(what, transfer.size)
     transfer.on("progress", lambda t: progress.at(t.done))
 
 
 async def expect_file(session: Session, folder: Path) -> Callable[[], Awaitable[None]]:
-    """Accept the file that will be offered; the result waits until it is there."""
+    """Accept the next offered file. The returned function waits until the file is complete."""
     kept: asyncio.Future[Path] = asyncio.get_running_loop().create_future()
 
     @session.on("file")
@@ -213,7 +213,7 @@ async def expect_file(session: Session, folder: Path) -> Callable[[], Awaitable[
 
 
 async def close_while_sending(session: Session, role: str) -> None:
-    """Both send without a pause; Ada closes in the middle of it."""
+    """Send without a pause on both sides; Ada closes in the middle of it."""
     stream = await session.open("stream")
     sender = asyncio.create_task(send_numbers(stream))
     hears = asyncio.Event()
@@ -231,7 +231,7 @@ async def close_while_sending(session: Session, role: str) -> None:
 
 
 async def send_numbers(channel: Channel) -> None:
-    """Numbered blocks, as fast as the channel takes them, until the session takes no more."""
+    """Send numbered blocks as fast as the channel accepts them, until the session closes."""
     number = 0
     try:
         while True:
@@ -242,7 +242,7 @@ async def send_numbers(channel: Channel) -> None:
 
 
 async def hear_numbers(channel: Channel, hears: asyncio.Event | None = None) -> tuple[int, int, int, int]:
-    """First and last number, how many came twice, how many are missing between. `hears` is set by the first."""
+    """Return the first and last number, the doubled and the missing ones. The first number sets `hears`."""
     seen: list[int] = []
     async for block in all_of(channel):
         seen.append(int.from_bytes(block[:8]))
@@ -256,7 +256,7 @@ async def hear_numbers(channel: Channel, hears: asyncio.Event | None = None) -> 
 
 
 async def all_of(channel: Channel) -> AsyncIterator[bytes]:
-    """Everything until the end, however it ends."""
+    """Yield everything until the end, however it ends."""
     try:
         async for block in channel:
             if isinstance(block, bytes):
@@ -266,7 +266,7 @@ async def all_of(channel: Channel) -> AsyncIterator[bytes]:
 
 
 def tell_receipt(receipt: CloseReceipt) -> None:
-    """The account, for the table of both."""
+    """Report the receipt, for the table of both."""
     tell("receipt", receipt=msgspec.json.decode(receipt.to_json()), agreed=receipt.agreed)
 
 

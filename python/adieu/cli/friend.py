@@ -1,4 +1,4 @@
-"""The echo friend: a Python program in a room, a peer like any other. It answers chat, returns files, says goodbye."""
+"""The echo friend: a Python program in a room. It answers chat, returns files and says goodbye."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 GOODBYES = {"bye", "goodbye", "adieu", "ciao"}
 MAX_FILE = 1024**3
-"""Bytes: larger files are not kept, and so not returned."""
+"""Bytes. Larger files are refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Place:
         """Read `http://host:port/#ROOM`, as the page's address has it, `http://host:port/ROOM`, or `ws://host/ws/ROOM`.
 
         Raises:
-            ValueError: it names no server, or no room.
+            ValueError: the text names no server or no room.
         """
         parts = urlsplit(text)
         schemes = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
@@ -46,7 +46,9 @@ class Place:
             path, last = parts.path.rpartition("/")[0], parts.fragment
         room = unquote(last)
         if parts.scheme not in schemes or not parts.hostname or not room or room == "ws":
-            raise ValueError(f"{text!r} is no room: it looks like http://127.0.0.1:8080/#lab, the page's own address")
+            raise ValueError(
+                f"{text!r} is not the address of a room: give the address of the page, such as http://127.0.0.1:8080/#lab"
+            )
         return cls(f"{schemes[parts.scheme]}://{parts.netloc}{path.removesuffix('/ws')}/ws", room)
 
 
@@ -61,9 +63,9 @@ async def keep_company(
     """Be in the room until `stop` is set, then say goodbye to everybody in it.
 
     Raises:
-        SignalingLostError: nobody answers there, or the server has gone for good.
-        SignalingRefusedError: the server does not want us, or its certificate is not trusted.
-        ValueError: `ca` is no file with certificates.
+        SignalingLostError: the server does not answer, or is gone for good.
+        SignalingRefusedError: the server refuses this client, or its certificate is not trusted.
+        ValueError: `ca` is not a file with certificates.
     """
     async with adieu.join(place.url, room=place.room, name=name, token=token, ssl=ca) as room:
         say(f"{name} is in room {place.room}.")
@@ -86,7 +88,7 @@ async def keep_company(
 
 async def _talk(session: Session, name: str, say: Callable[[str], None]) -> None:
     who = session.name or "Somebody"
-    say(f"{who} came in.")
+    say(f"{who} joined.")
     with contextlib.suppress(SessionClosedError):  # how it ended is in the receipt
         await _answer(session, name, say)
     say((await session.wait_closed()).notice)
@@ -101,7 +103,7 @@ async def _answer(session: Session, name: str, say: Callable[[str], None]) -> No
 
     @session.on("closing")
     async def _(_: ClosingEvent) -> None:
-        with contextlib.suppress(SessionClosedError):  # they left while this program stood still: too late
+        with contextlib.suppress(SessionClosedError):  # they left while this program was suspended: too late
             await chat.send("Goodbye! It was nice to talk to you.")
 
     await chat.send(
@@ -128,12 +130,12 @@ async def _return(session: Session, file: IncomingFile, say: Callable[[str], Non
         file.refuse("too large to be sent back")
         return
     try:
-        # For this file alone: a friend that is killed while it only talks leaves nothing behind.
+        # A folder for this file alone: a friend that is killed while it only talks leaves nothing behind.
         with tempfile.TemporaryDirectory(prefix="adieu-friend-") as folder:
             transfer = await session.send_file(await file.accept(Path(folder)), name=file.name)
             await transfer.wait()
     except (SessionError, OSError) as error:
-        with contextlib.suppress(SessionError):  # it was answered already
+        with contextlib.suppress(SessionError):  # the offer is answered already
             file.refuse(str(error))
         say(f"{file.name}: {error}")
     else:

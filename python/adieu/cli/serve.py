@@ -18,7 +18,7 @@ from adieu.server.hub import Settings
 if TYPE_CHECKING:
     from adieu.server.serving import Server
 
-WHO, WHERE, CLIENTS, RUNNING = "Who may come in", "Where it listens", "What clients are told", "Running"
+WHO, WHERE, CLIENTS, RUNNING = "Access", "Address", "Settings for clients", "Running"
 _LIMITS = ", ".join(f"{field.name}={field.default}" for field in fields(Settings))
 
 Names = list[str] | None
@@ -37,7 +37,7 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[
         int,
-        typer.Option(envvar="ADIEU_PORT", metavar="NUMBER", help="0 takes one that is free.", rich_help_panel=WHERE),
+        typer.Option(envvar="ADIEU_PORT", metavar="NUMBER", help="Port; 0 takes a free one.", rich_help_panel=WHERE),
     ] = 8080,
     cert: Annotated[
         Path | None, typer.Option(metavar="FILE", help="TLS certificate chain, PEM. With --key.", rich_help_panel=WHERE)
@@ -49,7 +49,7 @@ def serve(
         Names,
         typer.Option(
             metavar="NAME",
-            help="A host name that this server is reached by, beside localhost and addresses. Repeatable.",
+            help="Host name of this server, in addition to localhost and addresses. Repeatable.",
             rich_help_panel=WHERE,
         ),
     ] = None,
@@ -57,7 +57,7 @@ def serve(
         Names,
         typer.Option(
             metavar="ADDRESS",
-            help="Address of a reverse proxy whose X-Forwarded-For is believed. Repeatable.",
+            help="Address of a reverse proxy whose X-Forwarded-For is trusted. Repeatable.",
             rich_help_panel=WHERE,
         ),
     ] = None,
@@ -65,37 +65,40 @@ def serve(
         list[Path] | None,
         typer.Option(
             metavar="FILE",
-            help="File with the key that tokens are signed with: a secret of 32 bytes or more, or a public key in PEM."
-            " Repeatable, so that a new key can come in before the old one goes. Or put the key itself in"
+            help="File with the key of the tokens: a secret of 32 bytes or more, or a public key in PEM."
+            " Repeatable, so that you can add a new key before you remove the old one. Or put the key into"
             " ADIEU_JWT_KEY. Tokens have the claims sub, exp, room (a name, a list, or *) and can (a list; kick).",
             rich_help_panel=WHO,
         ),
     ] = None,
     jwt_secret: Annotated[str | None, typer.Option(envvar="ADIEU_JWT_KEY", hidden=True)] = None,
     audience: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="What the tokens' aud must name.", rich_help_panel=WHO)
+        str | None, typer.Option(metavar="TEXT", help="Required value in the tokens' aud.", rich_help_panel=WHO)
     ] = None,
     open_: Annotated[
         bool,
-        typer.Option("--open", help="Listen beyond this machine without a key: anybody may come.", rich_help_panel=WHO),
+        typer.Option(
+            "--open", help="Listen beyond this computer without a key: everybody may join.", rich_help_panel=WHO
+        ),
     ] = False,
     origin: Annotated[
         Names,
         typer.Option(
             metavar="ORIGIN",
-            help="Pages of elsewhere that may use it, as https://app.example.org. Repeatable; * for all.",
+            help="Origin of pages from other servers, such as https://app.example.org. Repeatable; * for all.",
             rich_help_panel=WHO,
         ),
     ] = None,
     stun: Annotated[
-        Names, typer.Option(metavar="URL", help="STUN server, as stun:host:port. Repeatable.", rich_help_panel=CLIENTS)
+        Names,
+        typer.Option(metavar="URL", help="STUN server, such as stun:host:port. Repeatable.", rich_help_panel=CLIENTS),
     ] = None,
     turn: Annotated[
         Names,
         typer.Option(
             metavar="URL",
-            help="TURN server, as turn:host:port?transport=udp. Repeatable. Its static-auth-secret (coturn) is read"
-            " from ADIEU_TURN_SECRET.",
+            help="TURN server, such as turn:host:port?transport=udp. Repeatable. Put its static-auth-secret (coturn)"
+            " into ADIEU_TURN_SECRET.",
             rich_help_panel=CLIENTS,
         ),
     ] = None,
@@ -108,8 +111,8 @@ def serve(
         bool | None,
         typer.Option(
             "--metrics/--no-metrics",
-            help="Prometheus numbers at /metrics. By default only for programs on this machine, where the server is for"
-            " this machine only, and not behind a proxy (--proxy, --name, --origin).",
+            help="Serve Prometheus metrics at /metrics to everybody. By default only programs on this computer get"
+            " them, and only if the server is for this computer alone, without --proxy, --name and --origin.",
             rich_help_panel=RUNNING,
         ),
     ] = None,
@@ -117,26 +120,28 @@ def serve(
         bool,
         typer.Option(
             "--page/--no-page",
-            help="At / the page with which people meet from their browsers.",
+            help="Serve a page for people at /.",
             rich_help_panel=RUNNING,
         ),
     ] = True,
     drain: Annotated[
         float,
         typer.Option(
-            metavar="SECONDS", help="Seconds between goaway and the close when it is stopped.", rich_help_panel=RUNNING
+            metavar="SECONDS",
+            help="Seconds between goaway and the close when the server stops.",
+            rich_help_panel=RUNNING,
         ),
     ] = 2.0,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Show every message, secrets hidden.", rich_help_panel=RUNNING)
     ] = False,
 ) -> None:
-    """Run a signaling server: rooms where programs and pages find each other, and a page for people.
+    """Run a signaling server: rooms where programs and pages meet, and a page for people.
 
-    Without options it listens on this machine only and lets everybody in. For others give a key (--jwt-key), TLS
-    (--cert, --key, or a proxy that ends it), the server's --name, and the --origin of pages that come from elsewhere.
-    Ctrl-C or SIGTERM says goodbye to everybody; a second one does not wait. /healthz says that it is alive, /readyz
-    whether it takes somebody new.
+    Without options it listens on this computer only and lets everybody in. To let others reach it, give a key
+    (--jwt-key), TLS (--cert, --key, or a proxy with TLS), the server's --name, and the --origin of pages from other
+    servers. Ctrl-C or SIGTERM says goodbye to everybody; a second one does not wait. /healthz says that the server is
+    alive, /readyz whether new clients can join.
     """
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("adieu").setLevel(logging.DEBUG if verbose else logging.INFO)
@@ -180,16 +185,16 @@ def _settings(limits: Names) -> Settings:
     for text in limits or []:
         name, _, number = text.partition("=")
         if name not in kinds:
-            raise ValueError(f"--limit {text}: there is no limit {name!r}; there are {', '.join(kinds)}")
+            raise ValueError(f"--limit {text}: unknown limit {name!r}; the limits are {', '.join(kinds)}")
         try:
             changed[name] = kinds[name](number)
         except ValueError:
-            raise ValueError(f"--limit {text}: {number!r} is no number") from None
+            raise ValueError(f"--limit {text}: {number!r} is not a number") from None
     return Settings(**changed)
 
 
 def _take_descriptors(limits: Settings) -> None:
-    """Each connection needs one; the usual limit is far below what the system would allow."""
+    """Raise the limit of open files as far as the system allows. Each connection needs a descriptor."""
     try:
         import resource  # noqa: PLC0415 not on Windows
     except ImportError:
@@ -243,22 +248,22 @@ def _announce(server: Server, host: str, options: dict[str, Any]) -> None:
         listening = ", ".join(f"{address} port {port}" for address, port in server.addresses)
         console.print(f"  listening on {listening}")
     if options["keys"]:
-        console.print("  open to those with a token")
+        console.print("  open to clients with a token")
     elif loopback:
-        console.print("  open to every program on this machine, and to pages that come from it")
+        console.print("  open to every program on this computer, and to pages that it serves")
     else:
         console.print(
-            f"[yellow]This server is open:[/yellow] whoever can reach {host} may enter any room here without a token,"
-            " and learns the network addresses of who is in it. Let in only whom you know with --jwt-key FILE."
+            f"[yellow]This server is open:[/yellow] everybody who can reach {host} may enter every room without a"
+            " token, and learns the network addresses of the people in it. To require tokens, give --jwt-key FILE."
         )
     if not loopback and options["cert"] is None:
         console.print(
-            "[yellow]It speaks without TLS:[/yellow] tokens can be read on the way, and browsers let only pages"
-            " without TLS use it. Give --cert and --key, or put a proxy with TLS before it."
+            "[yellow]It runs without TLS:[/yellow] tokens can be read on the network, and browsers let only pages"
+            " without TLS use it. Give --cert and --key, or put a proxy with TLS in front of it."
         )
 
 
 def _plain(error: BaseException) -> str:
-    """A message for a person; one that holds brackets is not markup."""
+    """Return the message of an error for a terminal; its brackets are not markup."""
     text = error.strerror if isinstance(error, OSError) and error.strerror and not error.filename else str(error)
     return text.replace("[", r"\[")

@@ -1,6 +1,6 @@
-"""How busy this machine is with other things: a bound of the demo is for a machine that has nothing else to do.
+"""How busy this computer is with other things. The bounds of the demo are for an idle computer.
 
-On a busy machine each bound grows by the factor by which plain work was slower, at most `MOST` times.
+On a busy computer each bound grows by the factor by which plain work was slower, at most `MOST` times.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
 WORK = 0.03
-"""Seconds of processor time that are measured."""
+"""Seconds of processor time that one measurement takes."""
 EVERY = 2.0
 """Seconds from one measurement to the next."""
 IDLE = 1.25
-"""A machine on which work takes no longer than this times its processor time counts as idle."""
+"""A computer counts as idle if work takes at most this many times its processor time."""
 MOST = 30.0
-"""No bound becomes longer than this times itself: on a machine that is slower nothing can be judged."""
+"""The largest factor for a bound. On a slower computer nothing can be judged."""
 
 
 def slowness(
     clock: Callable[[], float] = time.perf_counter,
     used: Callable[[], float] = time.thread_time,
 ) -> float:
-    """How many times longer than its processor time work takes at this moment; 1.0 when nobody else works.
+    """Return how many times its processor time work takes at this moment; 1.0 on an idle computer.
 
     Args:
-        clock: seconds that pass.
+        clock: elapsed seconds.
         used: seconds of processor time that this thread has used.
     """
     began, before = clock(), used()
@@ -40,42 +40,44 @@ def slowness(
 
 
 class Pace:
-    """What was measured in one part of the demo."""
+    """The measurements in one part of the demo."""
 
     def __init__(self) -> None:
         self._worst = 1.0
 
     def saw(self, slow: float) -> None:
-        """A measurement."""
+        """Record a measurement."""
         self._worst = max(self._worst, slow)
 
     @property
     def measured(self) -> float:
-        """The slowest that was measured; 1.0 on a machine that counts as idle."""
+        """Return the slowest measurement; 1.0 on a computer that counts as idle."""
         return self._worst if self._worst > IDLE else 1.0
 
     @property
     def stretch(self) -> float:
-        """What a bound is multiplied by."""
+        """Return the factor for a bound."""
         return min(self.measured, MOST)
 
     @property
     def too_slow(self) -> bool:
-        """So slow that what takes longer than its bound cannot be judged."""
+        """Whether the computer is so slow that a missed bound proves nothing."""
         return self.measured > MOST
 
     @property
     def words(self) -> str:
-        """What is said of the machine after a part; nothing where it counts as idle."""
+        """Return a sentence about the computer after a part; empty if it counts as idle."""
         if self.measured == 1.0:
             return ""
         found = f"work took up to {self.measured:.1f} times its processor time"
         if self.too_slow:
-            return f"the machine is too busy: {found}; time limits were {MOST:.0f} times as long, more is not judged"
-        return f"the machine is busy: {found}, and time limits were as much longer"
+            return (
+                f"the computer is too busy: {found}; time limits were {MOST:.0f} times as long, the rest is not judged"
+            )
+        return f"the computer is busy: {found}, and time limits were longer by the same factor"
 
     def judge(self, seconds: float, bound: float) -> tuple[bool, str]:
-        """Whether a time is within its bound, and in words why it counts so; no words where they are not needed."""
+        """Return whether a time is within its bound, and the reason in words if one is needed."""
         if seconds <= bound:
             return True, ""
         busy = f"work takes {self.measured:.1f} times its processor time here"
@@ -87,7 +89,7 @@ class Pace:
 
     @asynccontextmanager
     async def measuring(self) -> AsyncGenerator[None]:
-        """Measure at once, and again and again as long as the block runs. It takes a hundredth of a processor."""
+        """Measure at once and repeatedly while the block runs. This takes a hundredth of a processor."""
         self.saw(await asyncio.to_thread(slowness))
         task = asyncio.create_task(self._go_on())
         try:

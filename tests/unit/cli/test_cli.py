@@ -89,8 +89,8 @@ def test_help_of_serve_names_every_option_and_limit():
     ("arguments", "what"),
     [
         (["--host", "0.0.0.0"], "--open"),
-        (["--limit", "rooms=many"], "is no number"),
-        (["--limit", "x=1"], "no limit 'x'"),
+        (["--limit", "rooms=many"], "is not a number"),
+        (["--limit", "x=1"], "unknown limit 'x'"),
         (["--limit", "rooms=0"], "above 0"),
         (["--cert", "x.pem"], "both"),
         (["--cert", "/no.pem", "--key", "/no.pem"], "No such file"),
@@ -114,7 +114,7 @@ async def test_an_open_server_is_warned_of_in_a_person_s_words():
         text = ""
         while "TLS" not in text:
             text += (await asyncio.wait_for(process.stdout.readline(), 10)).decode()
-        assert "This server is open: whoever can reach 0.0.0.0" in text
+        assert "This server is open: everybody who can reach 0.0.0.0" in text
         assert "--jwt-key" in text
 
 

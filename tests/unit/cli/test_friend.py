@@ -37,7 +37,7 @@ def test_a_room_is_named_by_the_address_of_its_page(text, url, room):
     "text", ["", "lab", "http://127.0.0.1:8080/", "ws://127.0.0.1:8080/ws", "ftp://example.org/lab"]
 )
 def test_what_is_no_room_is_refused_with_an_example(text):
-    with pytest.raises(ValueError, match="it looks like http"):
+    with pytest.raises(ValueError, match="give the address of the page, such as http"):
         Place.parse(text)
 
 
