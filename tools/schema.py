@@ -1,6 +1,6 @@
-"""Write docs/reference/protocol.schema.json from the structs of adieu.protocol; with --check, fail when it is stale.
+"""Write docs/reference/protocol.schema.json from the structs of adieu.protocol; with --check, fail if it is stale.
 
-One file for both protocols: `$defs` holds every struct, `protocols` names what may stand in a frame of each.
+One file for both protocols: `$defs` holds every struct, `protocols` names the messages of each.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def schema() -> dict[str, Any]:
     document = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "The wire protocols of adieu",
-        "description": "Made from python/adieu/protocol by tools/schema.py. Unknown members are ignored by who reads.",
+        "description": "Made from python/adieu/protocol by tools/schema.py. Readers ignore unknown members.",
         "version": VERSION,
         "protocols": {name: {"anyOf": [references[kind] for kind in frames]} for name, frames in FRAMES.items()},
         "$defs": dict(sorted(definitions.items())),

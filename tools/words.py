@@ -37,6 +37,8 @@ PLAIN = (
     "docs/topics/",
     "python/adieu/cli/",
     "python/adieu/errors.py",
+    "python/adieu/protocol/",
+    "python/adieu/sdp/",
     "python/adieu/unclosed.py",
 )
 """Files and folders whose texts are plain English (`english.py`). The list only grows."""

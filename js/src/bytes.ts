@@ -38,11 +38,11 @@ export function sendableJson<T>(value: T): T {
  * @throws TypeError it is no text, too short, or too long; says the value and the bound.
  */
 export function checked(what: string, name: string, least: number, most: number): string {
-  if (typeof name !== "string") throw new TypeError(`${what} is text, not ${typeof name}`);
+  if (typeof name !== "string") throw new TypeError(`${what} must be text, not ${typeof name}`);
   const { length } = [...name];
   if (length < least || length > most) {
     const bound = least ? `${least} to ${most}` : `at most ${most}`;
-    throw new TypeError(`${what} has ${bound} characters, not ${length}: ${sendable(name, 40)}`);
+    throw new TypeError(`${what} must have ${bound} characters, not ${length}: ${sendable(name, 40)}`);
   }
   return sendable(name);
 }

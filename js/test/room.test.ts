@@ -305,10 +305,10 @@ describe("mistakes", () => {
     await wrong(undefined, /the options are missing/);
     await wrong(null, /the options are missing/);
     await wrong("lab", /the options are missing/);
-    await wrong({}, /a room's name is text, not undefined/);
-    await wrong({ room: "" }, /a room's name has 1 to 256 characters, not 0/);
-    await wrong({ room: "x".repeat(257) }, /a room's name has 1 to 256 characters, not 257/);
-    await wrong({ room: "lab", name: "x".repeat(257) }, /a person's name has at most 256 characters, not 257/);
+    await wrong({}, /a room's name must be text, not undefined/);
+    await wrong({ room: "" }, /a room's name must have 1 to 256 characters, not 0/);
+    await wrong({ room: "x".repeat(257) }, /a room's name must have 1 to 256 characters, not 257/);
+    await wrong({ room: "lab", name: "x".repeat(257) }, /a person's name must have at most 256 characters, not 257/);
     await wrong({ room: "lab", connect: {} }, /a function that makes a new RTCPeerConnection/);
   });
 

@@ -4,7 +4,7 @@ import * as c from "./codec.js";
 export const VERSION = 1;
 const MOST = Number.MAX_SAFE_INTEGER;
 
-/** What the application has taken of one channel. */
+/** The messages that the application has taken from one channel. */
 export interface Acknowledged {
   upTo: number;
   ranges?: [number, number][];
@@ -18,7 +18,7 @@ export const acknowledgedType = c.struct<Acknowledged>(undefined, {
   turn: c.optional(c.int(0, MOST), 0),
 });
 
-/** After 64 messages, 256 KiB or 20 ms; at once while closing. An older one than the last is ignored. */
+/** Sent after 64 messages, 256 KiB or 20 ms; at once while closing. One that is older than the last is ignored. */
 export interface Ack {
   type: "ack";
   channels: Map<string, Acknowledged>;
@@ -27,13 +27,13 @@ export const ackType = c.struct<Ack>("ack", {
   channels: c.dict(c.text(128, 1), acknowledgedType, 1024),
 });
 
-/** Carries only the envelope: `ack` when there is nothing else to say, `id` as a plain yes to a request. */
+/** Carries only the envelope: `ack` when there is no other message, `id` as a plain yes to a request. */
 export interface BareAck {
   type: "ack";
 }
 export const bareAckType = c.struct<BareAck>("ack", {});
 
-/** The offerer's word: the old connection goes on, the number of the new one is burnt. */
+/** Says that the old connection goes on; the epoch of the new one is never used again. The offerer sends it. */
 export interface Cancel {
   type: "cancel";
   session?: string;
@@ -48,7 +48,7 @@ export const cancelType = c.struct<Cancel>("cancel", {
   epoch: c.int(0, MOST),
 });
 
-/** RTCIceCandidateInit. */
+/** An RTCIceCandidateInit. */
 export interface Candidate {
   candidate: string;
   sdpMid?: string | null;
@@ -62,7 +62,7 @@ export const candidateType = c.struct<Candidate>(undefined, {
   usernameFragment: c.nullable(c.text(256)),
 });
 
-/** A batch of them. */
+/** A batch of ICE candidates. */
 export interface Candidates {
   type: "candidates";
   session?: string;
@@ -91,7 +91,7 @@ export const totalType = c.struct<Total>(undefined, {
   bytes: c.optional(c.int(0, MOST), 0),
 });
 
-/** What one side states of one channel: its own sending, and what it took of the other's. */
+/** The counts of one side for one channel: the messages that it sent, and those that it took from the peer. */
 export interface ChannelAccount {
   accepted?: Total;
   unsent?: Total;
@@ -109,7 +109,7 @@ export const channelAccountType = c.struct<ChannelAccount>(undefined, {
   ranges: c.optional(c.list(c.pair(c.int(0, MOST), c.int(0, MOST)), 256), []),
 });
 
-/** Why: a code for programs, a text for people. */
+/** A reason: a code for programs, and a text for people. */
 export interface Reason {
   code: string;
   text?: string;
@@ -119,7 +119,7 @@ export const reasonType = c.struct<Reason>(undefined, {
   text: c.optional(c.said(1024, 65536), ""),
 });
 
-/** This side neither sends nor takes any more: said after both `done`, or at the deadline. */
+/** Says that this side neither sends nor takes messages. It is sent after both `done`, or at the deadline. */
 export interface Closed {
   type: "closed";
   session?: string;
@@ -140,7 +140,7 @@ export const closedType = c.struct<Closed>("closed", {
   channels: c.dict(c.text(128, 1), channelAccountType, 1024),
 });
 
-/** Step 1: no new sends here; what was accepted is counted in `final` and still goes out. */
+/** Announces a close (step 1). This side accepts no new messages, and still sends those in `final`. */
 export interface Closing {
   type: "closing";
   session?: string;
@@ -161,7 +161,7 @@ export const closingType = c.struct<Closing>("closing", {
   final: c.dict(c.text(128, 1), c.int(0, MOST), 1024),
 });
 
-/** A session description for the other side's connection of this epoch. */
+/** A session description for the peer's connection of this epoch. */
 export interface Description {
   type: "description";
   session?: string;
@@ -180,7 +180,7 @@ export const descriptionType = c.struct<Description>("description", {
   sdp: c.text(61440),
 });
 
-/** This side sends no more and has taken everything up to the other's `final` (reliable channels). */
+/** Says that this side sends nothing else, and has taken everything up to the peer's `final` (reliable channels). */
 export interface Done {
   type: "done";
   session?: string;
@@ -195,7 +195,7 @@ export const doneType = c.struct<Done>("done", {
   final: c.dict(c.text(128, 1), c.int(0, MOST), 1024),
 });
 
-/** The members that any frame may carry beside its own. */
+/** Members that any frame may carry in addition to its own. */
 export interface Envelope {
   id?: number | null;
   seq?: number | null;
@@ -207,7 +207,7 @@ export const envelopeType = c.struct<Envelope>(undefined, {
   ack: c.nullable(c.int(0, MOST)),
 });
 
-/** What went wrong with a request, or with the connection before it closes. */
+/** An error of a request, or of the connection before it closes. */
 export interface ErrorMessage {
   type: "error";
   code: string;
@@ -222,11 +222,11 @@ export const errorMessageType = c.struct<ErrorMessage>("error", {
   peer: c.optional(c.text(128), ""),
 });
 
-/** A file that the sender would send over `channel`.
+/** Offers a file over `channel`.
 
-    With the capability `files2` it has `chunk` and `key`. Each message of the channel is then one chunk and, in its
-    last `HASH` bytes, the SHA-256 of it; the last message is the proof alone, the SHA-256 over all these hashes.
-    Without the capability it has `sha256`, and the channel carries the file's bytes in pieces of any size. */
+    With the capability `files2` it has `chunk` and `key`. Each message of the channel is then one chunk followed by its
+    SHA-256 (`HASH` bytes). The last message is the proof alone: the SHA-256 over all these hashes. Without the
+    capability it has `sha256`, and the channel carries the bytes of the file in parts of any size. */
 export interface FileOffer {
   name: string;
   size: number;
@@ -246,7 +246,7 @@ export const fileOfferType = c.struct<FileOffer>(undefined, {
   key: c.optional(c.text(32, 0, /^([0-9a-f]{32})?$/), ""),
 });
 
-/** A step of a file transfer: exactly one member besides `id` and `proof` is set. */
+/** A stage of a file transfer. Exactly one member besides `id` and `proof` is set. */
 export interface FileMessage {
   type: "file";
   id: string;
@@ -286,7 +286,7 @@ export interface Goodbye {
 }
 export const goodbyeType = c.struct<Goodbye>("goodbye", {});
 
-/** RTCIceServer. */
+/** An RTCIceServer. */
 export interface IceServer {
   urls: string[];
   username?: string | null;
@@ -309,13 +309,13 @@ export const iceServersType = c.struct<IceServers>("iceServersAre", {
   iceTtl: c.optional(c.int(0, MOST), 0),
 });
 
-/** Fresh TURN credentials, after a join. */
+/** Asks for fresh TURN credentials, after a join. */
 export interface IceServersRequest {
   type: "iceServers";
 }
 export const iceServersRequestType = c.struct<IceServersRequest>("iceServers", {});
 
-/** Enter a room: answered by `joined`. */
+/** Joins a room. The answer is `joined`. */
 export interface Join {
   type: "join";
   room: string;
@@ -326,7 +326,7 @@ export const joinType = c.struct<Join>("join", {
   meta: c.optional(c.anything(c.text(128), 64), {}),
 });
 
-/** Somebody in a room. */
+/** A peer in a room. */
 export interface Peer {
   peer: string;
   name?: string;
@@ -342,7 +342,7 @@ export const peerType = c.struct<Peer>(undefined, {
   away: c.optional(c.bool, false),
 });
 
-/** The answer to `join`: who else is there. */
+/** The answer to `join`, with the other peers in the room. */
 export interface Joined {
   type: "joined";
   room: string;
@@ -353,7 +353,7 @@ export const joinedType = c.struct<Joined>("joined", {
   peers: c.list(peerType, 4096),
 });
 
-/** Send a peer out; needs the right `kick`. */
+/** Removes a peer from the room; needs the right `kick`. */
 export interface Kick {
   type: "kick";
   peer: string;
@@ -364,7 +364,7 @@ export const kickType = c.struct<Kick>("kick", {
   reason: c.optional(c.said(1024, 65536), ""),
 });
 
-/** You were sent out; close code 3509 follows. */
+/** This client was removed from the room; close code 3509 follows. */
 export interface Kicked {
   type: "kicked";
   reason?: string;
@@ -373,7 +373,7 @@ export const kickedType = c.struct<Kicked>("kicked", {
   reason: c.optional(c.said(1024, 65536), ""),
 });
 
-/** Leave it: answered by `left`. */
+/** Leaves the room. The answer is `left`. */
 export interface Leave {
   type: "leave";
   room: string;
@@ -384,10 +384,10 @@ export const leaveType = c.struct<Leave>("leave", {
   reason: c.optional(c.said(1024, 65536), ""),
 });
 
-/** The body of `POST /v1/leave`, a page's `sendBeacon` when it goes away. The seat is free at once.
+/** The body of `POST /v1/leave`, which a page sends by `sendBeacon` when it goes away. The seat is free at once.
 
-    With `if_gone` it is a word beforehand, for pages that may end without a last one: it counts if the socket ends in
-    the next seconds. */
+    With `if_gone` it is sent in advance, by a page that may end without a goodbye. It counts if the socket ends in the
+    next seconds. */
 export interface Leaving {
   resumeToken: string;
   closing?: Closing[];
@@ -410,7 +410,7 @@ export const leftType = c.struct<Left>("left", {
   room: c.text(256),
 });
 
-/** What the server refuses beyond. */
+/** Limits of the server. It refuses anything beyond them. */
 export interface Limits {
   messageBytes: number;
   sdpBytes: number;
@@ -430,7 +430,7 @@ export const limitsType = c.struct<Limits>(undefined, {
   roomPeers: c.int(0, MOST),
 });
 
-/** One m-line, for notices. */
+/** The state of one m-line, for notices. */
 export interface MediaState {
   enabled?: boolean;
   ended?: boolean;
@@ -442,7 +442,7 @@ export const mediaStateType = c.struct<MediaState>(undefined, {
   reason: c.optional(c.said(1024, 65536), ""),
 });
 
-/** What happens to tracks: mid to state. */
+/** A change of tracks: mid to state. */
 export interface Media {
   type: "media";
   media: Map<string, MediaState>;
@@ -451,9 +451,9 @@ export const mediaType = c.struct<Media>("media", {
   media: c.dict(c.text(16), mediaStateType, 256),
 });
 
-/** A restarted server gave this side a new peer id; the session keeps its own.
+/** Says that a restarted server gave this side a new peer id. The session keeps its own id.
 
-    Said in-band and, with the session's id, by signaling: only who says both is believed. */
+    It is sent in-band and, with the id of the session, by signaling. The peer must receive both. */
 export interface Moved {
   type: "moved";
   session?: string;
@@ -468,7 +468,7 @@ export const movedType = c.struct<Moved>("moved", {
   peer: c.text(128),
 });
 
-/** Neither member set: reliable. As RTCDataChannelInit has it, at most one is set. */
+/** Limits on retransmission, at most one, as in RTCDataChannelInit. Without any the channel is reliable. */
 export interface Reliability {
   maxRetransmits?: number | null;
   maxPacketLifeTime?: number | null;
@@ -478,7 +478,7 @@ export const reliabilityType = c.struct<Reliability>(undefined, {
   maxPacketLifeTime: c.nullable(c.int(0, 65535)),
 });
 
-/** A named channel. Nothing is sent on it before `opened`. */
+/** Opens a named channel. Nothing is sent on it before `opened`. */
 export interface Open {
   type: "open";
   name: string;
@@ -495,7 +495,7 @@ export const openType = c.struct<Open>("open", {
   window: c.int(0, MOST),
 });
 
-/** The answer to `open`: the id both use, or the error that both sides raise. */
+/** The answer to `open`: the stream id that both use, or the error that both sides raise. */
 export interface Opened {
   type: "opened";
   name: string;
@@ -510,7 +510,7 @@ export const openedType = c.struct<Opened>("opened", {
   error: c.optional(c.said(1024, 65536), ""),
 });
 
-/** Its socket ended without `quit`; it is in grace. */
+/** The socket of a peer ended without `quit`. Its seat is kept for a while. */
 export interface PeerAway {
   type: "peerAway";
   room: string;
@@ -521,7 +521,7 @@ export const peerAwayType = c.struct<PeerAway>("peerAway", {
   peer: c.text(128),
 });
 
-/** It has resumed. */
+/** A peer that was away has resumed its seat. */
 export interface PeerBack {
   type: "peerBack";
   room: string;
@@ -532,7 +532,7 @@ export const peerBackType = c.struct<PeerBack>("peerBack", {
   peer: c.text(128),
 });
 
-/** Somebody came in. */
+/** A peer joined. */
 export interface PeerJoined {
   type: "peerJoined";
   room: string;
@@ -545,7 +545,7 @@ export const peerJoinedType = c.struct<PeerJoined>("peerJoined", {
   reloaded: c.optional(c.text(128), ""),
 });
 
-/** It is gone. */
+/** A peer is gone. */
 export interface PeerLeft {
   type: "peerLeft";
   room: string;
@@ -560,7 +560,7 @@ export const peerLeftType = c.struct<PeerLeft>("peerLeft", {
   text: c.optional(c.said(1024, 65536), ""),
 });
 
-/** Answer with the same `n`. */
+/** A question that the peer answers with the same `n`. */
 export interface Ping {
   type: "ping";
   n: number;
@@ -578,7 +578,7 @@ export const pongType = c.struct<Pong>("pong", {
   n: c.int(0, MOST),
 });
 
-/** Is that peer's socket alive? The server answers (`from` empty) and so does the peer (`alive` set). */
+/** Asks whether the socket of a peer is alive. The server answers (`from` empty), and the peer too (`alive` set). */
 export interface Probe {
   type: "probe";
   session?: string;
@@ -593,7 +593,7 @@ export const probeType = c.struct<Probe>("probe", {
   alive: c.nullable(c.bool),
 });
 
-/** Leave for good: answered by `goodbye` and close code 1000; the seat is free at once. */
+/** Leaves for good. The answer is `goodbye` and close code 1000; the seat is free at once. */
 export interface Quit {
   type: "quit";
   reason?: string;
@@ -602,7 +602,7 @@ export const quitType = c.struct<Quit>("quit", {
   reason: c.optional(c.said(1024, 65536), ""),
 });
 
-/** A new token before the old one expires: answered by `refreshed`. */
+/** Gives a new token before the old one expires. The answer is `refreshed`. */
 export interface Refresh {
   type: "refresh";
   token: string;
@@ -620,7 +620,7 @@ export const refreshedType = c.struct<Refreshed>("refreshed", {
   expiresIn: c.float(0, MOST),
 });
 
-/** Asks for (or answers by `resetOk`) a reset. (asker, n) names it; n counts the asker's resets. */
+/** Asks for a reset; the answer is `resetOk`. (asker, n) names it, where n counts the resets of the asker. */
 export interface Reset {
   type: "reset";
   session?: string;
@@ -641,7 +641,7 @@ export const resetType = c.struct<Reset>("reset", {
   level: c.oneOf("full", "ice", "transport"),
 });
 
-/** The other side has quiesced and joins the reset. */
+/** Says that this side has paused and joins the reset. */
 export interface ResetOk {
   type: "resetOk";
   session?: string;
@@ -662,7 +662,7 @@ export const resetOkType = c.struct<ResetOk>("resetOk", {
   level: c.oneOf("full", "ice", "transport"),
 });
 
-/** Take one's seat back after the socket was lost. */
+/** Takes a seat back after its socket was lost. */
 export interface Resume {
   token: string;
   lastSeq: number;
@@ -672,7 +672,7 @@ export const resumeType = c.struct<Resume>(undefined, {
   lastSeq: c.int(0, MOST),
 });
 
-/** The offerer's word: from now on the connection of `epoch` carries the session. */
+/** Says that from now on the connection of `epoch` carries the session. The offerer sends it. */
 export interface Switch {
   type: "switch";
   session?: string;
@@ -689,7 +689,7 @@ export const switchType = c.struct<Switch>("switch", {
   have: c.dict(c.text(128, 1), c.int(0, MOST), 1024),
 });
 
-/** The answer to `switch`, with what this side has. */
+/** The answer to `switch`, with the last messages that this side has. */
 export interface Switched {
   type: "switched";
   session?: string;
@@ -706,7 +706,7 @@ export const switchedType = c.struct<Switched>("switched", {
   have: c.dict(c.text(128, 1), c.int(0, MOST), 1024),
 });
 
-/** Send `refresh` within this time. */
+/** Asks the client to send `refresh` within this time. */
 export interface TokenExpiring {
   type: "tokenExpiring";
   inMs: number;
@@ -715,7 +715,7 @@ export const tokenExpiringType = c.struct<TokenExpiring>("tokenExpiring", {
   inMs: c.int(0, MOST),
 });
 
-/** Messages that no window lets start, while all that was sent before them is taken. */
+/** A group of messages that no window lets start, although all messages before them are taken. */
 export interface Turn {
   upTo: number;
   cost: number;
@@ -742,7 +742,7 @@ export const waitType = c.struct<Wait>("wait", {
   etaMs: c.int(0, MOST),
 });
 
-/** Messages wait for credit: an `ack` with more, or with a turn, follows as soon as there is room (`credit2`). */
+/** Asks for credit. An `ack` with credit or a turn follows as soon as there is space (`credit2`). */
 export interface Want {
   type: "want";
   channels: Map<string, number>;
@@ -753,7 +753,7 @@ export const wantType = c.struct<Want>("want", {
   turns: c.optional(c.dict(c.text(128, 1), turnType, 1024), new Map()),
 });
 
-/** The answer to `hello`. When resumed, the envelope's `ack` says what the server has of the client's. */
+/** The answer to `hello`. After a resume, the envelope's `ack` is the last message that the server has. */
 export interface Welcome {
   type: "welcome";
   peer: string;
@@ -776,7 +776,7 @@ export const welcomeType = c.struct<Welcome>("welcome", {
   iceTtl: c.optional(c.int(0, MOST), 0),
 });
 
-/** First on each connection, from both sides. */
+/** The first message on each connection, from both sides. */
 export interface ControlHello {
   type: "hello";
   version: number;
@@ -797,7 +797,7 @@ export const controlHelloType = c.struct<ControlHello>("hello", {
   capabilities: c.optional(c.list(c.text(64), 64), []),
 });
 
-/** First, within 5 s. */
+/** The first message, within 5 s. */
 export interface SignalingHello {
   type: "hello";
   version: number;

@@ -337,7 +337,7 @@ export class Session extends Emitter<SessionEvents> {
     if (!(seconds >= 0 && seconds < Number.POSITIVE_INFINITY)) {
       throw new RangeError(`timeout=${timeout}: 0 or more milliseconds`);
     }
-    if (typeof reason !== "string") throw new TypeError(`a reason is text, not ${typeof reason}`);
+    if (typeof reason !== "string") throw new TypeError(`a reason must be text, not ${typeof reason}`);
     this.start();
     this.step((now) => this.machine.askClose({ code: "left", text: sendable(reason, 1024) }, seconds, now));
     if (this.#lastWords) this.#lastWordsOver();

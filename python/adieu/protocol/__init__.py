@@ -1,6 +1,6 @@
 """The two wire protocols of adieu, defined once.
 
-* `words`: closing and reset words, the same in-band and by signaling.
+* * `words`: messages about closing and resetting, the same in-band and by signaling.
 * `control`: the control channel of a session (JSON) and the header of session messages (binary).
 * `signaling`: the WebSocket between a client and the server.
 * `ids`: the names that both sides compute.
@@ -10,4 +10,4 @@ Everything is a `msgspec.Struct`: parsing is typed, unknown fields are ignored, 
 """
 
 VERSION = 1
-"""The number both sides say in `hello`. A peer with another one is refused with a message that names both."""
+"""The version that both sides send in `hello`. A peer with another one is refused with a message that names both."""

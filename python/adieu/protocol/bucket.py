@@ -1,9 +1,9 @@
-"""How fast: the same bucket measures a client at the server and paces the client itself."""
+"""A limit on speed. The same bucket measures a client at the server and paces the client itself."""
 
 from __future__ import annotations
 
 _ROUNDING = 1e-6
-"""At the very time that `ready_at` names, `take` succeeds."""
+"""Seconds of tolerance, so that `take` succeeds exactly at `ready_at`."""
 
 
 class Bucket:
@@ -11,8 +11,8 @@ class Bucket:
 
     Args:
         rate: tokens a second.
-        capacity: how many it holds.
-        now: seconds, on any clock that does not go back.
+        capacity: the most tokens that it holds.
+        now: seconds, on any monotonic clock.
     """
 
     __slots__ = ("_at", "_level", "capacity", "rate")
@@ -24,11 +24,11 @@ class Bucket:
         self._at = now
 
     def level(self, now: float) -> float:
-        """How many tokens are there."""
+        """Return the number of tokens."""
         return min(self.capacity, self._level + max(0.0, now - self._at) * self.rate)
 
     def take(self, now: float) -> bool:
-        """Take one, if there is one."""
+        """Take a token. False if the bucket is empty."""
         self._level = self.level(now)
         self._at = max(self._at, now)
         if self._level < 1 - _ROUNDING:
@@ -37,5 +37,5 @@ class Bucket:
         return True
 
     def ready_at(self) -> float:
-        """From when on `take` will succeed."""
+        """Return the time from which `take` succeeds."""
         return self._at + max(0.0, 1 - self._level) / self.rate

@@ -1,4 +1,4 @@
-"""In-band: the control channel `adieu` and the header of session messages.
+"""In-band messages: the control channel `adieu` and the header of session messages.
 
 The control channel is negotiated, id 1022, ordered, reliable, protocol `adieu.v1`; JSON text tagged by `type`.
 """
@@ -40,31 +40,31 @@ LABEL = "adieu"
 PROTOCOL = "adieu.v1"
 CONTROL_ID = 1022
 FIRST_ID_SMALLER, FIRST_ID_LARGER = 1020, 1021
-"""Session channels count downwards by two from these, by which peer id opened them."""
+"""First stream ids of session channels, counting down by two: for the smaller and the larger peer id."""
 MAX_CONTROL = 256 * 1024
-"""A longer control message is a protocol error."""
+"""Bytes. A longer control message is a protocol error."""
 MAX_FRAGMENT = 64 * 1024
 MAX_HEADER = 17
 MIN_MESSAGE = 1024
-"""A side whose engine takes no larger SCTP message cannot carry a session."""
+"""Bytes. A session needs an engine that accepts SCTP messages of at least this size."""
 DEFAULT_WINDOW = 4 * 1024 * 1024
 DEFAULT_MAX_MESSAGE = 16 * 1024 * 1024
 COST = 256
-"""Bytes of credit that a message takes beside its payload, with `credit2` on both sides."""
+"""Bytes of credit that a message needs in addition to its payload, with `credit2` on both sides."""
 SMALL = 64 * 1024
-"""With a window no larger than this no larger message starts (`credit2`)."""
+"""Bytes. If the window is at most this, larger messages do not start (`credit2`)."""
 MAX_SECTIONS = 256
-"""Of a description."""
+"""Most sections in a description."""
 
 CAPABILITIES: tuple[str, ...] = ("credit2", "files2", "unread1")
-"""What this version can do beyond `VERSION`, said in `hello`. Only what both sides say is in use in a session."""
+"""Capabilities of this version beyond `VERSION`, sent in `hello`. A session uses those that both sides have."""
 
 MAX_NAME = 128
 """Characters of a channel's name."""
 MAX_FILE_TEXT = 255
 """Characters of a file's name, and of its type."""
 CHUNK, MIN_CHUNK, MAX_CHUNK = 1024 * 1024, 16 * 1024, 8 * 1024 * 1024
-"""Bytes of a file that are proved together: as this side sends them, and what it takes."""
+"""Bytes of a chunk, which is verified as a whole: as sent by this side, and the bounds that it accepts."""
 HASH = 32
 """Bytes of a SHA-256."""
 
@@ -76,7 +76,7 @@ Hash = Annotated[str, Meta(max_length=64, pattern="^([0-9a-f]{64})?$")]
 
 
 class Hello(Message, frozen=True, kw_only=True, tag="hello"):
-    """First on each connection, from both sides."""
+    """The first message on each connection, from both sides."""
 
     version: Version
     peer: Id
@@ -88,7 +88,7 @@ class Hello(Message, frozen=True, kw_only=True, tag="hello"):
 
 
 class Ping(Message, frozen=True, kw_only=True, tag="ping"):
-    """Answer with the same `n`."""
+    """A question that the peer answers with the same `n`."""
 
     n: Count
 
@@ -100,14 +100,14 @@ class Pong(Message, frozen=True, kw_only=True, tag="pong"):
 
 
 class Reliability(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """Neither member set: reliable. As RTCDataChannelInit has it, at most one is set."""
+    """Limits on retransmission, at most one, as in RTCDataChannelInit. Without any the channel is reliable."""
 
     max_retransmits: Annotated[int, Meta(ge=0, le=65535)] | None = None
     max_packet_life_time: Annotated[int, Meta(ge=0, le=65535)] | None = None
 
 
 class Open(Message, frozen=True, kw_only=True, tag="open"):
-    """A named channel. Nothing is sent on it before `opened`."""
+    """Opens a named channel. Nothing is sent on it before `opened`."""
 
     name: Name
     id: StreamId
@@ -118,7 +118,7 @@ class Open(Message, frozen=True, kw_only=True, tag="open"):
 
 
 class Opened(Message, frozen=True, kw_only=True, tag="opened"):
-    """The answer to `open`: the id both use, or the error that both sides raise."""
+    """The answer to `open`: the stream id that both use, or the error that both sides raise."""
 
     name: Name
     id: StreamId
@@ -130,43 +130,43 @@ class Opened(Message, frozen=True, kw_only=True, tag="opened"):
 
 
 class Acknowledged(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """What the application has taken of one channel."""
+    """The messages that the application has taken from one channel."""
 
     up_to: Count
     ranges: Runs = []
-    """First and last of what was taken beyond `up_to` (unordered channels), rising."""
+    """First and last of each range that was taken beyond `up_to` (unordered channels), rising."""
     window: Count
     """Bytes that may follow message `up_to`."""
     turn: Count = 0
-    """Messages up to this one, for which a `want` asked, may start whatever the window is (`credit2`)."""
+    """Messages up to this one may start whatever the window is, because a `want` asked for it (`credit2`)."""
 
 
 class Ack(Message, frozen=True, kw_only=True, tag="ack"):
-    """After 64 messages, 256 KiB or 20 ms; at once while closing. An older one than the last is ignored."""
+    """Sent after 64 messages, 256 KiB or 20 ms; at once while closing. One that is older than the last is ignored."""
 
     channels: Annotated[dict[Name, Acknowledged], Meta(max_length=MAX_CHANNELS)]
 
 
 class Turn(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Messages that no window lets start, while all that was sent before them is taken."""
+    """A group of messages that no window lets start, although all messages before them are taken."""
 
     up_to: Count
-    """The last of them."""
+    """The last message of the group."""
     cost: Count
-    """What they cost: bytes, with `COST` for each message. One larger than `SMALL` is alone."""
+    """Bytes that they cost, with `COST` for each message. A message larger than `SMALL` is alone in its group."""
 
 
 class Want(Message, frozen=True, kw_only=True, tag="want"):
-    """Messages wait for credit: an `ack` with more, or with a turn, follows as soon as there is room (`credit2`)."""
+    """Asks for credit. An `ack` with credit or a turn follows as soon as there is space (`credit2`)."""
 
     channels: Counts
-    """Channel name to all that was ever accepted on it: bytes, with `COST` for each message."""
+    """Channel name to all bytes that were ever accepted on it, with `COST` for each message."""
     turns: Annotated[dict[Name, Turn], Meta(max_length=MAX_CHANNELS)] = {}
-    """For what of these a turn is asked. They are given in the order in which they were asked for."""
+    """Channel name to the messages that ask for a turn. Turns are given in the order of the requests."""
 
 
 class MediaState(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One m-line, for notices."""
+    """The state of one m-line, for notices."""
 
     enabled: bool = True
     ended: bool = False
@@ -177,17 +177,17 @@ class MediaState(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Media(Message, frozen=True, kw_only=True, tag="media"):
-    """What happens to tracks: mid to state."""
+    """A change of tracks: mid to state."""
 
     media: Annotated[dict[Annotated[str, Meta(max_length=16)], MediaState], Meta(max_length=MAX_SECTIONS)]
 
 
 class FileOffer(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """A file that the sender would send over `channel`.
+    """Offers a file over `channel`.
 
-    With the capability `files2` it has `chunk` and `key`. Each message of the channel is then one chunk and, in its
-    last `HASH` bytes, the SHA-256 of it; the last message is the proof alone, the SHA-256 over all these hashes.
-    Without the capability it has `sha256`, and the channel carries the file's bytes in pieces of any size.
+    With the capability `files2` it has `chunk` and `key`. Each message of the channel is then one chunk followed by its
+    SHA-256 (`HASH` bytes). The last message is the proof alone: the SHA-256 over all these hashes. Without the
+    capability it has `sha256`, and the channel carries the bytes of the file in parts of any size.
     """
 
     name: Annotated[str, Meta(min_length=1, max_length=MAX_FILE_TEXT)]
@@ -196,23 +196,23 @@ class FileOffer(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="c
     sha256: Hash = ""
     channel: Name
     chunk: Annotated[int, Meta(ge=MIN_CHUNK, le=MAX_CHUNK)] | None = None
-    """Bytes of each chunk but the last."""
+    """Bytes of each chunk except the last."""
     key: Annotated[str, Meta(max_length=32, pattern="^([0-9a-f]{32})?$")] = ""
-    """Equal only for the same bytes: by it a receiver finds what is here of an earlier attempt."""
+    """A key that is equal only for equal bytes. With it the receiver finds the part that an earlier attempt left."""
 
 
 class File(Message, frozen=True, kw_only=True, tag="file"):
-    """A step of a file transfer: exactly one member besides `id` and `proof` is set."""
+    """A stage of a file transfer. Exactly one member besides `id` and `proof` is set."""
 
     id: Id
     offer: FileOffer | None = None
     accept: Count | None = None
-    """From which byte to send; with `files2` the first of a chunk, or the file's end."""
+    """The byte to send from; with `files2` the start of a chunk, or the end of the file."""
     refuse: Line | None = None
     done: bool | None = None
-    """The receiver has all of it and the hash agrees."""
+    """True when the receiver has the whole file and the hash matches."""
     proof: Hash | None = None
-    """With `done` and `files2`: the SHA-256 over the hashes of the chunks, as the receiver has them."""
+    """The receiver's SHA-256 over the hashes of the chunks, with `done` and `files2`."""
     failed: Line | None = None
 
     def __post_init__(self) -> None:
@@ -237,15 +237,15 @@ _KNOWN = frozenset(str(kind.__struct_config__.tag) for kind in AnyControl.__args
 
 
 def encode(message: AnyControl) -> str:
-    """The text of a control message."""
+    """Return the text of a control message."""
     return _encoder.encode(message).decode()
 
 
 def decode(text: str | bytes) -> AnyControl | None:
-    """Read a control message; None for a type of a later version, which is ignored.
+    """Read a control message. None for a type of a later version, which is ignored.
 
     Raises:
-        ValueError: it is not JSON, too long, or a field is wrong; the message names which.
+        ValueError: the text is not JSON, is too long, or has a wrong field; the message names it.
     """
     if len(text) > MAX_CONTROL:
         raise ValueError(f"a control message of {len(text)} bytes; the limit is {MAX_CONTROL}")
@@ -268,25 +268,25 @@ RECEIPT_BYTES = 16
 
 
 class Fragment(Struct, frozen=True):
-    """One SCTP message of a session channel: a whole message or a piece of one."""
+    """One SCTP message of a session channel: a whole message or a fragment of one."""
 
     text: bool
     first: bool
     last: bool
     seq: int
-    """Of the message, from 1."""
+    """The number of the message, from 1."""
     index: int
-    """Of the fragment within the message, from 0."""
+    """The index of the fragment within the message, from 0."""
     payload: memoryview
     again: tuple[str, int] | None = None
-    """On a first fragment of a message sent again: (receipt id, sequence number) of the first time."""
+    """For the first fragment of a message that is sent again: receipt id and sequence number of the first time."""
 
 
 Kind = Literal["text", "binary"]
 
 
 def encode_varint(value: int) -> bytes:
-    """A QUIC variable-length integer (RFC 9000 section 16)."""
+    """Return a QUIC variable-length integer (RFC 9000 section 16)."""
     if value < 0x40:
         return value.to_bytes(1)
     if value < 0x4000:
@@ -299,11 +299,11 @@ def encode_varint(value: int) -> bytes:
 
 
 def decode_varint(data: bytes | memoryview, at: int) -> tuple[int, int]:
-    """The integer at `at` and the position after it. Raises ValueError when it is cut short."""
+    """Return the integer at `at` and the position after it. Raises ValueError if the data ends early."""
     try:
         size = 1 << (data[at] >> 6)
     except IndexError:
-        raise ValueError("a header cut short") from None
+        raise ValueError("the header is cut short") from None
     end = at + size
     if end > len(data):
         raise ValueError("a header cut short")
@@ -326,7 +326,7 @@ def encode_header(
     index: int = 0,
     again: tuple[str, int] | None = None,
 ) -> bytes:
-    """The bytes before the payload. At most `MAX_HEADER`, and `RECEIPT_BYTES + 8` more with `again`."""
+    """Return the bytes before the payload: at most `MAX_HEADER`, plus `RECEIPT_BYTES + 8` with `again`."""
     flags = (TEXT if text else 0) | (FIRST if first else 0) | (LAST if last else 0)
     head = encode_varint(seq)
     if flags & _WHOLE != _WHOLE:
@@ -339,9 +339,9 @@ def encode_header(
 
 
 def decode_fragment(data: bytes) -> Fragment:
-    """Read one SCTP message of a session channel. Raises ValueError when the header is wrong."""
+    """Read one SCTP message of a session channel. Raises ValueError if the header is wrong."""
     if not data:
-        raise ValueError("an empty message has no header")
+        raise ValueError("a message of a session channel needs a header, but this one is empty")
     flags = data[0]
     if flags & 0xF0:
         raise ValueError(f"unknown header bits 0x{flags & 0xF0:02x}")
@@ -356,7 +356,7 @@ def decode_fragment(data: bytes) -> Fragment:
     again = None
     if flags & AGAIN:
         if not flags & FIRST:
-            raise ValueError("only a first fragment says that a message is sent again")
+            raise ValueError("only a first fragment may say that a message is sent again")
         receipt = bytes(data[at : at + RECEIPT_BYTES])
         if len(receipt) != RECEIPT_BYTES:
             raise ValueError("a header cut short")

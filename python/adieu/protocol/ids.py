@@ -1,4 +1,4 @@
-"""The names that both sides of a session compute without asking each other."""
+"""Ids that both sides of a session compute without asking each other."""
 
 import hashlib
 
@@ -14,10 +14,10 @@ def _hash(kind: str, *parts: str) -> str:
 
 
 def session_id(room: str, one: str, other: str, n: int = 1) -> str:
-    """The id of the nth session of two peers in a room: 32 hex digits, whichever side asks."""
+    """Return the id of the nth session of two peers in a room: 32 hex digits, the same on both sides."""
     return _hash("adieu session", room, *sorted((one, other)), *(() if n == 1 else (str(n),)))
 
 
 def receipt_id(session: str) -> str:
-    """The id of the receipt that ends this session: 32 hex digits, known from the start, nobody's choice."""
+    """Return the id of the receipt of this session: 32 hex digits, known from the start. No side can choose it."""
     return _hash("adieu receipt", session)

@@ -1,4 +1,4 @@
-"""How deep JSON of somebody else's may be nested: every parser below this one may then use its own stack."""
+"""A bound on the nesting of JSON from the network, so that recursive parsers cannot overflow the stack."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 MAX_NESTING = 16
 
-# Possessive: a text that does not end costs one pass, like any other.
+# # Possessive: a string without an end costs one pass, like any other.
 _TEXTS = re.compile(rb'"(?:[^"\\]++|\\.?)*+"?', re.DOTALL)
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
 _OTHERS = bytes(byte for byte in range(256) if byte not in b"[]{}")
@@ -16,7 +16,7 @@ def check_nesting(text: str | bytes) -> None:
     """Look at JSON before it is parsed.
 
     Raises:
-        ValueError: objects and arrays are nested deeper than `MAX_NESTING`. What is no JSON may pass.
+        ValueError: objects and arrays are nested deeper than `MAX_NESTING`. Text that is not JSON may pass.
     """
     data = text.encode(errors="replace") if isinstance(text, str) else text
     if data.count(b"[") + data.count(b"{") <= MAX_NESTING:

@@ -1,4 +1,4 @@
-"""Text for logs and recordings: messages without what opens doors."""
+"""Text for logs and recordings: messages without their secrets."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ HIDDEN = "…"
 
 
 def redact(text: str | bytes, *, limit: int = 400) -> str:
-    """A frame for a person to read: tokens, TURN passwords and ice-pwd hidden, cut to about `limit` characters.
+    """Return a frame for a person to read, cut to about `limit` characters.
 
-    What is not JSON is not shown at all, as it could hold anything.
+    Tokens, TURN passwords and ice-pwd are hidden.
+    Text that is not JSON is not shown at all, because it could hold anything.
     """
     try:
         message = msgspec.json.decode(text)

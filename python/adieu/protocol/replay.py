@@ -1,4 +1,4 @@
-"""Both ends of a numbered stream that survives a lost socket: what was sent is kept until it is acknowledged.
+"""Both ends of a numbered stream that survives a lost socket. Sent items are kept until they are acknowledged.
 
 The client and the server use the same two halves. A seat's numbers start at 1 and live as long as the seat, across
 all its sockets.
@@ -20,8 +20,8 @@ class Outgoing(Generic[Item]):
 
     Attributes:
         last: the number of the last item added; 0 before the first.
-        acknowledged: up to this number the other side has everything.
-        size: bytes that are kept.
+        acknowledged: the peer has all items up to this number.
+        size: bytes of the kept items.
     """
 
     def __init__(self) -> None:
@@ -34,17 +34,17 @@ class Outgoing(Generic[Item]):
         return len(self._kept)
 
     def add(self, item: Item, size: int) -> int:
-        """Keep an item of so many bytes, and number it."""
+        """Keep an item of `size` bytes, and return its number."""
         self._kept.append((item, size))
         self.size += size
         self.last += 1
         return self.last
 
     def acknowledge(self, up_to: int) -> list[Item]:
-        """Forget what the other side has, and return it; an older word than the last is ignored.
+        """Forget the items that the peer has, and return them. An acknowledgement older than the last is ignored.
 
         Raises:
-            ValueError: the other side has what was never sent.
+            ValueError: the peer acknowledges an item that was never sent.
         """
         if up_to > self.last:
             raise ValueError(f"acknowledged {up_to}, but {self.last} is the last that was sent")
@@ -57,7 +57,7 @@ class Outgoing(Generic[Item]):
         return forgotten
 
     def kept(self) -> Iterator[tuple[int, Item]]:
-        """What is not acknowledged, in order: (number, item)."""
+        """Yield the items that are not acknowledged, in order: (number, item)."""
         return ((number, item) for number, (item, _) in enumerate(self._kept, self.acknowledged + 1))
 
 
@@ -65,8 +65,8 @@ class Incoming:
     """The receiving half.
 
     Attributes:
-        last: up to this number everything has come.
-        unsaid: how many messages have come since `last` was last said to the other side.
+        last: all messages up to this number have arrived.
+        unsaid: messages that arrived since `last` was acknowledged.
     """
 
     def __init__(self) -> None:
@@ -74,10 +74,10 @@ class Incoming:
         self.unsaid: int = 0
 
     def accept(self, seq: int) -> bool:
-        """Whether message `seq` is new; False: it came before, and was sent again.
+        """Whether message `seq` is new. False: it arrived before, and was sent again.
 
         Raises:
-            ValueError: one is missing. A socket keeps the order, so the other side has miscounted.
+            ValueError: a message is missing. A socket keeps the order, so the peer has miscounted.
         """
         if seq > self.last + 1:
             raise ValueError(f"message {seq} came after {self.last}")
@@ -88,6 +88,6 @@ class Incoming:
         return True
 
     def say(self) -> int | None:
-        """The `ack` for a frame that leaves now; None before the first message."""
+        """Return the `ack` for a frame that leaves now; None before the first message."""
         self.unsaid = 0
         return self.last or None

@@ -1,11 +1,12 @@
-"""Signaling: the messages between a client and the server, WebSocket subprotocol `adieu.v1+json`.
+"""Messages between a signaling client and the server, WebSocket subprotocol `adieu.v1+json`.
 
-JSON text frames tagged by `type`. Every message may carry the envelope members `id` (a request's number, echoed
-in its answer), `seq` (numbers what must survive a lost socket, per direction) and `ack` (the last `seq` received).
+They are JSON text frames tagged by `type`. Every message may carry the members of the envelope. `id` is the number of a
+request, repeated in its answer. `seq` numbers the messages that must survive a lost socket, for each direction. `ack`
+is the last `seq` received.
 
-A client numbers what it has relayed, from 1 for each seat. The server numbers what it relays, presence, and the
-`error` that tells a sender that a message could not be passed on: all of it arrives once and in order, also across
-a resume. Answers to requests are not numbered: a client asks again.
+A client numbers the messages that it wants relayed, from 1 for each seat. The server numbers relayed messages,
+presence, and the `error` about a message that could not be delivered. Numbered messages arrive once and in order, also
+across a resume. Answers to requests are not numbered: a client asks again.
 """
 
 from __future__ import annotations
@@ -48,12 +49,12 @@ PersonName = Annotated[str, Meta(max_length=MAX_PERSON)]
 RoomName = Annotated[str, Meta(min_length=1, max_length=MAX_ROOM)]
 Room = Annotated[str, Meta(max_length=MAX_ROOM)]
 Details = Annotated[dict[Annotated[str, Meta(max_length=128)], Any], Meta(max_length=64)]
-"""What a program says of itself; the length of a frame and `MAX_NESTING` bound it."""
+"""Metadata that a program gives about itself. The length of a frame and `MAX_NESTING` bound it."""
 Seconds = Annotated[float, Meta(ge=0, le=MAX_COUNT)]
 
 
 class Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The members that any frame may carry beside its own."""
+    """Members that any frame may carry in addition to its own."""
 
     id: Count | None = None
     seq: Annotated[int, Meta(ge=1, le=MAX_COUNT)] | None = None
@@ -64,14 +65,14 @@ class Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Resume(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Take one's seat back after the socket was lost."""
+    """Takes a seat back after its socket was lost."""
 
     token: Token
     last_seq: Count
 
 
 class Hello(Message, frozen=True, kw_only=True, tag="hello"):
-    """First, within 5 s."""
+    """The first message, within 5 s."""
 
     version: Version
     name: PersonName = ""
@@ -81,14 +82,14 @@ class Hello(Message, frozen=True, kw_only=True, tag="hello"):
 
 
 class Join(Message, frozen=True, kw_only=True, tag="join"):
-    """Enter a room: answered by `joined`."""
+    """Joins a room. The answer is `joined`."""
 
     room: RoomName
     meta: Details = {}
 
 
 class Leave(Message, frozen=True, kw_only=True, tag="leave"):
-    """Leave it: answered by `left`."""
+    """Leaves the room. The answer is `left`."""
 
     room: RoomName
     reason: Line = ""
@@ -98,7 +99,7 @@ class Leave(Message, frozen=True, kw_only=True, tag="leave"):
 
 
 class Description(Word, frozen=True, kw_only=True, tag="description"):
-    """A session description for the other side's connection of this epoch."""
+    """A session description for the peer's connection of this epoch."""
 
     epoch: Count
     sdp_type: Literal["offer", "pranswer", "answer", "rollback"]
@@ -106,7 +107,7 @@ class Description(Word, frozen=True, kw_only=True, tag="description"):
 
 
 class Candidate(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """RTCIceCandidateInit."""
+    """An RTCIceCandidateInit."""
 
     candidate: Annotated[str, Meta(max_length=1024)]
     sdp_mid: Annotated[str, Meta(max_length=64)] | None = None
@@ -115,7 +116,7 @@ class Candidate(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="c
 
 
 class Candidates(Word, frozen=True, kw_only=True, tag="candidates"):
-    """A batch of them."""
+    """A batch of ICE candidates."""
 
     epoch: Count
     candidates: Annotated[list[Candidate], Meta(max_length=50)]
@@ -123,23 +124,23 @@ class Candidates(Word, frozen=True, kw_only=True, tag="candidates"):
 
 
 class Probe(Word, frozen=True, kw_only=True, tag="probe"):
-    """Is that peer's socket alive? The server answers (`from` empty) and so does the peer (`alive` set)."""
+    """Asks whether the socket of a peer is alive. The server answers (`from` empty), and the peer too (`alive` set)."""
 
     alive: bool | None = None
 
 
 class IceServersRequest(Message, frozen=True, kw_only=True, tag="iceServers"):
-    """Fresh TURN credentials, after a join."""
+    """Asks for fresh TURN credentials, after a join."""
 
 
 class Refresh(Message, frozen=True, kw_only=True, tag="refresh"):
-    """A new token before the old one expires: answered by `refreshed`."""
+    """Gives a new token before the old one expires. The answer is `refreshed`."""
 
     token: Token
 
 
 class Kick(Message, frozen=True, kw_only=True, tag="kick"):
-    """Send a peer out; needs the right `kick`."""
+    """Removes a peer from the room; needs the right `kick`."""
 
     peer: Id
     reason: Line = ""
@@ -149,7 +150,7 @@ class Kick(Message, frozen=True, kw_only=True, tag="kick"):
 
 
 class Quit(Message, frozen=True, kw_only=True, tag="quit"):
-    """Leave for good: answered by `goodbye` and close code 1000; the seat is free at once."""
+    """Leaves for good. The answer is `goodbye` and close code 1000; the seat is free at once."""
 
     reason: Line = ""
 
@@ -158,7 +159,7 @@ class Quit(Message, frozen=True, kw_only=True, tag="quit"):
 
 
 class BareAck(Message, frozen=True, kw_only=True, tag="ack"):
-    """Carries only the envelope: `ack` when there is nothing else to say, `id` as a plain yes to a request."""
+    """Carries only the envelope: `ack` when there is no other message, `id` as a plain yes to a request."""
 
 
 Relayed = (
@@ -172,7 +173,7 @@ FromClient = Hello | Join | Leave | IceServersRequest | Refresh | Kick | Quit | 
 
 
 class IceServer(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """RTCIceServer."""
+    """An RTCIceServer."""
 
     urls: Annotated[list[Annotated[str, Meta(max_length=2048)]], Meta(max_length=64)]
     username: Annotated[str, Meta(max_length=1024)] | None = None
@@ -183,7 +184,7 @@ ServerList = Annotated[list[IceServer], Meta(max_length=64)]
 
 
 class Limits(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What the server refuses beyond."""
+    """Limits of the server. It refuses anything beyond them."""
 
     message_bytes: Count
     sdp_bytes: Count
@@ -195,7 +196,7 @@ class Limits(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Welcome(Message, frozen=True, kw_only=True, tag="welcome"):
-    """The answer to `hello`. When resumed, the envelope's `ack` says what the server has of the client's."""
+    """The answer to `hello`. After a resume, the envelope's `ack` is the last message that the server has."""
 
     peer: Id
     resume_token: Token
@@ -205,11 +206,11 @@ class Welcome(Message, frozen=True, kw_only=True, tag="welcome"):
     limits: Limits
     ice_servers: ServerList = []
     ice_ttl: Count = 0
-    """Seconds that the credentials in `ice_servers` hold; 0: for ever."""
+    """Seconds that the credentials in `ice_servers` are valid; 0: forever."""
 
 
 class Peer(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Somebody in a room."""
+    """A peer in a room."""
 
     peer: Id
     name: PersonName = ""
@@ -219,7 +220,7 @@ class Peer(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Joined(Message, frozen=True, kw_only=True, tag="joined"):
-    """The answer to `join`: who else is there."""
+    """The answer to `join`, with the other peers in the room."""
 
     room: Room
     peers: Annotated[list[Peer], Meta(max_length=4096)]
@@ -232,23 +233,23 @@ class Left(Message, frozen=True, kw_only=True, tag="left"):
 
 
 class PeerJoined(Message, frozen=True, kw_only=True, tag="peerJoined"):
-    """Somebody came in."""
+    """A peer joined."""
 
     room: Room
     peer: Peer
     reloaded: Id = ""
-    """The peer id that the same tab had until a moment ago: that one's cause is `reloaded`."""
+    """The peer id that the same tab had until a moment ago. The cause of that peer is `reloaded`."""
 
 
 class PeerAway(Message, frozen=True, kw_only=True, tag="peerAway"):
-    """Its socket ended without `quit`; it is in grace."""
+    """The socket of a peer ended without `quit`. Its seat is kept for a while."""
 
     room: Room
     peer: Id
 
 
 class PeerBack(Message, frozen=True, kw_only=True, tag="peerBack"):
-    """It has resumed."""
+    """A peer that was away has resumed its seat."""
 
     room: Room
     peer: Id
@@ -258,7 +259,7 @@ LeaveReason = Literal["left", "kicked", "replaced", "timeout", "shutdown"]
 
 
 class PeerLeft(Message, frozen=True, kw_only=True, tag="peerLeft"):
-    """It is gone."""
+    """A peer is gone."""
 
     room: Room
     peer: Id
@@ -270,7 +271,7 @@ class PeerLeft(Message, frozen=True, kw_only=True, tag="peerLeft"):
 
 
 class Kicked(Message, frozen=True, kw_only=True, tag="kicked"):
-    """You were sent out; close code 3509 follows."""
+    """This client was removed from the room; close code 3509 follows."""
 
     reason: Line = ""
 
@@ -293,7 +294,7 @@ class Refreshed(Message, frozen=True, kw_only=True, tag="refreshed"):
 
 
 class TokenExpiring(Message, frozen=True, kw_only=True, tag="tokenExpiring"):
-    """Send `refresh` within this time."""
+    """Asks the client to send `refresh` within this time."""
 
     in_ms: Count
 
@@ -314,13 +315,13 @@ class Goodbye(Message, frozen=True, kw_only=True, tag="goodbye"):
 
 
 class Error(Message, frozen=True, kw_only=True, tag="error"):
-    """What went wrong with a request, or with the connection before it closes."""
+    """An error of a request, or of the connection before it closes."""
 
     code: Annotated[str, Meta(max_length=64)]
     message: Line
     temporary: bool = False
     peer: Id = ""
-    """Whom the message that could not be passed on was for."""
+    """The peer to which the message could not be delivered."""
 
     def __post_init__(self) -> None:
         clean(self, "message")
@@ -336,10 +337,10 @@ FromServer = (
 
 
 class Leaving(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """The body of `POST /v1/leave`, a page's `sendBeacon` when it goes away. The seat is free at once.
+    """The body of `POST /v1/leave`, which a page sends by `sendBeacon` when it goes away. The seat is free at once.
 
-    With `if_gone` it is a word beforehand, for pages that may end without a last one: it counts if the socket ends in
-    the next seconds.
+    With `if_gone` it is sent in advance, by a page that may end without a goodbye. It counts if the socket ends in the
+    next seconds.
     """
 
     resume_token: Token
@@ -352,7 +353,7 @@ class Leaving(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="cam
 
 
 class CloseCode(IntEnum):
-    """WebSocket close codes. 3500 and above are final; with all others a client comes again."""
+    """WebSocket close codes. 3500 and above are final; after all others a client reconnects."""
 
     QUIT = 1000
     TOO_BIG = 1009
@@ -370,12 +371,12 @@ class CloseCode(IntEnum):
 
     @property
     def final(self) -> bool:
-        """Whether coming again is pointless."""
+        """Whether reconnecting is pointless."""
         return self >= 3500 or self is CloseCode.QUIT
 
 
 def is_final(code: int) -> bool:
-    """Whether a socket that ended with this code shall not be opened again; unknown codes are temporary."""
+    """Whether a client must not reconnect after this code. Unknown codes are temporary."""
     return code in _FINAL
 
 
@@ -404,12 +405,12 @@ T = TypeVar("T")
 def encode(
     message: FromClient | FromServer, *, request: int | None = None, seq: int | None = None, ack: int | None = None
 ) -> str:
-    """The text of a frame: the message and its envelope, where `request` is the `id`."""
+    """Return the text of a frame: the message and its envelope, where `request` is the `id`."""
     return wrap(_encoder.encode(message), request=request, seq=seq, ack=ack)
 
 
 def encode_body(message: FromClient | FromServer) -> bytes:
-    """The message alone, to be wrapped when it is sent: the envelope of a replayed frame is a new one."""
+    """Encode the message alone. `wrap` adds the envelope when it is sent, because a replayed frame has a new one."""
     return _encoder.encode(message)
 
 
@@ -425,13 +426,13 @@ def decode_client(text: str | bytes) -> tuple[Envelope, FromClient | None]:
     """Read a frame from a client; the message is None for a type of a later version.
 
     Raises:
-        ValueError: it is not JSON, or a field is wrong; the message names which.
+        ValueError: the text is not JSON, or a field is wrong; the message names it.
     """
     return _decode(text, _client_decoder, _CLIENT_TAGS)
 
 
 def decode_server(text: str | bytes) -> tuple[Envelope, FromServer | None]:
-    """Read a frame from the server; as `decode_client`."""
+    """Read a frame from the server, as `decode_client` does."""
     return _decode(text, _server_decoder, _SERVER_TAGS)
 
 

@@ -1,6 +1,6 @@
-"""Texts of a caller, before they become part of a message: both wire protocols are UTF-8, a `str` need not be.
+"""Repairs texts of the caller before they become part of a message: the wire protocols are UTF-8, a `str` may not be.
 
-And texts of the other side, before people read them.
+Cleans texts of the peer before people read them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 MOST = 1024
-"""Characters of a line; what is longer is cut."""
+"""Characters of a line; a longer one is cut."""
 
 _BREAKS = re.compile("[\t-\r\x85\u2028\u2029]+")
 # Written out, not by category: both languages clean alike, whatever version of Unicode each knows.
@@ -20,20 +20,20 @@ _UNSEEN = re.compile(
 
 
 def scalar(text: str) -> str:
-    """The text with U+FFFD in the place of each half of a surrogate pair, which UTF-8 cannot say.
+    """Return the text with U+FFFD in place of each half of a surrogate pair, which UTF-8 cannot encode.
 
-    Such halves come from `json`, from text that was cut by its UTF-16 length, and from names of files.
+    Such halves come from `json`, from text that was cut by its UTF-16 length, and from file names.
     """
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def sendable(text: str, most: int) -> str:
-    """The same, of at most `most` characters."""
+    """Repair the text as `scalar` does, and cut it to `most` characters."""
     return scalar(text[:most])
 
 
 def scalar_json(value: Any) -> Any:
-    """The same for all texts in a value that JSON can hold."""
+    """Repair all texts in a value that JSON can hold."""
     if isinstance(value, str):
         return scalar(value)
     if isinstance(value, dict):
@@ -46,32 +46,32 @@ def scalar_json(value: Any) -> Any:
 
 
 def checked(what: str, text: str, least: int, most: int) -> str:
-    """The text, repaired.
+    """Return the text, repaired.
 
     Args:
-        what: it is, for the message.
-        text: the caller's.
-        least: characters.
+        what: the name of the text, for the error.
+        text: the text of the caller.
+        least: fewest characters.
         most: characters.
 
     Raises:
-        TypeError: it is no text.
-        ValueError: too short or too long; says the value and the bound.
+        TypeError: the value is not a text.
+        ValueError: the text is too short or too long; the message has the value and the bound.
     """
     if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance] callers need not be typed
-        raise TypeError(f"{what} is text, not {type(text).__name__}: {text!r:.60}")
+        raise TypeError(f"{what} must be text, not {type(text).__name__}: {text!r:.60}")
     if not least <= len(text) <= most:
         bound = f"{least} to {most}" if least else f"at most {most}"
-        raise ValueError(f"{what} has {bound} characters, not {len(text)}: {text[:40]!r}")
+        raise ValueError(f"{what} must have {bound} characters, not {len(text)}: {text[:40]!r}")
     return scalar(text)
 
 
 def line(text: str, most: int = MOST) -> str:
-    """The text on one line, at most `most` characters, without what a terminal, a log or a page would obey.
+    """Return the text on one line of at most `most` characters, without characters that control a terminal or a page.
 
-    Line breaks and tabs become a blank. Other control characters, and those that turn the direction of writing or
-    cannot be seen, are left out; what joins the letters of a script or the parts of an emoji stays. Half of a
-    surrogate pair becomes U+FFFD.
+    Line breaks and tabs become a blank. Other control characters are removed, as are invisible characters and those
+    that change the direction of writing. Characters that join the letters of a script or the parts of an emoji stay.
+    Half of a surrogate pair becomes U+FFFD.
     """
     if not text.isprintable():
         text = scalar(_UNSEEN.sub("", _BREAKS.sub(" ", text)))

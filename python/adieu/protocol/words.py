@@ -1,7 +1,7 @@
-"""Closing and reset words: the same structs in-band and by signaling.
+"""Messages about closing and resetting: the same structs in-band and by signaling.
 
 By signaling they carry `session` and `to` (`from` once relayed); in-band these stay empty and are left out.
-All of them are idempotent: a receiver ignores what it knows already.
+All of them are idempotent: a receiver ignores a message that it has already.
 """
 
 from __future__ import annotations
@@ -14,37 +14,37 @@ from msgspec.structs import force_setattr
 from adieu.protocol.text import line, sendable
 
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
-"""A channel's name."""
+"""The name of a channel."""
 MAX_ID = 128
 MAX_TEXT = 1024
 Id = Annotated[str, Meta(max_length=MAX_ID)]
 MAX_LINE = 65536
 Line = Annotated[str, Meta(max_length=MAX_LINE)]
-"""A text for people, of the other side's choice. What is longer than a line may be is cut, control characters are
-cleaned away: see `line`."""
+"""A text for people, chosen by the peer. It is cut to the length of a line, and control characters are removed: see
+`line`."""
 MAX_COUNT = 2**53 - 1
 Count = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
-"""What both languages count exactly."""
+"""A number that both languages count exactly."""
 Version = Annotated[int, Meta(ge=0, le=65535)]
 Capabilities = Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=64)]
 MAX_CHANNELS = 1024
-"""More than there are stream ids for: in a map of channels."""
+"""Most channels in a map of channels: more than there are stream ids."""
 Counts = Annotated[dict[Name, Count], Meta(max_length=MAX_CHANNELS)]
-"""Of each channel one."""
+"""A number for each channel."""
 MAX_RANGES = 256
-"""In one acknowledgement, the rest waits for the next; and in one account of a session."""
+"""Most ranges in one acknowledgement (the rest waits for the next), and in one account of a channel."""
 Runs = Annotated[list[tuple[Count, Count]], Meta(max_length=MAX_RANGES)]
-"""First and last of what was taken on an unordered channel, rising."""
+"""First and last of each range that was taken on an unordered channel, rising."""
 Level = Literal["ice", "transport", "full"]
-"""How deep a reset goes: the ICE path; the connection; the connection, tracks and devices."""
+"""The parts that a reset rebuilds: the ICE path; the connection; the connection, tracks and devices."""
 
 
 class Message(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel", tag_field="type"):
-    """What every message of both protocols has in common."""
+    """The base of every message of both protocols."""
 
 
 def clean(struct: Struct, *members: str) -> None:
-    """Make lines of these members, texts or None. For `__post_init__`: of what is read, and of what is made."""
+    """Clean these members, texts or None, with `line`. `__post_init__` calls it for decoded and own messages."""
     for member in members:
         text = getattr(struct, member)
         if text is not None:
@@ -57,11 +57,11 @@ class Word(Message, frozen=True, kw_only=True):
     session: Id = ""
     to: Id = ""
     from_: Id = field(default="", name="from")
-    """Set by the server, never taken from a client."""
+    """The sender, set by the server; a client cannot choose it."""
 
 
 class Reason(Struct, frozen=True, omit_defaults=True):
-    """Why: a code for programs, a text for people."""
+    """A reason: a code for programs, and a text for people."""
 
     code: Annotated[str, Meta(max_length=64)]
     text: Line = ""
@@ -71,7 +71,7 @@ class Reason(Struct, frozen=True, omit_defaults=True):
 
 
 def reason(code: str, text: str) -> Reason:
-    """A reason that can always be said: repaired, and cut to what `Reason` takes."""
+    """Return a reason that can always be encoded: repaired, and cut to the bounds of `Reason`."""
     return Reason(sendable(code, 64), sendable(text, MAX_TEXT))
 
 
@@ -83,13 +83,13 @@ class Total(Struct, frozen=True, omit_defaults=True):
 
 
 class Closing(Word, frozen=True, kw_only=True, tag="closing"):
-    """Step 1: no new sends here; what was accepted is counted in `final` and still goes out."""
+    """Announces a close (step 1). This side accepts no new messages, and still sends those in `final`."""
 
     receipt: Id
     reason: Reason
     deadline_ms: Count
-    """From the moment it is said. Said again it may only grow, which answers a `wait` with yes. A page that goes
-    away says 0."""
+    """Milliseconds from the time of sending. A repetition may only make it longer, which answers a `wait` with yes. A
+    page that goes away sends 0."""
     final: Counts
     """Channel name to the number of messages accepted on it."""
 
@@ -105,49 +105,49 @@ class Wait(Word, frozen=True, kw_only=True, tag="wait"):
 
 
 class Done(Word, frozen=True, kw_only=True, tag="done"):
-    """This side sends no more and has taken everything up to the other's `final` (reliable channels)."""
+    """Says that this side sends nothing else, and has taken everything up to the peer's `final` (reliable channels)."""
 
     final: Counts
 
 
 class ChannelAccount(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """What one side states of one channel: its own sending, and what it took of the other's."""
+    """The counts of one side for one channel: the messages that it sent, and those that it took from the peer."""
 
     accepted: Total = Total()
     unsent: Total = Total()
     taken: Total = Total()
     unread: Total = Total()
-    """Of `taken`: what counts as taken only because the session is closing, and the application had not read when this
-    was said (capability `unread1`)."""
+    """The part of `taken` that the application had not read at the time of sending. It counts as taken only because the
+    session is closing (capability `unread1`)."""
     up_to: Count | None = None
-    """Of an unordered reliable channel: which ones were taken. All up to this one, and those in `ranges`."""
+    """For an unordered reliable channel: all messages up to this one were taken, and those in `ranges`."""
     ranges: Runs = []
-    """First and last of what was taken beyond `up_to`, rising; of very many only the first."""
+    """First and last of each range that was taken beyond `up_to`, rising; at most `MAX_RANGES`."""
 
 
 class Closed(Word, frozen=True, kw_only=True, tag="closed"):
-    """This side neither sends nor takes any more: said after both `done`, or at the deadline."""
+    """Says that this side neither sends nor takes messages. It is sent after both `done`, or at the deadline."""
 
     receipt: Id
     closer: Id
-    """Who ended it, as this side sees it: a peer id, "both" or "network". Both sides settle on one view by the same
-    rule once each has the other's."""
+    """The closer, as this side sees it: a peer id, "both" or "network". When each side has the other view, both settle
+    on one by the same rule."""
     reason: Reason
     channels: Annotated[dict[Name, ChannelAccount], Meta(max_length=MAX_CHANNELS)]
 
 
 class Reset(Word, frozen=True, kw_only=True, tag="reset"):
-    """Asks for (or answers by `resetOk`) a reset. (asker, n) names it; n counts the asker's resets."""
+    """Asks for a reset; the answer is `resetOk`. (asker, n) names it, where n counts the resets of the asker."""
 
     asker: Id
     n: Count
     epoch: Count
-    """The epoch it leads to; for level `ice` the one it stays in."""
+    """The epoch after the reset; for level `ice` the current one."""
     level: Level
 
 
 class ResetOk(Word, frozen=True, kw_only=True, tag="resetOk"):
-    """The other side has quiesced and joins the reset."""
+    """Says that this side has paused and joins the reset."""
 
     asker: Id
     n: Count
@@ -156,7 +156,7 @@ class ResetOk(Word, frozen=True, kw_only=True, tag="resetOk"):
 
 
 class Switch(Word, frozen=True, kw_only=True, tag="switch"):
-    """The offerer's word: from now on the connection of `epoch` carries the session."""
+    """Says that from now on the connection of `epoch` carries the session. The offerer sends it."""
 
     epoch: Count
     have: Counts
@@ -164,22 +164,22 @@ class Switch(Word, frozen=True, kw_only=True, tag="switch"):
 
 
 class Switched(Word, frozen=True, kw_only=True, tag="switched"):
-    """The answer to `switch`, with what this side has."""
+    """The answer to `switch`, with the last messages that this side has."""
 
     epoch: Count
     have: Counts
 
 
 class Cancel(Word, frozen=True, kw_only=True, tag="cancel"):
-    """The offerer's word: the old connection goes on, the number of the new one is burnt."""
+    """Says that the old connection goes on; the epoch of the new one is never used again. The offerer sends it."""
 
     epoch: Count
 
 
 class Moved(Word, frozen=True, kw_only=True, tag="moved"):
-    """A restarted server gave this side a new peer id; the session keeps its own.
+    """Says that a restarted server gave this side a new peer id. The session keeps its own id.
 
-    Said in-band and, with the session's id, by signaling: only who says both is believed.
+    It is sent in-band and, with the id of the session, by signaling. The peer must receive both.
     """
 
     peer: Id

@@ -1,14 +1,14 @@
 """Session descriptions as text: RFC 8866 to dataclasses and back.
 
-This layer knows the grammar of SDP and of the attributes that WebRTC uses, and no rule of WebRTC: what an offer may
-contain is decided in `adieu.jsep`. Every line is kept, in its order, whether it is understood or not; writing what was
-read gives the same text.
+This layer knows the grammar of SDP and of the attributes that WebRTC uses. It knows no rule of WebRTC: `adieu.jsep`
+decides what an offer may contain. Every line is kept, in its order, whether it is understood or not. Writing a
+description that was read gives the same text.
 
 * `read(text)` and `write(description)`: the text and `SessionDescription`.
 * `attributes`: one function for each attribute that has a form of its own.
 * `Candidate`: a candidate line (RFC 8839 section 5.1).
 
-What is malformed is an `SdpSyntaxError` with the number of its line.
+A malformed line raises `SdpSyntaxError` with its number.
 """
 
 from adieu.sdp import attributes

@@ -1,8 +1,8 @@
-"""The attributes that have a form of their own, one function each.
+"""Attributes with a grammar of their own, one function each.
 
-Each takes the block that holds it and returns None, or nothing, when it is not there. A malformed one is an
-`SdpSyntaxError` with its line; of those that may be there several times, or need not be there, a malformed one is left
-out and stands in `Block.unusable`.
+Each function takes a block, and returns None or an empty value if the block does not have the attribute. A malformed
+attribute raises `SdpSyntaxError` with its line. If it is optional, or may come several times, it is left out instead
+and listed in `Block.unusable`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class SctpMap:
-    """`a=sctpmap` of the drafts before RFC 8841, still written by some."""
+    """`a=sctpmap` of the drafts before RFC 8841; some implementations still write it."""
 
     port: int
     application: str
@@ -56,7 +56,7 @@ class SctpMap:
 
 @dataclass(frozen=True, slots=True)
 class RtpMap:
-    """`a=rtpmap`: what a payload type stands for. `parameters` are the channels of audio."""
+    """`a=rtpmap`: the codec of a payload type. `parameters` are the channels of audio."""
 
     payload_type: int
     name: str
@@ -66,7 +66,7 @@ class RtpMap:
 
 @dataclass(frozen=True, slots=True)
 class RtcpFb:
-    """`a=rtcp-fb`: a feedback that is understood; `payload_type` None stands for all of them."""
+    """`a=rtcp-fb`: a feedback that is understood. `payload_type` None means all payload types."""
 
     payload_type: int | None
     value: str
@@ -74,7 +74,7 @@ class RtcpFb:
 
 @dataclass(frozen=True, slots=True)
 class ExtMap:
-    """`a=extmap`: the number of a header extension, and in which direction it is sent (None: as the section says)."""
+    """`a=extmap`: the number of a header extension, and its direction (None: that of the section)."""
 
     id: int
     uri: str
@@ -84,7 +84,7 @@ class ExtMap:
 
 @dataclass(frozen=True, slots=True)
 class Msid:
-    """`a=msid`: the id of a stream ("-": of none), and what the application adds, which names the track."""
+    """`a=msid`: the id of a stream ("-": no stream), and the application's data, which names the track."""
 
     stream: str
     appdata: str | None = None
@@ -171,7 +171,7 @@ def setup(block: Block) -> Setup | None:
 
 
 def mid(block: Block) -> str | None:
-    """`a=mid`; an empty one is none."""
+    """`a=mid`; None if it is missing or empty."""
     line = block.attribute("mid")
     if line is None or not line.content:
         return None
@@ -213,7 +213,7 @@ def sctpmap(block: Block) -> SctpMap | None:
 def _sctpmap(line: Line) -> SctpMap:
     fields = _content(line).split(" ")
     if not 2 <= len(fields) <= 3:
-        raise SdpSyntaxError(line.number, "a sctpmap has a port, an application and a number of streams")
+        raise SdpSyntaxError(line.number, "a sctpmap needs a port, an application and a number of streams")
     return SctpMap(
         integer(fields[0], line.number, "the SCTP port", 65535),
         fields[1],
@@ -235,7 +235,7 @@ def rtcp_rsize(block: Block) -> bool:
 
 
 def direction(block: Block) -> Direction | None:
-    """`a=sendrecv` and its kin."""
+    """`a=sendrecv`, `a=sendonly`, `a=recvonly` or `a=inactive`."""
     return next((name for name in get_args(Direction) if block.has(name)), None)
 
 
@@ -260,7 +260,7 @@ def extmaps(block: Block) -> tuple[ExtMap, ...]:
 
 
 def msids(block: Block) -> tuple[Msid, ...]:
-    """All `a=msid`. An id is what stands there: RFC 8830 section 2 has 64 letters for it, others write addresses."""
+    """All `a=msid`. Ids are taken as written: some implementations do not keep to RFC 8830 section 2."""
     return block.each("msid", _msid)
 
 
@@ -303,7 +303,7 @@ def connection(block: Block) -> Connection | None:
         return None
     fields = line.value.split()
     if len(fields) < 3:
-        raise SdpSyntaxError(line.number, "a connection has a network type, an address type and an address")
+        raise SdpSyntaxError(line.number, "a connection needs a network type, an address type and an address")
     return Connection(*fields[:3])
 
 
@@ -323,9 +323,9 @@ def _ice_word(block: Block, name: str, lengths: range) -> str | None:
         return None
     word = _content(line)
     if len(word) not in lengths or not ICE_CHARS.fullmatch(word):
-        # The word itself is a secret, or next to one: it is not repeated.
+        # # The value is a secret, or next to one: the error does not repeat it.
         raise SdpValueError(
-            line.number, f"a={name} has {len(word)} characters, not {lengths[0]} to {lengths[-1]} ice-chars"
+            line.number, f"a={name} has {len(word)} characters, but needs {lengths[0]} to {lengths[-1]} ice-chars"
         )
     return word
 
@@ -334,10 +334,10 @@ def _fingerprint(line: Line) -> Fingerprint:
     algorithm, _, value = _content(line).partition(" ")
     algorithm = algorithm.lower()
     if not is_token(algorithm) or not _FINGERPRINT.fullmatch(value):
-        raise SdpSyntaxError(line.number, "a fingerprint has an algorithm and hexadecimal pairs joined by colons")
+        raise SdpSyntaxError(line.number, "a fingerprint needs an algorithm and hexadecimal pairs joined by colons")
     size = _DIGEST_BYTES.get(algorithm)
     if size is not None and len(value) != 3 * size - 1:
-        raise SdpSyntaxError(line.number, f"a {algorithm} fingerprint has {size} bytes")
+        raise SdpSyntaxError(line.number, f"a {algorithm} fingerprint must have {size} bytes")
     return Fingerprint(algorithm, value.upper())
 
 
@@ -348,7 +348,7 @@ def _candidate(line: Line) -> Candidate:
 def _group(line: Line) -> Group:
     words = _content(line).split()
     if not words or not all(is_token(word) for word in words):
-        raise SdpSyntaxError(line.number, "a group has semantics and mids")
+        raise SdpSyntaxError(line.number, "a group needs semantics and mids")
     return Group(words[0], tuple(words[1:]))
 
 
@@ -369,7 +369,7 @@ def _rtpmap(line: Line) -> RtpMap:
 def _rtcp_fb(line: Line) -> RtcpFb:
     number, _, value = _content(line).partition(" ")
     if not value:
-        raise SdpSyntaxError(line.number, "a feedback has a payload type and a kind")
+        raise SdpSyntaxError(line.number, "a feedback needs a payload type and a type of feedback")
     return RtcpFb(None if number == "*" else integer(number, line.number, "the payload type", 127), value)
 
 
@@ -378,8 +378,8 @@ def _extmap(line: Line) -> ExtMap:
     number, slash, way = mapped.partition("/")
     uri, _, extra = rest.partition(" ")
     if not uri or (slash and way not in get_args(Direction)):
-        raise SdpSyntaxError(line.number, "a header extension has a number, perhaps a direction, and a URI")
-    # RFC 8285 section 5: 4096 to 4351 are offered, and stand for any number that is free.
+        raise SdpSyntaxError(line.number, "a header extension needs a number, optionally a direction, and a URI")
+    # # RFC 8285 section 5: 4096 to 4351 are offered, and mean any free number.
     identifier = integer(number, line.number, "the number of the header extension", 4351)
     return ExtMap(identifier, uri, cast("Direction", way) if slash else None, extra or None)
 
@@ -387,14 +387,14 @@ def _extmap(line: Line) -> ExtMap:
 def _msid(line: Line) -> Msid:
     stream, _, appdata = _content(line).partition(" ")
     if not stream:
-        raise SdpSyntaxError(line.number, "an msid has the id of a stream")
+        raise SdpSyntaxError(line.number, "an msid needs the id of a stream")
     return Msid(stream, appdata.strip() or None)
 
 
 def _rid(line: Line) -> Rid:
     fields = _content(line).split(" ", 2)
     if len(fields) < 2 or not RID.fullmatch(fields[0]) or fields[1] not in {"send", "recv"}:
-        raise SdpSyntaxError(line.number, "a rid has an id and a direction, send or recv")
+        raise SdpSyntaxError(line.number, "a rid needs an id and a direction, send or recv")
     return Rid(fields[0], cast("Literal['send', 'recv']", fields[1]), fields[2] if len(fields) == 3 else None)
 
 
@@ -402,7 +402,7 @@ def _simulcast(line: Line) -> Simulcast:
     fields = _content(line).split()
     ways = fields[::2]
     if len(fields) not in {2, 4} or len(set(ways)) != len(ways) or not set(ways) <= {"send", "recv"}:
-        raise SdpSyntaxError(line.number, "a simulcast has streams to send, to receive, or both")
+        raise SdpSyntaxError(line.number, "a simulcast needs streams to send, to receive, or both")
     streams = {way: _simulcast_streams(line, text) for way, text in zip(ways, fields[1::2], strict=True)}
     return Simulcast(streams.get("send", ()), streams.get("recv", ()))
 

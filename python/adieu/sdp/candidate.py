@@ -1,7 +1,7 @@
 """The candidate attribute (RFC 8839 section 5.1, RFC 6544 section 4.5 for TCP).
 
-What others write and the grammar does not know is read as browsers read it: blanks at the end, several between two
-words, an extension without a value, an IPv6 address in brackets or with a zone, any word as the foundation.
+Some candidates do not follow the grammar, and are read as browsers read them. They have extra blanks, an extension
+without a value, an IPv6 address in brackets or with a zone, or any word as the foundation.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ _AGENT_EXTENSIONS: Final = ("generation", "ufrag", "network-id", "network-cost")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """One candidate. `priority` and `port` are as on the line; what is not on it is None.
+    """One candidate. `priority` and `port` are as on the line. A value that is not on the line is None.
 
     Attributes:
-        foundation: equal for candidates of the same kind, base and server: most often 1 to 32 ice-chars.
-        component: 1 for RTP and for all that is multiplexed with it, 2 for RTCP; others are not used.
-        transport: in lower case; "udp" or "tcp", or what an extension says.
+        foundation: equal for candidates of the same type, base and server; most often 1 to 32 ice-chars.
+        component: 1 for RTP and everything multiplexed with it, 2 for RTCP; others are not used.
+        transport: in lower case; "udp" or "tcp", or the word of an extension.
         priority: up to 2**32 - 1.
-        address: an IP address, without brackets, or a name; of what is neither, nothing can be reached.
+        address: an IP address without brackets, or a name.
         port: 0 to 65535.
-        type: "host", "srflx", "prflx", "relay", or what an extension says.
-        related_address: from where it was derived.
-        related_port: from where it was derived.
+        type: "host", "srflx", "prflx", "relay", or the word of an extension.
+        related_address: the address that it was derived from.
+        related_port: the port that it was derived from.
         tcp_type: "active", "passive" or "so".
-        extensions: name and value of everything else, in its order.
+        extensions: name and value of everything else, in order.
     """
 
     foundation: str
@@ -51,13 +51,13 @@ class Candidate:
 
     @classmethod
     def parse(cls, text: str, line: int = 0) -> Self:
-        """Read `candidate:…`, also with the `a=` before it, or only what follows the colon.
+        """Read `candidate:…`, also with `a=` before it, or only the part after the colon.
 
         Raises:
-            SdpSyntaxError: it is malformed, at `line`.
+            SdpSyntaxError: the candidate is malformed, at `line`.
         """
         if len(text) > _MAX_LENGTH:
-            raise SdpSyntaxError(line, f"a candidate of {len(text)} characters")
+            raise SdpSyntaxError(line, f"the candidate is too long: {len(text)} characters")
         body = text.rstrip().removeprefix("a=").removeprefix("candidate:")
         fields = body.split()
         if any(char in body for char in "\r\n\0") or len(fields) < 8 or fields[6] != "typ":
@@ -69,14 +69,14 @@ class Candidate:
             raise SdpSyntaxError(line, f"{transport[:40]!r} and {kind[:40]!r} are not a transport and a type")
         if len(address) > _ADDRESS_LENGTH or not address.isprintable():
             raise SdpSyntaxError(line, f"{address[:80]!r} is neither an IP address nor a name")
-        named = list(zip(rest[::2], rest[1::2], strict=False))  # a last name without a value says nothing
+        named = list(zip(rest[::2], rest[1::2], strict=False))  # a last name without a value is ignored
         first: dict[str, str] = {}
         for name, value in named:
             first.setdefault(name, value)
         rport = first.get("rport")
         return cls(
             foundation=foundation,
-            # Some count from 0, or have none: it is not one that is used here.
+            # # Some count from 0, or have no component: such a candidate is not used here.
             component=0 if component[0] == "-" else integer(component, line, "the component", 2**31 - 1),
             transport=transport.lower(),
             priority=integer(priority, line, "the priority", 2**32 - 1),
@@ -91,16 +91,16 @@ class Candidate:
 
     @property
     def ufrag(self) -> str | None:
-        """The extension `ufrag` that some implementations write."""
+        """Return the extension `ufrag` that some implementations write."""
         return next((value for name, value in self.extensions if name == "ufrag"), None)
 
     def for_agent(self) -> Self:
-        """The same in the letters of RFC 8839: a foundation and extensions that the ICE agent knows, no zone.
+        """Return the candidate in the form of RFC 8839: a foundation and extensions that the ICE agent knows, no zone.
 
         A zone names an interface of the other host, and means nothing here (RFC 4007 section 11).
         """
         foundation = self.foundation
-        if not _FOUNDATION.fullmatch(foundation):  # equal ones stay equal
+        if not _FOUNDATION.fullmatch(foundation):  # equal foundations stay equal
             foundation = f"{zlib.crc32(foundation.encode(errors='replace')):08x}"
         return replace(
             self,

@@ -1,4 +1,4 @@
-"""The words of the grammar, the bounds, and the one error."""
+"""The tokens of the grammar, the bounds, and the error."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import re
 from typing import Final
 
 MAX_BYTES: Final = 1 << 20
-"""A description larger than this is refused unread."""
+"""Bytes. A larger description is refused without reading it."""
 
 MAX_MEDIA: Final = 256
 MAX_CANDIDATES: Final = 10_000
-"""Bounds for one description: what is beyond them is an error of the line that is too much."""
+"""Bounds for one description. The first line beyond a bound is an error."""
 
 # RFC 8866 section 9: token-char is any visible character but separators.
 TOKEN = re.compile(r"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]+")
@@ -24,7 +24,7 @@ class SdpSyntaxError(ValueError):
     """The text is not SDP.
 
     Attributes:
-        line: the line (1 the first) where reading failed.
+        line: the line where reading failed, counted from 1.
     """
 
     def __init__(self, line: int, message: str) -> None:
@@ -33,23 +33,23 @@ class SdpSyntaxError(ValueError):
 
 
 class SdpValueError(SdpSyntaxError):
-    """The text is SDP, and a value in it is not one that its attribute can have.
+    """The text is SDP, but an attribute has a value that is not allowed.
 
     Attributes:
-        line: the line (1 the first) with the value.
+        line: the line with the value, counted from 1.
     """
 
 
 def is_token(text: str) -> bool:
-    """Whether this is a `token` of RFC 8866."""
+    """Whether the text is a `token` of RFC 8866."""
     return TOKEN.fullmatch(text) is not None
 
 
 def integer(text: str, line: int, what: str, highest: int) -> int:
-    """A decimal number from 0 to `highest`.
+    """Return a decimal number from 0 to `highest`.
 
     Raises:
-        SdpSyntaxError: it is none.
+        SdpSyntaxError: the text is not such a number.
     """
     # The length first: int() of a long string is slow, and refused by Python above 4300 digits.
     if not DIGITS.fullmatch(text) or len(text) > 20 or (number := int(text)) > highest:

@@ -1,4 +1,4 @@
-"""What a session description is made of. All of it is immutable: a change is a new value."""
+"""The parts of a session description. All of them are immutable: a change is a new value."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Line:
     """One line, `type=value`.
 
     Attributes:
-        type: its letter.
-        value: what follows the "=".
-        number: where it stood, 1 the first line; 0 when it was made here.
+        type: the letter before the "=".
+        value: the text after the "=".
+        number: the number of the line, counted from 1; 0 if it was not read from a text.
     """
 
     type: str
@@ -31,9 +31,9 @@ class Line:
 
     @property
     def name(self) -> str:
-        """Of an attribute: what stands before the colon, in lower case; of a property attribute its first word.
+        """The name of an attribute: the text before the colon, in lower case; the first word of a property attribute.
 
-        A property says all by its name: some write `a=rtcp-mux `, and browsers take it.
+        A property attribute has only a name. Some implementations write `a=rtcp-mux `, and browsers accept it.
         """
         name, colon, _ = self.value.partition(":")
         if not colon:
@@ -42,19 +42,19 @@ class Line:
 
     @property
     def content(self) -> str | None:
-        """Of an attribute: what stands after the colon; None for a property attribute, which has none."""
+        """The value of an attribute: the text after the colon; None for a property attribute."""
         _, colon, content = self.value.partition(":")
         return content if colon else None
 
 
 def attribute(name: str, value: str | int | None = None) -> Line:
-    """An `a=` line."""
+    """Return an `a=` line."""
     return Line("a", name if value is None else f"{name}:{value}")
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The `o=` line (RFC 8866 section 5.2). The id is text: it has up to 20 digits, and only its identity matters."""
+    """The `o=` line (RFC 8866 section 5.2). The id is text with up to 20 digits; it is only compared."""
 
     username: str
     session_id: str
@@ -78,15 +78,15 @@ class Unusable:
     """Lines that could not be read and were left out.
 
     Attributes:
-        count: how many.
-        first: why, of the first ones, with their numbers.
+        count: the number of lines.
+        first: the reasons for the first lines, with their numbers.
     """
 
     count: int = 0
     first: list[SdpSyntaxError] = field(default_factory=list[SdpSyntaxError])
 
     def add(self, error: SdpSyntaxError) -> None:
-        """One more; a description may have a hundred thousand."""
+        """Add a line. Only the first reasons are kept, because a description may have a hundred thousand such lines."""
         self.count += 1
         if len(self.first) < _KEPT:
             self.first.append(error.with_traceback(None))
@@ -94,7 +94,7 @@ class Unusable:
 
 @dataclass(frozen=True)
 class Block:
-    """Lines of one level, session or media, in their order; without the line that opens the block."""
+    """Lines of one level, session or media, in order, without the line that opens the block."""
 
     lines: tuple[Line, ...]
 
@@ -112,15 +112,15 @@ class Block:
 
     @cached_property
     def unusable(self) -> Unusable:
-        """What was left out by `each`, so far."""
+        """The lines that `each` has left out so far."""
         return Unusable()
 
     def each(self, name: str, read: Callable[[Line], _T]) -> tuple[_T, ...]:
-        """What the `a=` lines of this name say. One that cannot be read is left out, and stands in `unusable`.
+        """Return the values of the `a=` lines of this name. Lines that cannot be read are added to `unusable`.
 
         Args:
-            name: of an attribute without which the rest is as good: another line of it may do, or none at all.
-            read: always the same one for a name; raises `SdpSyntaxError`.
+            name: the name of an optional attribute, or of one that may come several times.
+            read: reads a line or raises `SdpSyntaxError`; always the same function for a name.
         """
         if name not in self._read:
             values: list[_T] = []
@@ -133,11 +133,11 @@ class Block:
         return self._read[name]
 
     def attributes(self, name: str) -> list[Line]:
-        """All `a=` lines of this name."""
+        """Return all `a=` lines of this name."""
         return self._by_name.get(name, [])
 
     def attribute(self, name: str) -> Line | None:
-        """The first `a=` line of this name."""
+        """Return the first `a=` line of this name."""
         found = self._by_name.get(name)
         return found[0] if found else None
 
@@ -146,11 +146,11 @@ class Block:
         return name in self._by_name
 
     def of_type(self, letter: str) -> Line | None:
-        """The first line of this type."""
+        """Return the first line of this type."""
         return next((line for line in self.lines if line.type == letter), None)
 
     def with_lines(self, *lines: Line) -> Self:
-        """The same with these lines at the end."""
+        """Return the block with these lines added at the end."""
         return replace(self, lines=(*self.lines, *lines))
 
 
@@ -160,11 +160,11 @@ class Media(Block):
 
     Attributes:
         kind: "audio", "video", "application" …
-        port: 0 when the section is rejected, or bundle-only.
-        port_count: what follows a "/" after the port.
-        protocol: as "UDP/DTLS/SCTP".
+        port: 0 if the section is rejected or bundle-only.
+        port_count: the number after a "/" after the port.
+        protocol: for example "UDP/DTLS/SCTP".
         formats: at least one.
-        number: where the `m=` line stood.
+        number: the number of the `m=` line.
     """
 
     kind: str
@@ -183,7 +183,7 @@ class SessionDescription:
         origin: the `o=` line.
         name: the `s=` line, most often "-".
         session: the lines of the session level after `s=`.
-        media: the media descriptions, in their order.
+        media: the media descriptions, in order.
     """
 
     origin: Origin
@@ -192,5 +192,5 @@ class SessionDescription:
     media: tuple[Media, ...] = ()
 
     def with_media(self, index: int, media: Media) -> SessionDescription:
-        """The same with another media description in this place."""
+        """Return the description with another media description at this index."""
         return replace(self, media=(*self.media[:index], media, *self.media[index + 1 :]))

@@ -1,4 +1,4 @@
-"""Text to `SessionDescription`."""
+"""Reads a text into a `SessionDescription`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 # RFC 8866 section 5: "The set of type letters is deliberately small and not intended to be extensible -- an SDP parser
 # MUST completely ignore or reject any session description that contains a type letter that it doesn't understand."
 _SESSION_TYPES: Final = frozenset("iuepcbtrzka")
-# Some come where they have no place. They say nothing of a section, and are kept as they are.
+# # Some lines come in a wrong place. They mean nothing for a section, and are kept as they are.
 _MEDIA_TYPES: Final = _SESSION_TYPES - {"t"}
 _ORIGIN_DIGITS: Final = 1000
 
@@ -22,13 +22,13 @@ def read(text: str) -> SessionDescription:
     """Read a description. Lines may end with CRLF or LF.
 
     Raises:
-        SdpSyntaxError: it is not SDP, or larger than the bounds of `adieu.sdp.grammar`.
+        SdpSyntaxError: the text is not SDP, or is larger than the bounds of `adieu.sdp.grammar`.
     """
     if len(text) > MAX_BYTES or len(text.encode(errors="surrogatepass")) > MAX_BYTES:
         raise SdpSyntaxError(1, f"the description is larger than {MAX_BYTES} bytes")
     lines = _lines(text)
     version = _next(lines, "v", 1)
-    if not version.value.startswith("0"):  # as browsers have it: blanks and more may follow
+    if not version.value.startswith("0"):  # as in browsers: blanks and other text may follow
         raise SdpSyntaxError(version.number, f"the version is {version.value[:40]!r}, not 0")
     origin = _origin(_next(lines, "o", 2))
     name = _next(lines, "s", 3)
@@ -45,7 +45,7 @@ def _lines(text: str) -> Iterator[Line]:
         if len(content) < 2 or content[1] != "=":
             raise SdpSyntaxError(number, f"{content[:40]!r} is not of the form <type>=<value>")
         if "\r" in content:
-            raise SdpSyntaxError(number, "a line holds no CR")
+            raise SdpSyntaxError(number, "a line must not contain CR")
         yield Line(content[0], content[2:], number)
 
 
@@ -61,9 +61,9 @@ def _next(lines: Iterator[Line], letter: str, number: int) -> Line:
 def _origin(line: Line) -> Origin:
     fields = line.value.split(" ")
     if len(fields) != 6 or not all(fields):
-        raise SdpSyntaxError(line.number, "the origin has six fields: username, id, version, IN, IP4 or IP6, address")
+        raise SdpSyntaxError(line.number, "the origin needs six fields: username, id, version, IN, IP4 or IP6, address")
     username, session_id, version, network_type, address_type, address = fields
-    # Only their identity matters: some have more digits than fit into 64 bits.
+    # # They are only compared: some have more digits than fit into 64 bits.
     for what, number in (("id", session_id), ("version", version)):
         if not DIGITS.fullmatch(number) or len(number) > _ORIGIN_DIGITS:
             raise SdpSyntaxError(line.number, f"the session {what} is {number[:40]!r}, not a number")
@@ -71,7 +71,7 @@ def _origin(line: Line) -> Origin:
 
 
 def _blocks(lines: Iterator[Line]) -> tuple[Block, tuple[Media, ...]]:
-    """The rest: what stands before the first `m=` line, and one block for each of those."""
+    """Read the rest: the lines before the first `m=` line, and one block for each `m=` line."""
     session: list[Line] = []
     sections: list[tuple[Line, list[Line]]] = []
     candidates = 0
@@ -82,7 +82,7 @@ def _blocks(lines: Iterator[Line]) -> tuple[Block, tuple[Media, ...]]:
             sections.append((line, []))
             continue
         if line.type not in (_MEDIA_TYPES if sections else _SESSION_TYPES):
-            raise SdpSyntaxError(line.number, f"a {line.type}= line has no place here")
+            raise SdpSyntaxError(line.number, f"a {line.type}= line is not allowed here")
         if line.type == "a":
             if not line.name:
                 raise SdpSyntaxError(line.number, "an attribute has no name")
@@ -96,7 +96,7 @@ def _blocks(lines: Iterator[Line]) -> tuple[Block, tuple[Media, ...]]:
 def _media(line: Line, below: list[Line]) -> Media:
     fields = line.value.rstrip(" ").split(" ")
     if len(fields) < 4 or not all(fields):
-        raise SdpSyntaxError(line.number, "a media line has a kind, a port, a protocol and at least one format")
+        raise SdpSyntaxError(line.number, "a media line needs a kind, a port, a protocol and at least one format")
     kind, port, protocol, *formats = fields
     if not is_token(kind) or not all(is_token(part) for part in protocol.split("/")):
         raise SdpSyntaxError(line.number, f"{kind[:40]!r} over {protocol[:40]!r} is not a kind and a protocol")

@@ -1,4 +1,4 @@
-"""`SessionDescription` to text."""
+"""Writes a `SessionDescription` as text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def write(description: SessionDescription) -> str:
-    """The text, with CRLF after each line."""
+    """Return the text, with CRLF after each line."""
     origin = description.origin
     identity = f"{origin.username} {origin.session_id} {origin.session_version}"
     rows = [

@@ -253,7 +253,7 @@ class SignalingClient:
         Cancellation: the room is left again if it was entered.
         """
         if not 1 <= len(room) <= MAX_ROOM:
-            raise ValueError(f"a room's name has 1 to {MAX_ROOM} characters, not {len(room)}: {room[:40]!r}")
+            raise ValueError(f"a room's name must have 1 to {MAX_ROOM} characters, not {len(room)}: {room[:40]!r}")
         return _expect(await self._ask(Join(room=room, meta={**self._meta, **(meta or {})})), Joined).peers
 
     async def leave(self, room: str, reason: str = "") -> None:

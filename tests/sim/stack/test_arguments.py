@@ -110,9 +110,9 @@ async def test_a_close_with_a_time_that_is_none_changes_nothing(world: World, se
 @pytest.mark.parametrize("name", ["", "x" * 129])
 async def test_a_name_beyond_its_bounds_is_refused_with_both(world: World, name: str) -> None:
     async with connected(world) as pair:
-        with pytest.raises(ValueError, match=rf"a channel's name has 1 to 128 characters, not {len(name)}"):
+        with pytest.raises(ValueError, match=rf"a channel's name must have 1 to 128 characters, not {len(name)}"):
             await pair.first.open(name)
-        with pytest.raises(TypeError, match="is text, not bytes"):
+        with pytest.raises(TypeError, match="must be text, not bytes"):
             await pair.first.open(b"chat")  # type: ignore[arg-type]
 
 

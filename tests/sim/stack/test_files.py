@@ -472,11 +472,11 @@ async def test_names_and_types_without_room_are_refused_before_anything_is_said(
     source = made(tmp_path, 5)
     async with connected(world) as pair:
         results = taking(pair.second, tmp_path / "in")
-        with pytest.raises(ValueError, match="name has 1 to 255 characters, not 256"):
+        with pytest.raises(ValueError, match="name must have 1 to 255 characters, not 256"):
             await pair.first.send_file(source, name="n" * 256)
-        with pytest.raises(ValueError, match="name has 1 to 255 characters, not 0"):
+        with pytest.raises(ValueError, match="name must have 1 to 255 characters, not 0"):
             await pair.first.send_file(source, name="")
-        with pytest.raises(ValueError, match="type has at most 255 characters, not 300"):
+        with pytest.raises(ValueError, match="type must have at most 255 characters, not 300"):
             await pair.first.send_file(source, type="t" * 300)
         for name in ("n" * 255, "😀" * 255, "\ud83d", "CON", "../x"):
             await (await pair.first.send_file(source, name=name, type="t" * 255)).wait()

@@ -77,10 +77,10 @@ def test_all_texts_that_people_read_are_tried():
 @pytest.mark.parametrize(
     ("text", "error", "what"),
     [
-        ("", ValueError, "the name has 1 to 3 characters, not 0: ''"),
-        ("abcd", ValueError, "the name has 1 to 3 characters, not 4: 'abcd'"),
-        (b"ab", TypeError, "the name is text, not bytes: b'ab'"),
-        (None, TypeError, "the name is text, not NoneType: None"),
+        ("", ValueError, "the name must have 1 to 3 characters, not 0: ''"),
+        ("abcd", ValueError, "the name must have 1 to 3 characters, not 4: 'abcd'"),
+        (b"ab", TypeError, "the name must be text, not bytes: b'ab'"),
+        (None, TypeError, "the name must be text, not NoneType: None"),
     ],
 )
 def test_what_is_beyond_the_bounds_is_named_with_them(text, error, what):

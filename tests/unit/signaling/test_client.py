@@ -389,7 +389,7 @@ async def test_a_refused_join_says_why():
             await ben.join("lab")
         assert caught.value.code == "room-full"
         for name in ("", "x" * 257):
-            with pytest.raises(ValueError, match=r"a room's name has 1 to 256 characters, not \d"):
+            with pytest.raises(ValueError, match=r"a room's name must have 1 to 256 characters, not \d"):
                 await ben.join(name)
 
 

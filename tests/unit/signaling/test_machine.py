@@ -217,11 +217,11 @@ def test_too_many_requests_are_refused():
 @pytest.mark.parametrize(
     ("message", "what"),
     [
-        (Join(room=""), "a room's name has 1 to 256 characters, not 0: ''"),
-        (Join(room="x" * 300), "a room's name has 1 to 256 characters, not 300: 'x"),
-        (Leave(room=""), "a room's name has 1 to 256 characters"),
-        (Kick(peer="x" * 200), "a peer's id has 1 to 128 characters, not 200"),
-        (Refresh(token="x" * 9000), "a token has at most 8192 characters, not 9000"),
+        (Join(room=""), "a room's name must have 1 to 256 characters, not 0: ''"),
+        (Join(room="x" * 300), "a room's name must have 1 to 256 characters, not 300: 'x"),
+        (Leave(room=""), "a room's name must have 1 to 256 characters"),
+        (Kick(peer="x" * 200), "a peer's id must have 1 to 128 characters, not 200"),
+        (Refresh(token="x" * 9000), "a token must have at most 8192 characters, not 9000"),
         (Join(room="x", meta={"x": "y" * 70_000}), "bytes"),
     ],
 )
@@ -250,7 +250,7 @@ def test_texts_that_are_no_unicode_are_repaired_before_anything_is_said():
 
 
 def test_a_name_beyond_its_bound_is_refused():
-    with pytest.raises(ValueError, match="a person's name has at most 256 characters, not 257"):
+    with pytest.raises(ValueError, match="a person's name must have at most 256 characters, not 257"):
         Line(name="x" * 257)
 
 
