@@ -35,6 +35,7 @@ __all__ = [
     "ICE_PAIR",
     "ICE_ROLE",
     "ICE_STATE",
+    "LOG",
     "MESSAGE",
     "SCTP_STATE",
     "STATS",
@@ -44,6 +45,7 @@ __all__ = [
     "Loop",
     "VirtualNetwork",
     "__version__",
+    "set_log",
 ]
 
 __version__: Final[str]
@@ -82,8 +84,15 @@ STATS: Final = 16  # transport: int, request: int, stats: dict[str, object]   (s
 CONNECTION_ENDED: Final = 17  # connection: int, left: dict[str, int]   the reaper is done; what is still held
 # (all zero: nothing)
 CONNECTION_PANICKED: Final = 18  # connection: int, message: str         a bug of ours: this connection alone died
+LOG: Final = 19  # connection: int (0: of none), logger: str ("adieu.ice", …), text: str   (see `set_log`)
 
 Event: TypeAlias = tuple[object, ...]
+
+def set_log(wanted: bool) -> None:
+    """Have LOG events come, or not: of all connections of the process, from now on.
+
+    An event queue holds 4096 of them; more are left out, counted (`dropped_log`), and named by the next line.
+    """
 
 @final
 class Certificate:
@@ -151,7 +160,8 @@ class Loop:
     def counters(self) -> dict[str, int]:
         """What this loop holds in the core now, and what strangers sent it: `connections`, `transports`,
         `channels`, `sockets`, `timers`, `queued_events`, `dropped_unknown`, `dropped_stun`, `dropped_dtls`,
-        `dropped_sctp`, `dropped_dcep`, `dropped_message`, `dropped_candidate`, `dropped_unsent`, `panics`."""
+        `dropped_sctp`, `dropped_dcep`, `dropped_message`, `dropped_candidate`, `dropped_unsent`, `dropped_log`,
+        `panics`."""
 
     def connection(self, certificate: Certificate) -> int: ...
     def close_connection(self, connection: int, reason: str = "Close called") -> None:

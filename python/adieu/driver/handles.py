@@ -94,8 +94,16 @@ class ChannelHandler(Protocol):
 
 @dataclass(slots=True)
 class Handles:
-    """Who gets the events of which handle."""
+    """Who gets the events of which handle.
+
+    Attributes:
+        connections: the connections of the core.
+        transports: their transports.
+        channels: their data channels.
+        names: the ids of connections in the log, until the core has released them.
+    """
 
     connections: dict[int, ConnectionHandler] = field(default_factory=dict[int, ConnectionHandler])
     transports: dict[int, TransportHandler] = field(default_factory=dict[int, TransportHandler])
     channels: dict[int, ChannelHandler] = field(default_factory=dict[int, ChannelHandler])
+    names: dict[int, str] = field(default_factory=dict[int, str])

@@ -25,6 +25,7 @@ from threading import current_thread, get_ident
 from typing import TYPE_CHECKING, Any, Final
 
 from adieu import _core
+from adieu.driver import core_log
 from adieu.driver.clock import Clock
 from adieu.driver.handles import Handles
 from adieu.errors import NotSupportedError
@@ -261,13 +262,16 @@ class Driver:
             Whether it goes on in another task.
         """
         channels = self.handles.channels
-        message = _core.MESSAGE
+        message, log = _core.MESSAGE, _core.LOG
         loop = self.loop
         end = loop.time() + MAX_SECONDS if loop is not None else 0.0
         while loop is not None:
             event = None
             for event in islice(self._events, MESSAGES_BETWEEN_LOOKS):
                 if event[0] != message:
+                    if event[0] == log:  # no event of the program's: it ends no batch
+                        core_log.write(self.handles.names, *event[1:])
+                        continue
                     self._hand_out_alone(event)
                     return True
                 channel = channels.get(event[1])
@@ -330,6 +334,7 @@ class Driver:
                 self._answer(request, stats)
             case (_core.CONNECTION_ENDED, handle, left):
                 # The last of its events: nothing keeps it any more.
+                self.handles.names.pop(handle, None)
                 self.handles.connections.pop(handle, _NOBODY).handle_ended(left)
             case (_core.CONNECTION_PANICKED, handle, message):
                 self._connection(handle).handle_panicked(message)

@@ -20,6 +20,7 @@ mod close;
 pub mod demux;
 pub mod dtls;
 pub mod ice;
+pub mod lines;
 mod random;
 pub mod sctp;
 pub mod stats;

@@ -1,5 +1,6 @@
 //! Figures of a transport, for getStats and for the tests.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::channel::{ChannelCounts, ChannelKey};
@@ -34,6 +35,28 @@ impl Drops {
             message: self.message - before.message,
             candidate: self.candidate - before.candidate,
         }
+    }
+}
+
+/// Those that are not 0, as "stun 3, dtls 1".
+impl fmt::Display for Drops {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Drops { unknown, stun, dtls, sctp, dcep, message, candidate } = *self;
+        let named = [
+            ("unknown", unknown),
+            ("stun", stun),
+            ("dtls", dtls),
+            ("sctp", sctp),
+            ("dcep", dcep),
+            ("message", message),
+            ("candidate", candidate),
+        ];
+        let mut separator = "";
+        for (name, count) in named.into_iter().filter(|(_, count)| *count > 0) {
+            write!(f, "{separator}{name} {count}")?;
+            separator = ", ";
+        }
+        Ok(())
     }
 }
 

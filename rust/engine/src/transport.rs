@@ -14,6 +14,7 @@ use crate::dtls::{self, Dtls, DtlsFailure, DtlsState};
 use crate::ice::candidate::RemoteCandidate;
 use crate::ice::consent::Timing;
 use crate::ice::{Credentials, Ice, IceEvent, IceState, Role};
+use crate::lines;
 use crate::random::Random;
 use crate::sctp::packet::Cause;
 use crate::sctp::{self, Association, SctpState};
@@ -231,6 +232,7 @@ impl Transport {
     pub fn consumed(&mut self, now: Instant, size: usize) {
         self.unread = self.unread.saturating_sub(size);
         if self.is_full && self.unread <= self.config.receive_buffer / 2 {
+            log::debug!(target: lines::SCTP, "= receives again: {} bytes wait to be read", self.unread);
             self.is_full = false;
             self.pause_or_resume(now);
         }
@@ -238,6 +240,7 @@ impl Transport {
 
     /// The application has too many events waiting: take no messages until it has fewer.
     pub fn set_congested(&mut self, now: Instant, is_congested: bool) {
+        log::debug!(target: lines::SCTP, "= too many events wait for the program: {is_congested}");
         self.is_congested = is_congested;
         self.pause_or_resume(now);
     }
@@ -321,6 +324,9 @@ impl Transport {
             self.after_ice(now);
         }
         if is_due(self.dtls.timeout()) {
+            if self.dtls.state() == DtlsState::Connecting {
+                log::debug!(target: lines::DTLS, "! the handshake has no answer yet: its flight is sent again");
+            }
             self.dtls.handle_timeout(now);
             self.pump_dtls(now);
         }
@@ -519,6 +525,7 @@ impl Transport {
                     self.unread +=
                         self.channels.handle_message(now, sctp, (stream, ppid, payload), &mut self.events);
                     if !self.is_full && self.unread >= self.config.receive_buffer {
+                        log::debug!(target: lines::SCTP, "! the program does not read: {} bytes wait", self.unread);
                         self.is_full = true;
                         sctp.pause(now, true);
                     }

@@ -10,6 +10,7 @@ use adieu_engine::ice::{IceState, Role};
 use adieu_engine::{ChannelOptions, Drops, Kind, Stats};
 use crossbeam_queue::SegQueue;
 
+use crate::lines::{self, Line};
 use crate::process::Signal;
 use crate::shared::ChannelShared;
 
@@ -108,6 +109,11 @@ pub enum Notice {
         connection: u64,
         message: String,
     },
+    /// Of the log, while it is wanted. Connection 0: of none. [`lines::Waiting::leave`] follows when it is taken.
+    Log {
+        connection: u64,
+        line: Line,
+    },
 }
 
 /// Figures of a transport as the application sees them: channels by their own ids.
@@ -139,6 +145,7 @@ pub struct EventQueue {
     congested: AtomicBool,
     closed: AtomicBool,
     signal: Option<Signal>,
+    pub lines: lines::Waiting,
     pub counters: Counters,
 }
 
@@ -153,6 +160,7 @@ impl EventQueue {
             congested: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             signal,
+            lines: lines::Waiting::default(),
             counters: Counters::default(),
         }
     }
@@ -165,6 +173,21 @@ impl EventQueue {
 
     pub fn notice(&self, notice: Notice) {
         self.push(Event::Notice(Box::new(notice)));
+    }
+
+    /// A line of the log; counted and left out when too many wait.
+    pub fn line(&self, connection: u64, line: Line) {
+        if self.is_closed() {
+            return;
+        }
+        let Some(left_out) = self.lines.enter() else {
+            return Counters::add(&self.counters.dropped_log, 1);
+        };
+        if left_out > 0 {
+            let text = format!("! {left_out} lines before this one are left out: too many waited");
+            self.notice(Notice::Log { connection: 0, line: Line { layer: line.layer, text } });
+        }
+        self.notice(Notice::Log { connection, line });
     }
 
     /// Make the descriptor readable if there is something and it is not yet: once per turn of the producer.
@@ -257,6 +280,8 @@ pub struct Counters {
     pub dropped_candidate: AtomicU64,
     /// Datagrams that the system refused to send.
     pub dropped_unsent: AtomicU64,
+    /// Lines of the log.
+    pub dropped_log: AtomicU64,
 }
 
 impl Counters {
@@ -280,7 +305,7 @@ impl Counters {
         Self::add(&self.dropped_candidate, drops.candidate);
     }
 
-    pub fn list(&self) -> [(&'static str, u64); 14] {
+    pub fn list(&self) -> [(&'static str, u64); 15] {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         [
             ("connections", get(&self.connections)),
@@ -297,6 +322,7 @@ impl Counters {
             ("dropped_message", get(&self.dropped_message)),
             ("dropped_candidate", get(&self.dropped_candidate)),
             ("dropped_unsent", get(&self.dropped_unsent)),
+            ("dropped_log", get(&self.dropped_log)),
         ]
     }
 }

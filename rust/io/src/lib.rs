@@ -14,6 +14,7 @@ pub mod event;
 pub mod gathering;
 pub mod handles;
 pub mod hub;
+pub mod lines;
 pub mod memory;
 mod process;
 mod shared;

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use adieu_engine::Batch;
+use adieu_engine::lines::CONNECTION;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 
@@ -98,7 +99,7 @@ fn run(mut poll: Poll, mut hub: Hub<UdpNetwork>) {
         };
         if let Err(error) = poll.poll(&mut events, Some(timeout)) {
             if error.kind() != io::ErrorKind::Interrupted {
-                log::error!("adieu: waiting for sockets failed: {error}");
+                log::error!(target: CONNECTION, "! waiting for sockets failed: {error}");
             }
             events.clear();
         }
@@ -271,7 +272,7 @@ impl Network for UdpNetwork {
         let Some(mut socket) = self.sockets.get_mut(token).and_then(Option::take) else { return 0 };
         process::forget_socket(socket.io.as_raw_fd());
         if let Err(error) = self.registry.deregister(&mut socket.io) {
-            log::warn!("adieu: a socket could not be deregistered: {error}");
+            log::warn!(target: CONNECTION, "! a socket could not be deregistered: {error}");
         }
         self.free.push(token);
         socket.blocked.iter().map(|blocked| datagrams(blocked.contents.len(), blocked.segment)).sum()

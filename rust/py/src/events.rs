@@ -12,7 +12,7 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
 use crate::channel::Channel;
 
-pub const NAMES: [(&str, u8); 19] = [
+pub const NAMES: [(&str, u8); 20] = [
     ("MESSAGE", MESSAGE),
     ("CHANNEL_OPEN", CHANNEL_OPEN),
     ("CHANNEL_INCOMING", CHANNEL_INCOMING),
@@ -32,6 +32,7 @@ pub const NAMES: [(&str, u8); 19] = [
     ("STATS", STATS),
     ("CONNECTION_ENDED", CONNECTION_ENDED),
     ("CONNECTION_PANICKED", CONNECTION_PANICKED),
+    ("LOG", LOG),
 ];
 
 const MESSAGE: u8 = 0;
@@ -53,6 +54,7 @@ const SCTP_STATE: u8 = 15;
 const STATS: u8 = 16;
 const CONNECTION_ENDED: u8 = 17;
 const CONNECTION_PANICKED: u8 = 18;
+const LOG: u8 = 19;
 
 /// Payload bytes of an event, for the bound of a batch.
 pub fn size(event: &Event) -> usize {
@@ -155,6 +157,10 @@ fn notice_tuple<'py>(
         }
         Notice::ConnectionPanicked { connection, message } => {
             (CONNECTION_PANICKED, connection, message).into_pyobject(py)
+        }
+        Notice::Log { connection, line } => {
+            owner.queue().lines.leave();
+            (LOG, connection, line.layer, line.text).into_pyobject(py)
         }
     }
 }

@@ -92,6 +92,24 @@ async def test_every_other_event_is_a_task_of_its_own(core, driver, log):
     assert log[2:] == ["a"]
 
 
+async def test_a_line_of_the_core_ends_no_batch_and_is_written_in_its_place(core, driver, log, caplog):
+    caplog.set_level("DEBUG", "adieu")
+    driver.handles.channels[1] = Channel(log)
+    driver.handles.names[7] = "pc3"
+    line = (_core.LOG, 7, "adieu.ice", "= pair\x1b[31m\nforged")
+    core.events = [*messages("a"), line, (_core.LOG, 9, "adieu.sctp", "> INIT"), *messages("b")]
+    driver.wake()
+    assert log == ["a", "b"]
+    written = [(record.name, record.levelname, record.getMessage()) for record in caplog.records]
+    assert written == [
+        ("adieu.ice", "DEBUG", "pc3 = pair\ufffd[31m\ufffdforged"),
+        ("adieu.sctp", "DEBUG", "core > INIT"),
+    ]
+    core.events = [(_core.CONNECTION_ENDED, 7, {})]
+    driver.wake()
+    assert driver.handles.names == {}
+
+
 @pytest.mark.parametrize("how", ["plain", "wait_for", "gather"])
 async def test_who_awaits_the_opening_has_run_before_the_first_message(core, driver, log, how):
     opened = asyncio.get_running_loop().create_future()

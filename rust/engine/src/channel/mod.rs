@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::Event;
+use crate::lines;
 use crate::sctp::{Association, Outgoing, SctpState};
 use closing::{Action, Input, Phase};
 use dcep::Dcep;
@@ -430,12 +431,14 @@ impl Channels {
         let owner = self.find(stream);
         match (dcep::parse(payload), owner) {
             (Some(Dcep::Ack), Some(key)) => {
+                log::debug!(target: lines::SCTP, "< DCEP ACK, stream {stream}");
                 if let Some(channel) = self.slots[key.0 as usize].as_mut() {
                     channel.confirmed = true;
                 }
             }
             (Some(Dcep::Open(options)), None) if self.peer_may_open(stream) && self.has_room(&options) => {
                 let names = options.label.len() + options.protocol.len();
+                log::debug!(target: lines::SCTP, "< DCEP OPEN, stream {stream}: answered with ACK");
                 let key = self.insert(stream, nameless(&options), true, true);
                 if let Some(channel) = self.slots[key.0 as usize].as_mut() {
                     channel.phase = Phase::Open;
@@ -448,6 +451,7 @@ impl Channels {
             }
             // RFC 8832 section 6: an OPEN that can not be is answered by closing that channel.
             (Some(Dcep::Open(_)), Some(key)) => {
+                log::debug!(target: lines::SCTP, "! DCEP OPEN for stream {stream}, which is in use: closed");
                 self.drops.dcep += 1;
                 let announced = self.slots[key.0 as usize].as_ref().is_some_and(|channel| channel.announced);
                 let open = self.slots[key.0 as usize].as_ref().is_some_and(|channel| channel.phase.is_open());
@@ -457,6 +461,7 @@ impl Channels {
                 self.apply(now, Some(sctp), key, Input::CloseCalled, events);
             }
             (Some(Dcep::Open(options)), None) => {
+                log::debug!(target: lines::SCTP, "! DCEP OPEN for stream {stream}, which is not the peer's: closed");
                 self.drops.dcep += 1;
                 let key = self.insert(stream, nameless(&options), true, true);
                 if let Some(channel) = self.slots[key.0 as usize].as_mut() {
@@ -500,6 +505,7 @@ impl Channels {
         channel.phase = Phase::Open;
         sctp.set_priority(channel.stream, channel.options.priority);
         if !channel.options.negotiated {
+            log::debug!(target: lines::SCTP, "> DCEP OPEN, stream {}", channel.stream);
             send_dcep(now, sctp, channel.stream, dcep::open(&channel.options));
         }
         events.push_back(ChannelEvent::Open { key }.into());

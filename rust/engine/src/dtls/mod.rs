@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use dimpl::{CertificateError, Error, Output, SecurityError, SrtpProfile, UnexpectedMessageError};
 
 use crate::certificate::{self, Certificate};
+use crate::lines;
 use fingerprint::Fingerprint;
 
 /// 1280 bytes, the smallest IPv6 MTU, less the headers of IPv6 and UDP: an SCTP packet of 1191 bytes fits with the
@@ -172,6 +173,7 @@ impl Dtls {
         self.engine = Engine::Running { dtls: Box::new(dtls), fingerprints, client };
         self.state = DtlsState::Connecting;
         self.now = now;
+        log::debug!(target: lines::DTLS, "= handshake begins as {}", if client { "client" } else { "server" });
         self.handle_timeout(now);
         for datagram in early {
             self.handle_datagram(now, &datagram);
@@ -245,7 +247,9 @@ impl Dtls {
     pub fn close(&mut self) {
         if let (Engine::Running { dtls, .. }, DtlsState::Connected) = (&mut self.engine, self.state) {
             // An error means that the engine is closed already: then there is nothing left to say.
-            let _ = dtls.close();
+            if dtls.close().is_ok() {
+                log::debug!(target: lines::DTLS, "> close_notify");
+            }
         }
         if self.state != DtlsState::Failed {
             self.state = DtlsState::Closed;
@@ -297,6 +301,7 @@ impl Dtls {
                     };
                     if self.state == DtlsState::Connecting {
                         self.state = DtlsState::Connected;
+                        self.log_connected();
                         return Step::Connected { certificate };
                     }
                     continue;
@@ -305,7 +310,10 @@ impl Dtls {
                     self.srtp_profile = srtp_profile_name(profile);
                     continue;
                 }
-                Output::CloseNotify => return Step::CloseNotify,
+                Output::CloseNotify => {
+                    log::debug!(target: lines::DTLS, "< close_notify");
+                    return Step::CloseNotify;
+                }
                 _ => continue,
             };
             match kind {
@@ -314,6 +322,12 @@ impl Dtls {
                 _ => buffer.resize(length, 0),
             }
         }
+    }
+
+    fn log_connected(&self) {
+        let version = if self.version() == Some("FEFC") { "1.3" } else { "1.2" };
+        let cipher = self.cipher_suite().unwrap_or("a cipher that has no name here");
+        log::debug!(target: lines::DTLS, "= connected by DTLS {version}, {cipher}");
     }
 
     fn is_over(&self) -> bool {

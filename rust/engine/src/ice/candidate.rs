@@ -33,6 +33,17 @@ pub enum Unused {
     Address,
 }
 
+impl Unused {
+    pub fn name(self) -> &'static str {
+        match self {
+            Unused::Tcp => "it is of TCP",
+            Unused::Name => "it has a name in place of an address",
+            Unused::Component => "it is of a second component",
+            Unused::Address => "no datagram can be sent to its address",
+        }
+    }
+}
+
 impl RemoteCandidate {
     /// Read "candidate:…". The error says what is malformed.
     pub fn parse(line: &str) -> Result<RemoteCandidate, String> {

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use is::stun::TransId;
 
+use crate::lines;
+
 /// Between checks that are answered: 2 s, and up to this much more (RFC 7675 section 5.1 asks for a random part).
 const INTERVAL: Duration = Duration::from_secs(2);
 const INTERVAL_JITTER: f64 = 0.5;
@@ -109,9 +111,18 @@ impl Consent {
             self.outstanding.pop_front();
         }
         self.outstanding.push_back((transaction, now));
+        if let Some(silence) = self.silence(now) {
+            let seconds = silence.as_secs_f64();
+            log::debug!(target: lines::ICE, "> check again: {} has not answered for {seconds:.1} s", self.remote);
+        }
         self.unanswered_since.get_or_insert(now);
         self.next_check = now + RETRY;
         self.counts.checks_sent += 1;
+    }
+
+    /// Since when a check has not been answered.
+    pub fn silence(&self, now: Instant) -> Option<Duration> {
+        self.unanswered_since.map(|since| now.saturating_duration_since(since))
     }
 
     /// Whether a check has not been answered yet.
@@ -133,6 +144,10 @@ impl Consent {
         self.counts.answers += 1;
         self.counts.round_trip = Some(round_trip);
         self.counts.total_round_trip += round_trip;
+        if let Some(silence) = self.silence(now).filter(|silence| *silence >= RETRY) {
+            let seconds = silence.as_secs_f64();
+            log::debug!(target: lines::ICE, "< {} answers again after {seconds:.1} s", self.remote);
+        }
         self.unanswered_since = None;
         self.last_answer = now;
         self.next_check = now + interval(jitter);

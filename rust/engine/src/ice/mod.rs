@@ -18,6 +18,7 @@ use aws_lc_rs::hmac;
 use is::stun::{Class, StunMessage, StunPacket, TransId};
 use is::{Candidate, IceAgent, IceAgentEvent, IceConnectionState, IceCreds, Protocol, Sha1HmacProvider};
 
+use crate::lines;
 use crate::random::Random;
 use crate::stats::{PairStats, Traffic};
 use crate::transmit::Datagram;
@@ -205,6 +206,7 @@ impl Ice {
             retires: None,
         });
         self.generations.sort_by_key(|generation| generation.number);
+        log::debug!(target: lines::ICE, "= generation {number} begins, {}", role.name());
         self.events.push_back(IceEvent::Gathering { generation: number, complete: false });
     }
 
@@ -268,6 +270,7 @@ impl Ice {
             generation.agent.set_controlling(true);
         }
         generation.checking_since.get_or_insert(now);
+        log::debug!(target: lines::ICE, "= generation {number} checks its pairs");
         self.pump(now);
     }
 
@@ -277,7 +280,8 @@ impl Ice {
         let mut dropped = false;
         match candidate {
             None => generation.remote_done = true,
-            Some(RemoteCandidate::Ignored(_)) => {
+            Some(RemoteCandidate::Ignored(why)) => {
+                log::debug!(target: lines::ICE, "! a candidate is not used: {}", why.name());
                 generation.has_candidate = true;
                 dropped = true;
             }
@@ -292,6 +296,7 @@ impl Ice {
 
     /// Roll a restart back.
     pub fn drop_generation(&mut self, now: Instant, number: u32) {
+        log::debug!(target: lines::ICE, "x generation {number} is rolled back");
         self.generations.retain(|generation| generation.number != number);
         if self.path.as_ref().is_some_and(|path| path.generation == number) {
             self.path = None;
@@ -365,6 +370,7 @@ impl Ice {
         match message.class() {
             Class::Success => path.consent.answered(now, message.trans_id(), self.random.unit()),
             Class::Failure if message.error_code().is_some_and(|(code, _)| code == 403) => {
+                log::debug!(target: lines::ICE, "x {remote} has revoked its consent (403)");
                 path.consent.revoke()
             }
             // A role conflict is for the agent's own checks to settle; the peer is there all the same.
@@ -533,6 +539,7 @@ impl Ice {
         }
         let number = generation.number;
         if changed && at + 1 == self.generations.len() {
+            log::debug!(target: lines::ICE, "= {} after a conflict of roles", role.name());
             self.events.push_back(IceEvent::Role(role));
         }
         if let Some((local, remote)) = chosen {
@@ -551,6 +558,7 @@ impl Ice {
         for generation in self.generations.iter_mut().filter(|generation| generation.number < number) {
             generation.retires.get_or_insert(now + RETIREMENT);
         }
+        log::debug!(target: lines::ICE, "= pair {local} -> {remote} is nominated, generation {number}");
         let consent = Consent::new(now, self.timing, local, remote, self.random.unit());
         self.path = Some(Path { generation: number, consent });
         self.checked_since = None;
@@ -606,8 +614,22 @@ impl Ice {
             self.checked_since.is_some_and(|since| now >= since + SETTLING) && self.path_answers();
         let state = state::derive(&facts, self.state);
         if state != self.state {
+            self.log_silence(now, state);
             self.state = state;
             self.events.push_back(IceEvent::State(state));
+        }
+    }
+
+    /// The evidence of a state that follows from silence.
+    fn log_silence(&self, now: Instant, state: IceState) {
+        let silence = self.path.as_ref().and_then(|path| path.consent.silence(now));
+        match (state, silence) {
+            (IceState::Disconnected | IceState::Failed, Some(silence)) => {
+                let seconds = silence.as_secs_f64();
+                log::debug!(target: lines::ICE, "! {}: no answer for {seconds:.1} s", state.name());
+            }
+            (IceState::Failed, None) => log::debug!(target: lines::ICE, "! failed: no pair works"),
+            _ => {}
         }
     }
 

@@ -10,6 +10,7 @@ use dcsctp::api::{
     SocketTime, StreamId, ZERO_CHECKSUM_ALTERNATE_ERROR_DETECTION_METHOD_LOWER_LAYER_DTLS,
 };
 
+use crate::lines;
 use packet::{Cause, survey};
 
 /// What fits a path of 1280 bytes through DTLS, UDP, IPv6 and TURN; libwebrtc's figure too.
@@ -146,6 +147,7 @@ impl Association {
 
     /// Both sides start: a simultaneous INIT is what WebRTC does (RFC 8841 section 9.2).
     pub fn connect(&mut self, now: Instant) {
+        log::debug!(target: lines::SCTP, "> INIT");
         self.advance(now);
         self.socket.connect();
         self.collect();
@@ -234,6 +236,7 @@ impl Association {
     pub fn reset(&mut self, now: Instant, stream: u16) -> bool {
         self.flush(now);
         self.advance(now);
+        log::debug!(target: lines::SCTP, "> reset of stream {stream}");
         let result = self.socket.reset_streams(&[StreamId(stream)]);
         self.collect();
         result != Err(ResetStreamsError::NotSupported)
@@ -259,6 +262,7 @@ impl Association {
         let mut abort = None;
         while let Some(event) = self.socket.poll_event() {
             if let SocketEvent::SendPacket(packet) = event {
+                log::debug!(target: lines::SCTP, "> ABORT: {reason}");
                 abort = packet::with_abort_reason(&packet, reason);
             }
         }
@@ -373,13 +377,19 @@ impl Association {
                 SocketEvent::OnIncomingStreamReset(streams) => {
                     // What was sent before the reset is to be seen before it (closing rule 41).
                     self.take_all();
-                    self.steps.push_back(Step::IncomingReset(ids(streams)));
+                    let streams = ids(streams);
+                    log::debug!(target: lines::SCTP, "< reset of streams {streams:?}");
+                    self.steps.push_back(Step::IncomingReset(streams));
                 }
                 SocketEvent::OnStreamsResetPerformed(streams) => {
-                    self.notices.push_back(Step::ResetDone(ids(streams)))
+                    let streams = ids(streams);
+                    log::debug!(target: lines::SCTP, "< reset of streams {streams:?} is done");
+                    self.notices.push_back(Step::ResetDone(streams))
                 }
                 SocketEvent::OnStreamsResetFailed(streams) => {
-                    self.notices.push_back(Step::ResetFailed(ids(streams)))
+                    let streams = ids(streams);
+                    log::debug!(target: lines::SCTP, "! reset of streams {streams:?} was refused");
+                    self.notices.push_back(Step::ResetFailed(streams))
                 }
                 SocketEvent::OnAborted(kind, text) => {
                     let cause = match (kind, self.abort.take()) {
@@ -393,7 +403,12 @@ impl Association {
                     self.end(false, Cause { code: None, text });
                 }
                 // An association that the peer began anew keeps its channels; what was in flight may be lost.
-                SocketEvent::OnConnectionRestarted() | SocketEvent::OnError(..) => {}
+                SocketEvent::OnConnectionRestarted() => {
+                    log::debug!(target: lines::SCTP, "! the peer has begun the association anew");
+                }
+                SocketEvent::OnError(kind, text) => {
+                    log::debug!(target: lines::SCTP, "! {kind:?}: {text}");
+                }
                 SocketEvent::OnBufferedAmountLow(_) | SocketEvent::OnTotalBufferedAmountLow() => {}
                 SocketEvent::OnLifecycleMessageFullySent(_)
                 | SocketEvent::OnLifecycleMessageExpired(_)
@@ -406,6 +421,7 @@ impl Association {
 
     /// Nothing can ever be delivered any more: tell the peer, and end it.
     fn give_up(&mut self, why: &str) {
+        log::debug!(target: lines::SCTP, "> ABORT: {why}");
         self.socket.close();
         while let Some(event) = self.socket.poll_event() {
             if let SocketEvent::SendPacket(packet) = event {

@@ -21,6 +21,7 @@ use adieu_engine::{Batch, Certificate, ChannelKey, Config, Transport};
 use crate::command::{Command, CommandQueue, Request};
 use crate::event::{Counters, EventQueue, Left, Notice, TransportStats};
 use crate::gathering::{Gather, Lookup, Policy};
+use crate::lines;
 use crate::shared::{ChannelShared, NOWHERE, TransportShared};
 use crate::trouble;
 use crate::wheel::Wheel;
@@ -171,9 +172,22 @@ impl<N: Network> Hub<N> {
                 queue.signal();
             }
         }
+        if lines::are_wanted() {
+            self.hand_up_lines();
+        }
         if !self.shutdown.is_empty() && self.connections.is_empty() {
             for done in self.shutdown.drain(..) {
                 done();
+            }
+        }
+    }
+
+    /// What belongs to no connection goes to every event loop.
+    fn hand_up_lines(&self) {
+        for line in lines::take() {
+            for queue in self.loops.values() {
+                queue.line(0, line.clone());
+                queue.signal();
             }
         }
     }
@@ -182,6 +196,9 @@ impl<N: Network> Hub<N> {
         let Some(transport) = self.transports[index as usize].as_mut() else { return };
         let (net, batch) = (&mut self.net, &mut self.batch);
         let result = catch_unwind(AssertUnwindSafe(|| transport.pump(now, net, batch)));
+        if lines::are_wanted() {
+            transport.hand_up_lines();
+        }
         if let Err(panic) = result {
             return self.panicked(now, index, &*panic);
         }
@@ -465,7 +482,6 @@ impl<N: Network> Hub<N> {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let message =
             text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message").to_owned();
-        log::error!("adieu: a connection has panicked: {message}");
         let connection = transport.connection;
         let queue = transport.queue.clone();
         Counters::add(&queue.counters.panics, 1);
@@ -502,7 +518,11 @@ impl<N: Network> Hub<N> {
         if !std::mem::replace(&mut transport.is_touched, true) {
             self.touched.push(index);
         }
-        match catch_unwind(AssertUnwindSafe(|| call(transport))) {
+        let result = catch_unwind(AssertUnwindSafe(|| call(transport)));
+        if lines::are_wanted() {
+            transport.hand_up_lines();
+        }
+        match result {
             Ok(value) => Some(value),
             Err(panic) => {
                 self.panicked(self.now, index, &*panic);

@@ -9,11 +9,13 @@ use std::time::Instant;
 use adieu_engine::channel::ChannelEvent;
 use adieu_engine::dtls::DtlsState;
 use adieu_engine::ice::IceEvent;
+use adieu_engine::lines as layers;
 use adieu_engine::sctp::SctpState;
 use adieu_engine::{Batch, ChannelKey, ChannelOptions, Drops, Kind, Transport};
 
 use super::network::{Network, Sent};
 use crate::event::{Counters, Event, EventQueue, Notice, TransportStats};
+use crate::lines;
 use crate::shared::{ChannelShared, NOWHERE, TransportShared};
 use crate::trouble;
 
@@ -88,6 +90,7 @@ impl<S: Copy> HubTransport<S> {
             return Ok(*local);
         }
         let (socket, local) = net.bind(self.owner, ip, self.index)?;
+        log::debug!(target: layers::ICE, "= socket {local}");
         self.sockets.push((local, socket));
         Counters::add(&self.queue.counters.sockets, 1);
         Ok(local)
@@ -175,8 +178,17 @@ impl<S: Copy> HubTransport<S> {
         }
         let drops = self.engine.drops();
         if drops != self.drops {
-            self.queue.counters.add_drops(&drops.minus(&self.drops));
+            let more = drops.minus(&self.drops);
+            log::debug!(target: layers::CONNECTION, "! dropped: {more}");
+            self.queue.counters.add_drops(&more);
             self.drops = drops;
+        }
+    }
+
+    /// What the engine has logged in this turn.
+    pub fn hand_up_lines(&self) {
+        for line in lines::take() {
+            self.queue.line(self.connection, line);
         }
     }
 

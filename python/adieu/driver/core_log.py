@@ -1,0 +1,33 @@
+"""Lines of the core in the log: the core hands them up as events, and never writes them itself."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from adieu import _core, log
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_LOGGERS: Final = {logger.name: logger for logger in (log.ICE, log.DTLS, log.SCTP, log.WEBRTC)}
+
+
+def follow_level() -> None:
+    """Have the core log while one of its loggers is at DEBUG. Called whenever a connection is made.
+
+    A level that is changed later holds for the core from the next connection on, of all that exist then.
+    """
+    _core.set_log(any(logger.isEnabledFor(logging.DEBUG) for logger in _LOGGERS.values()))
+
+
+def write(names: Mapping[int, str], connection: int, logger: str, text: str) -> None:
+    """Write one line of the core.
+
+    Args:
+        names: ids of connections in the log, by their handles.
+        connection: the handle; 0 for a line that belongs to none.
+        logger: the name of the layer's logger.
+        text: the line, which begins with its mark.
+    """
+    _LOGGERS[logger].debug("%s %s", names.get(connection, "core"), log.text(text))
