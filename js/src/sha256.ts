@@ -15,6 +15,7 @@ export interface Hash {
  * Makes hashes. A worker gets the text of this function: it uses nothing from outside of itself, and no class, which a
  * compiler for old browsers would turn into calls of helpers.
  */
+// biome-ignore lint/complexity/noExcessiveLinesPerFunction: it is a module of its own, as a worker's text
 export function hasher(): () => Hash {
   const BLOCK = 64;
   // Sections 4.2.2 and 5.3.3: of the first primes, the fractional parts of the cube and square roots.
