@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from adieu.session.shell import Shell
 
 H = TypeVar("H")
+
+AT_ONCE = 32
+"""Messages that are handed to a handler before other work has its turn, where more of them wait."""
 
 
 class ChannelSession(Protocol):
@@ -87,11 +91,22 @@ class Channel:
         self.name = name
         self._shell = shell
         self._machine = shell.machine
-        self._changed = asyncio.Event()
-        """Set and replaced whenever something about the channel changes: everybody who waits looks again."""
+        self._senders: set[asyncio.Future[None]] = set()
+        """Calls that wait for room to send or for an acknowledgement: each looks again after a change."""
         self._emitter = Emitter(shell.tasks, frozenset({"message"}), f"channel {name!r}")
-        self._reader: asyncio.Task[Any] | None = None
-        self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._readers: deque[asyncio.Future[str | bytes | None]] = deque()
+        """Calls of `receive` that wait; None has one look again."""
+        self._returned: deque[str | bytes] = deque()
+        """Messages whose `receive` was cancelled when they had just come; they are read before all others."""
+        self._handed = False
+        """A `receive` has a message and has not gone on: until then it may be cancelled, and nothing overtakes it."""
+        self._handling = False
+        """A handler runs."""
+        self._waits = False
+        """The machine knows that a reader waits: it gives out the next message as it comes."""
+        self._reading = False
+        """`_read` is about to run."""
+        self.opened: asyncio.Future[None] = shell.loop.create_future()
         self.opened.add_done_callback(lambda future: future.cancelled() or future.exception())
 
     # --- sending ------------------------------------------------------------------------------------------
@@ -112,7 +127,7 @@ class Channel:
         self._shell.check_loop()
         payload = _payload(data)
         while not self._machine.has_room(self.name) and self._machine.state != "closed":
-            await self._changed.wait()
+            await self._change()
         return Sent(self, self._shell.step(lambda now: self._machine.send(self.name, payload, now)))
 
     async def wait_delivered(self, seq: int) -> None:
@@ -122,13 +137,25 @@ class Channel:
             raise UndeliveredError(f"channel {self.name!r} is unreliable and keeps no account", "unreliable")
         while not channel.sender.is_acknowledged(seq):
             if self._machine.outcome is not None:
-                self._settle_undelivered(seq)
+                self._check_taken(seq)
                 return
             self._shell.check_loop()
-            await self._changed.wait()
+            await self._change()
 
-    def _settle_undelivered(self, seq: int) -> None:
-        """The session is over: by the other side's word all up to its number was taken, or nobody knows."""
+    async def _change(self) -> None:
+        sender = self._shell.loop.create_future()
+        self._senders.add(sender)
+        try:
+            await sender
+        finally:
+            self._senders.discard(sender)
+
+    def _check_taken(self, seq: int) -> None:
+        """Return if the other side's last word covers the message; the session is over.
+
+        Raises:
+            UndeliveredError: it does not.
+        """
         channel, outcome = self._machine.channels[self.name], self._machine.outcome
         assert outcome is not None  # noqa: S101 looked at by the caller
         account = outcome.channels[self.name].sent
@@ -151,32 +178,52 @@ class Channel:
     # --- receiving ----------------------------------------------------------------------------------------
 
     async def receive(self) -> str | bytes:
-        """The next message.
+        """Return the next message.
 
         Raises:
             SessionClosedError: the session has ended, and nothing is left; `receipt` says how.
 
         Cancellation: no message is lost.
         """
-        while (payload := self._take()) is None:
+        while (message := self._take()) is None:
             if (receipt := self._shell.receipt) is not None:
                 raise SessionClosedError(receipt.notice, receipt)
             self._shell.check_loop()
-            await self._changed.wait()
-        return payload
+            if (message := await self._next()) is not None:
+                break
+        return message
+
+    async def _next(self) -> str | bytes | None:
+        """Wait for the next message, where none lies here. None: look again."""
+        reader: asyncio.Future[str | bytes | None] = self._shell.loop.create_future()
+        self._readers.append(reader)
+        if self._has_reader:
+            self._wait()
+        try:
+            return await reader
+        except asyncio.CancelledError:
+            if reader.done() and not reader.cancelled() and (message := reader.result()) is not None:
+                self._returned.append(message)
+            raise
+        finally:
+            if reader in self._readers:
+                self._readers.remove(reader)
+            if not reader.cancelled():
+                self._handed = False
+            self._look_again()
 
     def receive_now(self) -> str | bytes | None:
-        """The next message if it is here already, else None."""
+        """Return the next message if it is here already, else None."""
         return self._take()
 
     def _take(self) -> str | bytes | None:
+        if self._returned:
+            return self._returned.popleft()
         payload = self._shell.step(lambda now: self._machine.take(self.name, now))
-        if payload is None:
-            return None
-        return payload.data.decode(errors="replace") if payload.text else payload.data
+        return None if payload is None else _message(payload)
 
     async def __aiter__(self) -> AsyncIterator[str | bytes]:
-        """Messages, until the session closes cleanly.
+        """Yield messages, until the session closes cleanly.
 
         Raises:
             SessionClosedError: it ended otherwise; `receipt` says how.
@@ -197,7 +244,7 @@ class Channel:
     def on(self, name: str, handler: Handler | None = None) -> Any:
         """Have `handler(message)` called for each message, one after the other. The only event is `message`.
 
-        Usable as a decorator. Handlers may be plain or async.
+        Usable as a decorator. Handlers may be plain or async; what arrives while an async one runs waits.
         """
         if handler is None:
             return partial(self.on, name)
@@ -208,38 +255,109 @@ class Channel:
     def off(self, name: str, handler: Handler) -> None:
         """Remove a handler."""
         self._emitter.off(name, handler)
+        self._look_again()
+
+    # --- how a message gets to its reader: as it comes if one waits, else when there is one -------------------
+
+    def deliver(self, payload: Payload) -> None:
+        """Hand a message that has just come to the reader that waits for it."""
+        self._hand_out(payload.data.decode(errors="replace") if payload.text else payload.data)
+        self._look_again()
+
+    def _hand_out(self, message: str | bytes) -> None:
+        readers = self._readers
+        while readers:
+            if not (reader := readers.popleft()).done():
+                reader.set_result(message)
+                self._handed = True
+                return
+        if not self._emitter.has("message"):
+            self._returned.append(message)  # its reader was cancelled a moment ago
+            return
+        self._handling = True
+        self._handling = not self._emitter.enter("message", message, self._handled)
+
+    def _handled(self) -> None:
+        self._handling = False
+        self._read()
+
+    @property
+    def _has_reader(self) -> bool:
+        """Whether a message would be taken now: a `receive` waits, or there is a handler and none is at work."""
+        return not self._handed and (bool(self._readers) or (not self._handling and self._emitter.has("message")))
+
+    def _look_again(self) -> None:
+        """Bring what the machine knows in line with the readers there are."""
+        if self._waits is not self._has_reader:
+            if self._waits:
+                self._stop_waiting()
+            else:
+                self._read_soon()
+
+    def _wait(self) -> None:
+        if not self._waits:
+            self._waits = True
+            self._machine.reader_changed(self.name, True, self._shell.loop.time())
+
+    def _stop_waiting(self) -> None:
+        if self._waits:
+            self._waits = False
+            self._machine.reader_changed(self.name, False, self._shell.loop.time())
 
     def _read_soon(self) -> None:
-        if self._emitter.has("message") and (self._reader is None or self._reader.done()):
-            self._reader = self._shell.tasks.spawn(self._read(), f"reads channel {self.name!r}")
+        if not self._reading:
+            self._reading = True
+            self._shell.loop.call_soon(self._read)
 
-    async def _read(self) -> None:
-        """Take a message only when its handler is about to be entered: what waits is not taken."""
-        while self._emitter.has("message") and (message := self._take()) is not None:
-            handled = asyncio.Event()
-            self._emitter.emit("message", message, handled.set)
-            await handled.wait()
+    def _read(self) -> None:
+        """Hand out what lies here, while there is a reader: what nobody reads is not taken. Then wait for more."""
+        self._reading = False
+        for _ in range(AT_ONCE):
+            if not self._has_reader:
+                self._stop_waiting()
+                return
+            if (message := self._take()) is None:
+                self._wait()
+                return
+            self._hand_out(message)
+        self._read_soon()
 
-    # --- told by the session ------------------------------------------------------------------------------
+    # --- what the session reports ---------------------------------------------------------------------------
 
-    def changed(self) -> None:
-        """Something about the channel has changed: wake all who wait for it."""
-        self._changed.set()
-        self._changed = asyncio.Event()
-        if self._emitter.has("message"):
+    def readable(self) -> None:
+        """Note that messages lie here."""
+        if self._has_reader:
             self._read_soon()
 
+    def changed(self) -> None:
+        """Note that there may be room to send, or that messages were acknowledged."""
+        for sender in self._senders:
+            if not sender.done():
+                sender.set_result(None)
+
+    def ended(self) -> None:
+        """Note that the session has ended: each waiter looks again."""
+        self.changed()
+        while self._readers:
+            if not (reader := self._readers.popleft()).done():
+                reader.set_result(None)
+        self.readable()
+
     def forget(self) -> None:
-        """The session has ended and its handlers are done: forget them."""
+        """Forget the handlers: the session has ended."""
         self._emitter.clear()
 
     @property
     def handlers(self) -> int:
-        """How many handlers there are, for the ledger."""
+        """Return how many handlers there are, for the ledger."""
         return self._emitter.count()
 
     def __repr__(self) -> str:
         return f"<Channel {self.name!r} of {self.session!r}>"
+
+
+def _message(payload: Payload) -> str | bytes:
+    return payload.data.decode(errors="replace") if payload.text else payload.data
 
 
 def _payload(data: object) -> Payload:

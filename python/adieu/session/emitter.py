@@ -1,17 +1,22 @@
-"""Handlers of a session, a channel, a transfer: `on(name, handler)`, plain or async, one after the other."""
+"""Handlers of a session, a channel, a transfer: `on(name, handler)`, plain or async, one after the other.
+
+A plain handler is called from the event loop, without a task. An async one runs in a task of its own; the next handler,
+and the next event, wait until it has ended.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-from contextvars import ContextVar
+from collections import deque
+from contextvars import ContextVar, copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 from adieu.session.tasks import report
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from adieu.session.tasks import Tasks
 
@@ -21,19 +26,33 @@ H = TypeVar("H")
 
 
 class HandlerRun:
-    """One event being handled. Awaiting the session's own end inside a handler counts as the handler's end."""
+    """One run of an async handler. It is over when the handler ends, or awaits the end of its own session."""
 
-    def __init__(self) -> None:
-        self.settled: asyncio.Event = asyncio.Event()
+    __slots__ = ("go_on",)
+
+    go_on: Callable[[], None] | None
+    """Called once, when the run is over; unset for a plain handler."""
+
+    def settle(self) -> None:
+        """Let the next handler run soon."""
+        if (go_on := getattr(self, "go_on", None)) is not None:
+            self.go_on = None
+            asyncio.get_running_loop().call_soon(go_on)
+
+    def ended(self, _: asyncio.Task[Any]) -> None:
+        """Let the next handler run now."""
+        if self.go_on is not None:
+            go_on, self.go_on = self.go_on, None
+            go_on()
 
 
 _current: ContextVar[HandlerRun | None] = ContextVar("adieu_handler_run", default=None)
 
 
 def settle_current() -> None:
-    """The handler that calls this waits for the session itself: do not wait for it."""
+    """Let the handlers after this one run: the caller waits for the end of the session itself."""
     if (run := _current.get()) is not None:
-        run.settled.set()
+        run.settle()
 
 
 class Emitter:
@@ -44,8 +63,10 @@ class Emitter:
         self._names = names
         self._owner = owner
         self._handlers: dict[str, list[Handler]] = {}
-        self._queue: asyncio.Queue[tuple[str, Any, Callable[[], None] | None]] = asyncio.Queue()
-        self._runner: asyncio.Task[Any] | None = None
+        self._queue: deque[tuple[str, Any, Callable[[], None] | None]] = deque()
+        self._running = False
+        self._idle: asyncio.Event | None = None
+        """Set when nothing runs; made when somebody waits for that."""
 
     @overload
     def on(self, name: str) -> Callable[[H], H]: ...
@@ -70,11 +91,11 @@ class Emitter:
             handlers.remove(handler)
 
     def has(self, name: str) -> bool:
-        """Whether anybody listens."""
+        """Whether the event has a handler."""
         return bool(self._handlers.get(name))
 
     def count(self) -> int:
-        """How many handlers there are."""
+        """Return how many handlers there are."""
         return sum(len(handlers) for handlers in self._handlers.values())
 
     def clear(self) -> None:
@@ -83,41 +104,79 @@ class Emitter:
 
     def emit(self, name: str, event: Any, then: Callable[[], None] | None = None) -> None:
         """Have the handlers of `name` run, soon; `then` is called when all of them have settled."""
-        self._queue.put_nowait((name, event, then))
-        if self._runner is None or self._runner.done():
-            self._runner = self._tasks.spawn(self._run(), f"handlers of {self._owner}")
+        self._queue.append((name, event, then))
+        if not self._running:
+            self._running = True
+            asyncio.get_running_loop().call_soon(self._run)
 
     async def settle(self, patience: float) -> None:
         """Wait until all that was emitted has been handled, for at most so many seconds."""
-        if self._runner is not None:
-            await asyncio.wait({self._runner}, timeout=patience)
+        if not self._running:
+            return
+        if self._idle is None:
+            self._idle = asyncio.Event()
+        waiting = asyncio.ensure_future(self._idle.wait())
+        try:
+            await asyncio.wait({waiting}, timeout=patience)
+        finally:
+            waiting.cancel()
 
-    async def _run(self) -> None:
-        while not self._queue.empty():
-            name, event, then = self._queue.get_nowait()
-            for handler in list(self._handlers.get(name, ())):
-                await self._handle(handler, name, event)
+    def enter(self, name: str, event: Any, then: Callable[[], None], handlers: Iterator[Handler] | None = None) -> bool:
+        """Run the handlers of an event now, not after those of the events before.
+
+        Args:
+            name: the event's.
+            event: what the handlers get.
+            then: called when all of them have settled, if that is later.
+            handlers: those that have not run; None: all.
+
+        Returns:
+            Whether all of them have settled.
+        """
+        rest = iter(tuple(self._handlers.get(name, ()))) if handlers is None else handlers
+        for handler in rest:
+            run = HandlerRun()
+            context = copy_context()
+            context.run(_current.set, run)
+            try:
+                result = context.run(handler, event)
+                if result is None or not inspect.isawaitable(result):
+                    continue
+                task = self._tasks.spawn(_await(result), f"a handler of {name!r}", context)
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 reported; stops no other handler
+                report(asyncio.get_running_loop(), f"a handler of {name!r} of {self._owner} failed", error)
+                continue
+            run.go_on = partial(self._go_on, name, event, then, rest)
+            task.add_done_callback(run.ended)
+            return False
+        return True
+
+    def _go_on(self, name: str, event: Any, then: Callable[[], None], rest: Iterator[Handler]) -> None:
+        if not self._tasks.ending and self.enter(name, event, then, rest):
+            then()
+
+    def _run(self) -> None:
+        try:
+            while self._queue:
+                name, event, then = self._queue.popleft()
+                if not self.enter(name, event, partial(self._settled, then)):
+                    return
+                if then is not None:
+                    then()
+        except BaseException:
+            self._running = False  # what is left runs with the next event
+            raise
+        self._running = False
+        if self._idle is not None:
+            self._idle.set()
+            self._idle = None
+
+    def _settled(self, then: Callable[[], None] | None) -> None:
+        try:
             if then is not None:
                 then()
-
-    async def _handle(self, handler: Handler, name: str, event: Any) -> None:
-        run = HandlerRun()
-        token = _current.set(run)
-        try:
-            result = handler(event)
-            if not inspect.isawaitable(result):
-                return
-            task = self._tasks.spawn(_await(result), f"a handler of {name!r}")
-        except Exception as error:  # noqa: BLE001 a handler's error is told, and stops no other handler
-            report(asyncio.get_running_loop(), f"a handler of {name!r} of {self._owner} failed", error)
-            return
         finally:
-            _current.reset(token)
-        settled = asyncio.ensure_future(run.settled.wait())
-        try:
-            await asyncio.wait({task, settled}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            settled.cancel()
+            self._run()
 
 
 async def _await(awaitable: Awaitable[Any]) -> None:

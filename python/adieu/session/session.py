@@ -265,6 +265,7 @@ class Session:
         channel = self._channels.get(name)
         if channel is None:
             channel = self._channels[name] = Channel(self._shell, self, name)
+            self._shell.readers[name] = channel.deliver
             if self._machine.channels[name].open:
                 channel.opened.set_result(None)
         return channel
@@ -414,7 +415,10 @@ class Session:
 
     def _handle(self, event: actions.AnyEvent) -> None:
         match event:
-            case actions.Readable(name=name) | actions.Acknowledged(name=name):
+            case actions.Readable(name=name):
+                if (channel := self._channels.get(name)) is not None:
+                    channel.readable()
+            case actions.Acknowledged(name=name):
                 if (channel := self._channels.get(name)) is not None:
                     channel.changed()
             case actions.StateChanged():
@@ -428,6 +432,7 @@ class Session:
                     self._emitter.emit("channel", events.ChannelEvent(channel))
             case actions.ChannelFailed(name=name, message=message):
                 channel = self._channels.pop(name, None)
+                self._shell.readers.pop(name, None)
                 if channel is not None and not channel.opened.done():
                     channel.opened.set_exception(ChannelError(message))
             case actions.ClosingAsked(reason=reason, deadline=deadline):
@@ -497,7 +502,7 @@ class Session:
         for channel in self._channels.values():
             if not channel.opened.done():
                 channel.opened.set_exception(error)
-            channel.changed()
+            channel.ended()
         waiters, self._reset_waiters = self._reset_waiters, []
         for waiter in waiters:
             waiter.set_exception(error)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from adieu.protocol.words import AnyWord
     from adieu.session.machine.cause import Presence
+    from adieu.session.machine.flow import Payload
     from adieu.session.machine.liveness import LossKind
     from adieu.session.machine.machine import SessionMachine
     from adieu.session.receipt import CloseReceipt
@@ -53,6 +54,7 @@ class Shell:
         receipt: how the session ended; None before. Set by the session.
         signaling_up: whether signaling works.
         connections: by epoch; those that are not released.
+        readers: by channel: gets a message that comes while a reader of the channel waits.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Shell:
         self.receipt: CloseReceipt | None = None
         self.signaling_up: bool = True
         self.connections: dict[int, Connection] = {}
+        self.readers: dict[str, Callable[[Payload], None]] = {}
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self.on_event: Callable[[actions.AnyEvent], None] = _ignore
         """Called with each event of the machine. Set by the session."""
@@ -253,7 +256,11 @@ class Shell:
         if isinstance(data, str):
             self.step(lambda now: self.machine.end_by_violation(now, "text on a session channel"))
             return
-        self.step(lambda now: self.machine.data_received(epoch, id_, data, now))
+        machine = self.machine
+        payload = machine.data_received(epoch, id_, data, self.loop.time())
+        self.settle()
+        if payload is not None:
+            self.readers[machine.by_id[id_].name](payload)
 
     def stream_opened(self, epoch: int, id_: int) -> None:
         """See `SessionMachine.stream_opened`."""
