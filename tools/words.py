@@ -39,6 +39,7 @@ PLAIN = (
     "python/adieu/errors.py",
     "python/adieu/protocol/",
     "python/adieu/sdp/",
+    "python/adieu/signaling/",
     "python/adieu/unclosed.py",
 )
 """Files and folders whose texts are plain English (`english.py`). The list only grows."""

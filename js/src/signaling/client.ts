@@ -273,7 +273,7 @@ export class SignalingClient {
     if (event.type === "up") {
       this.#begun.resolve();
     } else if (event.type === "down") {
-      if (event.told && this.#platform.now() + event.retryIn < this.#patientUntil) return;
+      if (event.byServer && this.#platform.now() + event.retryIn < this.#patientUntil) return;
       this.#begun.reject(new SignalingLostError(`no signaling at ${this.url}: ${event.reason}`));
     } else if (event.type === "ended") {
       this.#begun.reject(event.error ?? new SignalingLostError(`quit before ${this.url} had answered`));

@@ -21,7 +21,7 @@ export interface Down {
   /** Seconds until the next attempt. */
   retryIn: number;
   /** The server itself has said to come again. */
-  told: boolean;
+  byServer: boolean;
 }
 
 /** The old seat could not be had again: the server was started anew, or the grace time is over. Then comes `up`. */

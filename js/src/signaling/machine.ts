@@ -6,7 +6,7 @@
  * messages are numbered, kept until acknowledged, and said again only where the server lacks them. Both keep the order
  * in which the user made them.
  *
- *     resting ──time──> dialing ──open──> greeting ──welcome──> standing ──quit──> leaving
+ *     resting ──time──> dialing ──open──> greeting ──welcome──> connected ─quit──> leaving
  *        ^                 │ lost            │ lost                │ lost            │ goodbye, lost, time
  *        └─────────────────┴─────────────────┴─────────────────────┘                 v
  *                           a final code ────────────────────────────────────────> over
@@ -62,7 +62,7 @@ type State =
   /** It is open and `hello` is said, or about to be. */
   | { name: "greeting"; until: number }
   /** Welcome. */
-  | { name: "standing"; since: number }
+  | { name: "connected"; since: number }
   /** What was asked before is still said, then `quit`. */
   | { name: "leaving"; until: number }
   /** For good. */
@@ -75,7 +75,7 @@ const WANT: Record<State["name"], Want> = {
   resting: "wait",
   dialing: "dial",
   greeting: "talk",
-  standing: "talk",
+  connected: "talk",
   leaving: "talk",
   over: "nothing",
 };
@@ -175,7 +175,7 @@ export class SignalingMachine {
 
   /** Whether the server is there. */
   get up(): boolean {
-    return this.state.name === "standing";
+    return this.state.name === "connected";
   }
 
   // --- from the user --------------------------------------------------------------------------------------------
@@ -228,7 +228,7 @@ export class SignalingMachine {
 
   /** Leave for good, after all that was said before. */
   quit(reason: string, now: number): void {
-    if (this.state.name === "standing") {
+    if (this.state.name === "connected") {
       const message: Quit = { type: "quit", reason };
       this.#ask(message, this.#checked(message), undefined);
       this.state = { name: "leaving", until: now + this.#policy.quitTimeout };
@@ -305,7 +305,7 @@ export class SignalingMachine {
       this.#end(undefined);
       return;
     }
-    if (state.name === "standing" && now - state.since >= this.#policy.steadyAfter) this.#attempt = 0;
+    if (state.name === "connected" && now - state.since >= this.#policy.steadyAfter) this.#attempt = 0;
     // A close frame holds 123 bytes: what the server has said before it is the same, or more.
     const said = this.#lastError?.message ?? "";
     const why = said.startsWith(reason) ? said : said ? `${reason}: ${said}` : reason;
@@ -316,7 +316,7 @@ export class SignalingMachine {
     const retryIn = delay(this.#policy, ++this.#attempt, this.#random());
     this.#forgetSocket();
     this.state = { name: "resting", until: now + retryIn };
-    this.#outputs.push({ type: "down", reason: why, retryIn, told: code !== undefined });
+    this.#outputs.push({ type: "down", reason: why, retryIn, byServer: code !== undefined });
   }
 
   #forgetSocket(): void {
@@ -355,7 +355,7 @@ export class SignalingMachine {
     }
     const old = this.peer;
     if (message.resumed) this.#acknowledged(envelope.ack ?? 0);
-    this.state = { name: "standing", since: now };
+    this.state = { name: "connected", since: now };
     this.welcome = message;
     this.peer = message.peer;
     this.resumeToken = message.resumeToken;
@@ -509,7 +509,7 @@ export class SignalingMachine {
       this.#helloDue = false;
       return this.#hello();
     }
-    if ((this.state.name !== "standing" && this.state.name !== "leaving") || !this.#bucket) return undefined;
+    if ((this.state.name !== "connected" && this.state.name !== "leaving") || !this.#bucket) return undefined;
     this.#dropAnswered();
     const due = this.#frames.length || this.#probed.size || this.#ackDue(now);
     if (!due || !this.#bucket.take(now)) return undefined;
@@ -554,9 +554,9 @@ export class SignalingMachine {
     if (state.name === "over") return undefined;
     const times: number[] = [];
     for (const { until } of this.#waiting.values()) if (until !== undefined) times.push(until);
-    if (state.name !== "standing") times.push(state.until);
-    if (state.name === "standing") times.push(this.#silentAt());
-    if (state.name === "standing" || state.name === "leaving") {
+    if (state.name !== "connected") times.push(state.until);
+    if (state.name === "connected") times.push(this.#silentAt());
+    if (state.name === "connected" || state.name === "leaving") {
       const ready = this.#bucket?.readyAt() ?? 0;
       if (this.#frames.length || this.#probed.size) times.push(ready);
       else if (this.#ackAt !== undefined) times.push(Math.max(ready, this.#ackAt));
@@ -578,7 +578,7 @@ export class SignalingMachine {
       if (state.name === "resting") this.start(now);
       else if (state.name === "leaving") this.#end(undefined);
       else this.handleLost(`no answer within ${openTimeout} s`, now);
-    } else if (state.name === "standing" && now >= this.#silentAt()) {
+    } else if (state.name === "connected" && now >= this.#silentAt()) {
       if (this.#askedAt === undefined) this.#askForLife(now);
       else this.handleLost(`the server has not answered for ${pong} s`, now);
     }

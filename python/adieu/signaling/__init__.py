@@ -1,4 +1,4 @@
-"""Signaling for sessions: the small protocol that a session needs, the client of `adieu serve`, a pair in memory."""
+"""Signaling for sessions: the interface that a session needs, the client of `adieu serve`, and a pair in memory."""
 
 from adieu.signaling.base import Signaling
 from adieu.signaling.client import Probed, SignalingClient

@@ -1,4 +1,4 @@
-"""What a session needs of signaling, whoever provides it."""
+"""The interface of signaling, as a session uses it."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from typing import Any, Protocol, runtime_checkable
 
 @runtime_checkable
 class Signaling(Protocol):
-    """A way to hand messages to the other side of one session, before and beside its own connection.
+    """A way to send messages to the peer of one session, outside the connection of the session.
 
-    Messages are dicts that JSON can hold. They must arrive in order; one that is lost costs time, not data. A server
-    (`SignalingClient`), a pair in memory (`memory_signaling`), copy and paste, or anything of the user's own will do.
+    Messages are dicts that JSON can hold. They must arrive in order; a lost message costs time, but no data. You can
+    use a server (`SignalingClient`), a pair in memory (`memory_signaling`), copy and paste, or your own class.
     """
 
     async def send(self, message: dict[str, Any]) -> None:
-        """Hand a message over; returns when it is queued.
+        """Send a message. Return when it is queued.
 
         Raises:
-            SignalingLostError: it has ended for good.
+            SignalingLostError: signaling has ended for good.
 
         Cancellation: the message is either queued or not.
         """
         ...
 
     async def receive(self) -> dict[str, Any]:
-        """The next message of the other side.
+        """Return the next message of the peer.
 
         Raises:
-            SignalingLostError: it has ended for good, and nothing is left.
+            SignalingLostError: signaling has ended for good, and no message is left.
 
         Cancellation: no message is lost.
         """

@@ -1,4 +1,4 @@
-"""Events on their way to the one who reads them, with a bound that stops the one who makes them."""
+"""Events on their way to their reader, with a bound that makes the writer wait."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class EventBuffer:
-    """An asynchronous iterator; `Ended` is the last that it yields. To be read by one task at a time."""
+    """An asynchronous iterator of events; `Ended` is the last. Only one task may read it."""
 
     def __init__(self, bound: int) -> None:
         self._bound = bound
@@ -26,12 +26,12 @@ class EventBuffer:
         self._being_read = False
 
     def put(self, event: SignalingEvent) -> None:
-        """Add one; also beyond the bound, which is for `room` to keep."""
+        """Add an event, also beyond the bound: `room` keeps the bound."""
         self._events.append(event)
         self._came.set()
 
     async def room(self) -> None:
-        """Until fewer than `bound` wait to be read."""
+        """Wait until fewer than `bound` events are waiting."""
         while len(self._events) >= self._bound:
             self._taken.clear()
             await self._taken.wait()
@@ -41,7 +41,7 @@ class EventBuffer:
 
     async def __anext__(self) -> SignalingEvent:
         if self._being_read:
-            raise RuntimeError("the events are read by another task already: hand them on from there")
+            raise RuntimeError("another task reads the events already: pass them on from there")
         self._being_read = True
         try:
             while not self._events:

@@ -1,7 +1,7 @@
 """The signaling client on asyncio: one WebSocket, one task that owns it, and the machine that decides.
 
-The owner task keeps the time and hands out events; its two children, made anew for each socket, read and write. When
-the owner ends, all is closed, every caller has an answer, and `Ended` is the last event.
+The owner task keeps the time and passes events on. Its two child tasks read and write; each socket gets new ones. When
+the owner ends, everything is closed, every caller has an answer, and `Ended` is the last event.
 """
 
 from __future__ import annotations
@@ -65,10 +65,10 @@ if TYPE_CHECKING:
 
 logger: Final = logging.getLogger("adieu.signaling")
 _socket_logger: Final = logging.getLogger("adieu.signaling.websocket")
-_socket_logger.setLevel(logging.INFO)  # at DEBUG it would write frames, and tokens with them
+_socket_logger.setLevel(logging.INFO)  # at DEBUG it would log frames with their tokens
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _COME_AGAIN = frozenset({408, 425, 429, 503})
-"""HTTP statuses that mean: come again."""
+"""HTTP statuses that mean: try again later."""
 MAX_FRAME = 1024 * 1024
 MAX_ROOM = 256
 CLOSE_TIMEOUT = 1.0
@@ -78,11 +78,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """What is known of a peer.
+    """The result of a probe of a peer.
 
     Attributes:
-        socket: the server has its socket.
-        program: the program itself has answered in time.
+        socket: the server has the socket of the peer.
+        program: the program itself answered in time.
     """
 
     socket: bool
@@ -99,26 +99,26 @@ class SignalingClient:
             ...
     ```
 
-    Losing the server is no end: it comes again by itself, the waits between attempts growing to two seconds, and
-    takes its seat back, so that nothing relayed is lost or doubled. After a server was started anew it has a new peer
-    id (event `Moved`) and joins its rooms again.
+    The client survives the loss of the server. It reconnects by itself, with waits that grow to two seconds, and takes
+    its seat back: no relayed message is lost or doubled. After a restart of the server it has a new peer id (event
+    `Moved`) and joins its rooms again.
 
-    The events are to be read always: when `policy.events` of them wait, nothing more is read from the server.
+    Always read the events: while `policy.events` of them wait, nothing is read from the server.
 
     Args:
-        url: `ws://` or `wss://`, as `adieu serve` prints it.
-        name: what people read of us.
-        token: a JWT, or a function (plain or async) that makes one; it is called for each connection and when the
-            server says that a token is about to expire.
-        meta: told to the others of each room.
-        policy: how patient it is.
-        ssl: for `wss://`, whom to trust instead of whom the system trusts: an `ssl.SSLContext`, or a file with the
-            certificates of CAs (or the server's own) in PEM.
+        url: a `ws://` or `wss://` url, as `adieu serve` prints it.
+        name: the name that people see.
+        token: a JWT, or a function (plain or async) that makes one. The function is called for each connection, and
+        when a token is about to expire.
+        meta: metadata for the other peers of each room.
+        policy: the timeouts and bounds.
+        ssl: for `wss://`, the certificates to trust instead of the system's: an `ssl.SSLContext`, or a PEM file with
+        certificates of CAs or of the server.
 
     Raises:
-        ValueError: the url is none, or the file holds no certificates.
+        ValueError: the url is not valid, or the file holds no certificates.
 
-    Thread safety: of one event loop.
+    Thread safety: use it in one event loop only.
     """
 
     def __init__(
@@ -149,16 +149,16 @@ class SignalingClient:
         self._token_due = False
         self._patient_until = 0.0
         self._cause: BaseException | None = None
-        """Of the last dial that failed."""
+        """The cause of the last failed attempt to connect."""
         self._where = where_made()
         self._left = False
-        """It was told to end."""
+        """`quit` was called, or the block has ended."""
 
     def __del__(self) -> None:
-        # It is kept by its tasks until its event loop has ended.
+        # # Its tasks keep it alive until its event loop has ended.
         owner = getattr(self, "_owner", None)
         if owner is not None and not self._left and (owner.cancelled() or not owner.done()):
-            warn_unclosed(self, self._where, "its event loop has ended without a goodbye; await quit() before that")
+            warn_unclosed(self, self._where, "its event loop has ended; await quit() before that")
 
     def __repr__(self) -> str:
         return f"<SignalingClient {self.url}>"
@@ -168,11 +168,11 @@ class SignalingClient:
     async def __aenter__(self) -> Self:
         """Connect.
 
-        A server that says to come again is dialled again, for `policy.enter_timeout`.
+        If the server is busy, try again for `policy.enter_timeout`.
 
         Raises:
-            SignalingLostError: nobody answers there.
-            SignalingRefusedError: somebody answers and does not want us, or has a certificate that is not trusted.
+            SignalingLostError: the server does not answer.
+            SignalingRefusedError: the server refuses this client, or its certificate is not trusted.
         """
         if self._owner is not None:
             raise RuntimeError("a SignalingClient connects once: make another one")
@@ -196,9 +196,9 @@ class SignalingClient:
             self._owner.result()
 
     async def quit(self, reason: str = "") -> None:
-        """Leave for good: what was sent before is sent first, within `policy.quit_timeout`. The seat is free at once.
+        """Leave for good. Queued messages are sent first, within `policy.quit_timeout`. The seat is free at once.
 
-        Cancellation: it ends at once, without a word.
+        Cancellation: the client ends at once, without a goodbye.
         """
         if self._owner is None:
             return
@@ -222,33 +222,33 @@ class SignalingClient:
 
     @property
     def peer(self) -> str:
-        """Our id, which others know us by. Another one after `Moved`."""
+        """Return the peer id of this client. It changes with `Moved`."""
         return self._machine.peer
 
     @property
     def up(self) -> bool:
-        """Whether the server is there."""
+        """Whether the client is connected to the server."""
         return self._machine.up
 
     @property
     def rooms(self) -> frozenset[str]:
-        """The rooms that we are in, and come back to."""
+        """Return the rooms of this client. It joins them again after a reconnect."""
         return self._machine.rooms
 
     async def join(self, room: str, meta: Mapping[str, Any] | None = None) -> list[Peer]:
-        """Enter a room; the same list comes as the event `Joined`, in order with the others.
+        """Join a room. The same list also comes as the event `Joined`, in order with the other events.
 
         Args:
-            room: its name.
-            meta: told to the others there, beside the client's own.
+            room: the name of the room.
+            meta: metadata for the other peers there, in addition to the client's own.
 
         Returns:
-            Who else is there.
+            The other peers in the room.
 
         Raises:
-            SignalingRefusedError: the room is full, or not for us (`code`).
+            SignalingRefusedError: the room is full, or the token does not allow it (`code`).
             SignalingLostError: no answer within `policy.request_timeout`, or the client has ended.
-            ValueError: a name that is none, or too much meta.
+            ValueError: the name is not valid, or the metadata is too long.
 
         Cancellation: the room is left again if it was entered.
         """
@@ -261,21 +261,21 @@ class SignalingClient:
         _expect(await self._ask(Leave(room=room, reason=reason)), Left)
 
     async def ice_servers(self) -> tuple[list[dict[str, Any]], float]:
-        """STUN and TURN servers with fresh credentials, for RTCConfiguration, and for how many seconds they hold.
+        """Return STUN and TURN servers with fresh credentials, and how many seconds they are valid.
 
-        0 seconds: for ever. Only after a join. Raises as `join`.
+        0 seconds: forever. Only after a join. Raises as `join`.
         """
         answer = _expect(await self._ask(IceServersRequest()), IceServers)
         return [msgspec.to_builtins(server) for server in answer.ice_servers], float(answer.ice_ttl)
 
     async def kick(self, peer: str, reason: str = "") -> None:
-        """Send a peer out; needs a token with the right `kick`. Raises as `join`."""
+        """Remove a peer from the room; needs a token with the right `kick`. Raises as `join`."""
         _expect(await self._ask(Kick(peer=peer, reason=reason)), BareAck)
 
     async def refresh(self, token: str) -> float:
-        """Show a new token before the old one expires.
+        """Give the server a new token before the old one expires.
 
-        Done by itself when the client was given a function that makes tokens. Raises as `join`.
+        The client does this by itself if it has a token function. Raises as `join`.
 
         Returns:
             Seconds until it expires; 0: never.
@@ -283,11 +283,11 @@ class SignalingClient:
         return _expect(await self._ask(Refresh(token=token)), Refreshed).expires_in
 
     async def probe(self, peer: str, wait: float = 2.0) -> Probed:
-        """Is that peer there? The server answers for its socket, then the peer for itself.
+        """Ask whether a peer is alive. The server answers for its socket, then the peer for itself.
 
         Args:
-            peer: its id.
-            wait: seconds for the peer's own answer.
+            peer: the id of the peer.
+            wait: seconds to wait for the peer's own answer.
 
         Raises:
             SignalingLostError: the server does not answer.
@@ -308,20 +308,20 @@ class SignalingClient:
                 self._probes.pop(peer, None)
 
     def send(self, message: Relayed) -> None:
-        """Have a message passed on to `message.to`. Never blocks.
+        """Send a message to the peer `message.to`. Never blocks.
 
-        While the server is away it waits, and is sent after the resume. What cannot be passed on comes back as the
-        event `Undelivered`. After `Ended` it does nothing.
+        While the server is away the message waits, and is sent after the resume. A message that cannot be delivered
+        comes back as the event `Undelivered`. After `Ended` this does nothing.
 
         Raises:
-            ValueError: it is not a message that the protocol allows, or too long; says which member.
+            ValueError: the protocol does not allow the message, or it is too long; the error names the member.
         """
         self._machine.send(message)
         self._hand_out()
         self._wake.set()
 
     def events(self) -> AsyncIterator[SignalingEvent]:
-        """What happens, from the connection on; `Ended` is the last. To be read by one task at a time.
+        """Return the events from the first connection on; `Ended` is the last. Only one task may read them.
 
         Cancellation: no event is lost.
         """
@@ -340,7 +340,7 @@ class SignalingClient:
             if self._answers.pop(number, None) is not None:
                 self._machine.abandon(number)
             elif not answer.cancelled():
-                answer.exception()  # an answer to who was cancelled at the same moment is nobody's to fetch
+                answer.exception()  # retrieve it: the waiter was cancelled at the same moment
 
     # --- the owner ----------------------------------------------------------------------------------------
 
@@ -358,9 +358,9 @@ class SignalingClient:
                     case Want.NOTHING:
                         return
         except Exception as error:
-            # What nobody foresaw: whoever waits is told what it was, and `__aexit__` raises it as it is.
+            # # An unexpected exception: every waiter gets its text, and `__aexit__` raises it.
             self._cause = error
-            machine.handle_lost(f"the client has failed: {_told(error)}", self._now(), code="failed", final=True)
+            machine.handle_lost(f"the client has failed: {_one_line(error)}", self._now(), code="failed", final=True)
             raise
         finally:
             machine.quit("", self._now())
@@ -368,7 +368,7 @@ class SignalingClient:
             self._hand_out()
 
     async def _connect(self) -> None:
-        """One socket, from the dialing to its end."""
+        """Open a socket and use it until its end."""
         machine = self._machine
         async with asyncio.TaskGroup() as group:
             children = [reader := group.create_task(self._read(group))]
@@ -387,7 +387,7 @@ class SignalingClient:
                 child.cancel()
 
     async def _pause(self) -> None:
-        """Until something has happened, or is due."""
+        """Wait until something has happened, or is due."""
         deadline = self._machine.poll_timeout()
         with suppress(TimeoutError):
             async with asyncio.timeout_at(deadline):
@@ -413,13 +413,13 @@ class SignalingClient:
                     self._token_due |= isinstance(output, TokenExpiring) and callable(self._token)
 
     def _begin(self, event: SignalingEvent) -> None:
-        """The first word decides whether `__aenter__` returns or raises."""
+        """Let `__aenter__` return or raise, as the first event decides."""
         if self._begun is None or self._begun.done():
             return
         match event:
             case Up():
                 self._begun.set_result(None)
-            case Down(told=True, retry_in=wait) if self._now() + wait < self._patient_until:
+            case Down(by_server=True, retry_in=wait) if self._now() + wait < self._patient_until:
                 pass
             case Down(reason=reason):
                 self._fail_to_begin(SignalingLostError(f"no signaling at {self.url}: {reason}"))
@@ -441,9 +441,9 @@ class SignalingClient:
             websocket = await self._dial()
         except _DialError as error:
             self._cause = error.__cause__
-            # Once we have been in, it is what stands before the server that says so, and while it is started anew.
+            # # After a successful join, such a refusal comes from a proxy while the server restarts.
             final = error.final and not self.peer
-            self._machine.handle_lost(str(error), self._now(), code=error.code, final=final, told=error.told)
+            self._machine.handle_lost(str(error), self._now(), code=error.code, final=final, by_server=error.by_server)
             return
         self._cause = None
         writer = group.create_task(self._write(websocket))
@@ -468,18 +468,18 @@ class SignalingClient:
             websocket.transport.abort()
 
     async def _write(self, websocket: ClientConnection) -> None:
-        with suppress(ConnectionClosed):  # the reader sees it too, and says so
+        with suppress(ConnectionClosed):  # the reader sees it too, and reports it
             while True:
                 self._to_write.clear()
                 while (frame := self._machine.poll_transmit(self._now())) is not None:
                     logger.debug("> %s", _Shown(frame))
                     await websocket.send(frame)
-                    self._wake.set()  # another deadline may be next; with nothing said, the two would wake each other
+                    self._wake.set()  # another deadline may be next; only after a frame, or the two wake each other
                 await self._to_write.wait()
 
     async def _dial(self) -> ClientConnection:
         options: dict[str, Any] = {}
-        if self._ssl is not None:  # left out, it is what the system trusts
+        if self._ssl is not None:  # without it, the system's CAs are trusted
             options["ssl"] = self._ssl
         try:
             websocket = await connect(
@@ -500,39 +500,39 @@ class SignalingClient:
             raise self._no_websocket(error) from error
         except InvalidMessage as error:
             secure = self.url.lower().startswith("wss:")
-            hint = "" if secure else ": does it speak TLS, and the url begin with wss://?"
-            raise _DialError(f"it does not answer in HTTP{hint} ({_told(error.__cause__ or error)})") from error
+            hint = "" if secure else ": if the server uses TLS, the url must begin with wss://"
+            raise _DialError(f"the answer is not HTTP{hint} ({_one_line(error.__cause__ or error)})") from error
         except tls.SSLError as error:
             raise _DialError(explain(error, self._host), code="certificate", final=_is_verdict(error)) from error
         except socket.gaierror as error:
-            raise _DialError(f"the host name {self._host!r} is not known: {error.strerror or error}") from error
+            raise _DialError(f"the host name {self._host!r} is unknown: {error.strerror or error}") from error
         except Exception as error:
             if isinstance(error, OSError) and _is_refused(error):
-                text = "nothing listens there: is the server running? `adieu serve` starts one"
+                text = "nothing listens there; start a server with `adieu serve`"
                 raise _DialError(text) from error
-            # Whatever it is (a host that DNS cannot hold, a proxy of the system's that cannot be used), it has a cause.
-            raise _DialError(_told(error)) from error
+            # # Every other failure has a cause too, such as a system proxy that cannot be used.
+            raise _DialError(_one_line(error)) from error
         if websocket.subprotocol != SUBPROTOCOL:
             websocket.transport.abort()
-            text = f"a WebSocket, but not one of adieu: it does not speak {SUBPROTOCOL}{self._path_hint()}"
+            text = f"a WebSocket, but not of adieu: it does not support {SUBPROTOCOL}{self._path_hint()}"
             raise _DialError(text, final=True)
         return websocket
 
     def _no_websocket(self, error: InvalidStatus) -> _DialError:
-        """The answer was one of HTTP."""
+        """Return the error for an HTTP answer."""
         status = error.response.status_code
         body = line(bytes(error.response.body or b"")[:300].decode(errors="replace")).strip()
         again = status in _COME_AGAIN
-        # Most who stand before a server answer with a page: that is not for a terminal.
+        # # Most proxies answer with a page, which is not for a terminal.
         said = body if body and "<" not in body else line(error.response.reason_phrase) or "no reason given"
         text = f"HTTP {status}: {said}{'' if again else self._path_hint()}"
-        return _DialError(text, final=not again and status < 500, told=again)
+        return _DialError(text, final=not again and status < 500, by_server=again)
 
     def _path_hint(self) -> str:
         if self._path.rstrip("/").endswith("/ws"):
             return ""
         path = f"{self._path.rstrip('/')}/ws"
-        return f"; the path of a signaling server ends with /ws, here {self._path!r}: is it {path!r}?"
+        return f"; the path of a signaling server ends with /ws, but here it is {self._path!r}: try {path!r}"
 
     async def _make_token(self) -> str | None:
         if self._token is None or isinstance(self._token, str):
@@ -544,7 +544,7 @@ class SignalingClient:
             raise _DialError(f"no token: {error!r}") from error
 
     async def _refresh(self) -> None:
-        """In time before its end; when this fails the socket will end with 3005 and the next `hello` has a new one."""
+        """Refresh the token in time. If this fails, the socket ends with 3005, and the next `hello` has a new token."""
         try:
             token = await self._make_token()
             if token is not None:
@@ -557,53 +557,55 @@ class SignalingClient:
 
 
 class _DialError(Exception):
-    """No socket. `final`: nor will there be one. `told`: we were told to come again."""
+    """The socket could not be opened. `final`: do not try again. `by_server`: the server asked to try again later."""
 
-    def __init__(self, message: str, *, code: str | None = None, final: bool = False, told: bool = False) -> None:
+    def __init__(self, message: str, *, code: str | None = None, final: bool = False, by_server: bool = False) -> None:
         super().__init__(message)
         self.code = code
         self.final = final
-        self.told = told
+        self.by_server = by_server
 
 
 def _read_url(url: str) -> tuple[str, str, bool]:
-    """Host, path, and whether it is with TLS."""
+    """Return host, path, and whether TLS is used."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        raise ValueError(f"{url!r} is no signaling server: {error}") from None
+        raise ValueError(f"{url!r} is not the url of a signaling server: {error}") from None
     if parts.scheme not in {"ws", "wss"} or not host:
         meant = {"http": "ws", "https": "wss"}.get(parts.scheme)
         path = parts.path if parts.path.rstrip("/").endswith("/ws") else parts.path.rstrip("/") + "/ws"
-        hint = f"; is it {meant}://{parts.netloc}{path}?" if meant and host else ""
-        raise ValueError(f"{url!r} is no signaling server: it begins with ws:// or wss://, then host and path{hint}")
+        hint = f"; try {meant}://{parts.netloc}{path}" if meant and host else ""
+        raise ValueError(
+            f"{url!r} is not the url of a signaling server: it needs ws:// or wss://, a host and a path{hint}"
+        )
     return host, parts.path, parts.scheme == "wss"
 
 
-def _told(error: BaseException) -> str:
-    """An error in one line, never an empty one."""
-    several: tuple[BaseException, ...] = getattr(error, "exceptions", ())  # of a group, as tasks raise
+def _one_line(error: BaseException) -> str:
+    """Return an error as one line that is never empty."""
+    several: tuple[BaseException, ...] = getattr(error, "exceptions", ())  # of an exception group, as tasks raise it
     if several:
-        return "; ".join(map(_told, several))
+        return "; ".join(map(_one_line, several))
     if isinstance(error, (OSError, UnicodeError, SignalingError, WebSocketException)) and str(error):
         return str(error)
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def _is_refused(error: OSError) -> bool:
-    """A name with several addresses has several errors, which asyncio writes into one."""
+    """Whether all addresses refused. For a name with several addresses asyncio writes all errors into one."""
     each = re.findall(r"\[Errno (\d+)\]", str(error)) if error.errno is None else [str(error.errno)]
     return str(errno.ECONNREFUSED) in each
 
 
 def _is_verdict(error: tls.SSLError) -> bool:
-    """Whether dialling again would end so again; a connection that broke off in the handshake may be an accident."""
+    """Whether another attempt would fail in the same way. A broken connection may be an accident."""
     return isinstance(error, tls.SSLCertVerificationError) or "ALERT" in (getattr(error, "reason", None) or "")
 
 
 class _Shown:
-    """A frame for the log, redacted only if it is written."""
+    """A frame for the log; it is redacted only when it is written."""
 
     def __init__(self, frame: str | bytes) -> None:
         self._frame = frame

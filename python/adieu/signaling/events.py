@@ -1,4 +1,4 @@
-"""What a signaling client tells its user: its own state, and the server's messages as they are."""
+"""The events of a signaling client: its own state, and the messages of the server."""
 
 from __future__ import annotations
 
@@ -28,11 +28,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Up:
-    """The server has said welcome.
+    """The client is connected: the server has sent `welcome`.
 
     Attributes:
-        peer: our id.
-        resumed: nothing is lost on either side. False: a new seat; rooms are being joined again, each with a `Joined`.
+        peer: the peer id of this client.
+        resumed: True if nothing was lost on either side. False: the client has a new seat, and joins its rooms again;
+        each fires `Joined`.
     """
 
     peer: str
@@ -46,23 +47,23 @@ class Down:
     Attributes:
         reason: for a person.
         retry_in: seconds until the next attempt.
-        told: the server itself has said to come again.
+        by_server: the server itself asked to try again later.
     """
 
     reason: str
     retry_in: float
-    told: bool = False
+    by_server: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """The old seat could not be had again: the server was started anew, or the grace time is over.
+    """The client has a new seat and a new peer id: the server was restarted, or the grace time is over.
 
-    What was on its way is told by `Undelivered`, and then comes `Up`.
+    Messages that were on their way fire `Undelivered` first; then `Up` fires.
 
     Attributes:
-        old: the peer id that others may still know us by.
-        new: the one from now on.
+        old: the old peer id, which others may still use.
+        new: the new peer id.
     """
 
     old: str
@@ -71,14 +72,14 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class Undelivered:
-    """A message of ours that was not, or is not known to have been, passed on.
+    """A message of this client that was not delivered to the peer, or may not have been.
 
     Attributes:
-        to: the peer that it was for.
-        code: `gone` (no such peer here), `full` (that peer's queue, or our own), `limit`, `moved` (see `Moved`: it may
-            have arrived), `ended`.
+        to: the peer that the message was for.
+        code: `gone` (no such peer here), `full` (the queue of the peer, or of this client), `limit`, `moved` (see
+            `Moved`; it may have arrived), `ended`.
         text: for a person.
-        message: the message; None when it was acknowledged so long ago that it is forgotten.
+        message: the message; None if it was acknowledged so long ago that it is no longer kept.
     """
 
     to: str
@@ -89,7 +90,7 @@ class Undelivered:
 
 @dataclass(frozen=True, slots=True)
 class RoomLost:
-    """We are no longer in a room that we had joined, and have not left."""
+    """This client is no longer in a room that it had joined and not left."""
 
     room: str
     code: str

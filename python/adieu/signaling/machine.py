@@ -1,17 +1,17 @@
 """The signaling client without a network.
 
 Theory of operation. One *seat* at the server outlives many sockets. While a socket is open, `hello` asks for the old
-seat (or a new one) and `welcome` answers. Requests wait for their answer and are said again on a new socket; relayed
-messages are numbered, kept until acknowledged, and said again only where the server lacks them. Both keep the order in
-which the user made them.
+seat (or a new one) and `welcome` answers. Requests wait for their answer and are sent again on a new socket. Relayed
+messages are numbered, kept until they are acknowledged, and sent again only if the server does not have them. Both keep
+the order in which the user made them.
 
-    resting ──time──> dialing ──open──> greeting ──welcome──> standing ──quit──> leaving
+    resting ──time──> dialing ──open──> greeting ──welcome──> connected ─quit──> leaving
        ^                 │ lost            │ lost                │ lost            │ goodbye, lost, time
        └─────────────────┴─────────────────┴─────────────────────┘                 v
-                          a final code, or patience at its end ───────────────> over
+                          a final code, or the end of the patience ───────────> over
 
-Whoever drives it looks at `want`: dial, talk, wait, or nothing more; hands in what the socket says; and asks
-`poll_transmit` and `poll_event` until they are None, and for `poll_timeout`.
+The shell looks at `want` (dial, talk, wait, or nothing), and feeds the frames of the socket. It calls `poll_transmit`
+and `poll_event` until they are None, and calls `handle_timeout` at `poll_timeout`.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ from adieu.signaling.events import Down, Ended, Moved, RoomLost, Undelivered, Up
 from adieu.signaling.states import (
     Alive,
     Answer,
+    Connected,
     Dialing,
     Greeting,
     Leaving,
@@ -71,7 +72,6 @@ from adieu.signaling.states import (
     Refusal,
     Request,
     Resting,
-    Standing,
     State,
     Want,
 )
@@ -84,18 +84,18 @@ if TYPE_CHECKING:
 ACK_MESSAGES = 16
 ACK_DELAY = 0.5
 PACE = 0.9
-"""Of the server's limit of messages a second: what leaves evenly may arrive in a bunch."""
+"""The part of the server's limit of messages a second that is used: evenly sent messages may arrive in a bunch."""
 MAX_REQUESTS = 256
 MAX_PROBED = 64
 REMEMBERED = 64
 ENVELOPE_BYTES = 80
-"""At most, around a message: three members of up to 16 digits."""
+"""Most bytes of the envelope around a message: three members of up to 16 digits."""
 DEFAULT_MESSAGE_BYTES = 64 * 1024
 
 
 @dataclass(slots=True)
 class _Waiting:
-    """A request without an answer yet. `until` None: the machine's own."""
+    """A request without an answer yet. `until` is None for the machine's own requests."""
 
     message: Request | Quit
     until: float | None
@@ -111,7 +111,7 @@ class _Sent:
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """What waits to be said on this socket. Requests and relayed messages share one count, which is their order."""
+    """A frame that waits to be sent. Requests and relayed messages share one count, which is their order."""
 
     request: int
     seq: int | None
@@ -122,9 +122,9 @@ class Machine:
     """One client of one server.
 
     Args:
-        policy: how patient it is.
-        name: what people read.
-        capabilities: told in `hello`.
+        policy: the timeouts and bounds.
+        name: the name that people see.
+        capabilities: sent in `hello`.
         random: draws from [0, 1), for the waits between attempts.
 
     Raises:
@@ -138,7 +138,7 @@ class Machine:
         self.peer: str = ""
         self.welcome: Welcome | None = None
         self.bad_frames: int = 0
-        """What the server sent and could not be read; dropped."""
+        """The number of frames from the server that could not be read, and were dropped."""
         self._policy = policy
         self._name = checked("a person's name", name, 0, MAX_PERSON)
         self._capabilities = list(capabilities)
@@ -165,13 +165,13 @@ class Machine:
 
     @property
     def want(self) -> Want:
-        """What to do now."""
+        """Return what the shell must do now."""
         match self.state:
             case Resting():
                 return Want.WAIT
             case Dialing():
                 return Want.DIAL
-            case Greeting() | Standing() | Leaving():
+            case Greeting() | Connected() | Leaving():
                 return Want.TALK
             case Over():
                 return Want.NOTHING
@@ -180,70 +180,70 @@ class Machine:
 
     @property
     def up(self) -> bool:
-        """Whether the server is there."""
-        return isinstance(self.state, Standing)
+        """Whether the client is connected to the server."""
+        return isinstance(self.state, Connected)
 
     @property
     def rooms(self) -> frozenset[str]:
-        """Where we are."""
+        """Return the rooms of this client."""
         return frozenset(self._rooms)
 
     @property
     def leftovers(self) -> dict[str, int]:
-        """What is still held: nothing, when all is answered and acknowledged."""
+        """Return the number of things that are still held; empty if everything is answered and acknowledged."""
         return {"requests": len(self._waiting), "messages": len(self._outgoing), "frames": len(self._frames)}
 
     # --- from the user ------------------------------------------------------------------------------------
 
     def start(self, now: float) -> None:
-        """Begin: `want` is DIAL from now on."""
+        """Start: `want` is DIAL from now on."""
         self.state = Dialing(now + self._policy.open_timeout)
 
     def request(self, message: Request, now: float) -> int:
-        """Ask the server; `Answer` or `Refusal` comes with the number returned, within the policy's time.
+        """Ask the server. `Answer` or `Refusal` follows with the returned number, within the policy's time.
 
         Raises:
-            ValueError: the message is not one that the protocol allows; says which member.
-            SignalingError: it is over, or too much is waiting.
+            ValueError: the protocol does not allow the message; the error names the member.
+            SignalingError: the client has ended, or too many requests are waiting.
         """
         message = _said(message)
         body = self._checked(message)
         if isinstance(self.state, (Leaving, Over)):
-            raise SignalingLostError(f"the client has ended: no {message.__struct_config__.tag} any more")
+            raise SignalingLostError(f"the client has ended and cannot send a {message.__struct_config__.tag}")
         if len(self._waiting) >= MAX_REQUESTS:
-            raise SignalingError(f"{MAX_REQUESTS} requests wait for an answer already")
+            raise SignalingError(f"{MAX_REQUESTS} requests already wait for an answer, which is the most")
         return self._ask(message, body, now + self._policy.request_timeout)
 
     def abandon(self, request: int) -> None:
-        """Nobody waits for this answer any more. A room that was joined nevertheless is left again."""
+        """Forget a request whose waiter is gone. If the room is joined nevertheless, leave it again."""
         self._waiting.pop(request, None)
 
     def send(self, message: Relayed) -> None:
-        """Have a message passed on. It is numbered and kept; when there is no room it is `Undelivered`.
+        """Send a message to a peer. It is numbered and kept; if the queue is full it is `Undelivered`.
 
         Raises:
-            ValueError: the message is not one that the protocol allows, or too long; says which member.
+            ValueError: the protocol does not allow the message, or it is too long; the error names the member.
         """
         message = _said(message)
         body = self._checked(message)
         if not message.to:
-            raise ValueError(f"a {message.__struct_config__.tag} without `to`: name the peer that it is for")
+            raise ValueError(f"a {message.__struct_config__.tag} needs `to`: name the peer that it is for")
         if isinstance(self.state, (Leaving, Over)):
             return
         policy = self._policy
         if len(self._outgoing) >= policy.outbox_messages or self._outgoing.size + len(body) > policy.outbox_bytes:
-            text = f"{len(self._outgoing)} messages wait for the server already"
+            text = f"{len(self._outgoing)} messages already wait for the server, which is the most"
             self._events.append(Undelivered(message.to, "full", text, message))
             return
         self._count += 1
         seq = self._outgoing.add(_Sent(self._count, message), len(body))
-        if isinstance(self.state, Standing):
+        if isinstance(self.state, Connected):
             self._frames.append(_Frame(self._count, seq, body))
 
     def quit(self, reason: str, now: float) -> None:
-        """Leave for good, after all that was said before."""
+        """Leave for good, after all earlier messages."""
         match self.state:
-            case Standing():
+            case Connected():
                 message = Quit(reason=sendable(reason, MAX_TEXT))
                 self._ask(message, self._checked(message), None)
                 self.state = Leaving(now + self._policy.quit_timeout)
@@ -259,31 +259,33 @@ class Machine:
         limit = DEFAULT_MESSAGE_BYTES if self.welcome is None else self.welcome.limits.message_bytes
         if len(body) + ENVELOPE_BYTES > limit:
             kind = message.__struct_config__.tag
-            raise ValueError(f"a {kind} of {len(body)} bytes; the server takes {limit - ENVELOPE_BYTES} at most")
+            raise ValueError(
+                f"a {kind} of {len(body)} bytes is too long; the server accepts {limit - ENVELOPE_BYTES} at most"
+            )
         try:
-            decode_client(body)  # a struct does not check what it is made of
+            decode_client(body)  # a struct does not check its members
         except ValueError as error:
-            raise ValueError(f"no {message.__struct_config__.tag} that can be said: {error}") from None
+            raise ValueError(f"the {message.__struct_config__.tag} is not valid: {error}") from None
         return body
 
     def _ask(self, message: Request | Quit, body: bytes, until: float | None) -> int:
         self._count += 1
         self._waiting[self._count] = _Waiting(message, until)
-        if isinstance(self.state, Standing):
+        if isinstance(self.state, Connected):
             self._frames.append(_Frame(self._count, None, body))
         return self._count
 
     # --- from the socket ----------------------------------------------------------------------------------
 
     def handle_open(self, token: str | None) -> None:
-        """The socket is open; `token` says who we are."""
+        """Handle the opening of the socket; `token` authenticates this client."""
         if isinstance(self.state, Dialing):
             self.state = Greeting(self.state.until)
             self._token_shown = None if token is None else scalar(token)
             self._hello_due = True
 
     def handle_frame(self, data: str | bytes, now: float) -> None:
-        """The socket has received a frame. What can not be read is counted and dropped."""
+        """Handle a frame from the socket. One that cannot be read is counted and dropped."""
         if self.want is not Want.TALK:
             return
         try:
@@ -300,7 +302,7 @@ class Machine:
             else:
                 self._received(message, envelope, now)
         except ValueError as error:
-            # The count does not fit: this socket is no use, and a new one begins where both know that they are.
+            # # The numbers do not fit: this socket is useless, and a new one starts where both sides agree.
             self.handle_lost(f"the server has miscounted: {error}", now)
 
     def handle_lost(
@@ -310,16 +312,16 @@ class Machine:
         *,
         code: int | str | None = None,
         final: bool = False,
-        told: bool = False,
+        by_server: bool = False,
     ) -> None:
-        """The socket has ended, or could not be opened.
+        """Handle the end of the socket, or that it could not be opened.
 
         Args:
             reason: for a person.
             now: the time.
-            code: the WebSocket close code, if the server has said one; or a word for what went wrong.
-            final: coming again is pointless for another reason than the code.
-            told: we were told to come again in another way than by the code.
+            code: the WebSocket close code, if the server has sent one; or a word for the error.
+            final: reconnecting is pointless for another reason than the code.
+            by_server: the server asked to try again later in another way than by the code.
         """
         match self.state:
             case Over() | Resting():
@@ -327,7 +329,7 @@ class Machine:
             case Leaving():
                 self._end(None)
                 return
-            case Standing(since=since):
+            case Connected(since=since):
                 if now - since >= self._policy.steady_after:
                     self._attempt = 0
             case Dialing() | Greeting():
@@ -335,27 +337,29 @@ class Machine:
             case _:
                 assert_never(self.state)
         if self._last_error is not None:
-            # A close frame holds 123 bytes: what the server has said before it is the same, or more.
+            # # A close frame holds 123 bytes: the error before it says the same, or more.
             said = self._last_error.message
             reason = said if said.startswith(reason) else f"{reason}: {said}"
         if final or (isinstance(code, int) and is_final(code)):
             word = self._last_error.code if self._last_error is not None else "refused"
             self._end(SignalingRefusedError(reason, word if code is None else code))
             return
-        self._rest(reason, now, told=told or isinstance(code, int))
+        self._rest(reason, now, by_server=by_server or isinstance(code, int))
 
-    def _rest(self, reason: str, now: float, *, told: bool) -> None:
+    def _rest(self, reason: str, now: float, *, by_server: bool) -> None:
         self._attempt += 1
         delay = self._policy.delay(self._attempt, self._random())
         if self._down_since is None:
             self._down_since = now
         give_up = self._policy.give_up
         if give_up is not None and now + delay - self._down_since > give_up:
-            self._end(SignalingLostError(f"no server for {now - self._down_since:.0f} s: {reason}"))
+            self._end(
+                SignalingLostError(f"the server could not be reached for {now - self._down_since:.0f} s: {reason}")
+            )
             return
         self._forget_socket()
         self.state = Resting(now + delay)
-        self._events.append(Down(reason, delay, told))
+        self._events.append(Down(reason, delay, by_server))
 
     def _forget_socket(self) -> None:
         self._hello_due = False
@@ -390,7 +394,7 @@ class Machine:
         old = self.peer
         if message.resumed:
             self._acknowledged(envelope.ack or 0)
-        self.state = Standing(now)
+        self.state = Connected(now)
         self.welcome = message
         self.peer = message.peer
         self._resume_token = message.resume_token
@@ -403,13 +407,13 @@ class Machine:
             self._incoming = Incoming()
             if old:
                 self._events.append(Moved(old, message.peer))
-                text = "the seat was lost with the message on its way: it may or may not have been passed on"
+                text = "the seat was lost with the message on its way: it may or may not have been delivered"
                 self._give_back("moved", text)
         self._events.append(Up(message.peer, message.resumed))
         self._say_again(rejoin=not message.resumed)
 
     def _say_again(self, *, rejoin: bool) -> None:
-        """What the server has not answered or acknowledged, in the order in which it was said first."""
+        """Send again what the server has not answered or acknowledged, in the original order."""
         frames = [_Frame(request, None, encode_body(waiting.message)) for request, waiting in self._waiting.items()]
         frames += [_Frame(sent.request, seq, encode_body(sent.message)) for seq, sent in self._outgoing.kept()]
         frames.sort(key=lambda frame: frame.request)
@@ -434,7 +438,7 @@ class Machine:
             self.bad_frames += 1
         elif new:
             self._taken(message, envelope)
-        # After the message: an error names a message of ours that this acknowledgement makes us forget.
+        # # After the message: an error may name a message that this acknowledgement makes us forget.
         if envelope.ack is not None:
             self._acknowledged(envelope.ack)
 
@@ -475,7 +479,7 @@ class Machine:
             self._rooms[message.room] = waiting.message
             self._events.append(message)
         elif message.room not in self._rooms:
-            # Whoever asked has gone away meanwhile.
+            # # The caller has gone away meanwhile.
             leave = Leave(room=message.room)
             self._ask(leave, encode_body(leave), None)
 
@@ -483,7 +487,7 @@ class Machine:
         waiting = self._answered(request, message)
         was_in = self._rooms.pop(message.room, None) is not None
         if waiting is None and was_in:
-            self._events.append(RoomLost(message.room, "denied", "the server says that we are no longer in it"))
+            self._events.append(RoomLost(message.room, "denied", "the server says that this client is no longer in it"))
 
     def _refused(self, request: int | None, message: Error) -> None:
         waiting = None if request is None else self._waiting.pop(request, None)
@@ -521,11 +525,11 @@ class Machine:
     # --- to the socket ------------------------------------------------------------------------------------
 
     def poll_transmit(self, now: float) -> str | None:
-        """The next frame to write; None: nothing now."""
+        """Return the next frame to write; None: nothing now."""
         if self._hello_due:
             self._hello_due = False
             return self._hello()
-        if not isinstance(self.state, (Standing, Leaving)) or self._bucket is None:
+        if not isinstance(self.state, (Connected, Leaving)) or self._bucket is None:
             return None
         self._drop_answered()
         if not (self._frames or self._probed or self._ack_due(now)) or not self._bucket.take(now):
@@ -552,7 +556,7 @@ class Machine:
         )
 
     def _drop_answered(self) -> None:
-        """A request that was abandoned before it was said is not said."""
+        """Drop a request that was abandoned before it was sent."""
         while self._frames and self._frames[0].seq is None and self._frames[0].request not in self._waiting:
             self._frames.popleft()
 
@@ -562,16 +566,16 @@ class Machine:
     # --- to the driver ------------------------------------------------------------------------------------
 
     def poll_event(self) -> Output | None:
-        """What has happened; None: nothing more."""
+        """Return the next event; None: no event is left."""
         return self._events.popleft() if self._events else None
 
     def poll_timeout(self) -> float | None:
-        """When to call `handle_timeout`, and `poll_transmit` after it; None: not before something else happens."""
+        """Return when to call `handle_timeout`, and `poll_transmit` after it; None: not before the next input."""
         times = [waiting.until for waiting in self._waiting.values() if waiting.until is not None]
         match self.state:
             case Resting(until=until) | Dialing(until=until) | Greeting(until=until):
                 times.append(until)
-            case Standing() | Leaving():
+            case Connected() | Leaving():
                 if isinstance(self.state, Leaving):
                     times.append(self.state.until)
                 ready = 0.0 if self._bucket is None else self._bucket.ready_at()
@@ -608,11 +612,11 @@ M = TypeVar("M", bound="Request | Relayed")
 
 
 def _said(message: M) -> M:
-    """The same, with texts that can be said: repaired, reasons cut, names checked.
+    """Return the message with texts that can be encoded: repaired, reasons cut, names checked.
 
     Raises:
-        ValueError: a name is empty or too long; says the value and the bound.
-        TypeError: what should be text is none.
+        ValueError: a name is empty or too long; the error has the value and the bound.
+        TypeError: a value that must be text is not.
     """
     match message:
         case Join(room=room, meta=meta):

@@ -16,19 +16,19 @@ _decoder = msgspec.json.Decoder(dict[str, Any])
 
 
 class _Way:
-    """One direction: what is on its way, and what has arrived."""
+    """One direction: messages on their way, and messages that have arrived."""
 
     def __init__(self) -> None:
         self.underway: deque[bytes] = deque()
-        """In order: timers take the oldest, whichever runs first."""
+        """In order: a timer takes the oldest message, whichever timer runs first."""
         self.due = 0
-        """How many of them have been long enough on the way."""
+        """The number of messages that have been on their way long enough."""
         self.arrived: deque[bytes] = deque()
         self.woken: asyncio.Event = asyncio.Event()
 
 
 class _Link:
-    """What the two ends share."""
+    """The state that the two ends share."""
 
     def __init__(self, delay: float) -> None:
         self.delay = delay
@@ -37,7 +37,7 @@ class _Link:
         self.ways: tuple[_Way, _Way] = (_Way(), _Way())
 
     def carry(self, way: _Way, data: bytes) -> None:
-        """Begin the way of a message."""
+        """Start to carry a message."""
         way.underway.append(data)
         if self.delay > 0:
             asyncio.get_running_loop().call_later(self.delay, self._ripen, way)
@@ -50,7 +50,7 @@ class _Link:
             self.flow(way)
 
     def flow(self, way: _Way) -> None:
-        """Let arrive what is due, unless the link is cut."""
+        """Deliver the messages that are due, unless the link is cut."""
         while way.due and not self.is_cut:
             way.due -= 1
             way.arrived.append(way.underway.popleft())
@@ -60,7 +60,7 @@ class _Link:
 class MemorySignaling:
     """One end of a pair; see `memory_signaling`. Messages pass through JSON, as they would on a wire.
 
-    Both ends share cuts, delay and end, as they share a wire.
+    Both ends share cuts, delay and end, as they would share a wire.
     """
 
     def __init__(self, link: _Link, out: _Way, into: _Way) -> None:
@@ -75,7 +75,7 @@ class MemorySignaling:
 
     @property
     def delay(self) -> float:
-        """Seconds that a message is on its way; may be changed at any time."""
+        """Seconds that a message is on its way. You can change it at any time."""
         return self._link.delay
 
     @delay.setter
@@ -83,24 +83,24 @@ class MemorySignaling:
         self._link.delay = seconds
 
     async def send(self, message: dict[str, Any]) -> None:
-        """Hand a message over. While the link is cut it is held.
+        """Send a message. While the link is cut it is held.
 
         Raises:
-            SignalingLostError: the pair was closed, or more messages than a test needs are held.
-            TypeError: it does not go into JSON.
+            SignalingLostError: the pair was closed, or too many messages are held.
+            TypeError: the message does not fit into JSON.
         """
         data = _encoder.encode(message)
         if self._link.ended:
             raise SignalingLostError(self._link.ended)
         if len(self._out.underway) + len(self._out.arrived) >= MAX_HELD:
-            raise SignalingLostError(f"{MAX_HELD} messages wait to be received already")
+            raise SignalingLostError(f"{MAX_HELD} messages already wait to be received, which is the most")
         self._link.carry(self._out, data)
 
     async def receive(self) -> dict[str, Any]:
-        """The next message of the other end. By one task at a time.
+        """Return the next message of the other end. Only one task may wait.
 
         Raises:
-            SignalingLostError: the pair was closed, and nothing is left.
+            SignalingLostError: the pair was closed, and no message is left.
 
         Cancellation: no message is lost.
         """
@@ -112,17 +112,17 @@ class MemorySignaling:
         return _decoder.decode(self._in.arrived.popleft())
 
     def cut(self) -> None:
-        """From now on nothing gets through; both ends hold what is sent, as a client does without its server."""
+        """Cut the link: both ends hold their messages, as a client does without its server."""
         self._link.is_cut = True
 
     def heal(self) -> None:
-        """What was held arrives, in order, and then what is sent."""
+        """Heal the link: held messages arrive first, in order."""
         self._link.is_cut = False
         for way in self._link.ways:
             self._link.flow(way)
 
     def close(self, reason: str = "signaling was closed") -> None:
-        """The end for both, for good: what has arrived can still be received."""
+        """End both for good. Messages that have arrived can still be received."""
         self._link.ended = reason
         for way in self._link.ways:
             way.underway.clear()
@@ -131,7 +131,7 @@ class MemorySignaling:
 
 
 def memory_signaling(*, delay: float = 0.0) -> tuple[MemorySignaling, MemorySignaling]:
-    """Two ends of signaling in one process.
+    """Return two ends of signaling in one process.
 
     Args:
         delay: seconds that a message is on its way.

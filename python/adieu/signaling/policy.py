@@ -1,4 +1,4 @@
-"""How patient a signaling client is."""
+"""The timeouts and bounds of a signaling client."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ class Policy:
     """Times in seconds.
 
     Attributes:
-        open_timeout: to open a socket, from the first packet to `welcome`.
-        enter_timeout: for the first connection, how long a server that says to come again is dialled again.
-        first_retry: the longest wait before the first attempt to come again; it doubles with each that fails.
-        max_retry: the longest wait. Each wait is drawn between half of it and the whole.
-        steady_after: a connection that held so long starts the waits anew.
-        give_up: end with `SignalingLostError` after so long without the server; None: never.
+        open_timeout: for opening a socket, from the first packet to `welcome`.
+        enter_timeout: how long the first connection is tried again while the server is busy.
+        first_retry: the longest wait before the first attempt to reconnect; it doubles with each failure.
+        max_retry: the longest wait. Each wait is drawn at random between half of its length and the whole.
+        steady_after: after a connection of this length the waits start from `first_retry` again.
+        give_up: end with `SignalingLostError` after this time without the server; None: never.
         request_timeout: how long `join`, `leave` and the like wait for an answer, also while the server is away.
-        quit_timeout: how long leaving may take, with what was sent before.
-        ping: between pings,
-        pong: and how long an answer may take before the socket counts as lost.
-        outbox_messages: how many relayed messages may wait for the server's acknowledgement,
-        outbox_bytes: and how many bytes; what is more is dropped with `Undelivered`.
-        events: how many events may wait for the user; then nothing more is read from the server.
+        quit_timeout: how long leaving may take, with the queued messages.
+        ping: between two pings.
+        pong: how long an answer may take before the socket counts as lost.
+        outbox_messages: how many relayed messages may wait for the server's acknowledgement.
+        outbox_bytes: the same in bytes. Messages beyond these bounds are dropped with `Undelivered`.
+        events: how many events may wait for the user; then nothing is read from the server.
     """
 
     open_timeout: float = 5.0
@@ -40,6 +40,6 @@ class Policy:
     events: int = 1024
 
     def delay(self, attempt: int, draw: float) -> float:
-        """How long to wait before attempt number `attempt` (from 1); `draw` is random in [0, 1)."""
+        """Return how long to wait before attempt number `attempt` (from 1); `draw` is random in [0, 1)."""
         longest = min(self.max_retry, self.first_retry * 2.0 ** min(attempt - 1, 16))
         return longest * (0.5 + draw / 2)

@@ -1,4 +1,4 @@
-"""The states of the signaling machine, what it wants in each, and what it tells its driver beside events."""
+"""The states of the signaling machine, what it wants in each, and the outputs that only its shell reads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Resting:
-    """No socket, until then."""
+    """No socket until that time."""
 
     until: float
 
@@ -29,44 +29,44 @@ class Dialing:
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """It is open and `hello` is said, or about to be."""
+    """The socket is open, and `hello` is sent or about to be sent."""
 
     until: float
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """Welcome."""
+class Connected:
+    """The server has sent `welcome`."""
 
     since: float
 
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """What was asked before is still said, then `quit`."""
+    """Earlier messages are still sent, then `quit`."""
 
     until: float
 
 
 @dataclass(frozen=True, slots=True)
 class Over:
-    """For good."""
+    """The client has ended for good."""
 
 
-State: TypeAlias = Resting | Dialing | Greeting | Standing | Leaving | Over
+State: TypeAlias = Resting | Dialing | Greeting | Connected | Leaving | Over
 
 
 class Want(Enum):
-    """What the machine needs of the one who drives it."""
+    """An instruction of the machine to its shell."""
 
     WAIT = auto()
     """No socket; call `handle_timeout` in time."""
     DIAL = auto()
-    """Open a socket, then `handle_open`, or `handle_lost` when that fails."""
+    """Open a socket, then call `handle_open`; or `handle_lost` if that fails."""
     TALK = auto()
     """Carry frames over the open socket."""
     NOTHING = auto()
-    """Close what is open."""
+    """Close the socket."""
 
 
 # --- what only the driver reads -----------------------------------------------------------------------------

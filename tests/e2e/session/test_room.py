@@ -121,7 +121,7 @@ async def test_nobody_there_is_a_clear_error() -> None:
     with pytest.raises(adieu.SignalingLostError, match="no signaling at ws:"):
         async with adieu.join("ws://127.0.0.1:9/ws", room="lab"):
             pass
-    with pytest.raises(ValueError, match="begins with ws://"):
+    with pytest.raises(ValueError, match="it needs ws:// or wss://"):
         async with adieu.join("http://127.0.0.1:9/ws", room="lab"):
             pass
 

@@ -153,14 +153,14 @@ async def test_events_are_read_by_one_task():
 
 @pytest.mark.parametrize("url", ["http://x/ws", "127.0.0.1:80", "", "ws:///ws", "wss://"])
 def test_a_url_that_is_none_is_the_caller_s_error(url):
-    with pytest.raises(ValueError, match="begins with ws://"):
+    with pytest.raises(ValueError, match="it needs ws:// or wss://"):
         SignalingClient(url)
 
 
 async def test_nobody_there():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    with pytest.raises(SignalingLostError, match="is the server running"):
+    with pytest.raises(SignalingLostError, match="start a server with"):
         await client(f"ws://127.0.0.1:{port}/ws").__aenter__()
     assert connections() == set()
 
@@ -215,7 +215,7 @@ async def test_what_stands_before_the_server_is_no_end_once_we_have_been_in():
 async def test_another_kind_of_websocket():
     async with serve_websocket(lambda socket: socket.wait_closed(), "127.0.0.1", 0) as server:
         url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/ws"
-        with pytest.raises(SignalingRefusedError, match="not one of adieu"):
+        with pytest.raises(SignalingRefusedError, match="not of adieu"):
             await client(url).__aenter__()
 
 

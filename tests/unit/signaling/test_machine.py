@@ -140,7 +140,7 @@ def test_it_gives_up_when_it_was_told_to():
         outputs += line.lose()
     assert isinstance(outputs[-1], Ended)
     assert isinstance(outputs[-1].error, SignalingLostError)
-    assert "no server for" in str(outputs[-1].error)
+    assert "the server could not be reached for" in str(outputs[-1].error)
 
 
 # --- requests -------------------------------------------------------------------------------------------------
@@ -210,7 +210,7 @@ def test_too_many_requests_are_refused():
     line = Line()
     for _ in range(256):
         line.request(IceServersRequest())
-    with pytest.raises(SignalingError, match="256 requests wait"):
+    with pytest.raises(SignalingError, match="256 requests already wait"):
         line.request(IceServersRequest())
 
 

@@ -82,7 +82,7 @@ async def test_what_is_held_is_bounded():
     one.cut()
     for _ in range(4096):
         await one.send({})
-    with pytest.raises(SignalingLostError, match="4096 messages wait"):
+    with pytest.raises(SignalingLostError, match="4096 messages already wait"):
         await one.send({})
 
 
