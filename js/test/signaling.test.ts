@@ -383,7 +383,7 @@ describe("the first dial", () => {
     const { time, client, downs, opening } = dial([3013, 3001, 1012, 1013, 4000].map((code) => ({ code })));
     await time.until(opening);
     assert.deepEqual(
-      downs.map(({ told }) => told),
+      downs.map(({ byServer }) => byServer),
       [true, true, true, true, true],
     );
     assert.ok(client.up);
