@@ -27,20 +27,20 @@ if TYPE_CHECKING:
 
 
 def plan_local(
-    negotiation: Negotiation, description: Description, new_transceivers: Mapping[int, int] | None = None
+    negotiation: Negotiation,
+    description: Description,
+    state: SignalingState,
+    new_transceivers: Mapping[int, int] | None = None,
 ) -> Plan:
     """Apply a description that was made here, by `create_offer` or `create_answer`.
 
     Args:
         negotiation: the snapshot before.
-        description: what is set.
+        description: the description to set.
+        state: the signaling state that it leads to (`require_state`).
         new_transceivers: the transceivers that new sections of an offer were made for, by the sections' indexes (see
             `new_transceivers`); None: those that an offer made now would have.
-
-    Raises:
-        InvalidStateError: the signaling state does not allow it.
     """
-    state = require_state(negotiation, "local", description.type)
     if description.type == "offer":
         if new_transceivers is None:
             new_transceivers = new_transceivers_of(offer_sections(negotiation, data=True))
@@ -62,14 +62,17 @@ def plan_local(
     return _plan(negotiation, _count(negotiation, after), changes)
 
 
-def plan_remote(negotiation: Negotiation, description: Description) -> Plan:
+def plan_remote(negotiation: Negotiation, description: Description, state: SignalingState) -> Plan:
     """Apply a description of the other side.
 
+    Args:
+        negotiation: the snapshot before.
+        description: the description to set.
+        state: the signaling state that it leads to (`require_state`).
+
     Raises:
-        InvalidStateError: the signaling state does not allow it.
         InvalidAccessError: its content is not valid here.
     """
-    state = require_state(negotiation, "remote", description.type)
     if description.type == "offer":
         check_remote_offer(negotiation, description)
         # No transport starts before it is answered: our credentials are not made yet.
@@ -85,17 +88,12 @@ def plan_remote(negotiation: Negotiation, description: Description) -> Plan:
     return _plan(negotiation, after, changes)
 
 
-def plan_rollback(negotiation: Negotiation, source: Source) -> Plan:
-    """Go back to the last stable state (RFC 9429 section 4.1.10.2).
-
-    Raises:
-        InvalidStateError: there is nothing that could be rolled back.
-    """
-    state = require_state(negotiation, source, "rollback")
+def plan_rollback(negotiation: Negotiation) -> Plan:
+    """Go back to the last stable state (RFC 9429 section 4.1.10.2). The signaling state allows it (`require_state`)."""
     with_media, changes = roll_back(negotiation)
     after = replace(
         with_media,
-        state=state,
+        state="stable",
         pending_local=None,
         pending_remote=None,
         transports=negotiation.stable_transports,
@@ -105,7 +103,7 @@ def plan_rollback(negotiation: Negotiation, source: Source) -> Plan:
 
 
 def require_state(negotiation: Negotiation, source: Source, type_: SdpType) -> SignalingState:
-    """The state that this leads to.
+    """Return the signaling state that a description of this type leads to.
 
     Raises:
         InvalidStateError: the signaling state does not allow it.

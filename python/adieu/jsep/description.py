@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import islice
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from adieu import sdp
@@ -29,6 +28,7 @@ RTP_PROTOCOLS: Final = frozenset(
     for profile in ("AVP", "AVPF", "SAVP", "SAVPF")
 )
 DEFAULT_SCTP_PORT: Final = 5000
+_KEPT: Final = 20
 DEFAULT_MAX_MESSAGE_SIZE: Final = 65536
 """RFC 8841 section 6.1: the size where the attribute is absent."""
 
@@ -77,17 +77,17 @@ class Section:
     fingerprints: tuple[Fingerprint, ...]
     problem: sdp.SdpSyntaxError | None = None
 
-    @property
+    @cached_property
     def key(self) -> str:
         """What names its transport: the mid, or its place where there is none (no token has a colon)."""
         return self.mid if self.mid is not None else f":{self.index}"
 
-    @property
+    @cached_property
     def is_rtp(self) -> bool:
         """An audio or video section."""
         return self.media.kind in {"audio", "video"} and self.media.protocol in RTP_PROTOCOLS
 
-    @property
+    @cached_property
     def is_understood(self) -> bool:
         """Whether it can be accepted at all."""
         return self.is_rtp or self.is_data
@@ -118,7 +118,7 @@ class Section:
         """Several streams of the same source."""
         return attributes.simulcast(self.media)
 
-    @property
+    @cached_property
     def is_data(self) -> bool:
         """A data channel section that is understood here."""
         if self.media.kind != "application" or self.media.protocol not in DATA_PROTOCOLS:
@@ -205,9 +205,12 @@ class Description:
 
         They stand in the text, and say nothing.
         """
-        blocks = (self.sdp.session, *self.sdp.media)
-        first = (error for block in blocks for error in block.unusable.first)
-        return sum(block.unusable.count for block in blocks), list(islice(first, 20))
+        count = 0
+        first: list[SdpSyntaxError] = []
+        for block in (self.sdp.session, *self.sdp.media):
+            count += block.unusable.count
+            first.extend(block.unusable.first[: _KEPT - len(first)])
+        return count, first
 
     @property
     def trickles(self) -> bool:
@@ -220,7 +223,10 @@ class Description:
 
     def data_section(self) -> Section | None:
         """The first section for data that is not rejected."""
-        return next((section for section in self.sections if section.is_data and not section.rejected), None)
+        for section in self.sections:
+            if section.is_data and not section.rejected:
+                return section
+        return None
 
     def group_of(self, mid: str | None) -> tuple[str, ...]:
         """The mids of the BUNDLE group that this one is in; none where it is in no group."""

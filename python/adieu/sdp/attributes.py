@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Setup = Literal["active", "passive", "actpass", "holdconn"]
 Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
 
+_DIRECTIONS: Final[tuple[Direction, ...]] = get_args(Direction)
 _UFRAG_LENGTH: Final = range(4, 257)
 _PWD_LENGTH: Final = range(22, 257)
 _FINGERPRINT = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2})*")
@@ -130,12 +131,15 @@ def ice_pwd(block: Block) -> str | None:
 
 def ice_options(block: Block) -> frozenset[str]:
     """`a=ice-options`: "trickle", "ice2" …"""
-    return frozenset(word for line in block.attributes("ice-options") for word in _content(line).split())
+    words: set[str] = set()
+    for line in block.by_name.get("ice-options", ()):
+        words.update(_content(line).split())
+    return frozenset(words)
 
 
 def ice_lite(block: Block) -> bool:
     """`a=ice-lite`."""
-    return block.has("ice-lite")
+    return "ice-lite" in block.by_name
 
 
 def candidates(block: Block) -> tuple[Candidate, ...]:
@@ -153,7 +157,7 @@ def end_of_candidates(block: Block) -> bool:
 
 def fingerprints(block: Block) -> tuple[Fingerprint, ...]:
     """All `a=fingerprint`."""
-    return tuple(_fingerprint(line) for line in block.attributes("fingerprint"))
+    return tuple(map(_fingerprint, block.by_name.get("fingerprint", ())))
 
 
 def setup(block: Block) -> Setup | None:
@@ -173,11 +177,12 @@ def setup(block: Block) -> Setup | None:
 def mid(block: Block) -> str | None:
     """`a=mid`; None if it is missing or empty."""
     line = block.attribute("mid")
-    if line is None or not line.content:
+    name = line.content if line is not None else None
+    if line is None or not name:
         return None
-    if not is_token(line.content):
-        raise SdpSyntaxError(line.number, f"{line.content[:40]!r} is not a mid")
-    return line.content
+    if not is_token(name):
+        raise SdpSyntaxError(line.number, f"{name[:40]!r} is not a mid")
+    return name
 
 
 def groups(block: Block) -> tuple[Group, ...]:
@@ -187,7 +192,7 @@ def groups(block: Block) -> tuple[Group, ...]:
 
 def bundle_only(block: Block) -> bool:
     """`a=bundle-only`."""
-    return block.has("bundle-only")
+    return "bundle-only" in block.by_name
 
 
 # --- SCTP (RFC 8841) -----------
@@ -236,7 +241,11 @@ def rtcp_rsize(block: Block) -> bool:
 
 def direction(block: Block) -> Direction | None:
     """`a=sendrecv`, `a=sendonly`, `a=recvonly` or `a=inactive`."""
-    return next((name for name in get_args(Direction) if block.has(name)), None)
+    by_name = block.by_name
+    for name in _DIRECTIONS:
+        if name in by_name:
+            return name
+    return None
 
 
 def rtpmaps(block: Block) -> tuple[RtpMap, ...]:
@@ -311,19 +320,20 @@ def connection(block: Block) -> Connection | None:
 
 
 def _content(line: Line) -> str:
-    content = line.content
-    if content is None:
+    _, colon, content = line.value.partition(":")
+    if not colon:
         raise SdpSyntaxError(line.number, f"a={line.value[:40]} has no value")
     return content
 
 
 def _ice_word(block: Block, name: str, lengths: range) -> str | None:
-    line = block.attribute(name)
-    if line is None:
+    lines = block.by_name.get(name)
+    if not lines:
         return None
+    line = lines[0]
     word = _content(line)
     if len(word) not in lengths or not ICE_CHARS.fullmatch(word):
-        # # The value is a secret, or next to one: the error does not repeat it.
+        # The value is a secret, or next to one: the error does not repeat it.
         raise SdpValueError(
             line.number, f"a={name} has {len(word)} characters, but needs {lengths[0]} to {lengths[-1]} ice-chars"
         )
@@ -347,7 +357,7 @@ def _candidate(line: Line) -> Candidate:
 
 def _group(line: Line) -> Group:
     words = _content(line).split()
-    if not words or not all(is_token(word) for word in words):
+    if not words or not all(map(is_token, words)):
         raise SdpSyntaxError(line.number, "a group needs semantics and mids")
     return Group(words[0], tuple(words[1:]))
 

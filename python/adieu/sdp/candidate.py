@@ -60,7 +60,7 @@ class Candidate:
             raise SdpSyntaxError(line, f"the candidate is too long: {len(text)} characters")
         body = text.rstrip().removeprefix("a=").removeprefix("candidate:")
         fields = body.split()
-        if any(char in body for char in "\r\n\0") or len(fields) < 8 or fields[6] != "typ":
+        if "\r" in body or "\n" in body or "\0" in body or len(fields) < 8 or fields[6] != "typ":
             raise SdpSyntaxError(line, f"{text[:80]!r} is not a candidate")
         foundation, component, transport, priority, address, port, _, kind, *rest = fields
         if address.startswith("[") and address.endswith("]"):

@@ -99,7 +99,8 @@ class Block:
     lines: tuple[Line, ...]
 
     @cached_property
-    def _by_name(self) -> dict[str, list[Line]]:
+    def by_name(self) -> dict[str, list[Line]]:
+        """Return the `a=` lines by their names."""
         index: dict[str, list[Line]] = {}
         for line in self.lines:
             if line.type == "a":
@@ -122,32 +123,39 @@ class Block:
             name: the name of an optional attribute, or of one that may come several times.
             read: reads a line or raises `SdpSyntaxError`; always the same function for a name.
         """
-        if name not in self._read:
+        lines = self.by_name.get(name)
+        if lines is None:
+            return ()
+        known = self._read
+        if name not in known:
             values: list[_T] = []
-            for line in self.attributes(name):
+            for line in lines:
                 try:
                     values.append(read(line))
                 except SdpSyntaxError as error:
                     self.unusable.add(error)
-            self._read[name] = tuple(values)
-        return self._read[name]
+            known[name] = tuple(values)
+        return known[name]
 
     def attributes(self, name: str) -> list[Line]:
         """Return all `a=` lines of this name."""
-        return self._by_name.get(name, [])
+        return self.by_name.get(name, [])
 
     def attribute(self, name: str) -> Line | None:
         """Return the first `a=` line of this name."""
-        found = self._by_name.get(name)
+        found = self.by_name.get(name)
         return found[0] if found else None
 
     def has(self, name: str) -> bool:
         """Whether there is an `a=` line of this name."""
-        return name in self._by_name
+        return name in self.by_name
 
     def of_type(self, letter: str) -> Line | None:
         """Return the first line of this type."""
-        return next((line for line in self.lines if line.type == letter), None)
+        for line in self.lines:
+            if line.type == letter:
+                return line
+        return None
 
     def with_lines(self, *lines: Line) -> Self:
         """Return the block with these lines added at the end."""

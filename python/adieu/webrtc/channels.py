@@ -51,7 +51,10 @@ def sctp_transport(internals: Internals) -> Transport | None:
 
 def sctp_holder(internals: Internals) -> Transport | None:
     """The transport with the RTCSctpTransport, also while data is only offered."""
-    return next((transport for transport in internals.all_transports() if transport.sctp is not None), None)
+    for transport in internals.all_transports():
+        if transport.sctp is not None:
+            return transport
+    return None
 
 
 def assign_ids(internals: Internals, transport: Transport) -> None:

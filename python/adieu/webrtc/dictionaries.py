@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar, get_args
 
 if TYPE_CHECKING:
@@ -30,20 +31,28 @@ def dictionary(cls: type[T], value: object, keywords: Mapping[str, Any] | None =
         TypeError: it is something else, has an unknown member, or lacks one.
     """
     given = dict(keywords or {})
-    names = [field.name for field in fields(cls)]
     if isinstance(value, cls):
         return replace(value, **given) if given else value
     if is_mapping(value):
         given = {**value, **given}
     elif value is not None:
         raise TypeError(f"{cls.__name__} is a mapping or a {cls.__name__}, not {value!r}")
-    unknown = [name for name in given if name not in names]
-    if unknown and not open_:
-        raise TypeError(f"{cls.__name__} has no member {unknown[0]!r}; it has {', '.join(names)}")
-    needed = (f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING)
-    if missing := [name for name in needed if name not in given]:
-        raise TypeError(f"{cls.__name__} needs the member {missing[0]!r}")
-    return cls(**{name: member for name, member in given.items() if name in names})
+    names = _members(cls)
+    for name in tuple(given):
+        if name not in names:
+            if not open_:
+                raise TypeError(f"{cls.__name__} has no member {name!r}; it has {', '.join(names)}")
+            del given[name]
+    for name, needed in names.items():
+        if needed and name not in given:
+            raise TypeError(f"{cls.__name__} needs the member {name!r}")
+    return cls(**given)
+
+
+@cache
+def _members(cls: type[DataclassInstance]) -> dict[str, bool]:
+    """The names of the members, and whether each is required."""
+    return {field.name: field.default is MISSING and field.default_factory is MISSING for field in fields(cls)}
 
 
 def is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:

@@ -8,16 +8,16 @@ from adieu import jsep
 from adieu.errors import InvalidModificationError
 from adieu.events import Event
 from adieu.jsep import CloseTransport
-from adieu.webrtc import channels, transceivers
+from adieu.webrtc import transceivers
 from adieu.webrtc.connection_states import derive_gathering_state
 from adieu.webrtc.create_description import create_answer, create_offer, system_state
+from adieu.webrtc.data_negotiation import establish_association, move_association, offer_association
 from adieu.webrtc.negotiation_needed import update_negotiation_needed_flag
 from adieu.webrtc.rtp_transceiver import internals_of
-from adieu.webrtc.transport import Transport
 from adieu.webrtc.transport_actions import perform
 
 if TYPE_CHECKING:
-    from adieu.jsep import Plan, SdpType, Source
+    from adieu.jsep import Negotiation, Plan, SdpType, SignalingState, Source
     from adieu.webrtc.internals import CreatedDescription, Internals
 
 
@@ -31,10 +31,10 @@ async def set_local_description(internals: Internals, type_: SdpType | None, tex
     if type_ is None:
         offers = {"stable", "have-local-offer", "have-remote-pranswer"}
         type_ = "offer" if internals.negotiation.state in offers else "answer"
-    # The state comes first, as in browsers: what is not allowed now is refused at once.
-    jsep.require_state(internals.negotiation, "local", type_)
+    # The state comes first, as in browsers: a type that is not allowed now is refused at once.
+    state = jsep.require_state(internals.negotiation, "local", type_)
     if type_ == "rollback":
-        await set_description(internals, "local", type_, "")
+        await set_description(internals, "local", type_, "", state)
         return
     # steps 2 and 3
     created = internals.last_created_offer if type_ == "offer" else internals.last_created_answer
@@ -49,7 +49,7 @@ async def set_local_description(internals: Internals, type_: SdpType | None, tex
     if not text:
         text = await (create_offer(internals, restart=False) if type_ == "offer" else create_answer(internals))
     # step 6
-    await set_description(internals, "local", type_, text)
+    await set_description(internals, "local", type_, text, state)
 
 
 def _still_valid(internals: Internals, created: CreatedDescription | None) -> str:
@@ -58,135 +58,101 @@ def _still_valid(internals: Internals, created: CreatedDescription | None) -> st
 
 async def set_remote_description(internals: Internals, type_: SdpType, text: str) -> None:
     """W3C setRemoteDescription, the chained steps."""
-    # step 1: a remote offer rolls back ours. adieu looks at it first: a bad offer changes nothing.
-    if type_ == "offer" and jsep.next_signaling_state(internals.negotiation.state, "remote", "offer") is None:
-        rolled_back = jsep.plan_rollback(internals.negotiation, "local").after
-        jsep.plan_remote(rolled_back, jsep.parse_description("offer", text))
-        await set_description(internals, "local", "rollback", "")
+    # step 1: a remote offer rolls back a local one. adieu looks at it first: a bad offer changes nothing.
+    if type_ == "offer" and internals.negotiation.state == "have-local-offer":
+        rolled_back = jsep.plan_rollback(internals.negotiation).after
+        state = jsep.require_state(rolled_back, "remote", type_)
+        jsep.plan_remote(rolled_back, jsep.parse_description(type_, text), state)
+        await set_description(internals, "local", "rollback", "", rolled_back.state)
     # step 2
-    jsep.require_state(internals.negotiation, "remote", type_)
-    await set_description(internals, "remote", type_, text)
+    state = jsep.require_state(internals.negotiation, "remote", type_)
+    await set_description(internals, "remote", type_, text, state)
 
 
-async def set_description(internals: Internals, source: Source, type_: SdpType, text: str) -> None:
-    """W3C set a session description, of a type that the signaling state allows.
+async def set_description(
+    internals: Internals, source: Source, type_: SdpType, text: str, state: SignalingState
+) -> None:
+    """W3C set a session description.
+
+    Args:
+        internals: of the connection.
+        source: the side that speaks.
+        type_: of the description; the signaling state allows it (failure step 2).
+        text: the description; empty for a rollback.
+        state: the signaling state that it leads to. Only the operations chain changes the state.
 
     Raises:
-        InvalidStateError: there is nothing to roll back.
         RTCError: the text is not SDP.
         InvalidAccessError: its content is not valid.
     """
-    # step 4: what follows is done at once, so a caller that is cancelled leaves nothing half done
+    # step 4: all of the rest is done at once, so a caller that is cancelled leaves nothing half done
     await internals.next_task()
-    plan = _plan(internals, source, type_, text)
-    _succeed(internals, plan, type_)
+    _succeed(internals, _plan(internals, source, type_, text, state), type_)
 
 
-def _plan(internals: Internals, source: Source, type_: SdpType, text: str) -> Plan:
+def _plan(internals: Internals, source: Source, type_: SdpType, text: str, state: SignalingState) -> Plan:
     if type_ == "rollback":
-        return jsep.plan_rollback(internals.negotiation, source)
-    # The state was looked at by the caller (failure step 2), and only this chain changes it. Now the syntax (step 3),
-    # then the content (steps 4 to 6).
+        return jsep.plan_rollback(internals.negotiation)
+    # The syntax (failure step 3), then the content (steps 4 to 6).
     description = jsep.parse_description(type_, text)
     if source == "remote":
-        plan = jsep.plan_remote(internals.negotiation, description)
+        plan = jsep.plan_remote(internals.negotiation, description, state)
         count, first = description.unusable
-        internals.ignored_lines.add(*map(str, first), count=count)
+        if count:
+            internals.ignored_lines.add(*map(str, first), count=count)
         return plan
     created = internals.last_created_offer
-    return jsep.plan_local(
-        internals.negotiation, description, created.new_transceivers if created is not None else None
-    )
+    new = created.new_transceivers if created is not None else None
+    return jsep.plan_local(internals.negotiation, description, state, new)
 
 
 def _succeed(internals: Internals, plan: Plan, type_: SdpType) -> None:
     """Success steps 5 to 19."""
     before, after = internals.negotiation, plan.after
-    carried_data = channels.sctp_transport(internals) is not None
+    key = after.data_key
+    closed = [action.key for action in plan.actions if isinstance(action, CloseTransport)]
+    goes_on = move_association(internals, key, after.transports.keys() & closed)
     # steps 5, 6 and 11: descriptions and state
-    internals.negotiation = after
-    if type_ == "answer":
-        internals.last_created_offer = internals.last_created_answer = None
-        _forget_replaced_credentials(internals)
-    # RFC 9143: where a bundle takes data to another transport, its object goes along
-    if (holder := channels.sctp_holder(internals)) is not None and (key := after.data_key) in internals.transports:
-        internals.transports[key].take_sctp(holder)
-    closed = {action.key for action in plan.actions if isinstance(action, CloseTransport)}
-    # RFC 8842 section 4: the data channels are with the peer that was there before.
-    if holder is not None and holder.key in closed & after.transports.keys():
-        channels.association_ended(internals, "the other side is another one, or has begun anew")
-        carried_data = False
-    # steps 7 and 10: what the transports have to do
+    _store(internals, after, type_)
+    # steps 7 and 10: the transports
     for action in plan.actions:
         perform(internals, action)
     if internals.pool is not None and after.generations:
         internals.pool.end()
         internals.pool = None
-    # steps 8 to 10
+    # steps 8 to 10: transceivers and data
     concerned = transceivers.apply(internals, plan.media)
     if type_ in {"answer", "pranswer"}:
-        _establish_data(internals, carried_data=carried_data)
-    elif after.data_key is None:
-        _offer_data(internals)
+        establish_association(internals, key, goes_on=goes_on)
+    elif key is None:
+        offer_association(internals)
     for stopped in plan.media.stopped:
         internals_of(concerned[stopped]).end_receiving()
     # step 13
     if after.state == "stable":
         internals.negotiation_needed = False
         update_negotiation_needed_flag(internals)
-    # step 14
+    # steps 14 to 19: the events; a handler may close the connection between two (closing rule 34)
     if after.state != before.state and not internals.is_closed:
         internals.fire(Event("signalingstatechange"))
-    # RTCIceTransports that are no more count no more.
-    if closed and not internals.is_closed:
+    if closed and not internals.is_closed:  # removed transports no longer count towards iceGatheringState
         internals.fire_all(derive_gathering_state(internals))
-    # steps 16 to 19; a handler may have closed the connection (closing rule 34)
     for announce in transceivers.announcements(internals, plan.media, concerned):
         if internals.is_closed:
             return
         announce()
 
 
-def _forget_replaced_credentials(internals: Internals) -> None:
-    """Success steps 5.2 and 6.2, at their ends."""
-    current = internals.negotiation.current_local
+def _store(internals: Internals, after: Negotiation, type_: SdpType) -> None:
+    """Success steps 5, 6 and 11."""
+    internals.negotiation = after
+    if type_ != "answer":
+        return
+    internals.last_created_offer = internals.last_created_answer = None
+    # steps 5.2 and 6.2, at their ends: credentials that are no longer used need no replacement
+    current = after.current_local
     used = [section.credentials for section in (current.sections if current is not None else ())]
     if internals.credentials_to_replace.isdisjoint(used):
         internals.credentials_to_replace = frozenset()
     if internals.outdated_credentials.isdisjoint(used):
         internals.outdated_credentials = frozenset()
-
-
-def _offer_data(internals: Internals) -> None:
-    """An offer or a rollback is set: pc.sctp is there while data is offered, as in browsers. In the W3C it comes later.
-
-    Of what the other side offers, no transport begins before the answer.
-    """
-    key = internals.negotiation.offered_data_key
-    if key is None:
-        channels.data_withdrawn(internals)
-    elif channels.sctp_holder(internals) is None:
-        transport = internals.transports.get(key)
-        if transport is None:
-            transport = internals.offered = Transport(internals.driver, key)
-        transport.establish_sctp(jsep.DEFAULT_MAX_MESSAGE_SIZE)
-
-
-def _establish_data(internals: Internals, *, carried_data: bool) -> None:
-    """Success step 9: the SCTP transport, and the ids that depend on the DTLS role."""
-    key = internals.negotiation.data_key
-    if key is None:
-        current = internals.negotiation.current_local
-        if internals.negotiation.state == "stable" and current and any(section.is_data for section in current.sections):
-            channels.data_rejected(internals)
-        return
-    transport = internals.transports[key]
-    if internals.offered is not None:  # another one than the answer has chosen
-        transport.take_sctp(internals.offered)
-        internals.offered = None
-    association = internals.negotiation.transports[key].sctp
-    transport.establish_sctp(association.remote_max_message_size if association is not None else 0)
-    if carried_data:
-        channels.update_max_message_size(internals, transport)
-    else:
-        channels.assign_ids(internals, transport)

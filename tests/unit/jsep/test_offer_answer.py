@@ -189,9 +189,8 @@ def test_pending_and_current(a, b):
 
 @pytest.mark.parametrize(("source", "type_"), [("local", "answer"), ("remote", "answer"), ("remote", "pranswer")])
 def test_an_answer_to_nothing(a, source, type_):
-    apply = jsep.plan_local if source == "local" else jsep.plan_remote
     with pytest.raises(InvalidStateError, match="stable"):
-        apply(a.now, jsep.parse_description(type_, HEAD))
+        (a.local if source == "local" else a.remote)(type_, HEAD)
 
 
 def test_an_offer_against_an_offer(a, b):

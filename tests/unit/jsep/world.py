@@ -41,14 +41,17 @@ class Side:
         return self.local(type_, jsep.create_answer(self.now, self.parameters()))
 
     def local(self, type_, text):
-        self.take(jsep.plan_local(self.now, jsep.parse_description(type_, text)))
+        state = jsep.require_state(self.now, "local", type_)
+        self.take(jsep.plan_local(self.now, jsep.parse_description(type_, text), state))
         return text
 
     def remote(self, type_, text):
-        return self.take(jsep.plan_remote(self.now, jsep.parse_description(type_, text)))
+        state = jsep.require_state(self.now, "remote", type_)
+        return self.take(jsep.plan_remote(self.now, jsep.parse_description(type_, text), state))
 
     def rollback(self, source="local"):
-        return self.take(jsep.plan_rollback(self.now, source))
+        jsep.require_state(self.now, source, "rollback")
+        return self.take(jsep.plan_rollback(self.now))
 
 
 def negotiate(a, b, **changes):

@@ -1,0 +1,51 @@
+"""Python calls that an operation of a connection takes. A count has no noise."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import adieu
+from support.virtual import simulated
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+    from types import FrameType
+
+ROOT = str(Path(adieu.__file__).parent)
+
+
+async def calls(operation: Awaitable[object]) -> Counter[str]:
+    """The calls of Python functions in adieu until `operation` is done; a generator counts each time it goes on."""
+    counted: Counter[str] = Counter()
+
+    def count(frame: FrameType, event: str, _: object) -> None:
+        code = frame.f_code
+        if event == "call" and code.co_filename.startswith(ROOT):
+            counted[f"{code.co_filename.removeprefix(ROOT)}: {code.co_name}"] += 1
+
+    sys.setprofile(count)
+    try:
+        await operation
+    finally:
+        sys.setprofile(None)
+    return counted
+
+
+@simulated()
+async def test_descriptions_for_data_take_few_calls(world):
+    a, b = (world.connection(host) for host in world.hosts())
+    a.createDataChannel("chat")
+    await a.setLocalDescription()
+    offer = a.localDescription.toJSON()
+    await world.settle()
+    offered = await calls(b.setRemoteDescription(offer))
+    await b.setLocalDescription()
+    answer = b.localDescription.toJSON()
+    await world.settle()
+    answered = await calls(a.setRemoteDescription(answer))
+    assert "".join(offer["sdp"].split()).count("a=candidate") == 0
+    assert offered.total() <= 200, chr(10).join(f"{n} {w}" for w, n in offered.most_common())
+    assert answered.total() <= 330, chr(10).join(f"{n} {w}" for w, n in answered.most_common())
