@@ -391,6 +391,30 @@ describe("the first dial", () => {
     assert.equal(time.timers, 0);
   });
 
+  test("sleeps while its socket closes, though a frame waits: that time is no reason to wake up", async () => {
+    const time = new VirtualTime();
+    const server = new Server(time);
+    let timers = 0;
+    const sockets: FakeSocket[] = [];
+    const platform = time.platform({
+      openSocket: () => {
+        sockets.push(new FakeSocket(server));
+        return sockets[0] as unknown as WebSocket;
+      },
+      later: (seconds, call) => {
+        assert.ok(++timers < 100, "the client wakes itself up all the time");
+        return time.later(seconds, call);
+      },
+    });
+    const client = new SignalingClient("ws://server/ws", { platform, onEvent() {} });
+    await time.until(client.open());
+    (sockets[0] as FakeSocket).readyState = 2;
+    client.send({ type: "wait", to: "ben", session: "s", reason: "", etaMs: 1 });
+    await time.pass(1);
+    (sockets[0] as FakeSocket).onclose?.({ code: 1006, reason: "" });
+    await client.quit();
+  });
+
   test("comes again no longer than its time, and says why", async () => {
     const never = Array.from({ length: 200 }, () => ({ code: 3013, reason: "too many connections: come again" }));
     const { time, opening } = dial(never, undefined, { enterTimeout: 20 });

@@ -222,7 +222,7 @@ export class SignalingClient {
 
   #arm(): void {
     this.#cancelTimer?.();
-    const when = this.#machine.pollTimeout();
+    const when = this.#machine.pollTimeout(this.#isOpen());
     this.#cancelTimer =
       when === undefined
         ? undefined
@@ -234,9 +234,13 @@ export class SignalingClient {
           });
   }
 
+  #isOpen(): boolean {
+    return this.#socket?.readyState === 1; // OPEN
+  }
+
   #write(): void {
     const socket = this.#socket;
-    if (!socket || socket.readyState !== socket.OPEN) return;
+    if (!socket || !this.#isOpen()) return;
     for (let frame: string | undefined; (frame = this.#machine.pollTransmit(this.#platform.now())) !== undefined; ) {
       socket.send(frame);
     }

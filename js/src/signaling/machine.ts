@@ -548,15 +548,19 @@ export class SignalingMachine {
     return this.#outputs.shift();
   }
 
-  /** When to call `handleTimeout`, and `pollTransmit` after it; undefined: not before something else happens. */
-  pollTimeout(): number | undefined {
+  /**
+   * When to call `handleTimeout`, and `pollTransmit` after it; undefined: not before something else happens.
+   *
+   * @param canWrite a frame can be written at once. If not, the time of the next frame is left out: it may be past.
+   */
+  pollTimeout(canWrite = true): number | undefined {
     const state = this.state;
     if (state.name === "over") return undefined;
     const times: number[] = [];
     for (const { until } of this.#waiting.values()) if (until !== undefined) times.push(until);
     if (state.name !== "connected") times.push(state.until);
     if (state.name === "connected") times.push(this.#silentAt());
-    if (state.name === "connected" || state.name === "leaving") {
+    if (canWrite && (state.name === "connected" || state.name === "leaving")) {
       const ready = this.#bucket?.readyAt() ?? 0;
       if (this.#frames.length || this.#probed.size) times.push(ready);
       else if (this.#ackAt !== undefined) times.push(Math.max(ready, this.#ackAt));

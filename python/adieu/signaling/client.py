@@ -143,6 +143,8 @@ class SignalingClient:
         self._events = EventBuffer(self._policy.events)
         self._wake = asyncio.Event()
         self._to_write = asyncio.Event()
+        self._can_write = False
+        """Whether the writer waits for frames: not while the socket is full, and not once the writer has ended."""
         self._owner: asyncio.Task[None] | None = None
         self._begun: asyncio.Future[None] | None = None
         self._socket: ClientConnection | None = None
@@ -382,13 +384,15 @@ class SignalingClient:
                     self._token_due = False
                     children.append(group.create_task(self._refresh()))
             if not reader.done() and self._socket is not None:
-                await self._socket.close(CloseCode.QUIT if machine.want is Want.NOTHING else CloseCode.LOST)
+                with suppress(TimeoutError):  # a full socket would not take the close either
+                    async with asyncio.timeout(CLOSE_TIMEOUT):
+                        await self._socket.close(CloseCode.QUIT if machine.want is Want.NOTHING else CloseCode.LOST)
             for child in children:
                 child.cancel()
 
     async def _pause(self) -> None:
         """Wait until something has happened, or is due."""
-        deadline = self._machine.poll_timeout()
+        deadline = self._machine.poll_timeout(can_write=self._can_write)
         with suppress(TimeoutError):
             async with asyncio.timeout_at(deadline):
                 await self._wake.wait()
@@ -464,6 +468,7 @@ class SignalingClient:
             self._machine.handle_lost(reason, self._now(), code=code, final=final)
         finally:
             self._socket = None
+            self._can_write = False
             writer.cancel()
             websocket.transport.abort()
 
@@ -471,10 +476,12 @@ class SignalingClient:
         with suppress(ConnectionClosed):  # the reader sees it too, and reports it
             while True:
                 self._to_write.clear()
+                self._can_write = False
                 while (frame := self._machine.poll_transmit(self._now())) is not None:
                     logger.debug("> %s", _Shown(frame))
                     await websocket.send(frame)
                     self._wake.set()  # another deadline may be next; only after a frame, or the two wake each other
+                self._can_write = True
                 await self._to_write.wait()
 
     async def _dial(self) -> ClientConnection:

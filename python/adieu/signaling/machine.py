@@ -569,8 +569,12 @@ class Machine:
         """Return the next event; None: no event is left."""
         return self._events.popleft() if self._events else None
 
-    def poll_timeout(self) -> float | None:
-        """Return when to call `handle_timeout`, and `poll_transmit` after it; None: not before the next input."""
+    def poll_timeout(self, *, can_write: bool = True) -> float | None:
+        """Return when to call `handle_timeout`, and `poll_transmit` after it; None: not before the next input.
+
+        Args:
+            can_write: a frame can be written at once. If not, the time of the next frame is left out: it may be past.
+        """
         times = [waiting.until for waiting in self._waiting.values() if waiting.until is not None]
         match self.state:
             case Resting(until=until) | Dialing(until=until) | Greeting(until=until):
@@ -579,7 +583,9 @@ class Machine:
                 if isinstance(self.state, Leaving):
                     times.append(self.state.until)
                 ready = 0.0 if self._bucket is None else self._bucket.ready_at()
-                if self._frames or self._probed:
+                if not can_write:
+                    pass
+                elif self._frames or self._probed:
                     times.append(ready)
                 elif self._ack_at is not None:
                     times.append(max(ready, self._ack_at))

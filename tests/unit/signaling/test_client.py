@@ -11,6 +11,7 @@ import time
 import warnings
 
 import jwt
+import msgspec
 import pytest
 from websockets.asyncio.server import serve as serve_websocket
 from websockets.exceptions import ConnectionClosed
@@ -18,6 +19,7 @@ from websockets.exceptions import ConnectionClosed
 from adieu.errors import SignalingLostError, SignalingRefusedError
 from adieu.protocol.signaling import (
     SUBPROTOCOL,
+    Description,
     Joined,
     PeerAway,
     PeerBack,
@@ -29,10 +31,12 @@ from adieu.protocol.words import Wait
 from adieu.server import Settings, serve
 from adieu.signaling import Down, Ended, Moved, Policy, Probed, SignalingClient, Undelivered, Up
 from adieu.signaling.buffer import EventBuffer
-from unit.signaling.line import welcome
+from adieu.signaling.client import CLOSE_TIMEOUT
+from unit.signaling.line import LIMITS, welcome
 
 pytestmark = pytest.mark.anyio
 QUICK = Policy(first_retry=0.02, max_retry=0.1, open_timeout=2.0, request_timeout=5.0)
+FAST = msgspec.structs.replace(LIMITS, messages_per_second=100_000, burst=100_000)
 SECRET = "a secret that is long enough for HS256"
 
 
@@ -117,13 +121,63 @@ async def test_who_has_nothing_to_say_sleeps(monkeypatch):
         for _ in range(20):
             await until(ada, Wait)
         await asyncio.sleep(0.5)  # what is acknowledged late
-        wakings = []
-        loop = asyncio.get_running_loop()
-        plain = loop.call_soon
-        monkeypatch.setattr(loop, "call_soon", lambda *args, **named: wakings.append(args) or plain(*args, **named))
+        async with rounds_of_the_loop(monkeypatch) as scheduled:
+            await asyncio.sleep(0.5)
+        assert len(scheduled) < 20, scheduled[:20]
+
+
+@contextlib.asynccontextmanager
+async def rounds_of_the_loop(monkeypatch):
+    """What is scheduled for the next round of the event loop within the block."""
+    scheduled = []
+    loop = asyncio.get_running_loop()
+    plain = loop.call_soon
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "call_soon", lambda *args, **named: scheduled.append(args) or plain(*args, **named))
+        yield scheduled
+
+
+async def test_a_client_whose_server_stops_reading_sleeps(monkeypatch):
+    """Frames wait and are due, but nothing can be written: that time is no reason to wake up."""
+    stopped = asyncio.Event()
+
+    async def greets_and_stops_reading(websocket):
+        await greet(websocket, limits=FAST)
+        websocket.transport.pause_reading()
+        stopped.set()
+
+    policy = Policy(outbox_bytes=64 << 20, ping=60)
+    async with fake_server(greets_and_stops_reading) as url, client(url, policy=policy) as ada:
+        await stopped.wait()
+        for _ in range(300):  # more than the buffers of both ends hold
+            ada.send(Description(to="ben", epoch=1, sdp_type="offer", sdp="x" * 60_000))
         await asyncio.sleep(0.5)
-        monkeypatch.undo()
-        assert len(wakings) < 20, wakings[:20]
+        async with rounds_of_the_loop(monkeypatch) as scheduled:
+            await asyncio.sleep(0.5)
+        assert len(scheduled) < 20, scheduled[:20]
+        assert ada._machine.leftovers["frames"] > 0
+        began = time.monotonic()
+        await ada.quit()
+        assert time.monotonic() - began < policy.quit_timeout + CLOSE_TIMEOUT + 3
+
+
+async def test_a_client_whose_writer_has_ended_sleeps_until_its_events_are_read(monkeypatch):
+    """The socket has ended, which the reader does not see while the program reads no events."""
+
+    async def says_much_and_goes(websocket):
+        await greet(websocket, limits=FAST)
+        for number in range(1, 9):
+            await websocket.send(encode(word("me"), seq=number))
+        websocket.transport.abort()
+
+    async with fake_server(says_much_and_goes) as url, client(url, policy=Policy(events=4, ping=60)) as ada:
+        await asyncio.sleep(0.2)
+        ada.send(word("ben"))
+        ada.send(word("ben"))
+        await asyncio.sleep(0.2)
+        async with rounds_of_the_loop(monkeypatch) as scheduled:
+            await asyncio.sleep(0.5)
+        assert len(scheduled) < 20, scheduled[:20]
 
 
 async def test_events_end_after_quit():
