@@ -24,9 +24,9 @@ from adieu.jsep.candidates import (
     end_local_candidates,
     end_remote_candidates,
 )
-from adieu.jsep.codecs import SUPPORTED, Codec, Kind, same_codec
+from adieu.jsep.capabilities import NEGOTIABLE, Capabilities
+from adieu.jsep.codecs import Codec, Kind, same_codec
 from adieu.jsep.description import DEFAULT_MAX_MESSAGE_SIZE, Description, parse_description
-from adieu.jsep.extensions import EXTENSIONS
 from adieu.jsep.negotiation import IceCredentials, Negotiation, SctpAssociation, TransportState
 from adieu.jsep.offer import LocalParameters, create_offer, new_transceivers, offer_sections
 from adieu.jsep.plan import (
@@ -46,12 +46,12 @@ from adieu.jsep.transceivers import NAMELESS, MediaChanges, default_encoding, st
 
 __all__ = [
     "DEFAULT_MAX_MESSAGE_SIZE",
-    "EXTENSIONS",
     "MAX_ENCODINGS",
     "NAMELESS",
-    "SUPPORTED",
+    "NEGOTIABLE",
     "Action",
     "AddCandidate",
+    "Capabilities",
     "CloseTransport",
     "Codec",
     "Description",

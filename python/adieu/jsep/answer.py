@@ -15,6 +15,7 @@ from adieu.sdp import attributes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from adieu.jsep.capabilities import Capabilities
     from adieu.jsep.description import Description, Section
     from adieu.jsep.negotiation import IceCredentials, Negotiation
     from adieu.jsep.offer import LocalParameters
@@ -28,7 +29,7 @@ def create_answer(negotiation: Negotiation, parameters: LocalParameters) -> str:
     offer = negotiation.pending_remote
     if offer is None:
         raise AssertionError("there is no offer to answer")
-    contents = [_content(negotiation, section) for section in offer.sections]
+    contents = [_content(negotiation, section, parameters.capabilities) for section in offer.sections]
     taken = _acceptable(offer, contents, max_bundle=parameters.bundle_policy == "max-bundle")
     groups = _groups(offer, taken)
     kept = [(section.key if section.index in taken else None, section.mid) for section in offer.sections]
@@ -58,20 +59,20 @@ def first_data(offer: Description) -> Section | None:
     return next((s for s in offer.sections if s.is_data and not s.rejected and s.sctp_port != 0), None)
 
 
-def _content(negotiation: Negotiation, section: Section) -> RtpContent | None:
+def _content(negotiation: Negotiation, section: Section, capabilities: Capabilities) -> RtpContent | None:
     """What we would answer to an offered section for media; None where it is rejected (RFC 9429 section 5.3.1)."""
     transceiver = negotiation.transceiver_at(section.index)
     # One that is stopping is answered "inactive", as its direction is: our next offer ends it (W3C stop()).
     if transceiver is None or transceiver.stopped or section.rejected or not section.is_rtp:
         return None
-    codecs = answered_codecs(transceiver.kind, transceiver.preferences, section.codecs)
+    codecs = answered_codecs(capabilities.codecs[transceiver.kind], transceiver.preferences, section.codecs)
     if not codecs:
         return None
     answered = direction.intersect(transceiver.direction, direction.reverse(section.direction))
     return RtpContent(
         kind=section.media.kind,
         codecs=codecs,
-        extensions=answered_extensions(transceiver.kind, section.extensions),
+        extensions=answered_extensions(capabilities.extensions[transceiver.kind], section.extensions),
         direction=answered,
         streams=transceiver.streams if direction.sends(transceiver.direction) else None,
         rids=_answered_rids(transceiver, section) if direction.sends(answered) else (),

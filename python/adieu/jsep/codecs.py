@@ -72,51 +72,6 @@ class Codec:
 
 
 _HELPERS: Final = {"rtx", "red", "ulpfec", "flexfec-03", "telephone-event", "cn"}
-_VIDEO_FEEDBACK: Final = ("goog-remb", "transport-cc", "ccm fir", "nack", "nack pli")
-
-
-def _h264(payload_type: int, profile: str, mode: int) -> Codec:
-    fmtp = f"level-asymmetry-allowed=1;packetization-mode={mode};profile-level-id={profile}"
-    return Codec(payload_type, "video", "H264", 90000, None, fmtp, _VIDEO_FEEDBACK)
-
-
-def _rtx(payload_type: int, apt: int) -> Codec:
-    return Codec(payload_type, "video", "rtx", 90000, None, f"apt={apt}")
-
-
-SUPPORTED: Final[Mapping[Kind, tuple[Codec, ...]]] = {
-    "audio": (
-        Codec(111, "audio", "opus", 48000, 2, "minptime=10;useinbandfec=1", ("transport-cc",)),
-        Codec(63, "audio", "red", 48000, 2, "111/111"),
-        Codec(9, "audio", "G722", 8000, 1),
-        Codec(0, "audio", "PCMU", 8000, 1),
-        Codec(8, "audio", "PCMA", 8000, 1),
-        Codec(110, "audio", "telephone-event", 48000, 1),
-        Codec(126, "audio", "telephone-event", 8000, 1),
-    ),
-    "video": (
-        Codec(96, "video", "VP8", 90000, None, "", _VIDEO_FEEDBACK),
-        _rtx(97, 96),
-        Codec(98, "video", "VP9", 90000, None, "profile-id=0", _VIDEO_FEEDBACK),
-        _rtx(99, 98),
-        _h264(102, "42e01f", 1),
-        _rtx(103, 102),
-        _h264(104, "42e01f", 0),
-        _rtx(105, 104),
-        _h264(106, "42001f", 1),
-        _rtx(107, 106),
-        _h264(108, "42001f", 0),
-        _rtx(109, 108),
-        _h264(112, "4d001f", 1),
-        _rtx(113, 112),
-        Codec(45, "video", "AV1", 90000, None, "level-idx=5;profile=0;tier=0", _VIDEO_FEEDBACK),
-        _rtx(46, 45),
-        Codec(118, "video", "red", 90000),
-        _rtx(119, 118),
-        Codec(120, "video", "ulpfec", 90000),
-    ),
-}
-"""What is negotiated. Which of them can be encoded and decoded by a program is not asked here."""
 
 
 # --- reading -----------
@@ -225,24 +180,23 @@ class Numbers:
 
 
 def offered_codecs(
-    kind: Kind, preferences: Sequence[Codec], negotiated: Sequence[Codec], numbers: Numbers
+    known: Sequence[Codec], preferences: Sequence[Codec], negotiated: Sequence[Codec], numbers: Numbers
 ) -> tuple[Codec, ...]:
     """The codecs of an offered section (RFC 9429 section 5.2.2).
 
     Args:
-        kind: of the section.
+        known: the codecs that this side can negotiate.
         preferences: these, in this order; empty: what was negotiated, then all others.
         negotiated: what the section has now: it keeps its numbers.
         numbers: which are taken.
     """
     for codec in negotiated:
         numbers.taken.setdefault(codec.payload_type, meaning_of(codec, negotiated))
-    wanted = preferred(SUPPORTED[kind], preferences)
+    wanted = preferred(known, preferences)
     chosen: list[Codec] = []
     renumbered: dict[int, int] = {}
     if not preferences:
-        known = [(codec, now) for now in negotiated for codec in wanted if _same_in(codec, wanted, now, negotiated)]
-        first = [codec for codec, _ in known]
+        first = [codec for now in negotiated for codec in wanted if _same_in(codec, wanted, now, negotiated)]
         wanted = (*first, *(codec for codec in wanted if codec not in first))
     for codec in wanted:
         now = next((now for now in negotiated if _same_in(codec, wanted, now, negotiated)), None)
@@ -305,12 +259,14 @@ def _referring(codec: Codec, renumbered: Mapping[int, int]) -> Codec:
 # --- answering -----------
 
 
-def answered_codecs(kind: Kind, preferences: Sequence[Codec], offered: Sequence[Codec]) -> tuple[Codec, ...]:
+def answered_codecs(
+    known: Sequence[Codec], preferences: Sequence[Codec], offered: Sequence[Codec]
+) -> tuple[Codec, ...]:
     """The codecs of an answered section (RFC 9429 section 5.3.1): the offer's numbers, our parameters.
 
     The offer's order, or that of the preferences. Empty where there is nothing that carries media.
     """
-    known = preferred(SUPPORTED[kind], preferences)
+    known = preferred(known, preferences)
     accepted: list[Codec] = []
     for theirs in offered:
         if theirs.name.lower() == "rtx":

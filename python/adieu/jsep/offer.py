@@ -16,6 +16,7 @@ from adieu.sdp import Block, Line, Media, Origin, SessionDescription, attribute
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from adieu.jsep.capabilities import Capabilities
     from adieu.jsep.codecs import Codec
     from adieu.jsep.description import Section
     from adieu.jsep.negotiation import IceCredentials, Negotiation
@@ -36,6 +37,7 @@ class LocalParameters:
         fingerprints: of our certificates.
         fresh: credentials to be used where new ones are needed. Transports that begin together share them: what comes
             in is told apart by its port.
+        capabilities: the codecs and header extensions that can be negotiated.
         data: a data channel has been created.
         restart: ICE is to be restarted.
         replace: credentials that are not to be offered again (the W3C's [[LocalIceCredentialsToReplace]]).
@@ -46,6 +48,7 @@ class LocalParameters:
     session_id: str
     fingerprints: tuple[Fingerprint, ...]
     fresh: IceCredentials
+    capabilities: Capabilities
     data: bool = False
     restart: bool = False
     replace: frozenset[IceCredentials] = frozenset()
@@ -95,7 +98,8 @@ def create_offer(negotiation: Negotiation, parameters: LocalParameters) -> str:
             like = offered.earlier.media if offered.earlier is not None else None
             described = data_media(mid=offered.mid, transport=transport, parameters=parameters, like=like)
         else:
-            described = rtp_media(_content(negotiation, index, offered, numbers), transport, offered.mid)
+            content = _content(negotiation, index, offered, numbers, parameters.capabilities)
+            described = rtp_media(content, transport, offered.mid)
         speaks = keys.index(key) == index
         described = with_candidates(described, gathered_lines(negotiation, key, credentials), speaks=speaks)
         if bundle_only:
@@ -186,7 +190,11 @@ def _taken(negotiation: Negotiation) -> tuple[Numbers, Numbers]:
 
 
 def _content(
-    negotiation: Negotiation, index: int, offered: OfferSection, numbers: tuple[Numbers, Numbers]
+    negotiation: Negotiation,
+    index: int,
+    offered: OfferSection,
+    numbers: tuple[Numbers, Numbers],
+    capabilities: Capabilities,
 ) -> RtpContent:
     """What an offered section says of its media."""
     transceiver = offered.transceiver
@@ -197,8 +205,8 @@ def _content(
     codecs, extensions = _agreed(negotiation, index) if offered.earlier is not None else ((), ())
     return RtpContent(
         kind=kind,
-        codecs=offered_codecs(kind, transceiver.preferences, codecs, payload_types),
-        extensions=offered_extensions(kind, extensions, identifiers),
+        codecs=offered_codecs(capabilities.codecs[kind], transceiver.preferences, codecs, payload_types),
+        extensions=offered_extensions(capabilities.extensions[kind], extensions, identifiers),
         direction=transceiver.direction,
         streams=transceiver.streams if direction.sends(transceiver.direction) else None,
         rids=transceiver.rids if direction.sends(transceiver.direction) else (),

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from adieu.jsep import EXTENSIONS, SUPPORTED
+from adieu.jsep import NEGOTIABLE
 from adieu.webrtc.dictionaries import string
 from adieu.webrtc.rtp_parameters import RTCRtpCapabilities, RTCRtpCodec, RTCRtpHeaderExtensionCapability
 
 if TYPE_CHECKING:
-    from adieu.jsep import Codec, Kind
+    from adieu.jsep import Capabilities, Codec, Kind
+
+
+def negotiable() -> Capabilities:
+    """Return what a connection that is made now can negotiate. Codecs that are found at run time belong in here."""
+    return NEGOTIABLE
 
 
 def capabilities(kind: str) -> RTCRtpCapabilities | None:
@@ -22,11 +27,11 @@ def capabilities(kind: str) -> RTCRtpCapabilities | None:
     if (known := kinds.get(kind)) is None:
         return None
     codecs: list[RTCRtpCodec] = []
-    for codec in SUPPORTED[known]:
+    for codec in negotiable().codecs[known]:
         shown = _shown(codec)
         if shown not in codecs:
             codecs.append(shown)
-    extensions = [RTCRtpHeaderExtensionCapability(extension.uri) for extension in EXTENSIONS[known]]
+    extensions = [RTCRtpHeaderExtensionCapability(extension.uri) for extension in negotiable().extensions[known]]
     return RTCRtpCapabilities(codecs, extensions)
 
 

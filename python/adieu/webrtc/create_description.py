@@ -69,4 +69,5 @@ def _parameters(internals: Internals, *, restart: bool) -> LocalParameters:
         replace=internals.credentials_to_replace | internals.outdated_credentials,
         max_message_size=internals.settings.maxMessageSize,
         bundle_policy=internals.configuration.bundlePolicy,
+        capabilities=internals.capabilities,
     )

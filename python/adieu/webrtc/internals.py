@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from adieu.driver import Driver
     from adieu.events import Event, EventTarget
-    from adieu.jsep import IceCredentials
+    from adieu.jsep import Capabilities, IceCredentials
     from adieu.webrtc.candidate_pool import CandidatePool
     from adieu.webrtc.configuration import RTCConfiguration, TransportSettings
     from adieu.webrtc.media_stream import StreamInternals
@@ -65,6 +65,7 @@ class Internals:
         session_id: of the `o=` lines.
         configuration: [[Configuration]].
         operations: [[Operations]].
+        capabilities: the codecs and header extensions that can be negotiated.
         is_forgotten: the end of the event loop closed it, and not the program.
         is_closed: [[IsClosed]].
         negotiation: [[SignalingState]], the four descriptions, the transceivers and the negotiated transports.
@@ -101,6 +102,7 @@ class Internals:
     session_id: str
     configuration: RTCConfiguration
     operations: OperationsChain
+    capabilities: Capabilities
     kept: EventTarget | None = None
     is_dropped: bool = False
     is_forgotten: bool = False

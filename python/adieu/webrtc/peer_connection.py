@@ -18,6 +18,7 @@ from adieu.events import Event, EventHandler, EventTarget
 from adieu.unclosed import where_made
 from adieu.webrtc import channels, conformance, create_description, lifetime, set_description, stats, transceivers
 from adieu.webrtc.add_ice_candidate import add_ice_candidate
+from adieu.webrtc.capabilities import negotiable
 from adieu.webrtc.certificate import RTCCertificate
 from adieu.webrtc.close_connection import close_the_connection
 from adieu.webrtc.configuration import RTCConfiguration, TransportSettings, checked_configuration
@@ -142,6 +143,7 @@ class RTCPeerConnection(EventTarget):
             session_id=str(secrets.randbits(62)),  # RFC 9429 section 5.2.1: below 2**63
             configuration=stored,
             operations=OperationsChain(lambda: on_empty_chain(internals), strict=strict),
+            capabilities=negotiable(),
             update_negotiation_needed=lambda: update_negotiation_needed_flag(internals),
             collect_stats=lambda transport, senders: stats.collect(internals, transport, senders),
         )

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from adieu.errors import InvalidModificationError, InvalidStateError
-from adieu.jsep import SUPPORTED, same_codec
+from adieu.jsep import same_codec
 from adieu.webrtc.capabilities import capabilities
 from adieu.webrtc.dictionaries import dictionary
 from adieu.webrtc.dtmf_sender import RTCDTMFSender
@@ -143,7 +143,7 @@ class RTCRtpSender:
         value = self._internals.value
         encodings = check_ranges(value.kind, given.encodings)
         # step 8
-        choosable = value.send_codecs or SUPPORTED[value.kind]
+        choosable = value.send_codecs or self._internals.owner.capabilities.codecs[value.kind]
         for encoding in encodings:
             if encoding.codec is not None and not any(same_codec(encoding.codec, codec) for codec in choosable):
                 raise InvalidModificationError(f"{encoding.codec.mime_type!r} is not among what has been negotiated")

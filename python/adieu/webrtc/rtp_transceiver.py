@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from adieu.errors import InvalidModificationError, InvalidStateError
-from adieu.jsep import SUPPORTED, same_codec
+from adieu.jsep import same_codec
 from adieu.webrtc.dictionaries import choice, is_list, members_of
 from adieu.webrtc.media_stream import MediaStream
 from adieu.webrtc.rtp_parameters import RTCRtpCodec, RTCRtpEncodingParameters
@@ -145,12 +145,13 @@ class RTCRtpTransceiver:
         """
         self._internals.require_thread("RTCRtpTransceiver.setCodecPreferences()")
         kind = self._internals.value.kind
+        known = self._internals.owner.capabilities.codecs[kind]
         # steps 3 and 4
         wanted: list[Codec] = []
         for given in members_of(RTCRtpCodec, "the codecs", codecs):
             codec = given.parsed()
             # step 6
-            if not given.mimeType.lower().startswith(f"{kind}/") or not _is_known(codec):
+            if not given.mimeType.lower().startswith(f"{kind}/") or not _is_among(codec, known):
                 raise InvalidModificationError(f"there is no {given} for {kind}")
             if not any(same_codec(codec, other) for other in wanted):
                 wanted.append(codec)
@@ -169,9 +170,8 @@ def internals_of(transceiver: RTCRtpTransceiver) -> TransceiverInternals:
     return transceiver._internals  # noqa: SLF001 its own module # pyright: ignore[reportPrivateUsage]
 
 
-def _is_known(codec: Codec) -> bool:
-    """W3C "codec match": everything is equal, but for what names payload types."""
+def _is_among(codec: Codec, codecs: Sequence[Codec]) -> bool:
+    """W3C "codec match": everything is equal, except parameters that name payload types."""
     return any(
-        same_codec(codec, known) and (known.name in {"rtx", "red"} or codec.fmtp == known.fmtp)
-        for known in SUPPORTED[codec.kind]
+        same_codec(codec, known) and (known.name in {"rtx", "red"} or codec.fmtp == known.fmtp) for known in codecs
     )

@@ -50,6 +50,11 @@ class TransceiverOwner(Protocol):
         ...
 
     @property
+    def capabilities(self) -> jsep.Capabilities:
+        """The codecs and header extensions that can be negotiated."""
+        ...
+
+    @property
     def connection_state(self) -> RTCPeerConnectionState:
         """The W3C's [[ConnectionState]]."""
         ...

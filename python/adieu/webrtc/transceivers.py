@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from adieu import jsep
 from adieu.errors import InvalidAccessError
-from adieu.jsep import SUPPORTED, Transceiver, default_encoding
+from adieu.jsep import Transceiver, default_encoding
 from adieu.webrtc.media_stream import MediaStream, StreamInternals
 from adieu.webrtc.media_stream_track import MediaStreamTrack
 from adieu.webrtc.negotiation_needed import update_negotiation_needed_flag
@@ -42,7 +42,7 @@ def add_transceiver(internals: Internals, track_or_kind: object, init: RTCRtpTra
     track, kind = track_and_kind(track_or_kind)
     # step 8
     most = jsep.MAX_ENCODINGS if kind == "video" else 1
-    encodings = check_new_encodings(kind, init.sendEncodings, SUPPORTED[kind], most)
+    encodings = check_new_encodings(kind, init.sendEncodings, internals.capabilities.codecs[kind], most)
     # steps 9 to 12
     direction = cast("Direction", init.direction)
     transceiver = _create(internals, kind, direction, track, stream_ids(init.streams), encodings=encodings)

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 import adieu
-from adieu import once
+from adieu import jsep, once
 from adieu.errors import InvalidCharacterError, InvalidModificationError, InvalidStateError, OperationError
 from support.media import track
 from support.virtual import simulated
@@ -31,6 +31,31 @@ def test_capabilities():
         assert cls.getCapabilities("x") is None
         with pytest.raises(TypeError):
             cls.getCapabilities(5)
+
+
+@simulated()
+async def test_a_connection_has_the_capabilities_of_its_making(world):
+    known = jsep.NEGOTIABLE
+    vp8 = tuple(codec for codec in known.codecs["video"] if codec.name == "VP8")
+    few = jsep.Capabilities({**known.codecs, "video": vp8}, known.extensions)
+    a, b = world.pair()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("adieu.webrtc.capabilities.NEGOTIABLE", few)
+        assert [c.mimeType for c in adieu.RTCRtpSender.getCapabilities("video").codecs] == ["video/VP8"]
+        c = world.connection(world.host("10.0.0.3"))
+    vp9 = {"mimeType": "video/VP9", "clockRate": 90000, "sdpFmtpLine": "profile-id=0"}
+    for pc, offered in ((a, "96 97 98"), (c, "96\r\n")):
+        transceiver = pc.addTransceiver("video")
+        assert f"m=video 9 UDP/TLS/RTP/SAVPF {offered}" in (await pc.createOffer()).sdp
+        if pc is c:
+            with pytest.raises(InvalidModificationError):
+                transceiver.setCodecPreferences([vp9])
+            with pytest.raises(OperationError):
+                c.addTransceiver("video", sendEncodings=[{"codec": vp9}])
+        else:
+            transceiver.setCodecPreferences([vp9])
+    await b.setRemoteDescription(await c.createOffer())
+    assert "VP9" not in (await b.createAnswer()).sdp
 
 
 @simulated()

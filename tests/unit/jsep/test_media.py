@@ -119,6 +119,34 @@ def test_the_direction_of_a_session_counts_for_its_sections():
 # --- codecs -----------
 
 
+def few(codecs=("opus", "VP8"), extensions=("urn:ietf:params:rtp-hdrext:sdes:mid",)):
+    """Capabilities with no more than these."""
+    known = jsep.NEGOTIABLE
+    return jsep.Capabilities(
+        {kind: tuple(c for c in known.codecs[kind] if c.name in codecs) for kind in known.codecs},
+        {kind: tuple(e for e in known.extensions[kind] if e.uri in extensions) for kind in known.extensions},
+    )
+
+
+@pytest.mark.parametrize("offerer", ["A", "B"])
+def test_a_side_with_few_capabilities_negotiates_no_more(offerer):
+    a, b = (media_side(name, "audio", "video", made_by_track=True) for name in "AB")
+    a.capabilities = few()
+    first, second = (a, b) if offerer == "A" else (b, a)
+    negotiate(first, second)
+    for section in (a.now.current_local if offerer == "A" else b.now.current_remote).sections:
+        assert {codec.name for codec in section.codecs} <= {"opus", "VP8"}
+        assert [extension.uri for extension in section.extensions] == ["urn:ietf:params:rtp-hdrext:sdes:mid"]
+    assert [[c.name for c in t.send_codecs] for t in a.now.transceivers] == [["opus"], ["VP8"]]
+
+
+def test_capabilities_have_a_codec_of_each_kind():
+    with pytest.raises(ValueError, match="no codec that carries video"):
+        few(codecs=("opus", "rtx"))
+    with pytest.raises(ValueError, match="nothing of audio"):
+        jsep.Capabilities(jsep.NEGOTIABLE.codecs, {"video": ()})
+
+
 def test_the_answer_takes_the_numbers_of_the_offer():
     for path in FIXTURES:
         if "data-audio-video-offer" not in path.name:

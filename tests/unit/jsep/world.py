@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from adieu import jsep
-from adieu.jsep import IceCredentials, LocalParameters, Negotiation
+from adieu.jsep import Capabilities, IceCredentials, LocalParameters, Negotiation
 from adieu.sdp.attributes import Fingerprint
 
 FINGERPRINT = {side: ":".join([side * 2] * 32) for side in "ABC"}
@@ -15,6 +15,7 @@ HEAD = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
 class Side:
     name: str
     data: bool = True
+    capabilities: Capabilities = jsep.NEGOTIABLE
     now: Negotiation = field(default_factory=Negotiation)
     actions: list = field(default_factory=list)
     _numbers: count = field(default_factory=lambda: count(1))
@@ -25,7 +26,7 @@ class Side:
             session_id="7",
             fingerprints=(Fingerprint("sha-256", FINGERPRINT[self.name]),),
             fresh=IceCredentials(f"{self.name}uf{number:02}", f"{self.name}pwd{number:02}".ljust(24, "x")),
-            **{"data": self.data, **changes},
+            **{"capabilities": self.capabilities, "data": self.data, **changes},
         )
 
     def take(self, plan):
