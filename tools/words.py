@@ -39,10 +39,13 @@ PLAIN = (
     "python/adieu/errors.py",
     "python/adieu/protocol/",
     "python/adieu/sdp/",
+    "python/adieu/server/",
     "python/adieu/signaling/",
     "python/adieu/unclosed.py",
 )
 """Files and folders whose texts are plain English (`english.py`). The list only grows."""
+BUILT = "python/adieu/server/static/"
+"""Files of others, and files that a program writes."""
 READ = (".md", ".py", ".pyi", ".rs", ".ts", ".mjs")
 
 
@@ -55,7 +58,7 @@ def main(paths: list[str]) -> int:
         if not name or not path.is_file():
             continue
         text = path.read_text(encoding="utf-8", errors="ignore")
-        if name.endswith(READ) and (paths or name.startswith(PLAIN)):
+        if name.endswith(READ) and (paths or name.startswith(PLAIN)) and not name.startswith(BUILT):
             for place in english.check(name, text):
                 print(f"{name}:{place}")
                 found += 1

@@ -1,6 +1,6 @@
 """The signaling server: rooms, presence, relay and resume over WebSockets, and the page for people.
 
-`hub` is its mind, without a network, and needs nothing but adieu; `serve` needs the extra `adieu[server]`.
+`hub` makes the decisions, without a network, and needs nothing but adieu. `serve` needs the extra `adieu[server]`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ async def serve(
     settings: Settings | None = None,
     drain: float = 0.0,
 ) -> AsyncGenerator[Server]:
-    """A signaling server inside this program, as long as the block runs.
+    """Run a signaling server inside this program while the block runs.
 
     ```python
     async with adieu.server.serve() as server:
@@ -47,34 +47,34 @@ async def serve(
     ```
 
     Args:
-        host: where to listen; a name or an address.
-        port: 0 takes one that is free.
-        keys: what tokens are signed with: secrets of 32 bytes or more, or public keys in PEM. Without any, everybody
-            who reaches the server may come in.
-        audience: what the tokens' `aud` must name.
-        open_to_all: listen beyond loopback although there is no key.
-        names: host names of this server, beside `localhost` and addresses.
-        origins: pages of elsewhere that may use it, as `https://app.example.org`; `*` for all.
-        proxies: addresses of reverse proxies whose `X-Forwarded-For` is believed.
-        cert: TLS certificate chain, a file in PEM,
-        key: and its key.
-        ice: STUN and TURN servers to tell clients of.
-        metrics: `/metrics`; None: only on loopback.
-        page: at `/` the page with which people meet from their browsers.
+        host: the name or address to listen on.
+        port: the port to listen on; 0 takes a free one.
+        keys: keys of the tokens: secrets of 32 bytes or more, or public keys in PEM. Without a key, everybody who
+        reaches the server may join.
+        audience: required value in the tokens' `aud`.
+        open_to_all: allow to listen beyond loopback without a key.
+        names: host names of this server, in addition to `localhost` and addresses.
+        origins: origins of pages from other servers that may use it, such as `https://app.example.org`; `*` for all.
+        proxies: addresses of reverse proxies whose `X-Forwarded-For` is trusted.
+        cert: TLS certificate chain, a PEM file.
+        key: private key of the certificate, a PEM file.
+        ice: STUN and TURN servers for clients.
+        metrics: whether to serve `/metrics` to everybody; None: only on loopback.
+        page: whether to serve the page for people at `/`.
         settings: limits.
-        drain: at the end, seconds between `goaway` and the close with 3001.
+        drain: seconds between `goaway` and the close with 3001 at the end.
 
     Raises:
-        ValueError: options that do not go together, or that would open the server by mistake; says the remedy.
-        OSError: it cannot listen there.
+        ValueError: options contradict each other, or would open the server by mistake; the error names the remedy.
+        OSError: the server cannot listen there.
         ImportError: the extra is not installed.
 
-    Cancellation: sockets are closed without a word.
+    Cancellation: sockets are closed without a goodbye.
     """
     try:
         from adieu.server import serving  # noqa: PLC0415 the extra may be missing
     except ImportError as error:
-        raise ImportError(f"the server needs its extra: pip install 'adieu[server]' ({error})") from error
+        raise ImportError(f"the server needs more packages: pip install 'adieu[server]' ({error})") from error
     async with serving.run(
         host,
         port,

@@ -39,17 +39,17 @@ if TYPE_CHECKING:
 logger: Final = logging.getLogger("adieu.server")
 
 CutOff: TypeAlias = "Callable[[float | None], None]"
-"""Ends a connection within so many seconds; None: its own time."""
+"""Ends a connection within this many seconds; None: within its own timeout."""
 LINES_AT_ONCE = 20
 LINES_PER_MINUTE = 6
 MAX_BEACON = 64 * 1024
 BEACON_TIMEOUT = 5.0
 OUTBOX_FACTOR = 3
-"""Times `Settings.queue_bytes`: what the hub keeps for one client is bounded already, this bounds the answers too."""
+"""Times `Settings.queue_bytes`. The hub bounds what it keeps for one client; this bounds the answers too."""
 
 
 class _Outlet:
-    """What waits to be written to one socket."""
+    """Frames that wait to be written to one socket."""
 
     def __init__(self, cut_off: CutOff) -> None:
         self.frames: deque[str] = deque()
@@ -59,33 +59,33 @@ class _Outlet:
         self._cut_off = cut_off
 
     def put(self, frame: str) -> None:
-        """After what is there."""
+        """Add a frame."""
         self.frames.append(frame)
         self.size += len(frame)
         self.woken.set()
 
     def pop(self) -> str:
-        """The next one."""
+        """Return the next frame."""
         frame = self.frames.popleft()
         self.size -= len(frame)
         return frame
 
     def end(self, close: Close) -> None:
-        """After what is there, and soon, whether the other side reads or not."""
+        """End the socket after the queued frames, and soon, even if the client does not read."""
         self.close = close
         self.woken.set()
         self._cut_off(FAREWELL_TIMEOUT if close.code is CloseCode.SHUTDOWN else None)
 
 
 class _Sparing:
-    """Tells what strangers cause, but lets no stranger fill the log: some lines at once, then a few a minute."""
+    """Logs events that strangers cause, but does not let them fill the log: some lines at once, then a few a minute."""
 
     def __init__(self) -> None:
         self._bucket: Bucket | None = None
         self._left_out = 0
 
     def tell(self, text: str, *values: object) -> None:
-        """One line at INFO."""
+        """Log one line at INFO."""
         now = asyncio.get_running_loop().time()
         if self._bucket is None:
             self._bucket = Bucket(LINES_PER_MINUTE / 60, LINES_AT_ONCE, now)
@@ -93,13 +93,13 @@ class _Sparing:
             self._left_out += 1
             return
         if self._left_out:
-            logger.info("%d more were refused", self._left_out)
+            logger.info("%d others were refused", self._left_out)
             self._left_out = 0
         logger.info(text, *values)
 
 
 class Bridge:
-    """Carries frames between sockets and one hub, and keeps the hub's time. Owned by one event loop."""
+    """Carries frames between sockets and one hub, and keeps the hub's time. Use it in one event loop only."""
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
@@ -110,7 +110,7 @@ class Bridge:
         self._emptied.set()
 
     async def carry(self, websocket: WebSocket, address: str, cut_off: CutOff) -> None:
-        """A socket, from its opening to its end."""
+        """Serve a socket from its opening to its end."""
         await websocket.accept(subprotocol=SUBPROTOCOL)
         outlet = _Outlet(cut_off)
         number = self.hub.handle_connect(address, self._now())
@@ -135,7 +135,7 @@ class Bridge:
             if message["type"] == "websocket.disconnect":
                 return
             if outlet.close is not None:
-                continue  # the hub has forgotten it: nobody hears what it still says
+                continue  # the hub has closed it: its frames are ignored
             text: str | None = message.get("text")
             frame: str | bytes = message.get("bytes", b"") if text is None else text
             if logger.isEnabledFor(logging.DEBUG):
@@ -157,11 +157,11 @@ class Bridge:
                     return
                 await outlet.woken.wait()
         except (WebSocketDisconnect, RuntimeError):
-            # RuntimeError: the connection was closed between two frames. The reader hears of it in either case.
+            # # RuntimeError: the connection was closed between two frames. The reader notices in either case.
             return
 
     def flush(self) -> None:
-        """Hand out what the hub has to say, until it has nothing more; then set its clock."""
+        """Carry out all outputs of the hub, then set its timer."""
         while (output := self.hub.poll_output()) is not None:
             outlet = self._outlets.get(output.connection)
             if outlet is None or outlet.close is not None:
@@ -186,23 +186,23 @@ class Bridge:
         self.flush()
 
     def leaving(self, body: bytes) -> bool:
-        """A page's last word."""
+        """Handle the goodbye of a page."""
         known = self.hub.handle_leaving(body, self._now())
         self.flush()
         return known
 
     async def shut_down(self, after: float, patience: float) -> None:
-        """Say `goaway`, wait so many seconds, close all, and wait for them, but no longer than `patience` more."""
+        """Send `goaway`, wait `after` seconds, close all sockets, and wait at most `patience` seconds."""
         self.hub.handle_shutdown(after if self._outlets else 0.0, self._now())
         self.flush()
         try:
             async with asyncio.timeout(after + patience):
                 await self._emptied.wait()
         except TimeoutError:
-            logger.info("%d sockets have much to read yet: they are closed behind it", len(self._outlets))
+            logger.info("%d sockets have not read everything yet: they are closed after that", len(self._outlets))
 
     def stop(self) -> None:
-        """The hub's time stands still."""
+        """Stop the hub's timer."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -212,16 +212,16 @@ class Bridge:
 
 
 class Access(Enum):
-    """Who may see the numbers at `/metrics`."""
+    """The access to `/metrics`."""
 
     NOBODY = auto()
     LOCAL = auto()
-    """Who asks from this machine, and not through a proxy on it."""
+    """Only programs on this computer, and not through a proxy on it."""
     ALL = auto()
 
 
 def make_app(bridge: Bridge, guard: Guard, *, metrics: Access, page: bool) -> ASGIApp:
-    """The routes, behind the guard."""
+    """Return the application with all routes, behind the guard."""
     hub = bridge.hub
 
     async def websocket(websocket: WebSocket) -> None:
@@ -238,12 +238,14 @@ def make_app(bridge: Bridge, guard: Guard, *, metrics: Access, page: bool) -> AS
     async def leave(request: Request) -> Response:
         body = await _read_body(request)
         if body is None:
-            return PlainTextResponse("too long, or too late", status_code=413)
+            return PlainTextResponse("the request is too long, or came too slowly", status_code=413)
         bridge.leaving(body)
-        return Response(status_code=204)  # the same for a token of nobody: who guesses learns nothing
+        return Response(status_code=204)  # the same answer for unknown tokens, so guessing reveals nothing
 
     async def healthz(_: Request) -> Response:
-        return PlainTextResponse("ok")  # alive, whether full or about to stop: who asks this would start it anew
+        return PlainTextResponse(
+            "ok"
+        )  # alive, also when full or about to stop: a supervisor restarts the server without this answer
 
     async def readyz(_: Request) -> Response:
         return PlainTextResponse("ok") if hub.ready else PlainTextResponse("full, or stopping", status_code=503)
@@ -270,7 +272,7 @@ def make_app(bridge: Bridge, guard: Guard, *, metrics: Access, page: bool) -> AS
 
 
 class _Guarded:
-    """Refuses before anything is read."""
+    """Refuses requests before anything is read."""
 
     def __init__(self, app: ASGIApp, guard: Guard) -> None:
         self._app = app
@@ -283,8 +285,8 @@ class _Guarded:
             headers.setdefault(name, []).append(value)
         try:
             if b"content-length" in headers and b"transfer-encoding" in headers:
-                # RFC 9112 section 6.1: two lengths, and what is behind the shorter one would be another request.
-                text = "Content-Length and Transfer-Encoding: a request has one of them"
+                # # RFC 9112 section 6.1: with two lengths, the bytes after the shorter one would be another request.
+                text = "a request must not have both Content-Length and Transfer-Encoding"
                 response = PlainTextResponse(text, status_code=400, headers={"Connection": "close"})
                 await response(scope, receive, send)
                 return
@@ -294,17 +296,17 @@ class _Guarded:
                 return
             self._log.tell("refused %r: %s", scope["path"][:100], refusal.text)
             if scope["type"] == "websocket":
-                # Not by HTTP's 403: a page is told nothing of that, not even the status.
+                # # Not by HTTP's 403: a page cannot read that, not even the status.
                 websocket = WebSocket(scope, receive, send)
                 await _turn_away(websocket, CloseCode.DENIED, refusal.code, refusal.text)
             else:
                 await PlainTextResponse(refusal.text, status_code=403)(scope, receive, send)
         except (WebSocketDisconnect, ClientDisconnect):
-            return  # a stranger that has hung up meanwhile
+            return  # the stranger has hung up meanwhile
 
 
 async def _turn_away(websocket: WebSocket, close: CloseCode, code: str, text: str) -> None:
-    """Let a WebSocket in to say why it may not be here: a page learns of nothing that HTTP would answer."""
+    """Accept a WebSocket to send it the reason for its refusal: a page cannot read an HTTP answer."""
     offered = websocket.scope.get("subprotocols", ())
     await websocket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None)
     _cut_off_of(websocket)(None)
@@ -313,14 +315,14 @@ async def _turn_away(websocket: WebSocket, close: CloseCode, code: str, text: st
 
 
 def _one(values: list[bytes] | None) -> str | None:
-    """A header that may stand once; twice is as good as something that is never allowed."""
+    """Return a header that may come once. If it comes twice, return a value that is never allowed."""
     if not values:
         return None
     return values[0].decode("latin-1").lower() if len(values) == 1 else "?"
 
 
 def _is_local(request: Request) -> bool:
-    """Whether it comes from a program on this machine that speaks for itself."""
+    """Whether the request comes from a program on this computer, and not through a proxy."""
     host = Authority.parse(request.headers.get("host", ""))
     named = host is not None and (host.host == "localhost" or _is_loopback(host.host))
     passed_on = any(name in _FORWARDED or name.startswith("x-forwarded-") for name in request.headers)
@@ -339,7 +341,7 @@ def _is_loopback(address: str) -> bool:
 
 async def _read_body(request: Request) -> bytes | None:
     body = bytearray()
-    if int(request.headers.get("content-length", "0")) > MAX_BEACON:  # a number: h11 has looked
+    if int(request.headers.get("content-length", "0")) > MAX_BEACON:  # a number: h11 has checked it
         return None
     try:
         async with asyncio.timeout(BEACON_TIMEOUT):
@@ -362,9 +364,9 @@ def _cut_off_of(websocket: WebSocket) -> CutOff:
 
 
 def _nothing(_: float | None) -> None:
-    """Under a server that is not ours connections end as that server has it."""
+    """Do nothing: under another server, connections end as that server decides."""
 
 
 def random_bytes(count: int) -> bytes:
-    """What ids and resume tokens are made of."""
+    """Return random bytes for ids and resume tokens."""
     return os.urandom(count)

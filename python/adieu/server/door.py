@@ -1,9 +1,9 @@
-"""Where connections come in: TLS, and the places of those who have not become WebSockets yet.
+"""The entrance of the server: TLS, and a limit on connections that are not WebSockets yet.
 
-A stranger may connect and say nothing. Such connections have places of their own, apart from those of WebSockets, some
-for each address and some in all. When they are taken, whoever comes takes the place of the one that has been silent
-longest: of its own address first, then of all. Who has begun to ask loses its place only where nobody is silent. So
-nobody who speaks at once is kept out by many who do not.
+A stranger may connect and say nothing. Such connections have a limit of their own, apart from WebSockets, for each
+address and in all. At the limit, a new connection replaces the one that was silent longest: one of its own address
+first, then any. A connection with a started request is replaced only if no connection is silent. So silent connections
+cannot keep out clients that speak at once.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 FIRST_BYTE_TIMEOUT = 5.0
 """Seconds for the TLS handshake, and then for the first byte of a request."""
 TLS_CLOSE_TIMEOUT = 2.0
-"""Seconds for the other side's close_notify."""
+"""Seconds to wait for the client's close_notify."""
 
 
 class Visitor:
-    """A connection that is no WebSocket yet."""
+    """A connection that is not a WebSocket yet."""
 
     __slots__ = ("_door", "asking", "network", "transport")
 
@@ -36,34 +36,34 @@ class Visitor:
         self.asking: bool = False
 
     def asks(self) -> None:
-        """A request has begun to come."""
+        """Handle the first byte of a request."""
         self._door.move(self, asking=True)
 
     def answered(self) -> None:
-        """It has its answer, and is silent again."""
+        """Handle the end of an answer: the connection is silent again."""
         self._door.move(self, asking=False)
 
     def leave(self) -> None:
-        """It has ended, or is a WebSocket now. Does nothing the second time."""
+        """Handle the end of the connection, or its upgrade to a WebSocket. The second call does nothing."""
         self._door.forget(self)
 
     def cut_off(self) -> None:
-        """End it at once."""
+        """End the connection at once."""
         self.leave()
         if isinstance(self.transport, asyncio.WriteTransport):
             self.transport.abort()
 
 
 class Door:
-    """The places of connections that are no WebSockets yet.
+    """The connections that are not WebSockets yet.
 
     Args:
-        places: how many there are.
-        per_address: how many of them one address may have (a /64 for IPv6); loopback has no such bound, since a
-            reverse proxy there is everybody.
+        places: the most of them.
+        per_address: the most from one address (a /64 for IPv6). Loopback has no such bound, because a reverse proxy
+        there carries all clients.
 
     Attributes:
-        counters: `cut_silent`, `cut_asking`: who lost its place to somebody new; `tls_failed`.
+        counters: `cut_silent` and `cut_asking` (connections that were replaced by a new one), `tls_failed`.
     """
 
     def __init__(self, *, places: int, per_address: int) -> None:
@@ -71,23 +71,23 @@ class Door:
         self._per_address = per_address
         self._silent: dict[Visitor, None] = {}
         self._asking: dict[Visitor, None] = {}
-        """Both in the order in which they have come to be so."""
+        """Both in the order in which the connections became silent or started a request."""
         self._networks: dict[str, dict[Visitor, None]] = {}
         self.counters: Counter[str] = Counter()
         self.tasks: set[asyncio.Task[None]] = set()
-        """TLS handshakes; each ends by itself in time."""
+        """TLS handshakes; each of them ends by itself in time."""
 
     def __len__(self) -> int:
         return len(self._silent) + len(self._asking)
 
     def enter(self, address: str, transport: asyncio.BaseTransport) -> Visitor:
-        """A connection has come from this address."""
+        """Handle a new connection from this address."""
         visitor = Visitor(self, network_of(address), transport)
         if visitor.network is not None:
             others = self._networks.get(visitor.network, {})
             if len(others) >= self._per_address:
                 self._cut(next((other for other in others if not other.asking), next(iter(others))))
-            # Only now: with the last of them its table has gone.
+            # # Only now: the table goes with its last entry.
             self._networks.setdefault(visitor.network, {})[visitor] = None
         if len(self) >= self.places:
             self._cut(next(iter(self._silent or self._asking)))
@@ -99,7 +99,7 @@ class Door:
         visitor.cut_off()
 
     def move(self, visitor: Visitor, *, asking: bool) -> None:
-        """It has begun to ask, or to be silent."""
+        """Move a connection: it has started a request, or is silent again."""
         old, new = (self._silent, self._asking) if asking else (self._asking, self._silent)
         if visitor in old:
             del old[visitor]
@@ -107,10 +107,10 @@ class Door:
             visitor.asking = asking
             if visitor.network is not None:
                 others = self._networks[visitor.network]
-                others[visitor] = others.pop(visitor)  # the last of its address, too
+                others[visitor] = others.pop(visitor)  # the last of its address too
 
     def forget(self, visitor: Visitor) -> None:
-        """It is no longer here."""
+        """Forget a connection."""
         self._silent.pop(visitor, None)
         self._asking.pop(visitor, None)
         if visitor.network is not None and (others := self._networks.get(visitor.network)) is not None:
@@ -120,12 +120,12 @@ class Door:
 
 
 class Doorway(asyncio.Protocol):
-    """A new connection, until it is known and, with TLS, its handshake is over; then it goes to the protocol inside.
+    """A new connection, until it is counted and its TLS handshake is over. Then the protocol inside gets it.
 
     Args:
-        door: where it gets its place.
-        inside: makes that protocol.
-        context: for TLS.
+        door: counts the connection.
+        inside: makes the protocol inside.
+        context: the TLS context, if the server uses TLS.
     """
 
     def __init__(
@@ -135,28 +135,28 @@ class Doorway(asyncio.Protocol):
         self._inside = inside
         self._context = context
         self._early = bytearray()
-        """What came together with the end of the handshake."""
+        """Bytes that came together with the end of the handshake."""
         self._lost = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take a place."""
+        """Count the connection and start."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 it is of TCP
-        peer: tuple[Any, ...] | None = transport.get_extra_info("peername")  # None: it has gone already
+        peer: tuple[Any, ...] | None = transport.get_extra_info("peername")  # None: the client is gone already
         visitor = self._door.enter(str(peer[0]) if peer else "", transport)
         if self._context is None:
             self._hand_over(visitor, transport)
             return
-        transport.pause_reading()  # nothing is to be read before TLS is there to read it
+        transport.pause_reading()  # nothing is read before TLS can read it
         task = asyncio.get_running_loop().create_task(self._secure(visitor, transport, self._context))
         self._door.tasks.add(task)
         task.add_done_callback(self._door.tasks.discard)
 
     def data_received(self, data: bytes) -> None:
-        """The first words of a client that does not wait for the end of the handshake."""
+        """Keep the bytes of a client that does not wait for the end of the handshake."""
         self._early += data
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It has gone already."""
+        """Handle the end of the connection."""
         del exc
         self._lost = True
 
@@ -172,8 +172,8 @@ class Doorway(asyncio.Protocol):
                 ssl_shutdown_timeout=TLS_CLOSE_TIMEOUT,
             )
         except (OSError, RuntimeError):
-            # What a stranger says instead of TLS, a client that does not trust the certificate, or one that has gone
-            # (RuntimeError: before TLS began): none of it is of interest to whoever reads the log.
+            # # A stranger without TLS, a client that does not trust the certificate, or one that is gone (RuntimeError:
+            # before TLS started). Nothing of this belongs in the log.
             secured = None
         except asyncio.CancelledError:
             visitor.cut_off()

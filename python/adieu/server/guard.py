@@ -1,8 +1,8 @@
-"""Who may talk to this server from a browser.
+"""Rules for requests from browsers.
 
-A WebSocket has no CORS: any page that a browser shows may open one to any address that the browser reaches, a server
-on loopback among them. The page's origin stands in `Origin`, so it is checked always. `Host` is checked because a name
-that an attacker owns may be made to point here (DNS rebinding), and then its page is of the same origin.
+WebSockets have no CORS: every page in a browser may open one to every address that the browser reaches, including
+loopback. So `Origin`, the origin of the page, is always checked. `Host` is checked because an attacker can point a name
+at this server (DNS rebinding); then the attacker's page has the same origin.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ _DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """A host and perhaps a port, as it stands in `Host`."""
+    """A host and optionally a port, as in the header `Host`."""
 
     host: str
     port: int | None
 
     @classmethod
     def parse(cls, text: str) -> Authority | None:
-        """Read it; None when it is none."""
+        """Read a host and port; None if the text is not valid."""
         try:
             parts = urlsplit(f"//{text}")
             host, port = parts.hostname, parts.port
@@ -35,7 +35,7 @@ class Authority:
 
     @property
     def is_address(self) -> bool:
-        """Whether the host is an IP address, which nobody can point elsewhere."""
+        """Whether the host is an IP address, which no attacker can point elsewhere."""
         try:
             ipaddress.ip_address(self.host.partition("%")[0])
         except ValueError:
@@ -45,11 +45,11 @@ class Authority:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a request is refused.
+    """The reason for refusing a request.
 
     Attributes:
         code: `host` or `origin`.
-        text: with the remedy, which comes early: a close frame holds 123 bytes.
+        text: the reason with its remedy, which comes early: a close frame holds 123 bytes.
     """
 
     code: str
@@ -57,16 +57,16 @@ class Refusal:
 
 
 class Guard:
-    """What may stand in `Host` and `Origin`.
+    """The allowed values of `Host` and `Origin`.
 
     Args:
-        hosts: names of this server, beside `localhost` and IP addresses.
-        origins: pages of elsewhere that may come, as `https://app.example.org`; `*` for all, which is wise only where
-            tokens are needed.
-        secure: whether this server itself speaks TLS, which decides the port that `Host` leaves out.
+        hosts: names of this server, in addition to `localhost` and IP addresses.
+        origins: origins of pages from other servers, such as `https://app.example.org`; `*` for all, which is safe only
+        if tokens are needed.
+        secure: whether this server itself uses TLS, which decides the default port of `Host`.
 
     Raises:
-        ValueError: an origin or a host that is none.
+        ValueError: an origin or a host is not valid.
     """
 
     def __init__(self, *, hosts: tuple[str, ...] = (), origins: tuple[str, ...] = (), secure: bool = False) -> None:
@@ -76,25 +76,29 @@ class Guard:
         self._own_port = 443 if secure else 80
 
     def refusal(self, host: str | None, origin: str | None) -> Refusal | None:
-        """Why this request is refused, with the remedy; None: it is not.
+        """Return the reason for refusing this request, with the remedy; None: it is allowed.
 
-        A program that is no browser sends no origin, and could send any.
+        Other programs than browsers send no origin, and could send any.
         """
         authority = None if host is None else Authority.parse(host)
         if authority is None:
-            return Refusal("host", f"no usable Host header: {_short(repr(host))}")
+            return Refusal("host", f"the Host header is missing or malformed: {_short(repr(host))}")
         known = authority.host == "localhost" or authority.is_address or authority.host in self._hosts
         if not known:
             name = _short(authority.host)
-            return Refusal("host", f"start the server with --name {name}: it does not know that it is called so")
+            return Refusal("host", f"start the server with --name {name}: it does not know this host name")
         if origin is None or self._any_origin or self._is_same(origin, authority) or origin in self._origins:
             return None
         try:
             _origin(origin)
         except ValueError:
-            text = f"a page without an origin, as of a file, may not use this server (--origin '*'): {_short(origin)!r}"
+            text = (
+                f"a page without an origin, such as a file, may not use this server (--origin '*'): {_short(origin)!r}"
+            )
             return Refusal("origin", text)
-        return Refusal("origin", f"start the server with --origin {_short(origin)}: pages of elsewhere may not use it")
+        return Refusal(
+            "origin", f"start the server with --origin {_short(origin)}: pages from other servers may not use it"
+        )
 
     def _is_same(self, origin: str, authority: Authority) -> bool:
         try:
@@ -102,25 +106,27 @@ class Guard:
             port = parts.port or _DEFAULT_PORTS[parts.scheme]
         except (ValueError, KeyError):
             return False
-        # Behind a proxy that ends TLS, `Host` without a port means the port of the page's own scheme.
+        # # Behind a proxy that ends TLS, `Host` without a port means the default port of the page's scheme.
         own = authority.port or (443 if parts.scheme == "https" else self._own_port)
         return parts.hostname == authority.host and port == own
 
 
 def _short(text: str) -> str:
-    """What a stranger has sent, to be shown."""
+    """Return a text from a stranger, cut to be shown."""
     return text if len(text) <= 200 else text[:200] + "…"
 
 
 def _origin(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/") or parts.query:
-        raise ValueError(f"{text!r} is no origin: it looks like https://app.example.org or http://localhost:5173")
+        raise ValueError(
+            f"{text!r} is not an origin: give one such as https://app.example.org or http://localhost:5173"
+        )
     return f"{parts.scheme}://{parts.netloc}".lower()
 
 
 def _host(text: str) -> str:
     authority = Authority.parse(text)
     if authority is None or authority.port is not None:
-        raise ValueError(f"{text!r} is no host name: it looks like signaling.example.org, without a port")
+        raise ValueError(f"{text!r} is not a host name: give one such as signaling.example.org, without a port")
     return authority.host

@@ -1,7 +1,8 @@
 """STUN and TURN servers for clients; TURN credentials in coturn's shared-secret scheme.
 
-The user name is `expiry:peer`, the password the HMAC-SHA1 of it: the TURN server checks it without asking anybody, and
-it is worthless after the expiry. To change the secret, give both to the TURN server first, then the new one here.
+The user name is `expiry:peer`, and the password is its HMAC-SHA1. The TURN server checks it without asking another
+server, and it is worthless after the expiry. To change the secret, first give both secrets to the TURN server, then the
+new one to this server.
 """
 
 from __future__ import annotations
@@ -18,18 +19,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 TTL = 3600
-"""Seconds that credentials hold."""
+"""Seconds that credentials are valid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IceConfig:
-    """What clients are told.
+    """The STUN and TURN servers for clients.
 
     Attributes:
         stun: `stun:` URLs.
         turn: `turn:` and `turns:` URLs.
         secret: coturn's `static-auth-secret`; needed with `turn`.
-        ttl: seconds that credentials hold.
+        ttl: seconds that credentials are valid.
         clock: seconds since 1970.
     """
 
@@ -42,15 +43,17 @@ class IceConfig:
     def __post_init__(self) -> None:
         for url in self.stun:
             if not url.startswith(("stun:", "stuns:")):
-                raise ValueError(f"{url!r} is no STUN server: it looks like stun:stun.example.org:3478")
+                raise ValueError(f"{url!r} is not a STUN server: give one such as stun:stun.example.org:3478")
         for url in self.turn:
             if not url.startswith(("turn:", "turns:")):
-                raise ValueError(f"{url!r} is no TURN server: it looks like turn:turn.example.org:3478?transport=udp")
+                raise ValueError(
+                    f"{url!r} is not a TURN server: give one such as turn:turn.example.org:3478?transport=udp"
+                )
         if self.turn and not self.secret:
-            raise ValueError("TURN servers without a secret: set ADIEU_TURN_SECRET to their static-auth-secret")
+            raise ValueError("TURN servers need a secret: set ADIEU_TURN_SECRET to their static-auth-secret")
 
     def servers(self, peer: str, *, joined: bool) -> tuple[list[IceServer], int]:
-        """For this peer, and for how long; TURN only for who has joined a room."""
+        """Return the servers for a peer, and the seconds that they are valid. TURN is only for peers in a room."""
         servers = [IceServer(urls=list(self.stun))] if self.stun else []
         if not (self.turn and joined):
             return servers, 0

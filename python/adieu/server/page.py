@@ -1,7 +1,7 @@
-"""The page: built from `web/` and kept beside this module in `static/`, held in memory, served with strict headers.
+"""The page: built from `web/` into `static/` next to this module, held in memory, served with strict headers.
 
-The names of its assets hold their hash, so that browsers keep them for good; `/` itself is asked for again each time,
-and answered with 304 when nothing has changed.
+The names of its assets have their hash, so that browsers cache them for good. `/` itself is requested each time, and
+answered with 304 if nothing has changed.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ POLICY = (
     " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for"
     " 'script'; trusted-types lit-html adieu-rtc"
 )
-"""What the page may do: load its own files, talk to its own server (`connect-src` is the WebSocket too), and hash files
-in a worker, whose program the SDK holds (`blob:`). Nothing inline, nothing from elsewhere."""
+"""The content policy. The page may load its own files, talk to its own server (`connect-src` includes the WebSocket),
+and hash files in a worker of the SDK (`blob:`). Nothing is inline, and nothing comes from other servers."""
 
 _ALWAYS = {
     "X-Content-Type-Options": "nosniff",
-    # Not `no-referrer`: with that Firefox calls the origin of the page's last words `null`, and they are refused.
+    # # Not `no-referrer`: with it Firefox sends the page's goodbye with the origin `null`, which is refused.
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
@@ -48,7 +48,7 @@ _KINDS = {
 
 
 def routes() -> list[Route]:
-    """`/` and what it loads. GET and HEAD; all else is refused with 405, and other names with 404."""
+    """Return the routes of `/` and its assets. They allow GET and HEAD; other methods get 405, other names 404."""
     static = resources.files("adieu.server") / "static"
     assets = sorted((static / "assets").iterdir(), key=lambda asset: asset.name)
     return [
@@ -72,6 +72,6 @@ def _route(path: str, file: Traversable, headers: dict[str, str]) -> Route:
 
 
 def _knows(tags: str, tag: str) -> bool:
-    """RFC 9110, 13.1.2: the comparison is weak."""
+    """Whether the client has this version. RFC 9110, 13.1.2: the comparison is weak."""
     known = [each.strip().removeprefix("W/") for each in tags.split(",")]
     return tag in known or known == ["*"]

@@ -1,4 +1,4 @@
-"""A signaling server in this process: sockets bound, safe by default, ended with a word to everybody."""
+"""A signaling server in this process: it binds sockets, is safe by default, and says goodbye to everybody."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 BACKLOG = 512
 ORDERLY = 1.0
-"""Seconds for closes that wait their turn behind what is queued; then each client gets its close frame at once."""
+"""Seconds for closes that wait behind queued frames; after that each client gets its close frame at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +36,10 @@ class Server:
     """A running server.
 
     Attributes:
-        url: for `adieu.join` and `SignalingClient`; of this machine when the server listens on all its addresses.
-        http_url: of the same server, for the page, `/healthz` and `/metrics`.
-        addresses: where it listens: host and port.
-        hub: its state, to look at.
+        url: for `adieu.join` and `SignalingClient`; a loopback url if the server listens on all addresses.
+        http_url: the url of the page; `/healthz` and `/metrics` are below it.
+        addresses: the addresses that it listens on: host and port.
+        hub: the server hub, for reading.
     """
 
     url: str
@@ -67,15 +67,15 @@ async def run(
     settings: Settings | None,
     drain: float,
 ) -> AsyncGenerator[Server]:
-    """What `adieu.server.serve` documents."""
+    """Run a server; see `adieu.server.serve`."""
     if (cert is None) != (key is None):
         raise ValueError("TLS needs both the certificate and its key (cert and key)")
     addresses = await _resolve(host, port)
     loopback = all(_is_loopback(address) for _, address in addresses)
     if not (loopback or keys or open_to_all):
         raise ValueError(
-            f"{host} is reachable from outside, and without a key anybody may come in: give a key, or say that this is"
-            " meant (open_to_all, --open)"
+            f"{host} is reachable from outside, and without a key everybody may join: give a key, or confirm this"
+            " (open_to_all, --open)"
         )
     secure = cert is not None
     local = loopback and not (names or origins or proxies)
@@ -89,7 +89,7 @@ async def run(
     bridge = Bridge(hub)
     config = uvicorn.Config(
         make_app(bridge, guard, metrics=_metrics(metrics, local=local), page=page),
-        http="h11",  # the server makes its own, which are more strict
+        http="h11",  # the server adds its own, which are stricter
         ws=WebSocketConnection,
         ws_max_size=hub.settings.message_bytes,
         ws_ping_interval=hub.settings.ping,
@@ -119,7 +119,7 @@ async def run(
         await asyncio.wait({serving, ready}, return_when=asyncio.FIRST_COMPLETED)
         if serving.done():
             serving.result()
-            raise OSError("the server has ended before it began")
+            raise OSError("the server ended before it started")
         yield _describe(host, sockets, hub, secure=secure)
         await bridge.shut_down(drain, ORDERLY)
     finally:
@@ -139,14 +139,14 @@ async def run(
 
 
 def _metrics(wanted: bool | None, *, local: bool) -> Access:
-    """Unless it is said, numbers are for this machine, and not for whom a proxy on it lets in."""
+    """Return the access to metrics. By default only programs on this computer have it, and not through a proxy."""
     if wanted is None:
         return Access.LOCAL if local else Access.NOBODY
     return Access.ALL if wanted else Access.NOBODY
 
 
 def _affordable(places: int) -> int:
-    """No more than a quarter of this process's descriptors: the WebSockets need theirs too."""
+    """Return at most a quarter of this process's descriptors: the WebSockets need theirs too."""
     try:
         import resource  # noqa: PLC0415 not on Windows
     except ImportError:
@@ -156,22 +156,22 @@ def _affordable(places: int) -> int:
 
 
 def _load(config: uvicorn.Config, cert: str | Path | None, key: str | Path | None) -> None:
-    """Read the certificate, so that what is wrong with it is said before anything listens."""
+    """Read the certificate, so that an error in it is raised before anything listens."""
     try:
         config.load()
     except OSError as error:  # ssl.SSLError is one
         reason = error.strerror or error
-        raise ValueError(f"the certificate {cert} and its key {key} can not be used: {reason}") from error
+        raise ValueError(f"the certificate {cert} and its key {key} cannot be used: {reason}") from error
 
 
 async def _resolve(host: str, port: int) -> list[tuple[socket.AddressFamily, tuple[str, int]]]:
     if not 0 <= port <= 65535:
-        raise ValueError(f"{port} is no port: 0 (any that is free) to 65535")
+        raise ValueError(f"{port} is not a port: give a number from 0 (any free port) to 65535")
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except socket.gaierror as error:
-        raise OSError(f"{host!r} is no address of this machine: {error.strerror}") from None
+        raise OSError(f"{host!r} is not an address of this computer: {error.strerror}") from None
     addresses: dict[tuple[str, int], socket.AddressFamily] = {}
     for family, _, _, _, address in found:
         if family in {socket.AF_INET, socket.AF_INET6}:
@@ -195,7 +195,7 @@ def _listen(addresses: list[tuple[socket.AddressFamily, tuple[str, int]]]) -> li
                 listener.close()
             reason = os.strerror(error.errno or 0)
             raise OSError(error.errno, f"cannot listen on {address} port {port}: {reason}") from None
-        port = sockets[-1].getsockname()[1]  # the same for all, also when any will do
+        port = sockets[-1].getsockname()[1]  # the same for all addresses, also for port 0
     return sockets
 
 

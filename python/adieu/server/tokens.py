@@ -1,7 +1,7 @@
-"""Tokens: a JWT says who may come in, and where. They stand in `hello`, never in a URL.
+"""Tokens: a JWT says which user may join which rooms. It is sent in `hello`, never in a URL.
 
-Claims: `sub` (the user) and `exp` are needed; `room` is a room, a list of rooms, or `*`; `can` is a list of rights,
-of which there is one, `kick`. The algorithm is that of the server's key, whatever the token says.
+The claims `sub` (the user) and `exp` are required. `room` is a room, a list of rooms, or `*`. `can` is a list of
+rights; the only right is `kick`. The algorithm is that of the server's key, whatever the token says.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 MIN_SECRET = 32
-"""Bytes; RFC 7518 section 3.2: as long as the hash."""
+"""Bytes. RFC 7518 section 3.2: as long as the hash."""
 LAST = 253_402_300_799.0
-"""The last second of the year 9999: what is later is no time."""
+"""The last second of the year 9999; a later `exp` is refused."""
 _EC_ALGORITHMS = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 
 
@@ -38,12 +38,12 @@ class TokenReader:
 
     Args:
         keys: secrets (at least 32 bytes: HS256) or public keys in PEM (RS256, ES256, ES384, ES512, EdDSA by their
-            kind). Several, so that a new one can come in before an old one goes.
-        audience: what `aud` must name, if anything.
+        type). Give several to add a new key before you remove an old one.
+        audience: the required value in `aud`; None: any.
         clock: seconds since 1970.
 
     Raises:
-        ValueError: a key that is none; says why, and never shows it.
+        ValueError: a key is not valid; the error says why, and never shows the key.
     """
 
     def __init__(
@@ -54,9 +54,9 @@ class TokenReader:
         self._clock = clock
 
     def __call__(self, token: str | None) -> Grant:
-        """What this token grants. Raises TokenRefusedError with a text that does not show the token."""
+        """Return the grant of a token. Raises TokenRefusedError with a text that does not show the token."""
         if not token:
-            raise TokenRefusedError("this server needs a token (token=…): it was started with a key")
+            raise TokenRefusedError("this server needs a token: give one with token=")
         expired = False
         unfit: set[str] = set()
         for algorithm, key in self._keys:
@@ -67,7 +67,7 @@ class TokenReader:
             except jwt.InvalidSignatureError:
                 continue
             except jwt.InvalidAlgorithmError:
-                unfit.add(algorithm)  # a key of another kind may come after this one
+                unfit.add(algorithm)  # a key of another type may come after this one
             except jwt.PyJWTError as error:
                 raise TokenRefusedError(f"the token is not valid: {error}") from None
             else:
@@ -76,8 +76,10 @@ class TokenReader:
             raise TokenRefusedError("the token has expired: get a new one", CloseCode.EXPIRED)
         kinds = {algorithm for algorithm, _ in self._keys}
         if unfit == kinds:
-            raise TokenRefusedError(f"the token is not valid: its algorithm is none of {', '.join(sorted(kinds))}")
-        raise TokenRefusedError("the token is not signed by a key of this server: get one from whoever runs it")
+            raise TokenRefusedError(f"the token is not valid: its algorithm must be one of {', '.join(sorted(kinds))}")
+        raise TokenRefusedError(
+            "the token is not signed by a key of this server: get a token from the people who run it"
+        )
 
     def _decode(self, token: str, algorithm: str, key: Any) -> _Claims:
         options: Any = {"require": ["exp", "sub"], "verify_aud": self._audience is not None, "verify_exp": False}
@@ -85,10 +87,10 @@ class TokenReader:
         try:
             read = msgspec.convert(claims, _Claims)
         except msgspec.ValidationError as error:
-            raise TokenRefusedError(f"the token's claims are not as they should be: {error}") from None
+            raise TokenRefusedError(f"the token's claims are not valid: {error}") from None
         if not read.exp <= LAST:  # JSON of Python's has NaN and Infinity
-            text = f"exp is {read.exp!r}, and should be seconds (not milliseconds) since 1970"
-            raise TokenRefusedError(f"the token's claims are not as they should be: {text}")
+            text = f"exp is {read.exp!r}, but must be seconds (not milliseconds) since 1970"
+            raise TokenRefusedError(f"the token's claims are not valid: {text}")
         if read.exp <= self._clock():
             raise jwt.ExpiredSignatureError
         return read
@@ -104,12 +106,14 @@ class TokenReader:
 
 
 def _read_key(key: str | bytes) -> tuple[str, Any]:
-    """The key and the one algorithm that goes with it."""
+    """Return the key and its algorithm."""
     data = (key.encode() if isinstance(key, str) else key).strip()
     if data.startswith(b"-----BEGIN"):
         return _read_pem(data)
     if len(data) < MIN_SECRET:
-        raise ValueError(f"a secret of {len(data)} bytes: it needs {MIN_SECRET}; `openssl rand -hex 32` makes one")
+        raise ValueError(
+            f"a secret of {len(data)} bytes is too short: it needs {MIN_SECRET}; `openssl rand -hex 32` makes one"
+        )
     return "HS256", data
 
 
@@ -120,11 +124,11 @@ def _read_pem(data: bytes) -> tuple[str, Any]:
     except ImportError:
         raise ValueError("public keys need the package `cryptography`: pip install cryptography") from None
     if b"PRIVATE KEY" in data.split(b"\n", 1)[0]:
-        raise ValueError("a private key: give the server the public one, it only checks tokens")
+        raise ValueError("this is a private key: give the server the public key, because it only checks tokens")
     try:
         key = load_pem_public_key(data)
     except (ValueError, TypeError) as error:
-        raise ValueError(f"not a public key in PEM: {error}") from None
+        raise ValueError(f"the key is not a public key in PEM: {error}") from None
     match key:
         case rsa.RSAPublicKey():
             return "RS256", key
@@ -133,4 +137,4 @@ def _read_pem(data: bytes) -> tuple[str, Any]:
         case ed25519.Ed25519PublicKey() | ed448.Ed448PublicKey():
             return "EdDSA", key
         case _:
-            raise ValueError(f"a {type(key).__name__} signs no JWT: use RSA, P-256, P-384, P-521 or Ed25519")
+            raise ValueError(f"a {type(key).__name__} cannot sign a JWT: use RSA, P-256, P-384, P-521 or Ed25519")

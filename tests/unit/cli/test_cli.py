@@ -95,9 +95,9 @@ def test_help_of_serve_names_every_option_and_limit():
         (["--cert", "x.pem"], "both"),
         (["--cert", "/no.pem", "--key", "/no.pem"], "No such file"),
         (["--jwt-key", "/no-such-file"], "/no-such-file"),
-        (["--port", "70000"], "is no port"),
+        (["--port", "70000"], "is not a port"),
         (["--turn", "turn:x"], "ADIEU_TURN_SECRET"),
-        (["--origin", "example.org"], "is no origin"),
+        (["--origin", "example.org"], "is not an origin"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(arguments, what):
@@ -178,7 +178,7 @@ async def test_a_signal_says_goaway_waits_and_ends_with_0(number):
                 if isinstance(event, Down):
                     break
             assert [event.after_ms for event in seen if isinstance(event, Goaway)] == [500]
-            assert "the server stops" in seen[-1].reason
+            assert "the server is stopping" in seen[-1].reason
             assert 0.4 < time.monotonic() - began < 3
             assert await asyncio.wait_for(process.wait(), 10) == 0
         assert b"Traceback" not in await process.stderr.read()

@@ -188,7 +188,7 @@ def test_after_the_grace_time_the_seat_is_gone():
     bench.wait(74.9)
     assert not ben.got(PeerLeft)
     bench.wait(0.2)
-    assert ben.got(PeerLeft) == [PeerLeft(room="lab", peer=ada.peer, reason="timeout", text="it did not come back")]
+    assert ben.got(PeerLeft) == [PeerLeft(room="lab", peer=ada.peer, reason="timeout", text="it did not reconnect in time")]
     again = bench.back(ada)
     assert not again.welcome.resumed
     assert again.peer != ada.peer
@@ -343,7 +343,7 @@ def test_goaway_then_3001_for_all_and_for_who_comes_meanwhile():
     ada = bench.person()
     bench.hub.handle_shutdown(3.0, bench.now)
     bench.pump()
-    assert ada.got(Goaway) == [Goaway(reason="the server stops", after_ms=3000)]
+    assert ada.got(Goaway) == [Goaway(reason="the server is stopping", after_ms=3000)]
     late = bench.connect()
     assert late.closed.code == CloseCode.SHUTDOWN
     bench.wait(2.9)

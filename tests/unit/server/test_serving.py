@@ -152,10 +152,10 @@ async def test_another_subprotocol_is_refused():
         ({"host": "::"}, "give a key"),
         ({"keys": ["short"]}, "it needs 32"),
         ({"cert": "x"}, "both"),
-        ({"cert": "x", "key": "y"}, "can not be used"),
-        ({"origins": ["example.org"]}, "is no origin"),
+        ({"cert": "x", "key": "y"}, "cannot be used"),
+        ({"origins": ["example.org"]}, "is not an origin"),
         ({"names": ["example.org:80"]}, "without a port"),
-        ({"port": 70_000}, "is no port"),
+        ({"port": 70_000}, "is not a port"),
     ],
 )
 async def test_options_that_would_open_the_server_by_mistake_or_make_no_sense(options, what):
@@ -174,7 +174,7 @@ async def test_a_port_that_is_taken():
         with pytest.raises(OSError, match=r"cannot listen on 127\.0\.0\.1 port"):
             async with serve(port=server.addresses[0][1]):
                 pass
-    with pytest.raises(OSError, match="is no address"):
+    with pytest.raises(OSError, match="is not an address"):
         async with serve("no-such-host.invalid"):
             pass
 

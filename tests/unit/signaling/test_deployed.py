@@ -359,7 +359,7 @@ async def test_a_first_dial_comes_again_no_longer_than_its_time():
         SignalingClient(f"ws://127.0.0.1:{port}/ws"),
     ):
         patience = Policy(first_retry=0.02, max_retry=0.05, enter_timeout=0.4)
-        with pytest.raises(SignalingLostError, match="too many connections: come again"):
+        with pytest.raises(SignalingLostError, match="too many connections: try again later"):
             await SignalingClient(f"ws://127.0.0.1:{port}/ws", policy=patience).__aenter__()
         assert server.hub.counters["closed_3013"] > 2
 

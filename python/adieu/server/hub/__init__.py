@@ -1,4 +1,4 @@
-"""The signaling server's mind, without a network. `hub` has the theory of operation; one procedure a file."""
+"""The server hub: decides without a network. `hub` has the theory of operation; each procedure has a file."""
 
 from adieu.server.hub.hub import Hub
 from adieu.server.hub.limits import Settings

@@ -1,17 +1,17 @@
-"""The signaling server without a network: sockets and text in, text and closes out.
+"""The signaling server without a network: it takes sockets and text, and returns text and closes.
 
-Theory of operation. A *connection* is a socket; it must say `hello` and then has a *seat*, which is a peer as others
-see it. A seat outlives its connection by the grace time: `hello` with the resume token takes it back, and everything
-numbered that either side lacks is sent again. Rooms are sets of seats. The hub takes the time as an argument and
-randomness as a function; whoever drives it hands it what sockets say, asks `poll_output` until it is None after
-every call, and calls `handle_timeout` at `poll_timeout`.
+Theory of operation. A *connection* is a socket; it must send `hello` and then has a *seat*, which is a peer as others
+see it. A seat outlives its connection by the grace time. `hello` with the resume token takes it back, and numbered
+messages that one side does not have are sent again. Rooms are sets of seats. The hub takes the time as an argument and
+randomness as a function. The shell feeds it the frames of the sockets, calls `poll_output` until it is None after every
+call, and calls `handle_timeout` at `poll_timeout`.
 
     connect ──> waiting ──hello──> seated ──socket ends──> away ──resume──> seated
                    │ 5 s, bad          │ quit, kicked         │ grace over
                    v                   v                      v
                  closed              free                    free
 
-Whatever a stranger sends, the hub neither raises nor keeps more than `Settings` says.
+The hub never raises because of a stranger, and never keeps more than `Settings` allows.
 """
 
 from __future__ import annotations
@@ -58,17 +58,17 @@ if TYPE_CHECKING:
 
 _leaving_decoder = msgspec.json.Decoder(Leaving)
 PARTING = 3.0
-"""Seconds in which a page's word for the case that it ends (`if_gone`) and the end of its socket belong together."""
+"""Seconds within which the end of a socket belongs to the page's `if_gone` message before it."""
 
 
 class Hub:
-    """One signaling server's mind.
+    """The decisions of one signaling server.
 
     Args:
-        settings: its limits.
-        random: `n` unpredictable bytes; peers' ids and resume tokens are made of them.
-        authenticate: reads a token (or None) into what it grants; raises `TokenRefusedError`.
-        ice_servers: STUN and TURN servers for a peer.
+        settings: the limits.
+        random: returns `n` unpredictable bytes, for peer ids and resume tokens.
+        authenticate: returns the grant of a token (or of None); raises `TokenRefusedError`.
+        ice_servers: returns STUN and TURN servers for a peer.
     """
 
     def __init__(
@@ -86,10 +86,10 @@ class Hub:
     # --- in -----------------------------------------------------------------------------------------------
 
     def handle_connect(self, address: str, now: float) -> int:
-        """A socket has come from this address; it may be told to close at once.
+        """Handle a new socket from this address. The hub may close it at once.
 
         Returns:
-            Its number for the other calls.
+            The number of the socket, for the other calls.
         """
         state = self._state
         self._last_connection += 1
@@ -97,39 +97,39 @@ class Hub:
         state.connections[connection.id] = connection
         state.counters["connections"] += 1
         if self._closing_at is not None:
-            state.close(connection, CloseCode.SHUTDOWN, "the server stops")
+            state.close(connection, CloseCode.SHUTDOWN, "the server is stopping")
         elif len(state.connections) > state.settings.connections or not state.gate.admit(address, now):
-            state.close(connection, CloseCode.TOO_MANY, "too many connections: come again")
+            state.close(connection, CloseCode.TOO_MANY, "too many connections: try again later")
         else:
             state.timers.set((Timer.HELLO, connection.id), now + state.settings.hello_timeout)
         return connection.id
 
     def handle_message(self, connection: int, data: str | bytes, now: float) -> None:
-        """A socket has received a frame (text as str, binary as bytes)."""
+        """Handle a frame from a socket (text as str, binary as bytes)."""
         known = self._state.connections.get(connection)
         if known is not None:
             self._message(known, data, now)
             self._settle(now)
 
     def handle_disconnect(self, connection: int, now: float) -> None:
-        """A socket has ended. One that the hub has closed itself may be said to have ended, or not."""
+        """Handle the end of a socket. The call is optional for a socket that the hub itself has closed."""
         known = self._state.connections.get(connection)
         if known is not None:
             self._detach(known, now)
             self._settle(now)
 
     def handle_slow(self, connection: int, now: float) -> None:
-        """A socket does not take what is sent: it is closed with 3008, and its client may come again."""
+        """Handle a socket that does not read its frames: it is closed with 3008, and its client may reconnect."""
         known = self._state.connections.get(connection)
         if known is not None:
             self._state.slow.append(known)
             self._settle(now)
 
     def handle_leaving(self, body: bytes, now: float) -> bool:
-        """A page's `POST /v1/leave`: its last words are passed on and its seat is free.
+        """Handle a page's `POST /v1/leave`: deliver its last messages and free its seat.
 
         Returns:
-            Whether the token was a seat's; the answer to the page need not differ.
+            Whether the token belonged to a seat; the answer to the page is the same.
         """
         state = self._state
         try:
@@ -149,13 +149,13 @@ class Hub:
         return True
 
     def handle_shutdown(self, after: float, now: float) -> None:
-        """Say `goaway`, let nobody in, and close all with 3001 after so many seconds."""
+        """Send `goaway`, accept no new clients, and close all sockets with 3001 after `after` seconds."""
         state = self._state
         if self._closing_at is not None:
             self._closing_at = min(self._closing_at, now + after)
         else:
             self._closing_at = now + after
-            text = encode(Goaway(reason="the server stops", after_ms=round(after * 1000)))
+            text = encode(Goaway(reason="the server is stopping", after_ms=round(after * 1000)))
             for connection in state.connections.values():
                 state.send(connection, text)
         state.timers.set((Timer.SHUTDOWN, None), self._closing_at)
@@ -170,33 +170,33 @@ class Hub:
     # --- out ----------------------------------------------------------------------------------------------
 
     def poll_output(self) -> Output | None:
-        """What to do next with a socket; None: nothing."""
+        """Return the next action on a socket; None: nothing."""
         outputs = self._state.outputs
         return outputs.popleft() if outputs else None
 
     def poll_timeout(self) -> float | None:
-        """When to call `handle_timeout`; None: not before something else happens."""
+        """Return when to call `handle_timeout`; None: not before the next input."""
         return self._state.timers.next()
 
     @property
     def settings(self) -> Settings:
-        """Its limits."""
+        """Return the limits."""
         return self._state.settings
 
     @property
     def counters(self) -> Counter[str]:
-        """What has happened, by name. Only grows."""
+        """Return the counts of events, by name. They only grow."""
         return self._state.counters
 
     @property
     def ready(self) -> bool:
-        """Whether somebody new may come in: it is neither full nor about to stop."""
+        """Whether new clients can join: the server is neither full nor about to stop."""
         state = self._state
         full = len(state.connections) >= state.settings.connections or len(state.seats) >= state.settings.seats
         return self._closing_at is None and not full
 
     def gauges(self) -> dict[str, int]:
-        """What is there now: all that the hub remembers is in one of these."""
+        """Return the numbers of things that the hub holds now. Everything that it remembers is in one of them."""
         state = self._state
         return {
             "connections": len(state.connections),
@@ -216,7 +216,7 @@ class Hub:
         state.counters["messages"] += 1
         seat = connection.seat
         if seat is not None and not seat.bucket.take(now):
-            text = f"more than {state.settings.messages_per_second:g} messages a second"
+            text = f"more than {state.settings.messages_per_second:g} messages a second are not allowed"
             self._drop(connection, CloseCode.TOO_MANY, "too-many", text, now)
             return
         if len(data) > state.settings.message_bytes:
@@ -224,7 +224,7 @@ class Hub:
             self._drop(connection, CloseCode.TOO_BIG, "too-big", text, now)
             return
         if isinstance(data, bytes):
-            self._strike(connection, None, "bad-request", "frames are JSON text, not binary", now)
+            self._strike(connection, None, "bad-request", "frames must be JSON text, not binary", now)
             return
         try:
             envelope, message = decode_client(data)
@@ -243,11 +243,11 @@ class Hub:
         if isinstance(message, Hello):
             resume.hello(self._state, connection, message, envelope.id, now)
         else:
-            text = "the first message is `hello`"
+            text = "the first message must be `hello`"
             resume.turn_away(self._state, connection, CloseCode.BAD_REQUEST, "bad-request", text, envelope.id)
 
     def _in_order(self, connection: Connection, seat: Seat, envelope: Envelope, now: float) -> bool:
-        """Count both directions; False: it came before, or the socket is closed for what cannot be."""
+        """Count both directions. False: a repeated frame, or impossible numbers, which close the socket."""
         state = self._state
         try:
             if envelope.ack is not None:
@@ -275,7 +275,7 @@ class Hub:
         state = self._state
         match message:
             case Hello():
-                self._strike(connection, request, "bad-request", "`hello` is said once", now)
+                self._strike(connection, request, "bad-request", "`hello` must be sent only once", now)
             case Join():
                 presence.join(state, seat, message, data, request, now)
             case Leave():
@@ -305,7 +305,7 @@ class Hub:
 
     def _ice_servers(self, seat: Seat, request: int | None) -> None:
         if not seat.rooms:
-            self._state.refuse(seat, request, "denied", "`iceServers` is answered after a join")
+            self._state.refuse(seat, request, "denied", "`iceServers` is only for peers in a room: send `join` first")
             return
         servers, ttl = self._state.ice_servers(seat.peer, joined=True)
         self._state.reply(seat, IceServers(ice_servers=servers, ice_ttl=ttl), request)
@@ -317,9 +317,9 @@ class Hub:
         match timer:
             case Timer.HELLO:
                 connection = state.connections[cast("int", whose)]
-                resume.turn_away(state, connection, CloseCode.LOST, "no-hello", "no `hello` has come in time")
+                resume.turn_away(state, connection, CloseCode.LOST, "no-hello", "no `hello` came in time")
             case Timer.GRACE:
-                presence.vacate(state, self._seat(whose), "timeout", "it did not come back", now)
+                presence.vacate(state, self._seat(whose), "timeout", "it did not reconnect in time", now)
             case Timer.ACK:
                 state.reply(self._seat(whose), BareAck())
             case Timer.EXPIRING:
@@ -334,18 +334,18 @@ class Hub:
                 presence.forget_tab(state, cast("TabKey", whose))
             case Timer.SHUTDOWN:
                 for connection in list(state.connections.values()):
-                    state.close(connection, CloseCode.SHUTDOWN, "the server stops")
+                    state.close(connection, CloseCode.SHUTDOWN, "the server is stopping")
             case _:
                 assert_never(timer)
 
     def _seat(self, whose: object) -> Seat:
-        """Whose timer has run; it is cancelled when the seat is freed, so the seat is there."""
+        """Return the seat of a timer. The timer is cancelled when the seat is freed, so the seat exists."""
         return self._state.seats[cast("str", whose)]
 
     # --- ends ---------------------------------------------------------------------------------------------
 
     def _strike(self, connection: Connection, request: int | None, code: str, text: str, now: float) -> None:
-        """Bad input is counted and answered; who goes on with it is closed, at once before `hello`."""
+        """Count and answer bad input. Close the socket after too much of it, or at once before `hello`."""
         state = self._state
         state.counters["bad_messages"] += 1
         if connection.seat is None:
@@ -358,7 +358,7 @@ class Hub:
             state.refuse(connection.seat, request, code, text)
 
     def _drop(self, connection: Connection, close: CloseCode, code: str, text: str, now: float) -> None:
-        """Say why and close a socket. A final code frees its seat; with the others the seat is away."""
+        """Send the reason and close a socket. A final code frees its seat; with other codes the seat is away."""
         state = self._state
         state.counters[f"refused_{code}"] += 1
         state.send(connection, encode(Error(code=code, message=text, temporary=not close.final)))
@@ -391,13 +391,13 @@ class Hub:
         presence.vacate(self._state, seat, reason, text, now)
 
     def _settle(self, now: float) -> None:
-        """Close sockets and free seats whose queue is full. Telling that may fill others: each turn ends one."""
+        """Close sockets and free seats whose queue is full. Announcing this may fill others: each turn ends one."""
         state = self._state
         while state.slow or state.doomed:
             if state.slow:
                 connection = state.slow.pop()
                 if connection.id in state.connections:
-                    text = f"{state.settings.queue_bytes} bytes wait for this client, which is the most"
+                    text = f"{state.settings.queue_bytes} bytes wait for this client, which is the limit"
                     self._drop(connection, CloseCode.SLOW, "slow", text, now)
             else:
                 seat = state.doomed.pop()

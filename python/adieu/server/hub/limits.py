@@ -1,4 +1,4 @@
-"""What the server takes, and from whom: every bound is here, and every one is a setting."""
+"""The limits of the server. Every bound is here, and every bound is a setting."""
 
 from __future__ import annotations
 
@@ -15,32 +15,34 @@ class Settings:
     """The limits of a server. Times are seconds, sizes are bytes.
 
     Attributes:
-        message_bytes: the longest frame; a longer one is close code 1009.
+        message_bytes: the longest frame; a longer one is closed with 1009.
         sdp_bytes: the longest SDP in a `description` (60 KiB at most).
-        candidates: how many in one `candidates` (50 at most).
-        messages_per_second: what one client may send for long; more is close code 3013.
-        burst: what it may send at once.
-        rooms: how many one client may be in.
-        room_peers: how many may be in one room.
-        meta_bytes: how much a client may tell about itself in a `join`.
-        connects_per_minute: new sockets from one address (a /64 for IPv6), and as many at once: a school or a mobile
-            carrier may be behind one. Who is refused is told to come again. Not counted on loopback, where there are
-            no strangers and where a reverse proxy that was not named would be everybody.
+        candidates: the most in one `candidates` message (50 at most).
+        messages_per_second: the lasting rate of one client; beyond it the socket is closed with 3013.
+        burst: the messages that one client may send at once.
+        rooms: the most rooms of one client.
+        room_peers: the most peers in one room.
+        meta_bytes: the longest metadata in a `join`.
+        connects_per_minute: new sockets from one address (a /64 for IPv6), also all at once: a school or a mobile
+        carrier may be behind one address. A refused client tries again later. Not counted on loopback, where there are
+        no strangers, and where an unnamed reverse proxy carries all clients.
         connections: WebSockets in all.
-        pending: connections that are no WebSockets (yet): beside those, so that a full server still answers.
-        pending_per_address: of them, from one address; not counted on loopback. Who has been silent longest makes room.
-        seats: clients in all, those away among them.
-        seats_per_address: clients from one address, those away among them; not counted on loopback.
-        queue_bytes: what is kept for one client: what it has not acknowledged, or not read.
-        kept_bytes: what is kept for all clients together.
+        pending: connections that are not WebSockets (yet). They have their own limit, so that a full server still
+        answers.
+        pending_per_address: the same from one address; not counted on loopback. The one that was silent longest is
+        closed.
+        seats: clients in all, including clients that are away.
+        seats_per_address: clients from one address, including clients that are away; not counted on loopback.
+        queue_bytes: the bytes that are kept for one client because it has not acknowledged or not read them.
+        kept_bytes: the same for all clients together.
         strikes: bad messages until close code 3501.
-        hello_timeout: until `hello` has come.
+        hello_timeout: until `hello` must have come.
         grace: how long the seat of a lost client is kept.
-        reload_window: a page that comes back within this time has reloaded.
-        ping: between pings; without a pong for as long again the socket is closed with 3012.
-        ack_messages: after so many messages an acknowledgement is said by itself,
-        ack_delay: or after this time.
-        expiry_warning: how long before a token's end `tokenExpiring` is said.
+        reload_window: a page that returns within this time was reloaded.
+        ping: between pings. If no pong comes in the same time, the socket is closed with 3012.
+        ack_messages: after this many messages an acknowledgement is sent by itself.
+        ack_delay: the same after this time.
+        expiry_warning: how long before the end of a token `tokenExpiring` is sent.
     """
 
     message_bytes: int = 64 * 1024
@@ -72,10 +74,10 @@ class Settings:
         for field in fields(self):
             value = getattr(self, field.name)
             if not value > 0:
-                raise ValueError(f"{field.name} is {value!r}: a limit is a number above 0")
+                raise ValueError(f"{field.name} is {value!r}, but a limit must be a number above 0")
 
     def announced(self) -> Limits:
-        """What a client is told in `welcome`."""
+        """Return the limits that `welcome` reports to a client."""
         return Limits(
             message_bytes=self.message_bytes,
             sdp_bytes=self.sdp_bytes,
@@ -88,7 +90,7 @@ class Settings:
 
 
 class Gate:
-    """Who comes from where: new sockets a minute and seats, each for one address."""
+    """Counts new sockets a minute and seats, for each address."""
 
     _SWEEP = 1024
 
@@ -102,7 +104,7 @@ class Gate:
         return len(self._buckets) + len(self._seats)
 
     def admit(self, address: str, now: float) -> bool:
-        """Whether one more socket may come. One that is refused is not counted, so that who waits gets in."""
+        """Whether another socket may come. A refused one is not counted, so that a waiting client gets in."""
         origin = network_of(address)
         if origin is None:
             return True
@@ -115,12 +117,12 @@ class Gate:
         return bucket.take(now)
 
     def _forget_full(self, now: float) -> None:
-        """Drop who has been quiet for a minute; a full bucket says no more than none. Amortized over the growth."""
+        """Drop full buckets: they carry no information. The cost is amortized over the growth."""
         self._buckets = {key: bucket for key, bucket in self._buckets.items() if bucket.level(now) < bucket.capacity}
         self._sweep_at = max(self._SWEEP, 2 * len(self._buckets))
 
     def take_seat(self, address: str) -> bool:
-        """Whether this address may have one more seat; counts it."""
+        """Whether this address may have another seat; if so, count it."""
         origin = network_of(address)
         if origin is None:
             return True
@@ -130,7 +132,7 @@ class Gate:
         return True
 
     def free_seat(self, address: str) -> None:
-        """The seat that `take_seat` gave this address is free."""
+        """Free a seat that `take_seat` gave to this address."""
         origin = network_of(address)
         if origin is None:
             return
@@ -140,9 +142,9 @@ class Gate:
 
 
 def network_of(address: str) -> str | None:
-    """What counts as one stranger: an IPv4 address, an IPv6 /64; None on loopback.
+    """Return the network that counts as one stranger: an IPv4 address, an IPv6 /64; None on loopback.
 
-    What is no address (a socket file, a test) counts as it stands.
+    A text that is not an address (a socket file, a test) counts as it is.
     """
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])

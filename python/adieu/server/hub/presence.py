@@ -1,7 +1,8 @@
-"""Who is in which room, and how the others hear of it: joined, away, back, left.
+"""Presence: which peers are in which room, and the announcements joined, away, back and left.
 
-A seat whose socket ends without `quit` is away. It is back when it resumes, or left (`timeout`) when the grace time
-is over. All of it is announced in order with the relayed words, so that nobody gets a message of a peer it has not met.
+A seat whose socket ends without `quit` is away. It is back when it resumes, or left (`timeout`) when the grace time is
+over. All of this is announced in order with the relayed messages, so that no peer gets a message of a peer that it does
+not know.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ _tab_decoder = msgspec.json.Decoder(str)
 
 
 def join(state: State, seat: Seat, message: Join, data: str, request: int | None, now: float) -> None:
-    """Enter a room. Joining again changes nothing and is answered again."""
+    """Join a room. Joining again changes nothing and is answered again."""
     room = message.room
     if not seat.grant.allows(room):
         state.refuse(
@@ -60,20 +61,20 @@ def join(state: State, seat: Seat, message: Join, data: str, request: int | None
 def _enter(state: State, seat: Seat, room: str, data: str, request: int | None, now: float) -> bool:
     settings = state.settings
     if len(seat.rooms) >= settings.rooms:
-        state.refuse(seat, request, "limit", f"{settings.rooms} rooms are the most for one connection: leave one")
+        state.refuse(seat, request, "limit", f"this client is in {settings.rooms} rooms, which is the limit: leave one")
         return False
     membership = _read_meta(room, data)
     if len(bytes(membership.meta)) > settings.meta_bytes:
         state.refuse(seat, request, "limit", f"meta is longer than {settings.meta_bytes} bytes")
         return False
     if state.kept + membership.size > settings.kept_bytes:
-        state.refuse(seat, request, "busy", "the server is full: come again", temporary=True)
+        state.refuse(seat, request, "busy", "the server is full: try again later", temporary=True)
         return False
     reloaded = _before_reload(state, seat, room, membership.tab, now)
     others = list(state.rooms.get(room, {}).values())
     if len(others) >= settings.room_peers:
         most = settings.room_peers
-        text = f"{most} peers are in the room {room!r}, which is the most (a limit of the server's: room_peers)"
+        text = f"{most} peers are in the room {room!r}, which is the limit (room_peers)"
         state.refuse(seat, request, "room-full", text, temporary=True)
         return False
     state.kept += membership.size
@@ -86,7 +87,7 @@ def _enter(state: State, seat: Seat, room: str, data: str, request: int | None, 
 
 
 def _read_meta(room: str, data: str) -> Membership:
-    """What the others will be told, and the tab's id apart: who knows it could pass for the tab's reload."""
+    """Return the public metadata, without the tab id (a secret: it authorizes a reload)."""
     meta = _join_decoder.decode(data).meta
     tab = ""
     if (raw := meta.pop("tab", None)) is not None:
@@ -98,9 +99,9 @@ def _read_meta(room: str, data: str) -> Membership:
 
 
 def _before_reload(state: State, seat: Seat, room: str, tab: str, now: float) -> str:
-    """The peer that the same tab had until a moment ago, or "".
+    """Return the peer that the same tab had until a moment ago, or "".
 
-    A seat that is still away is freed: its tab is here. One that is connected stays: a browser gives the copy of a
+    A seat that is still away is freed, because its tab is here. A connected seat stays: a browser gives the copy of a
     tab the same id.
     """
     if not tab:
@@ -124,7 +125,7 @@ def _describe(seat: Seat, room: str) -> Peer:
         peer=seat.peer,
         name=seat.name,
         user=seat.grant.user,
-        meta=cast("dict[str, Any]", meta),  # written as it stands; never read here
+        meta=cast("dict[str, Any]", meta),  # relayed as it is; never read here
         away=seat.connection is None,
     )
 
@@ -136,9 +137,9 @@ def leave(state: State, seat: Seat, room: str, text: str, now: float) -> None:
 
 
 def confine(state: State, seat: Seat, now: float) -> None:
-    """A new token may allow less: leave the rooms that it does not."""
+    """Leave the rooms that a new token does not allow."""
     for room in [room for room in seat.rooms if not seat.grant.allows(room)]:
-        leave(state, seat, room, "its token does not allow this room any more", now)
+        leave(state, seat, room, "its token no longer allows this room", now)
         state.reply(seat, Left(room=room))
 
 
@@ -158,7 +159,7 @@ def _remove(state: State, seat: Seat, room: str, reason: LeaveReason, text: str,
 
 
 def forget_tab(state: State, key: TabKey) -> None:
-    """Its page has not come back in time: it was not a reload."""
+    """Forget a tab whose page did not return in time: it was not a reload."""
     state.departed.pop(key, None)
 
 
@@ -166,7 +167,7 @@ def forget_tab(state: State, key: TabKey) -> None:
 
 
 def away(state: State, seat: Seat, now: float) -> None:
-    """Its socket has ended (and is forgotten): keep the seat for the grace time, tell the others."""
+    """Keep the seat of an ended socket for the grace time, and announce it as away."""
     seat.away_since = now
     state.counters["aways"] += 1
     state.timers.set((Timer.GRACE, seat.peer), now + state.settings.grace)
@@ -175,16 +176,16 @@ def away(state: State, seat: Seat, now: float) -> None:
 
 
 def back(state: State, seat: Seat) -> None:
-    """It has resumed."""
+    """Announce that a peer has resumed its seat."""
     state.timers.cancel((Timer.GRACE, seat.peer))
     for room, other in _neighbours(state, seat):
         state.announce(other, PeerBack(room=room, peer=seat.peer))
 
 
 def vacate(state: State, seat: Seat, reason: LeaveReason, text: str, now: float) -> None:
-    """The seat is free: the others hear it, nothing of it is kept, its token opens nothing.
+    """Free a seat: announce it as left, forget everything about it, and void its token.
 
-    Its socket, if it has one, is the caller's to close before or after.
+    The caller closes its socket, if it has one, before or after.
     """
     state.counters[f"left_{reason}"] += 1
     for room in list(seat.rooms):

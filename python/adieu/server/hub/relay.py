@@ -1,7 +1,8 @@
-"""Messages from one peer to another: passed on as they are, with `from` set here and never taken from the sender.
+"""Messages from one peer to another. They are delivered as they are; `from` is set here, never by the sender.
 
-A message is accepted when it is kept for its receiver; then it arrives once and in order, or the receiver's seat ends
-and the sender hears that. One that cannot be accepted is answered by a numbered `error`, which survives a resume too.
+A message is accepted when it is kept for its receiver. Then it arrives once and in order, or the receiver's seat ends
+and the sender gets that announcement. A message that cannot be accepted is answered by a numbered `error`, which
+survives a resume too.
 """
 
 from __future__ import annotations
@@ -20,25 +21,25 @@ if TYPE_CHECKING:
 _members_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encoder = msgspec.json.Encoder()
 _ENVELOPE = ("id", "seq", "ack")
-_GONE = "no such peer shares a room with you"
+_GONE = "no peer of this id shares a room with you"
 
 
 def relay(state: State, seat: Seat, message: Relayed, data: str, request: int | None) -> None:
-    """Pass a message on."""
+    """Deliver a message."""
     target = neighbour(state, seat, message.to)
     if target is None:
         _undelivered(state, seat, message, request, "gone", _GONE, temporary=False)
     elif (problem := _too_large(state, message)) is not None:
         _undelivered(state, seat, message, request, "limit", problem, temporary=False)
     elif not state.deliver(target, passed_on(message, data, seat.peer)):
-        text = "the peer does not keep up, or is away for long: its queue is full"
+        text = "the queue of the peer is full: it reads too slowly, or has been away for long"
         _undelivered(state, seat, message, request, "full", text, temporary=True)
     else:
         state.counters["relayed"] += 1
 
 
 def neighbour(state: State, seat: Seat, peer: str) -> Seat | None:
-    """The seat of that peer, if it shares a room. Who does not, and who does not exist, look the same."""
+    """Return the seat of a peer that shares a room. A peer in other rooms looks like one that does not exist."""
     target = state.seats.get(peer)
     if target is None or target is seat or target.rooms.keys().isdisjoint(seat.rooms):
         return None
@@ -46,9 +47,9 @@ def neighbour(state: State, seat: Seat, peer: str) -> Seat | None:
 
 
 def passed_on(message: Relayed, data: str | bytes, sender: str) -> bytes:
-    """The message for its receiver: what was read, `from`, and every member that this version does not know.
+    """Return the message for its receiver: the known members, `from`, and every member that this version does not know.
 
-    `type` and `to` are written as they were read: a member that stands there twice is not read differently there.
+    `type` and `to` are written as they were read, so that the receiver cannot read a doubled member differently.
     """
     members: dict[str, object] = {"type": message.__struct_config__.tag, "from": sender, "to": message.to}
     for name, value in _members_decoder.decode(data).items():
@@ -61,9 +62,11 @@ def _too_large(state: State, message: Relayed) -> str | None:
     settings = state.settings
     match message:
         case Description(sdp=sdp) if len(sdp.encode()) > settings.sdp_bytes:
-            return f"an SDP of {len(sdp.encode())} bytes; the limit is {settings.sdp_bytes}"
+            return f"an SDP of {len(sdp.encode())} bytes is too long; the limit is {settings.sdp_bytes}"
         case Candidates(candidates=candidates) if len(candidates) > settings.candidates:
-            return f"{len(candidates)} candidates; the limit is {settings.candidates}: send them in batches"
+            return (
+                f"{len(candidates)} candidates are too many; the limit is {settings.candidates}: send them in batches"
+            )
         case _:
             return None
 
@@ -76,9 +79,9 @@ def _undelivered(
 
 
 def probe(state: State, seat: Seat, message: Probe, data: str, request: int | None) -> None:
-    """Is that peer's socket there? The server says what it knows, and asks the peer itself.
+    """Answer for the socket of a peer, and ask the peer itself.
 
-    Neither the question nor an answer is kept: late they would say nothing.
+    Neither the question nor an answer is kept: late answers would be useless.
     """
     target = neighbour(state, seat, message.to)
     connection = None if target is None else target.connection
@@ -90,9 +93,9 @@ def probe(state: State, seat: Seat, message: Probe, data: str, request: int | No
 
 
 def kick(state: State, seat: Seat, message: Kick, request: int | None) -> Seat | None:
-    """Say `kicked` to a peer and yes to the one who asked; the seat returned is the caller's to free."""
+    """Send `kicked` to a peer and a yes to the asker. The caller frees the returned seat."""
     if "kick" not in seat.grant.can:
-        state.refuse(seat, request, "denied", "the token does not give the right `kick`")
+        state.refuse(seat, request, "denied", "the token does not grant the right `kick`")
         return None
     target = neighbour(state, seat, message.peer)
     if target is None:
@@ -105,7 +108,7 @@ def kick(state: State, seat: Seat, message: Kick, request: int | None) -> Seat |
 
 
 def last_words(state: State, seat: Seat, closing: list[Relayed]) -> None:
-    """What a page said of its sessions when it went away; nobody is there to hear what cannot be passed on."""
+    """Deliver the messages of a page that went away. Errors are dropped, because their reader is gone."""
     for message in closing:
         target = neighbour(state, seat, message.to)
         if target is not None and state.deliver(target, passed_on(message, encode_body(message), seat.peer)):

@@ -1,8 +1,8 @@
 """`hello`: a new seat, or the old one after a lost socket.
 
 A resume token is random, 128 bits, stored as a hash, bound to the user, and used once: each resume gives a new one.
-A token that is shown a second time is either stolen, or the answer to its first use was lost; which cannot be told,
-so the seat is freed and whoever has the right to it gets a new one, which its peers learn.
+If a token is used a second time, it was stolen, or the answer to its first use was lost. The hub cannot know which. So
+it frees the seat; the rightful client gets a new seat, and its peers learn about it.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ ID_BYTES = 16
 
 
 def hello(state: State, connection: Connection, message: Hello, request: int | None, now: float) -> None:
-    """Greet, once for each socket: a seat and `welcome`, or an error and a close."""
+    """Answer `hello`, once for each socket: with a seat and `welcome`, or with an error and a close."""
     if message.version != VERSION:
-        text = f"this server speaks version {VERSION} of the protocol, the client {message.version}"
+        text = f"this server has version {VERSION} of the protocol, but the client has version {message.version}"
         turn_away(state, connection, CloseCode.BAD_REQUEST, "version", text, request)
         return
     try:
@@ -48,7 +48,7 @@ def hello(state: State, connection: Connection, message: Hello, request: int | N
 def turn_away(
     state: State, connection: Connection, close: CloseCode, code: str, text: str, request: int | None = None
 ) -> None:
-    """Say why, then close a socket that has no seat."""
+    """Send the reason, then close a socket that has no seat."""
     state.counters[f"refused_{code}"] += 1
     state.send(connection, encode(Error(code=code, message=text, temporary=not close.final), request=request))
     state.close(connection, close, text)
@@ -60,10 +60,10 @@ def turn_away(
 def _begin(state: State, connection: Connection, message: Hello, grant: Grant, request: int | None, now: float) -> None:
     settings = state.settings
     if len(state.seats) >= settings.seats:
-        turn_away(state, connection, CloseCode.TOO_MANY, "busy", "the server is full: come again", request)
+        turn_away(state, connection, CloseCode.TOO_MANY, "busy", "the server is full: try again later", request)
         return
     if not state.gate.take_seat(connection.address):
-        text = f"{settings.seats_per_address} clients from one address are the most: come again when some have left"
+        text = f"{settings.seats_per_address} clients from one address is the limit: try again when some have left"
         turn_away(state, connection, CloseCode.TOO_MANY, "busy", text, request)
         return
     token = _new_token(state)
@@ -94,7 +94,7 @@ def _resumable(state: State, resume: Resume, grant: Grant, now: float) -> Seat |
         return None
     outgoing = seat.outgoing
     if shown == seat.spent_hash or not outgoing.acknowledged <= resume.last_seq <= outgoing.last:
-        # Used before, or it says it has what was never sent, or less than it once had: it is not where we are.
+        # # The token was used before, or the numbers of the client cannot be true: the two sides do not agree.
         state.counters["resumes_refused"] += 1
         if seat.connection is not None:
             state.close(seat.connection, CloseCode.LOST, "its resume token was used twice")
@@ -156,14 +156,14 @@ def _welcome(state: State, seat: Seat, token: str, request: int | None, *, resum
 
 
 def refresh(state: State, seat: Seat, message: Refresh, request: int | None, now: float) -> None:
-    """A new token of the same user, before the old one ends."""
+    """Accept a new token of the same user before the old one ends."""
     try:
         grant = state.authenticate(message.token)
     except TokenRefusedError as error:
         state.refuse(seat, request, "invalid-token", str(error))
         return
     if grant.user != seat.grant.user:
-        state.refuse(seat, request, "invalid-token", "the new token is another user's")
+        state.refuse(seat, request, "invalid-token", "the new token belongs to another user")
         return
     seat.grant = grant
     watch_expiry(state, seat, now)
@@ -172,7 +172,7 @@ def refresh(state: State, seat: Seat, message: Refresh, request: int | None, now
 
 
 def watch_expiry(state: State, seat: Seat, now: float) -> None:
-    """Set the clocks that say `tokenExpiring` and end the socket with 3005."""
+    """Set the timers that send `tokenExpiring` and end the socket with 3005."""
     left = seat.grant.expires_in
     if left is None:
         state.timers.cancel((Timer.EXPIRING, seat.peer))
@@ -183,7 +183,7 @@ def watch_expiry(state: State, seat: Seat, now: float) -> None:
 
 
 def warning(state: State, left: float) -> float:
-    """How long before its end a token that holds so long is said to end."""
+    """Return how long before the end of a token `tokenExpiring` is sent, if it is valid for `left` seconds."""
     return min(left / 2, state.settings.expiry_warning)
 
 
@@ -196,7 +196,7 @@ def _hash(token: str) -> bytes:
 
 
 def seat_of_token(state: State, token: str) -> Seat | None:
-    """Whose unused resume token this is (a page's last word, sent beside the socket)."""
+    """Return the seat of an unused resume token. A page sends it with its goodbye, outside the socket."""
     shown = _hash(token)
     seat = state.tokens.get(shown)
     return seat if seat is not None and shown == seat.resume_hash else None

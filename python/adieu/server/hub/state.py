@@ -1,10 +1,10 @@
-"""What the hub knows, and the three ways in which something leaves it.
+"""The state of the hub, and the three ways to send a message.
 
 * `State.send`: to a socket, now or never (answers to requests).
-* `State.deliver`: numbered and kept until acknowledged, refused when that client's queue is full (relayed words).
+* `State.deliver`: numbered and kept until acknowledged, refused when that client's queue is full (relayed messages).
 * `State.announce`: numbered and kept; cannot be refused, so a client whose queue it overflows loses its seat.
 
-The procedures beside this file change the state; nothing here decides.
+The procedures in the other files change the state; nothing here decides.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 
 class TokenRefusedError(AdieuError):
-    """A token that lets nobody in.
+    """The token was refused.
 
     Attributes:
-        code: the close code: `EXPIRED` when a fresh token would do, else `INVALID_TOKEN`.
+        code: the close code: `EXPIRED` if a fresh token helps, otherwise `INVALID_TOKEN`.
     """
 
     def __init__(self, message: str, code: CloseCode = CloseCode.INVALID_TOKEN) -> None:
@@ -43,12 +43,12 @@ class TokenRefusedError(AdieuError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """What a token allows.
+    """The rights of a token.
 
     Attributes:
-        user: who it is; empty on a server without keys.
-        rooms: where it may join; None: everywhere.
-        can: rights by name; there is one, `kick`.
+        user: the user; empty on a server without keys.
+        rooms: the rooms that it may join; None: all.
+        can: rights by name; the only one is `kick`.
         expires_in: seconds from now; None: never.
     """
 
@@ -63,24 +63,24 @@ class Grant:
 
 
 class IceSource(Protocol):
-    """How the hub asks for STUN and TURN servers; the credentials depend on the wall clock, which is not here."""
+    """Returns STUN and TURN servers. Their credentials depend on the wall clock, which the hub does not have."""
 
     def __call__(self, peer: str, *, joined: bool) -> tuple[list[IceServer], int]:
-        """Servers for this peer and how long their credentials hold, in seconds (0: for ever).
+        """Return the servers for a peer, and how many seconds their credentials are valid (0: forever).
 
-        Before a join there are none with credentials.
+        Before a join no server with credentials is returned.
         """
         ...
 
 
 def everybody(token: str | None) -> Grant:
-    """The grant of a server without keys: tokens are not read."""
+    """Return the grant of a server without keys: tokens are not read."""
     del token
     return Grant()
 
 
 def no_ice_servers(peer: str, *, joined: bool) -> tuple[list[IceServer], int]:
-    """A server that knows neither STUN nor TURN."""
+    """Return no servers, for a server without STUN and TURN."""
     del peer, joined
     return [], 0
 
@@ -98,7 +98,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """Close this socket, after what was sent before. The hub has forgotten it already."""
+    """Close this socket after the frames before it. The hub has forgotten it already."""
 
     connection: int
     code: CloseCode
@@ -123,7 +123,7 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """A seat in a room: what it told of itself, and the id of its tab, which the others are not told."""
+    """A seat in a room: its metadata, and its tab id, which other peers never see."""
 
     room: str
     meta: Raw
@@ -131,13 +131,13 @@ class Membership:
 
     @property
     def size(self) -> int:
-        """Bytes kept for it, about."""
+        """Return the bytes kept for it, approximately."""
         return len(bytes(self.meta)) + len(self.room.encode()) + len(self.tab.encode()) + 64
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Seat:
-    """A peer: one join of one program or page, which outlives its sockets by the grace time."""
+    """A peer: one program or page. It outlives its sockets by the grace time."""
 
     peer: str
     name: str
@@ -145,7 +145,7 @@ class Seat:
     address: str
     resume_hash: bytes
     spent_hash: bytes = b""
-    """Of the token that the last resume has used. Who shows it again did not get the answer, or has stolen it."""
+    """The hash of the token that the last resume used. Its second use means a lost answer or a theft."""
     connection: Connection | None
     rooms: dict[str, Membership] = field(default_factory=dict[str, Membership])
     incoming: Incoming = field(default_factory=Incoming)
@@ -153,7 +153,7 @@ class Seat:
     bucket: Bucket
     away_since: float = 0.0
     parting: tuple[Leaving, float] | None = None
-    """What its page says in case it ends without another word, and when it said so."""
+    """The `if_gone` message of its page, and when it came."""
 
 
 TabKey: TypeAlias = tuple[str, str, str]
@@ -161,17 +161,17 @@ TabKey: TypeAlias = tuple[str, str, str]
 
 
 class Timer(Enum):
-    """What a deadline is for; with it stands whose it is."""
+    """The purpose of a deadline; its key also has the owner, as noted below."""
 
     HELLO = auto()
-    """A connection's id."""
+    """The owner is a connection id."""
     GRACE = auto()
-    """A peer; so are the next three."""
+    """The owner is a peer, also for the next three."""
     ACK = auto()
     EXPIRING = auto()
     EXPIRED = auto()
     TAB = auto()
-    """A `TabKey`."""
+    """The owner is a `TabKey`."""
     SHUTDOWN = auto()
 
 
@@ -182,12 +182,12 @@ MAX_CLOSE_REASON = 123
 
 
 def close_reason(text: str) -> str:
-    """As much of it as a close frame holds."""
+    """Return the text, cut to the length of a close frame."""
     return text.encode(errors="replace")[:MAX_CLOSE_REASON].decode(errors="ignore")
 
 
 class State:
-    """Sockets, seats, rooms, timers, counters, and what waits to be handed out."""
+    """Sockets, seats, rooms, timers, counters, and the outputs that wait."""
 
     def __init__(
         self,
@@ -206,7 +206,7 @@ class State:
         self.tokens: dict[bytes, Seat] = {}
         self.rooms: dict[str, dict[str, Seat]] = {}
         self.departed: dict[TabKey, str] = {}
-        """The peer that a tab had, and that has left a moment ago."""
+        """Tabs to their last peer, if it left a moment ago."""
         self.gate: Gate = Gate(settings)
         self.timers: Timers[TimerKey] = Timers()
         self.counters: Counter[str] = Counter()
@@ -214,24 +214,24 @@ class State:
         self.kept: int = 0
         """Bytes that are kept for clients."""
         self.slow: list[Connection] = []
-        """Sockets to be closed at the end of this call: their queue is full."""
+        """Sockets to close at the end of this call: their queue is full."""
         self.doomed: list[Seat] = []
-        """Seats to be freed at the end of this call: what they must know cannot be kept."""
+        """Seats to free at the end of this call: an announcement to them does not fit."""
 
     # --- ways out -----------------------------------------------------------------------------------------
 
     def send(self, connection: Connection, text: str) -> None:
-        """Hand a frame out."""
+        """Send a frame."""
         self.outputs.append(Send(connection.id, text))
 
     def close(self, connection: Connection, code: CloseCode, reason: str = "") -> None:
-        """Hand out a close, and forget the socket. The seat, if any, is the caller's to look after."""
+        """Close a socket and forget it. The caller handles its seat, if it has one."""
         self.counters[f"closed_{int(code)}"] += 1
         self.outputs.append(Close(connection.id, code, close_reason(reason)))
         self.forget(connection)
 
     def forget(self, connection: Connection) -> None:
-        """The socket is gone."""
+        """Forget a socket that is gone."""
         self.connections.pop(connection.id, None)
         self.timers.cancel((Timer.HELLO, connection.id))
         if connection.seat is not None:
@@ -240,7 +240,7 @@ class State:
             connection.seat = None
 
     def reply(self, seat: Seat, message: FromServer, request: int | None = None) -> None:
-        """Answer a request; not kept: who has not got it asks again."""
+        """Answer a request. The answer is not kept: a client without it asks again."""
         if seat.connection is not None:
             self.send(seat.connection, encode(message, request=request, ack=self._said(seat)))
 
@@ -250,7 +250,7 @@ class State:
         self.reply(seat, Error(code=code, message=text, temporary=temporary), request)
 
     def deliver(self, seat: Seat, body: bytes) -> bool:
-        """Number, keep and send a message; False when there is no room for it, and then nothing has happened."""
+        """Number, keep and send a message. False if the queue is full; then nothing has changed."""
         full = seat.outgoing.size + len(body) > self.settings.queue_bytes
         if full and seat.connection is not None:
             self.slow.append(seat.connection)
@@ -260,10 +260,10 @@ class State:
         return True
 
     def announce(self, seat: Seat, message: FromServer, request: int | None = None) -> None:
-        """Number, keep and send what cannot be refused: presence, and errors about relayed messages.
+        """Number, keep and send a message that cannot be refused: presence, or an error about a relayed message.
 
-        It may take the queue as much again; beyond, the seat is freed and its client will know that it missed
-        something, because it gets a new one.
+        It may use the size of the queue a second time. Beyond that the seat is freed. Its client notices, because it
+        gets a new seat.
         """
         body = encode_body(message) if request is None else wrap(encode_body(message), request=request).encode()
         size = seat.outgoing.size + len(body)
@@ -282,19 +282,19 @@ class State:
             self.send(seat.connection, wrap(body, seq=seq, ack=self._said(seat)))
 
     def replay(self, seat: Seat) -> None:
-        """Send again, on a new socket, what was not acknowledged."""
+        """Send the messages that are not acknowledged again, on a new socket."""
         if seat.connection is None:
             return
         for seq, body in seat.outgoing.kept():
             self.send(seat.connection, wrap(body, seq=seq, ack=self._said(seat)))
 
     def acknowledged(self, seat: Seat, up_to: int) -> None:
-        """The client has these. Raises ValueError when it cannot have them."""
+        """Forget the messages that the client has. Raises ValueError if it cannot have them."""
         before = seat.outgoing.size
         seat.outgoing.acknowledge(up_to)
         self.kept -= before - seat.outgoing.size
 
     def _said(self, seat: Seat) -> int | None:
-        """Every frame to a client carries the acknowledgement, so that none is owed after it."""
+        """Return the acknowledgement for a frame to a client: every frame carries it."""
         self.timers.cancel((Timer.ACK, seat.peer))
         return seat.incoming.say()

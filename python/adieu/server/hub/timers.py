@@ -1,4 +1,4 @@
-"""Deadlines by key, for sans-IO code: set again, cancelled, asked for the next."""
+"""Deadlines by key, for code without I/O."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Key = TypeVar("Key", bound="_Bound")
 
 
 class Timers(Generic[Key]):
-    """At most one deadline for each key. A cancelled one costs its place in the heap until the next clean-up."""
+    """At most one deadline for each key. A cancelled one stays in the heap until the next clean-up."""
 
     def __init__(self) -> None:
         self._at: dict[Key, float] = {}
@@ -28,7 +28,7 @@ class Timers(Generic[Key]):
         return key in self._at
 
     def set(self, key: Key, at: float) -> None:
-        """Call `key` at this time, and no longer at the time set before."""
+        """Set the deadline of `key`, in place of an earlier one."""
         self._at[key] = at
         self._count += 1
         heapq.heappush(self._heap, (at, self._count, key))
@@ -37,17 +37,17 @@ class Timers(Generic[Key]):
             heapq.heapify(self._heap)
 
     def cancel(self, key: Key) -> None:
-        """Do not call it."""
+        """Cancel the deadline of `key`."""
         self._at.pop(key, None)
 
     def next(self) -> float | None:
-        """When the first deadline is; None without any."""
+        """Return the time of the first deadline; None if there is no deadline."""
         while self._heap and self._at.get(self._heap[0][2]) != self._heap[0][0]:
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
     def pop_due(self, now: float) -> Key | None:
-        """The first key whose time has come, no longer set; None when there is none."""
+        """Remove and return the first key that is due; None if no key is due."""
         at = self.next()
         if at is None or at > now:
             return None
