@@ -188,7 +188,8 @@ def test_after_the_grace_time_the_seat_is_gone():
     bench.wait(74.9)
     assert not ben.got(PeerLeft)
     bench.wait(0.2)
-    assert ben.got(PeerLeft) == [PeerLeft(room="lab", peer=ada.peer, reason="timeout", text="it did not reconnect in time")]
+    text = "it did not reconnect in time"
+    assert ben.got(PeerLeft) == [PeerLeft(room="lab", peer=ada.peer, reason="timeout", text=text)]
     again = bench.back(ada)
     assert not again.welcome.resumed
     assert again.peer != ada.peer
