@@ -31,3 +31,9 @@ def write(names: Mapping[int, str], connection: int, logger: str, text: str) -> 
         text: the line, which begins with its mark.
     """
     _LOGGERS[logger].debug("%s %s", names.get(connection, "core"), log.text(text))
+
+
+def released(name: str, left: Mapping[str, int]) -> None:
+    """Log that the core has released a connection, and what of it is left."""
+    kept = ", ".join(f"{count} {kind}" for kind, count in left.items() if count)
+    log.WEBRTC.debug("%s = released, %s left", name or "core", kept or "nothing")

@@ -334,7 +334,7 @@ class Driver:
                 self._answer(request, stats)
             case (_core.CONNECTION_ENDED, handle, left):
                 # The last of its events: nothing keeps it any more.
-                self.handles.names.pop(handle, None)
+                core_log.released(self.handles.names.pop(handle, ""), left)
                 self.handles.connections.pop(handle, _NOBODY).handle_ended(left)
             case (_core.CONNECTION_PANICKED, handle, message):
                 self._connection(handle).handle_panicked(message)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from adieu import jsep
 from adieu.errors import InvalidStateError, OperationError
 from adieu.sdp import Candidate, SdpSyntaxError
+from adieu.webrtc import connection_log
 from adieu.webrtc.ice_candidate import RTCIceCandidate
 from adieu.webrtc.transport_actions import perform
 
@@ -31,6 +32,7 @@ async def add_ice_candidate(internals: Internals, init: RTCIceCandidateInit) -> 
     ufrag = init.usernameFragment
     # step 7
     await internals.next_task()
+    connection_log.remote_candidate(internals, init.candidate)
     if candidate is None:
         plan = jsep.end_remote_candidates(internals.negotiation, mid=init.sdpMid, index=init.sdpMLineIndex, ufrag=ufrag)
     else:

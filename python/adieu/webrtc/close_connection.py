@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from adieu import jsep
 from adieu.events import Event, end_events
-from adieu.webrtc import transceivers
+from adieu.webrtc import connection_log, transceivers
 
 if TYPE_CHECKING:
     from adieu.webrtc.internals import Internals
@@ -23,6 +23,7 @@ def close_the_connection(internals: Internals) -> None:
         return
     # step 2 (closing rule 2)
     internals.is_closed = True
+    connection_log.ended(internals, f"closed by this side, {internals.connection_state} until then")
     # step 3 (closing rules 3, 18)
     before = internals.negotiation
     # step 4 (closing rules 5 to 9)
@@ -32,6 +33,7 @@ def close_the_connection(internals: Internals) -> None:
     # step 5 (closing rules 10, 11)
     for channel in internals.channels.unclosed:
         channel.handle_connection_closed(announce=not internals.strict)
+        connection_log.channel(internals, channel, "closed")
     internals.channels.clear()
     # steps 6 to 9: ABORT, close_notify, sockets (closing rules 12, 13, 15)
     _destroy(internals)
@@ -42,6 +44,7 @@ def close_the_connection(internals: Internals) -> None:
     # steps 10 and 11 (closing rules 13, 14, 16)
     internals.ice_connection_state = "closed"
     internals.connection_state = "closed"
+    connection_log.state(internals, "connection", "closed")
     # What waits for something that can not happen any more (closing rules 31 to 36).
     internals.driver.run_here(_end, internals, running)
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from weakref import ref
 
+from adieu import log
 from adieu.webrtc.close_connection import close_the_connection
 from adieu.webrtc.transport_events import TransportEvents
 
 if TYPE_CHECKING:
     from adieu.webrtc.internals import Internals
-
-logger: Final = logging.getLogger("adieu")
 
 
 class ConnectionEvents:
@@ -29,7 +27,7 @@ class ConnectionEvents:
 
     def handle_panicked(self, message: str) -> None:
         """Report a bug of the core: this connection alone is lost, as if its encryption had failed."""
-        logger.error("the core has lost a connection: %s", message)
+        log.WEBRTC.error("%s x the core has lost it: %s", self._internals.log_id, log.text(message))
         for transport in list(self._internals.transports.values()):
             events = TransportEvents(self._internals, transport)
             events.handle_dtls("failed", "dtls-failure", message, None, None)

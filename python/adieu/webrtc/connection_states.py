@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from adieu.events import Event
-from adieu.webrtc import states
+from adieu.webrtc import connection_log, states
 from adieu.webrtc.ice_events import RTCPeerConnectionIceEvent
 from adieu.webrtc.lifetime import keep
 
@@ -28,10 +28,12 @@ def derive_states(internals: Internals) -> list[Event]:
     ice_connection_state = states.ice_connection_state(ice)
     if ice_connection_state != internals.ice_connection_state:
         internals.ice_connection_state = ice_connection_state
+        connection_log.state(internals, "ICE", ice_connection_state)
         events.append(Event("iceconnectionstatechange"))
     connection_state = states.connection_state(ice, dtls)
     if connection_state != internals.connection_state:
         internals.connection_state = connection_state
+        connection_log.connection_state(internals)
         events.append(Event("connectionstatechange"))
         internals.driver.queue_task(keep, internals)
     return events
@@ -45,6 +47,7 @@ def derive_gathering_state(internals: Internals) -> list[Event]:
     if state == internals.ice_gathering_state:
         return []
     internals.ice_gathering_state = state
+    connection_log.state(internals, "gathering", state)
     # steps 5 and 6
     events: list[Event] = [Event("icegatheringstatechange")]
     if state == "complete":

@@ -99,7 +99,7 @@ class ChannelOwner(Protocol):
     def forget_channel(self, channel: RTCDataChannel) -> None:
         """It is closing: it is not among the [[DataChannels]] any more."""
 
-    def channel_opened(self) -> None:
+    def channel_opened(self, channel: RTCDataChannel) -> None:
         """For the statistics."""
 
     def channel_closed(self, channel: RTCDataChannel, *, reusable: bool) -> None:
@@ -375,7 +375,7 @@ class RTCDataChannel(EventTarget):
             return
         # steps 4 and 5
         self._state = "open"
-        self._owner.channel_opened()
+        self._owner.channel_opened(self)
         self._fire(Event("open"))
 
     def handle_message(self, data: str | bytes, size: int) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from weakref import WeakSet, ref
 
+from adieu import log
 from adieu.errors import AbortError
 from adieu.jsep import Negotiation
 from adieu.webrtc.certificate import RTCCertificate
@@ -55,6 +56,8 @@ class Internals:
     """See the module. A name in brackets is the W3C's.
 
     Attributes:
+        log_id: its id in the log.
+        has_ended: the log has the reason why it ended, or is about to.
         reference: to the RTCPeerConnection, while it exists.
         kept: the RTCPeerConnection again, while it must be kept alive (`lifetime`, closing rule 19).
         where: the program's line that made it.
@@ -103,6 +106,8 @@ class Internals:
     configuration: RTCConfiguration
     operations: OperationsChain
     capabilities: Capabilities
+    log_id: str = field(default_factory=lambda: log.new_id("pc"))
+    has_ended: bool = False
     kept: EventTarget | None = None
     is_dropped: bool = False
     is_forgotten: bool = False
@@ -128,9 +133,12 @@ class Internals:
     certificate: RTCCertificate | None = None
     handle: int | None = None
     release: Release = field(default_factory=Release)
-    ignored_lines: IgnoredLines = field(default_factory=IgnoredLines)
+    ignored_lines: IgnoredLines = field(init=False)
     update_negotiation_needed: Callable[[], None]
     collect_stats: StatsCollector
+
+    def __post_init__(self) -> None:
+        self.ignored_lines = IgnoredLines(self.log_id)
 
     @property
     def connection(self) -> EventTarget | None:

@@ -16,7 +16,16 @@ from adieu.driver import Driver
 from adieu.errors import InvalidAccessError, InvalidStateError
 from adieu.events import Event, EventHandler, EventTarget
 from adieu.unclosed import where_made
-from adieu.webrtc import channels, conformance, create_description, lifetime, set_description, stats, transceivers
+from adieu.webrtc import (
+    channels,
+    conformance,
+    connection_log,
+    create_description,
+    lifetime,
+    set_description,
+    stats,
+    transceivers,
+)
 from adieu.webrtc.add_ice_candidate import add_ice_candidate
 from adieu.webrtc.capabilities import negotiable
 from adieu.webrtc.certificate import RTCCertificate
@@ -149,7 +158,13 @@ class RTCPeerConnection(EventTarget):
         )
         self._internals = internals
         self._shown: dict[int, tuple[Description, RTCSessionDescription]] = {}
+        connection_log.made(internals)
         fill_pool(internals)
+
+    @property
+    def log_id(self) -> str:
+        """The id of this connection in the log: `pc1`. Not of the W3C."""
+        return self._internals.log_id
 
     # --- certificates -----------
 

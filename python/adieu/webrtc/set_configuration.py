@@ -43,5 +43,6 @@ def fill_pool(internals: Internals) -> None:
             return
         internals.handle = driver.core.connection(internals.local_certificate().native)
         driver.handles.connections[internals.handle] = UnnegotiatedConnectionEvents(internals)
+        driver.handles.names[internals.handle] = internals.log_id
         internals.pool = CandidatePool(driver, internals.handle, internals)
     internals.pool.fill(configuration, internals.settings)

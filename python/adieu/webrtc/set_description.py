@@ -8,7 +8,7 @@ from adieu import jsep
 from adieu.errors import InvalidModificationError
 from adieu.events import Event
 from adieu.jsep import CloseTransport
-from adieu.webrtc import transceivers
+from adieu.webrtc import connection_log, transceivers
 from adieu.webrtc.connection_states import derive_gathering_state
 from adieu.webrtc.create_description import create_answer, create_offer, system_state
 from adieu.webrtc.data_negotiation import establish_association, move_association, offer_association
@@ -87,6 +87,7 @@ async def set_description(
     """
     # step 4: all of the rest is done at once, so a caller that is cancelled leaves nothing half done
     await internals.next_task()
+    connection_log.described(internals, source, type_, text)
     _succeed(internals, _plan(internals, source, type_, text, state), type_)
 
 
@@ -134,6 +135,7 @@ def _succeed(internals: Internals, plan: Plan, type_: SdpType) -> None:
         update_negotiation_needed_flag(internals)
     # steps 14 to 19: the events; a handler may close the connection between two (closing rule 34)
     if after.state != before.state and not internals.is_closed:
+        connection_log.state(internals, "signaling", after.state)
         internals.fire(Event("signalingstatechange"))
     if closed and not internals.is_closed:  # removed transports no longer count towards iceGatheringState
         internals.fire_all(derive_gathering_state(internals))

@@ -106,6 +106,7 @@ def _connection(internals: Internals) -> int:
     if internals.handle is None:
         internals.handle = driver.core.connection(internals.local_certificate().native)
     driver.handles.connections[internals.handle] = ConnectionEvents(internals)
+    driver.handles.names[internals.handle] = internals.log_id
     return internals.handle
 
 

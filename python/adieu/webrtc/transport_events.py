@@ -6,13 +6,12 @@ order that the W3C gives.
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, cast
 
 from adieu import jsep, sdp
 from adieu.errors import RTCError
 from adieu.events import Event
-from adieu.webrtc import channels
+from adieu.webrtc import channels, connection_log
 from adieu.webrtc.connection_states import derive_gathering_state, derive_states, update_states
 from adieu.webrtc.data_channel import RTCDataChannelInit
 from adieu.webrtc.error_event import RTCErrorEvent
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from adieu.webrtc.ice_transport import RTCIceGathererState, RTCIceRole, RTCIceTransportState
     from adieu.webrtc.internals import Internals
     from adieu.webrtc.transport import Transport
-
-logger: Final = logging.getLogger("adieu")
 
 
 class TransportEvents:
@@ -55,6 +52,7 @@ class TransportEvents:
         internals.negotiation = negotiation
         # steps 5 to 7
         candidate = self._candidate(line, ufrag, url)
+        connection_log.local_candidate(internals, line)
         transport.ice_internals.local_candidates.append(candidate)
         internals.fire(RTCPeerConnectionIceEvent("icecandidate", candidate=candidate, url=url))
 
@@ -64,6 +62,7 @@ class TransportEvents:
         """https://www.w3.org/TR/webrtc/#rtcpeerconnectioniceerrorevent."""
         if self._internals.is_closed or generation not in self._transport.ufrags:
             return
+        connection_log.candidate_error(self._internals, url, code, text)
         self._internals.fire(
             RTCPeerConnectionIceErrorEvent(
                 "icecandidateerror", address=address, port=port, url=url, errorCode=code, errorText=text
@@ -127,7 +126,9 @@ class TransportEvents:
             ice.selected_pair = RTCIceCandidatePair(*(self._of_pair(line) for line in pair))
         # step 9
         events: list[Event] = []
-        if changed := state is not None and state != ice.state:
+        changed = state is not None and state != ice.state
+        connection_log.ice(internals, state if changed else None, pair)
+        if changed:
             ice.state = cast("RTCIceTransportState", state)
             events = derive_states(internals)
         # steps 10 to 13
@@ -158,6 +159,7 @@ class TransportEvents:
         if internals.is_closed or state == dtls.state or dtls.state in {"closed", "failed"}:
             return
         dtls.state = cast("RTCDtlsTransportState", state)
+        connection_log.dtls(internals, state, message)
         target = self._transport.dtls
         if state == "failed":
             init = {"errorDetail": detail or "dtls-failure", "sentAlert": sent_alert, "receivedAlert": received_alert}
@@ -175,13 +177,13 @@ class TransportEvents:
         internals, sctp, target = self._internals, self._transport.sctp_internals, self._transport.sctp
         if internals.is_closed or sctp is None or target is None or sctp.state == "closed":
             return
+        connection_log.sctp(internals, state, cause_code, message)
         if state == "connected":
             sctp.state = "connected"
             # steps 3 and 4
             sctp.max_channels = max_channels
             channels.check_ids(internals, self._transport)
         else:
-            logger.debug("SCTP ended: cause %s, %s", cause_code, message)
             sctp.state = "closed"
         # step 5
         target.dispatchEvent(Event("statechange"))
