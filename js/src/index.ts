@@ -5,7 +5,9 @@ export type { Platform } from "./platform.js";
 export type { Level } from "./protocol/control.js";
 export type { MediaState, Peer, Reason } from "./protocol/messages.js";
 export { Channel, type Sent, type WaitOptions } from "./session/channel.js";
+export { connectionBudget, LIMIT, PROVOKE } from "./session/connection-budget.js";
 export type * from "./session/events.js";
+export { join } from "./session/join.js";
 export type { Held, Ledger } from "./session/ledger.js";
 export type { StateName } from "./session/machine/actions.js";
 export { CAUSES } from "./session/machine/cause.js";
@@ -15,7 +17,7 @@ export { memoryPair, type PairOptions } from "./session/memory.js";
 export type { Unconnected } from "./session/pair.js";
 export { CloseReceipt, type FileReceipt, Message, type ResetReport } from "./session/receipt.js";
 export type { Recorder } from "./session/recorder.js";
-export { type JoinOptions, join, Room, type RoomEvents, type SessionOptions } from "./session/room.js";
+export { type JoinOptions, Room, type RoomEvents, type SessionOptions } from "./session/room.js";
 export {
   type CloseOptions,
   type OnWait,
@@ -24,7 +26,6 @@ export {
   Session,
   type SessionInit,
 } from "./session/session.js";
-export { LIMIT, PROVOKE, slots } from "./session/slots.js";
 export type { IncomingFile, SendFileOptions, Transfer } from "./session/transfer.js";
 export { SignalingClient, type Token } from "./signaling/client.js";
 export type { SignalingEvent } from "./signaling/events.js";

@@ -9,6 +9,7 @@ import { CHUNK } from "../src/protocol/control.js";
 import type { FileMessage } from "../src/protocol/messages.js";
 import type { Options } from "../src/session/machine/options.js";
 import { safe } from "../src/session/names.js";
+import { shellOf } from "../src/session/session.js";
 import { Sha256 } from "../src/sha256.js";
 import { pair } from "./pair.js";
 import { vectors } from "./vectors.js";
@@ -42,7 +43,7 @@ function taking(session: Session): Promise<File | Error>[] {
 }
 
 const hostile = (session: Session, file: Omit<FileMessage, "type">) =>
-  session.step((now) => session.machine.sayFile({ type: "file", ...file }, now));
+  shellOf(session).step((now) => shellOf(session).machine.sayFile({ type: "file", ...file }, now));
 
 describe("names", () => {
   for (const { name, safe: wanted } of vectors("files/names")) {

@@ -5,6 +5,7 @@ import { COST, SMALL } from "../src/protocol/control.js";
 import { leastBudget } from "../src/session/machine/flow.js";
 import type { SessionMachine } from "../src/session/machine/machine.js";
 import { DEFAULTS, type Options } from "../src/session/machine/options.js";
+import { shellOf } from "../src/session/session.js";
 import { Draw, Seen } from "./hostile.js";
 import { type Pair, pair } from "./pair.js";
 
@@ -156,7 +157,7 @@ export class Walk {
   #whenOpen(side: Session, name: string, use: (channel: Channel) => Promise<void>): void {
     const look = () => {
       const channel = side.channels.get(name);
-      if (!channel || !side.machine.channels.get(name)?.open) this.#pair.time.later(STEP, look);
+      if (!channel || !shellOf(side).machine.channels.get(name)?.open) this.#pair.time.later(STEP, look);
       else use(channel).catch((error) => this.#fail(error));
     };
     look();
@@ -183,7 +184,7 @@ export class Walk {
   #look(): void {
     const { a, b } = this.#pair;
     if (this.#failed) throw this.#failed;
-    for (const { machine } of [a, b]) {
+    for (const { machine } of [a, b].map(shellOf)) {
       if (machine.state === "closed" || machine.closing) {
         throw new Error(`a side ended: ${JSON.stringify(machine.outcome?.reason ?? machine.closing?.reason)}`);
       }
@@ -204,7 +205,7 @@ export class Walk {
   }
 
   #isDone({ name, from, kind, backlog, sent, got }: Way): boolean {
-    const sender = from.machine.channels.get(name)?.sender;
+    const sender = shellOf(from).machine.channels.get(name)?.sender;
     if (!sender?.idle || sent.length < backlog.length || sender.flight.length) return false;
     return kind.maxRetransmits !== undefined || got.length >= sent.length;
   }
@@ -212,8 +213,8 @@ export class Walk {
   #missing(): string {
     const missing = this.#ways.filter((way) => !this.#isDone(way));
     const words = missing.slice(0, 5).map(({ name, from, to, kind, sent, got, backlog }) => {
-      const here = from.machine.channels.get(name);
-      const there = to.machine.channels.get(name)?.receiver;
+      const here = shellOf(from).machine.channels.get(name);
+      const there = shellOf(to).machine.channels.get(name)?.receiver;
       if (!here || !there) return `${name}: not open`;
       const { queue, flight, window } = here.sender;
       return (

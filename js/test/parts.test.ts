@@ -3,10 +3,10 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { MediaState } from "../src/protocol/messages.js";
+import { ConnectionBudget, LIMIT, PROVOKE } from "../src/session/connection-budget.js";
 import { Emitter } from "../src/session/emitter.js";
 import { Media, type MediaHost } from "../src/session/media.js";
 import { watchPage } from "../src/session/page.js";
-import { LIMIT, PROVOKE, Slots } from "../src/session/slots.js";
 import { DOCUMENT_STAYS, settled } from "./time.js";
 
 class Bell extends Emitter<{ ring: number }> {
@@ -367,11 +367,11 @@ describe("the browser's connections", () => {
     let now = 0;
     let longest = 0;
     const work: (() => void)[] = [];
-    const slots = new Slots({ soon: (call) => work.push(call), now: () => (now += 5) });
+    const budget = new ConnectionBudget({ soon: (call) => work.push(call), now: () => (now += 5) });
     const kept: object[] = [];
-    const make = () => slots.make(() => kept[kept.push({}) - 1] as RTCPeerConnection);
+    const make = () => budget.make(() => kept[kept.push({}) - 1] as RTCPeerConnection);
     for (let n = 0; n < PROVOKE; n++) make();
-    assert.deepEqual([slots.tight, work.length], [true, 0]);
+    assert.deepEqual([budget.tight, work.length], [true, 0]);
     for (let n = PROVOKE; n < LIMIT; n++) {
       make();
       for (const slice of work.splice(0)) {
@@ -385,12 +385,12 @@ describe("the browser's connections", () => {
   });
 
   test("where the browser does not count, nothing is refused", () => {
-    const slots = new Slots({ limit: Number.POSITIVE_INFINITY });
-    for (let n = 0; n < 2 * LIMIT; n++) slots.make(() => ({}) as RTCPeerConnection);
-    assert.equal(slots.tight, false);
+    const budget = new ConnectionBudget({ limit: Number.POSITIVE_INFINITY });
+    for (let n = 0; n < 2 * LIMIT; n++) budget.make(() => ({}) as RTCPeerConnection);
+    assert.equal(budget.tight, false);
     const refused = () => {
       throw Object.assign(new Error("Cannot create so many"), { name: "UnknownError" });
     };
-    assert.throws(() => slots.make(refused), { name: "TooManyConnectionsError" });
+    assert.throws(() => budget.make(refused), { name: "TooManyConnectionsError" });
   });
 });

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type JoinOptions, join, Ladder, type Options } from "../src/index.js";
 import { sessionId } from "../src/protocol/ids.js";
+import { shellOf } from "../src/session/session.js";
 import { House, type Member, whys } from "./house.js";
 
 const SHORT: Partial<Options> = { recovery: new Ladder(1, 2, 3, 6) };
@@ -34,7 +35,7 @@ describe("again", () => {
     const [second, back] = await house.sessions(ada, ben);
     await house.talk(second!, back!, "after");
     assert.ok(second!.id !== first!.id);
-    assert.equal(second!.id, sessionId("lab", "a1", "b1", second!.machine.n));
+    assert.equal(second!.id, sessionId("lab", "a1", "b1", shellOf(second!).machine.n));
     assert.deepEqual([ada.room.unconnected, ada.room.sessions], [[], [second]]);
     for (const member of [ada, ben]) assert.deepEqual(whys(member).slice(-2), ["again", "connecting"]);
   });
@@ -230,7 +231,7 @@ describe("a new peer id", () => {
     const [here, there] = await house.sessions(ada, ben);
     house.server.restart();
     await house.time.pass(60);
-    assert.deepEqual([here!.peerNow, there!.peerNow], ["y1", "x1"]);
+    assert.deepEqual([shellOf(here!).peerNow, shellOf(there!).peerNow], ["y1", "x1"]);
     assert.deepEqual([ada.sessions.length, ben.sessions.length], [1, 1]);
     assert.deepEqual([ada.room.unconnected, ben.room.unconnected], [[], []]);
     assert.equal((await house.time.until(here!.reset())).epoch, 2);
@@ -266,7 +267,7 @@ describe("a new peer id", () => {
         const guest = await house.enter(victim, { name: "victim" });
         if (way === "late") await house.time.until(guest.room.session("a1"));
         for (let time = 0; time < 2; time++) {
-          if (way !== "signaling") hers!.sayMoved(victim);
+          if (way !== "signaling") shellOf(hers!).sayMoved(victim);
           if (way !== "in-band") house.server.relay("b1", { type: "moved", session: hers!.id, to: "a1", peer: victim });
         }
         const got = await house.time.until(
@@ -274,8 +275,8 @@ describe("a new peer id", () => {
           8,
         );
         assert.equal(got.state, "open");
-        assert.deepEqual([mine!.peerNow, mine!.state], ["b1", "open"]);
-        const [there] = ada.room.sessions.filter(({ peerNow }) => peerNow === victim);
+        assert.deepEqual([shellOf(mine!).peerNow, mine!.state], ["b1", "open"]);
+        const [there] = ada.room.sessions.filter((session) => shellOf(session).peerNow === victim);
         assert.ok(there && there !== mine);
         await house.talk(there, guest.room.sessions.find(({ name }) => name === "a1")!, "mine");
       });

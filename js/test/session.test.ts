@@ -3,9 +3,10 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { ChannelError, Message, Session, SessionClosedError, type UndeliveredError } from "../src/index.js";
+import { connectionBudget, LIMIT, PROVOKE } from "../src/session/connection-budget.js";
 import { SessionMachine } from "../src/session/machine/machine.js";
 import type { Options } from "../src/session/machine/options.js";
-import { LIMIT, PROVOKE, slots } from "../src/session/slots.js";
+import { resumePage, shellOf } from "../src/session/session.js";
 import { memorySignaling, type Signaling } from "../src/signaling/memory.js";
 import { Wire } from "./fakes.js";
 import { pair } from "./pair.js";
@@ -131,7 +132,7 @@ describe("closing", () => {
 
   test("a page that goes away says so at once", async () => {
     const { time, a, b } = await talking();
-    a.leavePage("tab-closed")();
+    shellOf(a).leavePage("tab-closed")();
     const receipt = await time.until(b.waitClosed());
     assert.deepEqual([receipt.cause, receipt.by], ["tab-closed", "remote"]);
     assert.equal(receipt.notice, "Ada closed the tab.");
@@ -280,7 +281,7 @@ describe("trouble", () => {
     };
     const sending = assert.rejects(send(), SessionClosedError);
     await time.pass(5);
-    assert.ok(!a.machine.hasRoom("chat"));
+    assert.ok(!shellOf(a).machine.hasRoom("chat"));
     await time.until(a.close({ timeout: 0 }));
     await time.until(sending);
   });
@@ -288,12 +289,12 @@ describe("trouble", () => {
   test("a channel whose answer was lost is there when the other side sends on the next connection", async () => {
     const { time, a, b, wire } = await pair();
     const opening = a.open("chat");
-    while (!b.machine.channels.has("chat")) await time.pass(0.001);
+    while (!shellOf(b).machine.channels.has("chat")) await time.pass(0.001);
     wire.cut = true;
     const resetting = a.reset("full");
-    while (!a.machine.links.has(2)) await time.pass(0.001);
-    const { open, id } = a.machine.channels.get("chat")!;
-    assert.ok(!open && a.machine.links.get(2)!.streams.has(id));
+    while (!shellOf(a).machine.links.has(2)) await time.pass(0.001);
+    const { open, id } = shellOf(a).machine.channels.get("chat")!;
+    assert.ok(!open && shellOf(a).machine.links.get(2)!.streams.has(id));
     wire.heal();
     await time.until(Promise.all([opening, resetting]));
   });
@@ -462,14 +463,14 @@ describe("signaling of a page's own", () => {
 
 /** As if the browser counted so many connections, whatever is collected meanwhile. */
 async function counted<T>(used: number, work: () => Promise<T>): Promise<T> {
-  const before = { used: slots.used, limit: slots.limit };
-  Object.defineProperty(slots, "used", { configurable: true, get: () => used, set: () => undefined });
-  Object.assign(slots, { limit: LIMIT });
+  const before = { used: connectionBudget.used, limit: connectionBudget.limit };
+  Object.defineProperty(connectionBudget, "used", { configurable: true, get: () => used, set: () => undefined });
+  Object.assign(connectionBudget, { limit: LIMIT });
   try {
     return await work();
   } finally {
-    Reflect.deleteProperty(slots, "used");
-    Object.assign(slots, before);
+    Reflect.deleteProperty(connectionBudget, "used");
+    Object.assign(connectionBudget, before);
   }
 }
 
@@ -565,10 +566,10 @@ test("everything may be said twice", async () => {
   const receipts = await time.until(Promise.all([a.close(reason), a.close(reason), b.close(reason), b.close()]));
   assert.equal(new Set(receipts.map(({ agreed }) => agreed)).size, 1);
   assert.equal(await a.close({ timeout: 0 }), receipts[0]);
-  a.leavePage("tab-closed")();
-  a.leavePage("tab-closed")();
+  shellOf(a).leavePage("tab-closed")();
+  shellOf(a).leavePage("tab-closed")();
   a.mute("audio");
-  a.resumePage(true);
+  resumePage(a, true);
   a.start();
   await assert.rejects(a.reset(), SessionClosedError);
   await assert.rejects(a.addStream({ audio: true }), SessionClosedError);

@@ -5,6 +5,7 @@ import { describe, test } from "node:test";
 import { join, SignalingClient, SignalingLostError, SignalingRefusedError } from "../src/index.js";
 import type { FromServer } from "../src/protocol/messages.js";
 import { encodeBody, type Relayed, wrap } from "../src/protocol/signaling.js";
+import { shellOf } from "../src/session/session.js";
 import type { Down, Ended } from "../src/signaling/events.js";
 import { type Output, SignalingMachine } from "../src/signaling/machine.js";
 import { POLICY } from "../src/signaling/policy.js";
@@ -502,7 +503,7 @@ describe("a room", () => {
       const [{ resumeToken, closing }] = server.beacons.map((beacon) => JSON.parse(beacon));
       assert.deepEqual([resumeToken, closing.length], [`token of ${ada.client.peer}`, 1]);
       const [{ session, to, receipt, reason, deadlineMs }] = closing;
-      assert.deepEqual([session, to, receipt], [here.id, ben.me, here.machine.receipt]);
+      assert.deepEqual([session, to, receipt], [here.id, ben.me, shellOf(here).machine.receipt]);
       assert.deepEqual([reason.code, deadlineMs], ["tab-closed", 0]);
       assert.equal(wire.made.filter(({ signalingState }) => signalingState === "closed").length, 1);
       const told = await time.until(there.waitClosed());

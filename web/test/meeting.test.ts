@@ -3,8 +3,8 @@ import { test } from "node:test";
 import type { JoinOptions, Room } from "adieu-rtc";
 import { Devices } from "../src/model/devices.js";
 import type { FileEntry } from "../src/model/entries.js";
+import { ASK_ABOVE, MAX_FILE, Receiving, Sending } from "../src/model/file.js";
 import { Meeting } from "../src/model/meeting.js";
-import { ASK_ABOVE, MAX_FILE, Receiving, Sending } from "../src/model/parcel.js";
 import { FakeMedia, settled } from "./browser.js";
 import { FakeRoom, FakeSession } from "./room.js";
 
@@ -118,7 +118,7 @@ test("two of the same name are told apart, and each gets what is theirs", async 
     ["Ben (2)"],
   );
   assert.deepEqual(meeting.owedTo(ben!), [], "who has it is not asked to get it again");
-  const files = meeting.entries.flatMap((entry) => (entry.kind === "file" ? entry.parcel : [])) as Sending[];
+  const files = meeting.entries.flatMap((entry) => (entry.kind === "file" ? entry.shared : [])) as Sending[];
   assert.equal(meeting.receiverOf(files[1]!), undefined, "nor is the file of the one for the other");
 
   const back = await meet();
@@ -366,14 +366,14 @@ test("a file that failed can be sent again to whoever is back", async () => {
   meeting.sendFiles([new File(["abc"], "abc.txt")]);
   await settled();
   const entry = meeting.entries.at(-1)!;
-  assert.ok(entry.kind === "file" && entry.parcel instanceof Sending);
-  assert.deepEqual([entry.parcel.state, entry.parcel.why], ["failed", "the session ended"]);
+  assert.ok(entry.kind === "file" && entry.shared instanceof Sending);
+  assert.deepEqual([entry.shared.state, entry.shared.why], ["failed", "the session ended"]);
   ben.end({});
   await settled();
-  assert.equal(meeting.receiverOf(entry.parcel), undefined);
+  assert.equal(meeting.receiverOf(entry.shared), undefined);
   await meet();
-  await entry.parcel.send(meeting.receiverOf(entry.parcel)!);
-  assert.equal(entry.parcel.state, "here");
+  await entry.shared.send(meeting.receiverOf(entry.shared)!);
+  assert.equal(entry.shared.state, "here");
 });
 
 /** A file that somebody offers. */
@@ -403,25 +403,25 @@ test("a large file waits until its receiver has said yes", async () => {
     const file = new Offer(size);
     ben.tell("file", file);
     await settled();
-    const { parcel } = meeting.entries.at(-1) as FileEntry;
-    assert.ok(parcel instanceof Receiving);
-    return { file, parcel };
+    const { shared } = meeting.entries.at(-1) as FileEntry;
+    assert.ok(shared instanceof Receiving);
+    return { file, shared };
   };
   const small = await offer(ASK_ABOVE);
-  assert.deepEqual([small.file.answer, small.parcel.state], ["accepted", "here"]);
+  assert.deepEqual([small.file.answer, small.shared.state], ["accepted", "here"]);
   const wanted = await offer(ASK_ABOVE + 1);
-  assert.deepEqual([wanted.file.answer, wanted.parcel.state], ["held", "asked"]);
-  await wanted.parcel.take();
-  assert.deepEqual([wanted.file.answer, wanted.parcel.state], ["accepted", "here"]);
-  wanted.parcel.decline();
-  assert.equal(wanted.parcel.state, "here");
+  assert.deepEqual([wanted.file.answer, wanted.shared.state], ["held", "asked"]);
+  await wanted.shared.take();
+  assert.deepEqual([wanted.file.answer, wanted.shared.state], ["accepted", "here"]);
+  wanted.shared.decline();
+  assert.equal(wanted.shared.state, "here");
   const unwanted = await offer(MAX_FILE);
-  unwanted.parcel.decline();
-  unwanted.parcel.decline();
-  assert.deepEqual([unwanted.file.answer, unwanted.parcel.state], ["refused: they do not want it", "declined"]);
+  unwanted.shared.decline();
+  unwanted.shared.decline();
+  assert.deepEqual([unwanted.file.answer, unwanted.shared.state], ["refused: they do not want it", "declined"]);
   const gone = await offer(MAX_FILE);
   gone.file.dispatchEvent(new Event("withdrawn"));
-  assert.deepEqual([gone.parcel.state, gone.parcel.why], ["failed", "it is not offered any more"]);
+  assert.deepEqual([gone.shared.state, gone.shared.why], ["failed", "it is not offered any more"]);
   assert.match((await offer(MAX_FILE + 1)).file.answer, /^refused: too large/);
 });
 

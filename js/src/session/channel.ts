@@ -3,10 +3,25 @@
 import { fromUtf8, utf8 } from "../bytes.js";
 import { SessionClosedError, UndeliveredError } from "../errors.js";
 import { abortable, Deferred, Wakeup } from "../promises.js";
+import type { Level } from "../protocol/control.js";
 import { Emitter, type Handler, type ListenerOptions } from "./emitter.js";
+import type { StateName } from "./machine/actions.js";
 import type { Payload } from "./machine/flow.js";
+import type { CloseReceipt, ResetReport } from "./receipt.js";
 import { Message } from "./receipt.js";
-import type { Session } from "./session.js";
+import type { Shell } from "./shell.js";
+
+/** What a channel shows of its `Session`, which is the same object that opened it. */
+export interface ChannelSession {
+  readonly id: string;
+  readonly name: string;
+  readonly peer: string;
+  readonly state: StateName;
+  readonly receipt: CloseReceipt | undefined;
+  close(options?: { reason?: string; timeout?: number; signal?: AbortSignal } | string): Promise<CloseReceipt>;
+  waitClosed(options?: WaitOptions): Promise<CloseReceipt>;
+  reset(options?: { level?: Level; signal?: AbortSignal } | Level): Promise<ResetReport>;
+}
 
 export interface WaitOptions {
   /** Ends the wait; nothing else is affected. */
@@ -52,12 +67,17 @@ export class Channel extends Emitter<ChannelEvents> {
   /** Settled by the session. @internal */
   readonly opened = new Deferred<void>();
 
+  readonly #shell: Shell;
+
   constructor(
-    readonly session: Session,
+    shell: Shell,
+    /** The session that it belongs to. */
+    readonly session: ChannelSession,
     /** The same on both sides. */
     readonly name: string,
   ) {
     super(`channel ${name}`, { message: true });
+    this.#shell = shell;
   }
 
   // --- sending --------------------------------------------------------------------------------------------------
@@ -72,18 +92,18 @@ export class Channel extends Emitter<ChannelEvents> {
    */
   async send(data: string | BufferSource | Message, { signal }: WaitOptions = {}): Promise<Sent> {
     const payload = payloadOf(data);
-    const { machine } = this.session;
+    const { machine } = this.#shell;
     signal?.throwIfAborted();
     while (!machine.hasRoom(this.name) && machine.state !== "closed") await this.#changed.wait(signal);
     return new Sent(
       this,
-      this.session.step((now) => machine.send(this.name, payload, now)),
+      this.#shell.step((now) => machine.send(this.name, payload, now)),
     );
   }
 
   /** See `Sent.delivered`. @internal */
   async waitDelivered(seq: number, signal?: AbortSignal): Promise<void> {
-    const { machine } = this.session;
+    const { machine } = this.#shell;
     const channel = machine.channels.get(this.name);
     if (!channel?.reliable) {
       throw new UndeliveredError(`channel ${this.name} is unreliable and keeps no account`, "unreliable");
@@ -103,12 +123,12 @@ export class Channel extends Emitter<ChannelEvents> {
 
   /** Bytes accepted and not yet handed to the connection. */
   get buffered(): number {
-    return this.session.machine.channels.get(this.name)?.sender.queuedBytes ?? 0;
+    return this.#shell.machine.channels.get(this.name)?.sender.queuedBytes ?? 0;
   }
 
   /** Bytes handed to the connection and not yet taken by the other application (reliable channels). */
   get unacknowledged(): number {
-    return this.session.machine.channels.get(this.name)?.sender.flightBytes ?? 0;
+    return this.#shell.machine.channels.get(this.name)?.sender.flightBytes ?? 0;
   }
 
   // --- receiving ------------------------------------------------------------------------------------------------
@@ -123,14 +143,14 @@ export class Channel extends Emitter<ChannelEvents> {
     for (;;) {
       const message = this.#take();
       if (message !== undefined) return message;
-      const { receipt } = this.session;
+      const { receipt } = this.#shell;
       if (receipt) throw new SessionClosedError(receipt.notice, receipt);
       await this.#changed.wait(signal);
     }
   }
 
   #take(): string | Uint8Array | undefined {
-    const payload = this.session.step((now) => this.session.machine.take(this.name, now));
+    const payload = this.#shell.step((now) => this.#shell.machine.take(this.name, now));
     return payload?.text ? fromUtf8(payload.data) : payload?.data;
   }
 

@@ -1,13 +1,12 @@
 /** A room: everybody in it who is accepted gets a session; leaving closes all of them gracefully. */
 
-import { checked, compare } from "../bytes.js";
+import { compare } from "../bytes.js";
 import { SessionClosedError, SignalingError, SignalingLostError } from "../errors.js";
 import { browser, type Platform } from "../platform.js";
 import { Deferred, report, Wakeup } from "../promises.js";
 import type { Level } from "../protocol/control.js";
 import { receiptId, sessionId } from "../protocol/ids.js";
 import type { Closing, Peer, PeerAway, PeerBack, PeerJoined, PeerLeft } from "../protocol/messages.js";
-import type { Relayed } from "../protocol/signaling.js";
 import { SignalingClient, type Token } from "../signaling/client.js";
 import type { SignalingEvent } from "../signaling/events.js";
 import type { WaitOptions } from "./channel.js";
@@ -18,16 +17,18 @@ import type { Options } from "./machine/options.js";
 import { watchPage } from "./page.js";
 import { describe, isWanted, Pair, type Said, type Unconnected, who } from "./pair.js";
 import type { CloseReceipt, ResetReport } from "./receipt.js";
+import { RoomRoute } from "./room-route.js";
 import {
   type CloseOptions,
-  checkConnect,
   type OnWait,
   optionsOf,
-  type Post,
   REMEMBERED,
   type ResetOptions,
+  resumePage,
   Session,
+  shellOf,
 } from "./session.js";
+import { Shell } from "./shell.js";
 
 /** Seconds: late words for an ended session are answered with `closed`. */
 const REMEMBER = 60;
@@ -139,7 +140,7 @@ export class Room extends Emitter<RoomEvents> {
       leave: (cause) => this.#leavePage(cause),
       mayLeave: (cause) => this.client.leavePage(this.#closings(cause), true),
       resume: (restored) => {
-        for (const session of this.sessions) session.resumePage(restored);
+        for (const session of this.sessions) resumePage(session, restored);
       },
     });
     void this.#renewIce();
@@ -173,6 +174,10 @@ export class Room extends Emitter<RoomEvents> {
   /** Those that have not ended. */
   get sessions(): Session[] {
     return [...this.#byId.values()].filter((session) => !session.receipt);
+  }
+
+  get #shells(): Shell[] {
+    return this.sessions.map(shellOf);
   }
 
   /** Who else is in the room, as the server says; `away` are those that it has lost the way to. */
@@ -240,8 +245,8 @@ export class Room extends Emitter<RoomEvents> {
       (session): Closing => ({
         type: "closing",
         session: session.id,
-        to: session.peerNow,
-        receipt: session.machine.receipt,
+        to: shellOf(session).peerNow,
+        receipt: shellOf(session).machine.receipt,
         reason: { code: cause },
         deadlineMs: 0,
         final: new Map(),
@@ -253,7 +258,7 @@ export class Room extends Emitter<RoomEvents> {
   #leavePage(cause: string): void {
     this.#closing = true;
     const closing = this.#closings(cause);
-    const closes = this.sessions.map((session) => session.leavePage(cause));
+    const closes = this.#shells.map((shell) => shell.leavePage(cause));
     this.client.leavePage(closing);
     void this.client.quit();
     for (const close of closes) close();
@@ -316,7 +321,7 @@ export class Room extends Emitter<RoomEvents> {
         return;
       case "moved": {
         const session = this.#byId.get(event.session ?? "");
-        if (session && event.from && event.from === event.peer) this.#hearOf(session, event.from);
+        if (session && event.from && event.from === event.peer) this.#hearOf(shellOf(session), event.from);
         return;
       }
       case "description":
@@ -336,7 +341,7 @@ export class Room extends Emitter<RoomEvents> {
 
   #signaling(event: SignalingEvent): void {
     const all = (up: boolean, reason = "") => {
-      for (const session of this.#byId.values()) session.signalingChanged(up, reason);
+      for (const session of this.#byId.values()) shellOf(session).signalingChanged(up, reason);
     };
     if (event.type === "up") {
       all(true);
@@ -345,7 +350,7 @@ export class Room extends Emitter<RoomEvents> {
     else if (event.type === "seatMoved") {
       this.#me = event.now;
       for (const pair of this.#pairs.values()) pair.n = 0; // of the sessions between the new ids there was none
-      for (const session of this.sessions) session.sayMoved(event.now);
+      for (const shell of this.#shells) shell.sayMoved(event.now);
     } else if (event.type === "ended") {
       this.#over = event.error?.message ?? "it was left";
       all(false, this.#over);
@@ -367,13 +372,13 @@ export class Room extends Emitter<RoomEvents> {
     this.#peers.clear();
     for (const peer of peers) this.#peers.set(peer.peer, peer);
     for (const peer of peers) this.#arrived(peer);
-    for (const session of this.sessions) this.#sayMoved(session);
+    for (const shell of this.#shells) this.#sayMoved(shell);
   }
 
   #peerChanged(event: RoomEvents["peer"]): void {
     switch (event.type) {
       case "peerJoined":
-        this.#pairs.get(event.reloaded ?? "")?.session?.presenceChanged("left", true);
+        this.#presence(event.reloaded ?? "", "left", true);
         this.#arrived(event.peer);
         break;
       case "peerAway":
@@ -401,8 +406,9 @@ export class Room extends Emitter<RoomEvents> {
     this.#tell(this.#pair(id));
   }
 
-  #presence(peer: string, presence: Presence): void {
-    this.#pairs.get(peer)?.session?.presenceChanged(presence);
+  #presence(peer: string, presence: Presence, reloaded = false): void {
+    const session = this.#pairs.get(peer)?.session;
+    if (session) shellOf(session).presenceChanged(presence, reloaded);
   }
 
   /** Of those who have left little is kept, and that for so many only. */
@@ -420,7 +426,7 @@ export class Room extends Emitter<RoomEvents> {
     if (pair.standing === "together") this.#presence(peer.peer, peer.away ? "away" : "here");
     else if (pair.standing === "apart") this.#plan(pair);
     else if (pair.standing === "new") {
-      for (const session of this.sessions) this.#sayMoved(session);
+      for (const shell of this.#shells) this.#sayMoved(shell);
       if (!peer.away && !this.#closing && !pair.early) {
         pair.early = [];
         void this.#consider(pair, peer);
@@ -458,7 +464,7 @@ export class Room extends Emitter<RoomEvents> {
       this.#refuse(pair, peer, early);
       return;
     }
-    for (const session of this.sessions) this.#prove(session);
+    for (const shell of this.#shells) this.#prove(shell);
     if (this.#pairs.get(pair.peer) !== pair) for (const message of early) this.#deliver(message);
     else if (this.#isHere(pair.peer)) this.#begin(pair, early);
     // else it has left, or gone away: it is considered again when it is back
@@ -483,8 +489,8 @@ export class Room extends Emitter<RoomEvents> {
   async #isKnown(pair: Pair): Promise<boolean> {
     const until = this.#platform.now() + CLAIM;
     while (this.#pairs.get(pair.peer) === pair && !this.#closing) {
-      const lost = this.sessions.filter((session) => !this.#peers.has(session.peerNow));
-      const claimed = lost.some(({ id, state }) => this.#claims.get(id) === pair.peer && state === "open");
+      const lost = this.#shells.filter((shell) => !this.#peers.has(shell.peerNow));
+      const claimed = lost.some(({ id, machine }) => this.#claims.get(id) === pair.peer && machine.state === "open");
       const speaks = pair.early?.some(({ session }) => pair.number(this.name, this.#me, session));
       const left = until - this.#platform.now();
       if (!lost.length || speaks || (left <= 0 && !claimed)) return false;
@@ -515,7 +521,7 @@ export class Room extends Emitter<RoomEvents> {
       this.#tell(pair);
     } else {
       const session = this.#make(pair, Math.max(offered, ended + 1), !offered);
-      for (const message of early) if (message.session === session.id) session.signaled(message);
+      for (const message of early) if (message.session === session.id) shellOf(session).signaled(message);
     }
   }
 
@@ -558,16 +564,17 @@ export class Room extends Emitter<RoomEvents> {
       options: { ...options },
       remembered: REMEMBERED,
     });
-    const post = new RoomPost(this, pair.peer);
-    const session = new Session({
+    const route = new RoomRoute(this, pair.peer);
+    const shell = new Shell({
       machine,
       connect: connect ?? (() => this.#platform.makeConnection({ iceServers: this.#ice })),
-      post,
+      route,
       name,
       onWait,
       platform: this.#platform,
     });
-    post.session = session;
+    route.shell = shell;
+    const session = new Session(shell);
     pair.forgetTimer();
     Object.assign(pair, { n, session, standing: "together", early: undefined, began: this.#platform.now() });
     this.#byId.set(session.id, session);
@@ -575,9 +582,9 @@ export class Room extends Emitter<RoomEvents> {
     this.#tell(pair);
     void this.#watch(session);
     session.start();
-    if (!this.client.up) session.signalingChanged(false);
+    if (!this.client.up) shell.signalingChanged(false);
     // Who opens may not look: it may still think of a session that has ended here (a long sleep).
-    if (invite && !machine.smaller) post.send({ type: "candidates", epoch: 1, candidates: [], session: session.id });
+    if (invite && !machine.smaller) route.send({ type: "candidates", epoch: 1, candidates: [], session: session.id });
     return session;
   }
 
@@ -585,10 +592,10 @@ export class Room extends Emitter<RoomEvents> {
   async #watch(session: Session): Promise<void> {
     try {
       await session.waitOpen();
-      const pair = this.#pairOf(session);
+      const pair = this.#pairOf(shellOf(session));
       if (pair) {
         Object.assign(pair, { attempts: 0, text: "" });
-        this.#arrivals = this.#arrivals.filter((old) => !old.receipt || old.peerNow !== pair.peer);
+        this.#arrivals = this.#arrivals.filter((old) => !old.receipt || shellOf(old).peerNow !== pair.peer);
       }
       this.#arrivals.push(session);
       this.#changed.wake();
@@ -596,7 +603,7 @@ export class Room extends Emitter<RoomEvents> {
       if (!(error instanceof SessionClosedError)) report(error);
     }
     const receipt = await session.waitClosed();
-    const pair = this.#pairOf(session);
+    const pair = this.#pairOf(shellOf(session));
     if (pair) this.#ended(pair, receipt);
     this.#changed.wake();
     await this.#sleep(REMEMBER);
@@ -606,9 +613,9 @@ export class Room extends Emitter<RoomEvents> {
   }
 
   /** Whose last session it is. */
-  #pairOf(session: Session): Pair | undefined {
-    const pair = this.#pairs.get(session.peerNow);
-    return pair?.session === session ? pair : undefined;
+  #pairOf({ id, peerNow }: Shell): Pair | undefined {
+    const pair = this.#pairs.get(peerNow);
+    return pair?.session?.id === id ? pair : undefined;
   }
 
   // --- again ----------------------------------------------------------------------------------------------------
@@ -649,21 +656,21 @@ export class Room extends Emitter<RoomEvents> {
     } else if (live && isWell(live)) {
       // All is well here, as far as is known; what comes is kept until that is certain.
       pair.early = [message];
-      live.doubt();
+      shellOf(live).doubt();
       void this.#sleep(DOUBT).then(() => {
         if (pair.session === live && isWell(live)) pair.early = undefined;
         else if (pair.session === live) this.#takeEarly(pair);
       });
     } else if (this.#platform.now() - pair.began >= PACE) {
-      live?.superseded();
-      this.#make(pair, n).signaled(message);
+      if (live) shellOf(live).superseded();
+      shellOf(this.#make(pair, n)).signaled(message);
     }
   }
 
-  /** A session is in another state. @internal */
-  stateChanged(session: Session): void {
-    const pair = this.#pairOf(session);
-    if (pair?.early?.length && !isWell(session)) queueMicrotask(() => this.#takeEarly(pair));
+  /** Look at what was kept for a session that is in another state now. @internal */
+  stateChanged(shell: Shell): void {
+    const pair = this.#pairOf(shell);
+    if (pair?.early?.length && pair.session && !isWell(pair.session)) queueMicrotask(() => this.#takeEarly(pair));
   }
 
   /** The other side has begun another session, and the one that is known does not answer. */
@@ -676,27 +683,27 @@ export class Room extends Emitter<RoomEvents> {
   /**
    * The other side of a session says in-band that it has a new peer id. It has to say so by signaling, too. @internal
    */
-  claimed(session: Session, peer: string): void {
-    this.#claims.set(session.id, peer);
-    this.#sayMoved(session);
-    this.#prove(session);
+  claimed(shell: Shell, peer: string): void {
+    this.#claims.set(shell.id, peer);
+    this.#sayMoved(shell);
+    this.#prove(shell);
     this.#changed.wake();
   }
 
   /** The word by signaling, once it is known where to. */
-  #sayMoved(session: Session): void {
-    const to = this.address(session);
-    if (session.machine.movedTo && this.#peers.has(to)) {
-      this.client.send({ type: "moved", peer: this.#me, session: session.id, to });
+  #sayMoved(shell: Shell): void {
+    const to = this.address(shell);
+    if (shell.machine.movedTo && this.#peers.has(to)) {
+      this.client.send({ type: "moved", peer: this.#me, session: shell.id, to });
     }
   }
 
   /** By signaling `sender` speaks as the other side of this session. */
-  #hearOf(session: Session, sender: string): void {
-    const spoken = this.#spoken.get(session.id) ?? new Set();
-    this.#spoken.set(session.id, spoken);
+  #hearOf(shell: Shell, sender: string): void {
+    const spoken = this.#spoken.get(shell.id) ?? new Set();
+    this.#spoken.set(shell.id, spoken);
     if (spoken.size < MAX_SPOKEN) spoken.add(sender);
-    this.#prove(session);
+    this.#prove(shell);
   }
 
   /**
@@ -705,11 +712,11 @@ export class Room extends Emitter<RoomEvents> {
    * And only if the server has lost its old one: nobody is in two places. One that is being considered, or has a
    * session of its own, is somebody else.
    */
-  #prove(session: Session): void {
-    const now = this.#claims.get(session.id);
-    const old = session.peerNow;
-    if (now === undefined || now === old || session.receipt) return;
-    if (!this.#spoken.get(session.id)?.has(now) || this.#peers.has(old) || !this.#peers.has(now)) return;
+  #prove(shell: Shell): void {
+    const now = this.#claims.get(shell.id);
+    const old = shell.peerNow;
+    if (now === undefined || now === old || shell.receipt) return;
+    if (!this.#spoken.get(shell.id)?.has(now) || this.#peers.has(old) || !this.#peers.has(now)) return;
     const there = this.#pair(now);
     const pair = this.#pairs.get(old);
     if (there.standing !== "new" || !pair) return;
@@ -717,16 +724,16 @@ export class Room extends Emitter<RoomEvents> {
     this.#pairs.delete(old);
     this.#pairs.set(now, pair);
     Object.assign(pair, { peer: now, n: 0 });
-    session.moved(now);
+    shell.route.peer = now;
     this.#presence(now, this.#peers.get(now)?.away ? "away" : "here");
     this.#changed.wake();
     for (const message of early) this.#deliver(message);
   }
 
   /** Where the other side of a session is: if the server has lost it, where it says that it is. @internal */
-  address(session: Session): string {
-    const known = session.peerNow;
-    return this.#peers.has(known) ? known : (this.#claims.get(session.id) ?? known);
+  address(shell: Shell): string {
+    const known = shell.peerNow;
+    return this.#peers.has(known) ? known : (this.#claims.get(shell.id) ?? known);
   }
 
   // --- what peers say -------------------------------------------------------------------------------------------
@@ -735,8 +742,9 @@ export class Room extends Emitter<RoomEvents> {
     const from = message.from ?? "";
     const session = this.#byId.get(message.session ?? "");
     if (session) {
-      if (session.peerNow !== from && this.#claims.get(session.id) === from) this.#hearOf(session, from);
-      if (session.peerNow === from) session.signaled(message);
+      const shell = shellOf(session);
+      if (shell.peerNow !== from && this.#claims.get(shell.id) === from) this.#hearOf(shell, from);
+      if (shell.peerNow === from) shell.signaled(message);
       return;
     }
     const pair = this.#pairs.get(from);
@@ -755,50 +763,6 @@ function isWell({ state, epoch }: Session): boolean {
   return (state === "open" || state === "resetting") && epoch !== 0;
 }
 
-/** By way of the room's server. */
-class RoomPost implements Post {
-  session!: Session;
-
-  constructor(
-    private readonly room: Room,
-    public peer: string,
-  ) {}
-
-  start(): void {
-    // The room listens for all its sessions.
-  }
-
-  stop(): void {
-    // So it does until it is left.
-  }
-
-  send(message: Relayed): void {
-    try {
-      this.room.client.send({ ...message, to: this.room.address(this.session) });
-    } catch (error) {
-      report(error); // too long for the server: in-band it may be said nevertheless
-    }
-  }
-
-  probe(): void {
-    this.room.client.probe(this.room.address(this.session)).then(
-      ({ socket, program }) => {
-        this.session.probed(false, socket);
-        if (program) this.session.probed(true, true);
-      },
-      () => undefined, // the server does not answer: nothing is learnt
-    );
-  }
-
-  moved(peer: string): void {
-    this.room.claimed(this.session, peer);
-  }
-
-  stateChanged(): void {
-    this.room.stateChanged(this.session);
-  }
-}
-
 /** An id of this tab that survives a reload, so that the server can tell a reload from leaving. */
 function tab(): { tab?: string } {
   try {
@@ -809,27 +773,4 @@ function tab(): { tab?: string } {
   } catch {
     return {}; // storage is blocked, or there is none
   }
-}
-
-/**
- * Enter a room on a signaling server. `room.close()` closes all its sessions gracefully and leaves.
- *
- * ```ts
- * const room = await join("ws://127.0.0.1:8080/ws", { room: "lab", name: "ada" });
- * const session = await room.session();
- * ```
- *
- * @param url of the server, as `adieu serve` prints it.
- * @throws SignalingLostError nobody answers at `url`.
- * @throws SignalingRefusedError the server or the room does not want us.
- * @throws TypeError the url or the room's name is none.
- */
-export async function join(url: string, options: JoinOptions): Promise<Room> {
-  if (typeof options !== "object" || options === null) {
-    throw new TypeError('join(url, options): the options are missing; at least a room, as { room: "lab" }');
-  }
-  const room = checked("a room's name", options.room, 1, 256);
-  const name = checked("a person's name", options.name ?? "", 0, 256);
-  if (options.connect !== undefined) checkConnect(options.connect);
-  return new Room(url, { ...options, room, name }).enter();
 }

@@ -1,53 +1,33 @@
-/**
- * A session: the browser's shell around the session machine.
- *
- * Everything the machine is told and everything it asks for passes through `step`: what happened goes in, what is to be
- * done is done at once and in order, what is to be told is told to handlers and to those who wait.
- */
+/** A session: what a page sees of it. How it is driven is in `shell.ts`, what it decides in `machine/`. */
 
 import { checked, hex, sendable } from "../bytes.js";
-import {
-  ChannelError,
-  NotAdieuPeerError,
-  ResetFailedError,
-  SessionClosedError,
-  SignalingLostError,
-} from "../errors.js";
+import { ChannelError, NotAdieuPeerError, ResetFailedError, SessionClosedError } from "../errors.js";
 import { browser, type Platform } from "../platform.js";
 import { abortable, Deferred } from "../promises.js";
-import { decode } from "../protocol/codec.js";
 import type { Level } from "../protocol/control.js";
-import {
-  type Candidates,
-  type Description,
-  type FromClient,
-  fromClientType,
-  type Reliability,
-} from "../protocol/messages.js";
-import { encodeBody, type Relayed } from "../protocol/signaling.js";
+import type { Reliability } from "../protocol/messages.js";
 import type { Signaling } from "../signaling/memory.js";
 import { Channel, type WaitOptions } from "./channel.js";
-import { Connection, type Sink } from "./connection.js";
+import { checkConnect } from "./connect.js";
+import { connectionBudget } from "./connection-budget.js";
+import { DirectRoute } from "./direct-route.js";
 import { Emitter, type Handler, type ListenerOptions, settleCurrent } from "./emitter.js";
 import type { SessionEvents } from "./events.js";
 import { type Held, Ledger, whereMade } from "./ledger.js";
-import type { Action, Event, ResetEnded, StateName } from "./machine/actions.js";
-import type { Presence } from "./machine/cause.js";
+import type { Event, ResetEnded, StateName } from "./machine/actions.js";
 import { Remembered } from "./machine/flow.js";
 import { NOT_ADIEU, SessionMachine } from "./machine/machine.js";
 import { DEFAULTS, type Options, type RecoveryPolicy } from "./machine/options.js";
-import { type Kind, Media } from "./media.js";
+import type { Kind } from "./media.js";
 import { sentence } from "./notice.js";
 import { watchPage } from "./page.js";
 import { CloseReceipt, type ResetReport } from "./receipt.js";
-import { type Direction, Recorder } from "./recorder.js";
-import { slots } from "./slots.js";
+import type { Recorder } from "./recorder.js";
+import { Shell } from "./shell.js";
 import { type SendFileOptions, type Transfer, Transfers } from "./transfer.js";
 
 /** Milliseconds: after the end, handlers that still run may finish. */
 const HANDLERS_FINISH = 1000;
-/** Seconds: an offer over signaling of the page's own, to which nothing has come back, is said again. */
-const SAY_AGAIN = 1;
 const EVENTS: Record<keyof SessionEvents, true> = {
   state: true,
   closing: true,
@@ -110,31 +90,8 @@ export interface SessionInit {
   platform?: Platform;
 }
 
-/** How a session's signaling messages travel. @internal */
-export interface Post {
-  /** The other side's peer id at the server. */
-  peer: string;
-  start(): void;
-  stop(): void;
-  /** Queue a message; never throws for the state of the network. */
-  send(message: Relayed): void;
-  /** Ask whether the other side is there; `Session.probed` is called with what is learnt. */
-  probe(): void;
-  /** The other side says in-band that it has a new peer id. */
-  moved(peer: string): void;
-  /** The session is in another state. */
-  stateChanged(): void;
-}
-
-/** What a room makes its sessions of. @internal */
-export interface SessionParts {
-  machine: SessionMachine;
-  connect: () => RTCPeerConnection;
-  post: Post;
-  name: string;
-  onWait: OnWait | undefined;
-  platform: Platform;
-}
+/** Returns the inside of a session, for the room that drives it. @internal */
+export let shellOf: (session: Session) => Shell;
 
 /**
  * The link of two peers, which outlives its connections, ends with a receipt, and can be reset any number of times.
@@ -143,60 +100,48 @@ export interface SessionParts {
  * `new Session({ connect: () => new RTCPeerConnection(), signaling: mine, role: "first" })`, then `start()`.
  */
 export class Session extends Emitter<SessionEvents> {
-  /** For those who need more of it. */
-  readonly machine: SessionMachine;
-  /** What people call the other side. */
-  readonly name: string;
-  /** How it ended; undefined before. */
-  receipt: CloseReceipt | undefined;
-  signalingUp = true;
-  readonly #platform: Platform;
-  readonly #connect: () => RTCPeerConnection;
-  readonly #post: Post;
-  readonly #onWait: OnWait | undefined;
+  readonly #shell: Shell;
+  readonly #machine: SessionMachine;
   readonly #where = whereMade();
-  readonly #connections = new Map<number, Connection>();
   readonly #channels = new Map<string, Channel>();
-  readonly #recorder = new Recorder();
-  readonly #transfers = new Transfers(this);
-  readonly #media: Media;
+  readonly #transfers: Transfers;
   readonly #open = new Deferred<void>();
   readonly #ended = new Deferred<CloseReceipt>();
   #resetWaiters: Deferred<ResetReport>[] = [];
-  #cancelTimer: (() => void) | undefined;
-  #timerAt: number | undefined;
   #unwatch: (() => void) | undefined;
-  #settling = false;
   #started = false;
   #closers = 0;
-  /** The page goes away: what is to be closed when all is said. */
-  #releases: (() => void)[] | undefined;
   #lastWords = false;
   /** The devices were asked again for the reset that is under way. */
   #renewed = false;
 
-  constructor(init: SessionInit | SessionParts) {
+  static {
+    shellOf = (session) => session.#shell;
+  }
+
+  constructor(init: SessionInit | Shell) {
     super("a session", EVENTS);
-    const parts = "machine" in init ? init : partsOf(init);
-    this.machine = parts.machine;
-    this.name = parts.name;
-    this.#connect = parts.connect;
-    this.#post = parts.post;
-    this.#onWait = parts.onWait;
-    this.#platform = parts.platform;
-    this.#media = new Media({
-      getUserMedia: (constraints) => this.#platform.getUserMedia(constraints),
-      connections: () => [...this.#connections.values()].filter(({ takesMedia }) => takesMedia).map(({ pc }) => pc),
-      active: () => this.#connections.get(this.epoch)?.pc,
-      sayMedia: (media) => this.step((now) => this.machine.sayMedia(media, now)),
+    const shell = init instanceof Shell ? init : shellFor(init);
+    const { machine, route } = shell;
+    this.#shell = shell;
+    this.#machine = machine;
+    this.#transfers = new Transfers(shell, {
+      waitOpen: () => this.waitOpen(),
+      open: (name, options) => this.open(name, options),
+      takesFiles: () => this.has("file"),
+      fileOffered: (file) => this.emit("file", file),
     });
-    this.machine.options.recovery = frugal(this.machine.options.recovery);
-    if (this.#post instanceof DirectPost) {
-      this.#post.session = this;
+    shell.session = {
+      handle: (event) => this.#handle(event),
+      signalingChanged: (up, reason) => void this.emit("signaling", { up, reason }),
+      trackReceived: ({ track, streams, transceiver }) => void this.emit("track", { track, streams, transceiver }),
+    };
+    machine.options.recovery = frugal(machine.options.recovery);
+    if (route instanceof DirectRoute) {
       this.#unwatch = watchPage({
         connected: () => !!this.pc,
-        leave: (cause) => this.leavePage(cause)(),
-        resume: (restored) => this.resumePage(restored),
+        leave: (cause) => shell.leavePage(cause)(),
+        resume: (restored) => resumePage(this, restored),
       });
     }
   }
@@ -207,75 +152,61 @@ export class Session extends Emitter<SessionEvents> {
   start(): this {
     if (!this.#started) {
       this.#started = true;
-      this.#post.start();
-      this.step((now) => this.machine.start(now));
+      this.#shell.route.start?.();
+      this.#shell.step((now) => this.#machine.start(now));
     }
     return this;
   }
 
-  /**
-   * The page goes away: the other side is told in-band and by signaling.
-   *
-   * @returns closes the connection: to be called last, as a close drops what has not left yet (closing rule 70).
-   * @internal
-   */
-  leavePage(cause: string): () => void {
-    const releases: (() => void)[] = [];
-    this.#releases = releases;
-    this.step((now) => this.machine.abort(now, { code: cause }));
-    this.#releases = undefined;
-    return () => {
-      for (const release of releases) release();
-      this.#media.close();
-    };
-  }
-
-  /** The page is back. Connections do not survive it when it was put aside. @internal */
-  resumePage(restored: boolean): void {
-    this.#arm();
-    if (!restored || this.receipt) return;
-    // How it went is told by the events `reset` and `state`.
-    this.reset({ level: this.#media.broken ? "full" : "transport" }).catch(() => undefined);
-  }
-
   // --- what it is -----------------------------------------------------------------------------------------------
+
+  /** What people call the other side. */
+  get name(): string {
+    return this.#shell.name;
+  }
+
+  /** How it ended; undefined before. */
+  get receipt(): CloseReceipt | undefined {
+    return this.#shell.receipt;
+  }
+
+  /** Whether the server, or whatever carries signaling, can be reached. */
+  get signalingUp(): boolean {
+    return this.#shell.signalingUp;
+  }
 
   /** The session's id: the same on both sides, and for its whole life. */
   get id(): string {
-    return this.machine.session;
+    return this.#machine.session;
   }
 
   /** This side's peer id. */
   get me(): string {
-    return this.machine.me;
+    return this.#machine.me;
   }
 
   /** The other side's peer id. */
   get peer(): string {
-    return this.machine.peer;
-  }
-
-  /** The other side's peer id at the server, if that was restarted; else `peer`. @internal */
-  get peerNow(): string {
-    return this.#post.peer || this.machine.peer;
+    return this.#machine.peer;
   }
 
   get state(): StateName {
-    return this.machine.state;
+    return this.#machine.state;
   }
 
   /** The number of the connection that carries the session; 0 if there is none at the moment. */
   get epoch(): number {
-    return this.machine.active ?? 0;
+    return this.#machine.active ?? 0;
   }
 
   /** The W3C connection of the moment: plain channels are added there. Undefined before and after. */
   get pc(): RTCPeerConnection | undefined {
-    const active = this.#connections.get(this.epoch) ?? [...this.#connections.values()].at(-1);
+    const { connections } = this.#shell;
+    const active = connections.get(this.epoch) ?? [...connections.values()].at(-1);
     return active?.pc;
   }
 
-  /** The channels that stand or are being opened, by name. */
+  /** The channels that are open or being opened, by name. */
   get channels(): ReadonlyMap<string, Channel> {
     return this.#channels;
   }
@@ -304,7 +235,7 @@ export class Session extends Emitter<SessionEvents> {
     const said = checked("a channel's name", name, 1, 128);
     checkReliability(reliability);
     signal?.throwIfAborted();
-    this.step((now) => this.machine.openChannel(said, { ordered, reliability }, now));
+    this.#shell.step((now) => this.#machine.openChannel(said, { ordered, reliability }, now));
     const channel = this.#channel(said);
     await channel.waitOpened(signal);
     return channel;
@@ -313,9 +244,9 @@ export class Session extends Emitter<SessionEvents> {
   #channel(name: string): Channel {
     let channel = this.#channels.get(name);
     if (!channel) {
-      channel = new Channel(this, name);
+      channel = new Channel(this.#shell, this, name);
       this.#channels.set(name, channel);
-      if (this.machine.channels.get(name)?.open) channel.opened.resolve();
+      if (this.#machine.channels.get(name)?.open) channel.opened.resolve();
     }
     return channel;
   }
@@ -333,19 +264,19 @@ export class Session extends Emitter<SessionEvents> {
     const { reason = "", timeout, signal } = optionsOf("close", "reason", options);
     settleCurrent();
     if (this.receipt) return this.receipt;
-    const seconds = timeout === undefined ? this.machine.options.closeTimeout : timeout / 1000;
+    const seconds = timeout === undefined ? this.#machine.options.closeTimeout : timeout / 1000;
     if (!(seconds >= 0 && seconds < Number.POSITIVE_INFINITY)) {
       throw new RangeError(`timeout=${timeout}: 0 or more milliseconds`);
     }
     if (typeof reason !== "string") throw new TypeError(`a reason must be text, not ${typeof reason}`);
     this.start();
-    this.step((now) => this.machine.askClose({ code: "left", text: sendable(reason, 1024) }, seconds, now));
+    this.#shell.step((now) => this.#machine.askClose({ code: "left", text: sendable(reason, 1024) }, seconds, now));
     if (this.#lastWords) this.#lastWordsOver();
     this.#closers++;
     try {
       return await abortable(this.#ended.promise, signal);
     } catch (error) {
-      if (this.#closers === 1) this.step((now) => this.machine.abort(now));
+      if (this.#closers === 1) this.#shell.step((now) => this.#machine.abort(now));
       throw error;
     } finally {
       this.#closers--;
@@ -376,7 +307,7 @@ export class Session extends Emitter<SessionEvents> {
     const done = new Deferred<ResetReport>();
     this.#resetWaiters.push(done);
     try {
-      this.step((now) => this.machine.askReset(level, now));
+      this.#shell.step((now) => this.#machine.askReset(level, now));
     } catch (error) {
       this.#resetWaiters = this.#resetWaiters.filter((waiter) => waiter !== done);
       throw error;
@@ -394,8 +325,8 @@ export class Session extends Emitter<SessionEvents> {
    * closed or reset while the devices were asked.
    */
   addStream(what: MediaStream | MediaStreamConstraints = { audio: true, video: true }): Promise<MediaStream> {
-    if (this.machine.state === "closed") return Promise.reject(this.#endingError());
-    return this.#media.add(what);
+    if (this.#machine.state === "closed") return Promise.reject(this.#endingError());
+    return this.#shell.media.add(what);
   }
 
   /**
@@ -404,12 +335,12 @@ export class Session extends Emitter<SessionEvents> {
    * @throws TypeError the old track is not sent, or they are of different kinds.
    */
   replace(old: MediaStreamTrack, now: MediaStreamTrack): Promise<void> {
-    return this.#media.replace(old, now);
+    return this.#shell.media.replace(old, now);
   }
 
   /** Send silence or black, and say so to the other side; the device stays on. Until `mute(what, false)`. */
   mute(what: Kind | MediaStreamTrack, muted = true): void {
-    this.#media.mute(what, muted);
+    this.#shell.media.mute(what, muted);
   }
 
   /**
@@ -428,133 +359,24 @@ export class Session extends Emitter<SessionEvents> {
     const add = (kind: Held["kind"], what: string, count: number) => {
       if (count) held.push({ kind, what, where: this.#where, count });
     };
-    add("connection", "of this session", this.#connections.size);
-    held.push(...this.#media.held());
+    add("connection", "of this session", this.#shell.connections.size);
+    held.push(...this.#shell.media.held());
     let handlers = this.handlers;
     for (const channel of this.#channels.values()) handlers += channel.handlers;
     add("listener", "of the session and its channels", handlers);
-    add("timer", "the session's clock", this.#cancelTimer ? 1 : 0);
+    add("timer", "the session's clock", +this.#shell.hasTimer);
     add("transfer", "files under way", this.#transfers.count);
     return new Ledger(held);
   }
 
   /** The flight recorder: the last things that happened. */
   recording(): Recorder {
-    return this.#recorder;
+    return this.#shell.recorder;
   }
 
-  // --- the machine ----------------------------------------------------------------------------------------------
+  // --- what happens to it ---------------------------------------------------------------------------------------
 
-  /** Tell the machine something; then do and tell what it wants. @internal */
-  step<T>(call: (now: number) => T): T {
-    const result = call(this.#platform.now());
-    this.#settle();
-    return result;
-  }
-
-  #settle(): void {
-    if (this.#settling) return; // what an action brings about is done by the loop that is doing it
-    this.#settling = true;
-    const { machine } = this;
-    try {
-      for (;;) {
-        const action = machine.pollAction();
-        const event = action ? undefined : machine.pollEvent();
-        if (action) this.#do(action);
-        else if (event) this.#tell(event);
-        else break;
-      }
-    } finally {
-      this.#settling = false;
-    }
-    this.#arm();
-  }
-
-  #arm(): void {
-    const when = this.machine.pollTimeout();
-    if (when === this.#timerAt && this.#cancelTimer) return;
-    this.#cancelTimer?.();
-    this.#cancelTimer = undefined;
-    this.#timerAt = when;
-    if (when !== undefined)
-      this.#cancelTimer = this.#platform.later(when - this.#platform.now(), () => this.#due(when));
-  }
-
-  #due(when: number): void {
-    this.#cancelTimer = undefined;
-    const now = this.#platform.now();
-    // A timer may come a little early; a page that was frozen has time that its timers do not know of.
-    if (when - now < 0.005) this.step(() => this.machine.handleTimeout(Math.max(now, when)));
-    else this.#arm();
-  }
-
-  #note(direction: Direction, text: string): void {
-    this.#recorder.note(this.#platform.now(), direction, text);
-  }
-
-  #do(action: Action): void {
-    switch (action.type) {
-      case "Connect":
-        this.#makeConnection(action.epoch, action.offer);
-        return;
-      case "Signal":
-        this.#signal(action.word);
-        return;
-      case "Probe":
-        this.#post.probe();
-        return;
-    }
-    const connection = this.#connections.get(action.epoch);
-    switch (action.type) {
-      case "SendData":
-        connection?.sendData(action.id, action.data);
-        break;
-      case "SendControl":
-        this.#note(">", action.text);
-        connection?.sendControl(action.text);
-        break;
-      case "AskDrained":
-        connection?.askDrained(action.id, action.most);
-        break;
-      case "OpenStream":
-        connection?.openStream(action);
-        break;
-      case "CloseStream":
-        connection?.closeStream(action.id);
-        break;
-      case "RestartIce":
-        connection?.restartIce();
-        break;
-      case "AskFresh":
-        void connection?.askFresh();
-        break;
-      case "Release":
-        if (connection && this.#releases) this.#releases.push(() => connection.release());
-        else if (connection) connection.release();
-        else queueMicrotask(() => this.#released(action.epoch));
-    }
-  }
-
-  #makeConnection(epoch: number, offer: boolean): void {
-    this.#note("=", `connection ${epoch} is made`);
-    let pc: RTCPeerConnection;
-    try {
-      pc = slots.make(() => newConnection(this.#connect(), this.#connections.values()));
-    } catch (error) {
-      this.#note("!", `connection ${epoch}: ${error}`);
-      this.machine.cannotConnect(epoch, (error as Error).message, this.#platform.now());
-      return;
-    }
-    const connection = new Connection(epoch, pc, {
-      offer,
-      polite: this.machine.smaller,
-      sink: this.#sink(),
-      later: (call) => this.#platform.later(0, call),
-    });
-    this.#connections.set(epoch, connection);
-  }
-
-  #tell(event: Event): void {
+  #handle(event: Event): void {
     switch (event.type) {
       case "Readable":
       case "Acknowledged":
@@ -562,11 +384,11 @@ export class Session extends Emitter<SessionEvents> {
         break;
       case "StateChanged": {
         const { state, previous, cause, evidence } = event;
-        this.#note("=", `${state} ${cause}`.trimEnd());
-        this.#post.stateChanged();
+        this.#shell.note("=", `${state} ${cause}`.trimEnd());
+        this.#shell.route.stateChanged?.();
         if (state === "open") {
           this.#open.resolve();
-          this.#media.sayAgain();
+          this.#shell.media.sayAgain();
         }
         void this.emit("state", { state, previous, cause, evidence });
         break;
@@ -584,18 +406,19 @@ export class Session extends Emitter<SessionEvents> {
         break;
       case "ClosingAsked": {
         this.#lastWords = true;
-        const timeout = (event.deadline - this.#platform.now()) * 1000;
+        const timeout = (event.deadline - this.#shell.platform.now()) * 1000;
         const wait = (milliseconds: number, reason = "") => {
           if (!(milliseconds >= 0 && milliseconds < Number.POSITIVE_INFINITY)) {
             throw new RangeError(`${milliseconds} more milliseconds: 0 or more`);
           }
-          this.step((now) => this.machine.askWait(reason, milliseconds / 1000, now));
+          this.#shell.step((now) => this.#machine.askWait(reason, milliseconds / 1000, now));
         };
         void this.emit("closing", { reason: event.reason, timeout, wait }).then(() => this.#lastWordsOver());
         break;
       }
       case "WaitAsked":
-        if (this.#onWait?.(event.reason, event.eta * 1000)) this.machine.grantWait(event.eta, this.#platform.now());
+        if (this.#shell.onWait?.(event.reason, event.eta * 1000))
+          this.#machine.grantWait(event.eta, this.#shell.platform.now());
         break;
       case "ResetStarted":
         void this.emit("reset", { level: event.level, asker: event.asker });
@@ -612,7 +435,7 @@ export class Session extends Emitter<SessionEvents> {
         void this.emit("media", { media: event.media });
         break;
       case "PeerMoved":
-        this.#post.moved(event.peer);
+        this.#shell.route.moved?.(event.peer);
         break;
       case "Ended":
         this.#finish();
@@ -622,22 +445,22 @@ export class Session extends Emitter<SessionEvents> {
   /** The reset itself goes on without a device that is refused now. */
   async #renew(mine: boolean): Promise<void> {
     this.#renewed = true;
-    const lost = await this.#media.renew(mine);
+    const lost = await this.#shell.media.renew(mine);
     if (!lost.missing.length) return;
-    this.#note("!", `the devices were not given again: ${lost.error}`);
+    this.#shell.note("!", `the devices were not given again: ${lost.error}`);
     void this.emit("devices", lost);
   }
 
   #lastWordsOver(): void {
     this.#lastWords = false;
-    this.step((now) => this.machine.lastWordsOver(now));
+    this.#shell.step((now) => this.#machine.lastWordsOver(now));
   }
 
   #resetEnded({ level, asker, epoch, duration, replayed, error }: ResetEnded): void {
     const report: ResetReport = { level, asker, epoch, duration, replayed };
     if (error) {
       void this.emit("reset", { level, asker, error });
-      // Who waits for it waits for the one that follows.
+      // Its waiters wait for its replacement now.
       if (error.startsWith("raised to") || error === "tried again") return;
     } else {
       void this.emit("reset", { level, asker, report });
@@ -654,22 +477,22 @@ export class Session extends Emitter<SessionEvents> {
 
   /** The machine is done: the receipt, and an answer for everybody who waits. */
   #finish(): void {
-    const outcome = this.machine.outcome!;
-    this.#arm();
-    this.#media.close();
+    const outcome = this.#machine.outcome!;
+    this.#shell.arm();
+    this.#shell.media.close();
     this.#transfers.end(outcome.reason.text || outcome.cause);
-    const senders = new Map([...this.machine.channels].map(([name, { sender }]) => [name, sender]));
-    const held = [...this.#connections.keys()].map(
+    const senders = new Map([...this.#machine.channels].map(([name, { sender }]) => [name, sender]));
+    const held = [...this.#shell.connections.keys()].map(
       (epoch): Held => ({ kind: "connection", what: `connection ${epoch}`, where: this.#where, count: 1 }),
     );
-    this.receipt = new CloseReceipt(
+    const receipt = (this.#shell.receipt = new CloseReceipt(
       outcome,
       new Ledger(held),
       sentence(outcome, this.name),
       senders,
       this.#transfers.arrived,
-    );
-    this.#note("=", this.receipt.notice);
+    ));
+    this.#shell.note("=", receipt.notice);
     const error = this.#endingError();
     this.#open.reject(error);
     for (const channel of this.#channels.values()) {
@@ -678,8 +501,8 @@ export class Session extends Emitter<SessionEvents> {
     }
     for (const waiter of this.#resetWaiters) waiter.reject(error);
     this.#resetWaiters = [];
-    this.#ended.resolve(this.receipt);
-    void this.emit("closed", { receipt: this.receipt });
+    this.#ended.resolve(receipt);
+    void this.emit("closed", { receipt });
     void this.#cleanUp();
   }
 
@@ -687,10 +510,10 @@ export class Session extends Emitter<SessionEvents> {
   async #cleanUp(): Promise<void> {
     this.#unwatch?.();
     const patience = new Deferred<void>();
-    const cancel = this.#platform.later(HANDLERS_FINISH / 1000, () => patience.resolve());
+    const cancel = this.#shell.platform.later(HANDLERS_FINISH / 1000, () => patience.resolve());
     await Promise.race([this.settled, patience.promise]);
     cancel();
-    this.#post.stop();
+    this.#shell.route.stop?.();
     this.clear();
     for (const channel of this.#channels.values()) channel.forget();
   }
@@ -699,131 +522,6 @@ export class Session extends Emitter<SessionEvents> {
     const { notice, reason } = this.receipt!;
     const Kind = reason.text === NOT_ADIEU ? NotAdieuPeerError : SessionClosedError;
     return new Kind(notice, this.receipt);
-  }
-
-  // --- what connections tell ------------------------------------------------------------------------------------
-
-  #sink(): Sink {
-    const { machine } = this;
-    const note = (epoch: number, direction: Direction, text: string) =>
-      this.#note(direction, `connection ${epoch}: ${text}`);
-    return {
-      controlOpened: (epoch, maxMessage) => this.step((now) => machine.controlOpened(epoch, maxMessage, now)),
-      controlReceived: (epoch, text) => {
-        if (typeof text !== "string") {
-          this.step((now) => machine.endByViolation(now, "bytes on the control channel"));
-          return;
-        }
-        this.#note("<", text);
-        this.step((now) => machine.controlReceived(epoch, text, now));
-      },
-      dataReceived: (epoch, id, data) =>
-        this.step((now) => {
-          if (data instanceof ArrayBuffer) machine.dataReceived(epoch, id, new Uint8Array(data), now);
-          else machine.endByViolation(now, "text on a session channel");
-        }),
-      streamOpened: (epoch, id) => this.step((now) => machine.streamOpened(epoch, id, now)),
-      streamClosed: (epoch, id) => this.step((now) => machine.streamClosed(epoch, id, now)),
-      drained: (epoch, id, buffered) => this.step((now) => machine.drained(epoch, id, buffered, now)),
-      connectionLost: (epoch, kind, text) => {
-        note(epoch, "!", text);
-        this.step((now) => machine.connectionLost(epoch, kind, text, now));
-      },
-      iceChanged: (epoch, state) => {
-        note(epoch, "=", `ICE ${state}`);
-        this.step((now) => machine.iceChanged(epoch, state, now));
-      },
-      negotiated: (epoch) => {
-        this.step((now) => machine.negotiated(epoch, now));
-        this.#media.sayAgain();
-      },
-      fresh: (epoch, age) => this.step((now) => machine.fresh(epoch, age, now)),
-      released: (epoch) => this.#released(epoch),
-      signal: (message) => this.#signal(message),
-      attachMedia: (pc) => this.#media.attach(pc),
-      trackReceived: ({ track, streams, transceiver }) => void this.emit("track", { track, streams, transceiver }),
-    };
-  }
-
-  #released(epoch: number): void {
-    this.#connections.delete(epoch);
-    this.step((now) => this.machine.released(epoch, now));
-  }
-
-  // --- signaling ------------------------------------------------------------------------------------------------
-
-  /** Hand a message to the other side's session by signaling. */
-  #signal(message: Relayed): void {
-    this.#note(">", `by signaling: ${message.type}`);
-    this.#post.send({ ...message, session: this.id, to: this.peer });
-  }
-
-  /** A message of the other side's session by signaling. @internal */
-  signaled(message: Relayed): void {
-    if (message.type === "probe" || message.type === "moved") return; // answered by the client; heard by the room
-    this.#note("<", `by signaling: ${message.type}`);
-    if (message.type !== "description" && message.type !== "candidates") {
-      this.step((now) => this.machine.signalReceived(message, now));
-      return;
-    }
-    const { epoch, type } = message;
-    if (type === "description" && !this.step((now) => this.machine.wantsDescription(epoch, now))) return;
-    this.#connections.get(epoch)?.signaled(message);
-  }
-
-  /** The other side has begun another session with this one: here it ends, too. @internal */
-  superseded(): void {
-    this.step((now) => this.machine.superseded(now));
-  }
-
-  /** There is a sign that the other side is not there any more: ask it. @internal */
-  doubt(): void {
-    this.step((now) => this.machine.doubt(now));
-  }
-
-  /** Signaling is up or down. @internal */
-  signalingChanged(up: boolean, reason = ""): void {
-    if (up === this.signalingUp) return;
-    this.signalingUp = up;
-    void this.emit("signaling", { up, reason });
-    this.step((now) => this.machine.signalingChanged(up, now));
-  }
-
-  /** The other side says something by signaling that makes no sense. @internal */
-  signalingBroken(message: string): void {
-    this.step((now) => this.machine.endByViolation(now, `by signaling: ${message}`));
-  }
-
-  /** A restarted server gave this side a new peer id: tell the other side, which would not know it. @internal */
-  sayMoved(peer: string): void {
-    this.step((now) => this.machine.sayMoved(peer, now));
-  }
-
-  /** It is certain that the other side has a new peer id at the server. @internal */
-  moved(peer: string): void {
-    this.#post.peer = peer;
-  }
-
-  /** What the server says of the other side. @internal */
-  presenceChanged(presence: Presence, reloaded = false): void {
-    this.step((now) => this.machine.presenceChanged(presence, now, reloaded));
-  }
-
-  /** The answer to a probe. @internal */
-  probed(byPeer: boolean, alive: boolean): void {
-    this.step((now) => this.machine.probed(byPeer, alive, now));
-  }
-
-  // --- files (for `Transfers`) ----------------------------------------------------------------------------------
-
-  /** Whether anybody handles `file`. @internal */
-  get takesFiles(): boolean {
-    return this.has("file");
-  }
-
-  /** Have something done later; the function returned cancels it. @internal */
-  later(seconds: number, call: () => void): () => void {
-    return this.#platform.later(seconds, call);
   }
 
   /** Files that were offered before anybody handled them are shown to the first who does. */
@@ -835,22 +533,9 @@ export class Session extends Emitter<SessionEvents> {
     super.addEventListener(type, handler, options);
     if (type === "file") this.#transfers.handlerAdded();
   }
-
-  /** The other side offers a file. @internal */
-  tellFile(file: SessionEvents["file"]): Promise<void> {
-    return this.emit("file", file);
-  }
 }
 
-function partsOf({
-  connect,
-  signaling,
-  role,
-  name = "",
-  options,
-  onWait,
-  platform = browser,
-}: SessionInit): SessionParts {
+function shellFor({ connect, signaling, role, name = "", options, onWait, platform = browser }: SessionInit): Shell {
   const smaller = role === "first";
   if (!smaller && role !== "second") throw new TypeError(`role=${role}: one side is "first", the other "second"`);
   checkConnect(connect);
@@ -859,7 +544,18 @@ function partsOf({
   }
   const me = hex(crypto.getRandomValues(new Uint8Array(16)));
   const machine = new SessionMachine({ me, peer: "", smaller, options: { ...options }, remembered: REMEMBERED });
-  return { machine, connect, post: new DirectPost(signaling, platform), name, onWait, platform };
+  const route = new DirectRoute(signaling, platform);
+  route.shell = new Shell({ machine, connect, route, name, onWait, platform });
+  return route.shell;
+}
+
+/** The page is back. Connections do not survive it when it was put aside. @internal */
+export function resumePage(session: Session, restored: boolean): void {
+  const { media } = shellOf(session);
+  shellOf(session).arm();
+  if (!restored || session.receipt) return;
+  // How it went is told by the events `reset` and `state`.
+  session.reset({ level: media.broken ? "full" : "transport" }).catch(() => undefined);
 }
 
 function checkReliability({ maxRetransmits, maxPacketLifeTime }: Reliability): void {
@@ -877,134 +573,9 @@ function frugal(policy: RecoveryPolicy = DEFAULTS.recovery): RecoveryPolicy {
   return {
     step(silence, attempts) {
       const [step, again] = policy.step(silence, attempts);
-      return [step === "transport" && slots.tight ? "ice" : step, again];
+      return [step === "transport" && connectionBudget.tight ? "ice" : step, again];
     },
   };
-}
-
-/**
- * Over a `Signaling` of the user's own: point to point, no server, no presence.
- *
- * Whoever starts later may have missed what was said before, and nobody tells: so it is said again, every second until
- * it is answered.
- */
-class DirectPost implements Post {
-  peer = "";
-  session!: Session;
-  readonly #stopped = new AbortController();
-  #sending: Promise<void> = Promise.resolve();
-  /** How many messages have not left yet. */
-  #waiting = 0;
-  /** Epochs of which a description has come from the other side. */
-  readonly #heard = new Set<number>();
-  /** The offer and its candidates, until it is answered. */
-  #unheard: (Description | Candidates)[] = [];
-  #cancelTimer: (() => void) | undefined;
-
-  constructor(
-    private readonly signaling: Signaling,
-    private readonly platform: Platform,
-  ) {}
-
-  start(): void {
-    void this.#receive();
-    if (!this.session.machine.smaller) this.#greet();
-    this.#repeatLater();
-  }
-
-  stop(): void {
-    this.#cancelTimer?.();
-    this.#stopped.abort();
-  }
-
-  send(message: Relayed): void {
-    if (message.type === "description" && message.sdpType === "offer" && !this.#heard.has(message.epoch)) {
-      this.#unheard = [message]; // of an older connection nothing is expected any more
-    } else if (message.type === "candidates" && message.epoch === this.#unheard[0]?.epoch) {
-      this.#unheard.push(message);
-    }
-    this.#say(message);
-  }
-
-  #say(message: Relayed): void {
-    const { session } = this;
-    const said = JSON.parse(encodeBody({ ...message, from: session.me } as FromClient));
-    this.#waiting++;
-    this.#sending = this.#sending
-      .then(() => this.signaling.send(said))
-      .then(() => {
-        this.#waiting--; // not after a failure: it has ended for good
-      })
-      .catch((error) => session.signalingChanged(false, String(error)));
-  }
-
-  /** Say only that this side is there; the other has the first word. */
-  #greet(): void {
-    this.#say({ type: "candidates", epoch: 1, candidates: [], session: this.session.id, to: this.session.peer });
-  }
-
-  #repeatLater(): void {
-    const { machine } = this.session;
-    this.#cancelTimer = this.platform.later(SAY_AGAIN, () => {
-      if (this.session.receipt) return;
-      if (!machine.peer && !machine.smaller && !this.#waiting) this.#greet();
-      this.#sayAgain();
-      this.#repeatLater();
-    });
-  }
-
-  #sayAgain(): void {
-    if (this.#waiting) return; // it has not even left
-    const { id: session, peer: to } = this.session;
-    for (const message of this.#unheard) this.#say({ ...message, session, to });
-  }
-
-  probe(): void {
-    // There is nobody to ask.
-  }
-
-  moved(): void {
-    // There is no server that could give another id.
-  }
-
-  stateChanged(): void {
-    // Nobody looks.
-  }
-
-  async #receive(): Promise<void> {
-    const { session } = this;
-    const { signal } = this.#stopped;
-    for (;;) {
-      let message: Relayed;
-      try {
-        message = decode(await this.signaling.receive({ signal }), fromClientType) as Relayed;
-      } catch (error) {
-        if (signal.aborted) return;
-        if (error instanceof SignalingLostError) session.signalingChanged(false, error.message);
-        else session.signalingBroken(String(error));
-        return;
-      }
-      if (message) this.#received(message);
-    }
-  }
-
-  #received(message: Relayed): void {
-    const { session } = this;
-    const { machine } = session;
-    const { from, type } = message;
-    if (!machine.peer && from) {
-      session.step((now) => machine.introduced(from, now));
-      if (machine.smaller && type !== "description") this.#sayAgain(); // it was not there when we spoke
-    }
-    if (!from || from !== machine.peer) return;
-    if (type === "description") {
-      this.#heard.add(message.epoch);
-      if (message.epoch === this.#unheard[0]?.epoch) this.#unheard = [];
-    } else if (type === "candidates" && !this.#heard.has(message.epoch)) {
-      return; // a greeting; or the description was lost, and has them when it is said again
-    }
-    session.signaled(message);
-  }
 }
 
 /** What was given to `close` or `reset`: the options, or the one that is meant by a text alone. */
@@ -1014,30 +585,4 @@ export function optionsOf<T extends object>(call: string, member: keyof T & stri
     throw new TypeError(`${call}(${String(given)}): an object with options, or the ${member} as text`);
   }
   return given;
-}
-
-/** What `connect` gave, if a session can be built on it. */
-function newConnection(made: RTCPeerConnection, mine: Iterable<Connection>): RTCPeerConnection {
-  if (typeof made?.setLocalDescription !== "function") {
-    throw new TypeError(
-      `connect() gave ${String(made)}: a plain function that returns a new RTCPeerConnection is wanted`,
-    );
-  }
-  let used = "";
-  if (made.signalingState === "closed") used = "is closed";
-  else if ([...mine].some(({ pc }) => pc === made)) used = "is this session's already";
-  else if (made.localDescription || made.remoteDescription || made.signalingState !== "stable") {
-    used = "is in use already";
-  }
-  if (used) throw new TypeError(`connect() gave a connection that ${used}: it must make a new one each time`);
-  return made;
-}
-
-/** A mistake that would only show when a connection is needed. @internal */
-export function checkConnect(connect: unknown): void {
-  if (typeof connect === "function") return;
-  throw new TypeError(
-    `connect is ${connect === undefined ? "missing" : String(connect)}: a function that makes a new RTCPeerConnection ` +
-      "each time it is called, as () => new RTCPeerConnection()",
-  );
 }

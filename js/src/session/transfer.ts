@@ -18,7 +18,7 @@ import type { Channel, Sent } from "./channel.js";
 import { Emitter, settleCurrent } from "./emitter.js";
 import { safe } from "./names.js";
 import type { FileReceipt } from "./receipt.js";
-import type { Session } from "./session.js";
+import type { Shell } from "./shell.js";
 
 /** Bytes of a message, where a file is not proved by chunks. */
 const PIECE = 256 * 1024;
@@ -243,9 +243,9 @@ export class Transfer extends Emitter<{ progress: Transfer }> {
     }
   }
 
-  async #run(session: Session): Promise<void> {
+  async #run(session: TransferSession): Promise<void> {
     this.channel = this.#transfers.takeChannel();
-    const offer = await this.#makeOffer(session);
+    const offer = await this.#makeOffer(this.#transfers.shell);
     if (this.#finished.settled) return;
     this.#offer = offer;
     this.sayAgain();
@@ -259,7 +259,7 @@ export class Transfer extends Emitter<{ progress: Transfer }> {
     await this.#finished.promise;
   }
 
-  async #makeOffer({ machine }: Session): Promise<FileOffer> {
+  async #makeOffer({ machine }: Shell): Promise<FileOffer> {
     const { name, size, channel } = this;
     const offer = { name, size, type: this.#type, channel };
     const chunk = Math.min(CHUNK, machine.options.maxMessage - HASH);
@@ -285,7 +285,7 @@ export class Transfer extends Emitter<{ progress: Transfer }> {
   }
 
   async #sendBytes(channel: Channel, sha256: string): Promise<void> {
-    const piece = Math.min(PIECE, channel.session.machine.options.maxMessage);
+    const piece = Math.min(PIECE, this.#transfers.shell.machine.options.maxMessage);
     for (let at = this.#offset; at < this.size; at += piece) {
       const end = Math.min(at + piece, this.size);
       const data = new Uint8Array(await this.#source.file.slice(at, end).arrayBuffer());
@@ -383,7 +383,7 @@ export class IncomingFile extends Emitter<IncomingEvents> {
     this.#chunk = chunk;
     this.#key = key || sha256;
     this.#transfers = transfers;
-    this.#stopWaiting = transfers.session.later(transfers.session.machine.options.filePatience, () => {
+    this.#stopWaiting = transfers.shell.platform.later(transfers.shell.machine.options.filePatience, () => {
       this.#late = true;
       this.#refuseIfLate();
     });
@@ -410,9 +410,9 @@ export class IncomingFile extends Emitter<IncomingEvents> {
   /** Have the handlers of the session look at it, if there are any and they have not. @internal */
   tell(): void {
     const { session } = this.#transfers;
-    if (!session.takesFiles || this.#told || this.answered) return;
+    if (!session.takesFiles() || this.#told || this.answered) return;
     this.#told = true;
-    void session.tellFile(this).then(() => {
+    void session.fileOffered(this).then(() => {
       this.#handled = true;
       this.#refuseIfLate();
     });
@@ -532,6 +532,16 @@ export class IncomingFile extends Emitter<IncomingEvents> {
   }
 }
 
+/** What transfers use of their `Session`; the rest they get from its shell. @internal */
+export interface TransferSession {
+  waitOpen(): Promise<void>;
+  open(name: string, options?: { signal?: AbortSignal }): Promise<Channel>;
+  /** Whether the event `file` has a handler. */
+  takesFiles(): boolean;
+  /** Fire `file`; the promise is fulfilled when its handlers have settled. */
+  fileOffered(file: IncomingFile): Promise<void>;
+}
+
 /** All files of one session, both ways. @internal */
 export class Transfers {
   readonly offering = new Turns(MAX_OFFERED);
@@ -546,7 +556,10 @@ export class Transfers {
   #free: string[] = [];
   #made = 0;
 
-  constructor(readonly session: Session) {}
+  constructor(
+    readonly shell: Shell,
+    readonly session: TransferSession,
+  ) {}
 
   /** Under way. */
   get count(): number {
@@ -567,7 +580,7 @@ export class Transfers {
       this.#final.set(said.id, said);
       if (this.#final.size > MAX_FINAL) this.#final.delete(this.#final.keys().next().value!);
     }
-    this.session.step((now) => this.session.machine.sayFile(said, now));
+    this.shell.step((now) => this.shell.machine.sayFile(said, now));
   }
 
   /** A file arrived whole. */
@@ -587,7 +600,7 @@ export class Transfers {
       name === undefined
         ? sendable(file instanceof File ? file.name : "", MAX_FILE_TEXT) || "file"
         : checked("a file's name", name, 1, MAX_FILE_TEXT);
-    const { receipt } = this.session;
+    const { receipt } = this.shell;
     if (receipt) throw new SessionClosedError(receipt.notice, receipt);
     const transfer = new Transfer(this, file, said);
     this.#out.set(transfer.id, transfer);
@@ -597,7 +610,7 @@ export class Transfers {
 
   /** A channel that nothing else uses at the moment. */
   takeChannel(): string {
-    return this.#free.pop() ?? `${PREFIX}${this.session.me.slice(0, 32)} ${++this.#made}`;
+    return this.#free.pop() ?? `${PREFIX}${this.shell.machine.me.slice(0, 32)} ${++this.#made}`;
   }
 
   async #run(transfer: Transfer): Promise<void> {
@@ -621,7 +634,7 @@ export class Transfers {
 
   /** A file is not wanted any more: what still comes of it is taken and forgotten. */
   drain(name: string): void {
-    if (this.session.receipt || this.#drains.has(name)) return;
+    if (this.shell.receipt || this.#drains.has(name)) return;
     const stop = new AbortController();
     const stopped = (async () => {
       const { signal } = stop;
@@ -661,7 +674,7 @@ export class Transfers {
 
   /** Why an offer is refused before anybody looks at it. */
   #unwanted({ channel, sha256, chunk, key }: FileOffer): string {
-    const most = this.session.machine.options.maxMessage;
+    const most = this.shell.machine.options.maxMessage;
     if (this.#in.size >= MAX_OFFERS) return "too many files at once";
     if (!this.owns(channel)) return `a file's channel begins with "${PREFIX}"`;
     if ([...this.#in.values()].some((each) => each.channel === channel && !each.over)) {

@@ -31,7 +31,7 @@ async def test_the_last_connection(tab: Tab) -> None:
         const standing = [];
         const names = [];
         try {
-          while (adieu.slots.used < 520) standing.push(adieu.slots.make(() => new RTCPeerConnection()));
+          while (adieu.connectionBudget.used < 520) standing.push(adieu.connectionBudget.make(() => new RTCPeerConnection()));
         } catch (error) { names.push(error.name); }
         const failed = await a.reset().then(() => ({}), (error) => error);
         names.push(failed.name);

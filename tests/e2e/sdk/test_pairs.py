@@ -301,7 +301,7 @@ async def test_more_resets_than_the_browser_has_connections(browser: Any) -> Non
             }
             const receipt = await a.close();
             await b.waitClosed();
-            return [receipt.clean, got.length, got.every((m, n) => m === n), adieu.slots.used, b.state];
+            return [receipt.clean, got.length, got.every((m, n) => m === n), adieu.connectionBudget.used, b.state];
         """)
         clean, count, in_order, used, state = result
         assert (clean, count, in_order, state) == (True, 300, True, "closed")

@@ -1,29 +1,9 @@
-/** What stands in the conversation, from top to bottom. */
+/** The entries of the conversation, from top to bottom. */
 
 import type { CloseReceipt, Message } from "adieu-rtc";
-import type { Parcel } from "./parcel.js";
+import type { SharedFile } from "./file.js";
+import type { Present, Who } from "./who.js";
 import type { Tone } from "./words.js";
-
-/** One of the others, as something in the conversation remembers them. */
-export interface Who {
-  /** Whoever comes back with this name may be the same person. */
-  readonly name: string;
-  /** What they are called: "Ben", or "Ben (2)". */
-  readonly label: string;
-  /** The id of the session with them. */
-  readonly to: string;
-}
-
-/** Somebody who is here. */
-export interface Present {
-  readonly name: string;
-  readonly label: string;
-  readonly session: { readonly id: string };
-}
-
-export function whoIs({ name, label, session }: Present): Who {
-  return { name, label, to: session.id };
-}
 
 /** How a message got to one of the others. */
 export interface Mark {
@@ -56,7 +36,7 @@ export interface Note {
 /** A file. */
 export interface FileEntry {
   readonly kind: "file";
-  readonly parcel: Parcel;
+  readonly shared: SharedFile;
   readonly at: Date;
 }
 

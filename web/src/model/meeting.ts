@@ -2,10 +2,11 @@
 
 import { type CloseReceipt, type IncomingFile, type JoinOptions, join, type ResetEvent, type Room } from "adieu-rtc";
 import { type Devices, KINDS, type Kind } from "./devices.js";
-import { allOwed, type Entry, type Mark, type Owed, owedTo, type Said, whoIs } from "./entries.js";
+import { allOwed, type Entry, type Mark, type Owed, owedTo, type Said } from "./entries.js";
+import { Receiving, Sending } from "./file.js";
 import { Friend, type Host } from "./friend.js";
 import { Model } from "./model.js";
-import { Receiving, Sending } from "./parcel.js";
+import { whoIs } from "./who.js";
 import { type Apart, type Line, list, seconds, summary, type Tone } from "./words.js";
 
 /** Milliseconds that a goodbye may take. */
@@ -256,29 +257,29 @@ export class Meeting extends Model implements Host {
     const { present } = this;
     for (const file of files) {
       for (const friend of present) {
-        const parcel = new Sending(whoIs(friend), file);
-        this.#add({ kind: "file", parcel, at: new Date() });
-        void parcel.send(friend);
+        const shared = new Sending(whoIs(friend), file);
+        this.#add({ kind: "file", shared, at: new Date() });
+        void shared.send(friend);
       }
     }
     return present.length > 0;
   }
 
   /** Who can get a file again that did not arrive: not another person of that name, who had it sent to them too. */
-  receiverOf(parcel: Sending): Friend | undefined {
-    const sent = this.entries.flatMap((entry) => (entry.kind === "file" ? entry.parcel : []));
+  receiverOf(shared: Sending): Friend | undefined {
+    const sent = this.entries.flatMap((entry) => (entry.kind === "file" ? entry.shared : []));
     const had = ({ session }: Friend) =>
-      sent.some((one) => one instanceof Sending && one.file === parcel.file && one.who.to === session.id);
+      sent.some((one) => one instanceof Sending && one.file === shared.file && one.who.to === session.id);
     const { present } = this;
     return (
-      present.find(({ session }) => session.id === parcel.who.to) ??
-      present.find((friend) => friend.name === parcel.who.name && !had(friend))
+      present.find(({ session }) => session.id === shared.who.to) ??
+      present.find((friend) => friend.name === shared.who.name && !had(friend))
     );
   }
 
   /** Whether something would be lost if the page went away now. */
   get unfinished(): boolean {
-    const moving = this.entries.some((entry) => entry.kind === "file" && entry.parcel.under);
+    const moving = this.entries.some((entry) => entry.kind === "file" && entry.shared.under);
     const saying = this.entries.some(
       (entry) => entry.kind === "said" && entry.marks.some(({ state }) => state === "sending"),
     );
@@ -314,9 +315,9 @@ export class Meeting extends Model implements Host {
   }
 
   offered(friend: Friend, file: IncomingFile): Promise<void> {
-    const parcel = new Receiving(whoIs(friend), file);
-    this.#add({ kind: "file", parcel, at: new Date() });
-    return parcel.receive();
+    const shared = new Receiving(whoIs(friend), file);
+    this.#add({ kind: "file", shared, at: new Date() });
+    return shared.receive();
   }
 
   renewed(friend: Friend, { asker, report }: ResetEvent): void {
@@ -366,7 +367,7 @@ export class Meeting extends Model implements Host {
 
   #add(entry: Entry): void {
     this.entries.push(entry);
-    if (entry.kind === "file") entry.parcel.addEventListener("change", () => this.changed());
+    if (entry.kind === "file") entry.shared.addEventListener("change", () => this.changed());
     this.changed();
   }
 }
@@ -377,6 +378,6 @@ export function nameOf({ label }: { label: string }): string {
 }
 
 function isNews(entry: Entry): boolean {
-  if (entry.kind === "file") return entry.parcel instanceof Receiving;
+  if (entry.kind === "file") return entry.shared instanceof Receiving;
   return entry.kind === "said" && entry.from !== undefined;
 }

@@ -7,8 +7,8 @@ import type { Friend } from "../model/friend.js";
 import { type Part, parts } from "../model/links.js";
 import { type Meeting, nameOf } from "../model/meeting.js";
 import { counted, foldersTold, list } from "../model/words.js";
+import { fileEntry } from "./file.js";
 import { icon } from "./icons.js";
-import { fileEntry } from "./parcel.js";
 import { receiptDetails } from "./receipt.js";
 import { time, View } from "./view.js";
 

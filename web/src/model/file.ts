@@ -1,11 +1,11 @@
 /** A file on its way, to or from one of the others. */
 
 import type { IncomingFile, Session, Transfer } from "adieu-rtc";
-import { type Present, type Who, whoIs } from "./entries.js";
 import { Model } from "./model.js";
+import { type Present, type Who, whoIs } from "./who.js";
 
 /** `asked`: this person has not said yet whether to take it. */
-export type ParcelState = "asked" | "moving" | "here" | "failed" | "declined";
+export type FileState = "asked" | "moving" | "here" | "failed" | "declined";
 
 /** Larger ones are refused: a browser has no place to put them while they come. */
 export const MAX_FILE = 2 * 1024 ** 3;
@@ -13,9 +13,9 @@ export const MAX_FILE = 2 * 1024 ** 3;
 export const ASK_ABOVE = 20 * 1000 ** 2;
 
 /** See the module. The event `change` tells of progress too. */
-export abstract class Parcel extends Model {
+export abstract class SharedFile extends Model {
   abstract readonly direction: "in" | "out";
-  state: ParcelState = "moving";
+  state: FileState = "moving";
   done = 0;
   /** Why it failed. */
   why = "";
@@ -52,7 +52,7 @@ export abstract class Parcel extends Model {
 }
 
 /** One that this person sends. After a failure it can be sent again, and goes on where it stopped. */
-export class Sending extends Parcel {
+export class Sending extends SharedFile {
   readonly direction = "out";
   #transfer: Transfer | undefined;
   #cancelled = false;
@@ -87,7 +87,7 @@ export class Sending extends Parcel {
 }
 
 /** One that comes. */
-export class Receiving extends Parcel {
+export class Receiving extends SharedFile {
   readonly direction = "in";
   /** Where it can be saved from, once it is here. */
   url = "";

@@ -17,7 +17,7 @@ const SLICE_MS = 25;
 const BATCH = 10_000;
 const ENOUGH = 800;
 
-export interface SlotsInit {
+export interface BudgetInit {
   /** Connections that a page may have; Infinity where the browser does not count. */
   limit?: number;
   /** Run a piece of work soon, after what waits. */
@@ -26,7 +26,7 @@ export interface SlotsInit {
 }
 
 /** The connections of one page: made and not yet collected. */
-export class Slots {
+export class ConnectionBudget {
   /** Made and not collected: those that are open, and those that are closed and not gone. */
   used = 0;
   readonly limit: number;
@@ -41,7 +41,7 @@ export class Slots {
     limit = LIMIT,
     soon = (work) => void setTimeout(work),
     now = () => performance.now(),
-  }: SlotsInit = {}) {
+  }: BudgetInit = {}) {
     this.limit = limit;
     this.#soon = soon;
     this.#now = now;
@@ -103,6 +103,6 @@ function tooMany(used: number): string {
 }
 
 /** Of this page. */
-export const slots = new Slots({
+export const connectionBudget = new ConnectionBudget({
   limit: CHROMIUM ? LIMIT : Number.POSITIVE_INFINITY,
 });

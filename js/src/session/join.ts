@@ -1,0 +1,28 @@
+/** Entering a room on a signaling server. */
+
+import { checked } from "../bytes.js";
+import { checkConnect } from "./connect.js";
+import { type JoinOptions, Room } from "./room.js";
+
+/**
+ * Enter a room on a signaling server. `room.close()` closes all its sessions gracefully and leaves.
+ *
+ * ```ts
+ * const room = await join("ws://127.0.0.1:8080/ws", { room: "lab", name: "ada" });
+ * const session = await room.session();
+ * ```
+ *
+ * @param url of the server, as `adieu serve` prints it.
+ * @throws SignalingLostError nobody answers at `url`.
+ * @throws SignalingRefusedError the server or the room does not want us.
+ * @throws TypeError the url or the room's name is none.
+ */
+export async function join(url: string, options: JoinOptions): Promise<Room> {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError('join(url, options): the options are missing; at least a room, as { room: "lab" }');
+  }
+  const room = checked("a room's name", options.room, 1, 256);
+  const name = checked("a person's name", options.name ?? "", 0, 256);
+  if (options.connect !== undefined) checkConnect(options.connect);
+  return new Room(url, { ...options, room, name }).enter();
+}

@@ -1,0 +1,347 @@
+/**
+ * The browser's shell of a session: its machine, connections and timer, which a page does not see.
+ *
+ * Each input of the machine passes through `step`: it is given to the machine, then the actions that the machine asks
+ * for are done, at once and in order, and its events are handed to the session. Above the shell are `Session`, `Channel`
+ * and `Transfers`; below it are `Connection` and `SignalingRoute`.
+ */
+
+import type { Platform } from "../platform.js";
+import type { Relayed } from "../protocol/signaling.js";
+import { checkConnection } from "./connect.js";
+import { Connection, type Sink } from "./connection.js";
+import { connectionBudget } from "./connection-budget.js";
+import type { Action, Event } from "./machine/actions.js";
+import type { Presence } from "./machine/cause.js";
+import type { LossKind } from "./machine/liveness.js";
+import type { SessionMachine } from "./machine/machine.js";
+import { Media } from "./media.js";
+import type { CloseReceipt } from "./receipt.js";
+import { type Direction, Recorder } from "./recorder.js";
+import type { SignalingRoute } from "./signaling-route.js";
+
+/** The session over a shell. */
+export interface ShellSession {
+  /** Fire what the machine says. */
+  handle(event: Event): void;
+  signalingChanged(up: boolean, reason: string): void;
+  trackReceived(event: RTCTrackEvent): void;
+}
+
+export interface ShellInit {
+  machine: SessionMachine;
+  connect: () => RTCPeerConnection;
+  route: SignalingRoute;
+  name: string;
+  onWait: ((reason: string, milliseconds: number) => boolean) | undefined;
+  platform: Platform;
+}
+
+/** Drives one session machine. Its methods from `controlOpened` on are what connections and signaling report. */
+export class Shell implements Sink {
+  readonly machine: SessionMachine;
+  /** What people call the other side. */
+  readonly name: string;
+  readonly platform: Platform;
+  readonly route: SignalingRoute;
+  readonly onWait: ShellInit["onWait"];
+  /** How the session ended; set by the session. */
+  receipt: CloseReceipt | undefined;
+  signalingUp = true;
+  /** By epoch; those that are not released. */
+  readonly connections = new Map<number, Connection>();
+  readonly recorder = new Recorder();
+  readonly media: Media;
+  /** Set when the session is made. */
+  session!: ShellSession;
+  readonly #connect: () => RTCPeerConnection;
+  #cancelTimer: (() => void) | undefined;
+  #timerAt: number | undefined;
+  #settling = false;
+  /** The page goes away: what is to be closed when all is said. */
+  #releases: (() => void)[] | undefined;
+
+  constructor({ machine, connect, route, name, onWait, platform }: ShellInit) {
+    this.machine = machine;
+    this.name = name;
+    this.platform = platform;
+    this.route = route;
+    this.onWait = onWait;
+    this.#connect = connect;
+    this.media = new Media({
+      getUserMedia: (constraints) => platform.getUserMedia(constraints),
+      connections: () => [...this.connections.values()].filter(({ takesMedia }) => takesMedia).map(({ pc }) => pc),
+      active: () => this.connections.get(machine.active ?? 0)?.pc,
+      sayMedia: (media) => this.step((now) => machine.sayMedia(media, now)),
+    });
+  }
+
+  /** The session's id. */
+  get id(): string {
+    return this.machine.session;
+  }
+
+  /** The other side's peer id at the server: another than in the machine when the server was restarted. */
+  get peerNow(): string {
+    return this.route.peer || this.machine.peer;
+  }
+
+  /** Whether the machine's timer is set. */
+  get hasTimer(): boolean {
+    return !!this.#cancelTimer;
+  }
+
+  /** Keep a line in the flight recorder. */
+  note(direction: Direction, text: string): void {
+    this.recorder.note(this.platform.now(), direction, text);
+  }
+
+  /**
+   * The page goes away: the other side is told in-band and by signaling.
+   *
+   * @returns closes the connection: to be called last, as a close drops what has not left yet (closing rule 70).
+   */
+  leavePage(code: string): () => void {
+    const releases: (() => void)[] = [];
+    this.#releases = releases;
+    this.step((now) => this.machine.abort(now, { code }));
+    this.#releases = undefined;
+    return () => {
+      for (const release of releases) release();
+      this.media.close();
+    };
+  }
+
+  // --- the machine ----------------------------------------------------------------------------------------------
+
+  /** Give the machine an input, then do what it asks for. */
+  step<T>(call: (now: number) => T): T {
+    const result = call(this.platform.now());
+    this.#settle();
+    return result;
+  }
+
+  #settle(): void {
+    if (this.#settling) return; // what an action brings about is done by the loop that is doing it
+    this.#settling = true;
+    const { machine } = this;
+    try {
+      for (;;) {
+        const action = machine.pollAction();
+        const event = action ? undefined : machine.pollEvent();
+        if (action) this.#do(action);
+        else if (event) this.session.handle(event);
+        else break;
+      }
+    } finally {
+      this.#settling = false;
+    }
+    this.arm();
+  }
+
+  /** Set the timer to when the machine wants to be called again. */
+  arm(): void {
+    const when = this.machine.pollTimeout();
+    if (when === this.#timerAt && this.#cancelTimer) return;
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
+    this.#timerAt = when;
+    if (when !== undefined) this.#cancelTimer = this.platform.later(when - this.platform.now(), () => this.#due(when));
+  }
+
+  #due(when: number): void {
+    this.#cancelTimer = undefined;
+    const now = this.platform.now();
+    // A timer may come a little early; a page that was frozen has time that its timers do not know of.
+    if (when - now < 0.005) this.step(() => this.machine.handleTimeout(Math.max(now, when)));
+    else this.arm();
+  }
+
+  #do(action: Action): void {
+    switch (action.type) {
+      case "Connect":
+        this.#makeConnection(action.epoch, action.offer);
+        return;
+      case "Signal":
+        this.signal(action.word);
+        return;
+      case "Probe":
+        this.route.probe?.();
+        return;
+    }
+    const connection = this.connections.get(action.epoch);
+    switch (action.type) {
+      case "SendData":
+        connection?.sendData(action.id, action.data);
+        break;
+      case "SendControl":
+        this.note(">", action.text);
+        connection?.sendControl(action.text);
+        break;
+      case "AskDrained":
+        connection?.askDrained(action.id, action.most);
+        break;
+      case "OpenStream":
+        connection?.openStream(action);
+        break;
+      case "CloseStream":
+        connection?.closeStream(action.id);
+        break;
+      case "RestartIce":
+        connection?.restartIce();
+        break;
+      case "AskFresh":
+        void connection?.askFresh();
+        break;
+      case "Release":
+        if (connection && this.#releases) this.#releases.push(() => connection.release());
+        else if (connection) connection.release();
+        else queueMicrotask(() => this.released(action.epoch));
+    }
+  }
+
+  #makeConnection(epoch: number, offer: boolean): void {
+    this.note("=", `connection ${epoch} is made`);
+    let pc: RTCPeerConnection;
+    try {
+      const known = [...this.connections.values()].map((connection) => connection.pc);
+      pc = connectionBudget.make(() => checkConnection(this.#connect(), known));
+    } catch (error) {
+      this.note("!", `connection ${epoch}: ${error}`);
+      this.machine.cannotConnect(epoch, (error as Error).message, this.platform.now());
+      return;
+    }
+    const connection = new Connection(epoch, pc, {
+      offer,
+      polite: this.machine.smaller,
+      sink: this,
+      later: (call) => this.platform.later(0, call),
+    });
+    this.connections.set(epoch, connection);
+  }
+
+  // --- what connections report ----------------------------------------------------------------------------------
+
+  controlOpened(epoch: number, maxMessage: number): void {
+    this.step((now) => this.machine.controlOpened(epoch, maxMessage, now));
+  }
+
+  controlReceived(epoch: number, text: unknown): void {
+    if (typeof text !== "string") {
+      this.step((now) => this.machine.endByViolation(now, "bytes on the control channel"));
+      return;
+    }
+    this.note("<", text);
+    this.step((now) => this.machine.controlReceived(epoch, text, now));
+  }
+
+  dataReceived(epoch: number, id: number, data: unknown): void {
+    this.step((now) => {
+      if (data instanceof ArrayBuffer) this.machine.dataReceived(epoch, id, new Uint8Array(data), now);
+      else this.machine.endByViolation(now, "text on a session channel");
+    });
+  }
+
+  streamOpened(epoch: number, id: number): void {
+    this.step((now) => this.machine.streamOpened(epoch, id, now));
+  }
+
+  streamClosed(epoch: number, id: number | null): void {
+    this.step((now) => this.machine.streamClosed(epoch, id, now));
+  }
+
+  drained(epoch: number, id: number, buffered: number): void {
+    this.step((now) => this.machine.drained(epoch, id, buffered, now));
+  }
+
+  connectionLost(epoch: number, kind: LossKind, text: string): void {
+    this.note("!", `connection ${epoch}: ${text}`);
+    this.step((now) => this.machine.connectionLost(epoch, kind, text, now));
+  }
+
+  iceChanged(epoch: number, state: string): void {
+    this.note("=", `connection ${epoch}: ICE ${state}`);
+    this.step((now) => this.machine.iceChanged(epoch, state, now));
+  }
+
+  negotiated(epoch: number): void {
+    this.step((now) => this.machine.negotiated(epoch, now));
+    this.media.sayAgain();
+  }
+
+  fresh(epoch: number, age: number | null): void {
+    this.step((now) => this.machine.fresh(epoch, age, now));
+  }
+
+  released(epoch: number): void {
+    this.connections.delete(epoch);
+    this.step((now) => this.machine.released(epoch, now));
+  }
+
+  attachMedia(pc: RTCPeerConnection): void {
+    this.media.attach(pc);
+  }
+
+  trackReceived(event: RTCTrackEvent): void {
+    this.session.trackReceived(event);
+  }
+
+  // --- signaling ------------------------------------------------------------------------------------------------
+
+  /** Hand a message to the other side's session by signaling. */
+  signal(message: Relayed): void {
+    this.note(">", `by signaling: ${message.type}`);
+    this.route.send({ ...message, session: this.id, to: this.machine.peer });
+  }
+
+  /** Take a message of the other side's session by signaling. */
+  signaled(message: Relayed): void {
+    if (message.type === "probe" || message.type === "moved") return; // answered by the client; heard by the room
+    this.note("<", `by signaling: ${message.type}`);
+    if (message.type !== "description" && message.type !== "candidates") {
+      this.step((now) => this.machine.signalReceived(message, now));
+      return;
+    }
+    const { epoch, type } = message;
+    if (type === "description" && !this.step((now) => this.machine.wantsDescription(epoch, now))) return;
+    this.connections.get(epoch)?.signaled(message);
+  }
+
+  /** Note that signaling is up, or down. */
+  signalingChanged(up: boolean, reason = ""): void {
+    if (up === this.signalingUp) return;
+    this.signalingUp = up;
+    this.session.signalingChanged(up, reason);
+    this.step((now) => this.machine.signalingChanged(up, now));
+  }
+
+  /** End the session: what the other side says by signaling makes no sense. */
+  signalingBroken(message: string): void {
+    this.step((now) => this.machine.endByViolation(now, `by signaling: ${message}`));
+  }
+
+  /** End the session: the other side has begun another one with this side. */
+  superseded(): void {
+    this.step((now) => this.machine.superseded(now));
+  }
+
+  /** Ask the other side for an answer: something says that it is gone. */
+  doubt(): void {
+    this.step((now) => this.machine.doubt(now));
+  }
+
+  /** Tell the other side in-band the new peer id that a restarted server gave this side. */
+  sayMoved(peer: string): void {
+    this.step((now) => this.machine.sayMoved(peer, now));
+  }
+
+  /** Take what the server says of the other side. */
+  presenceChanged(presence: Presence, reloaded = false): void {
+    this.step((now) => this.machine.presenceChanged(presence, now, reloaded));
+  }
+
+  /** Take the answer to a probe. */
+  probed(byPeer: boolean, alive: boolean): void {
+    this.step((now) => this.machine.probed(byPeer, alive, now));
+  }
+}
