@@ -4,6 +4,7 @@ import type { Level } from "../protocol/control.js";
 import type { MediaState, Reason } from "../protocol/messages.js";
 import type { Channel } from "./channel.js";
 import type { StateName } from "./machine/actions.js";
+import type { DevicesEvent } from "./media.js";
 import type { CloseReceipt, ResetReport } from "./receipt.js";
 import type { IncomingFile } from "./transfer.js";
 
@@ -62,13 +63,7 @@ export interface MediaEvent {
   media: Map<string, MediaState>;
 }
 
-/** A `full` reset asked for devices of the session's again, and did not get these. The next one asks for them, too. */
-export interface DevicesEvent {
-  /** Their tracks, which have ended; they are still in their streams. */
-  missing: MediaStreamTrack[];
-  /** What `getUserMedia` says: `NotAllowedError`, `NotFoundError`, … */
-  error: unknown;
-}
+export type { DevicesEvent };
 
 export interface SessionEvents {
   state: StateEvent;

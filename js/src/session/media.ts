@@ -5,7 +5,6 @@
  */
 
 import type { MediaState } from "../protocol/messages.js";
-import type { DevicesEvent } from "./events.js";
 import { type Held, whereMade } from "./ledger.js";
 
 export interface MediaHost {
@@ -24,6 +23,14 @@ interface Sending {
   /** What was asked of the devices; undefined for a stream of the page's. */
   constraints: MediaStreamConstraints | undefined;
   where: string;
+}
+
+/** A `full` reset asked for devices of the session's again, and did not get these. The next one asks for them, too. */
+export interface DevicesEvent {
+  /** Their tracks, which have ended; they are still in their streams. */
+  missing: MediaStreamTrack[];
+  /** What `getUserMedia` says: `NotAllowedError`, `NotFoundError`, … */
+  error: unknown;
 }
 
 export type Kind = "audio" | "video";

@@ -110,7 +110,8 @@ kept.end = async () => {
   await until(() => a.ledger().empty && b.ledger().empty, "nothing is held");
   const tracks = streams.flatMap((stream) => stream.getTracks());
   return { clean: receipt.clean && other.clean, agreed: receipt.agreed === other.agreed, sent, got, wrong,
-    live: live(tracks).length, ledgers: [String(a.ledger()), String(b.ledger())], connections: adieu.connectionBudget.used };
+    live: live(tracks).length, ledgers: [String(a.ledger()), String(b.ledger())],
+    connections: adieu.connectionBudget.used };
 };
 """
 ALONE = """

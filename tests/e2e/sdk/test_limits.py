@@ -31,7 +31,8 @@ async def test_the_last_connection(tab: Tab) -> None:
         const standing = [];
         const names = [];
         try {
-          while (adieu.connectionBudget.used < 520) standing.push(adieu.connectionBudget.make(() => new RTCPeerConnection()));
+          const budget = adieu.connectionBudget;
+          while (budget.used < 520) standing.push(budget.make(() => new RTCPeerConnection()));
         } catch (error) { names.push(error.name); }
         const failed = await a.reset().then(() => ({}), (error) => error);
         names.push(failed.name);
