@@ -19,7 +19,7 @@ class IgnoredLines:
 
     def __init__(self, log_id: str) -> None:
         self._log_id = log_id
-        self.count = 0
+        self.count: int = 0
 
     def add(self, *why: str, count: int = 1) -> None:
         """Count `count` lines; `why` gives the reasons of the first ones."""
