@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -9,13 +10,31 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
+
+    from support.written import Written
 
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """Async tests run on asyncio; a fixture of session scope shares its loop with them."""
     return "asyncio"
+
+
+@pytest.fixture
+def written(request: pytest.FixtureRequest) -> Iterator[Written]:
+    """The log at DEBUG, or at the level that is the fixture's parameter."""
+    from adieu import _core
+    from support.written import Written
+
+    handler, logger = Written(), logging.getLogger("adieu")
+    before = logger.level
+    logger.setLevel(getattr(request, "param", "DEBUG"))
+    logger.addHandler(handler)
+    yield handler
+    logger.removeHandler(handler)
+    logger.setLevel(before)
+    _core.set_log(False)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -35,14 +35,14 @@ def new_id(kind: Literal["pc", "s", "ws"]) -> str:
 
 
 def text(value: str) -> str:
-    """A text of the other side in one line: what cannot be seen is shown as U+FFFD, and the end is cut.
+    """Return a text of the other side in one line: invisible characters as U+FFFD, cut at the end.
 
     Without this a peer could write lines of its own into the log, or colors into a terminal.
     """
     cut = value if len(value) <= MAX_TEXT else f"{value[:MAX_TEXT]}..."
-    return (
-        cut if cut.isprintable() else "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in cut)
-    )
+    if cut.isprintable():
+        return cut
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in cut)
 
 
 def description(sdp: str) -> str:

@@ -9,8 +9,8 @@ import msgspec
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
-SECRETS = frozenset({"token", "resumeToken", "credential", "password"})
-"""Members whose values are never written anywhere."""
+SECRETS = frozenset({"token", "resumeToken", "credential", "username", "password", "tab"})
+"""Members whose values are never written anywhere. `tab` lets a page take the place that it had before a reload."""
 _ICE_PWD = re.compile(r"(a=ice-pwd:)[^\r\n]*")
 HIDDEN = "…"
 

@@ -424,6 +424,7 @@ class Session:
             case actions.StateChanged():
                 self._state_changed(event)
             case actions.ChannelOpened(name=name, incoming=incoming):
+                self._shell.log.line("=", f"channel {name!r} is open")
                 known = name in self._channels
                 channel = self._channel(name)
                 if not channel.opened.done():
@@ -431,6 +432,7 @@ class Session:
                 if incoming and not known and not self._transfers.owns(name):
                     self._emitter.emit("channel", events.ChannelEvent(channel))
             case actions.ChannelFailed(name=name, message=message):
+                self._shell.log.line("!", f"channel {name!r} could not be opened: {message}")
                 channel = self._channels.pop(name, None)
                 self._shell.readers.pop(name, None)
                 if channel is not None and not channel.opened.done():
@@ -455,7 +457,10 @@ class Session:
                 self._finish()
 
     def _state_changed(self, event: actions.StateChanged) -> None:
-        self._shell.note("=", f"{event.state} {event.cause}".rstrip())
+        self._shell.recorder.note(self._shell.loop.time(), "=", f"{event.state} {event.cause}".rstrip())
+        connection = self._shell.connections.get(self._machine.active or 0)
+        path = connection.pc.log_id if connection is not None else "nothing"
+        self._shell.log.state(event, self._machine.session, path)
         self._shell.route.state_changed()
         if event.state == "open" and not self._open.done():
             self._open.set_result(None)
@@ -468,6 +473,7 @@ class Session:
         self._shell.step(lambda now: self._machine.ask_wait(reason, seconds, now))
 
     def _reset_ended(self, event: actions.ResetEnded) -> None:
+        self._shell.log.reset_ended(event)
         raised = event.error.startswith("raised to") or event.error == "tried again"
         report = ResetReport(event.level, event.asker, event.epoch, event.duration, event.replayed)
         if event.error:
@@ -495,7 +501,8 @@ class Session:
         receipt = shell.receipt = CloseReceipt(
             outcome, Ledger(tuple(shell.held())), sentence(outcome, self.name), senders, self._transfers.arrived
         )
-        shell.note("=", receipt.notice)
+        shell.recorder.note(shell.loop.time(), "=", receipt.notice)
+        shell.log.ended(outcome, receipt.notice)
         error = SessionClosedError(receipt.notice, receipt)
         if not self._open.done():
             self._open.set_exception(error)

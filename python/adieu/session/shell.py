@@ -22,6 +22,7 @@ from adieu.session.emitter import Emitter
 from adieu.session.ledger import Held
 from adieu.session.machine import actions
 from adieu.session.recorder import Recorder
+from adieu.session.session_log import SessionLog
 from adieu.session.tasks import Tasks, report
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Shell:
         tasks: owns all tasks of the session.
         emitter: runs the handlers of the session's events.
         recorder: the flight recorder.
+        log: writes lines of the log.
         receipt: how the session ended; None before. Set by the session.
         signaling_up: whether signaling works.
         connections: by epoch; those that are not released.
@@ -71,6 +73,7 @@ class Shell:
         self.tasks: Tasks = Tasks(f"session {machine.session[:8]}")
         self.emitter: Emitter = Emitter(self.tasks, EVENTS, "the session")
         self.recorder: Recorder = Recorder()
+        self.log: SessionLog = SessionLog()
         self.receipt: CloseReceipt | None = None
         self.signaling_up: bool = True
         self.connections: dict[int, Connection] = {}
@@ -95,6 +98,7 @@ class Shell:
 
     def start(self) -> None:
         """Begin to connect."""
+        self.log.began(self.name)
         self.route.start()
         self.step(self.machine.start)
 
@@ -134,8 +138,16 @@ class Shell:
         return self._timer is not None
 
     def note(self, direction: str, text: str) -> None:
-        """Keep a line in the flight recorder, see `Recorder.note`."""
+        """Keep a line in the flight recorder, see `Recorder.note`, and write it to the log."""
         self.recorder.note(self.loop.time(), direction, text)
+        self.log.line(direction, text)
+
+    def note_control(self, direction: str, message: str | bytes) -> None:
+        """Keep a control message in the flight recorder, and write what can be shown of it to the log."""
+        shown = message[:200] if isinstance(message, str) else f"{len(message)} bytes"
+        self.recorder.note(self.loop.time(), direction, shown)
+        if self.log.is_detailed:
+            self.log.control(direction, message)
 
     def __repr__(self) -> str:
         machine = self.machine
@@ -190,7 +202,7 @@ class Shell:
                 if (connection := self.connections.get(epoch)) is not None:
                     connection.send_data(id_, data)
             case actions.SendControl(epoch=epoch, text=text):
-                self.note(">", text[:200])
+                self.note_control(">", text)
                 if (connection := self.connections.get(epoch)) is not None:
                     connection.send_control(text)
             case actions.AskDrained(epoch=epoch, id=id_, most=most):
@@ -229,7 +241,7 @@ class Shell:
             text = str(error) or type(error).__name__
             self.step(lambda now: self.machine.cannot_connect(epoch, text, now))
             return
-        self.note("=", f"connection {epoch} is made")
+        self.note("=", f"connection {epoch} is made: {pc.log_id}")
         self.connections[epoch] = Connection(
             epoch,
             pc,
@@ -247,8 +259,7 @@ class Shell:
 
     def control_received(self, epoch: int, text: str | bytes) -> None:
         """See `SessionMachine.control_received`."""
-        shown = text if isinstance(text, str) else f"{len(text)} bytes"
-        self.note("<", shown[:200])
+        self.note_control("<", text)
         self.step(lambda now: self.machine.control_received(epoch, text, now))
 
     def data_received(self, epoch: int, id_: int, data: bytes | str) -> None:
@@ -335,6 +346,7 @@ class Shell:
         if up == self.signaling_up:
             return
         self.signaling_up = up
+        self.log.line("=" if up else "!", "signaling is up" if up else f"signaling is down: {reason}")
         self.emitter.emit("signaling", events.SignalingChange(up, reason))
         self.step(lambda now: self.machine.signaling_changed(up, now))
 
@@ -364,6 +376,7 @@ class Shell:
 
     def presence_changed(self, presence: Presence, *, reloaded: bool = False) -> None:
         """See `SessionMachine.presence_changed`: what the server says of the other side."""
+        self.log.line("<", f"the server says: {presence}{', reloaded' if reloaded else ''}")
         self.step(lambda now: self.machine.presence_changed(presence, now, reloaded=reloaded))
 
     def probed(self, *, by_peer: bool, alive: bool) -> None:

@@ -24,6 +24,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus, WebSocketException
 from websockets.typing import Subprotocol
 
+from adieu import log
 from adieu.errors import SignalingError, SignalingLostError, SignalingRefusedError
 from adieu.protocol.redact import redact
 from adieu.protocol.signaling import (
@@ -44,7 +45,7 @@ from adieu.protocol.signaling import (
 )
 from adieu.protocol.text import line
 from adieu.signaling.buffer import EventBuffer
-from adieu.signaling.events import Down, Ended, Up
+from adieu.signaling.events import Down, Ended, Moved, RoomLost, Undelivered, Up
 from adieu.signaling.machine import Machine
 from adieu.signaling.policy import Policy
 from adieu.signaling.states import Alive, Answer, Refusal, Want
@@ -63,7 +64,6 @@ if TYPE_CHECKING:
 
     Token: TypeAlias = str | Callable[[], str | Awaitable[str]]
 
-logger: Final = logging.getLogger("adieu.signaling")
 _socket_logger: Final = logging.getLogger("adieu.signaling.websocket")
 _socket_logger.setLevel(logging.INFO)  # at DEBUG it would log frames with their tokens
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -133,6 +133,8 @@ class SignalingClient:
     ) -> None:
         self._host, self._path, secure = _read_url(url)
         self.url = url
+        self._shown_url = re.sub("//[^/@]*@", "//", url.partition("?")[0])  # without a token or a password
+        self._log_id = log.new_id("ws")
         self._ssl = context_of(ssl, secure=secure)
         self._token = token
         self._meta = dict(meta or {})
@@ -412,9 +414,31 @@ class SignalingClient:
                         if not answered.done():
                             answered.set_result(None)
                 case _:
+                    self._log(output)
                     self._begin(output)
                     self._events.put(output)
                     self._token_due |= isinstance(output, TokenExpiring) and callable(self._token)
+
+    def _log(self, event: SignalingEvent) -> None:
+        """Log the life of the client. Messages of the server are logged as frames."""
+        match event:
+            case Up(peer=peer, resumed=resumed):
+                how = "resumed" if resumed else "with a new place"
+                log.SIGNALING.info("%s = connected to %s as peer %s, %s", self._log_id, self._shown_url, peer, how)
+            case Down(reason=reason, retry_in=wait):
+                text = log.text(reason)
+                log.SIGNALING.info("%s ! not connected: %s; tries again in %.1f s", self._log_id, text, wait)
+            case Moved(old=old, new=new):
+                log.SIGNALING.info("%s = was peer %s and is now peer %s", self._log_id, old, new)
+            case RoomLost(room=room, text=text):
+                log.SIGNALING.info("%s x left the room %r: %s", self._log_id, room, log.text(text))
+            case Undelivered(to=to, code=code):
+                log.SIGNALING.debug("%s ! not delivered to %s: %s", self._log_id, to, code)
+            case Ended(error=error):
+                why = "by quit()" if error is None else log.text(str(error))
+                log.SIGNALING.info("%s x ended: %s", self._log_id, why)
+            case _:
+                pass
 
     def _begin(self, event: SignalingEvent) -> None:
         """Let `__aenter__` return or raise, as the first event decides."""
@@ -457,7 +481,7 @@ class SignalingClient:
             self._wake.set()
             while True:
                 frame = await websocket.recv()
-                logger.debug("< %s", _Shown(frame))
+                log.SIGNALING.debug("%s < %s", self._log_id, _Shown(frame))
                 self._machine.handle_frame(frame, self._now())
                 self._hand_out()
                 self._wake.set()
@@ -478,7 +502,7 @@ class SignalingClient:
                 self._to_write.clear()
                 self._can_write = False
                 while (frame := self._machine.poll_transmit(self._now())) is not None:
-                    logger.debug("> %s", _Shown(frame))
+                    log.SIGNALING.debug("%s > %s", self._log_id, _Shown(frame))
                     await websocket.send(frame)
                     self._wake.set()  # another deadline may be next; only after a frame, or the two wake each other
                 self._can_write = True
@@ -557,7 +581,7 @@ class SignalingClient:
             if token is not None:
                 await self.refresh(token)
         except (_DialError, SignalingError) as error:
-            logger.warning("the token was not refreshed: %s", error)
+            log.SIGNALING.warning("%s ! the token was not refreshed: %s", self._log_id, log.text(str(error)))
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

@@ -5,51 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from adieu import _core, log, once
+from adieu import log, once
 from adieu.driver import core_log
 from adieu.webrtc import connection_log
 from support.virtual import simulated
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 SECRET = "the secret of a message"
-
-
-@pytest.fixture(autouse=True)
-def core_is_quiet_afterwards() -> Iterator[None]:
-    yield
-    _core.set_log(False)
-
-
-class Written(logging.Handler):
-    """What was written, by connection, in the form `ice DEBUG = checking`."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[tuple[str, str]] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        id_, _, text = record.getMessage().partition(" ")
-        self.lines.append((id_, f"{record.name.removeprefix('adieu.')} {record.levelname} {text}"))
-
-    def of(self, pc: Any) -> list[str]:
-        return [line for id_, line in self.lines if id_ == pc.log_id]
-
-
-@pytest.fixture
-def written(request: pytest.FixtureRequest) -> Iterator[Written]:
-    handler, logger = Written(), logging.getLogger("adieu")
-    before = logger.level
-    logger.setLevel(getattr(request, "param", "DEBUG"))
-    logger.addHandler(handler)
-    yield handler
-    logger.removeHandler(handler)
-    logger.setLevel(before)
 
 
 def watch_states(pc: Any) -> list[str]:
@@ -95,7 +60,7 @@ async def test_each_change_of_a_state_has_its_line(world, written):
     while a.connectionState != "failed":
         await once(a, "connectionstatechange")
     a.close()
-    lines = written.of(a)
+    lines = written.of(a.log_id)
     for line in [*due, *due_of_transports]:
         assert line in lines
         lines.remove(line)
@@ -119,7 +84,7 @@ async def test_info_is_the_life_of_a_connection_and_nothing_else(world, written)
     await once(b.sctp, "statechange")
     await world.settle()
     b.close()
-    (connected, closed), (b_connected, b_closed) = written.of(a), written.of(b)
+    (connected, closed), (b_connected, b_closed) = written.of(a.log_id), written.of(b.log_id)
     assert connected.startswith("webrtc INFO = connected, udp host 10.0.0.1:")
     assert " -> host 10.0.0.2:" in connected or " -> prflx 10.0.0.2:" in connected
     assert closed == "webrtc INFO x closed by this side, connected until then"
@@ -140,7 +105,7 @@ async def test_silence_and_failure_are_part_of_the_life(world, written):
         await once(a, "connectionstatechange")
     a.close()
     silent, failed = "! disconnected: the other side does not answer", "x failed: the other side cannot be reached"
-    assert written.of(a)[1:] == [f"webrtc INFO {silent}", f"webrtc INFO {failed}"]
+    assert written.of(a.log_id)[1:] == [f"webrtc INFO {silent}", f"webrtc INFO {failed}"]
 
 
 @simulated()

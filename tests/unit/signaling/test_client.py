@@ -28,7 +28,7 @@ from adieu.protocol.signaling import (
     encode,
 )
 from adieu.protocol.words import Wait
-from adieu.server import Settings, serve
+from adieu.server import IceConfig, Settings, serve
 from adieu.signaling import Down, Ended, Moved, Policy, Probed, SignalingClient, Undelivered, Up
 from adieu.signaling.buffer import EventBuffer
 from adieu.signaling.client import CLOSE_TIMEOUT
@@ -616,6 +616,31 @@ async def test_logs_hold_no_token(caplog):
     assert '"type":"join"' in text  # the frames are there
     assert token not in text
     assert resume not in text
+
+
+async def test_the_log_has_the_life_of_a_client_at_info_and_its_frames_at_debug(written):
+    ice = IceConfig(turn=("turn:192.0.2.1",), secret="the secret of the TURN server")
+    async with serve(keys=[SECRET], ice=ice) as server:
+        url = f"{server.url}?key=in-the-query"
+        async with client(url, "ada", token=make_token()) as ada:
+            await ada.join("lab", {"tab": "the id of a tab"})
+            [turn], _ = await ada.ice_servers()
+            peer = ada.peer
+    assert turn["username"]
+    assert turn["credential"]
+    lines = [(id_, line) for id_, line in written.lines if id_.startswith("ws")]
+    assert len({id_ for id_, _ in lines}) == 1
+    info = [line for _, line in lines if " INFO " in line]
+    assert info == [
+        f"signaling INFO = connected to {server.url} as peer {peer}, with a new place",
+        "signaling INFO x ended: by quit()",
+    ]
+    debug = [line.removeprefix("signaling DEBUG ") for _, line in lines if " DEBUG " in line]
+    for mark, kind in [(">", "hello"), ("<", "welcome"), (">", "join"), ("<", "joined"), (">", "quit")]:
+        assert any(line.startswith(f"{mark} {{") and f'"type":"{kind}"' in line for line in debug), kind
+    whole = repr(written.lines)
+    for secret in ("in-the-query", "the id of a tab", turn["username"], turn["credential"], "the secret of"):
+        assert secret not in whole
 
 
 def test_a_client_that_was_never_told_to_end_is_named_with_the_line_that_made_it():
