@@ -1,4 +1,4 @@
-"""A room: everybody in it who is accepted gets a session; leaving closes all of them gracefully."""
+"""A room: each peer in it that is accepted gets a session; leaving closes all of them gracefully."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ logger: Final = logging.getLogger("adieu")
 
 EVENTS = frozenset({"session", "peer", "unconnected", "signaling"})
 REMEMBER = 60.0
-"""Seconds: late words for an ended session are answered with `closed`."""
+"""Seconds: late messages for an ended session are answered with `closed`."""
 CLAIM = 2.0
-"""Seconds that somebody new waits while somebody we know is missing at the server."""
+"""Seconds that a new peer waits while a known one is missing at the server."""
 DOUBT = 6.0
-"""Seconds after which a session that answers is believed more than the word that there is another."""
+"""Seconds after which a session that answers counts more than the message that there is another."""
 PACE = 0.5
 """Seconds between two sessions that the other side may begin."""
 MAX_GONE = 256
@@ -71,7 +71,7 @@ class Room:
 
     Attributes:
         name: the room's.
-        client: the signaling client, for those who need more of it.
+        client: the signaling client.
 
     Thread safety: of one event loop.
     """
@@ -99,15 +99,15 @@ class Room:
         self._me = client.peer
         self._peers: dict[str, Peer] = {}
         self._pairs: dict[str, Pair] = {}
-        """By the other side's peer id; of some who have left, too."""
+        """The other peers, by id; some of them have left."""
         self._by_id: dict[str, Session] = {}
-        """Those that run, and those that ended a moment ago."""
+        """Sessions that run, and sessions that ended a moment ago."""
         self._claims: dict[str, str] = {}
-        """By session: the new peer id that its other side claims in-band."""
+        """New peer ids that the other sides claim in-band, by session."""
         self._spoken: dict[str, set[str]] = {}
-        """By session: who has said by signaling that it is its other side."""
+        """Peers that have claimed by signaling to be the other side, by session."""
         self._arrivals: list[Session] = []
-        """Connected, and not handed out yet."""
+        """Sessions that are connected and not handed out yet."""
         self._changed = asyncio.Event()
         self._closing = False
         self._over: str | None = None
@@ -116,10 +116,10 @@ class Room:
     # --- what people do with it ---------------------------------------------------------------------------
 
     async def session(self, name: str | None = None) -> Session:
-        """The next peer that is connected, each once; with `name`, the next that people call so.
+        """Return the next peer that is connected, each once; with `name`, the next one of that name.
 
         Raises:
-            SignalingLostError: the room is over; nobody will come any more.
+            SignalingLostError: the room is over; no other peer will come.
 
         Cancellation: no session is lost.
         """
@@ -134,7 +134,7 @@ class Room:
 
     @property
     def sessions(self) -> list[Session]:
-        """Those that have not ended."""
+        """The sessions that have not ended."""
         return [session for session in self._by_id.values() if session.receipt is None]
 
     @property
@@ -143,18 +143,18 @@ class Room:
 
     @property
     def peers(self) -> list[Peer]:
-        """Who else is in the room, as the server says; `away` are those that it has lost the way to."""
+        """The other peers in the room, as the server lists them; `away` are those whose socket it has lost."""
         return list(self._peers.values())
 
     @property
     def unconnected(self) -> list[Unconnected]:
-        """Who else is in the room and not connected with us, and why (closing rule S13)."""
+        """The other peers in the room without a connection to this one, and why (closing rule S13)."""
         now = asyncio.get_running_loop().time()
         described = (describe(self._pair(peer.peer), peer, now) for peer in self._peers.values())
         return [found for found in described if found is not None]
 
     def try_again(self, peer: str) -> bool:
-        """Try now to connect with somebody whose last session ended, which nobody wanted, instead of when planned.
+        """Connect now with a peer whose last session ended against both sides' will, instead of at the planned time.
 
         Args:
             peer: its id, as `unconnected` has it.
@@ -171,11 +171,11 @@ class Room:
 
     @property
     def me(self) -> str:
-        """Our own peer id."""
+        """This side's peer id."""
         return self._me
 
     async def reset(self, level: Level = "transport") -> list[ResetReport | BaseException]:
-        """Reset all sessions at once: a report for each, or the error that it met."""
+        """Reset all sessions at once, and return a report for each, or its error."""
         return await asyncio.gather(*(session.reset(level) for session in self.sessions), return_exceptions=True)
 
     async def close(
@@ -208,9 +208,8 @@ class Room:
     def on(self, name: str, handler: Handler | None = None) -> Any:
         """Add a handler, or decorate one.
 
-        Events: `session` (a Session that has just been made), `peer` (what the server says: PeerJoined, PeerAway, …),
-        `unconnected` (Unconnected: somebody is here and not connected, for another reason than before), `signaling`
-        (Up, Down, Moved, Ended).
+        Events: `session` (a new Session), `peer` (PeerJoined, PeerAway, PeerBack, PeerLeft), `unconnected`
+        (Unconnected: a peer has no connection, for another reason than before), `signaling` (Up, Down, Moved, Ended).
         """
         return self._emitter.on(name) if handler is None else self._emitter.on(name, handler)
 
@@ -220,13 +219,13 @@ class Room:
     # --- life ---------------------------------------------------------------------------------------------
 
     async def enter(self, meta: Mapping[str, Any] | None) -> None:
-        """Join, and from now on follow what happens."""
+        """Join, and follow the server's events from now on."""
         self.tasks.spawn(self._follow(), "follows the server")
         await self.client.join(self.name, meta)
         self.tasks.spawn(self._renew_ice(), "renews the ICE servers")
 
     async def leave(self) -> None:
-        """After `close`: end what is left."""
+        """End all that is left after `close`."""
         for pair in self._pairs.values():
             pair.forget_timer()
         async with asyncio.TaskGroup() as group:  # at once: what one waits for is not waited for again by the next
@@ -238,7 +237,7 @@ class Room:
         return RTCPeerConnection({"iceServers": self._ice})
 
     async def _renew_ice(self) -> None:
-        """Credentials for TURN hold for a while; new connections get fresh ones, and so do those that stand."""
+        """Renew the ICE servers, whose credentials expire, for new connections and for open ones."""
         while True:
             try:
                 self._ice, seconds = await self.client.ice_servers()
@@ -353,7 +352,7 @@ class Room:
             shell_of(pair.session).presence_changed(presence)
 
     def _forget_some(self) -> None:
-        """Of those who have left little is kept, and that for so many only."""
+        """Forget the oldest of the peers that have left."""
         gone = [id_ for id_, pair in self._pairs.items() if id_ not in self._peers and pair.live is None]
         for id_ in gone[: max(0, len(gone) - MAX_GONE)]:
             self._pairs.pop(id_).forget_timer()
@@ -377,7 +376,7 @@ class Room:
         self._tell(pair)
 
     def _tell(self, pair: Pair) -> None:
-        """Say that, and why, somebody who is here is not connected."""
+        """Fire `unconnected` if the peer is here and has no connection."""
         peer = self._peers.get(pair.peer)
         if peer is None or self._closing or self._pairs.get(pair.peer) is not pair:
             return
@@ -386,14 +385,14 @@ class Room:
             self._emitter.emit("unconnected", found)
 
     def _is_here(self, id_: str) -> bool:
-        """Whether a peer can be connected with now."""
+        """Whether a connection with the peer is possible now."""
         peer = self._peers.get(id_)
         return peer is not None and not peer.away and not self._closing and self._over is None
 
     # --- who gets a session -------------------------------------------------------------------------------
 
     async def _consider(self, pair: Pair, peer: Peer) -> None:
-        """Decide about a peer; what it has said meanwhile is heard when it gets a session."""
+        """Decide whether a peer gets a session; its messages wait for the decision."""
         if await self._is_known(pair):
             return  # by another session, which has its place now
         pair.standing = "considered"
@@ -415,7 +414,7 @@ class Room:
         # else it has left, or gone away: it is considered again when it is back
 
     async def _asked(self, peer: Peer) -> bool:
-        """What `accept` says. An error of it is a no, and is told once."""
+        """Return the answer of `accept`. An error is reported, and means no."""
         if self._accept is None:
             return True
         try:
@@ -428,10 +427,10 @@ class Room:
         return bool(wanted)
 
     async def _is_known(self, pair: Pair) -> bool:
-        """Somebody new may be somebody we know, whom a restarted server gave a new id: wait until it says so.
+        """Wait for a new peer to say that it is a known one, to which a restarted server gave a new id.
 
-        Not for long, and not when it speaks of a session of its own. Who says only in-band that it is this one, as the
-        version before did, is waited for as long as its session lives: it is nobody else until it says so itself.
+        The wait is short, and ends when the peer starts a session of its own. A peer that claims it only in-band, as
+        the version before did, is waited for as long as its session lives: until it speaks, nothing else is known.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + CLAIM
@@ -447,7 +446,7 @@ class Room:
         return True
 
     def _begin(self, pair: Pair, early: Iterable[Relayed]) -> None:
-        """The first session with somebody; the other side may have begun, or given up, some before."""
+        """Make the first session with a peer; the other side may have started and given up some before."""
         ended = offered = 0
         refused = False
         for message in early:
@@ -486,7 +485,7 @@ class Room:
         self._tell(pair)
 
     def _say_no(self, pair: Pair, session: str) -> None:
-        """There is no such session with us, and will not be."""
+        """Tell the peer that this session does not exist here and will not."""
         refused = words.Reason("busy", "not accepted")
         reason = refused if pair.standing == "refused" else words.Reason("left", "the last session was closed")
         self.client.send(
@@ -496,7 +495,7 @@ class Room:
         )
 
     def _make(self, pair: Pair, n: int, *, invite: bool = False) -> Session:
-        """The nth session with a peer, which is here."""
+        """Make the nth session with a peer, which is here."""
         peer = self._peers[pair.peer]
         machine = SessionMachine(
             me=self._me, peer=peer.peer, room=self.name, n=n, options=self._options, remembered=REMEMBERED
@@ -551,7 +550,7 @@ class Room:
     # --- again --------------------------------------------------------------------------------------------
 
     def _ended(self, pair: Pair, receipt: CloseReceipt) -> None:
-        """The last session with a peer is over: for good, or until the next."""
+        """Note that the last session with a peer is over: for good, or until the next."""
         pair.text = receipt.notice
         early, pair.early = pair.early, None
         if is_wanted(receipt):
@@ -565,7 +564,7 @@ class Room:
             self._deliver(message)
 
     def _plan(self, pair: Pair) -> None:
-        """When the next session comes. The side with the smaller id opens it, the other can only guess."""
+        """Plan the next session. The side with the smaller id opens it; the other can only guess when."""
         pair.forget_timer()
         if not self._is_here(pair.peer):
             return  # planned again when it is back
@@ -575,7 +574,7 @@ class Room:
             pair.timer = loop.call_at(pair.again_at, self.try_again, pair.peer)
 
     def _other_began(self, pair: Pair, message: Relayed) -> None:
-        """Something of a session that does not exist here: the other side has begun it, or asks us to."""
+        """Take a message of a session that does not exist here: the other side has started it, or asks for it."""
         n = pair.number(self.name, self._me, message.session)
         match message:
             case Description(sdp_type="offer") if not self._opens(pair):
@@ -609,13 +608,13 @@ class Room:
             self._take_early(pair)
 
     def state_changed(self, shell: Shell) -> None:
-        """Look at what was kept for a session that is in another state now."""
+        """Deliver kept messages if the session that they had to wait for is in trouble now."""
         pair = self._pair_of(shell)
         if pair is not None and pair.early and pair.session is not None and not _is_well(pair.session):
             asyncio.get_running_loop().call_soon(self._take_early, pair)
 
     def _take_early(self, pair: Pair) -> None:
-        """The other side has begun another session, and the one that is known does not answer."""
+        """Start the other side's newer session, as the known one does not answer."""
         if pair.live is None or _is_well(pair.live):
             return
         early, pair.early = pair.early, None
@@ -625,14 +624,14 @@ class Room:
     # --- who has a new id ---------------------------------------------------------------------------------
 
     def claimed(self, shell: Shell, peer: str) -> None:
-        """The other side of a session says in-band that it has a new peer id. It has to say so by signaling, too."""
+        """Note a new peer id that the other side claims in-band. It must claim it by signaling, too."""
         self._claims[shell.id] = peer
         self._say_moved(shell)
         self._prove(shell)
         self._wake()
 
     def _say_moved(self, shell: Shell) -> None:
-        """The word by signaling, once it is known where to."""
+        """Tell the other side by signaling that this side has a new peer id, once its address is known."""
         to = self.address(shell)
         if shell.machine.moved_to and to in self._peers:
             self.client.send(words.Moved(peer=self._me, session=shell.id, to=to))
@@ -643,7 +642,7 @@ class Room:
             self._hear_of(shell_of(session), said.from_)
 
     def _hear_of(self, shell: Shell, sender: str) -> None:
-        """By signaling `sender` speaks as the other side of this session."""
+        """Note that `sender` claims by signaling to be the other side of this session."""
         spoken = self._spoken.setdefault(shell.id, set())
         if len(spoken) < MAX_SPOKEN:
             spoken.add(sender)
@@ -654,10 +653,10 @@ class Room:
             self._prove(shell)
 
     def _prove(self, shell: Shell) -> None:
-        """Believe that the other side has a new id if it says so both in-band and, from there, by signaling.
+        """Accept the other side's new id if it claims it both in-band and, from there, by signaling.
 
-        And only if the server has lost its old one: nobody is in two places. One that is being considered, or has a
-        session of its own, is somebody else.
+        And only if the server has lost the old id: no peer is in two places. A peer that is being considered, or has a
+        session of its own, is another one.
         """
         new, old = self._claims.get(shell.id), shell.peer_now
         if new is None or new == old or shell.receipt is not None:
@@ -678,7 +677,7 @@ class Room:
             self._deliver(message)
 
     def address(self, shell: Shell) -> str:
-        """Where the other side of a session is: if the server has lost it, where it says that it is."""
+        """Return the other side's peer id at the server; if the server has lost that, the id that it claims."""
         known = shell.peer_now
         return known if known in self._peers else self._claims.get(shell.id, known)
 
@@ -705,5 +704,5 @@ class Room:
 
 
 def _is_well(session: Session) -> bool:
-    """It has a connection, and nothing speaks against it."""
+    """Whether it has a connection, and nothing speaks against it."""
     return session.state in {"open", "resetting"} and session.epoch != 0
