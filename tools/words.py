@@ -35,6 +35,7 @@ PLAIN = (
     "docs/news/",
     "docs/reference/",
     "docs/topics/",
+    "js/README.md",
     "python/adieu/cli/",
     "python/adieu/errors.py",
     "python/adieu/protocol/",
@@ -42,6 +43,7 @@ PLAIN = (
     "python/adieu/server/",
     "python/adieu/signaling/",
     "python/adieu/unclosed.py",
+    "web/src/",
 )
 """Files and folders whose texts are plain English (`english.py`). The list only grows."""
 BUILT = "python/adieu/server/static/"

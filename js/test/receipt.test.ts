@@ -46,14 +46,14 @@ function traced(name: string): string {
 describe("the sentence", () => {
   for (const [name, expected] of [
     ["graceful_close_a", "You left Ben (done). Everything was delivered."],
-    ["unread_a", "You left Ben (done). 3 messages of yours were delivered; 3 of them were not read yet."],
-    ["unread_b", "Ben left (done). 3 messages of theirs were not read yet."],
+    ["unread_a", "You left Ben (done). 3 of your messages were delivered; 3 of them were not read yet."],
+    ["unread_b", "Ben left (done). 3 of their messages were not read yet."],
     [
       "closed_when_dead_a",
-      "You left Ben (nobody there). Ben's program ended without a word. All of yours was delivered.",
+      "You left Ben (nobody there). Ben's program ended without a word. All your messages were delivered.",
     ],
-    ["slept_a", "Ben could not be reached any more."],
-    ["slept_b", "This page stood still, and the connection to Ben was lost."],
+    ["slept_a", "Ben could no longer be reached."],
+    ["slept_b", "This page was suspended, and the connection to Ben was lost."],
     ["impossible_account_a", "Ben left (bye[2J root)."],
   ] as const) {
     test(`of ${name}`, () => assert.equal(traced(name), expected));
@@ -62,12 +62,12 @@ describe("the sentence", () => {
   test("tells the losses of both directions", () => {
     assert.equal(
       sentence(outcome({ delivered: total(1) }, { unknown: total(90), unsent: total(5) }), "Ben"),
-      "You left Ben (done). 95 messages of theirs did not come; all of yours was delivered.",
+      "You left Ben (done). 95 of their messages did not arrive; all your messages were delivered.",
     );
     assert.equal(
       sentence(outcome({ unsent: total(2), unknown: total(1) }, { unsent: total(1) }), ""),
-      "You left (done). 2 messages of yours did not leave and 1 message of yours may not have arrived and " +
-        "1 message of theirs did not come.",
+      "You left (done). 2 of your messages were not sent and 1 of your messages may not have arrived and " +
+        "1 of their messages did not arrive.",
     );
   });
 
@@ -75,10 +75,10 @@ describe("the sentence", () => {
     const state = { sent: { ...none, unknown: total(1) }, received: none, reliable: false };
     const both = outcome({ delivered: total(1) });
     both.channels.set("state", state);
-    assert.match(sentence(both, ""), /Everything that may not be lost was delivered\.$/);
+    assert.match(sentence(both, ""), /Everything that must not be lost was delivered\.$/);
     assert.match(
       sentence(outcome({ delivered: total(1) }, {}, { confirmed: false }), ""),
-      /All of yours was delivered\.$/,
+      /All your messages were delivered\.$/,
     );
   });
 

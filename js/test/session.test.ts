@@ -36,8 +36,8 @@ describe("closing", () => {
     );
     assert.deepEqual(mine.channels.chat!.sent.unread, { messages: 1, bytes: 5 });
     assert.deepEqual(theirs.channels.chat!.received.unread, { messages: 1, bytes: 5 });
-    assert.equal(theirs.notice, "Ada left (done). Everything was delivered; 1 message of theirs was not read yet.");
-    assert.match(mine.notice, /1 message of yours was delivered; 1 of them was not read yet\.$/);
+    assert.equal(theirs.notice, "Ada left (done). Everything was delivered; 1 of their messages was not read yet.");
+    assert.match(mine.notice, /1 of your messages was delivered; 1 of them was not read yet\.$/);
     assert.equal(await there.receive(), "hello");
     assert.equal(await a.close(), mine);
     await time.pass(2);
@@ -117,7 +117,7 @@ describe("closing", () => {
     assert.ok(unknown instanceof Message && unknown.sent && unknown.receipt === receipt.id);
     await assert.rejects(sent[0]!.delivered(), (error: UndeliveredError) => error.state === "unknown");
     await assert.rejects(sent[1]!.delivered(), (error: UndeliveredError) => error.state === "unsent");
-    assert.match(receipt.notice, /2 messages of yours did not leave and 1 message of yours may not have arrived/);
+    assert.match(receipt.notice, /2 of your messages were not sent and 1 of your messages may not have arrived/);
     await time.until(b.waitClosed());
   });
 

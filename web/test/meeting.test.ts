@@ -161,7 +161,7 @@ test("how long somebody has not answered is counted, and told while it lasts", a
   assert.match(meeting.line.text, /for 10 seconds/);
   ben.become("recovering", "frozen");
   t.mock.timers.tick(100_000);
-  assert.match(meeting.line.text, /standing still.*2 minutes so far/);
+  assert.match(meeting.line.text, /does not respond.*2 minutes so far/);
   ben.become("open");
   await settled();
   ben.become("suspect", "busy");
@@ -421,7 +421,7 @@ test("a large file waits until its receiver has said yes", async () => {
   assert.deepEqual([unwanted.file.answer, unwanted.shared.state], ["refused: they do not want it", "declined"]);
   const gone = await offer(MAX_FILE);
   gone.file.dispatchEvent(new Event("withdrawn"));
-  assert.deepEqual([gone.shared.state, gone.shared.why], ["failed", "it is not offered any more"]);
+  assert.deepEqual([gone.shared.state, gone.shared.why], ["failed", "the offer was withdrawn"]);
   assert.match((await offer(MAX_FILE + 1)).file.answer, /^refused: too large/);
 });
 
@@ -429,11 +429,11 @@ test("a server that is away is told; one that sends us away, too", async () => {
   const { meeting, meet, rooms } = await inside();
   await meet();
   rooms[0]!.say({ type: "down" });
-  assert.match(meeting.line.text, /server is away/);
+  assert.match(meeting.line.text, /server does not answer/);
   rooms[0]!.say({ type: "up" });
   assert.equal(meeting.line.text, "Connected with Ben.");
   rooms[0]!.say({ type: "ended", error: new Error("kicked") });
-  assert.match(texts(meeting).at(-1)!, /closed the room to you \(kicked\)/);
+  assert.match(texts(meeting).at(-1)!, /removed you from the room \(kicked\)/);
 });
 
 test("who can not come in stays outside", async () => {

@@ -7,7 +7,7 @@ import {
   counted,
   deviceTroubles,
   fileSize,
-  foldersTold,
+  foldersNotSent,
   joinTrouble,
   list,
   parting,
@@ -49,7 +49,7 @@ test("the most urgent is said first", () => {
 test("a cause that is known is said at once; until then only that there is silence", () => {
   assert.equal(
     standing(ben("suspect", "crashed")).text,
-    "Ben’s program ended without a word. Waiting in case it comes back …",
+    "Ben’s program ended without a word. Waiting in case it returns …",
   );
   for (const cause of ["crashed", "network-lost", "frozen", "busy", "reloaded"]) {
     assert.equal(standing(ben("suspect", cause)).text, standing(ben("recovering", cause)).text);
@@ -98,9 +98,9 @@ test("a network that is this person's own is called so", () => {
 test("a server that is away ends nothing, and is told", () => {
   assert.match(
     summary([ben("open")], { online: true, server: false }).text,
-    /^Connected with Ben\. The server is away/,
+    /^Connected with Ben\. The server does not answer/,
   );
-  assert.match(summary([], { online: true, server: false }).text, /^The server is away/);
+  assert.match(summary([], { online: true, server: false }).text, /^The server does not answer/);
 });
 
 test("what is wrong with a device says what to do", () => {
@@ -122,17 +122,17 @@ test("what is wrong with a device says what to do", () => {
   }
   assert.deepEqual(troubles("missing", "denied").length, 2);
   assert.deepEqual(troubles("denied", "denied"), [
-    "The browser was told not to give your microphone and camera to this page. Allow them in the address bar, then turn them on again.",
+    "Your browser blocks your microphone and camera on this page. Allow them in the address bar, then turn them on again.",
   ]);
   for (const state of ["off", "asking", "on", "muted"] as const) assert.deepEqual(troubles(state, state), []);
 });
 
 test("folders are told, with what to do", () => {
   assert.equal(
-    foldersTold(["holiday"]),
+    foldersNotSent(["holiday"]),
     "“holiday” is a folder, and was not sent. Send the files in it, or pack it into one file (zip) first.",
   );
-  assert.match(foldersTold(["a", "b"]), /^“a” and “b” are folders/);
+  assert.match(foldersNotSent(["a", "b"]), /^“a” and “b” are folders/);
 });
 
 test("who is not let in learns why", () => {
@@ -161,40 +161,40 @@ test("everything is said to be delivered only when it was", () => {
   assert.equal(parting([ended(true), { clean: true, channels: {} }]), everything);
   assert.equal(
     parting([ended(true), ended(true, { unknown: total(2) }, {}, false)]),
-    "Everything that may not be lost was delivered, and both sides know it.",
+    "Everything that must not be lost was delivered, and both sides know it.",
   );
   assert.equal(
     parting([ended(true, {}, { unsent: total(1) }, false)]),
-    "Everything that may not be lost was delivered, and both sides know it.",
+    "Everything that must not be lost was delivered, and both sides know it.",
   );
   assert.equal(
     parting([ended(true, { unread: total(1) }), ended(true, { unread: total(2) }, {}, false)]),
-    `${everything} 3 messages of yours were not read there yet.`,
+    `${everything} 3 of your messages were not read yet.`,
   );
   assert.equal(
     parting([ended(true, {}, { unread: total(1) })]),
-    `${everything} 1 message of theirs was not read here yet.`,
+    `${everything} You have not read 1 of their messages yet.`,
   );
 });
 
 test("what is missing is told, and kept only if it is this person's own", () => {
-  const kept = "Not everything of yours is known to have arrived. What is missing is kept in this tab.";
+  const kept = "Some of your messages may not have arrived. They are kept in this tab.";
   const unheard = { unknown: null, unsent: null };
   assert.equal(parting([ended(true), ended(false, { unsent: total(1) })]), kept);
   assert.equal(parting([ended(false, { unknown: total(1) }, unheard)]), kept);
   assert.equal(
     parting([ended(false, {}, { unsent: total(1) })]),
-    "Everything of yours was delivered, but not everything of theirs came.",
+    "All your messages were delivered, but some of their messages did not arrive.",
   );
   for (const theirs of [unheard, {}]) {
     assert.equal(
       parting([ended(true), ended(false, {}, theirs)]),
-      "Everything of yours was delivered. Whether everything of theirs came is not known.",
+      "All your messages were delivered. Some of their messages may not have arrived.",
     );
   }
   assert.equal(
     parting([ended(false, { unread: total(2), unsent: total(1) })]),
-    `${kept} 2 messages of yours were not read there yet.`,
+    `${kept} 2 of your messages were not read yet.`,
   );
 });
 

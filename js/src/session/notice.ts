@@ -9,24 +9,24 @@ const REMOTE = new Map([
   ["tab-closed", "{who} closed the tab"],
   ["reloaded", "{who} reloaded the page"],
   ["navigated", "{who} went to another page"],
-  ["kicked", "{who} was sent out"],
+  ["kicked", "{who} was removed from the room"],
   ["replaced", "{who} joined from somewhere else"],
   ["crashed", "{who}'s program ended without a word"],
   ["connection-closed", "{who} closed the connection"],
   ["server-shutdown", "The server was shut down"],
-  ["protocol-error", "{who}'s program said something that makes no sense"],
+  ["protocol-error", "{who}'s program sent an invalid message"],
   ["security-error", "{who} could not prove who they are"],
   ["busy", "{who}'s program does not answer"],
   ["network-lost", "{who}'s network was lost"],
   ["frozen", "{who}'s program was stopped"],
-  ["frozen, network-lost", "{who} could not be reached any more"],
+  ["frozen, network-lost", "{who} could no longer be reached"],
   ["gave-up", "{who} could not be reached"],
 ]);
 
 /**
- * How it ended, and what was lost or is not read yet, in both directions. One line, without control characters.
+ * Return how it ended, and what was lost or is not read yet, in both directions: one line, no control characters.
  *
- * @param name what people call the other side; empty if it has none.
+ * @param name the name of the other side for people; empty if it has no name.
  */
 export function sentence(outcome: Outcome, name: string): string {
   return line(`${opening(outcome, line(name).trim())}. ${rest(outcome)}`, 4 * MOST).trim();
@@ -36,7 +36,7 @@ function opening({ by, cause, unheard, reason }: Outcome, name: string): string 
   const who = name || "The other side";
   const text = line(reason.text ?? "");
   const why = text && ` (${text})`;
-  const told = (REMOTE.get(cause) ?? "{who} left").replace("{who}", () => who);
+  const ending = (REMOTE.get(cause) ?? "{who} left").replace("{who}", () => who);
   if (by === "both") return name ? `You and ${name} left at the same time` : "Both sides left at the same time";
   if (by === "local") {
     if (cause === "protocol-error" || cause === "security-error") {
@@ -45,14 +45,14 @@ function opening({ by, cause, unheard, reason }: Outcome, name: string): string 
     if (cause === "connection-closed") return `The connection to ${who} was closed by this page`;
     if (cause === "gave-up") return `No connection to ${who} could be made: ${text}`;
     const left = `You left ${name}`.trimEnd() + why;
-    return CLAIMS.has(cause) ? left : `${left}. ${told}`;
+    return CLAIMS.has(cause) ? left : `${left}. ${ending}`;
   }
   if (by === "network" && unheard) {
     return cause === "frozen"
-      ? `This page stood still, and the connection to ${who} was lost`
-      : `${who} heard nothing from here any more, and gave up`;
+      ? `This page was suspended, and the connection to ${who} was lost`
+      : `${who} no longer heard this side, and gave up`;
   }
-  return by === "remote" && (cause === "left" || cause === "gave-up") ? told + why : told;
+  return by === "remote" && (cause === "left" || cause === "gave-up") ? ending + why : ending;
 }
 
 function rest(outcome: Outcome): string {
@@ -64,27 +64,27 @@ function rest(outcome: Outcome): string {
   const unknown = sum(ours, "unknown");
   const missing = sum(theirs, "unsent", "unknown");
   const lost: string[] = [];
-  if (unsent) lost.push(`${counted(unsent)} of yours did not leave`);
-  if (unknown) lost.push(`${counted(unknown)} of yours may not have arrived`);
-  if (missing) lost.push(`${counted(missing)} of theirs did not come`);
+  if (unsent) lost.push(`${unsent} of your messages ${were(unsent)} not sent`);
+  if (unknown) lost.push(`${unknown} of your messages may not have arrived`);
+  if (missing) lost.push(`${missing} of their messages did not arrive`);
   const parts = lost.length ? [lost.join(" and ")] : [];
   const delivered = sum(ours, "delivered");
   const unread = sum(ours, "unread");
   if (unread) {
-    parts.push(`${counted(delivered)} of yours ${were(delivered)} delivered`);
+    parts.push(`${delivered} of your messages ${were(delivered)} delivered`);
     parts.push(`${unread} of them ${were(unread)} not read yet`);
   } else if (delivered && !unsent && !unknown) {
-    // "Everything" is said only if it is true of both directions.
+    // "Everything" must be true of both directions.
     const loose = sum(
       channels.map(({ sent }) => sent),
       "unsent",
       "unknown",
     );
-    if (missing || !outcome.confirmed) parts.push("all of yours was delivered");
-    else parts.push(loose ? "everything that may not be lost was delivered" : "everything was delivered");
+    if (missing || !outcome.confirmed) parts.push("all your messages were delivered");
+    else parts.push(loose ? "everything that must not be lost was delivered" : "everything was delivered");
   }
   const here = sum(theirs, "unread");
-  if (here) parts.push(`${counted(here)} of theirs ${were(here)} not read yet`);
+  if (here) parts.push(`${here} of their messages ${were(here)} not read yet`);
   const text = parts.join("; ");
   return text && `${text[0]!.toUpperCase()}${text.slice(1)}.`;
 }
@@ -95,8 +95,4 @@ function sum(accounts: Account[], ...names: ("delivered" | "unread" | "unknown" 
 
 function were(number: number): string {
   return number === 1 ? "was" : "were";
-}
-
-function counted(number: number): string {
-  return `${number} message${number === 1 ? "" : "s"}`;
 }

@@ -15,27 +15,27 @@ _REMOTE = {
     "tab-closed": "{who} closed the tab",
     "reloaded": "{who} reloaded the page",
     "navigated": "{who} went to another page",
-    "kicked": "{who} was sent out",
+    "kicked": "{who} was removed from the room",
     "replaced": "{who} joined from somewhere else",
     "crashed": "{who}'s program ended without a word",
     "connection-closed": "{who} closed the connection",
     "server-shutdown": "The server was shut down",
-    "protocol-error": "{who}'s program said something that makes no sense",
+    "protocol-error": "{who}'s program sent an invalid message",
     "security-error": "{who} could not prove who they are",
     "busy": "{who}'s program does not answer",
     "network-lost": "{who}'s network was lost",
     "frozen": "{who}'s program was stopped",
-    "frozen, network-lost": "{who} could not be reached any more",
+    "frozen, network-lost": "{who} could no longer be reached",
     "gave-up": "{who} could not be reached",
 }
 
 
 def sentence(outcome: Outcome, name: str) -> str:
-    """How it ended, and what was lost or is not read yet, in both directions. One line, without control characters.
+    """Return how it ended, and what was lost or is not read yet, in both directions: one line, no control characters.
 
     Args:
-        outcome: the account.
-        name: what people call the other side; empty if it has none.
+        outcome: the outcome of the session.
+        name: the name of the other side for people; empty if it has no name.
     """
     name = line(name).strip()
     return line(f"{_opening(outcome, name)}. {_rest(outcome)}", 4 * MOST).strip()
@@ -57,13 +57,13 @@ def _opening(outcome: Outcome, name: str) -> str:
             left = f"You left {name}".rstrip() + (f" ({text})" if text else "")
             return left if outcome.cause in CLAIMS else f"{left}. {_remote(outcome.cause, who)}"
         case "network" if outcome.unheard and outcome.cause == "frozen":
-            return f"This program stood still, and the connection to {who} was lost"
+            return f"This program was suspended, and the connection to {who} was lost"
         case "network" if outcome.unheard:
-            return f"{who} heard nothing from here any more, and gave up"
+            return f"{who} no longer heard this side, and gave up"
         case "remote" | "network":
-            told = _remote(outcome.cause, who)
+            text_of_cause = _remote(outcome.cause, who)
             has_words = outcome.by == "remote" and outcome.cause in {"left", "gave-up"} and text
-            return f"{told} ({text})" if has_words else told
+            return f"{text_of_cause} ({text})" if has_words else text_of_cause
 
 
 def _remote(cause: str, who: str) -> str:
@@ -77,32 +77,32 @@ def _rest(outcome: Outcome) -> str:
     missing = _sum(theirs, "unsent") + _sum(theirs, "unknown")
     lost: list[str] = []
     if unsent:
-        lost.append(f"{_count(unsent)} of yours did not leave")
+        lost.append(f"{unsent} of your messages {_were(unsent)} not sent")
     if unknown:
-        lost.append(f"{_count(unknown)} of yours may not have arrived")
+        lost.append(f"{unknown} of your messages may not have arrived")
     if missing:
-        lost.append(f"{_count(missing)} of theirs did not come")
+        lost.append(f"{missing} of their messages did not arrive")
     parts = [" and ".join(lost)] if lost else []
     delivered, unread = _sum(ours, "delivered"), _sum(ours, "unread")
     if unread:
         parts += [
-            f"{_count(delivered)} of yours {_were(delivered)} delivered",
+            f"{delivered} of your messages {_were(delivered)} delivered",
             f"{unread} of them {_were(unread)} not read yet",
         ]
     elif delivered and not unsent and not unknown:
         parts.append(_all_delivered(outcome, missing))
     if unread := _sum(theirs, "unread"):
-        parts.append(f"{_count(unread)} of theirs {_were(unread)} not read yet")
+        parts.append(f"{unread} of their messages {_were(unread)} not read yet")
     text = "; ".join(part for part in parts if part)
     return f"{text[0].upper()}{text[1:]}." if text else ""
 
 
 def _all_delivered(outcome: Outcome, missing: int) -> str:
-    """Nothing of ours is missing on a reliable channel. "Everything" is said only if it is true of both directions."""
+    """Return the text if this side lost nothing on a reliable channel. "Everything" must be true of both directions."""
     if missing or not outcome.confirmed:
-        return "all of yours was delivered"
+        return "all your messages were delivered"
     if any(_sum([channel.sent], "unknown", "unsent") for channel in outcome.channels.values()):
-        return "everything that may not be lost was delivered"
+        return "everything that must not be lost was delivered"
     return "everything was delivered"
 
 
@@ -113,7 +113,3 @@ def _sum(accounts: list[Account], *names: Literal["delivered", "unread", "unknow
 
 def _were(number: int) -> str:
     return "was" if number == 1 else "were"
-
-
-def _count(number: int) -> str:
-    return f"{number} message{'s' if number != 1 else ''}"

@@ -118,9 +118,9 @@ async def test_last_words() -> None:
         assert receipt.clean
         assert receipt.channels["chat"].received.unread == Total(1, 11)  # it is read only now
         assert [message async for message in here] == ["thanks, bye"]
-        assert receipt.notice == "You left second (must go). 1 message of theirs was not read yet."
+        assert receipt.notice == "You left second (must go). 1 of their messages was not read yet."
         notice = (await second.wait_closed()).notice
-        assert notice == "first left (must go). 1 message of yours was delivered; 1 of them was not read yet."
+        assert notice == "first left (must go). 1 of your messages was delivered; 1 of them was not read yet."
 
 
 async def test_delivered_says_that_it_was_taken() -> None:

@@ -163,7 +163,7 @@ async def test_one_sentence_tells_of_both_devices_and_goes_when_it_is_read(brows
     async with screen(browser, f"{server.http_url}/#lab") as ada:
         await ada.run(REFUSE, name="NotAllowedError")
         await come_in(ada, "Ada")
-        await ada.sees("The browser was told not to give your microphone and camera to this page.")
+        await ada.sees("Your browser blocks your microphone and camera on this page.")
         assert await ada.run("return document.querySelectorAll('.trouble p').length") == 1
         for size, (width, height) in SIZES.items():
             where = f"{browser.name}-denied-{size}"
@@ -177,4 +177,4 @@ async def test_one_sentence_tells_of_both_devices_and_goes_when_it_is_read(brows
         await ada.until("!document.querySelector('.trouble')")
         assert await ada.run("return document.activeElement.id") == "microphone"
         await ada.press("Camera")
-        await ada.sees("The browser was told not to give your camera to this page.")
+        await ada.sees("Your browser blocks your camera on this page.")

@@ -54,8 +54,8 @@ def test_what_was_delivered_and_not_read_is_counted_and_told_closing_rule_s2() -
     assert a.clean and b.clean
     assert a.agreed == b.agreed
     assert json.loads(a.agreed)["channels"]["chat"]["a"]["unread"] == [8, 40]
-    assert said(world.a) == "You left Ben (done). 28 messages of yours were delivered; 8 of them were not read yet."
-    assert said(world.b) == "Ada left (done). 8 messages of theirs were not read yet."
+    assert said(world.a) == "You left Ben (done). 28 of your messages were delivered; 8 of them were not read yet."
+    assert said(world.b) == "Ada left (done). 8 of their messages were not read yet."
 
 
 def test_what_is_read_before_the_last_word_is_not_unread() -> None:
@@ -137,7 +137,7 @@ def test_the_sentence_tells_the_losses_of_both_directions() -> None:
     lost = ChannelAccount(accepted=Total(100, 1000), unsent=Total(60, 600), taken=Total(1, 2))
     closed_by_hand(world, lost, Reason("left", "bye"))
     assert world.a.outcome.confirmed and not world.a.outcome.clean
-    assert said(world.a) == "Ben left (bye). 100 messages of theirs did not come; all of yours was delivered."
+    assert said(world.a) == "Ben left (bye). 100 of their messages did not arrive; all your messages were delivered."
 
 
 def test_everything_is_said_only_of_everything() -> None:
@@ -158,7 +158,7 @@ def test_everything_is_said_only_of_everything() -> None:
     world.a.close()
     world.run(when=world.both("closed"))
     assert world.a.outcome.clean
-    assert said(world.a) == "You left Ben (done). Everything that may not be lost was delivered."
+    assert said(world.a) == "You left Ben (done). Everything that must not be lost was delivered."
 
     world = opened()
     world.a.send("chat", b"x")
@@ -166,7 +166,7 @@ def test_everything_is_said_only_of_everything() -> None:
     world.kill(world.b)
     world.run(when=lambda: world.a.state == "closed")
     assert not world.a.outcome.confirmed
-    assert said(world.a) == "Ben's program ended without a word. All of yours was delivered."
+    assert said(world.a) == "Ben's program ended without a word. All your messages were delivered."
 
 
 ODD = "bye\x1b]0;owned\x07\r\n\u2028root\u202e@\u2066host\u200b:\x9b~#\x7f \ud83d"
@@ -460,8 +460,8 @@ def test_who_closes_a_session_whose_other_side_is_dead_is_told_of_what_it_died_c
     assert outcome.by == "local" and not outcome.confirmed
     assert outcome.cause == ("crashed" if socket_ends else "frozen, network-lost")
     assert any("no answer for" in line for line in outcome.evidence)
-    why = "Ben's program ended without a word" if socket_ends else "Ben could not be reached any more"
-    assert said(world.a) == f"You left Ben (done). {why}. All of yours was delivered."
+    why = "Ben's program ended without a word" if socket_ends else "Ben could no longer be reached"
+    assert said(world.a) == f"You left Ben (done). {why}. All your messages were delivered."
 
 
 def test_who_aborts_a_session_whose_other_side_is_dead_is_told_too() -> None:
@@ -580,10 +580,10 @@ def test_after_a_long_sleep_nobody_is_said_to_have_ended(seconds: int) -> None:
     world.run(when=world.both("closed"))
     a, b = world.a.outcome, world.b.outcome
     assert (a.by, a.cause) == ("network", "frozen, network-lost")
-    assert said(world.a) == "Ben could not be reached any more."
+    assert said(world.a) == "Ben could no longer be reached."
     assert b.by == "network" and b.confirmed and b.unheard
     assert b.cause == "frozen" and any("stood still" in line for line in b.evidence)
-    assert said(world.b) == "This program stood still, and the connection to Ada was lost."
+    assert said(world.b) == "This program was suspended, and the connection to Ada was lost."
 
 
 def test_who_slept_and_finds_nobody_does_not_blame_the_other() -> None:
@@ -597,7 +597,7 @@ def test_who_slept_and_finds_nobody_does_not_blame_the_other() -> None:
     world.hang(world.b, hung=False)
     world.run(when=world.both("closed"))
     assert world.b.outcome.cause == "frozen"
-    assert said(world.b) == "This program stood still, and the connection to Ada was lost."
+    assert said(world.b) == "This program was suspended, and the connection to Ada was lost."
 
 
 def test_who_is_given_up_by_the_other_is_told_so() -> None:
@@ -608,7 +608,7 @@ def test_who_is_given_up_by_the_other_is_told_so() -> None:
     world.a.call("signal_received", word)
     world.run(when=lambda: world.a.state == "closed")
     assert (world.a.outcome.by, world.a.outcome.cause) == ("network", "frozen, network-lost")
-    assert said(world.a) == "Ben heard nothing from here any more, and gave up."
+    assert said(world.a) == "Ben no longer heard this side, and gave up."
 
 
 def test_a_sleep_that_heals_is_forgotten() -> None:

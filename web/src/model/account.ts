@@ -1,17 +1,17 @@
-/** The numbers of a receipt, as a table has them. */
+/** The numbers of a receipt, as a table. */
 
 import type { ChannelReceipt, CloseReceipt, Total } from "adieu-rtc";
 
-/** The channels that carry files are called so, each with a number: nobody wants to read them one by one. */
+/** The prefix of channels for files. Each has a number; the table shows them as one row. */
 const FILES = /^file /;
 
 /**
- * A name; then what was sent, arrived, of that was not read there, is unknown, did not leave; what was received, and of
- * that was not read here. Null: this side cannot know.
+ * A row: the name; the messages sent, arrived, not read by the peer, unknown, unsent; the messages received, and not
+ * read here. Null: this side cannot know.
  */
 export type Counts = [name: string, totals: (Total | null)[]];
 
-/** One for each channel, and one for all files. */
+/** Return a row for each channel, and one for all files. */
 export function accounts({ channels }: Pick<CloseReceipt, "channels">): Counts[] {
   const rows = new Map<string, (Total | null)[]>();
   for (const [channel, receipt] of Object.entries(channels)) {

@@ -1,4 +1,4 @@
-/** This person's camera and microphone. One capture serves everybody in the room. */
+/** The camera and microphone of this person. One capture serves everybody in the room. */
 
 import { Model } from "./model.js";
 
@@ -6,9 +6,9 @@ export type Kind = "audio" | "video";
 export const KINDS: readonly Kind[] = ["audio", "video"];
 
 /**
- * `off`: not asked for; `asking`; `on`; `muted`: turned off by this person, and sends nothing; the rest is why there is
- * none: `denied`, `missing`, `busy` (another program has it), `unplugged`, `blocked` (the browser gives none to this
- * page).
+ * `off`: not requested. `asking`: requested. `on`. `muted`: turned off by this person, sends nothing. The others say
+ * why there is no device: `denied`, `missing`, `busy` (another program has it), `unplugged`, `blocked` (the browser
+ * gives no device to this page).
  */
 export type DeviceState = "off" | "asking" | "on" | "muted" | "denied" | "missing" | "busy" | "unplugged" | "blocked";
 
@@ -18,13 +18,13 @@ const CONSTRAINTS = {
 };
 
 /**
- * Milliseconds after which a camera that was turned off is let go, so that its light goes out: who turns it on again at
- * once does not wait for it. A microphone that is turned off is kept: the first word after it is turned on again would be
- * lost while a headset starts, and some change how all else sounds when they are let go.
+ * Milliseconds after which a camera that was turned off is released, so that its light goes out. Turning it on again
+ * before that needs no wait. A microphone that is turned off is kept: while a headset starts, the first word would be
+ * lost. Some headsets also change all other sound when they are released.
  */
 export const LET_GO = 1000;
 
-/** Told by the event `track`: a device was turned on; `old` is what its track replaces. */
+/** The event `track`: a device was turned on; its track replaces `old`. */
 export class TrackEvent extends Event {
   constructor(
     readonly track: MediaStreamTrack,
@@ -34,7 +34,7 @@ export class TrackEvent extends Event {
   }
 }
 
-/** Told by the event `muted`: what is sent of this kind has changed. */
+/** The event `muted`: a device of this kind was muted or unmuted. */
 export class MutedEvent extends Event {
   constructor(readonly kind: Kind) {
     super("muted");
@@ -45,12 +45,12 @@ export class MutedEvent extends Event {
 export class Devices extends Model {
   readonly #media: MediaDevices | undefined;
   readonly #states = new Map<Kind, DeviceState>();
-  /** The last of each kind; also one that has ended, so that the next one takes its place. */
+  /** The last track of each kind, also if it has ended, so that the next one can replace it. */
   readonly #tracks = new Map<Kind, MediaStreamTrack>();
   /** Kinds whose trouble this person has read. */
   readonly #read = new Set<Kind>();
   #lettingGo: ReturnType<typeof setTimeout> | undefined;
-  /** Counts what makes an answer too late. */
+  /** Counts changes, to notice an answer that comes too late. */
   #generation = 0;
 
   constructor(media: MediaDevices | undefined = globalThis.navigator?.mediaDevices) {
@@ -66,28 +66,28 @@ export class Devices extends Model {
     return this.#tracks.get(kind);
   }
 
-  /** Those that are there. */
+  /** Return the live tracks. */
   get tracks(): MediaStreamTrack[] {
     return KINDS.flatMap((kind) => this.#tracks.get(kind) ?? []).filter(({ readyState }) => readyState === "live");
   }
 
-  /** What is to be read about them. */
+  /** Return the texts about trouble with devices. */
   get troubles(): ReadonlyMap<Kind, DeviceState> {
     return new Map(KINDS.filter((kind) => !this.#read.has(kind)).map((kind) => [kind, this.state(kind)]));
   }
 
-  /** It was read. What happens next is told again. */
+  /** Dismiss the trouble that was read. New trouble is shown again. */
   dismiss(): void {
     for (const kind of KINDS) this.#read.add(kind);
     this.changed();
   }
 
-  /** Whether the others hear, or see, something. */
+  /** Whether the others hear or see this device. */
   sends(kind: Kind): boolean {
     return this.state(kind) === "on";
   }
 
-  /** Ask for devices. What can not be had is in its state; nothing is thrown. */
+  /** Request devices. Failures are in their state; nothing is thrown. */
   async turnOn(kinds: readonly Kind[]): Promise<void> {
     const wanted = kinds.filter((kind) => this.state(kind) !== "asking");
     if (!wanted.length) return;
@@ -104,7 +104,7 @@ export class Devices extends Model {
     } catch (error) {
       if (generation !== this.#generation) return;
       const { name } = error as DOMException;
-      // One of two may be there; a person who said no is not asked again.
+      // // One of two may exist; after a refusal, do not ask again.
       if (kinds.length > 1 && name !== "NotAllowedError") {
         for (const kind of kinds) await this.#ask([kind], generation);
       } else {
@@ -123,7 +123,7 @@ export class Devices extends Model {
     const old = this.#tracks.get(kind);
     old?.stop();
     this.#tracks.set(kind, track);
-    // The browser says it when a device was unplugged or its permission taken away, not when a track is stopped.
+    // // The browser fires this when a device was unplugged or its permission revoked, not when a track is stopped.
     track.addEventListener("ended", () => {
       if (this.#tracks.get(kind) !== track) return;
       this.#set([kind], "unplugged");
@@ -134,7 +134,7 @@ export class Devices extends Model {
     this.dispatchEvent(new MutedEvent(kind));
   }
 
-  /** On, muted, or asked for again. */
+  /** Turn a device on, mute it, or request it again. */
   async toggle(kind: Kind): Promise<void> {
     const track = this.#tracks.get(kind);
     const state = this.state(kind);
@@ -155,7 +155,7 @@ export class Devices extends Model {
     }, LET_GO);
   }
 
-  /** Let go of what is there, and ask for it anew; a microphone that was muted is muted again, a camera stays off. */
+  /** Release the devices and request them again. A muted microphone is muted again; a camera stays off. */
   async renew(): Promise<void> {
     const muted = (["audio"] as const).filter((kind) => this.state(kind) === "muted");
     const wanted = [...KINDS.filter((kind) => ["on", "unplugged"].includes(this.state(kind))), ...muted];
@@ -166,7 +166,7 @@ export class Devices extends Model {
     for (const kind of muted) if (this.state(kind) === "on") await this.toggle(kind);
   }
 
-  /** Let go of everything, also of what is still being asked for. */
+  /** Release everything, also devices that are still requested. */
   stop(): void {
     this.#generation++;
     clearTimeout(this.#lettingGo);
@@ -193,6 +193,6 @@ function refusal(name: string): DeviceState {
     case "OverconstrainedError":
       return "missing";
     default:
-      return "busy"; // NotReadableError, AbortError: it is there, and does not work
+      return "busy"; // NotReadableError, AbortError: it exists, but does not work
   }
 }

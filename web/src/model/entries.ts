@@ -5,18 +5,18 @@ import type { SharedFile } from "./file.js";
 import type { Present, Who } from "./who.js";
 import type { Tone } from "./words.js";
 
-/** How a message got to one of the others. */
+/** The delivery of a message to one peer. */
 export interface Mark {
   who: Who;
-  /** `owed`: it did not arrive, or may not have, and can be sent again. */
+  /** `owed`: it did not arrive, or may not have arrived, and can be sent again. */
   state: "sending" | "delivered" | "owed";
-  /** Its number on the session's channel, since it was accepted. */
+  /** The number on the session's channel, once it is accepted. */
   seq?: number;
-  /** What to send again, in the place of the text. */
+  /** The message to send again, in place of the text. */
   again?: Message;
 }
 
-/** Words of somebody; without `from`, this person's own. */
+/** A chat message; without `from`, this person's own. */
 export interface Said {
   readonly kind: "said";
   readonly from?: string;
@@ -25,7 +25,7 @@ export interface Said {
   readonly marks: Mark[];
 }
 
-/** What the page says. */
+/** A note of the page. */
 export interface Note {
   readonly kind: "note";
   readonly text: string;
@@ -40,7 +40,7 @@ export interface FileEntry {
   readonly at: Date;
 }
 
-/** Somebody has gone, or this person has. */
+/** The end of a session. */
 export interface Farewell {
   readonly kind: "farewell";
   readonly who: string;
@@ -50,15 +50,15 @@ export interface Farewell {
 
 export type Entry = Said | Note | FileEntry | Farewell;
 
-/** A message that somebody did not get. */
+/** A message that did not reach a peer. */
 export interface Owed {
   entry: Said;
   mark: Mark;
 }
 
 /**
- * What somebody did not get, in the order it was written: over this session, or before, under this name. Who was there
- * when it was said is not taken for another person of that name who missed it.
+ * Return the messages that did not reach a peer, in order: in this session, or earlier under this name. A peer that was
+ * present is not mistaken for another person of that name.
  */
 export function owedTo(entries: readonly Entry[], { name, session }: Present): Owed[] {
   return allOwed(entries).filter(
@@ -67,7 +67,7 @@ export function owedTo(entries: readonly Entry[], { name, session }: Present): O
   );
 }
 
-/** What anybody did not get. */
+/** Return the messages that did not reach some peer. */
 export function allOwed(entries: readonly Entry[]): Owed[] {
   return entries.flatMap((entry) =>
     entry.kind === "said" ? entry.marks.filter(({ state }) => state === "owed").map((mark) => ({ entry, mark })) : [],

@@ -1,27 +1,27 @@
-/** A file on its way, to or from one of the others. */
+/** A file on its way, to or from a peer. */
 
 import type { IncomingFile, Session, Transfer } from "adieu-rtc";
 import { Model } from "./model.js";
 import { type Present, type Who, whoIs } from "./who.js";
 
-/** `asked`: this person has not said yet whether to take it. */
+/** `asked`: this person has not answered yet. */
 export type FileState = "asked" | "moving" | "here" | "failed" | "declined";
 
-/** Larger ones are refused: a browser has no place to put them while they come. */
+/** Bytes. Larger files are refused: a browser has no place for them while they arrive. */
 export const MAX_FILE = 2 * 1024 ** 3;
-/** Bytes: a person is asked before larger ones come, as they cost time, memory, and perhaps money. */
+/** Bytes. Before larger files the page asks the person: they cost time, memory, and perhaps money. */
 export const ASK_ABOVE = 20 * 1000 ** 2;
 
-/** See the module. The event `change` tells of progress too. */
+/** A file on its way. It fires `change` for progress too. */
 export abstract class SharedFile extends Model {
   abstract readonly direction: "in" | "out";
   state: FileState = "moving";
   done = 0;
-  /** Why it failed. */
+  /** The reason of a failure. */
   why = "";
 
   constructor(
-    /** The person on the other side. */
+    /** The peer. */
     public who: Who,
     readonly name: string,
     readonly size: number,
@@ -29,7 +29,7 @@ export abstract class SharedFile extends Model {
     super();
   }
 
-  /** From 0 to 1. */
+  /** Progress from 0 to 1. */
   get part(): number {
     return this.size ? this.done / this.size : Number(this.state === "here");
   }
@@ -51,7 +51,7 @@ export abstract class SharedFile extends Model {
   }
 }
 
-/** One that this person sends. After a failure it can be sent again, and goes on where it stopped. */
+/** A file that this person sends. After a failure it can be sent again, and continues where it stopped. */
 export class Sending extends SharedFile {
   readonly direction = "out";
   #transfer: Transfer | undefined;
@@ -86,10 +86,10 @@ export class Sending extends SharedFile {
   }
 }
 
-/** One that comes. */
+/** A file from a peer. */
 export class Receiving extends SharedFile {
   readonly direction = "in";
-  /** Where it can be saved from, once it is here. */
+  /** The address to save it from, once it is complete. */
   url = "";
 
   constructor(
@@ -99,14 +99,14 @@ export class Receiving extends SharedFile {
     super(who, offered.name, offered.size);
   }
 
-  /** Called within the session's `file` event: one of ordinary size comes at once. */
+  /** Handle the session's `file` event: a file of ordinary size is accepted at once. */
   async receive(): Promise<void> {
     if (this.size > MAX_FILE) {
       this.offered.refuse("too large for a browser");
       this.end("failed", new Error("it is too large for a browser"));
     } else if (this.size > ASK_ABOVE) {
       this.offered.hold();
-      this.offered.addEventListener("withdrawn", () => this.end("failed", new Error("it is not offered any more")));
+      this.offered.addEventListener("withdrawn", () => this.end("failed", new Error("the offer was withdrawn")));
       this.state = "asked";
       this.changed();
     } else {
@@ -114,7 +114,7 @@ export class Receiving extends SharedFile {
     }
   }
 
-  /** Have it come. */
+  /** Accept the file. */
   async take(): Promise<void> {
     this.state = "moving";
     this.changed();
@@ -128,14 +128,14 @@ export class Receiving extends SharedFile {
     }
   }
 
-  /** This person does not want it. */
+  /** Refuse the file. */
   decline(): void {
     if (this.state !== "asked") return;
     this.offered.refuse("they do not want it");
     this.end("declined");
   }
 
-  /** Give its memory back. */
+  /** Release its memory. */
   forget(): void {
     if (this.url) URL.revokeObjectURL(this.url);
     this.url = "";

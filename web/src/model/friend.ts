@@ -1,14 +1,14 @@
-/** One of the others: a session, what it carries, and how it stands. */
+/** A peer in the room: its session, the messages and tracks of it, and its status. */
 
 import type { Channel, CloseReceipt, IncomingFile, Message, ResetEvent, Sent, Session, StateName } from "adieu-rtc";
 import { type Devices, KINDS, type Kind, type MutedEvent, type TrackEvent } from "./devices.js";
 import { Model } from "./model.js";
 
 const CHAT = "chat";
-/** Milliseconds: while somebody does not answer, it is looked again how long that has been so. */
+/** Milliseconds between two updates of the length of a silence. */
 const LOOK_AGAIN = 5000;
 
-/** What a friend tells the meeting. */
+/** The outputs of a friend for the meeting. */
 export interface Host {
   heard(friend: Friend, text: string): void;
   offered(friend: Friend, file: IncomingFile): Promise<void>;
@@ -19,23 +19,23 @@ export interface Host {
 /** See the module. */
 export class Friend extends Model {
   readonly name: string;
-  /** What people call them: the name, and a number if somebody else has the same. */
+  /** The name to show, with a number if another peer has the same name. */
   readonly label: string;
-  /** What they send. */
+  /** The tracks that they send. */
   readonly stream = new MediaStream();
   state: StateName;
   cause = "";
-  /** It was connected once. */
+  /** Whether it was connected once. */
   met = false;
-  /** What they have turned off themselves. */
+  /** The kinds that they have turned off themselves. */
   readonly quiet = new Set<Kind>();
   #chat: Promise<Channel> | undefined;
-  /** Since when they do not answer. */
+  /** The time of their last answer, while they are silent. */
   #since: number | undefined;
   #looking: ReturnType<typeof setInterval> | undefined;
   readonly #sent = new MediaStream();
   readonly #over = new AbortController();
-  /** Tracks are exchanged one after the other. */
+  /** The last exchange of tracks; exchanges run one after the other. */
   #exchanging: Promise<void> = Promise.resolve();
 
   constructor(
@@ -77,7 +77,7 @@ export class Friend extends Model {
     for (const track of devices.tracks) this.#give({ track, old: undefined });
   }
 
-  /** Seconds that they have not answered. */
+  /** Return the seconds of their silence. */
   get silent(): number {
     return this.#since === undefined ? 0 : (Date.now() - this.#since) / 1000;
   }
@@ -95,7 +95,7 @@ export class Friend extends Model {
 
   // --- chat -----------------------------------------------------------------------------------------------------
 
-  /** The first time it is connected: chat can begin, and what is muted is said. */
+  /** Start the chat and report muted devices, when it is connected for the first time. */
   #opened(host: Host): void {
     this.met = true;
     this.#sayMuted();
@@ -107,16 +107,16 @@ export class Friend extends Model {
           host.heard(this, typeof data === "string" ? data : `(${data.length} bytes that are no text)`);
         });
       })
-      .catch(() => undefined); // who writes is told by `say`
+      .catch(() => undefined); // the writer learns it from `say`
   }
 
-  /** Send words, or a message that did not arrive before. */
+  /** Send a text, or a message that did not arrive before. */
   async say(words: string | Message): Promise<Sent> {
     await this.session.waitOpen();
     return (await (this.#chat ?? this.session.open(CHAT))).send(words);
   }
 
-  /** What a receipt of this session gives back of the chat. */
+  /** Return the chat messages that the receipt of this session gives back. */
   static kept(receipt: CloseReceipt): Message[] {
     return [...receipt.unknown(CHAT), ...receipt.unsent(CHAT)];
   }
@@ -128,7 +128,7 @@ export class Friend extends Model {
       try {
         if (old && this.#sent.getTracks().includes(old)) await this.session.replace(old, track);
         else this.#sent.addTrack(track);
-        // Also adds it to a connection that was made while there was no such device.
+        // // This also adds it to a connection that was made without such a device.
         await this.session.addStream(this.#sent);
         this.#sayMuted(track.kind as Kind);
       } catch (error) {
@@ -169,15 +169,15 @@ export class Friend extends Model {
   }
 
   /**
-   * Whether there is something to see, or to hear. A track's own `muted` does not tell: Chromium leaves it true for good
-   * when the first packets come before the description that announces them is applied.
+   * Whether there is something to see or hear. A track's own `muted` is no help: in Chromium it stays true forever if
+   * the first packets come before their description is applied.
    */
   sends(kind: Kind): boolean {
     return this.stream.getTracks().some((track) => track.kind === kind) && !this.quiet.has(kind);
   }
 }
 
-/** "Ben", or "Ben (2)" where there is a Ben already. */
+/** Return a name that is free: "Ben", or "Ben (2)" if there is a Ben already. */
 function numbered(name: string, taken: readonly string[]): string {
   let label = name;
   for (let number = 2; name && taken.includes(label); number++) label = `${name} (${number})`;

@@ -1,22 +1,22 @@
-/** Links to rooms. The room stands behind the `#`, which browsers keep to themselves: no server reads or logs it. */
+/** Links to rooms. The room comes after the `#`. Browsers do not send that part, so no server reads or logs it. */
 
 // No letters that look or sound alike.
 const LETTERS = "abcdefghkmnpqrstuvwxyz23456789";
 const GROUPS = 3;
 const GROUP = 4;
-/** What a server takes. */
+/** The longest name that a server accepts. */
 export const MAX_ROOM = 128;
 
-/** The name of the room that an address names; empty if it names none. */
+/** Return the room that an address names; empty if it names no room. */
 export function roomOf({ hash }: { hash: string }): string {
   try {
     return decodeURIComponent(hash.slice(1)).trim().slice(0, MAX_ROOM);
   } catch {
-    return ""; // no text that was ever encoded so
+    return ""; // not an encoded text
   }
 }
 
-/** The address to give to others. */
+/** Return the address to give to others. */
 export function linkTo(room: string, place: { href: string }): string {
   const url = new URL(place.href);
   url.search = "";
@@ -24,14 +24,14 @@ export function linkTo(room: string, place: { href: string }): string {
   return url.href;
 }
 
-/** A name that nobody guesses, and that can be read out: `k3fp-9xqa-m2ht`. */
+/** Make a name that nobody can guess and people can read aloud: `k3fp-9xqa-m2ht`. */
 export function newRoom(): string {
   const group = () => Array.from({ length: GROUP }, letter).join("");
   return Array.from({ length: GROUPS }, group).join("-");
 }
 
 function letter(): string {
-  // Each letter is as likely as any other: draws beyond the last whole run of them do not count.
+  // // Every letter is equally likely: draws beyond the last whole run of letters are discarded.
   const runs = Math.floor(256 / LETTERS.length) * LETTERS.length;
   for (;;) {
     const [draw = 0] = crypto.getRandomValues(new Uint8Array(1));
@@ -39,7 +39,7 @@ function letter(): string {
   }
 }
 
-/** The server that the page came from. */
+/** Return the server of the page. */
 export function serverOf(place: { href: string }): string {
   const url = new URL("ws", place.href);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";

@@ -1,20 +1,20 @@
-/** Addresses in what somebody wrote. */
+/** Web addresses in chat messages. */
 
-/** Some text; with `href`, an address to go to. */
+/** A part of a text; with `href`, a link. */
 export interface Part {
   text: string;
   href?: string;
 }
 
-// No controls, nor marks that turn the direction of reading: an address that is shown is the one that is meant.
+// // No control characters and no marks that change the reading direction: the shown address is the real one.
 const ADDRESS = /https?:\/\/[^\s\p{C}<>"“”«»]+/giu;
-/** Belongs to the sentence, not to the address, when it stands at the end. */
+/** Punctuation that belongs to the sentence if it ends an address. */
 const AFTER = /[.,:;!?'’…*_]$/u;
 const PAIRS: Record<string, string> = { ")": "(", "]": "[", "}": "{" };
-/** Letters: what is longer is no address that anybody wrote. */
+/** The most letters of an address. */
 const MAX = 2048;
 
-/** The parts of a text, those that are addresses with `href`. Only http and https, and none that names a user. */
+/** Return the parts of a text; addresses have `href`. Only http and https count, and no address with a user name. */
 export function parts(text: string): Part[] {
   const found: Part[] = [];
   let end = 0;

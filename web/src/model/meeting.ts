@@ -1,4 +1,4 @@
-/** A room as a person sees it: who is there, what was said, how it stands, and how it ended. */
+/** A room as a person sees it: the peers, the conversation, the status, and the end. */
 
 import { type CloseReceipt, type IncomingFile, type JoinOptions, join, type ResetEvent, type Room } from "adieu-rtc";
 import { type Devices, KINDS, type Kind } from "./devices.js";
@@ -18,11 +18,11 @@ export interface MeetingInit {
   server: string;
   room: string;
   devices: Devices;
-  /** Enters a room; tests give another. */
+  /** Joins a room; tests replace it. */
   enter?: (url: string, options: JoinOptions) => Promise<Room>;
 }
 
-/** See the module. It may be left and entered again: what was said stays. */
+/** A meeting in a room. A person may leave and join again; the conversation stays. */
 export class Meeting extends Model implements Host {
   readonly room: string;
   readonly devices: Devices;
@@ -30,25 +30,25 @@ export class Meeting extends Model implements Host {
   phase: Phase = "outside";
   friends: Friend[] = [];
   readonly entries: Entry[] = [];
-  /** How it ended with those who were there when this person left. */
+  /** The receipts of the sessions that were open when this person left. */
   farewells: CloseReceipt[] = [];
   /** The devices that were on when this person left. */
   brought: Kind[] = [];
-  /** Why the server let this person go, if it did. */
+  /** The reason why the server removed this person, if it did. */
   sentAway = "";
   readonly #server: string;
   readonly #enter: (url: string, options: JoinOptions) => Promise<Room>;
   #room: Room | undefined;
-  /** Kept in memory only. */
+  /** The token, kept in memory only. */
   #token: string | undefined;
   #serverUp = true;
   #leaving: Promise<void> | undefined;
-  /** Who is to get what they did not get, as soon as they are here. */
+  /** Peers that get their missed messages as soon as they are here. */
   #resend = false;
   #resetting = 0;
-  /** Entries that were there when this person looked last. */
+  /** The number of entries when this person looked last. */
   #seen = 0;
-  /** Ids of those who are here and could not be reached: they are tried again and again, which is told once. */
+  /** Ids of peers that are here and could not be reached. They are tried again and again; one note says so. */
   readonly #missed = new Set<string>();
 
   constructor({ server, room, devices, enter = join }: MeetingInit) {
@@ -62,11 +62,11 @@ export class Meeting extends Model implements Host {
   // --- coming and going -----------------------------------------------------------------------------------------
 
   /**
-   * Come in.
+   * Join the room.
    *
-   * @param token opens a server with keys; known from the last time if it is left out.
-   * @param resend send again, as people come, what they did not get last time.
-   * @throws what `join` throws.
+   * @param token a token for a server with keys; by default the last one.
+   * @param resend send missed messages again when their people join.
+   * @throws the errors of `join`.
    */
   async enter(name: string, { token, resend = false }: { token?: string; resend?: boolean } = {}): Promise<void> {
     if (this.phase !== "outside" && this.phase !== "left") return;
@@ -101,7 +101,7 @@ export class Meeting extends Model implements Host {
       friend.addEventListener("change", () => this.changed());
       session.waitOpen().then(
         () => this.#arrived(friend),
-        () => undefined, // `closed` tells
+        () => undefined, // see `closed`
       );
       this.changed();
     });
@@ -111,7 +111,7 @@ export class Meeting extends Model implements Host {
       else if (event.type === "down") this.#serverUp = false;
       else if (event.type === "ended" && event.error) this.#sentAway(event.error.message);
       else if (event.type === "ended" && this.phase === "inside")
-        void this.leave(); // the page went away, and is back
+        void this.leave(); // the page went away and has returned
       else if (event.type === "kicked") this.#sentAway("you were sent out");
       this.changed();
     });
@@ -122,7 +122,7 @@ export class Meeting extends Model implements Host {
     if (this.sentAway || this.phase !== "inside") return;
     this.#serverUp = false;
     this.sentAway = why;
-    this.#note(`The server has closed the room to you (${why}). Who is connected stays connected.`, "bad");
+    this.#note(`The server has removed you from the room (${why}). Open connections stay open.`, "bad");
   }
 
   #arrived(friend: Friend): void {
@@ -139,7 +139,7 @@ export class Meeting extends Model implements Host {
 
   async #leave(reason: string): Promise<void> {
     this.#set("leaving");
-    // Those who had gone before have had their farewell; those who never came need none.
+    // // Peers that left earlier have had their goodbye; peers that never came need no goodbye.
     const staying = this.friends.filter(({ met }) => met).map(({ session }) => session);
     this.farewells = [];
     await this.#room!.close({ reason, timeout: GOODBYE });
@@ -149,7 +149,7 @@ export class Meeting extends Model implements Host {
     this.#set("left");
   }
 
-  /** The farewells of those who were there when the page went away; it is back after all. */
+  /** Handle the receipts of the sessions that ended when the page went away; it has returned after all. */
   get #leftWithPage(): CloseReceipt[] {
     return this.entries.flatMap((entry) => {
       const alone = entry.kind === "farewell" && entry.receipt.by === "local" && entry.receipt.reason.code !== "left";
@@ -162,13 +162,13 @@ export class Meeting extends Model implements Host {
     this.changed();
   }
 
-  /** Those who are to be seen: not who is away and was never met, nor who is tried again. */
+  /** Return the peers to show: not those that are away and were never met, nor those that are tried again. */
   get shown(): Friend[] {
     const away = new Set(this.#room?.peers.filter((peer) => peer.away).map(({ peer }) => peer));
     return this.friends.filter(({ met, session: { peer } }) => met || !(away.has(peer) || this.#missed.has(peer)));
   }
 
-  /** Those who are here and not connected, but for those who come in at this moment. */
+  /** Return the peers that are here and not connected, except those that are just joining. */
   get apart(): Apart[] {
     const shown = new Set(this.shown.map(({ session }) => session.peer));
     return (this.#room?.unconnected ?? []).flatMap(({ peer: { peer, name = "" }, why }) => {
@@ -179,7 +179,7 @@ export class Meeting extends Model implements Host {
     });
   }
 
-  /** Try now to connect with somebody who is here and not connected. */
+  /** Try now to connect with a peer that is here and not connected. */
   tryAgain({ peer }: Apart): void {
     this.#room?.tryAgain(peer);
     this.changed();
@@ -187,12 +187,12 @@ export class Meeting extends Model implements Host {
 
   // --- chat -----------------------------------------------------------------------------------------------------
 
-  /** Those who can be spoken to. */
+  /** Return the peers that can get messages. */
   get present(): Friend[] {
     return this.friends.filter(({ state }) => state !== "connecting" && state !== "closed");
   }
 
-  /** Say something to everybody; false if nobody is there to hear it. */
+  /** Send a message to everybody; false if nobody is there. */
   say(text: string): boolean {
     const { present } = this;
     if (!present.length) return false;
@@ -217,33 +217,33 @@ export class Meeting extends Model implements Host {
       await sent.delivered();
       mark.state = "delivered";
     } catch {
-      // The session ended first: `left` has what to send again, if it had been accepted.
+      // // The session ended first: `left` has the message, if it had been accepted.
       mark.state = "owed";
     }
     this.changed();
   }
 
-  /** What this friend, or somebody with the same name before, did not get. */
+  /** Return the messages that did not reach this friend, or an earlier peer of that name. */
   owedTo(friend: Friend): Owed[] {
     return owedTo(this.entries, friend);
   }
 
-  /** What anybody did not get. */
+  /** Return the messages that did not reach some peer. */
   get owed(): Owed[] {
     return allOwed(this.entries);
   }
 
-  /** Send it again. A message that had arrived after all is known again by the other side, and is not shown twice. */
+  /** Send it again. If it had arrived after all, the other side recognizes it and does not show it twice. */
   async sendOwed(friend: Friend): Promise<void> {
     await Promise.all(this.owedTo(friend).map(({ entry, mark }) => this.#send(friend, entry, mark)));
   }
 
-  /** What others have said or sent since this person looked last. */
+  /** Return the number of new entries from others since this person looked last. */
   get unread(): number {
     return this.entries.slice(this.#seen).filter(isNews).length;
   }
 
-  /** This person looks at the conversation now. */
+  /** Note that this person looks at the conversation now. */
   look(): void {
     const { unread } = this;
     this.#seen = this.entries.length;
@@ -265,7 +265,7 @@ export class Meeting extends Model implements Host {
     return present.length > 0;
   }
 
-  /** Who can get a file again that did not arrive: not another person of that name, who had it sent to them too. */
+  /** Return the peer that can get a failed file again: not another person of that name who was sent the file too. */
   receiverOf(shared: Sending): Friend | undefined {
     const sent = this.entries.flatMap((entry) => (entry.kind === "file" ? entry.shared : []));
     const had = ({ session }: Friend) =>
@@ -292,7 +292,7 @@ export class Meeting extends Model implements Host {
     return this.#resetting > 0;
   }
 
-  /** New connections, devices asked for again; what was said and what is on its way stays. */
+  /** Make new connections and request devices again. Messages and files stay. */
   async reset(): Promise<void> {
     if (this.phase !== "inside" || this.resetting) return;
     this.#resetting++;
@@ -303,12 +303,12 @@ export class Meeting extends Model implements Host {
     const failed = results.find(({ status }) => status === "rejected") as PromiseRejectedResult | undefined;
     this.#resetting--;
     const took = seconds((performance.now() - began) / 1000);
-    if (failed) this.#note(`The reset did not work: ${failed.reason.message}`, "bad");
+    if (failed) this.#note(`The reset failed: ${failed.reason.message}`, "bad");
     else if (names) this.#note(`The connection with ${names} is new, after ${took}. Nothing was lost.`, "good");
-    else this.#note("Your devices were asked for again. There is no connection to renew: nobody else is here.", "good");
+    else this.#note("Your devices were requested again. There is no connection to renew: nobody else is here.", "good");
   }
 
-  // --- told by friends ------------------------------------------------------------------------------------------
+  // // --- from friends ------------------------------------------------------------------------------------------
 
   heard(friend: Friend, text: string): void {
     this.#add({ kind: "said", from: nameOf(friend), text, at: new Date(), marks: [] });
@@ -349,7 +349,7 @@ export class Meeting extends Model implements Host {
     });
   }
 
-  // --- how it stands --------------------------------------------------------------------------------------------
+  // // --- status --------------------------------------------------------------------------------------------
 
   get line(): Line {
     if (this.phase === "leaving") {
@@ -372,7 +372,7 @@ export class Meeting extends Model implements Host {
   }
 }
 
-/** What people call somebody. */
+/** Return the name to show for a peer. */
 export function nameOf({ label }: { label: string }): string {
   return label || "Somebody without a name";
 }

@@ -1,9 +1,9 @@
-/** What the page remembers of a person from one visit to the next: the name. Where storage is blocked, nothing. */
+/** The name of the person, remembered from one visit to the next if storage is not blocked. */
 
 const NAME = "adieu-name";
 export const MAX_NAME = 64;
 
-/** The name that was given last. */
+/** Return the last name. */
 export function knownName(storage: () => Storage = () => localStorage): string {
   try {
     return storage().getItem(NAME)?.slice(0, MAX_NAME) ?? "";
@@ -17,6 +17,6 @@ export function rememberName(name: string, storage: () => Storage = () => localS
   try {
     storage().setItem(NAME, name);
   } catch {
-    // Storage is blocked or full: the name is asked again next time.
+    // // Storage is blocked or full: the page asks for the name again next time.
   }
 }

@@ -1,8 +1,8 @@
-/** What the views look at: it says `change` when there is something new to see, at most once a turn. */
+/** The base of all models: fires `change` when there is something new to show, at most once a turn. */
 export class Model extends EventTarget {
   #told = false;
 
-  /** There is something new to see. */
+  /** Fire `change` soon. */
   changed(): void {
     if (this.#told) return;
     this.#told = true;

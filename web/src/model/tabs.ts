@@ -1,13 +1,13 @@
-/** One tab of a browser in a room at a time, unless its owner wants two. */
+/** Allows one tab of a browser in a room at a time, unless the person wants two. */
 
-/** Milliseconds: a page that is being reloaded may still hold its place. */
+/** Milliseconds to wait for a reloading page that still holds the room. */
 const RELOAD = 400;
 /** Milliseconds that the other tab may take to say goodbye. */
 const GOODBYE = 8000;
 
 const keyOf = (room: string) => `adieu room ${room}`;
 
-/** This tab's place in a room. */
+/** The lock of this tab on a room. */
 export class Place {
   readonly #room: string;
   #release: (() => void) | undefined;
@@ -18,9 +18,9 @@ export class Place {
   }
 
   /**
-   * Take the place.
+   * Take the lock.
    *
-   * @param leave called when another tab wants it: leave the room.
+   * @param leave called when another tab wants the lock: leave the room.
    * @returns false if another tab of this browser has it.
    */
   async take(leave: () => Promise<void>, patience = RELOAD): Promise<boolean> {
@@ -32,14 +32,14 @@ export class Place {
     return true;
   }
 
-  /** Have the tab that is there leave, and take its place. */
+  /** Make the other tab leave, and take its lock. */
   takeOver(leave: () => Promise<void>): Promise<boolean> {
     const channel = channelOf(this.#room);
     channel?.postMessage("leave");
     return this.take(leave, GOODBYE).finally(() => channel?.close());
   }
 
-  /** Others may have it. */
+  /** Release the lock. */
   free(): void {
     this.#channel?.close();
     this.#channel = undefined;
@@ -47,7 +47,7 @@ export class Place {
     this.#release = undefined;
   }
 
-  /** Where a browser has no locks, or does not give them, nobody is kept out. */
+  /** Without locks in the browser, no tab is kept out. */
   async #lock(patience: number): Promise<boolean> {
     const { locks } = navigator;
     if (!locks) return true;

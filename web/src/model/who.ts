@@ -1,16 +1,16 @@
-/** The people that the conversation remembers. */
+/** The people in the conversation. */
 
-/** One of the others, as something in the conversation remembers them. */
+/** A peer, as an entry of the conversation remembers it. */
 export interface Who {
-  /** Whoever comes back with this name may be the same person. */
+  /** The name. A peer that joins later with this name may be the same person. */
   readonly name: string;
-  /** What they are called: "Ben", or "Ben (2)". */
+  /** The name to show: "Ben", or "Ben (2)". */
   readonly label: string;
-  /** The id of the session with them. */
+  /** The id of the session. */
   readonly to: string;
 }
 
-/** Somebody who is here. */
+/** A peer that is here. */
 export interface Present {
   readonly name: string;
   readonly label: string;

@@ -1,4 +1,4 @@
-/** Everything the page says about how things stand, in a person's words. */
+/** The texts of the page about people, devices, files and the end of a call. */
 
 import type { Account, ChannelReceipt, CloseReceipt, StateName } from "adieu-rtc";
 import type { DeviceState, Kind } from "./devices.js";
@@ -11,38 +11,38 @@ export interface Line {
   tone: Tone;
 }
 
-/** What is known of somebody. */
+/** The status of a peer. */
 export interface Standing {
-  /** What people call them; empty if nothing is known. */
+  /** The name for people; empty if it is not known. */
   label: string;
   state: StateName;
   cause: string;
-  /** Seconds that it has been so, when they do not answer. */
+  /** Seconds of silence, if the peer does not answer. */
   silent?: number;
 }
 
-/** Somebody who is in the room, and with whom there is no connection. */
+/** A peer in the room without a connection to this page. */
 export interface Apart {
-  /** Their id at the server. */
+  /** The peer id. */
   peer: string;
   label: string;
-  /** A connection is being tried. */
+  /** Whether a connection is being tried. */
   trying: boolean;
-  /** It may be asked for; else one of the two did not want it. */
+  /** Whether a connection may be requested; otherwise one of the two did not want it. */
   wanted: boolean;
 }
 
 const CANNOT_BE_REACHED = "{who} can’t be reached, trying again …";
 const TROUBLE = new Map([
   ["network-lost", "{who}’s network dropped, trying again …"],
-  ["frozen", "{who}’s program is standing still, waiting for it …"],
+  ["frozen", "{who}’s program does not respond, waiting for it …"],
   ["frozen, network-lost", CANNOT_BE_REACHED],
-  ["crashed", "{who}’s program ended without a word. Waiting in case it comes back …"],
+  ["crashed", "{who}’s program ended without a word. Waiting in case it returns …"],
   ["busy", "{who}’s program is busy, waiting for it …"],
   ["reloaded", "{who} loaded the page again, waiting for it …"],
 ]);
 
-/** How one of the others is. */
+/** Return the status of a peer in words. */
 export function standing({ label, state, cause, silent = 0 }: Standing): Line {
   const who = short(label) || "The other side";
   const whom = short(label) || "the other side";
@@ -63,7 +63,7 @@ export function standing({ label, state, cause, silent = 0 }: Standing): Line {
   }
 }
 
-/** What is known is said at once; while only silence is known, only that. */
+/** Return the trouble in words: the cause if it is known, otherwise only the silence. */
 function trouble(who: string, state: "suspect" | "recovering", cause: string, silent: number): string {
   const lasts = spell(silent);
   const known = state === "suspect" && cause.includes(",") ? undefined : TROUBLE.get(cause);
@@ -72,7 +72,7 @@ function trouble(who: string, state: "suspect" | "recovering", cause: string, si
   return lasts ? `${text} (${lasts} so far)` : text;
 }
 
-/** The one line that says how it stands, the most urgent first. */
+/** Return one line about the state of the room, with the most urgent first. */
 export function summary(
   others: readonly Standing[],
   { online, server, apart = [] }: { online: boolean; server: boolean; apart?: readonly Apart[] },
@@ -98,28 +98,28 @@ export function summary(
   };
 }
 
-const AWAY = "The server is away, so nobody new can come in; it is tried again.";
+const AWAY = "The server does not answer, so nobody new can join. Trying again …";
 
 function isAre(all: readonly unknown[]): string {
   return all.length === 1 ? "is" : "are";
 }
 
-/** A sentence's end. */
+/** Add the full stop of a sentence. */
 function stop(text: string): string {
   return text.endsWith("…") ? text : `${text}.`;
 }
 
-/** Letters of a name that a line has room for. */
+/** The most letters of a name in a line. */
 const NAME = 24;
 
-/** A name for a line that has to stay one; the number of "Ben (2)" stays. */
+/** Return a name that fits into a line; the number of "Ben (2)" stays. */
 export function short(name: string): string {
   const [number = ""] = / \(\d+\)$/.exec(name) ?? [];
   const letters = [...name.slice(0, name.length - number.length)];
   return letters.length > NAME ? `${letters.slice(0, NAME - 1).join("")}…${number}` : name;
 }
 
-/** Seconds as people say them, in steps that do not change all the time; nothing for a moment. */
+/** Return a duration for people, rounded so that it does not change all the time; empty for a moment. */
 export function spell(duration: number): string {
   if (duration < 10) return "";
   if (duration < 60) return duration < 30 ? "10 seconds" : "30 seconds";
@@ -127,14 +127,14 @@ export function spell(duration: number): string {
   return minutes < 60 ? counted(minutes, "minute") : counted(Math.floor(minutes / 60), "hour");
 }
 
-/** "Ada, Ben and Cy". */
+/** Return names as a list: "Ada, Ben and Cy". */
 export function list(names: readonly string[]): string {
   return names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
 }
 
 const DEVICES: Record<Kind, string> = { audio: "microphone", video: "camera" };
 
-/** What is wrong with devices, and what to do: a sentence for those that have the same trouble. */
+/** Return the troubles of devices with their remedies: one sentence for devices with the same trouble. */
 export function deviceTroubles(states: ReadonlyMap<Kind, DeviceState>): string[] {
   const kinds = new Map<DeviceState, Kind[]>();
   for (const [kind, state] of states) kinds.set(state, [...(kinds.get(state) ?? []), kind]);
@@ -147,22 +147,22 @@ function deviceTrouble(kinds: readonly Kind[], state: DeviceState): string {
   const [are, it, one_] = one ? ["is", "it", "one"] : ["are", "them", "them"];
   switch (state) {
     case "denied":
-      return `The browser was told not to give your ${devices} to this page. Allow ${it} in the address bar, then turn ${it} on again.`;
+      return `Your browser blocks your ${devices} on this page. Allow ${it} in the address bar, then turn ${it} on again.`;
     case "missing":
-      return `No ${one ? devices : devices.replace(" and ", " and no ")} was found. Connect ${one_}, then turn ${it} on; everything else works without.`;
+      return `No ${one ? devices : devices.replace(" and ", " and no ")} was found. Connect ${one_}, then turn ${it} on. Everything else works without ${it}.`;
     case "busy":
-      return `Your ${devices} ${are} used by another program. Close that, then turn ${it} on again.`;
+      return `Another program uses your ${devices}. Close it, then turn ${it} on again.`;
     case "unplugged":
       return `Your ${devices} ${are} gone. ${one ? "Was it" : "Were they"} unplugged? Connect ${it}, then turn ${it} on again.`;
     case "blocked":
-      return `The browser gives no ${devices} to a page without TLS (https). Chat and files work.`;
+      return `Your browser allows no ${devices} on a page without TLS (https). Chat and files work.`;
     default:
       return "";
   }
 }
 
-/** Why folders that were dropped are not sent, and what to do. */
-export function foldersTold(names: readonly string[]): string {
+/** Return why dropped folders are not sent, and the remedy. */
+export function foldersNotSent(names: readonly string[]): string {
   const quoted = list(names.map((name) => `“${short(name)}”`));
   return names.length === 1
     ? `${quoted} is a folder, and was not sent. Send the files in it, or pack it into one file (zip) first.`
@@ -170,15 +170,15 @@ export function foldersTold(names: readonly string[]): string {
 }
 
 const COULD_NOT_JOIN: Record<string, string> = {
-  unauthorized: "This server lets in only those who have a key. Ask whoever invited you for it.",
-  denied: "Your key does not open this room. Ask whoever invited you for another.",
-  full: "There is no room for one more at the moment. Try again later.",
-  away: "The server does not answer. Is it running, and are you online? Your name stays here; try again.",
+  unauthorized: "This server asks for a key. Ask the person who invited you for it.",
+  denied: "Your key does not open this room. Ask the person who invited you for another key.",
+  full: "The room or the server is full at the moment. Try again later.",
+  away: "The server does not answer. Check that it is running and that you are online, then try again.",
 };
 
 export type JoinTrouble = keyof typeof COULD_NOT_JOIN | "other";
 
-/** Which trouble an error of `join()` is. */
+/** Return the kind of trouble of an error of `join()`. */
 export function joinTrouble(error: unknown): JoinTrouble {
   const { name, code } = error as { name?: string; code?: number | string };
   if (name === "SignalingLostError") return "away";
@@ -197,17 +197,17 @@ export function joinTrouble(error: unknown): JoinTrouble {
   }
 }
 
-/** Why it was not possible to come in, and what to do. */
+/** Return why joining failed, and the remedy. */
 export function couldNotJoin(trouble: JoinTrouble, error: unknown): string {
-  return COULD_NOT_JOIN[trouble] ?? `The server did not let you in: ${(error as Error).message}.`;
+  return COULD_NOT_JOIN[trouble] ?? `The server refused: ${(error as Error).message}.`;
 }
 
-/** "3 unsent messages", "1 unsent message". */
+/** Return a count: "3 unsent messages", "1 unsent message". */
 export function counted(number: number, what: string): string {
   return `${number} ${what}${number === 1 ? "" : "s"}`;
 }
 
-/** "3.1 MB". */
+/** Return a size: "3.1 MB". */
 export function fileSize(bytes: number): string {
   const units = ["bytes", "kB", "MB", "GB", "TB"];
   let unit = 0;
@@ -216,26 +216,26 @@ export function fileSize(bytes: number): string {
   return `${unit && size < 9.95 ? size.toFixed(1) : Math.round(size)} ${units[unit]}`;
 }
 
-/** "12 ms", "0.3 seconds". */
+/** Return a time: "12 ms", "0.3 seconds". */
 export function seconds(duration: number): string {
   if (duration < 0.0995) return `${Math.round(duration * 1000)} ms`;
   return `${duration < 9.95 ? duration.toFixed(1) : Math.round(duration)} seconds`;
 }
 
 const STEPS: Record<string, string> = {
-  announce: "Said that it ends",
+  announce: "Said goodbye",
   drain: "Waited until everything had arrived",
   channels: "Closed the channels",
   connection: "Closed the connection",
-  "clean-up": "Let go of everything",
+  "clean-up": "Released everything",
 };
 
-/** What one of the five steps of a close is. */
+/** Return the words for one of the five steps of a close. */
 export function stepWords(name: string): string {
   return STEPS[name] ?? name;
 }
 
-/** What one person hears, when they have left, of all the farewells together: no more than is true of each. */
+/** Return one text for all receipts after leaving. It says nothing that is not true of each of them. */
 export function parting(receipts: readonly Pick<CloseReceipt, "clean" | "channels">[]): string {
   const channels = receipts.flatMap((receipt) => Object.values(receipt.channels));
   return [fate(receipts, channels), notRead(channels)].filter(Boolean).join(" ");
@@ -244,30 +244,30 @@ export function parting(receipts: readonly Pick<CloseReceipt, "clean" | "channel
 function fate(receipts: readonly Pick<CloseReceipt, "clean">[], channels: readonly ChannelReceipt[]): string {
   const strict = channels.filter(({ reliable }) => reliable);
   if (receipts.every(({ clean }) => clean)) {
-    // An unreliable channel may lose messages, and what this side cannot know may be lost.
+    // An unreliable channel may lose messages, and unknown messages may be lost.
     const loose = channels.some(({ sent, received }) => lost(sent) !== 0 || lost(received) !== 0);
-    return `Everything ${loose ? "that may not be lost " : ""}was delivered, and both sides know it.`;
+    return `Everything ${loose ? "that must not be lost " : ""}was delivered, and both sides know it.`;
   }
   if (strict.some(({ sent }) => lost(sent) !== 0)) {
-    return "Not everything of yours is known to have arrived. What is missing is kept in this tab.";
+    return "Some of your messages may not have arrived. They are kept in this tab.";
   }
   return strict.some(({ received }) => lost(received))
-    ? "Everything of yours was delivered, but not everything of theirs came."
-    : "Everything of yours was delivered. Whether everything of theirs came is not known.";
+    ? "All your messages were delivered, but some of their messages did not arrive."
+    : "All your messages were delivered. Some of their messages may not have arrived.";
 }
 
-/** Messages that are unknown or unsent; undefined: this side cannot know. */
+/** Return the number of unknown and unsent messages; undefined: this side cannot know. */
 function lost({ unknown, unsent }: Account): number | undefined {
   return unknown && unsent ? unknown.messages + unsent.messages : undefined;
 }
 
-/** Delivered is not read: a program may end before it looks at what it has. */
+/** Return the texts about unread messages. Delivered does not mean read: a program may end before it reads. */
 function notRead(channels: readonly ChannelReceipt[]): string {
   const sum = (of: (channel: ChannelReceipt) => Account) =>
     channels.reduce((all, channel) => all + (of(channel).unread?.messages ?? 0), 0);
   const [theirs, yours] = [sum(({ sent }) => sent), sum(({ received }) => received)];
   const lines = [];
-  if (theirs) lines.push(`${counted(theirs, "message")} of yours ${theirs === 1 ? "was" : "were"} not read there yet.`);
-  if (yours) lines.push(`${counted(yours, "message")} of theirs ${yours === 1 ? "was" : "were"} not read here yet.`);
+  if (theirs) lines.push(`${theirs} of your messages ${theirs === 1 ? "was" : "were"} not read yet.`);
+  if (yours) lines.push(`You have not read ${yours} of their messages yet.`);
   return lines.join(" ");
 }

@@ -1,4 +1,4 @@
-/** The page: which of its four screens is shown. The room stands in the address, behind the `#`. */
+/** The page: shows one of four screens. The room is in the address, after the `#`. */
 
 import { html, nothing } from "lit";
 import { Devices } from "../model/devices.js";
@@ -28,7 +28,7 @@ export class App extends View<Meeting | undefined> {
     });
   }
 
-  /** What the address names. */
+  /** The room in the address. */
   #open(): void {
     const room = roomOf(location);
     if (room) {
@@ -37,13 +37,13 @@ export class App extends View<Meeting | undefined> {
     }
   }
 
-  /** Whether its owner has the conversation before their eyes. */
+  /** Whether the person sees the conversation. */
   get #watched(): boolean {
     const log = this.querySelector(".log");
     return document.visibilityState === "visible" && document.hasFocus() && !!log?.getClientRects().length;
   }
 
-  /** What is new and was not seen stands in the title. */
+  /** Show the number of unseen entries in the title. */
   protected override updated(): void {
     const { model } = this;
     if (this.#watched) model?.look();
@@ -51,7 +51,7 @@ export class App extends View<Meeting | undefined> {
     document.title = model ? `${unread}${model.room} – adieu` : "adieu";
   }
 
-  /** The address names another room now: leave the one before. */
+  /** Leave the old room when the address names another one. */
   async #moved(): Promise<void> {
     if (this.model?.room === roomOf(location)) return;
     await this.model?.leave();

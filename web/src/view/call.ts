@@ -1,4 +1,4 @@
-/** In the room. */
+/** The screen in the room. */
 
 import { html, nothing } from "lit";
 import { type Meeting, nameOf } from "../model/meeting.js";
@@ -14,7 +14,7 @@ import { View } from "./view.js";
 
 export class CallPage extends View<Meeting> {
   static override properties = { ...View.properties, talking: { state: true } };
-  /** In a window too low for both: the conversation is shown, not the people. */
+  /** Whether a low window shows the conversation, not the people. */
   declare talking: boolean;
   readonly #drop = new DropTarget(this, (dropped) => {
     this.talking = true;
@@ -32,7 +32,7 @@ export class CallPage extends View<Meeting> {
 
   #switch(): void {
     this.talking = !this.talking;
-    this.model.changed(); // what is new may be seen now
+    this.model.changed(); // the person may see new entries now
   }
 
   protected override render() {
@@ -64,7 +64,7 @@ export class CallPage extends View<Meeting> {
     `;
   }
 
-  /** The line above says that they are here and not connected; here is what can be done. */
+  /** Show what can be done about peers that are here and not connected. */
   #apart() {
     const apart = this.model.apart.filter(({ wanted }) => wanted);
     if (!apart.length) return nothing;

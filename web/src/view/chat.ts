@@ -1,4 +1,4 @@
-/** What was said and sent, and the place to write. */
+/** The conversation, and the box to write in. */
 
 import { html, nothing } from "lit";
 import { repeat } from "lit/directives/repeat.js";
@@ -14,7 +14,7 @@ import { time, View } from "./view.js";
 
 export class ChatPanel extends View<Meeting> {
   static override properties = { ...View.properties, hint: { state: true } };
-  /** Why something was not sent. */
+  /** The reason why something was not sent. */
   declare hint: string;
   #atEnd = true;
 
@@ -27,7 +27,7 @@ export class ChatPanel extends View<Meeting> {
       input.value = "";
       this.hint = "";
     } else {
-      this.hint = "Nobody is here to read it yet. Your words stay in the box.";
+      this.hint = "Nobody is here to read it yet. Your text stays in the box.";
     }
     input.focus();
   }
@@ -38,7 +38,7 @@ export class ChatPanel extends View<Meeting> {
     (event.target as HTMLTextAreaElement).form!.requestSubmit();
   }
 
-  /** Send files; why some are not sent is said above the place to write. */
+  /** Send files. The reasons for files that are not sent appear above the box. */
   take({ files, folders = [] }: { files: readonly File[]; folders?: readonly string[] }): void {
     const hints = folders.length ? [foldersTold(folders)] : [];
     if (files.length && !this.model.sendFiles(files)) hints.push("Nobody is here to take a file yet.");
@@ -50,12 +50,12 @@ export class ChatPanel extends View<Meeting> {
     this.#atEnd = scrollHeight - scrollTop - clientHeight < 40;
   }
 
-  /** A phone that is turned, or shows its keyboard, keeps the end in sight. */
+  /** Keep the end in sight when a phone is turned or shows its keyboard. */
   protected override firstUpdated(): void {
     new ResizeObserver(() => this.updated()).observe(this.querySelector(".log")!);
   }
 
-  /** Follow what is new, unless its reader has gone back to what is old. */
+  /** Follow new entries, unless the reader has scrolled back. */
   protected override updated(): void {
     const log = this.querySelector(".log")!;
     if (this.#atEnd) log.scrollTop = log.scrollHeight;
@@ -66,7 +66,7 @@ export class ChatPanel extends View<Meeting> {
     const ended = model.phase === "left";
     return html`
       <section class="chat" aria-label="Conversation">
-        <div class="log" role="log" aria-label="What was said and sent" tabindex="0" @scroll=${this.#scrolled}>
+        <div class="log" role="log" aria-label="Chat and files" tabindex="0" @scroll=${this.#scrolled}>
           ${model.entries.length ? nothing : html`<p class="hint">What you write goes straight to the others; no server keeps it.</p>`}
           ${repeat(
             model.entries,
@@ -107,7 +107,7 @@ export class ChatPanel extends View<Meeting> {
     `;
   }
 
-  /** What somebody who is here again did not get last time. */
+  /** Return the messages that a returning peer missed last time. */
   #owed(friend: Friend) {
     const owed = this.model.owedTo(friend).length;
     if (!owed) return nothing;
@@ -151,7 +151,7 @@ function part({ text, href }: Part) {
   return href ? html`<a href=${href} target="_blank" rel="noopener noreferrer nofollow">${text}</a>` : text;
 }
 
-/** What became of a message. */
+/** Return the fate of a message. */
 function fate(marks: readonly Mark[]) {
   const of = (state: Mark["state"]) => marks.filter((mark) => mark.state === state).map(nameOfMark);
   const owed = of("owed");

@@ -1,4 +1,4 @@
-/** Microphone, camera, reset, leave; and what is wrong with a device. */
+/** Microphone, camera, reset, leave, and trouble with devices. */
 
 import { html, nothing } from "lit";
 import type { Kind } from "../model/devices.js";
@@ -34,7 +34,7 @@ export class CallControls extends View<Meeting> {
           ${this.#device("audio", "Microphone")} ${this.#device("video", "Camera")}
           <button
             id="reset"
-            title="New connections, camera and microphone asked again. Nothing that was said or sent is lost."
+            title="Make a new connection, and request camera and microphone again. No message and no file is lost."
             ?disabled=${leaving}
             aria-disabled=${model.resetting}
             @click=${() => model.reset()}
@@ -51,7 +51,7 @@ export class CallControls extends View<Meeting> {
 
   #close() {
     const close = () => {
-      this.querySelector<HTMLElement>("#microphone")!.focus(); // the button goes with what it closes
+      this.querySelector<HTMLElement>("#microphone")!.focus(); // the button disappears with the text
       this.model.devices.dismiss();
     };
     return html`<button class="quiet square small" @click=${close}>${icon("close")}<span class="hidden">Close</span></button>`;

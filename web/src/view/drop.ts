@@ -1,16 +1,16 @@
-/** Files that are dropped anywhere in the window. */
+/** Handles files that are dropped anywhere in the window. */
 
 import type { ReactiveController, ReactiveControllerHost } from "lit";
 
 export interface Dropped {
   files: File[];
-  /** Names of folders: a browser gives no file for them. */
+  /** Names of folders, for which a browser gives no file. */
   folders: string[];
 }
 
-/** While its view is shown, the window takes files. */
+/** Lets the window accept files while its view is shown. */
 export class DropTarget implements ReactiveController {
-  /** Files are being held over the window. */
+  /** Whether files are held over the window. */
   over = false;
   #stop = new AbortController();
 
@@ -27,7 +27,7 @@ export class DropTarget implements ReactiveController {
     const hold = (event: DragEvent) => hasFiles(event) && this.#set(true);
     addEventListener("dragenter", hold, { signal });
     addEventListener("dragover", hold, { signal });
-    // It goes from one thing in the window to the next; to nothing, when it leaves the window.
+    // // `relatedTarget` is the next element, or nothing when the pointer leaves the window.
     addEventListener("dragleave", ({ relatedTarget }) => relatedTarget === null && this.#set(false), { signal });
     addEventListener(
       "drop",
@@ -51,7 +51,7 @@ export class DropTarget implements ReactiveController {
   }
 }
 
-/** A browser goes to a file that is dropped on a page, and leaves the page for it: not here. */
+/** Keep the browser from opening a dropped file in place of the page. */
 export function keepPage(): void {
   for (const type of ["dragover", "drop"] as const) {
     addEventListener(type, (event) => {

@@ -1,4 +1,4 @@
-/** After the goodbye: how it ended, and what can be done about what did not arrive. */
+/** The screen after the goodbye: how it ended, and what to do about missing messages. */
 
 import { html, nothing } from "lit";
 import type { Meeting } from "../model/meeting.js";
@@ -70,7 +70,7 @@ export class EndPage extends View<Meeting> {
         </div>
         ${
           entries.length
-            ? html`<details class="before"><summary>What was said and sent</summary><chat-panel .model=${this.model}></chat-panel></details>`
+            ? html`<details class="before"><summary>Chat and files</summary><chat-panel .model=${this.model}></chat-panel></details>`
             : nothing
         }
       </main>

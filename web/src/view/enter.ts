@@ -1,4 +1,4 @@
-/** Before the door: a name, camera and microphone or not, and what stands in the way. */
+/** The screen before joining: name, camera, microphone, and errors. */
 
 import { html, nothing } from "lit";
 import type { Kind } from "../model/devices.js";
@@ -17,9 +17,9 @@ export class EnterPage extends View<Meeting> {
     needsKey: { state: true },
   };
   declare place: Place;
-  /** Why it did not work. */
+  /** The reason of the last failure. */
   declare trouble: string;
-  /** Another tab of this browser is in the room. */
+  /** Whether another tab of this browser is in the room. */
   declare elsewhere: boolean;
   declare needsKey: boolean;
   readonly #name = knownName();
@@ -82,17 +82,17 @@ export class EnterPage extends View<Meeting> {
             <legend>Bring along</legend>
             <label class="choice"><input type="checkbox" name="audio" checked /> Microphone</label>
             <label class="choice"><input type="checkbox" name="video" checked /> Camera</label>
-            <p class="hint">Both may stay out: chat and files need neither.</p>
+            <p class="hint">Chat and files work without them.</p>
           </fieldset>
           <p class="alert" role="alert" ?hidden=${!this.trouble}>${this.trouble}</p>
           ${this.elsewhere ? this.#choices(busy) : html`<button class="primary large" ?disabled=${busy}>${busy ? "Coming in …" : "Come in"}</button>`}
         </form>
-        <p class="hint">The computers of those in a room connect directly, so they learn each other’s network address.</p>
+        <p class="hint">Computers in a room connect directly, so they learn each other’s network address.</p>
       </main>
     `;
   }
 
-  /** Kept nowhere: not in the address, not in storage. */
+  /** Show the field for the key. It is not kept, neither in the address nor in storage. */
   #key() {
     return html`
       <label for="key">Your key for this server</label>

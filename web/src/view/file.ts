@@ -60,7 +60,7 @@ function receiving(shared: Receiving) {
   return html`<a class="button small" href=${shared.url} download=${shared.name}>Save<span class="hidden"> ${shared.name}</span></a>`;
 }
 
-/** The button goes with what it does: the focus stays in the conversation. */
+/** Keep the focus in the conversation when the button disappears. */
 function then(act: () => unknown) {
   return ({ currentTarget }: Event) => {
     (currentTarget as HTMLElement).closest<HTMLElement>(".log")?.focus({ preventScroll: true });

@@ -1,4 +1,4 @@
-/** Small pictures; what they mean is always said in words beside them. */
+/** Icons. Words next to them always say what they mean. */
 
 import { html, type TemplateResult } from "lit";
 

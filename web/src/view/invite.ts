@@ -1,4 +1,4 @@
-/** The link to the room, to be given to somebody. */
+/** The link to the room, for other people. */
 
 import { html, nothing } from "lit";
 import { isLocal, linkTo } from "../model/link.js";
@@ -13,9 +13,9 @@ export class InviteLink extends View {
     said: { state: true },
   };
   declare room: string;
-  /** Only the button. */
+  /** Whether only the button is shown. */
   declare short: boolean;
-  /** How copying went. */
+  /** The result of copying. */
   declare said: string;
 
   constructor() {
@@ -32,7 +32,7 @@ export class InviteLink extends View {
       await navigator.clipboard.writeText(this.#link);
       this.said = "The link is copied.";
     } catch {
-      // No clipboard for pages without TLS, or it was refused.
+      // // Pages without TLS have no clipboard, or it was refused.
       this.querySelector("input")?.select();
       this.said = this.short ? "Copy the address of this page." : "Copy the marked link.";
     }
@@ -42,7 +42,7 @@ export class InviteLink extends View {
     try {
       await navigator.share({ title: "adieu", text: "Come and talk to me", url: this.#link });
     } catch {
-      // They changed their mind, or there is nobody to share with: the link can still be copied.
+      // // The person cancelled, or sharing is not possible: the link can still be copied.
     }
   }
 

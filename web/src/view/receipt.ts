@@ -1,4 +1,4 @@
-/** A receipt: what both sides know of the end. */
+/** Shows a receipt. */
 
 import type { CloseReceipt, Total } from "adieu-rtc";
 import { html, nothing } from "lit";
@@ -6,7 +6,7 @@ import { accounts, type Counts } from "../model/account.js";
 import { fileSize, seconds, stepWords } from "../model/words.js";
 import { icon } from "./icons.js";
 
-const LINES = ["Sent", "Arrived", "Not read there", "Unknown", "Unsent", "Received", "Not read here"];
+const LINES = ["Sent", "Arrived", "Not read by them", "Unknown", "Unsent", "Received", "Not read by you"];
 
 export function receiptDetails(receipt: CloseReceipt) {
   const channels = accounts(receipt);
@@ -17,7 +17,7 @@ export function receiptDetails(receipt: CloseReceipt) {
         ${
           receipt.confirmed
             ? "The other side holds the same receipt, with the same numbers."
-            : "The other side’s last word is missing: what is not certain is counted as unknown."
+            : "The other side’s report is missing, so uncertain messages count as unknown."
         }
       </p>
       ${channels.length ? table(channels) : nothing}
@@ -36,7 +36,7 @@ export function receiptDetails(receipt: CloseReceipt) {
 
 function table(channels: Counts[]) {
   return html`
-    <div class="scroll" tabindex="0" role="region" aria-label="What was sent and received">
+    <div class="scroll" tabindex="0" role="region" aria-label="Messages sent and received">
       <table>
         <thead>
           <tr><th scope="col">Messages</th>${channels.map(([name]) => html`<th scope="col">${name}</th>`)}</tr>
@@ -67,5 +67,5 @@ function save(receipt: CloseReceipt): void {
   link.href = url;
   link.download = `receipt-${receipt.id.slice(0, 8)}.json`;
   link.click();
-  setTimeout(() => URL.revokeObjectURL(url), 60_000); // the browser reads it when it is ready to
+  setTimeout(() => URL.revokeObjectURL(url), 60_000); // the browser reads it later
 }

@@ -1,4 +1,4 @@
-/** No room is named yet: make one, or name one. */
+/** The first screen: make a room, or name one. */
 
 import { html } from "lit";
 import { MAX_ROOM, newRoom, roomOf } from "../model/link.js";
@@ -12,7 +12,7 @@ export class StartPage extends View {
   #submit(event: SubmitEvent): void {
     event.preventDefault();
     const text = String(new FormData(event.target as HTMLFormElement).get("room")).trim();
-    // A whole link is as good as a name.
+    // // Accept a whole link as a name.
     this.#choose(URL.canParse(text) ? roomOf(new URL(text)) : text);
   }
 

@@ -1,4 +1,4 @@
-/** The picture of a person, or the first letters of their name. */
+/** A tile: the picture of a person, or the first letters of their name. */
 
 import { html, nothing, type PropertyValues } from "lit";
 import type { Devices, Kind } from "../model/devices.js";
@@ -13,19 +13,19 @@ interface Picture {
   name: string;
   stream: MediaStream;
   sends: (kind: Kind) => boolean;
-  /** How they are, if not well. */
+  /** The status in words, if there is trouble. */
   state: string;
-  /** What is shown of them is old. */
+  /** Whether the picture is old. */
   still: boolean;
   own: boolean;
 }
 
-/** Milliseconds without a new picture, after which a picture counts as still. */
+/** Milliseconds without a new frame, after which a picture counts as still. */
 const STILL = 1000;
 
 abstract class Tile<M extends Model> extends View<M> {
   static override properties = { ...View.properties, silent: { state: true } };
-  /** The browser plays no sound before this page is touched. */
+  /** Whether the browser plays no sound before a click on this page. */
   declare silent: boolean;
 
   protected abstract picture(): Picture;
@@ -67,7 +67,7 @@ abstract class Tile<M extends Model> extends View<M> {
 
 export class FriendTile extends Tile<Friend> {
   static override properties = { ...Tile.properties, still: { state: true } };
-  /** While they do not answer: no new picture has come for a while. A program may hang, and its camera go on. */
+  /** Whether no new frame has come for a while. A program may hang while its camera goes on. */
   declare still: boolean;
   #watching: (() => void) | undefined;
 
@@ -130,7 +130,7 @@ export class OwnTile extends Tile<Devices> {
   }
 }
 
-/** "AL" of "Ada Lovelace". */
+/** Return the initials: "AL" for "Ada Lovelace". */
 function initials(name: string): string {
   const words = name.split(/\s+/).filter(Boolean);
   return words

@@ -1,4 +1,4 @@
-/** What all views have in common: they stand in the page itself, share its style, and follow their model. */
+/** The base of all views: they render into the page itself, share its style, and follow their model. */
 
 import { html, LitElement, type PropertyValues } from "lit";
 import type { Model } from "../model/model.js";
@@ -34,14 +34,14 @@ export class View<M extends Model | undefined = undefined> extends LitElement {
     model?.addEventListener("change", this.#look);
   }
 
-  /** Put the focus on something of this view, once it is there. */
+  /** Focus an element of this view, once it exists. */
   protected async focusOn(selector: string): Promise<void> {
     await this.updateComplete;
     this.querySelector<HTMLElement>(selector)?.focus();
   }
 }
 
-/** When something was said or sent. */
+/** Return the time of an entry. */
 export function time(at: Date) {
   const shown = at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
   return html`<time datetime=${at.toISOString()}>${shown}</time>`;
