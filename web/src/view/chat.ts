@@ -6,7 +6,7 @@ import type { Entry, Mark, Said } from "../model/entries.js";
 import type { Friend } from "../model/friend.js";
 import { type Part, parts } from "../model/links.js";
 import { type Meeting, nameOf } from "../model/meeting.js";
-import { counted, foldersTold, list } from "../model/words.js";
+import { counted, foldersNotSent, list } from "../model/words.js";
 import { fileEntry } from "./file.js";
 import { icon } from "./icons.js";
 import { receiptDetails } from "./receipt.js";
@@ -40,7 +40,7 @@ export class ChatPanel extends View<Meeting> {
 
   /** Send files. The reasons for files that are not sent appear above the box. */
   take({ files, folders = [] }: { files: readonly File[]; folders?: readonly string[] }): void {
-    const hints = folders.length ? [foldersTold(folders)] : [];
+    const hints = folders.length ? [foldersNotSent(folders)] : [];
     if (files.length && !this.model.sendFiles(files)) hints.push("Nobody is here to take a file yet.");
     this.hint = hints.join(" ");
   }
