@@ -23,6 +23,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 
 from adieu.cli.demo_page import FRIEND, beside, interrupted
+from adieu.cli.log_option import VARIABLE, LogOption, write_log
 from adieu.cli.slowness import Pace
 
 if TYPE_CHECKING:
@@ -72,12 +73,14 @@ def demo(
             " https:// and wss:// addresses, with --join.",
         ),
     ] = None,
+    log: LogOption = None,
 ) -> None:
     """Let two Python programs meet, talk, close properly and reset in this terminal, and kill one of them.
 
     A signaling server runs inside this program. The two peers are separate programs, and their data goes over real UDP
     between them. The exit code is 0 if every check passed.
     """
+    write_log(log)
     console = Console(no_color=plain, force_terminal=False if plain else None, highlight=False)
     if join is not None:
         raise typer.Exit(_join(console, join, name, token, ca))
@@ -408,7 +411,10 @@ async def _listen(peer: Peer, told: asyncio.Queue[tuple[Peer, dict[str, Any] | N
 async def _overhear(peer: Peer) -> None:
     assert peer.process.stderr is not None  # noqa: S101 a pipe was asked for
     async for line in peer.process.stderr:
-        peer.errors.append(line.decode(errors="replace").rstrip())
+        text = line.decode(errors="replace").rstrip()
+        peer.errors.append(text)
+        if VARIABLE in os.environ:
+            print(f"{peer.name}: {text}", file=sys.stderr)
 
 
 # --- the receipts -----------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 import adieu
+from adieu.cli.log_option import VARIABLE, write_log
 from adieu.session import Options
 
 if TYPE_CHECKING:
@@ -279,4 +280,5 @@ async def main(part: str, role: str, url: str, room: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    write_log(os.environ.get(VARIABLE))
     asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4], Path(sys.argv[5])))

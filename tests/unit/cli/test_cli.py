@@ -201,6 +201,36 @@ async def test_a_second_signal_does_not_wait():
         assert b"Traceback" not in await process.stderr.read()
 
 
+async def test_the_log_of_a_friend_goes_to_stderr():
+    async with running() as (process, url):
+        friend = await asyncio.create_subprocess_exec(
+            ADIEU,
+            "demo",
+            "--join",
+            f"{url}/lab",
+            "--log",
+            "info",
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, **PLAIN},
+        )
+        async with asyncio.timeout(20):
+            assert b"is in room lab" in await friend.stdout.readline()
+            friend.send_signal(signal.SIGINT)
+            _, text = await friend.communicate()
+        lines = text.decode().splitlines()
+        assert re.search(r" INFO  adieu\.signaling ws1 = connected to ws://\S+ as peer ", lines[0])
+        assert lines[-1].endswith(" INFO  adieu.signaling ws1 x ended: by quit()")
+        process.terminate()
+
+
+def test_an_unknown_level_of_the_log_is_refused_and_the_levels_are_named():
+    done = adieu("demo", "--log", "loud")
+    assert done.returncode == 2
+    assert "'loud' is not" in done.stderr
+    assert "'info', 'debug'" in done.stderr
+
+
 async def test_verbose_shows_messages_without_secrets():
     async with running("-v") as (process, url):
         async with SignalingClient(url) as client:
