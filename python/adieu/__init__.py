@@ -225,33 +225,33 @@ if not TYPE_CHECKING:  # a module's __getattr__ would hide misspelled names from
     __getattr__, __dir__ = lazy(
         __name__,
         {
-            "adieu._core": "__version__",
+            "adieu._core": ("__version__",),
             "adieu.errors": (
-                "AbortError AdieuError ChannelError DOMException DOMSyntaxError DataError EncodingError "
-                "InvalidAccessError InvalidCharacterError InvalidModificationError InvalidStateError NetworkError "
-                "NotAdieuPeerError NotAllowedError NotFoundError NotReadableError NotSupportedError OperationError "
-                "OverconstrainedError RTCError ResetFailedError SessionClosedError SessionError SignalingError "
-                "SignalingLostError SignalingRefusedError TransferError UndeliveredError UnknownError"
+                "AbortError AdieuError ChannelError DOMException DOMSyntaxError DataError EncodingError",
+                "InvalidAccessError InvalidCharacterError InvalidModificationError InvalidStateError NetworkError",
+                "NotAdieuPeerError NotAllowedError NotFoundError NotReadableError NotSupportedError OperationError",
+                "OverconstrainedError RTCError ResetFailedError SessionClosedError SessionError SignalingError",
+                "SignalingLostError SignalingRefusedError TransferError UndeliveredError UnknownError",
             ),
-            "adieu.events": "Event EventTarget MessageEvent once",
+            "adieu.events": ("Event EventTarget MessageEvent once",),
             "adieu.session": (
-                "ChannelEvent CloseReceipt ClosedEvent ClosingEvent IncomingFile Options ResetEvent ResetReport "
-                "Room Session SignalingChange StateEvent Transfer Unconnected join memory_pair"
+                "ChannelEvent CloseReceipt ClosedEvent ClosingEvent IncomingFile Options ResetEvent ResetReport",
+                "Room Session SignalingChange StateEvent Transfer Unconnected join memory_pair",
             ),
-            "adieu.session.channel": "Channel",
+            "adieu.session.channel": ("Channel",),
             "adieu.webrtc": (
-                "MediaDeviceInfo MediaDevices MediaStream MediaStreamConstraints MediaStreamTrack "
-                "MediaStreamTrackEvent RTCAnswerOptions RTCCertificate RTCConfiguration RTCDTMFSender "
-                "RTCDTMFToneChangeEvent RTCDataChannel RTCDataChannelEvent RTCDataChannelInit RTCDtlsFingerprint "
-                "RTCDtlsTransport RTCErrorEvent RTCIceCandidate RTCIceCandidateInit RTCIceCandidatePair "
-                "RTCIceParameters RTCIceServer RTCIceTransport RTCOfferOptions RTCPeerConnection "
-                "RTCPeerConnectionIceErrorEvent RTCPeerConnectionIceEvent RTCRtcpParameters RTCRtpCapabilities "
-                "RTCRtpCodec RTCRtpCodecParameters RTCRtpContributingSource RTCRtpEncodingParameters "
-                "RTCRtpHeaderExtensionCapability RTCRtpHeaderExtensionParameters RTCRtpReceiveParameters "
-                "RTCRtpReceiver RTCRtpSendParameters RTCRtpSender RTCRtpSetParameterOptions "
-                "RTCRtpSynchronizationSource RTCRtpTransceiver RTCRtpTransceiverInit RTCSctpTransport "
-                "RTCSessionDescription RTCSessionDescriptionInit RTCStatsReport RTCTrackEvent ReleaseLedger "
-                "TransportSettings mediaDevices"
+                "MediaDeviceInfo MediaDevices MediaStream MediaStreamConstraints MediaStreamTrack",
+                "MediaStreamTrackEvent RTCAnswerOptions RTCCertificate RTCConfiguration RTCDTMFSender",
+                "RTCDTMFToneChangeEvent RTCDataChannel RTCDataChannelEvent RTCDataChannelInit RTCDtlsFingerprint",
+                "RTCDtlsTransport RTCErrorEvent RTCIceCandidate RTCIceCandidateInit RTCIceCandidatePair",
+                "RTCIceParameters RTCIceServer RTCIceTransport RTCOfferOptions RTCPeerConnection",
+                "RTCPeerConnectionIceErrorEvent RTCPeerConnectionIceEvent RTCRtcpParameters RTCRtpCapabilities",
+                "RTCRtpCodec RTCRtpCodecParameters RTCRtpContributingSource RTCRtpEncodingParameters",
+                "RTCRtpHeaderExtensionCapability RTCRtpHeaderExtensionParameters RTCRtpReceiveParameters",
+                "RTCRtpReceiver RTCRtpSendParameters RTCRtpSender RTCRtpSetParameterOptions",
+                "RTCRtpSynchronizationSource RTCRtpTransceiver RTCRtpTransceiverInit RTCSctpTransport",
+                "RTCSessionDescription RTCSessionDescriptionInit RTCStatsReport RTCTrackEvent ReleaseLedger",
+                "TransportSettings mediaDevices",
             ),
         },
     )

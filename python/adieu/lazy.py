@@ -12,14 +12,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-def lazy(package: str, homes: "Mapping[str, str]") -> "tuple[Callable[[str], object], Callable[[], list[str]]]":
+def lazy(
+    package: str, homes: "Mapping[str, tuple[str, ...]]"
+) -> "tuple[Callable[[str], object], Callable[[], list[str]]]":
     """Return `__getattr__` and `__dir__` for a package.
 
     Args:
         package: its name.
-        homes: the names that each module gives the package, with blanks between them.
+        homes: the names that each module gives the package, in rows with blanks between them.
     """
-    modules = {name: module for module, names in homes.items() for name in names.split()}
+    modules = {name: module for module, rows in homes.items() for row in rows for name in row.split()}
 
     def getattr_(name: str) -> object:
         if name in modules:

@@ -103,7 +103,7 @@ MUTATIONS = (
         14,
         "connectionstatechange fires for one's own close()",
         CLOSE,
-        "    # What waits for something that can not happen any more (closing rules 31 to 36).\n",
+        "    # End the calls that can no longer finish (closing rules 31 to 36).\n",
         "    from adieu.events import Event\n"
         '    internals.driver.queue_task(internals.fire, Event("connectionstatechange"))\n',
         (*STATES, *CLOSING),

@@ -1,17 +1,17 @@
 """Offer and answer: RFC 9429 (JSEP) as pure functions over values.
 
 `Negotiation` is a snapshot of all that has been negotiated. Applying a description makes a `Plan` out of it: the
-snapshot that comes after, and the actions that take the transports there. A plan exists only when the description is
-valid as a whole, so a bad description changes nothing; rolling back is going back to an older snapshot.
+snapshot that comes after, and the actions that take the transports there. A plan exists only if the whole description
+is valid, so a bad description changes nothing. A rollback goes back to an older snapshot.
 
 ```
 text ──parse_description──▶ Description ──plan_local / plan_remote──▶ Plan(after, actions)
 Negotiation + LocalParameters ──create_offer / create_answer──▶ text
 ```
 
-A snapshot holds the transceivers too, as values: what a program sets on an RTCRtpTransceiver is a new snapshot, and
-what a description does to it is in the plan. Transports are known by the key of the section that made them, and carry
-the sections that a bundle gives them.
+A snapshot holds the transceivers too, as values. A program that sets a property of an RTCRtpTransceiver makes a new
+snapshot; the changes by a description are in the plan. The key of a transport is that of the section that made it. A
+transport carries the sections that a bundle gives it.
 """
 
 from adieu.jsep import direction

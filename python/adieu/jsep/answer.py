@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def create_answer(negotiation: Negotiation, parameters: LocalParameters) -> str:
-    """The text of an answer to the pending remote offer."""
+    """Return the text of an answer to the pending remote offer."""
     offer = negotiation.pending_remote
     if offer is None:
         raise AssertionError("there is no offer to answer")
@@ -42,12 +42,12 @@ def create_answer(negotiation: Negotiation, parameters: LocalParameters) -> str:
         else rejected_media(section.media, section.mid)
         for section, content, key in zip(offer.sections, contents, bundle_transports, strict=True)
     ]
-    # RFC 9143 section 7.3: what the offer did not group is not grouped, and what is rejected leaves the group.
+    # RFC 9143 section 7.3: the answer groups no sections that the offer did not group; rejected ones leave the group.
     return describe(negotiation, parameters, media, groups=groups)
 
 
 def answered_role(negotiation: Negotiation, key: str, section: Section) -> Setup:
-    """Our DTLS role in the answer (RFC 8842 section 5.3, RFC 9429 section 5.3.1)."""
+    """Return our DTLS role in the answer (RFC 8842 section 5.3, RFC 9429 section 5.3.1)."""
     transport = negotiation.transports.get(key)
     if transport is not None and transport.dtls_client is not None and section.setup == "actpass":
         return "active" if transport.dtls_client else "passive"  # the association goes on: so do its roles
@@ -55,14 +55,14 @@ def answered_role(negotiation: Negotiation, key: str, section: Section) -> Setup
 
 
 def first_data(offer: Description) -> Section | None:
-    """The section for data that can be accepted: there is one association. SCTP port 0 says that there is none."""
+    """Return the section for data that can be accepted; there is one association. SCTP port 0 means no association."""
     return next((s for s in offer.sections if s.is_data and not s.rejected and s.sctp_port != 0), None)
 
 
 def _content(negotiation: Negotiation, section: Section, capabilities: Capabilities) -> RtpContent | None:
-    """What we would answer to an offered section for media; None where it is rejected (RFC 9429 section 5.3.1)."""
+    """Return the answer to an offered section for media; None if it is rejected (RFC 9429 section 5.3.1)."""
     transceiver = negotiation.transceiver_at(section.index)
-    # One that is stopping is answered "inactive", as its direction is: our next offer ends it (W3C stop()).
+    # A stopping transceiver is answered "inactive", as its direction is: our next offer ends it (W3C stop()).
     if transceiver is None or transceiver.stopped or section.rejected or not section.is_rtp:
         return None
     codecs = answered_codecs(capabilities.codecs[transceiver.kind], transceiver.preferences, section.codecs)
@@ -80,7 +80,7 @@ def _content(negotiation: Negotiation, section: Section, capabilities: Capabilit
 
 
 def _answered_rids(transceiver: Transceiver, section: Section) -> tuple[str, ...]:
-    """Of what we send, the streams that the offer wants to receive."""
+    """Return the rids that we send and that the offer wants to receive."""
     if section.simulcast is None:
         return ()
     wanted = [stream.rids[0] for stream in section.simulcast.recv]
@@ -88,10 +88,10 @@ def _answered_rids(transceiver: Transceiver, section: Section) -> tuple[str, ...
 
 
 def _acceptable(offer: Description, contents: Sequence[RtpContent | None], *, max_bundle: bool) -> set[int]:
-    """The places of the sections that are accepted."""
+    """Return the indexes of the accepted sections."""
     data = first_data(offer)
     wanted = [section for section in offer.sections if section is data or contents[section.index] is not None]
-    # RFC 9143 section 7.3.3: bundle-only can live only in the transport of another one of its group.
+    # RFC 9143 section 7.3.3: a bundle-only section needs the transport of another section of its group.
     with_address = {section.mid for section in wanted if not section.bundle_only and section.credentials is not None}
     wanted = [
         section
@@ -99,14 +99,14 @@ def _acceptable(offer: Description, contents: Sequence[RtpContent | None], *, ma
         if section.mid in with_address or with_address.intersection(offer.group_of(section.mid))
     ]
     if max_bundle and wanted:
-        # RFC 9429 section 4.1.1: one transport, whether the other side knows of bundles or not.
+        # RFC 9429 section 4.1.1: one transport, whether or not the other side knows bundles.
         together = offer.group_of(wanted[0].mid)
         wanted = [section for section in wanted if section is wanted[0] or section.mid in together]
     return {section.index for section in wanted}
 
 
 def _groups(offer: Description, taken: set[int]) -> list[list[str]]:
-    """The offer's BUNDLE groups with what is accepted of them; first the one that speaks for all."""
+    """Return the accepted sections of each BUNDLE group of the offer; the first one speaks for all."""
     places = {section.mid: section for section in offer.sections if section.index in taken}
     groups: list[list[str]] = []
     for mids in offer.bundle:
@@ -142,9 +142,9 @@ def _accepted(
 
 
 def _credentials(negotiation: Negotiation, parameters: LocalParameters, key: str, offered: Section) -> IceCredentials:
-    """Those that run; new ones where the offer has other ones than what runs (RFC 8839 section 4.4.1.1.1).
+    """Return our current credentials; new ones if the offer has other credentials (RFC 8839 section 4.4.1.1.1).
 
-    After a provisional answer the transport has the new ones already, and the peer has been told.
+    After a provisional answer the transport has the new ones already, and the peer knows them.
     """
     transport = negotiation.transports.get(key)
     if transport is None or (transport.remote is not None and transport.remote != offered.credentials):

@@ -14,7 +14,7 @@ from adieu.jsep.offer import LOCAL_SCTP_PORT, offer_sections
 from adieu.jsep.offer import new_transceivers as new_transceivers_of
 from adieu.jsep.plan import Plan, SetRemote, difference
 from adieu.jsep.signaling import SdpType, SignalingState, Source, next_signaling_state
-from adieu.jsep.transceivers import apply_local, apply_remote, roll_back, settle
+from adieu.jsep.transceivers import apply_local, apply_remote, make_stable, roll_back
 from adieu.jsep.validate import check_remote_answer, check_remote_offer
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def require_state(negotiation: Negotiation, source: Source, type_: SdpType) -> S
     """
     state = next_signaling_state(negotiation.state, source, type_)
     if state is None:
-        raise InvalidStateError(f"a {source} {type_} can not be set while the signaling state is {negotiation.state!r}")
+        raise InvalidStateError(f"a {source} {type_} cannot be set while the signaling state is {negotiation.state!r}")
     return state
 
 
@@ -121,7 +121,7 @@ def _pending(description: Description | None) -> Description:
 
 
 def _stable(negotiation: Negotiation) -> dict[str, Any]:
-    """What a rollback will go back to."""
+    """Return the members that a rollback goes back to."""
     if negotiation.state != "stable":
         return {}
     return {
@@ -137,7 +137,7 @@ def _advance(negotiation: Negotiation, state: SignalingState) -> Negotiation:
         return replace(negotiation, state=state)
     local, remote = negotiation.pending_local, negotiation.pending_remote
     mids = {section.mid for section in (local.sections if local else ()) if section.mid is not None}
-    transceivers = settle(negotiation.transceivers)
+    transceivers = make_stable(negotiation.transceivers)
     return replace(
         negotiation,
         state=state,
@@ -159,20 +159,20 @@ def _count(before: Negotiation, after: Negotiation) -> Negotiation:
 
 
 def _plan(before: Negotiation, after: Negotiation, changes: MediaChanges) -> Plan:
-    """The difference, and after each SetRemote the candidates that the peer has said so far.
+    """Return the difference, with the peer's candidates so far after each SetRemote.
 
-    A description of a generation that runs may bring candidates that were not in the one before.
+    A new description of the current generation may bring new candidates.
     """
     actions: list[Action] = []
-    told: set[str] = set()
+    with_candidates: set[str] = set()
     for action in difference(before, after):
         actions.append(action)
         if isinstance(action, SetRemote):
-            told.add(action.key)
+            with_candidates.add(action.key)
             actions.extend(remote_candidates(after, action.key, action.generation))
     if after.remote is not before.remote:
         for key, transport in after.transports.items():
-            if key in before.transports and key not in told:
+            if key in before.transports and key not in with_candidates:
                 known = set(remote_candidates(before, key, transport.generation))
                 now = remote_candidates(after, key, transport.generation)
                 actions.extend(candidate for candidate in now if candidate not in known)
@@ -182,9 +182,9 @@ def _plan(before: Negotiation, after: Negotiation, changes: MediaChanges) -> Pla
 def _offered(
     negotiation: Negotiation, offer: Description, bundle_transports: Sequence[str | None]
 ) -> Mapping[str, TransportState]:
-    """The transports once this offer of ours is set: a generation for all credentials that are new.
+    """Return the transports once our offer is set: new credentials begin a new generation.
 
-    Sections that are rejected keep their transport until the answer says so too.
+    A section that the offer rejects keeps its transport until the answer rejects it too.
     """
     stable = negotiation.transports if negotiation.state == "stable" else negotiation.stable_transports
     transports = dict(stable)
@@ -194,7 +194,7 @@ def _offered(
         if key is None or key in begun or section.bundle_only or section.credentials is None:
             continue
         begun.add(key)
-        # An offer that is set again goes on with the generation of the one before, if the credentials are the same.
+        # An offer that is set again keeps the generation of the offer before, if the credentials are the same.
         candidates = (negotiation.transports.get(key), transports.get(key))
         same = next((t for t in candidates if t is not None and t.local == section.credentials), None)
         if same is None:
@@ -205,7 +205,7 @@ def _offered(
 
 
 def _answered(negotiation: Negotiation, *, ours: Description, theirs: Description, we_offered: bool) -> Negotiation:
-    """The transports once an answer is set, whoever gave it: those that carry nothing any more end."""
+    """Return the transports once an answer of either side is set. A transport that carries nothing ends."""
     answer = theirs if we_offered else ours
     pairs = list(zip(ours.sections, theirs.sections, strict=True))
     live = [None if own.rejected or other.rejected else own.key for own, other in pairs]
@@ -216,13 +216,13 @@ def _answered(negotiation: Negotiation, *, ours: Description, theirs: Descriptio
     for key in dict.fromkeys(key for key in bundle_transports if key is not None):
         own, other = pairs[_tag(answer, mids, bundle_transports, key)]
         if own.credentials is None:
-            raise AssertionError("a section of ours has no credentials")
+            raise AssertionError("our section has no credentials")
         transport = negotiation.transports.get(key)
         if transport is not None and transport.is_replaced_by(other.fingerprints):
             transport = None
         if transport is None or transport.local != own.credentials:
             number += 1
-            # W3C set a session description, success step 10: the offerer is controlling, and so is who talks to a lite
+            # W3C set a session description, success step 10: the offerer is controlling, and so is the peer of a lite
             # agent (RFC 8445 section 6.1.1).
             controlling = we_offered or other.ice_lite
             transport = _new_generation(number, own.credentials, transport, controlling=controlling)
@@ -230,7 +230,7 @@ def _answered(negotiation: Negotiation, *, ours: Description, theirs: Descriptio
         data = next(
             (theirs.sections[i] for i, k in enumerate(bundle_transports) if k == key and ours.sections[i].is_data), None
         )
-        # An association can not be ended alone: it goes on unused where data has been rejected and media has not.
+        # An association cannot end alone: it goes on unused if data is rejected and media is not.
         sctp = transport.sctp if data is None else _association(data)
         transports[key] = replace(
             transport,
@@ -246,7 +246,7 @@ def _answered(negotiation: Negotiation, *, ours: Description, theirs: Descriptio
 
 
 def _tag(answer: Description, mids: Sequence[str | None], bundle_transports: Sequence[str | None], key: str) -> int:
-    """The place of the section that speaks for a transport (RFC 9143 section 7.3.2: the first one of the group)."""
+    """Return the index of the section that speaks for a transport (RFC 9143 section 7.3.2: the first of the group)."""
     carried = [index for index, carrier in enumerate(bundle_transports) if carrier == key]
     for group in answer.bundle:
         for mid in group:

@@ -1,8 +1,8 @@
-"""Which transport carries which section (RFC 9143), by their places.
+"""The transport of each section (RFC 9143), by the sections' indexes.
 
 A transport is known by the key of the section that made it, and keeps that key when the section goes. Several sections
-share one when an answer has put them into one BUNDLE group; the first of a group speaks for all: its credentials, its
-fingerprints and its candidates count.
+share one when an answer has put them into one BUNDLE group. The first section of a group speaks for all: its
+credentials, its fingerprints and its candidates count.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def offered_bundle_transports(negotiation: Negotiation, offer: Description) -> tuple[str | None, ...]:
-    """The bundle transports while a local offer is pending. A new section joins the bundle, or gets its own."""
+    """Return the bundle transports while a local offer is pending. A new section joins the bundle, or gets its own."""
     kept = [None if s.rejected else negotiation.negotiated_bundle_transport(s.index, s.mid) for s in offer.sections]
     joined = bundle_key(negotiation, kept)
     bundle_transports: list[str | None] = []
@@ -37,7 +37,7 @@ def offered_bundle_transports(negotiation: Negotiation, offer: Description) -> t
 
 
 def bundle_key(negotiation: Negotiation, kept: Iterable[str | None]) -> str | None:
-    """The transport of a bundle that both sides have agreed on, if one of these still uses it: more may join it."""
+    """Return the transport of the agreed bundle, if one of these sections still uses it. Other sections may join it."""
     local, remote = negotiation.current_local, negotiation.current_remote
     answer = next((d for d in (local, remote) if d is not None and d.type == "answer"), None)
     if local is None or answer is None:
@@ -56,11 +56,11 @@ def bundle_key(negotiation: Negotiation, kept: Iterable[str | None]) -> str | No
 def answered_bundle_transports(
     negotiation: Negotiation, sections: Sequence[tuple[str | None, str | None]], groups: Iterable[Sequence[str]]
 ) -> tuple[str | None, ...]:
-    """The bundle transports once an answer is set.
+    """Return the bundle transports once an answer is set.
 
     Args:
         negotiation: before it.
-        sections: for each, our key and its mid; no key where either side has rejected it.
+        sections: our key and the mid of each section; no key if either side has rejected it.
         groups: the mids of the answer's BUNDLE groups.
     """
     places = {mid: index for index, (key, mid) in enumerate(sections) if mid is not None and key is not None}
@@ -70,7 +70,7 @@ def answered_bundle_transports(
     def assign(members: Sequence[int]) -> None:
         running = (negotiation.bundle_transport(index) for index in members)
         wanted = (*(key for key in running if key in negotiation.transports), sections[members[0]][0])
-        # The last one is never taken: no token has a colon. It stands for a section that has left a bundle.
+        # The last key is always free: no token has a colon. It is for a section that has left a bundle.
         key = next(key for key in (*wanted, f"{sections[members[0]][0]}:") if key is not None and key not in used)
         used.add(key)
         for index in members:
@@ -86,7 +86,7 @@ def answered_bundle_transports(
 
 
 def speaker(negotiation: Negotiation, description: Description, key: str) -> Section | None:
-    """The section of a description that speaks for a transport; the first of its group, or else the first one."""
+    """Return the section of a description that speaks for a transport: the first of its group, or the first one."""
     shared = [
         section
         for section in description.sections

@@ -1,4 +1,4 @@
-"""Candidates that come after their description (RFC 8838, 8840): where they belong, and into which text they go."""
+"""Candidates that come after their description (RFC 8838, 8840): they go to a transport, and into a text."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from adieu.jsep.negotiation import Negotiation
     from adieu.sdp import Candidate
 
-_Slot: TypeAlias = Literal["pending_local", "current_local", "pending_remote", "current_remote"]
+_Name: TypeAlias = Literal["pending_local", "current_local", "pending_remote", "current_remote"]
 
 MAX_ADDED: Final = 1000
-"""A section takes no more candidates than this beside its own: far more than any host has."""
+"""The number of candidates that a section takes at most beside its own; no host has so many."""
 
 # fmt: off
 BAD_PORTS: Final = frozenset((
@@ -32,7 +32,7 @@ BAD_PORTS: Final = frozenset((
     5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080,
 ))
 # fmt: on
-"""Ports of other services, to which no page may have a browser connect. https://fetch.spec.whatwg.org/#port-blocking"""
+"""Ports of other services. No page may make a browser connect to them. https://fetch.spec.whatwg.org/#port-blocking"""
 
 
 # --- of the other side -----------
@@ -41,24 +41,24 @@ BAD_PORTS: Final = frozenset((
 def add_remote_candidate(
     negotiation: Negotiation, candidate: Candidate, *, mid: str | None, index: int | None, ufrag: str | None
 ) -> Plan:
-    """A candidate of the other side (RFC 9429 section 4.1.19). The section is named by its mid or by its place.
+    """Add a candidate of the other side (RFC 9429 section 4.1.19). The mid or the index names the section.
 
-    Some say the generation in the line itself. One that is over, or has not begun, is not an error then, as in
-    browsers: the plan is to do nothing.
+    Some peers name the generation in the line itself. If that generation is over or unknown, there is no error and the
+    plan is empty, as in browsers.
 
     Raises:
         OperationError: no such section, no such generation, or too many candidates.
     """
     after, actions = negotiation, list[AddCandidate]()
     said, ufrag = ufrag, ufrag if ufrag is not None else candidate.ufrag
-    for slot, description in _applied(negotiation):
+    for name, description in _applied(negotiation):
         section = _named(description, mid, index)
         if section is None or (ufrag is not None and not _has_ufrag(section, ufrag)):
             continue
         if len(section.media.attributes("candidate")) >= MAX_ADDED:
             raise OperationError(f"the section has {MAX_ADDED} candidates already")
         line = attribute("candidate", str(candidate).removeprefix("candidate:"))
-        after = _put(after, slot, description.with_media(section.index, section.media.with_lines(line)))
+        after = _put(after, name, description.with_media(section.index, section.media.with_lines(line)))
         if _is_tried(candidate):
             actions.extend(_to_transports(negotiation, description, section, str(candidate.for_agent())))
         if ufrag is None:
@@ -69,13 +69,13 @@ def add_remote_candidate(
 
 
 def end_remote_candidates(negotiation: Negotiation, *, mid: str | None, index: int | None, ufrag: str | None) -> Plan:
-    """The other side has no more candidates, for one section or, unnamed, for all.
+    """End the candidates of the other side for one section, or for all if no section is named.
 
     Raises:
         OperationError: no such section, or no such generation.
     """
     after, actions, found = negotiation, list[AddCandidate](), False
-    for slot, description in _applied(negotiation):
+    for name, description in _applied(negotiation):
         changed = description
         for section in description.sections:
             named = (mid is None and index is None) or section is _named(description, mid, index)
@@ -87,7 +87,7 @@ def end_remote_candidates(negotiation: Negotiation, *, mid: str | None, index: i
                 changed = changed.with_media(section.index, media)
                 actions.extend(_to_transports(negotiation, description, section, None))
         if changed is not description:
-            after = _put(after, slot, changed)
+            after = _put(after, name, changed)
         if ufrag is None and found:
             break
     if not found and not (mid is None and index is None and ufrag is None):
@@ -96,9 +96,9 @@ def end_remote_candidates(negotiation: Negotiation, *, mid: str | None, index: i
 
 
 def remote_candidates(negotiation: Negotiation, key: str, generation: int) -> Iterator[AddCandidate]:
-    """All that the other side has said for the generation whose credentials it has just been told.
+    """Yield the candidates of the other side for a generation that has just got its credentials.
 
-    Only `a=end-of-candidates` says that there are no more: not all who trickle say so by `a=ice-options` (pion).
+    Only `a=end-of-candidates` ends them: not every peer that trickles writes `a=ice-options` (pion does not).
     """
     transport = negotiation.transports[key]
     remote = negotiation.remote
@@ -114,17 +114,17 @@ def remote_candidates(negotiation: Negotiation, key: str, generation: int) -> It
 
 
 def _is_tried(candidate: Candidate) -> bool:
-    """Whether it goes to the transport: not what is for RTCP alone, which is multiplexed, nor what is prohibited.
+    """Whether a candidate goes to the transport. Candidates for RTCP alone and prohibited ones do not.
 
-    W3C addIceCandidate, "administratively prohibited": nothing shows that it is not tried. A UDP port says nothing of
-    a service: address translators give any.
+    W3C addIceCandidate, "administratively prohibited": nothing shows that it is not tried. A UDP port does not name a
+    service: address translators use any port.
     """
     blocked = candidate.transport == "tcp" and candidate.tcp_type != "active" and candidate.port in BAD_PORTS
     return candidate.component == 1 and not blocked
 
 
-def _applied(negotiation: Negotiation) -> Iterator[tuple[_Slot, Description]]:
-    """The remote descriptions, the newest first, with the names of their slots."""
+def _applied(negotiation: Negotiation) -> Iterator[tuple[_Name, Description]]:
+    """Yield the remote descriptions, the newest first, each with its name."""
     if negotiation.pending_remote is not None:
         yield "pending_remote", negotiation.pending_remote
     if negotiation.current_remote is not None:
@@ -132,7 +132,7 @@ def _applied(negotiation: Negotiation) -> Iterator[tuple[_Slot, Description]]:
 
 
 def _named(description: Description, mid: str | None, index: int | None) -> Section | None:
-    """W3C addIceCandidate steps 4.2 and 4.3: by the mid, else by the place."""
+    """W3C addIceCandidate steps 4.2 and 4.3: by the mid, or else by the index."""
     if mid is not None:
         return next((section for section in description.sections if section.mid == mid), None)
     if index is not None and index < len(description.sections):
@@ -147,21 +147,21 @@ def _has_ufrag(section: Section, ufrag: str) -> bool:
 def _to_transports(
     negotiation: Negotiation, description: Description, section: Section, line: str | None
 ) -> Iterator[AddCandidate]:
-    """To whom it goes now. Where that is nobody, it is in the description, and goes when the answer is set."""
+    """Yield the actions that a candidate causes now. Without one it waits in the description for the answer."""
     key = negotiation.bundle_transport(section.index)
     transport = negotiation.transports.get(key) if key is not None else None
     if key is None or transport is None or transport.remote is None:
         return
-    carrier = _speaking(description, negotiation, key)
-    if carrier is None or carrier.credentials != transport.remote:
+    speaking = _speaking(description, negotiation, key)
+    if speaking is None or speaking.credentials != transport.remote:
         return
-    # No end as long as another section of the same transport may still say something.
-    if section.index == carrier.index or (line is not None and section in description.bundled_with(carrier)):
+    # No end while another section of the same transport may bring a candidate.
+    if section.index == speaking.index or (line is not None and section in description.bundled_with(speaking)):
         yield AddCandidate(key, transport.generation, line)
 
 
 def _speaking(description: Description | None, negotiation: Negotiation, key: str) -> Section | None:
-    """The remote section that speaks for a transport."""
+    """Return the remote section that speaks for a transport."""
     return speaker(negotiation, description, key) if description is not None else None
 
 
@@ -180,28 +180,28 @@ def _unknown(negotiation: Negotiation, mid: str | None, index: int | None, ufrag
 
 
 def add_local_candidate(negotiation: Negotiation, key: str, ufrag: str, candidate: Candidate) -> Negotiation | None:
-    """Put a gathered candidate into the local descriptions of its generation; None where there is none (any more).
+    """Put a gathered candidate into the local descriptions of its generation; None if no description has it.
 
     W3C surface the candidate, steps 3 and 4.
     """
     line = attribute("candidate", str(candidate).removeprefix("candidate:"))
     after = negotiation
-    for slot, description, section in _local(negotiation, key, ufrag):
+    for name, description, section in _local(negotiation, key, ufrag):
         media = with_default_address(section.media.with_lines(line))
-        after = _put(after, slot, description.with_media(section.index, media))
+        after = _put(after, name, description.with_media(section.index, media))
     return None if after is negotiation else after
 
 
 def end_local_candidates(negotiation: Negotiation, key: str, ufrag: str) -> Negotiation | None:
-    """Gathering of a generation is complete; None where no local description has it (any more)."""
+    """End the local candidates of a generation; None if no local description has it."""
     after = negotiation
-    for slot, description, section in _local(negotiation, key, ufrag):
+    for name, description, section in _local(negotiation, key, ufrag):
         media = section.media.with_lines(attribute("end-of-candidates"))
-        after = _put(after, slot, description.with_media(section.index, media))
+        after = _put(after, name, description.with_media(section.index, media))
     return None if after is negotiation else after
 
 
-def _local(negotiation: Negotiation, key: str, ufrag: str) -> Iterator[tuple[_Slot, Description, Section]]:
+def _local(negotiation: Negotiation, key: str, ufrag: str) -> Iterator[tuple[_Name, Description, Section]]:
     if (found := _of_generation(negotiation, negotiation.pending_local, key, ufrag)) is not None:
         yield "pending_local", *found
     if (found := _of_generation(negotiation, negotiation.current_local, key, ufrag)) is not None:
@@ -220,8 +220,8 @@ def _of_generation(
 # --- helpers -----------
 
 
-def _put(negotiation: Negotiation, slot: _Slot, description: Description) -> Negotiation:
-    match slot:
+def _put(negotiation: Negotiation, name: _Name, description: Description) -> Negotiation:
+    match name:
         case "pending_local":
             return replace(negotiation, pending_local=description)
         case "current_local":
@@ -231,4 +231,4 @@ def _put(negotiation: Negotiation, slot: _Slot, description: Description) -> Neg
         case "current_remote":
             return replace(negotiation, current_remote=description)
         case _:
-            assert_never(slot)
+            assert_never(name)

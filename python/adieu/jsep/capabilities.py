@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What one side can negotiate.
+    """The codecs and header extensions that one side can negotiate.
 
     Attributes:
-        codecs: by kind, the best one first; each with the payload type that it is offered with.
-        extensions: by kind, the header extensions; each with the number that it is offered with where that is free.
+        codecs: by kind, the best one first, with the payload types of offers.
+        extensions: by kind, with the numbers of offers; another number is used if one is taken.
     """
 
     codecs: Mapping[Kind, tuple[Codec, ...]]
@@ -29,7 +29,7 @@ class Capabilities:
             if not any(codec.is_media for codec in self.codecs.get(kind, ())):
                 raise ValueError(f"Capabilities.codecs has no codec that carries {kind}")
             if kind not in self.extensions:
-                raise ValueError(f"Capabilities.extensions says nothing of {kind}: give an empty tuple")
+                raise ValueError(f"Capabilities.extensions has nothing for {kind}: give an empty tuple")
 
 
 _VIDEO_FEEDBACK: Final = ("goog-remb", "transport-cc", "ccm fir", "nack", "nack pli")
@@ -99,4 +99,4 @@ NEGOTIABLE: Final = Capabilities(
         ),
     },
 )
-"""All that adieu can negotiate. It says nothing of what a program can encode and decode."""
+"""All that adieu can negotiate. Whether a program can encode and decode it is another question."""

@@ -1,9 +1,9 @@
-"""Codecs: which there are, when two are the same one, and what is agreed on of an offer.
+"""Codecs: when two are the same one, and which of an offer are agreed on.
 
-A codec of a description is a payload type with an `a=rtpmap` and what belongs to it. Payload types count for one
-section and one negotiation only; a codec itself is known by its name, its rate and the parameters that make it another
-format (RFC 6184, RFC 9628, the AV1 payload format). Retransmission, redundancy and error correction are codecs too, as
-in the W3C's lists, but a section is not accepted for their sake alone.
+A codec of a description is a payload type with an `a=rtpmap` and related lines. Payload types count for one section and
+one negotiation only. The identity of a codec is its name, its rate and the parameters that make it another format
+(RFC 6184, RFC 9628, the AV1 payload format). Retransmission, redundancy and error correction are codecs too, as in the
+W3C's lists, but a section is not accepted for them alone.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ Kind: TypeAlias = Literal["audio", "video"]
 # RFC 3551 section 6: payload types that need no rtpmap.
 STATIC: Final = {0: ("PCMU", 8000), 8: ("PCMA", 8000), 9: ("G722", 8000), 13: ("CN", 8000)}
 DYNAMIC: Final = (*range(96, 128), *range(35, 64))
-"""RFC 3551 section 3 and RFC 5761 section 4: payload types for anybody, where RTCP is multiplexed."""
+"""RFC 3551 section 3 and RFC 5761 section 4: payload types that are free to use if RTCP is multiplexed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """One codec of a section, or one that there is.
+    """One codec of a section, or of the capabilities.
 
     Attributes:
-        payload_type: its number here; of one that there is, the one it is offered with.
-        kind: what it carries.
+        payload_type: its number here; in capabilities the number of offers.
+        kind: "audio" or "video".
         name: as in its rtpmap: "opus", "VP8", "rtx" …
         clock_rate: RTP ticks a second.
-        channels: of audio; None where the rtpmap says nothing, which is 1.
-        fmtp: its parameters as text; empty where there are none.
+        channels: of audio; None if the rtpmap names no number, which means 1.
+        fmtp: its parameters as text; empty without parameters.
         feedback: its rtcp-fb.
     """
 
@@ -50,12 +50,12 @@ class Codec:
 
     @property
     def mime_type(self) -> str:
-        """As the W3C writes it: "audio/opus"."""
+        """Return the W3C's name: "audio/opus"."""
         return f"{self.kind}/{self.name}"
 
     @property
     def parameters(self) -> Mapping[str, str]:
-        """The fmtp where it has the form `name=value;name=value`; names in lower case."""
+        """Return the fmtp if it has the form `name=value;name=value`; names in lower case."""
         pairs = (part.partition("=") for part in self.fmtp.split(";"))
         return {name.strip().lower(): value.strip() for name, equals, value in pairs if equals}
 
@@ -66,7 +66,7 @@ class Codec:
 
     @property
     def apt(self) -> int | None:
-        """Of "rtx": the payload type that it repeats (RFC 4588 section 8.6)."""
+        """Return the payload type that "rtx" repeats (RFC 4588 section 8.6)."""
         text = self.parameters.get("apt", "") if self.name.lower() == "rtx" else ""
         return int(text) if text.isascii() and text.isdigit() and len(text) <= 3 else None
 
@@ -78,7 +78,7 @@ _HELPERS: Final = {"rtx", "red", "ulpfec", "flexfec-03", "telephone-event", "cn"
 
 
 def codecs_of(media: Media) -> tuple[Codec, ...]:
-    """The codecs of a section, in the order of its formats; formats without an rtpmap are known by RFC 3551 only."""
+    """Return the codecs of a section, in the order of its formats. RFC 3551 names formats without an rtpmap."""
     kind: Kind = "video" if media.kind == "video" else "audio"
     maps = {rtpmap.payload_type: rtpmap for rtpmap in attributes.rtpmaps(media)}
     fmtps = attributes.fmtps(media)
@@ -110,7 +110,7 @@ def _channels(kind: Kind, parameters: str | None) -> int | None:
 
 
 def same_codec(a: Codec, b: Codec) -> bool:
-    """Whether the two can be understood as one format; of "rtx" only what they repeat tells."""
+    """Whether two codecs are one format. For "rtx" this depends on the codecs that they repeat."""
     return _key(a) == _key(b) and _format(a) == _format(b)
 
 
@@ -119,7 +119,7 @@ def _key(codec: Codec) -> tuple[str, str, int, int]:
 
 
 def _format(codec: Codec) -> object:
-    """The parameters that make it another format."""
+    """Return the parameters that make it another format."""
     parameters = codec.parameters
     match codec.name.lower():
         case "h264":
@@ -139,7 +139,7 @@ _BASELINE: Final = ("baseline", "constrained-baseline")
 
 
 def h264_profile(profile_level_id: str) -> str:
-    """The profile that a profile-level-id stands for (RFC 6184 table 5); itself where it is none of the known ones."""
+    """Return the profile of a profile-level-id (RFC 6184 table 5); the profile-level-id itself if it is unknown."""
     try:
         profile, iop = int(profile_level_id[:2], 16), int(profile_level_id[2:4], 16)
     except ValueError:
@@ -163,16 +163,16 @@ def h264_profile(profile_level_id: str) -> str:
 
 @dataclass(slots=True)
 class Numbers:
-    """Which payload types, or header extensions, are taken within one bundle (RFC 9143 section 9.1).
+    """The taken payload types, or header extensions, of one bundle (RFC 9143 section 9.1).
 
     Attributes:
-        taken: what each number stands for.
+        taken: the meaning of each number.
     """
 
     taken: dict[int, object] = field(default_factory=dict[int, object])
 
     def take(self, wanted: int, meaning: object, others: Iterable[int]) -> int | None:
-        """The wanted number if it is free or stands for the same, else another one; None: there is none."""
+        """Take the wanted number if it is free or has this meaning, or else another one; None if no number is free."""
         for number in (wanted, *others):
             if self.taken.setdefault(number, meaning) == meaning:
                 return number
@@ -182,13 +182,13 @@ class Numbers:
 def offered_codecs(
     known: Sequence[Codec], preferences: Sequence[Codec], negotiated: Sequence[Codec], numbers: Numbers
 ) -> tuple[Codec, ...]:
-    """The codecs of an offered section (RFC 9429 section 5.2.2).
+    """Return the codecs of an offered section (RFC 9429 section 5.2.2).
 
     Args:
         known: the codecs that this side can negotiate.
-        preferences: these, in this order; empty: what was negotiated, then all others.
-        negotiated: what the section has now: it keeps its numbers.
-        numbers: which are taken.
+        preferences: the wanted codecs in their order; empty: the negotiated ones, then all others.
+        negotiated: the codecs that the section has now; they keep their numbers.
+        numbers: the taken numbers.
     """
     for codec in negotiated:
         numbers.taken.setdefault(codec.payload_type, meaning_of(codec, negotiated))
@@ -210,7 +210,7 @@ def offered_codecs(
 
 
 def preferred(codecs: Sequence[Codec], preferences: Sequence[Codec]) -> tuple[Codec, ...]:
-    """These, as the preferences filter and order them. A preference for "rtx" lets in all of what is preferred."""
+    """Filter and order codecs by the preferences. A preference for "rtx" adds the "rtx" of each preferred codec."""
     if not preferences:
         return tuple(codecs)
     with_rtx = any(codec.name.lower() == "rtx" for codec in preferences)
@@ -225,13 +225,13 @@ def preferred(codecs: Sequence[Codec], preferences: Sequence[Codec]) -> tuple[Co
 
 
 def meaning_of(codec: Codec, among: Sequence[Codec]) -> object:
-    """What a payload type stands for: two sections of a bundle may share the number if this is equal."""
+    """Return the meaning of a payload type: two sections of a bundle may share a number if it is equal."""
     repeated = _repeated(codec, among)
     return _key(codec), _format(codec), codec.fmtp if repeated is None else meaning_of(repeated, ())
 
 
 def _same_in(a: Codec, among_a: Sequence[Codec], b: Codec, among_b: Sequence[Codec]) -> bool:
-    """`same_codec`, and of "rtx" that both repeat the same."""
+    """Whether `same_codec` holds, and two "rtx" repeat the same codec."""
     if not same_codec(a, b):
         return False
     if a.name.lower() != "rtx":
@@ -241,13 +241,13 @@ def _same_in(a: Codec, among_a: Sequence[Codec], b: Codec, among_b: Sequence[Cod
 
 
 def _repeated(codec: Codec, among: Sequence[Codec]) -> Codec | None:
-    """Of "rtx": what it repeats."""
+    """Return the codec that "rtx" repeats."""
     apt = codec.apt
     return None if apt is None else next((other for other in among if other.payload_type == apt), None)
 
 
 def _referring(codec: Codec, renumbered: Mapping[int, int]) -> Codec:
-    """The same, with the numbers that its parameters refer to."""
+    """Return the codec with the new numbers in its parameters."""
     if codec.apt is not None:
         return replace(codec, fmtp=f"apt={renumbered.get(codec.apt, codec.apt)}")
     if codec.name == "red" and codec.fmtp:
@@ -262,9 +262,9 @@ def _referring(codec: Codec, renumbered: Mapping[int, int]) -> Codec:
 def answered_codecs(
     known: Sequence[Codec], preferences: Sequence[Codec], offered: Sequence[Codec]
 ) -> tuple[Codec, ...]:
-    """The codecs of an answered section (RFC 9429 section 5.3.1): the offer's numbers, our parameters.
+    """Return the codecs of an answered section (RFC 9429 section 5.3.1): the offer's numbers, our parameters.
 
-    The offer's order, or that of the preferences. Empty where there is nothing that carries media.
+    They have the order of the offer, or of the preferences. The result is empty if no codec carries media.
     """
     known = preferred(known, preferences)
     accepted: list[Codec] = []
@@ -311,5 +311,5 @@ def _answered_h264(ours: Codec, theirs: Codec) -> str:
 
 
 def negotiated_codecs(offered: Sequence[Codec], answered: Sequence[Codec]) -> tuple[Codec, ...]:
-    """Of the answer, what the offer had (RFC 3264 section 6.1)."""
+    """Return the codecs of the answer that the offer had (RFC 3264 section 6.1)."""
     return tuple(codec for codec in answered if any(_same_in(codec, answered, other, offered) for other in offered))

@@ -1,4 +1,4 @@
-"""A description that has been read, and what JSEP wants to know of its sections."""
+"""A description that has been read, and the properties of its sections that JSEP needs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 DescriptionType: TypeAlias = Literal["offer", "pranswer", "answer"]
 
-# RFC 8841 section 4.1 has the first two; the last is of the drafts before it.
+# RFC 8841 section 4.1 has the first two; the last one comes from older drafts.
 DATA_PROTOCOLS: Final = frozenset({"UDP/DTLS/SCTP", "TCP/DTLS/SCTP", "DTLS/SCTP"})
 # RFC 9429 section 5.1.2: all profiles of RTP count as "UDP/TLS/RTP/SAVPF".
 RTP_PROTOCOLS: Final = frozenset(
@@ -30,7 +30,7 @@ RTP_PROTOCOLS: Final = frozenset(
 DEFAULT_SCTP_PORT: Final = 5000
 _KEPT: Final = 20
 DEFAULT_MAX_MESSAGE_SIZE: Final = 65536
-"""RFC 8841 section 6.1: the size where the attribute is absent."""
+"""RFC 8841 section 6.1: the size if the attribute is absent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +46,22 @@ class IceCredentials:
 
 @dataclass(frozen=True)
 class Section:
-    """One media description with what it takes over from the session level (RFC 9429 section 5.8.2).
+    """One media description with the values of the session level (RFC 9429 section 5.8.2).
 
     Attributes:
         index: its place.
         media: the lines.
-        mid: None where the other side writes none.
+        mid: None if the other side writes no mid.
         rejected: the port is 0 and it is not bundle-only.
         bundle_only: it has no transport of its own.
         direction: of its media, from the side that wrote it.
         credentials: for ICE.
         ice_lite: the other side is an ICE-lite agent.
         trickle: more candidates may come.
-        setup: the DTLS role offered or answered; RFC 4145 section 4: "active" where none is given.
-        fingerprints: of the certificate, at least one of which must match.
-        problem: what of its transport can not be read. It matters where the section speaks for a transport: in a bundle
-            the first one's words count, and the others' are not read by browsers either.
+        setup: the DTLS role offered or answered; "active" if no role is given (RFC 4145 section 4).
+        fingerprints: of the certificate; at least one must match.
+        problem: the error in its transport lines. It matters if the section speaks for a transport. In a bundle only
+            the first section does; browsers do not read the others' lines either.
     """
 
     index: int
@@ -79,12 +79,12 @@ class Section:
 
     @cached_property
     def key(self) -> str:
-        """What names its transport: the mid, or its place where there is none (no token has a colon)."""
+        """Return the name of its transport: the mid, or else the index after a colon, which no mid has."""
         return self.mid if self.mid is not None else f":{self.index}"
 
     @cached_property
     def is_rtp(self) -> bool:
-        """An audio or video section."""
+        """Whether it is an audio or video section."""
         return self.media.kind in {"audio", "video"} and self.media.protocol in RTP_PROTOCOLS
 
     @cached_property
@@ -94,33 +94,33 @@ class Section:
 
     @cached_property
     def codecs(self) -> tuple[Codec, ...]:
-        """In the order of their preference."""
+        """Return its codecs in the order of their preference."""
         return codecs_of(self.media)
 
     @cached_property
     def extensions(self) -> tuple[ExtMap, ...]:
-        """RTP header extensions."""
+        """Return its RTP header extensions."""
         return attributes.extmaps(self.media)
 
     @cached_property
     def streams(self) -> tuple[str, ...]:
-        """The ids of the streams that its track is in, each once."""
+        """Return the ids of the streams that its track is in, each once."""
         found = [msid.stream for msid in attributes.msids(self.media)] or attributes.ssrc_streams(self.media)
         return tuple(stream for stream in dict.fromkeys(found) if stream != "-")
 
     @property
     def has_msid(self) -> bool:
-        """Whether it says anything of streams; some say it of an SSRC, as RFC 8830 did as a draft."""
+        """Whether it names streams. Some peers name them for an SSRC, as a draft of RFC 8830 did."""
         return self.media.has("msid") or bool(attributes.ssrc_streams(self.media))
 
     @cached_property
     def simulcast(self) -> Simulcast | None:
-        """Several streams of the same source."""
+        """Return the simulcast: several streams of the same source."""
         return attributes.simulcast(self.media)
 
     @cached_property
     def is_data(self) -> bool:
-        """A data channel section that is understood here."""
+        """Whether it is a data channel section in a form that adieu knows."""
         if self.media.kind != "application" or self.media.protocol not in DATA_PROTOCOLS:
             return False
         if self.media.formats[0] == "webrtc-datachannel":
@@ -130,7 +130,7 @@ class Section:
 
     @property
     def sctp_port(self) -> int:
-        """The SCTP port, in the form of RFC 8841 or of the drafts before it."""
+        """Return the SCTP port, in the form of RFC 8841 or of older drafts."""
         port = attributes.sctp_port(self.media)
         if port is not None:
             return port
@@ -139,7 +139,7 @@ class Section:
 
     @property
     def max_message_size(self) -> int:
-        """What the side that wrote this can take, in bytes; 0 is without limit."""
+        """Return the largest message that its writer takes, in bytes; 0 means no limit."""
         size = attributes.max_message_size(self.media)
         return DEFAULT_MAX_MESSAGE_SIZE if size is None else size
 
@@ -151,8 +151,8 @@ class Description:
     Attributes:
         type: what it is.
         sdp: the lines, with all candidates that were added since.
-        given: the text as it was given, while nothing has been added.
-        mids: what its sections are called where they do not say it: of an answer the offer's.
+        given: the text as it was given, until a candidate is added.
+        mids: the mids of sections that write no mid; an answer has those of the offer.
     """
 
     type: DescriptionType
@@ -162,12 +162,12 @@ class Description:
 
     @cached_property
     def text(self) -> str:
-        """The text with all candidates."""
+        """Return the text with all candidates."""
         return sdp.write(self.sdp) if self.given is None else self.given
 
     @cached_property
     def sections(self) -> tuple[Section, ...]:
-        """The media descriptions, in their order."""
+        """Return the media descriptions, in their order."""
         session = self.sdp.session
         lite = attributes.ice_lite(session)
         options = attributes.ice_options(session)
@@ -195,15 +195,15 @@ class Description:
 
     @cached_property
     def bundle(self) -> tuple[tuple[str, ...], ...]:
-        """The mids of each BUNDLE group that has some."""
+        """Return the mids of each BUNDLE group that is not empty."""
         groups = attributes.groups(self.sdp.session)
         return tuple(group.mids for group in groups if group.semantics == "BUNDLE" and group.mids)
 
     @property
     def unusable(self) -> tuple[int, list[SdpSyntaxError]]:
-        """How many lines are not used of those that `parse_description` has looked at, and why, of the first ones.
+        """Count the lines that `parse_description` could not use, and return the errors of the first ones.
 
-        They stand in the text, and say nothing.
+        They stay in the text and have no effect.
         """
         count = 0
         first: list[SdpSyntaxError] = []
@@ -218,30 +218,30 @@ class Description:
         return "trickle" in attributes.ice_options(self.sdp.session) or any(s.trickle for s in self.sections)
 
     def section(self, key: str) -> Section | None:
-        """The section of this mid (or key)."""
+        """Return the section of this mid (or key)."""
         return next((section for section in self.sections if section.key == key), None)
 
     def data_section(self) -> Section | None:
-        """The first section for data that is not rejected."""
+        """Return the first section for data that is not rejected."""
         for section in self.sections:
             if section.is_data and not section.rejected:
                 return section
         return None
 
     def group_of(self, mid: str | None) -> tuple[str, ...]:
-        """The mids of the BUNDLE group that this one is in; none where it is in no group."""
+        """Return the mids of the BUNDLE group that this one is in; empty if it is in no group."""
         return self._groups.get(mid, ()) if mid is not None else ()
 
     @cached_property
     def _groups(self) -> dict[str, tuple[str, ...]]:
-        """By the mid: there may be as many groups as sections."""
+        """Return the groups by the mid: there may be as many groups as sections."""
         return {mid: mids for mids in reversed(self.bundle) for mid in mids}
 
     def bundled_with(self, section: Section) -> tuple[Section, ...]:
-        """The sections that run over the same transport as this one, itself among them.
+        """Return the sections that use the same transport as this one, and this one too.
 
-        RFC 9143 section 7.1.1: in an offer, sections of a group have addresses of their own until it is answered;
-        then they share those of one. Equal credentials show which of them are already meant to be one.
+        RFC 9143 section 7.1.1: in an offer, the sections of a group have addresses of their own until the answer. Then
+        they share those of one section. Equal credentials show which sections share a transport already.
         """
         mids = self.group_of(section.mid)
         return tuple(
@@ -251,7 +251,7 @@ class Description:
         )
 
     def with_media(self, index: int, media: Media) -> Description:
-        """The same with another media description in this place."""
+        """Return the description with another media description at this index."""
         return replace(self, sdp=self.sdp.with_media(index, media), given=None)
 
 
@@ -260,11 +260,11 @@ def parse_description(type_: DescriptionType, text: str) -> Description:
 
     Raises:
         RTCError: "sdp-syntax-error" with the line.
-        InvalidAccessError: a value is none that its attribute can have.
+        InvalidAccessError: a value is not valid for its attribute.
     """
     try:
         description = Description(type_, sdp.read(text), text)
-        # All at once, so that a malformed line is found now and not when its value is needed.
+        # Read all now, so that a malformed line is found here and not when its value is needed.
         _ = description.bundle
         for section in description.sections:
             _ = section.is_data, section.sctp_port, section.max_message_size
@@ -280,7 +280,7 @@ def parse_description(type_: DescriptionType, text: str) -> Description:
 
 
 def refusal(error: sdp.SdpSyntaxError) -> RTCError | InvalidAccessError:
-    """What a program is told of a line that can not be read (W3C set a session description, failure steps 3 and 6)."""
+    """Return the error for a line that cannot be read (W3C set a session description, failure steps 3 and 6)."""
     if isinstance(error, sdp.SdpValueError):
         return InvalidAccessError(str(error))
     return RTCError({"errorDetail": "sdp-syntax-error", "sdpLineNumber": error.line}, str(error))
@@ -288,7 +288,7 @@ def refusal(error: sdp.SdpSyntaxError) -> RTCError | InvalidAccessError:
 
 @dataclass(frozen=True, slots=True)
 class _Transport:
-    """What a block says of its transport, with what it takes over from the session level."""
+    """The transport lines of a block, with the values of the session level."""
 
     ufrag: str | None = None
     pwd: str | None = None

@@ -32,15 +32,15 @@ def receives(direction: Direction | None) -> bool:
 
 
 def of(*, send: bool, receive: bool) -> Direction:
-    """The one with these parts."""
+    """Return the direction with these parts."""
     return _OF[send, receive]
 
 
 def reverse(direction: Direction) -> Direction:
-    """The same, seen from the other side."""
+    """Return the direction as the other side sees it."""
     return _REVERSED[direction]
 
 
 def intersect(a: Direction, b: Direction) -> Direction:
-    """What both have."""
+    """Return the direction with the parts that both have."""
     return of(send=sends(a) and sends(b), receive=receives(a) and receives(b))

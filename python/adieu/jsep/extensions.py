@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from adieu.jsep.codecs import Numbers
 
 _FREE: Final = range(1, 15)
-"""RFC 8285 section 4.2: what fits into a one-byte header."""
+"""The numbers of a one-byte header (RFC 8285 section 4.2)."""
 
 
 def offered_extensions(known: Sequence[ExtMap], negotiated: Sequence[ExtMap], numbers: Numbers) -> tuple[ExtMap, ...]:
-    """Those of an offered section: what it has now keeps its number (RFC 8285 section 6)."""
+    """Return the extensions of an offered section: a negotiated one keeps its number (RFC 8285 section 6)."""
     now = {extension.uri: extension.id for extension in negotiated}
     for negotiated_uri, known_as in now.items():
         numbers.taken.setdefault(known_as, negotiated_uri)
@@ -31,9 +31,9 @@ def offered_extensions(known: Sequence[ExtMap], negotiated: Sequence[ExtMap], nu
 
 
 def answered_extensions(known: Sequence[ExtMap], offered: Sequence[ExtMap]) -> tuple[ExtMap, ...]:
-    """Those of an answered section: the offer's numbers."""
+    """Return the extensions of an answered section, with the offer's numbers."""
     uris = {extension.uri for extension in known}
-    # An extension that is offered twice with different directions is taken once, in the direction that is left open.
+    # An extension that is offered twice with different directions is taken once, without a direction.
     chosen: dict[str, ExtMap] = {}
     for extension in offered:
         if extension.uri in uris and extension.direction in {None, "sendrecv"} and 0 < extension.id < 256:

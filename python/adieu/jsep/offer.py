@@ -30,17 +30,17 @@ LOCAL_SCTP_PORT: Final = 5000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalParameters:
-    """What the connection brings to an offer or an answer.
+    """The part of an offer or an answer that comes from the connection.
 
     Attributes:
         session_id: of the `o=` line; the same for the life of the connection.
         fingerprints: of our certificates.
-        fresh: credentials to be used where new ones are needed. Transports that begin together share them: what comes
-            in is told apart by its port.
+        fresh: credentials to use where new ones are needed. Transports that begin together share them: their packets
+            arrive at different ports.
         capabilities: the codecs and header extensions that can be negotiated.
         data: a data channel has been created.
         restart: ICE is to be restarted.
-        replace: credentials that are not to be offered again (the W3C's [[LocalIceCredentialsToReplace]]).
+        replace: credentials that must not be offered again (the W3C's [[LocalIceCredentialsToReplace]]).
         max_message_size: the largest message that we take, in bytes.
         bundle_policy: how many transports are offered (RFC 9429 section 4.1.1).
     """
@@ -56,7 +56,7 @@ class LocalParameters:
     bundle_policy: BundlePolicy = "balanced"
 
     def credentials(self, earlier: IceCredentials | None) -> IceCredentials:
-        """The same as before, unless they are to be replaced."""
+        """Return the credentials as before, unless they must be replaced."""
         return self.fresh if earlier is None or self.restart or earlier in self.replace else earlier
 
 
@@ -65,10 +65,10 @@ class OfferSection:
     """One section of an offer before it is written.
 
     Attributes:
-        mid: None where the other side made it and gives none.
-        kind: "audio", "video", "application", or what the other side made.
-        transceiver: the one that it is for.
-        earlier: the section that was in this place, as it was last described here.
+        mid: None if the other side made the section and writes no mid.
+        kind: "audio", "video", "application", or another kind of the other side's section.
+        transceiver: its transceiver.
+        earlier: the section at this index, as it was last described here.
         live: it is not rejected.
     """
 
@@ -80,7 +80,7 @@ class OfferSection:
 
 
 def create_offer(negotiation: Negotiation, parameters: LocalParameters) -> str:
-    """The text of an offer. The state is "stable" or "have-local-offer"."""
+    """Return the text of an offer. The state is "stable" or "have-local-offer"."""
     sections = offer_sections(negotiation, data=parameters.data)
     bundle_transports = _bundle_transports(negotiation, sections, parameters.bundle_policy)
     keys = [key for key, _ in bundle_transports]
@@ -92,7 +92,7 @@ def create_offer(negotiation: Negotiation, parameters: LocalParameters) -> str:
             continue
         running = negotiation.transports.get(key)
         credentials = parameters.credentials(running.local if running is not None else None)
-        # RFC 9429 section 5.2.2: always "actpass", also in later offers; RFC 8842: who is client does not change by it.
+        # RFC 9429 section 5.2.2: always "actpass", also in later offers; RFC 8842: the roles stay as they are.
         transport = tuple(dtls_ice(credentials, "actpass", parameters))
         if offered.transceiver is None:
             like = offered.earlier.media if offered.earlier is not None else None
@@ -110,7 +110,7 @@ def create_offer(negotiation: Negotiation, parameters: LocalParameters) -> str:
 
 
 def offer_sections(negotiation: Negotiation, *, data: bool) -> tuple[OfferSection, ...]:
-    """What is in which place of an offer that is made now (RFC 9429 sections 5.2.1 and 5.2.2)."""
+    """Return the sections of an offer that is made now (RFC 9429 sections 5.2.1 and 5.2.2)."""
     base = negotiation.pending_local if negotiation.state == "have-local-offer" else negotiation.current_local
     sections: list[OfferSection] = []
     for section in base.sections if base is not None else ():
@@ -137,7 +137,7 @@ def offer_sections(negotiation: Negotiation, *, data: bool) -> tuple[OfferSectio
 
 
 def new_transceivers(sections: Sequence[OfferSection]) -> dict[int, int]:
-    """By their places, the transceivers that an offer newly associates with its sections."""
+    """Return the transceivers that an offer newly associates with its sections, by the sections' indexes."""
     new = ((index, offered.transceiver) for index, offered in enumerate(sections) if offered.earlier is None)
     return {index: transceiver.id for index, transceiver in new if transceiver is not None}
 
@@ -151,8 +151,8 @@ def _earlier(offered: OfferSection) -> Section:
 def _bundle_transports(
     negotiation: Negotiation, sections: Sequence[OfferSection], policy: BundlePolicy
 ) -> list[tuple[str | None, bool]]:
-    """By which transport each section is offered, and whether by no other (RFC 9429 sections 4.1.1 and 5.2.1)."""
-    # What was only offered yet is offered as if for the first time: the section that spoke for it may be gone.
+    """Return the transport of each section, and whether it is bundle-only (RFC 9429 sections 4.1.1 and 5.2.1)."""
+    # A section that was offered and not answered is offered as if it were new: its speaker may have been removed.
     kept = [
         negotiation.negotiated_bundle_transport(index, offered.mid) if offered.live else None
         for index, offered in enumerate(sections)
@@ -178,7 +178,7 @@ def _bundle_transports(
 
 
 def _taken(negotiation: Negotiation) -> tuple[Numbers, Numbers]:
-    """The payload types and header extensions that negotiated sections have: new ones take others."""
+    """Return the payload types and header extensions of negotiated sections: new sections take others."""
     payload_types, extensions = Numbers(), Numbers()
     for section in negotiation.local.sections if negotiation.local is not None else ():
         if section.is_rtp and not section.rejected:
@@ -196,7 +196,7 @@ def _content(
     numbers: tuple[Numbers, Numbers],
     capabilities: Capabilities,
 ) -> RtpContent:
-    """What an offered section says of its media."""
+    """Return the media lines of an offered section."""
     transceiver = offered.transceiver
     if transceiver is None:
         raise AssertionError("a section for data has no media")
@@ -214,7 +214,7 @@ def _content(
 
 
 def _agreed(negotiation: Negotiation, index: int) -> tuple[Sequence[Codec], Sequence[ExtMap]]:
-    """What the last answer has taken, in its order and with our numbers (RFC 9429 section 5.2.2)."""
+    """Return the codecs and extensions of the last answer, with our numbers (RFC 9429 section 5.2.2)."""
     local, remote = negotiation.current_local, negotiation.current_remote
     if local is None or remote is None or index >= min(len(local.sections), len(remote.sections)):
         return (), ()
@@ -229,7 +229,7 @@ def _agreed(negotiation: Negotiation, index: int) -> tuple[Sequence[Codec], Sequ
 def describe(
     negotiation: Negotiation, parameters: LocalParameters, media: Iterable[Media], *, groups: Iterable[Sequence[str]]
 ) -> str:
-    """The session level with its BUNDLE groups, and these sections under it."""
+    """Return the text: the session level with its BUNDLE groups, and these sections."""
     lines = [Line("t", "0 0")]
     lines.extend(attribute("group", f"BUNDLE {' '.join(mids)}") for mids in groups if mids)
     # RFC 9429 section 5.2.1: "trickle" of RFC 8840 and "ice2" of RFC 8445, at the session level.
@@ -241,13 +241,13 @@ def describe(
 def data_media(
     *, mid: str | None, transport: Iterable[Line], parameters: LocalParameters, like: Media | None = None
 ) -> Media:
-    """A section for data (RFC 9429 section 5.2.1).
+    """Return a section for data (RFC 9429 section 5.2.1).
 
     Args:
-        mid: None where the offer that is answered has none.
+        mid: None if the answered offer has no mid.
         transport: lines for ICE and DTLS.
-        parameters: see there.
-        like: the offered section, whose protocol and form are taken over.
+        parameters: of the connection.
+        like: the offered section; the answer has its protocol and form.
     """
     lines = [NO_ADDRESS, *transport]
     if mid is not None:
@@ -268,7 +268,7 @@ def data_media(
 
 
 def rejected_media(like: Media, mid: str | None) -> Media:
-    """The same section, rejected (RFC 9429 section 5.3.1): port 0, nothing that would have to be negotiated."""
+    """Return the section as a rejected one (RFC 9429 section 5.3.1): port 0, and nothing to negotiate."""
     lines = [NO_ADDRESS]
     if like.kind != "application":
         lines.append(attribute("inactive"))
@@ -281,7 +281,7 @@ def rejected_media(like: Media, mid: str | None) -> Media:
 
 
 def with_candidates(media: Media, gathered: Iterable[Line], *, speaks: bool) -> Media:
-    """The section with what has been gathered for its transport, if it speaks for it, and with its address."""
+    """Return the section with its default address, and with the candidates if it speaks for the transport."""
     lines = tuple(gathered)
     known = media.with_lines(*lines)
     addressed = with_default_address(known)
@@ -289,7 +289,7 @@ def with_candidates(media: Media, gathered: Iterable[Line], *, speaks: bool) -> 
 
 
 def gathered_lines(negotiation: Negotiation, key: str, credentials: IceCredentials) -> tuple[Line, ...]:
-    """The candidates of a transport that our description has; none when its credentials are other ones."""
+    """Return the candidates of a transport in our description; empty if its credentials are different."""
     section = speaker(negotiation, negotiation.local, key) if negotiation.local is not None else None
     if section is None or section.credentials != credentials:
         return ()
@@ -299,7 +299,7 @@ def gathered_lines(negotiation: Negotiation, key: str, credentials: IceCredentia
 
 
 def with_default_address(media: Media) -> Media:
-    """The port and the `c=` line as the most reachable candidate says (RFC 8839 section 4.2)."""
+    """Return the section with the port and address of the most reachable candidate (RFC 8839 section 4.2)."""
     found = [
         c for c in sdp.attributes.candidates(media) if c.transport == "udp" and c.component == 1 and _is_ip(c.address)
     ]
@@ -316,10 +316,10 @@ def _is_ip(address: str) -> bool:
 
 
 def dtls_ice(credentials: IceCredentials, setup: Setup, parameters: LocalParameters) -> Iterator[Line]:
-    """What a section says of its transport.
+    """Yield the transport lines of a section.
 
-    RFC 9143 section 7.1.2 wants it in the first section of a bundle only; browsers write it into all, and others read
-    each by itself.
+    RFC 9143 section 7.1.2 wants them in the first section of a bundle only. Browsers write them into all sections, and
+    other peers read each section by itself.
     """
     yield attribute("ice-ufrag", credentials.ufrag)
     yield attribute("ice-pwd", credentials.pwd)
@@ -329,6 +329,6 @@ def dtls_ice(credentials: IceCredentials, setup: Setup, parameters: LocalParamet
 
 
 def _next_version(negotiation: Negotiation) -> int:
-    """RFC 9429 section 5.2.2: one more than in the last description that was set."""
+    """Return the version of the last description that was set, plus one (RFC 9429 section 5.2.2)."""
     local = negotiation.local
     return 1 if local is None else local.sdp.origin.session_version + 1

@@ -1,7 +1,7 @@
-"""What has to be done for a description to take effect.
+"""The actions that make a description take effect.
 
-The actions are not thought up while a description is applied: they are the difference between the transports before
-and after. So applying, answering and rolling back need no lists of their own, and can not disagree with the snapshot.
+They are the difference between the transports before and after. So applying, answering and rolling back need no lists
+of their own, and cannot disagree with the snapshot.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Gather:
 
 @dataclass(frozen=True, slots=True)
 class SetRemote:
-    """Tell the generation the peer's credentials: its checks begin."""
+    """Give the generation the peer's credentials: its checks begin."""
 
     key: str
     generation: int
@@ -40,7 +40,7 @@ class SetRemote:
 
 @dataclass(frozen=True, slots=True)
 class AddCandidate:
-    """Tell the generation a candidate of the peer, or with None that there are no more."""
+    """Give the generation a candidate of the peer; None ends the candidates."""
 
     key: str
     generation: int
@@ -49,7 +49,7 @@ class AddCandidate:
 
 @dataclass(frozen=True, slots=True)
 class DropGeneration:
-    """Forget a generation that was rolled back; the one before goes on."""
+    """Drop a generation that was rolled back; the one before goes on."""
 
     key: str
     generation: int
@@ -74,7 +74,7 @@ class StartSctp:
 
 @dataclass(frozen=True, slots=True)
 class CloseTransport:
-    """End it: its section was rejected or rolled back before it was ever answered, or another peer takes it over."""
+    """Close a transport: its section was rejected or rolled back before any answer, or another peer takes it over."""
 
     key: str
 
@@ -91,8 +91,8 @@ class Plan:
 
     Attributes:
         after: the snapshot once it is applied.
-        actions: what takes the transports there, in this order.
-        media: what a program is told of tracks and transceivers.
+        actions: take the transports there, in this order.
+        media: the changes of tracks and transceivers.
     """
 
     after: Negotiation
@@ -101,7 +101,7 @@ class Plan:
 
 
 def difference(before: Negotiation, after: Negotiation) -> Iterator[Action]:
-    """What takes the transports from one snapshot to the other; candidates are not among it."""
+    """Yield the actions that take the transports from one snapshot to the other, without candidates."""
     for key in before.transports.keys() - after.transports.keys():
         yield CloseTransport(key)
     for key, new in after.transports.items():
@@ -110,7 +110,7 @@ def difference(before: Negotiation, after: Negotiation) -> Iterator[Action]:
             yield CloseTransport(key)
             old = None
         stable = before.stable_transports.get(key)
-        # A generation that was offered and never answered is forgotten when it is rolled back or offered anew.
+        # A generation that was offered and never answered is dropped when it is rolled back or offered again.
         if (
             old is not None
             and old.generation != new.generation
@@ -129,5 +129,5 @@ def difference(before: Negotiation, after: Negotiation) -> Iterator[Action]:
 
 
 def _is_answered(old: TransportState, new: TransportState) -> bool:
-    """Whether the generation was there before and has now got the peer's credentials."""
+    """Whether the generation existed before and gets the peer's credentials now."""
     return old.generation == new.generation and old.remote is None

@@ -21,16 +21,17 @@ NO_ADDRESS: Final = Line("c", "IN IP4 0.0.0.0")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RtpContent:
-    """What is said of the media of a section.
+    """The media lines of a section.
 
     Attributes:
         kind: "audio" or "video".
         codecs: in the order of preference; at least one.
         extensions: RTP header extensions.
         direction: as this side sees it.
-        streams: the ids of the streams of what this side wants to send, also where the answer has no place for it: so
-            says RFC 9429 section 5.3.1, and the W3C asks for a negotiation as long as it is not said. None: nothing.
-        rids: of what is sent as simulcast.
+        streams: the ids of the streams that this side wants to send; None: it sends nothing. An answer names them even
+            if the offer does not want them (RFC 9429 section 5.3.1). Otherwise the W3C's check would ask for another
+            negotiation.
+        rids: of the simulcast.
     """
 
     kind: str
@@ -44,12 +45,12 @@ class RtpContent:
 def rtp_media(
     content: RtpContent, transport: Iterable[Line], mid: str | None, *, protocol: str = RTP_PROTOCOL, mixed: bool = True
 ) -> Media:
-    """The section.
+    """Return the section.
 
     Args:
         content: of its media.
         transport: lines for ICE and DTLS.
-        mid: None where the offer that is answered has none.
+        mid: None if the answered offer has no mid.
         protocol: of the offered section, or ours.
         mixed: whether one- and two-byte header extensions may be mixed (RFC 8285 section 6).
     """

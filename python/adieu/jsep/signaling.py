@@ -36,12 +36,12 @@ _NEXT: Final[dict[tuple[SignalingState, Source, SdpType], SignalingState]] = {
     ("have-remote-offer", "local", "pranswer"): "have-local-pranswer",
     ("have-local-pranswer", "local", "pranswer"): "have-local-pranswer",
     ("have-local-pranswer", "local", "answer"): "stable",
-    # RFC 9429 section 4.1.10.2: by the call that has set the offer; a provisional answer can not be rolled back.
+    # RFC 9429 section 4.1.10.2: by the call that has set the offer; a provisional answer cannot be rolled back.
     ("have-local-offer", "local", "rollback"): "stable",
     ("have-remote-offer", "remote", "rollback"): "stable",
 }
 
 
 def next_signaling_state(state: SignalingState, source: Source, type_: SdpType) -> SignalingState | None:
-    """The state after a description of this type from this side; None when it may not be applied now."""
+    """Return the state after a description of this type from this side; None if it may not be applied now."""
     return _NEXT.get((state, source, type_))

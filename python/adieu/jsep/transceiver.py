@@ -20,7 +20,7 @@ class Encoding:
         max_bitrate: bits a second.
         max_framerate: frames a second.
         scale_resolution_down_by: how many times smaller the picture is, 1.0 or more; None for audio.
-        codec: another than the one negotiation prefers.
+        codec: a codec instead of the one that negotiation prefers.
         priority: among the streams of a connection.
         network_priority: the same, on the network.
         scalability_mode: layers within the stream, as "L1T2".
@@ -38,17 +38,17 @@ class Encoding:
 
 
 MAX_ENCODINGS: Final = 6
-"""How many encodings one sender has at most: what is more is cut off."""
+"""The number of encodings of one sender; further ones are cut off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transceiver:
-    """See the module. Names of the W3C's slots are in brackets.
+    """See the module. A name in brackets is the W3C's.
 
     Attributes:
-        id: which one, within its connection.
+        id: its number within the connection.
         kind: of its tracks.
-        direction: [[Direction]], what is wanted.
+        direction: [[Direction]], the wanted one.
         streams: [[AssociatedMediaStreamIds]] of the sender.
         encodings: [[SendEncodings]].
         ridless_encodings: [[LastStableRidlessSendEncodings]].
@@ -59,7 +59,7 @@ class Transceiver:
         taken_by_track: whether addTrack() has ever given it a track: then no rollback takes it away.
         offered_by_peer: whether the pending remote offer has made it.
         has_sent: whether [[CurrentDirection]] has ever had a sending part.
-        mid: [[Mid]]; also where the other side writes none.
+        mid: [[Mid]], also if the other side writes no mid.
         index: the place of the section that it is associated with.
         current_direction: [[CurrentDirection]].
         fired_direction: [[FiredDirection]].
@@ -97,5 +97,5 @@ class Transceiver:
 
     @property
     def rids(self) -> tuple[str, ...]:
-        """Of the encodings, where they have some."""
+        """Return the rids of the encodings that have one."""
         return tuple(encoding.rid for encoding in self.encodings if encoding.rid is not None)

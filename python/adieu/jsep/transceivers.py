@@ -1,7 +1,7 @@
-"""What descriptions do to transceivers (W3C set a session description, success steps 8 and 9; RFC 9429 5.9, 5.10).
+"""Apply descriptions to transceivers (W3C set a session description, success steps 8 and 9; RFC 9429 5.9, 5.10).
 
-Each function takes the transceivers of a snapshot and gives those after; what a program is to be told is collected on
-the way, in the order in which the W3C tells it.
+Each function takes the transceivers of a snapshot and returns those after. It also collects the events for the program,
+in the W3C's order.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from adieu.sdp.attributes import Direction
 
 NAMELESS: Final = ":"
-"""With this begins the name of a stream that the other side has given none; no id of a stream does."""
+"""The beginning of a name for a stream without an id. No id of a stream begins with it."""
 
 
 @dataclass(frozen=True, slots=True)
 class MediaChanges:
-    """What a program is told, by the ids of transceivers.
+    """The events that a program gets, by the ids of transceivers.
 
     Attributes:
         stopped: their tracks end.
@@ -35,7 +35,7 @@ class MediaChanges:
         removed: the stream (by its id) that their track leaves.
         added: the stream that their track joins.
         tracks: for each a `track` event.
-        gone: transceivers that leave the set, as they were last.
+        removed_transceivers: they leave the set; with their last values.
     """
 
     stopped: tuple[int, ...] = ()
@@ -43,12 +43,12 @@ class MediaChanges:
     removed: tuple[tuple[str, int], ...] = ()
     added: tuple[tuple[str, int], ...] = ()
     tracks: tuple[int, ...] = ()
-    gone: tuple[Transceiver, ...] = ()
+    removed_transceivers: tuple[Transceiver, ...] = ()
 
 
 @dataclass(slots=True)
 class _Working:
-    """The transceivers while a description is gone through, and the W3C's lists."""
+    """The transceivers while a description is applied, and the W3C's lists."""
 
     transceivers: dict[int, Transceiver]
     next_id: int
@@ -57,7 +57,7 @@ class _Working:
     removed: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
     added: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
     tracks: list[int] = field(default_factory=list[int])
-    gone: list[Transceiver] = field(default_factory=list[Transceiver])
+    removed_transceivers: list[Transceiver] = field(default_factory=list[Transceiver])
 
     @classmethod
     def of(cls, negotiation: Negotiation) -> _Working:
@@ -78,7 +78,7 @@ class _Working:
             tuple(self.removed),
             tuple(self.added),
             tuple(self.tracks),
-            tuple(self.gone),
+            tuple(self.removed_transceivers),
         )
         return after, changes
 
@@ -122,13 +122,13 @@ class _Working:
         return self.put(stopped(transceiver))
 
     def remove(self, transceiver: Transceiver) -> None:
-        """Take it out of the set; what leaves the set is associated with nothing."""
+        """Remove it from the set; a removed transceiver has no section."""
         del self.transceivers[transceiver.id]
-        self.gone.append(replace(transceiver, mid=None, index=None))
+        self.removed_transceivers.append(replace(transceiver, mid=None, index=None))
 
 
 def stopped(transceiver: Transceiver) -> Transceiver:
-    """W3C stop the RTCRtpTransceiver: the values."""
+    """W3C stop the RTCRtpTransceiver: return its values."""
     return replace(
         transceiver, direction="inactive", stopping=True, stopped=True, receptive=False, current_direction=None
     )
@@ -140,12 +140,12 @@ def stopped(transceiver: Transceiver) -> Transceiver:
 def apply_local(
     negotiation: Negotiation, description: Description, new_transceivers: Mapping[int, int]
 ) -> tuple[Negotiation, MediaChanges]:
-    """A description of ours is set.
+    """Apply our description.
 
     Args:
         negotiation: before it.
-        description: what is set.
-        new_transceivers: by their places, the transceivers for which sections of an offer were made.
+        description: the description to set.
+        new_transceivers: the transceivers that new sections of an offer were made for, by the sections' indexes.
     """
     working = _Working.of(negotiation)
     offer = description.type == "offer"
@@ -208,7 +208,7 @@ def _without_lost_codecs(transceiver: Transceiver) -> Transceiver:
 
 
 def _as_sent(agreed: Iterable[Codec], theirs: Iterable[Codec]) -> tuple[Codec, ...]:
-    """What we send is described by the side that receives it."""
+    """Return the codecs as their receiver describes them: so they are sent."""
     described = {codec.payload_type: codec for codec in theirs}
     return tuple(described.get(codec.payload_type, codec) for codec in agreed)
 
@@ -217,7 +217,7 @@ def _as_sent(agreed: Iterable[Codec], theirs: Iterable[Codec]) -> tuple[Codec, .
 
 
 def apply_remote(negotiation: Negotiation, description: Description) -> tuple[Negotiation, MediaChanges]:
-    """A description of the other side is set."""
+    """Apply a description of the other side."""
     working = _Working.of(negotiation)
     ours = negotiation.pending_local if description.type != "offer" else None
     for section in description.sections:
@@ -256,7 +256,7 @@ def apply_remote(negotiation: Negotiation, description: Description) -> tuple[Ne
 
 
 def _found(working: _Working, negotiation: Negotiation, section: Section) -> Transceiver | None:
-    """The transceiver of an offered section; one is made where there is none (RFC 9429 section 5.10)."""
+    """Return the transceiver of an offered section; a new one if there is no other (RFC 9429 section 5.10)."""
     if not section.is_rtp:
         return None
     known = working.at(section.index)
@@ -286,7 +286,7 @@ def _found(working: _Working, negotiation: Negotiation, section: Section) -> Tra
 
 
 def _waiting(working: _Working, section: Section) -> Transceiver | None:
-    """One that addTrack() has made and that no section has yet: it answers an offer to send or to receive."""
+    """Find a transceiver of addTrack() without a section: it answers an offer to send or to receive."""
     if not directions.receives(section.direction):
         return None
     return next(
@@ -305,7 +305,7 @@ def _free_mid(working: _Working, negotiation: Negotiation) -> str:
 
 
 def _streams_of(transceiver: Transceiver, section: Section) -> tuple[str, ...]:
-    """The streams of its track. RFC 8830 section 3.2.1: who says nothing of streams means one, known by nothing."""
+    """Return the streams of its track. RFC 8830 section 3.2.1: without an msid there is one stream without an id."""
     if section.has_msid:
         return section.streams
     return (f"{NAMELESS}{transceiver.id}",)
@@ -315,12 +315,12 @@ def _streams_of(transceiver: Transceiver, section: Section) -> tuple[str, ...]:
 
 
 def default_encoding(kind: Kind) -> Encoding:
-    """W3C create an RTCRtpSender step 8: the one where none is given."""
+    """W3C create an RTCRtpSender step 8: the encoding if no encoding is given."""
     return Encoding(scale_resolution_down_by=1.0 if kind == "video" else None)
 
 
 def _with_proposed(transceiver: Transceiver, section: Section) -> Transceiver:
-    """The other side asks for simulcast (steps 8.2.1 to 8.2.6)."""
+    """Apply the simulcast that the other side asks for (steps 8.2.1 to 8.2.6)."""
     wanted = section.simulcast.recv if section.simulcast is not None else ()
     rids = tuple(dict.fromkeys(stream.rids[0] for stream in wanted))[:MAX_ENCODINGS]
     if (
@@ -330,7 +330,7 @@ def _with_proposed(transceiver: Transceiver, section: Section) -> Transceiver:
         or transceiver.encodings[0].rid is not None
     ):
         return transceiver
-    # It carries on what a program has set for the only one.
+    # The program's values for the only encoding come back after a rollback.
     proposed = tuple(
         replace(Encoding(), rid=rid, scale_resolution_down_by=2.0 ** (len(rids) - place - 1))
         for place, rid in enumerate(rids)
@@ -339,7 +339,7 @@ def _with_proposed(transceiver: Transceiver, section: Section) -> Transceiver:
 
 
 def _with_answered(transceiver: Transceiver, section: Section) -> Transceiver:
-    """The other side may take less than the simulcast that there is (step 8.2.8)."""
+    """Remove the simulcast streams that the other side does not take (step 8.2.8)."""
     if len(transceiver.encodings) < 2:
         return transceiver
     wanted = {rid for stream in (section.simulcast.recv if section.simulcast else ()) for rid in stream.rids}
@@ -351,7 +351,7 @@ def _with_answered(transceiver: Transceiver, section: Section) -> Transceiver:
 
 
 def _forget_rejected(working: _Working, ours: Description | None, theirs: Description | None) -> None:
-    """W3C step 10: what is stopped and rejected leaves the set."""
+    """W3C step 10: remove the transceivers that are stopped and rejected."""
     for transceiver in list(working.transceivers.values()):
         index = transceiver.index
         if transceiver.stopped and index is not None:
@@ -360,13 +360,13 @@ def _forget_rejected(working: _Working, ours: Description | None, theirs: Descri
                 working.remove(transceiver)
 
 
-def settle(transceivers: Iterable[Transceiver]) -> tuple[Transceiver, ...]:
-    """The state is "stable": this is what a rollback will go back to."""
+def make_stable(transceivers: Iterable[Transceiver]) -> tuple[Transceiver, ...]:
+    """Return the transceivers that a rollback goes back to: the state is "stable"."""
     return tuple(replace(t, offered_by_peer=False, ridless_encodings=None) for t in transceivers)
 
 
 def roll_back(negotiation: Negotiation) -> tuple[Negotiation, MediaChanges]:
-    """W3C step 9, for each transceiver. What a program has set meanwhile stays."""
+    """W3C step 9, for each transceiver. The program's changes since the offer stay."""
     working = _Working.of(negotiation)
     before = {t.id: t for t in negotiation.stable_transceivers}
     for current in negotiation.transceivers:
@@ -392,6 +392,6 @@ def roll_back(negotiation: Negotiation) -> tuple[Negotiation, MediaChanges]:
         if current.offered_by_peer and not current.taken_by_track:
             working.remove(working.stop(transceiver))
         elif current.offered_by_peer:
-            # Nothing but addTrack() is left of how it came to be.
+            # From now on it counts as made by addTrack() alone.
             working.put(replace(transceiver, made_by_track=True))
     return working.done(negotiation)

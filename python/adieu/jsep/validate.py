@@ -1,6 +1,6 @@
-"""What a well-formed description must say to be valid (RFC 9429 sections 5.8 to 5.11), before anything is changed.
+"""Check the content of a well-formed description (RFC 9429 sections 5.8 to 5.11), before anything changes.
 
-What is not valid is an `InvalidAccessError`, as the W3C asks (set a session description, failure step 6).
+Invalid content is an `InvalidAccessError`, as the W3C asks (set a session description, failure step 6).
 """
 
 from __future__ import annotations
@@ -20,26 +20,29 @@ if TYPE_CHECKING:
     from adieu.sdp.attributes import ExtMap
 
 STRONG_HASHES: Final = ("sha-256", "sha-384", "sha-512")
-"""RFC 8122 section 5: weaker ones must not be relied on."""
+"""The hashes that may be relied on (RFC 8122 section 5)."""
 
 MAX_UFRAG: Final = 119
-"""With ours and a colon it is a user name of STUN, of which the ICE agent writes 128 bytes. Others write 4 to 32."""
+"""The longest ufrag. With our ufrag and a colon it is a user name of STUN, and the ICE agent writes 128 bytes of it.
+Other peers write 4 to 32.
+"""
 
 _RTCP_TYPES: Final = range(64, 96)
 
 
 def check_remote_offer(negotiation: Negotiation, offer: Description) -> None:
-    """An offer of the other side.
+    """Check an offer of the other side.
 
     Raises:
-        InvalidAccessError: it can not be answered.
+        InvalidAccessError: it cannot be answered.
     """
     _check_mids(offer)
-    current = negotiation.current_local  # which has as many, and all mids
+    current = negotiation.current_local  # it has as many sections as the remote one, and all mids
     known = current.sections if current is not None else ()
     if len(offer.sections) < len(known):
         raise InvalidAccessError(
-            f"the offer has {len(offer.sections)} media sections, {len(known)} were negotiated: none may be left out"
+            f"the offer has {len(offer.sections)} media sections and {len(known)} were negotiated: "
+            "no section may be left out"
         )
     for section in offer.sections:
         before = known[section.index] if section.index < len(known) else section
@@ -62,7 +65,7 @@ def check_remote_offer(negotiation: Negotiation, offer: Description) -> None:
 
 
 def check_remote_answer(negotiation: Negotiation, offer: Description, answer: Description) -> None:
-    """An answer, provisional or not, of the other side to our offer.
+    """Check an answer, provisional or not, of the other side to our offer.
 
     Raises:
         InvalidAccessError: it does not fit the offer.
@@ -85,7 +88,7 @@ def check_remote_answer(negotiation: Negotiation, offer: Description, answer: De
         if section.rejected:
             continue
         if offered.rejected:  # RFC 3264 section 6: a stream that was offered with port 0 is answered with port 0
-            raise InvalidAccessError(f"media section {offered.mid!r} was not offered, and can not be accepted")
+            raise InvalidAccessError(f"media section {offered.mid!r} was not offered, and cannot be accepted")
         if (section.is_rtp, section.is_data) != (offered.is_rtp, offered.is_data):
             raise InvalidAccessError(
                 f"media section {offered.mid!r} was offered over {offered.media.protocol}, "
@@ -99,7 +102,7 @@ def check_remote_answer(negotiation: Negotiation, offer: Description, answer: De
         if not _speaks(answer, section):
             continue
         if offered.bundle_only:
-            raise InvalidAccessError(f"media section {offered.mid!r} was offered in a bundle only, and is in none")
+            raise InvalidAccessError(f"media section {offered.mid!r} was offered in a bundle only, and is in no bundle")
         _check_transport(section)
         if section.setup not in {"active", "passive"}:
             raise InvalidAccessError(
@@ -117,7 +120,7 @@ def _speaks(description: Description, section: Section) -> bool:
 
 
 def _check_extensions(section: Section, known: Iterable[ExtMap]) -> None:
-    """RFC 8285 section 6: within a session a number keeps what it stands for."""
+    """Check that a number keeps its meaning within a session (RFC 8285 section 6)."""
     numbers = {extension.id: extension.uri for extension in known}
     for extension in section.extensions:
         if (before := numbers.get(extension.id, extension.uri)) != extension.uri:
@@ -128,7 +131,7 @@ def _check_extensions(section: Section, known: Iterable[ExtMap]) -> None:
 
 
 def _check_groups(offer: Description, answer: Description) -> None:
-    """RFC 9143 section 7.3: an answer groups what was offered as one group."""
+    """Check that an answer groups sections of one offered group (RFC 9143 section 7.3)."""
     for mids in answer.bundle:
         offered = set(offer.group_of(mids[0])) if mids else set[str]()
         if strangers := set(mids) - offered:
@@ -136,12 +139,12 @@ def _check_groups(offer: Description, answer: Description) -> None:
 
 
 def _check_media(section: Section) -> None:
-    # The W3C's rtcpMuxPolicy "require", the only one there is (failure step 4). RFC 9143 section 7.1.3: what is said of
-    # the transport stands in another section of the bundle.
+    # The W3C's rtcpMuxPolicy "require" is the only one (failure step 4). RFC 9143 section 7.1.3: the transport lines
+    # are in another section of the bundle.
     if section.is_rtp and not section.bundle_only and not attributes.rtcp_mux(section.media):
         raise InvalidAccessError(f"media section {section.mid!r} does not multiplex RTP and RTCP (a=rtcp-mux)")
 
-    # RFC 5761 section 4: these could not be told from RTCP.
+    # RFC 5761 section 4: these look like RTCP.
     if section.is_rtp and (bad := [c.payload_type for c in section.codecs if c.payload_type in _RTCP_TYPES]):
         raise InvalidAccessError(f"media section {section.mid!r} has the payload type {bad[0]}, which RTCP's types use")
 
@@ -152,13 +155,13 @@ def _check_mids(description: Description) -> None:
         raise InvalidAccessError("two media sections have the same mid")
     grouped = [mid for group in description.bundle for mid in group]
     if len(set(grouped)) != len(grouped):
-        raise InvalidAccessError("a mid stands twice in the BUNDLE groups")
+        raise InvalidAccessError("a mid is twice in the BUNDLE groups")
     if unknown := set(grouped) - set(mids):
         raise InvalidAccessError(f"the BUNDLE group has the mid {min(unknown)!r}, which no media section has")
 
 
 def _check_transport(section: Section) -> None:
-    """RFC 9429 section 5.8.2 and 5.10: what a section needs so that a transport can be made of it."""
+    """Check that a section has all that a transport needs (RFC 9429 sections 5.8.2 and 5.10)."""
     if section.problem is not None:
         raise refusal(section.problem)
     if section.credentials is None:
@@ -179,7 +182,7 @@ def _check_transport(section: Section) -> None:
 
 
 def _check_continuity(section: Section, running: TransportState | None) -> None:
-    """What may not change while the DTLS association and the SCTP association live (RFC 8842, 8841)."""
+    """Check the values that may not change while the DTLS and the SCTP association live (RFC 8842, 8841)."""
     if running is None or running.is_replaced_by(section.fingerprints) or running.dtls_client is None:
         return
     if section.setup in {"active", "passive"} and (section.setup == "passive") is not running.dtls_client:

@@ -31,10 +31,10 @@ if not TYPE_CHECKING:  # a module's __getattr__ would hide misspelled names from
     __getattr__, __dir__ = lazy(
         __name__,
         {
-            "adieu.signaling.base": "Signaling",
-            "adieu.signaling.client": "Probed SignalingClient",
-            "adieu.signaling.events": "Down Ended Moved RoomLost SignalingEvent Undelivered Up",
-            "adieu.signaling.memory": "MemorySignaling memory_signaling",
-            "adieu.signaling.policy": "Policy",
+            "adieu.signaling.base": ("Signaling",),
+            "adieu.signaling.client": ("Probed SignalingClient",),
+            "adieu.signaling.events": ("Down Ended Moved RoomLost SignalingEvent Undelivered Up",),
+            "adieu.signaling.memory": ("MemorySignaling memory_signaling",),
+            "adieu.signaling.policy": ("Policy",),
         },
     )

@@ -66,7 +66,7 @@ class CandidatePool:
             gather(self._driver, handle, FIRST, self.credentials, (configuration, settings), controlling=True)
 
     def take(self, wanted: Gather) -> Pooled | None:
-        """Take a transport for this generation; None if none in the pool fits."""
+        """Take a transport for this generation; None if no transport in the pool fits."""
         if not self._free or (wanted.local, wanted.generation) != (self.credentials, FIRST):
             return None
         return self._free.pop(0)

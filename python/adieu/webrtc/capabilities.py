@@ -1,4 +1,4 @@
-"""What senders and receivers can be asked for. https://www.w3.org/TR/webrtc/#dom-rtcrtpsender-getcapabilities"""
+"""The capabilities of senders and receivers. https://www.w3.org/TR/webrtc/#dom-rtcrtpsender-getcapabilities"""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 def negotiable() -> Capabilities:
-    """Return what a connection that is made now can negotiate. Codecs that are found at run time belong in here."""
+    """Return the capabilities of a connection that is made now. Codecs that are found at run time belong in here."""
     return NEGOTIABLE
 
 
 def capabilities(kind: str) -> RTCRtpCapabilities | None:
-    """The same for sending and receiving: what can be negotiated.
+    """Return the codecs and extensions that can be negotiated; they are the same for sending and receiving.
 
-    "rtx" is there once: which codec it repeats is not a capability.
+    "rtx" is listed once: the codec that it repeats is not a capability.
     """
     string("the kind", kind)
     kinds: dict[str, Kind] = {"audio": "audio", "video": "video"}

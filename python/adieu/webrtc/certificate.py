@@ -32,7 +32,7 @@ class RTCDtlsFingerprint:
 
 
 class RTCCertificate:
-    """A certificate and its private key: ECDSA, P-256 or P-384. It can be used by several connections.
+    """A certificate and its private key: ECDSA, P-256 or P-384. Several connections can use it.
 
     Made by `RTCPeerConnection.generateCertificate()`, or read by `from_pem()`.
     """
@@ -44,14 +44,14 @@ class RTCCertificate:
 
     @classmethod
     def generate(cls, algorithm: object = "ECDSA") -> RTCCertificate:
-        """Make one (W3C generateCertificate).
+        """Make a certificate (W3C generateCertificate).
 
         Args:
             algorithm: "ECDSA", or a mapping as `{"name": "ECDSA", "namedCurve": "P-256", "expires": milliseconds}`.
 
         Raises:
             NotSupportedError: another algorithm or curve.
-            TypeError: not an algorithm at all.
+            TypeError: it is not an algorithm.
         """
         if isinstance(algorithm, str):
             members: Mapping[Any, Any] = {"name": algorithm}
@@ -69,7 +69,7 @@ class RTCCertificate:
 
     @classmethod
     def from_pem(cls, certificate: str, private_key: str) -> RTCCertificate:
-        """Read one.
+        """Read a certificate.
 
         Raises:
             ValueError: it is not an ECDSA certificate with its key.
@@ -77,21 +77,21 @@ class RTCCertificate:
         return cls(_core.Certificate.from_pem(certificate, private_key))
 
     def to_pem(self) -> tuple[str, str]:
-        """The certificate and the private key, which is a secret."""
+        """Return the certificate and the private key. The key is a secret."""
         return self._native.to_pem()
 
     @property
     def native(self) -> _core.Certificate:
-        """The core's."""
+        """The certificate of the core."""
         return self._native
 
     @property
     def expires(self) -> float:
-        """When it expires: milliseconds since 1970."""
+        """The time when it expires, in milliseconds since 1970."""
         return self._native.expires * 1000
 
     def getFingerprints(self) -> list[RTCDtlsFingerprint]:
-        """Its fingerprints."""
+        """Return the fingerprints."""
         return [RTCDtlsFingerprint("sha-256", self._native.fingerprint("sha-256").lower())]
 
     def __repr__(self) -> str:

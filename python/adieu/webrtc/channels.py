@@ -44,13 +44,13 @@ def create(internals: Internals, label: str, init: RTCDataChannelInit) -> RTCDat
 
 
 def sctp_transport(internals: Internals) -> Transport | None:
-    """The transport that carries the association, once it has been negotiated."""
+    """Return the transport that carries the association, once it has been negotiated."""
     key = internals.negotiation.data_key
     return internals.transports.get(key) if key is not None else None
 
 
 def sctp_holder(internals: Internals) -> Transport | None:
-    """The transport with the RTCSctpTransport, also while data is only offered."""
+    """Return the transport with the RTCSctpTransport, also while data is only offered."""
     for transport in internals.all_transports():
         if transport.sctp is not None:
             return transport
@@ -90,7 +90,7 @@ def check_ids(internals: Internals, transport: Transport) -> None:
 
 
 def data_rejected(internals: Internals) -> None:
-    """End all channels: the other side has rejected data, and they would wait for ever (closing rule 51).
+    """End all channels: the other side has rejected data, and they would wait forever (closing rule 51).
 
     A channel that is made later asks for a negotiation again, as the first one did.
     """
@@ -140,7 +140,7 @@ def announce(
 
 
 def priority_name(priority: int) -> RTCPriorityType:
-    """The W3C's name for a number of RFC 8832 section 5.1; a number without a name is the default."""
+    """Return the W3C's name for a number of RFC 8832 section 5.1; a number without a name is the default."""
     names: dict[int, RTCPriorityType] = {number: name for name, number in PRIORITIES.items()}
     return names.get(priority, "low")
 
@@ -164,7 +164,7 @@ def _attach(internals: Internals, transport: Transport, channel: RTCDataChannel)
 
 
 def _free_id(internals: Internals, transport: Transport) -> int:
-    """A free id. RFC 8832 section 6: the DTLS client takes even ids, the server odd ones.
+    """Return a free id. RFC 8832 section 6: the DTLS client takes even ids, the server odd ones.
 
     Raises:
         OperationError: all are in use.
@@ -178,7 +178,7 @@ def _free_id(internals: Internals, transport: Transport) -> int:
 
 
 def _limit(transport: Transport | None) -> int:
-    """The number that all ids are below."""
+    """Return the number that all ids are below."""
     most = transport.sctp.maxChannels if transport is not None and transport.sctp is not None else None
     return MAX_ID + 1 if most is None else min(most, MAX_ID + 1)
 

@@ -17,7 +17,7 @@ _WHY: Final = "the connection was closed"
 
 
 def close_the_connection(internals: Internals) -> None:
-    """W3C close the connection. Nothing is fired before it returns."""
+    """W3C close the connection. No event is fired before it returns."""
     # step 1 (closing rule 1)
     if internals.is_closed:
         return
@@ -45,7 +45,7 @@ def close_the_connection(internals: Internals) -> None:
     internals.ice_connection_state = "closed"
     internals.connection_state = "closed"
     connection_log.state(internals, "connection", "closed")
-    # What waits for something that can not happen any more (closing rules 31 to 36).
+    # End the calls that can no longer finish (closing rules 31 to 36).
     internals.driver.run_here(_end, internals, running)
 
 

@@ -1,4 +1,4 @@
-"""RTCConfiguration and what is in it. https://www.w3.org/TR/webrtc/#configuration"""
+"""RTCConfiguration and its members. https://www.w3.org/TR/webrtc/#configuration"""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RTCBundlePolicy: TypeAlias = Literal["balanced", "max-compat", "max-bundle"]
 RTCRtcpMuxPolicy: TypeAlias = Literal["require"]
 
 MAX_ICE_SERVERS: Final = 32
-"""What is beyond is not used (W3C set a configuration step 5)."""
+"""The number of servers that are used; further ones are ignored (W3C set a configuration step 5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,11 @@ class RTCIceServer:
     """A STUN or TURN server. https://www.w3.org/TR/webrtc/#rtciceserver-dictionary
 
     Attributes:
-        urls: one URL or several, as "stun:stun.example.org"; of a connection always a tuple.
+        urls: one URL or several, as "stun:stun.example.org"; `getConfiguration()` returns a tuple.
         username: for TURN.
         credential: for TURN.
 
-    Members of other names are ignored: such dictionaries come from servers.
+    Unknown members are ignored: such dictionaries come from servers.
     """
 
     urls: str | Sequence[str]
@@ -49,11 +49,11 @@ class RTCIceServer:
                 string(f"RTCIceServer.{name}", getattr(self, name))
 
     def parsed(self) -> list[IceUrl]:
-        """The URLs (W3C set a configuration step 6).
+        """Return the URLs (W3C set a configuration step 6).
 
         Raises:
-            DOMSyntaxError: there are none, or one is malformed.
-            InvalidAccessError: one is TURN's, and there is no username or no credential.
+            DOMSyntaxError: there is no URL, or one is malformed.
+            InvalidAccessError: a TURN URL has no username or no credential.
         """
         urls = [self.urls] if isinstance(self.urls, str) else list(self.urls)
         if not urls:
@@ -67,17 +67,17 @@ class RTCIceServer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RTCConfiguration:
-    """How a connection finds its way. https://www.w3.org/TR/webrtc/#rtcconfiguration-dictionary
+    """The configuration of a connection. https://www.w3.org/TR/webrtc/#rtcconfiguration-dictionary
 
     Attributes:
-        iceServers: STUN and TURN servers. TURN, and STUN over TLS, are not there yet: such a URL gives an
+        iceServers: STUN and TURN servers. TURN, and STUN over TLS, are not supported yet: such a URL fires an
             `icecandidateerror` with code 701 when it would be used.
-        iceTransportPolicy: "relay" uses nothing but relayed candidates.
+        iceTransportPolicy: "relay" uses relayed candidates only.
         bundlePolicy: how many transports are offered before it is known whether the other side bundles.
-        rtcpMuxPolicy: "require", the only one.
-        certificates: the first one is used; one is made when there is none.
-        iceCandidatePoolSize: for how many transports candidates are gathered at once, before there is a description:
-            the first local one takes them and gives up the rest. At most 16; with a bundle one is enough.
+        rtcpMuxPolicy: always "require".
+        certificates: the first one is used; without one, a certificate is made.
+        iceCandidatePoolSize: the number of transports whose candidates are gathered before there is a description. The
+            first local description takes them, and the rest is closed. At most 16; with a bundle one is enough.
     """
 
     iceServers: Sequence[RTCIceServer] = ()
@@ -107,20 +107,20 @@ class RTCConfiguration:
         unsigned("RTCConfiguration.iceCandidatePoolSize", self.iceCandidatePoolSize, 255)
 
     def urls(self) -> list[IceUrl]:
-        """The URLs of all servers."""
+        """Return the URLs of all servers."""
         return [url for server in self.iceServers for url in server.parsed()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransportSettings:
-    """What the W3C leaves to the implementation. Times are seconds, sizes bytes.
+    """Settings that the W3C leaves to the implementation. Times are seconds, sizes bytes.
 
     Attributes:
         disconnectedAfter: silence until iceConnectionState is "disconnected".
         failedAfter: silence until it is "failed".
-        receiveBuffer: what may wait to be read before the peer is stopped, for all channels together.
-        maxMessageSize: the largest message that is taken; the peer is told.
-        loopback: whether loopback addresses are candidates; "auto": only where there are no others.
+        receiveBuffer: the unread bytes, of all channels together, that stop the peer.
+        maxMessageSize: the largest message that is accepted; the peer learns it from the description.
+        loopback: whether loopback addresses are candidates; "auto": only if there are no others.
     """
 
     disconnectedAfter: float = 2.5
@@ -151,12 +151,12 @@ def checked_configuration(
     """W3C "set a configuration": check it. Returns the configuration to store.
 
     Args:
-        configuration: the new one.
-        old: the one before; None in the constructor.
+        configuration: the new configuration.
+        old: the configuration before; None in the constructor.
         negotiated: setLocalDescription has been called.
 
     Raises:
-        InvalidModificationError: it changes what can not be changed.
+        InvalidModificationError: a member changes that cannot change.
         InvalidAccessError: a certificate has expired, or a TURN server has no credentials.
         DOMSyntaxError: a URL is malformed.
     """
@@ -173,11 +173,11 @@ def checked_configuration(
             new is before for new, before in zip(configuration.certificates, old.certificates, strict=True)
         )
         if not same:
-            raise InvalidModificationError("the certificates of a connection can not be changed")
+            raise InvalidModificationError("the certificates of a connection cannot be changed")
         if configuration.bundlePolicy != old.bundlePolicy:
-            raise InvalidModificationError("the bundlePolicy of a connection can not be changed")
+            raise InvalidModificationError("the bundlePolicy of a connection cannot be changed")
         if configuration.iceCandidatePoolSize != old.iceCandidatePoolSize and negotiated:
-            raise InvalidModificationError("iceCandidatePoolSize can not be changed after setLocalDescription()")
+            raise InvalidModificationError("iceCandidatePoolSize cannot be changed after setLocalDescription()")
     # W3C steps 4 to 6; step 6.2: a single URL is stored as a list
     servers = configuration.iceServers[:MAX_ICE_SERVERS]
     listed = [

@@ -1,7 +1,8 @@
-"""Where adieu goes further than the letter of the W3C, and how to get the letter.
+"""The points where adieu goes further than the W3C's text, and a block that keeps to the text.
 
-* Closing rule 11: after `pc.close()` each channel that was not closed gets a `close` event. By the letter it gets none.
-* Closing rule 35: a call that was pending when the connection was closed ends with an AbortError. By the letter its
+* Closing rule 11: after `pc.close()` each channel that was not closed gets a `close` event. In the W3C's text
+  it gets no event.
+* Closing rule 35: a call that was pending when the connection was closed ends with an AbortError. In the W3C's text its
   promise never settles.
 """
 
@@ -19,7 +20,7 @@ _strict: ContextVar[bool] = ContextVar("adieu.strict", default=False)
 
 @contextmanager
 def strict_specification() -> Generator[None]:
-    """Connections that are made in this block keep to the letter. For conformance runs only: awaits may never end."""
+    """Keep connections of this block to the W3C's text. For conformance runs only: awaits may never end."""
     token = _strict.set(True)
     try:
         yield
@@ -28,5 +29,5 @@ def strict_specification() -> Generator[None]:
 
 
 def is_strict() -> bool:
-    """Whether a connection that is made now keeps to the letter."""
+    """Whether a connection that is made now keeps to the W3C's text."""
     return _strict.get()

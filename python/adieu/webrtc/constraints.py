@@ -1,7 +1,7 @@
 """Constraints of tracks. https://www.w3.org/TR/mediacapture-streams/#constrainable-interface
 
-A constraint is a value, or a mapping with `exact`, `ideal`, `min`, `max`. What a source can do are its capabilities: a
-range `{"min": …, "max": …}` or a list of values.
+A constraint is a value, or a mapping with `exact`, `ideal`, `min`, `max`. The capabilities of a source are a range
+`{"min": …, "max": …}` or a list of values.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _RULES = frozenset({"exact", "ideal", "min", "max"})
 
 @dataclass(frozen=True, slots=True)
 class Constraints:
-    """What a track is asked for.
+    """The constraints of a track.
 
     Attributes:
         basic: by name.
-        advanced: more of them, each taken as a whole or not at all.
+        advanced: further sets; each set is kept as a whole or ignored.
     """
 
     basic: Mapping[str, Any] | None = None
@@ -32,7 +32,7 @@ class Constraints:
 
     @classmethod
     def of(cls, given: object) -> Constraints:
-        """Read what a caller gave: a mapping, True, or None.
+        """Read a caller's constraints: a mapping, True, or None.
 
         Raises:
             TypeError: it is something else.
@@ -47,7 +47,7 @@ class Constraints:
         return cls({name: value for name, value in given.items() if name != "advanced"}, tuple(advanced))
 
     def given(self) -> dict[str, Any]:
-        """As a program gave them."""
+        """Return them as a program gave them."""
         shown = dict(self.basic or {})
         if self.advanced:
             shown["advanced"] = [dict(item) for item in self.advanced]
@@ -55,10 +55,10 @@ class Constraints:
 
 
 def fit(constraints: Constraints, capabilities: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that keep the constraints; names that are not known are not looked at.
+    """Return the settings that keep the constraints; unknown names are ignored.
 
     Raises:
-        OverconstrainedError: one can not be kept.
+        OverconstrainedError: a constraint cannot be kept.
     """
     fitted = dict(settings)
     for name, value in (constraints.basic or {}).items():
@@ -86,7 +86,7 @@ def _fitted(name: str, rules: Mapping[str, Any], capability: Any, now: Any) -> A
         least, most = max(least, exact), min(most, exact)
     least, most = max(low, least), min(high, most)
     if least > most:
-        raise OverconstrainedError(name, f"{name} can not be {dict(rules)}: it is from {low} to {high}")
+        raise OverconstrainedError(name, f"{name} cannot be {dict(rules)}: it is from {low} to {high}")
     wanted = rules.get("exact", rules.get("ideal", now))
     return min(max(least if wanted is None else wanted, least), most)
 
@@ -96,7 +96,7 @@ def _chosen(name: str, rules: Mapping[str, Any], values: Sequence[Any], now: Any
     if exact:
         values = [value for value in values if value in exact]
     if not values:
-        raise OverconstrainedError(name, f"{name} can not be {dict(rules)}")
+        raise OverconstrainedError(name, f"{name} cannot be {dict(rules)}")
     ideal = [value for value in values if value in _listed(rules.get("ideal"))]
     return ideal[0] if ideal else now if now in values else values[0]
 

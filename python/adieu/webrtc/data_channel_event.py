@@ -30,5 +30,5 @@ class RTCDataChannelEvent(Event):
 
     @property
     def channel(self) -> RTCDataChannel:
-        """The channel; it is open."""
+        """The channel. It is open."""
         return self._channel

@@ -1,4 +1,4 @@
-"""What a description does to the RTCSctpTransport, and to the data channels that use it."""
+"""The effect of a description on the RTCSctpTransport, and on the data channels that use it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def move_association(internals: Internals, key: str | None, replaced: AbstractSe
     Args:
         internals: before the description is stored.
         key: of the transport that carries data once it is stored; None: data is not negotiated then.
-        replaced: the keys of the transports that are closed and begun anew.
+        replaced: the keys of the transports that are closed and opened again.
 
     Returns:
         Whether an association has carried data and goes on.
@@ -34,7 +34,7 @@ def move_association(internals: Internals, key: str | None, replaced: AbstractSe
         internals.transports[key].take_sctp(holder)
     # RFC 8842 section 4: the data channels are with the peer before.
     if holder.key in replaced:
-        channels.association_ended(internals, "the other side is another one, or has begun anew")
+        channels.association_ended(internals, "the other side is another one, or has started again")
         return False
     return carried
 

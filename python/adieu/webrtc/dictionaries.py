@@ -1,6 +1,6 @@
-"""Web IDL's dictionaries as Python has them: a mapping, keywords, or the dataclass itself.
+"""Web IDL's dictionaries in Python: a mapping, keywords, or the dataclass itself.
 
-What is wrong in one is a TypeError or a ValueError that names the member and its value.
+A wrong member is a TypeError or a ValueError that names the member and its value.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ T = TypeVar("T", bound="DataclassInstance")
 
 
 def dictionary(cls: type[T], value: object, keywords: Mapping[str, Any] | None = None, *, open_: bool = False) -> T:
-    """Make a `cls` of what a caller gave.
+    """Make a `cls` from a caller's argument.
 
     Args:
         cls: the dataclass.
         value: a mapping, a `cls`, or None.
         keywords: members given as keywords; they win.
-        open_: members that are not known are ignored, as in a browser, because the value comes from a wire and not
-            from a programmer.
+        open_: unknown members are ignored, as in a browser, because the value comes from a wire and not from a
+            programmer.
 
     Raises:
         TypeError: it is something else, has an unknown member, or lacks one.
@@ -51,12 +51,12 @@ def dictionary(cls: type[T], value: object, keywords: Mapping[str, Any] | None =
 
 @cache
 def _members(cls: type[DataclassInstance]) -> dict[str, bool]:
-    """The names of the members, and whether each is required."""
+    """Return the names of the members, and whether each is required."""
     return {field.name: field.default is MISSING and field.default_factory is MISSING for field in fields(cls)}
 
 
 def is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:
-    """Whether it is a mapping, of whatever."""
+    """Whether it is a mapping of any types."""
     return isinstance(value, Mapping)
 
 
@@ -94,10 +94,10 @@ def number(name: str, value: object) -> None:
 
 
 def members_of(cls: type[T], name: str, value: object) -> list[T]:
-    """Make a list of `cls` of what a caller gave for a sequence.
+    """Make a list of `cls` from a caller's sequence.
 
     Raises:
-        TypeError: it is no list, or something in it is wrong.
+        TypeError: it is not a list, or an item is wrong.
     """
     if not is_list(value):
         raise TypeError(f"{name} is {value!r}, not a list of {cls.__name__}")
@@ -105,10 +105,10 @@ def members_of(cls: type[T], name: str, value: object) -> list[T]:
 
 
 def is_list(value: object) -> TypeGuard[list[Any] | tuple[Any, ...]]:
-    """Whether it is a list or a tuple, of whatever."""
+    """Whether it is a list or a tuple of any types."""
     return isinstance(value, list | tuple)
 
 
 def scalar(text: str) -> str:
-    """Web IDL's USVString: what is half of a surrogate pair becomes U+FFFD."""
+    """Return Web IDL's USVString: half of a surrogate pair becomes U+FFFD."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

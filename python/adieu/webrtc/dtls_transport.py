@@ -17,7 +17,7 @@ RTCDtlsTransportState: TypeAlias = Literal["new", "connecting", "connected", "cl
 
 @dataclass(slots=True)
 class DtlsTransportInternals:
-    """The internal internals: the connection's algorithms set them, the object shows them."""
+    """The internals: the connection's algorithms set them, the object shows them."""
 
     ice: RTCIceTransport
     state: RTCDtlsTransportState = "new"
@@ -41,7 +41,7 @@ class RTCDtlsTransport(EventTarget):
 
     @property
     def iceTransport(self) -> RTCIceTransport:
-        """What it runs over."""
+        """The ICE transport that it uses."""
         return self._internals.ice
 
     @property

@@ -27,7 +27,7 @@ class RTCDTMFToneChangeEventInit:
 
 
 class RTCDTMFToneChangeEvent(Event):
-    """A tone begins, or with an empty one all have been played.
+    """A tone begins. With an empty tone, all tones have been played.
 
     Args:
         type: "tonechange".
@@ -42,12 +42,12 @@ class RTCDTMFToneChangeEvent(Event):
 
     @property
     def tone(self) -> str:
-        """The tone that begins; empty when there is none left."""
+        """The tone that begins; empty after the last one."""
         return self._init.tone
 
 
 class RTCDTMFSender(EventTarget):
-    """Sends the tones of a telephone. The events come at their times; no tone is on the wire yet.
+    """Sends the tones of a telephone. The events come at their times; no tone is sent yet.
 
     Events: `tonechange`.
     """
@@ -83,7 +83,7 @@ class RTCDTMFSender(EventTarget):
         )
 
     def insertDTMF(self, tones: str, duration: int = 100, interToneGap: int = 70) -> None:
-        """Play tones; those that wait are replaced. https://www.w3.org/TR/webrtc/#dom-rtcdtmfsender-insertdtmf
+        """Play tones instead of those that wait. https://www.w3.org/TR/webrtc/#dom-rtcdtmfsender-insertdtmf
 
         Args:
             tones: of "0" to "9", "A" to "D", "#" and "*"; "," is a pause of two seconds.
@@ -115,7 +115,7 @@ class RTCDTMFSender(EventTarget):
             self._internals.owner.driver.queue_task(self._play)
 
     def clear(self) -> None:
-        """W3C replaceTrack: with another track nothing is left to be played."""
+        """Remove all tones: replaceTrack() has set another track."""
         self._buffer = ""
 
     def _play(self) -> None:

@@ -38,5 +38,5 @@ class RTCErrorEvent(Event):
 
     @property
     def error(self) -> RTCError:
-        """What went wrong."""
+        """The error."""
         return self._error

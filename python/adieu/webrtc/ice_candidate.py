@@ -25,7 +25,7 @@ class RTCIceCandidateInit:
     Attributes:
         candidate: "candidate:…"; empty for the end of candidates.
         sdpMid: the mid of its section.
-        sdpMLineIndex: the place of its section.
+        sdpMLineIndex: the index of its section.
         usernameFragment: of its ICE generation.
     """
 
@@ -48,7 +48,7 @@ class RTCLocalIceCandidateInit(RTCIceCandidateInit):
     """https://www.w3.org/TR/webrtc/#dom-rtclocalicecandidateinit
 
     Attributes:
-        relayProtocol: how a local relay candidate talks with its server.
+        relayProtocol: the protocol between a local relay candidate and its server.
         url: of the server that showed a local srflx or relay candidate.
     """
 
@@ -64,11 +64,11 @@ class RTCLocalIceCandidateInit(RTCIceCandidateInit):
 
 
 class RTCIceCandidate:
-    """A candidate, and what its line says. What the line does not say, or says wrongly, is None.
+    """A candidate, and the parts of its line. A part that is missing or wrong is None.
 
     Args:
         candidateInitDict: a candidate, a mapping, or members as keywords: `candidate`, `sdpMid`, `sdpMLineIndex`,
-            `usernameFragment`, and for a local one `relayProtocol` and `url`. Of the second and the third at least one.
+            `usernameFragment`, and for a local one `relayProtocol` and `url`. `sdpMid` or `sdpMLineIndex` is required.
 
     Raises:
         TypeError: a member of another type, or neither sdpMid nor sdpMLineIndex.
@@ -96,22 +96,22 @@ class RTCIceCandidate:
 
     @property
     def sdpMLineIndex(self) -> int | None:
-        """The place of its section."""
+        """The index of its section."""
         return self._init.sdpMLineIndex
 
     @property
     def usernameFragment(self) -> str | None:
-        """Of its ICE generation."""
+        """The user fragment of its ICE generation."""
         return self._init.usernameFragment
 
     @property
     def foundation(self) -> str | None:
-        """Equal for candidates of the same kind, base and server."""
+        """The foundation: equal for candidates of the same type, base and server."""
         return self._parsed.foundation if self._parsed else None
 
     @property
     def component(self) -> RTCIceComponent | None:
-        """What is multiplexed with RTP is "rtp"."""
+        """The component: "rtp" for all that is multiplexed with RTP."""
         return ("rtp" if self._parsed.component == 1 else "rtcp") if self._parsed else None
 
     @property
@@ -141,31 +141,31 @@ class RTCIceCandidate:
 
     @property
     def tcpType(self) -> RTCIceTcpCandidateType | None:
-        """Of a TCP candidate."""
+        """The TCP type of a TCP candidate."""
         return cast("RTCIceTcpCandidateType | None", self._parsed.tcp_type) if self._parsed else None
 
     @property
     def relatedAddress(self) -> str | None:
-        """From where it was derived."""
+        """The address that it was derived from."""
         return self._parsed.related_address if self._parsed else None
 
     @property
     def relatedPort(self) -> int | None:
-        """From where it was derived."""
+        """The port that it was derived from."""
         return self._parsed.related_port if self._parsed else None
 
     @property
     def url(self) -> str | None:
-        """Of the server, for a local srflx or relay candidate."""
+        """The URL of the server, for a local srflx or relay candidate."""
         return self._init.url
 
     @property
     def relayProtocol(self) -> RTCIceServerTransportProtocol | None:
-        """How a local relay candidate talks with its server."""
+        """The protocol between a local relay candidate and its server."""
         return self._init.relayProtocol
 
     def toJSON(self) -> dict[str, str | int | None]:
-        """A dict that json can write, and that addIceCandidate() takes."""
+        """Return a dict that json can write, and that addIceCandidate() takes."""
         init = self._init
         return {
             "candidate": init.candidate,
@@ -179,7 +179,7 @@ class RTCIceCandidate:
 
 
 def candidate_init(value: object, members: dict[str, Any] | None = None) -> RTCIceCandidateInit:
-    """A candidate in whatever form. It comes from a wire: members of other names are ignored."""
+    """Read a candidate in any form. It comes from a wire: unknown members are ignored."""
     return dictionary(RTCIceCandidateInit, _as_mapping(value), members, open_=True)
 
 
@@ -193,7 +193,7 @@ def _as_mapping(value: object) -> object:
 
 
 def _parse(line: str) -> Candidate | None:
-    """W3C create an RTCIceCandidate step 4: what can not be parsed, or has invalid values, is not taken apart."""
+    """Parse a line (W3C create an RTCIceCandidate step 4); None if it is malformed or has invalid values."""
     if not line:
         return None
     try:

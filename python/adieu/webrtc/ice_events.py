@@ -24,7 +24,7 @@ class RTCPeerConnectionIceEventInit:
 
 
 class RTCPeerConnectionIceEvent(Event):
-    """A candidate was gathered, or with None that all have been.
+    """A candidate was gathered. Without a candidate, gathering is complete.
 
     Args:
         type: "icecandidate".
@@ -39,12 +39,12 @@ class RTCPeerConnectionIceEvent(Event):
 
     @property
     def candidate(self) -> RTCIceCandidate | None:
-        """The candidate; its line is empty when a generation has no more; None when there is nothing more to come."""
+        """The candidate. Its line is empty at the end of a generation; None at the end of gathering."""
         return self._init.candidate
 
     @property
     def url(self) -> str | None:
-        """Of the server that showed it."""
+        """The URL of the server that showed it."""
         return self._init.url
 
 
@@ -69,7 +69,7 @@ class RTCPeerConnectionIceErrorEventInit:
 
 
 class RTCPeerConnectionIceErrorEvent(Event):
-    """A server did not help; or, with an empty `url`, this machine has no address or no socket to offer.
+    """A server gave no candidate. With an empty `url`, this machine has no address or no socket to offer.
 
     Args:
         type: "icecandidateerror".
@@ -94,15 +94,15 @@ class RTCPeerConnectionIceErrorEvent(Event):
 
     @property
     def url(self) -> str:
-        """The server; empty when it is this machine that is in the way."""
+        """The server; empty if the error is on this machine."""
         return self._init.url
 
     @property
     def errorCode(self) -> int:
-        """What the server answered (RFC 8489), or 701: it was not reached, or there was nothing to reach it with."""
+        """The server's error code (RFC 8489), or 701: the server was not reached, or there was no socket for it."""
         return self._init.errorCode
 
     @property
     def errorText(self) -> str:
-        """What it means."""
+        """The text of the error."""
         return self._init.errorText

@@ -13,13 +13,13 @@ _DEFAULT_PORTS = {"stun": 3478, "turn": 3478, "stuns": 5349, "turns": 5349}
 
 @dataclass(frozen=True, slots=True)
 class IceUrl:
-    """One URL.
+    """The URL of a server.
 
     Attributes:
         scheme: "stun", "stuns", "turn" or "turns".
         host: a name or an address; an IPv6 address without its brackets.
-        port: the one given, or the scheme's.
-        transport: what `?transport=` says.
+        port: the given one, or that of the scheme.
+        transport: the value of `?transport=`.
     """
 
     scheme: str
@@ -38,7 +38,7 @@ class IceUrl:
 
 
 def parse_ice_url(url: str) -> IceUrl:
-    """Read one (W3C set a configuration steps 6.4.1 to 6.4.7).
+    """Read a URL (W3C set a configuration steps 6.4.1 to 6.4.7).
 
     Raises:
         DOMSyntaxError: it is malformed, or not of one of the four schemes.

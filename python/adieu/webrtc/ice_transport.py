@@ -36,7 +36,7 @@ class RTCIceCandidatePair:
 
 @dataclass(slots=True)
 class IceTransportInternals:
-    """The internal internals: the connection's algorithms set them, the object shows them."""
+    """The internals: the connection's algorithms set them, the object shows them."""
 
     state: RTCIceTransportState = "new"
     gatherer_state: RTCIceGathererState = "new"
@@ -66,12 +66,12 @@ class RTCIceTransport(EventTarget):
 
     @property
     def role(self) -> RTCIceRole:
-        """Who chooses the pair."""
+        """The ICE role: the controlling side chooses the pair."""
         return self._internals.role
 
     @property
     def component(self) -> RTCIceComponent:
-        """Everything is multiplexed with RTP."""
+        """The component: always "rtp", because all is multiplexed with RTP."""
         return "rtp"
 
     @property
@@ -81,27 +81,27 @@ class RTCIceTransport(EventTarget):
 
     @property
     def gatheringState(self) -> RTCIceGathererState:
-        """How far candidates have been gathered."""
+        """The gathering state."""
         return self._internals.gatherer_state
 
     def getLocalCandidates(self) -> list[RTCIceCandidate]:
-        """Those gathered and surfaced."""
+        """Return the candidates that were gathered and surfaced."""
         return list(self._internals.local_candidates)
 
     def getRemoteCandidates(self) -> list[RTCIceCandidate]:
-        """Those that came by addIceCandidate()."""
+        """Return the candidates of addIceCandidate()."""
         return list(self._internals.remote_candidates)
 
     def getSelectedCandidatePair(self) -> RTCIceCandidatePair | None:
-        """On which packets are sent; None while there is none, and in the states "new" and "closed"."""
+        """Return the pair that packets are sent on; None without a pair, and in the states "new" and "closed"."""
         return None if self._internals.state in {"new", "closed"} else self._internals.selected_pair
 
     def getLocalParameters(self) -> RTCIceParameters | None:
-        """Our credentials; None before setLocalDescription()."""
+        """Return our credentials; None before setLocalDescription()."""
         return self._internals.local_parameters
 
     def getRemoteParameters(self) -> RTCIceParameters | None:
-        """The peer's credentials; None before setRemoteDescription()."""
+        """Return the peer's credentials; None before setRemoteDescription()."""
         return self._internals.remote_parameters
 
     def __repr__(self) -> str:

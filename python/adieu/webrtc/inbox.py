@@ -1,4 +1,4 @@
-"""Messages that wait to be read: what `async for` over a channel and `receive()` take from."""
+"""Messages that wait to be read by `async for` over a channel, or by `receive()`."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class Inbox:
-    """A queue without a bound of its own: what is not read is not given back to the core, whose window is the bound.
+    """A queue without a bound of its own. The core's window is the bound: unread bytes are not given back to it.
 
     Args:
-        taken: told the size of each message that is read, so that the window opens again.
+        taken: called with the size of each message that is read, so that the window opens again.
     """
 
     __slots__ = ("_ended", "_error", "_messages", "_readers", "_taken")
@@ -31,12 +31,12 @@ class Inbox:
         self._error: RTCError | None = None
 
     def put(self, data: str | bytes, size: int) -> None:
-        """A message of so many bytes has come."""
+        """Add a message with this size in bytes."""
         self._messages.append((data, size))
         self._wake_one()
 
     def end(self, error: RTCError | None) -> None:
-        """No message comes any more. What is here stays readable, and holds back nobody: the window is given back."""
+        """End the queue: no message follows. Unread messages stay readable, and their window is given back."""
         if self._ended:
             return
         self._ended = True
@@ -47,7 +47,7 @@ class Inbox:
                 reader.set_result(None)
 
     async def get(self) -> str | bytes:
-        """The next message.
+        """Return the next message.
 
         Raises:
             RTCError: the channel ended with this error, and everything before it has been read.
@@ -85,7 +85,7 @@ class Inbox:
 
 
 class MessageIterator:
-    """What `async for` over a channel uses."""
+    """The iterator of `async for` over a channel."""
 
     __slots__ = ("_inbox",)
 
@@ -96,7 +96,7 @@ class MessageIterator:
         return self
 
     async def __anext__(self) -> str | bytes:
-        """The next message; the end when the channel was closed.
+        """Return the next message; the iteration ends when the channel was closed.
 
         Raises:
             RTCError: the channel ended with an error.

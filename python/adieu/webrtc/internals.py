@@ -158,7 +158,7 @@ class Internals:
             raise AbortError("the connection was closed")
 
     def fire(self, event: Event) -> None:
-        """Fire an event at the connection. Once it is dropped nobody listens."""
+        """Fire an event at the connection. A dropped connection has no listeners."""
         connection = self.connection
         if connection is not None:
             connection.dispatchEvent(event)
@@ -170,20 +170,20 @@ class Internals:
                 self.fire(event)
 
     def local_certificate(self) -> RTCCertificate:
-        """The configured certificate, or one that is made now."""
+        """Return the configured certificate, or make one now."""
         if self.certificate is None:
             configured = self.configuration.certificates
             self.certificate = configured[0] if configured else RTCCertificate.generate()
         return self.certificate
 
     def local_credentials(self) -> frozenset[IceCredentials]:
-        """All ICE credentials of the current and of the pending local description."""
+        """Return all ICE credentials of the current and of the pending local description."""
         local = (self.negotiation.current_local, self.negotiation.pending_local)
         sections = (section for description in local if description is not None for section in description.sections)
         return frozenset(section.credentials for section in sections if section.credentials is not None)
 
     def all_transports(self) -> tuple[Transport, ...]:
-        """The transports that have begun, and the offered one."""
+        """Return the transports that are open, and the offered one."""
         return (*self.transports.values(), *((self.offered,) if self.offered is not None else ()))
 
     def __repr__(self) -> str:

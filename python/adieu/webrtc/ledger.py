@@ -1,4 +1,4 @@
-"""What is left of a connection after its close (closing rule S9), and who waits to know."""
+"""The resources that are left of a connection after its close (closing rule S9), and the waiters for its end."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import final
 
 @final
 class ReleaseLedger(Mapping[str, int]):
-    """What a connection still holds after its close, by kind: sockets, timers, transports … False when nothing is left.
+    """The resources that a connection still holds after its close: sockets, timers, transports … False without any.
 
     Args:
-        left: how many of each kind; zeros are left out.
+        left: the number of each resource; zeros are left out.
     """
 
     __slots__ = ("_left",)
@@ -43,7 +43,7 @@ class Release:
         self._waiting: set[asyncio.Future[None]] = set()
 
     async def wait(self) -> ReleaseLedger:
-        """The ledger, once there is one."""
+        """Wait for the ledger."""
         while self._ledger is None:
             future = asyncio.get_running_loop().create_future()
             self._waiting.add(future)
@@ -54,22 +54,22 @@ class Release:
         return self._ledger
 
     def finish(self, left: Mapping[str, int]) -> None:
-        """Everything has been given back, but this."""
+        """Store the ledger: all other resources have been given back."""
         if self._ledger is None:
             self._ledger = ReleaseLedger(left)
             for future in self._waiting:
                 if not future.done():
                     future.set_result(None)
 
-    # --- what the driver tells a connection that is closing -----------
+    # --- reports of the driver about a connection that is closing -----------
 
     def handle_ended(self, left: dict[str, int]) -> None:
-        """The reaper is done."""
+        """Finish: the reaper is done."""
         self.finish(left)
 
     def handle_panicked(self, message: str) -> None:
-        """Nobody listens any more; `handle_ended` follows."""
+        """Ignore it: `handle_ended` follows."""
 
     def handle_loop_ended(self) -> None:
-        """The core goes on by itself; how it ends is not seen any more."""
+        """Finish: the core goes on by itself, and its end is not seen."""
         self.finish({"unwatched": 1})

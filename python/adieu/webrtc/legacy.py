@@ -1,7 +1,7 @@
 """The older forms of the API. https://www.w3.org/TR/webrtc/#legacy-interface-extensions
 
-A method that gives a promise also takes two callbacks: then it calls one of them, and its own promise is fulfilled with
-nothing.
+A method that returns a promise also takes two callbacks. Then it calls one of them, and its own promise resolves with
+None.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ FailureCallback: TypeAlias = "Callable[[Exception], object]"
 async def call_back(
     promise: Awaitable[Any], success: SuccessCallback, failure: FailureCallback | None, *, gives: bool = False
 ) -> None:
-    """Call one of the two when `promise` has settled.
+    """Call one of the two when `promise` has resolved or rejected.
 
     Args:
-        promise: what the method gives without callbacks.
-        success: called when it is fulfilled.
+        promise: the awaitable that the method returns without callbacks.
+        success: called when it resolves.
         failure: called with its error.
-        gives: whether it is fulfilled with something that `success` takes.
+        gives: whether it resolves with a value that `success` takes.
     """
     try:
         result = await promise

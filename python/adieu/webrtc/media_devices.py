@@ -1,7 +1,7 @@
 """MediaDevices: `adieu.mediaDevices`. https://www.w3.org/TR/mediacapture-streams/#mediadevices
 
-There are no real devices yet. With `ADIEU_FAKE_MEDIA=1` in the environment there are generated ones, a microphone and a
-camera, whose tracks can be negotiated; no media flows yet.
+There are no real devices yet. With `ADIEU_FAKE_MEDIA=1` in the environment there are a generated microphone and a
+generated camera. Their tracks can be negotiated; no media flows yet.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class MediaDeviceInfo:
     """A device. https://www.w3.org/TR/mediacapture-streams/#mediadeviceinfo
 
     Attributes:
-        deviceId: which one.
-        kind: what it gives.
-        label: what a person calls it.
-        groupId: equal for devices that are one thing.
+        deviceId: its id.
+        kind: "audioinput", "videoinput" or "audiooutput".
+        label: its name for people.
+        groupId: equal for devices that are one piece of hardware.
     """
 
     deviceId: str
@@ -45,13 +45,13 @@ class MediaDeviceInfo:
     groupId: str
 
     def toJSON(self) -> dict[str, str]:
-        """A dict that json can write."""
+        """Return a dict that json can write."""
         return {"deviceId": self.deviceId, "kind": self.kind, "label": self.label, "groupId": self.groupId}
 
 
 @dataclass(frozen=True, slots=True)
 class MediaStreamConstraints:
-    """What getUserMedia() is asked for. https://www.w3.org/TR/mediacapture-streams/#mediastreamconstraints
+    """The argument of getUserMedia(). https://www.w3.org/TR/mediacapture-streams/#mediastreamconstraints
 
     Attributes:
         audio: True, or constraints for a microphone.
@@ -135,7 +135,7 @@ class MediaDevices(EventTarget):
             video: the same as a keyword.
 
         Raises:
-            TypeError: nothing is asked for, or something else than constraints is given.
+            TypeError: neither is asked for, or an argument is not constraints.
             NotFoundError: there is no such device.
             OverconstrainedError: no device can do that.
 
@@ -157,14 +157,14 @@ class MediaDevices(EventTarget):
         return MediaStream([MediaStreamTrack(internals) for internals in tracks])
 
     async def enumerateDevices(self) -> list[MediaDeviceInfo]:
-        """All devices there are.
+        """Return all devices.
 
         Cancellation: nothing changes.
         """
         return [fake.info for fake in _FAKES.values()] if _is_fake() else []
 
     def getSupportedConstraints(self) -> dict[str, bool]:
-        """The names of constraints that are looked at."""
+        """Return the names of the constraints that are supported."""
         return {name: True for fake in _FAKES.values() for name in fake.capabilities}
 
     @staticmethod

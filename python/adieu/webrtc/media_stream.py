@@ -50,7 +50,7 @@ class MediaStreamTrackEvent(Event):
 
 @dataclass(slots=True, eq=False)
 class StreamInternals:
-    """The internal internals of a stream: a connection sets those of what comes from the other side."""
+    """The internals of a stream: a connection sets those of the other side's streams."""
 
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     tracks: dict[MediaStreamTrack, None] = field(default_factory=dict[MediaStreamTrack, None])
@@ -75,9 +75,9 @@ class MediaStream(EventTarget):
     """Tracks that belong together.
 
     Args:
-        tracks: a list of tracks, or a stream whose tracks are taken over; nothing: none.
+        tracks: a list of tracks, or a stream with the tracks; empty by default.
 
-    Events: `addtrack`, `removetrack`: only for what the connection does, not for what a program does with this object.
+    Events: `addtrack`, `removetrack`: only for changes by the connection, not for the program's own calls.
 
     Thread safety: use it in the thread of its event loop.
     """
@@ -98,7 +98,7 @@ class MediaStream(EventTarget):
 
     @classmethod
     def of(cls, internals: StreamInternals) -> MediaStream:
-        """The object that shows these internals."""
+        """Return a new object that shows these internals."""
         stream = cls()
         stream._internals = internals
         internals.stream = stream
@@ -106,7 +106,7 @@ class MediaStream(EventTarget):
 
     @property
     def id(self) -> str:
-        """Which one it is; the other side of a connection has one with the same id."""
+        """The id. The other side of a connection has a stream with the same id."""
         return self._internals.id
 
     @property
@@ -115,39 +115,39 @@ class MediaStream(EventTarget):
         return any(track.readyState == "live" for track in self._internals.tracks)
 
     def getTracks(self) -> list[MediaStreamTrack]:
-        """All tracks, in the order in which they came."""
+        """Return all tracks, in the order in which they came."""
         return list(self._internals.tracks)
 
     def getAudioTracks(self) -> list[MediaStreamTrack]:
-        """Those of kind "audio"."""
+        """Return the tracks of kind "audio"."""
         return self._of_kind("audio")
 
     def getVideoTracks(self) -> list[MediaStreamTrack]:
-        """Those of kind "video"."""
+        """Return the tracks of kind "video"."""
         return self._of_kind("video")
 
     def getTrackById(self, trackId: str) -> MediaStreamTrack | None:
-        """The track with this id."""
+        """Return the track with this id."""
         return next((track for track in self._internals.tracks if track.id == trackId), None)
 
     def addTrack(self, track: MediaStreamTrack) -> None:
-        """Put a track in; nothing happens when it is there. No event is fired.
+        """Add a track, if it is not in yet. No event is fired.
 
         Raises:
-            TypeError: it is no track.
+            TypeError: it is not a track.
         """
         self._internals.tracks.setdefault(_require_track(track))
 
     def removeTrack(self, track: MediaStreamTrack) -> None:
-        """Take a track out; nothing happens when it is not there. No event is fired.
+        """Remove a track, if it is in. No event is fired.
 
         Raises:
-            TypeError: it is no track.
+            TypeError: it is not a track.
         """
         self._internals.tracks.pop(_require_track(track), None)
 
     def clone(self) -> MediaStream:
-        """Another stream, with a clone of each track."""
+        """Return another stream, with a clone of each track."""
         return MediaStream([track.clone() for track in self._internals.tracks])
 
     def _of_kind(self, kind: Kind) -> list[MediaStreamTrack]:

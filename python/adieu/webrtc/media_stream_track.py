@@ -1,7 +1,7 @@
 """MediaStreamTrack. https://www.w3.org/TR/mediacapture-streams/#mediastreamtrack
 
-A track is a handle on a source; clones share the source, which ends when none of them is live any more. No media flows
-through tracks yet: they have states, settings and constraints, and are what is negotiated.
+A track is a handle on a source. Clones share the source; it is released when the last of them ends. No media flows
+through tracks yet: they have states, settings and constraints, and they can be negotiated.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ MediaStreamTrackState: TypeAlias = Literal["live", "ended"]
 
 @dataclass(slots=True, eq=False)
 class TrackSource:
-    """What one or several tracks come from.
+    """The source of one or several tracks.
 
     Attributes:
-        label: what a person calls it.
-        capabilities: what it can be asked for (see `constraints`).
+        label: its name for people.
+        capabilities: the supported values (see `constraints`).
         release: called when the last of its tracks has ended.
         live: how many of its tracks are live.
     """
@@ -39,11 +39,11 @@ class TrackSource:
     live: int = 0
 
     def add(self) -> None:
-        """One more track."""
+        """Count a new track."""
         self.live += 1
 
     def drop(self) -> None:
-        """One of them has ended."""
+        """Count an ended track, and release the source after the last one."""
         self.live -= 1
         if not self.live and self.release is not None:
             self.release()
@@ -51,7 +51,7 @@ class TrackSource:
 
 @dataclass(slots=True, eq=False)
 class TrackInternals:
-    """The internal internals of a track: who made it sets them, the object shows them."""
+    """The internals of a track: its maker sets them, the object shows them."""
 
     kind: Kind
     source: TrackSource
@@ -71,12 +71,12 @@ class TrackInternals:
                 self.track.dispatchEvent(Event("mute" if muted else "unmute"))
 
     def end(self) -> None:
-        """It has ended for another reason than its `stop()`. Called in a task of its own."""
+        """End the track for another reason than its `stop()`. Called in a task of its own."""
         if self.stop() and self.track is not None:
             self.track.dispatchEvent(Event("ended"))
 
     def stop(self) -> bool:
-        """It ends without an event; whether it was live."""
+        """End the track without an event. Returns whether it was live."""
         if self.state == "ended":
             return False
         self.state = "ended"
@@ -87,7 +87,7 @@ class TrackInternals:
 class MediaStreamTrack(EventTarget):
     """A single medium of a stream: one audio or one video. Made by getUserMedia(), a receiver, or `clone()`.
 
-    Events: `mute`, `unmute`, `ended`. `ended` says that the source has ended it; after `stop()` there is none (closing
+    Events: `mute`, `unmute`, `ended`. `ended` means that the source has ended it; `stop()` fires no event (closing
     rule 76).
 
     Thread safety: use it in the thread of its event loop.
@@ -109,22 +109,22 @@ class MediaStreamTrack(EventTarget):
 
     @property
     def kind(self) -> Kind:
-        """What it carries."""
+        """The kind: "audio" or "video"."""
         return self._internals.kind
 
     @property
     def id(self) -> str:
-        """Which one it is."""
+        """The id."""
         return self._internals.id
 
     @property
     def label(self) -> str:
-        """What a person calls its source."""
+        """The name of its source for people."""
         return self._internals.source.label
 
     @property
     def enabled(self) -> bool:
-        """Whether it gives its media, or silence and black."""
+        """Whether it gives its media. If not, it gives silence or black."""
         return self._internals.enabled
 
     @enabled.setter
@@ -144,9 +144,9 @@ class MediaStreamTrack(EventTarget):
 
     @property
     def contentHint(self) -> str:
-        """What it shows, for encoders: "speech", "music", "motion", "detail", "text" or nothing.
+        """The content, for encoders: "speech", "music", "motion", "detail", "text" or "".
 
-        https://www.w3.org/TR/mst-content-hint/. A hint that does not fit the kind is not taken.
+        https://www.w3.org/TR/mst-content-hint/. A hint that does not fit the kind is ignored.
         """
         return self._content_hint
 
@@ -157,7 +157,7 @@ class MediaStreamTrack(EventTarget):
             self._content_hint = hint
 
     def clone(self) -> MediaStreamTrack:
-        """Another track of the same source, with states of its own.
+        """Return another track of the same source, with states of its own.
 
         https://www.w3.org/TR/mediacapture-streams/#dom-mediastreamtrack-clone
         """
@@ -167,30 +167,30 @@ class MediaStreamTrack(EventTarget):
         return MediaStreamTrack(internals)
 
     def stop(self) -> None:
-        """End it; its source is released when no other track needs it. No event is fired (closing rule 76).
+        """End the track. The source is released if no other track uses it. No event is fired (closing rule 76).
 
         https://www.w3.org/TR/mediacapture-streams/#dom-mediastreamtrack-stop
         """
         self._internals.stop()
 
     def getCapabilities(self) -> dict[str, Any]:
-        """What it can be asked for: ranges as `{"min", "max"}`, or a list of values."""
+        """Return the supported values: ranges as `{"min", "max"}`, or a list of values."""
         return dict(self._internals.source.capabilities)
 
     def getConstraints(self) -> dict[str, Any]:
-        """What it was asked for last."""
+        """Return the constraints that were applied last."""
         return self._internals.constraints.given()
 
     def getSettings(self) -> dict[str, Any]:
-        """How it is set."""
+        """Return the settings."""
         return dict(self._internals.settings)
 
     async def applyConstraints(self, constraints: Mapping[str, Any] | None = None) -> None:
-        """Ask it for something else. https://www.w3.org/TR/mediacapture-streams/#dom-mediastreamtrack-applyconstraints
+        """Change the constraints. https://www.w3.org/TR/mediacapture-streams/#dom-mediastreamtrack-applyconstraints
 
         Raises:
-            TypeError: something else than constraints.
-            OverconstrainedError: its source can not do that; nothing is changed.
+            TypeError: the argument is not constraints.
+            OverconstrainedError: the source cannot keep them; nothing changes.
 
         Cancellation: nothing changes.
         """

@@ -19,10 +19,10 @@ _WHY: Final = "the connection was closed"
 
 
 def begun_by_the_call(is_closed: Callable[[Any], bool]) -> Callable[[F], F]:
-    """For methods that give a promise: it is pending from the call on, not only from when the coroutine first runs.
+    """Make the promise of a method pending from the call on, not only from the first step of the coroutine.
 
-    What was called on an open connection ends with AbortError when it is closed before that (closing rule 35); a call
-    on a closed one is a late call (closing rules 21 to 25).
+    A call on an open connection ends with AbortError if the connection is closed before the first step (closing rule
+    35). A call on a closed connection is a late call (closing rules 21 to 25).
 
     Args:
         is_closed: of the object whose method it is.
@@ -45,17 +45,17 @@ def begun_by_the_call(is_closed: Callable[[Any], bool]) -> Callable[[F], F]:
 
 
 class OperationsChain:
-    """One operation after the other.
+    """Runs one operation after the other.
 
-    Each operation runs in the task of its caller. When the caller is cancelled, the operation leaves the chain; what it
-    was doing is done either wholly or not at all, because descriptions are applied in one step.
+    Each operation runs in the task of its caller. If the caller is cancelled, the operation leaves the chain. A
+    description is applied in one step, so it is applied as a whole or not at all.
 
-    Whatever is pending when the connection is closed ends with AbortError, wherever it stands: waiting for its turn,
-    called but not yet begun, or in the middle.
+    At the close of the connection all pending operations end with AbortError. Some of them wait for their turn, some
+    have not started yet, and one may be in the middle.
 
     Args:
         on_empty: called when the last operation has left (W3C chain step 7.4.4 to 7.4.6).
-        strict: by the letter of the W3C, what is pending at the close never ends.
+        strict: pending promises never settle after the close, as in the W3C's text.
     """
 
     __slots__ = ("_closed", "_on_empty", "_queue", "_strict")
@@ -93,7 +93,7 @@ class OperationsChain:
         except (DOMException, TypeError, ValueError) as error:
             if not self._has_closed() or isinstance(error, AbortError):
                 raise
-            return await self._aborted(error)  # a closed connection has no state in which anything could be done
+            return await self._aborted(error)  # on a closed connection every operation fails
         finally:
             self._leave(turn)
 
@@ -116,7 +116,7 @@ class OperationsChain:
             self._queue[0].set_result(None)
 
     def close(self) -> None:
-        """The connection is closed: nothing that waits here will start (closing rules 31 to 35)."""
+        """End the waiting operations: the connection is closed (closing rules 31 to 35)."""
         self._closed = True
         waiting, self._queue = self._queue, deque()
         if not self._strict:

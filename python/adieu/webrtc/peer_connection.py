@@ -1,8 +1,8 @@
 """RTCPeerConnection. https://www.w3.org/TR/webrtc/#rtcpeerconnection-interface
 
-The object itself is thin: its state are the `Internals`, and each algorithm of the W3C has a module of its own
-(`create_description`, `set_description`, `add_ice_candidate`, `negotiation_needed`, `channels`, `transport`,
-`close_connection`, `stats`).
+The object itself is thin. Its state is in `Internals`, and each algorithm of the W3C has a module of its own:
+`create_description`, `set_description`, `add_ice_candidate`, `negotiation_needed`, `channels`, `transceivers`,
+`transport_actions`, `transport_events`, `close_connection`, `stats`.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class RTCOfferOptions:
 
     Attributes:
         iceRestart: offer new ICE credentials.
-        offerToReceiveAudio: an older way to say that audio is wanted, or not; better are transceivers.
+        offerToReceiveAudio: an older form: whether audio is wanted. Transceivers are better.
         offerToReceiveVideo: the same for video.
     """
 
@@ -99,7 +99,7 @@ class RTCPeerConnection(EventTarget):
 
     Args:
         configuration: a mapping or an RTCConfiguration.
-        settings: what the W3C leaves to the implementation.
+        settings: the settings that the W3C leaves to the implementation.
         **members: members of the configuration as keywords.
 
     Raises:
@@ -113,11 +113,11 @@ class RTCPeerConnection(EventTarget):
 
     Audio and video are negotiated, and their transports connect; no media flows over them yet.
 
-    Call `close()`. A connection that has been negotiated is kept alive while events may fire at its handlers. One that
-    is dropped without handlers, or after it has failed, is closed when it has no channels any more; one that is left at
-    the end of the event loop is closed then. Each gives a ResourceWarning with the line that made it.
+    Call `close()`. A negotiated connection is kept alive while events may fire at its handlers. If it is dropped
+    without handlers, or after it has failed, it is closed as soon as it has no open channels. The end of the event loop
+    closes it too. Each of these gives a ResourceWarning with the line that made it.
 
-    Thread safety: use it in the thread of its event loop; elsewhere what changes anything raises RuntimeError.
+    Thread safety: use it in the thread of its event loop. In another thread, calls that change it raise RuntimeError.
     """
 
     __slots__ = ("_internals", "_shown")
@@ -264,12 +264,12 @@ class RTCPeerConnection(EventTarget):
         failureCallback: FailureCallback | None = None,
         **members: Any,
     ) -> None:
-        """Apply an offer or answer of our own; without one, the right one is made.
+        """Apply a local offer or answer. Without an argument, the right one is made.
 
         https://www.w3.org/TR/webrtc/#dom-peerconnection-setlocaldescription
 
         Args:
-            description: a mapping, an RTCSessionDescription, or what createOffer() gave.
+            description: a mapping, an RTCSessionDescription, or the result of createOffer().
             successCallback: of the older form; called when it is done.
             failureCallback: of the older form; takes the error.
             **members: `type` and `sdp` as keywords.
@@ -279,7 +279,7 @@ class RTCPeerConnection(EventTarget):
             InvalidStateError: the connection is closed, or its signaling state does not allow this type.
             AbortError: it was closed meanwhile.
 
-        Cancellation: it is applied wholly or not at all; `signalingState` tells.
+        Cancellation: it is applied as a whole or not at all; `signalingState` shows it.
         """
         self._require_thread("setLocalDescription()")
         if successCallback is not None:
@@ -301,7 +301,7 @@ class RTCPeerConnection(EventTarget):
 
         https://www.w3.org/TR/webrtc/#dom-peerconnection-setremotedescription
 
-        An offer that comes while ours is pending takes its place: ours is rolled back.
+        A remote offer rolls back a pending local offer.
 
         Args:
             description: a mapping or an RTCSessionDescription.
@@ -311,11 +311,11 @@ class RTCPeerConnection(EventTarget):
 
         Raises:
             RTCError: the text is not SDP: errorDetail "sdp-syntax-error", with `sdpLineNumber`.
-            InvalidAccessError: its content is not valid, or can not be negotiated here.
+            InvalidAccessError: its content is not valid, or cannot be negotiated here.
             InvalidStateError: the connection is closed, or its signaling state does not allow this type.
             AbortError: it was closed meanwhile.
 
-        Cancellation: it is applied wholly or not at all; `signalingState` tells.
+        Cancellation: it is applied as a whole or not at all; `signalingState` shows it.
         """
         self._require_thread("setRemoteDescription()")
         if successCallback is not None:
@@ -336,8 +336,8 @@ class RTCPeerConnection(EventTarget):
         """Add a candidate of the other side. https://www.w3.org/TR/webrtc/#dom-peerconnection-addicecandidate
 
         Args:
-            candidate: an RTCIceCandidate or a mapping; or the line itself, and the other members as keywords. Nothing,
-                or an empty line, says that there are no more.
+            candidate: an RTCIceCandidate or a mapping; or the line itself, and the other members as keywords. None or
+                an empty line ends the candidates.
             successCallback: of the older form; called when it is done.
             failureCallback: of the older form; takes the error.
             **members: members as keywords.
@@ -375,36 +375,36 @@ class RTCPeerConnection(EventTarget):
 
     @property
     def localDescription(self) -> RTCSessionDescription | None:
-        """The pending one, or else the current one."""
+        """The pending description, or else the current one."""
         return self._show(self._internals.negotiation.local)
 
     @property
     def currentLocalDescription(self) -> RTCSessionDescription | None:
-        """Of the last completed negotiation."""
+        """The description of the last completed negotiation."""
         return self._show(self._internals.negotiation.current_local)
 
     @property
     def pendingLocalDescription(self) -> RTCSessionDescription | None:
-        """Of the negotiation that is under way."""
+        """The description of the negotiation that is under way."""
         return self._show(self._internals.negotiation.pending_local)
 
     @property
     def remoteDescription(self) -> RTCSessionDescription | None:
-        """The pending one, or else the current one."""
+        """The pending description, or else the current one."""
         return self._show(self._internals.negotiation.remote)
 
     @property
     def currentRemoteDescription(self) -> RTCSessionDescription | None:
-        """Of the last completed negotiation."""
+        """The description of the last completed negotiation."""
         return self._show(self._internals.negotiation.current_remote)
 
     @property
     def pendingRemoteDescription(self) -> RTCSessionDescription | None:
-        """Of the negotiation that is under way."""
+        """The description of the negotiation that is under way."""
         return self._show(self._internals.negotiation.pending_remote)
 
     def _show(self, description: Description | None) -> RTCSessionDescription | None:
-        """The same object for the same description."""
+        """Return the same object for the same description."""
         if description is None:
             return None
         negotiation = self._internals.negotiation
@@ -424,22 +424,22 @@ class RTCPeerConnection(EventTarget):
 
     @property
     def signalingState(self) -> SignalingState:
-        """How far the negotiation has come."""
+        """The signaling state."""
         return self._internals.negotiation.state
 
     @property
     def iceGatheringState(self) -> RTCIceGatheringState:
-        """How far candidates have been gathered; a close does not change it (closing rule 16)."""
+        """The gathering state; a close does not change it (closing rule 16)."""
         return self._internals.ice_gathering_state
 
     @property
     def iceConnectionState(self) -> RTCIceConnectionState:
-        """Of ICE."""
+        """The state of ICE."""
         return self._internals.ice_connection_state
 
     @property
     def connectionState(self) -> RTCPeerConnectionState:
-        """Of ICE and DTLS. Whether the other side has left it does not tell (closing rules 60, 62): its channels do."""
+        """The state of ICE and DTLS. Only channels show that the other side has left (closing rules 60, 62)."""
         return self._internals.connection_state
 
     @property
@@ -451,17 +451,17 @@ class RTCPeerConnection(EventTarget):
     # --- configuration -----------
 
     def getConfiguration(self) -> RTCConfiguration:
-        """The configuration; it stays readable after a close (closing rule 27)."""
+        """Return the configuration, also after a close (closing rule 27)."""
         return self._internals.configuration
 
     def setConfiguration(self, configuration: RTCConfiguration | dict[str, Any] | None = None, **members: Any) -> None:
-        """Change the configuration: servers and policy count from the next gathering on, which the next offer begins.
+        """Change the configuration: servers and policy count from the next gathering on. The next offer begins it.
 
-        Before the first local description the candidate pool is gathered anew.
+        Before the first local description the candidate pool is gathered again.
 
         Raises:
             InvalidStateError: the connection is closed (closing rule 23).
-            InvalidModificationError: it changes what can not be changed.
+            InvalidModificationError: a member changes that cannot change.
         """
         self._require_thread("setConfiguration()")
         internals = self._internals
@@ -473,7 +473,7 @@ class RTCPeerConnection(EventTarget):
 
     @property
     def sctp(self) -> RTCSctpTransport | None:
-        """What carries the data channels; None until it has been offered, here or there."""
+        """The association that carries the data channels; None until data is offered by either side."""
         transport = channels.sctp_holder(self._internals)
         return None if transport is None else transport.sctp
 
@@ -490,7 +490,7 @@ class RTCPeerConnection(EventTarget):
         Raises:
             InvalidStateError: the connection is closed (closing rule 23).
             TypeError: a member is wrong.
-            OperationError: the id is in use, or too high, or there is none left.
+            OperationError: the id is in use or too high, or no id is free.
         """
         self._require_thread("createDataChannel()")
         internals = self._internals
@@ -528,7 +528,7 @@ class RTCPeerConnection(EventTarget):
         Raises:
             TypeError, ValueError: the kind, or a member, is wrong.
             InvalidStateError: the connection is closed (closing rule 23).
-            OperationError: an encoding wants a codec that there is not.
+            OperationError: an encoding wants an unknown codec.
         """
         self._require_thread("addTransceiver()")
         checked = dictionary(RTCRtpTransceiverInit, init, members)
@@ -543,7 +543,7 @@ class RTCPeerConnection(EventTarget):
         https://www.w3.org/TR/webrtc/#dom-rtcpeerconnection-addtrack
 
         Raises:
-            TypeError: something is no track or no stream.
+            TypeError: an argument is not a track or not a stream.
             InvalidStateError: the connection is closed (closing rule 23).
             InvalidAccessError: the track has a sender already.
         """
@@ -553,10 +553,10 @@ class RTCPeerConnection(EventTarget):
         return transceivers.add_track(self._internals, track, streams)
 
     def removeTrack(self, sender: RTCRtpSender) -> None:
-        """Send its track no more; its transceiver stays. https://www.w3.org/TR/webrtc/#dom-rtcpeerconnection-removetrack
+        """Stop sending a track; its transceiver stays. https://www.w3.org/TR/webrtc/#dom-rtcpeerconnection-removetrack
 
         Raises:
-            TypeError: it is no sender.
+            TypeError: it is not a sender.
             InvalidStateError: the connection is closed (closing rule 23).
             InvalidAccessError: it is a sender of another connection.
         """
@@ -566,24 +566,24 @@ class RTCPeerConnection(EventTarget):
         transceivers.remove_track(self._internals, sender)
 
     def getTransceivers(self) -> list[RTCRtpTransceiver]:
-        """All transceivers, in the order in which they were made; also after a close (closing rule 17)."""
+        """Return all transceivers, in the order in which they were made; also after a close (closing rule 17)."""
         return transceivers.transceivers(self._internals)
 
     def getSenders(self) -> list[RTCRtpSender]:
-        """The senders of the transceivers that are not stopped; after a close, of all (closing rule 17)."""
+        """Return the senders of the transceivers that are not stopped; after a close, of all (closing rule 17)."""
         return [transceiver.sender for transceiver in transceivers.live_transceivers(self._internals)]
 
     def getReceivers(self) -> list[RTCRtpReceiver]:
-        """The receivers of the transceivers that are not stopped; after a close, of all (closing rule 17)."""
+        """Return the receivers of the transceivers that are not stopped; after a close, of all (closing rule 17)."""
         return [transceiver.receiver for transceiver in transceivers.live_transceivers(self._internals)]
 
     # --- statistics -----------
 
     async def getStats(self, selector: MediaStreamTrack | None = None) -> RTCStatsReport:
-        """What has been counted; also of a closed connection (closing rule 28).
+        """Return the statistics, also of a closed connection (closing rule 28).
 
         Args:
-            selector: a track: only what belongs to its sender or receiver.
+            selector: a track: only the statistics of its sender or receiver.
 
         Raises:
             InvalidAccessError: the track has no sender or receiver here, or more than one.
@@ -607,7 +607,7 @@ class RTCPeerConnection(EventTarget):
     # --- the end -----------
 
     def close(self) -> None:
-        """Close the connection: at once and abruptly. What is queued is thrown away, the peer is told.
+        """Close the connection at once. Queued messages are thrown away, and the peer is notified.
 
         https://www.w3.org/TR/webrtc/#dom-rtcpeerconnection-close. No state event follows; each channel that was not
         closed gets a `close` event soon after. Pending calls end with AbortError. To let everything arrive, close the
@@ -623,13 +623,13 @@ class RTCPeerConnection(EventTarget):
         close_the_connection(self._internals)
 
     async def wait_closed(self) -> ReleaseLedger:
-        """Wait until the last packets have left and everything has been given back after `close()`.
+        """Wait until the last packets have left and all resources have been given back after `close()`.
 
         Returns:
-            What is left: false when that is nothing. "unwatched" says that the event loop ended first: the core goes on
-            by itself, but nobody has seen it end.
+            The resources that are left: false if there are no such. "unwatched" means that the event loop ended first:
+            the core goes on by itself, but nobody sees its end.
 
-        Cancellation: others who wait go on.
+        Cancellation: other waiters go on.
         """
         self._require_thread("wait_closed()")
         return await self._internals.release.wait()

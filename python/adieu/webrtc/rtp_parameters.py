@@ -1,6 +1,6 @@
 """The dictionaries of RTP parameters and capabilities. https://www.w3.org/TR/webrtc/#rtp-media-api
 
-They can be changed, as in a browser: `getParameters()` gives a copy, which is changed and given back.
+They can be changed, as in a browser: change the copy of `getParameters()`, and give it to `setParameters()`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class RTCRtpCodec:
             string(f"{name}.sdpFmtpLine", self.sdpFmtpLine)
 
     def parsed(self) -> Codec:
-        """As negotiation knows it."""
+        """Return the value that negotiation uses."""
         kind, _, name = self.mimeType.partition("/")
         media: Kind = "video" if kind.lower() == "video" else "audio"
         channels = self.channels if media == "audio" else None
@@ -71,13 +71,13 @@ class RTCRtpCodecParameters(RTCRtpCodec):
 
     @classmethod
     def of(cls, codec: Codec) -> RTCRtpCodecParameters:
-        """The same as the W3C shows it."""
+        """Return the W3C's dictionary of it."""
         return cls(codec.mime_type, codec.clock_rate, codec.channels, codec.fmtp or None, codec.payload_type)
 
 
 @dataclass(slots=True)
 class RTCRtpHeaderExtensionCapability:
-    """A header extension that there is."""
+    """A header extension that can be negotiated."""
 
     uri: str
 
@@ -87,7 +87,7 @@ class RTCRtpHeaderExtensionParameters:
     """A header extension that has been negotiated.
 
     Attributes:
-        uri: what it is.
+        uri: its name.
         id: its number.
         encrypted: whether it is encrypted; never.
     """
@@ -98,7 +98,7 @@ class RTCRtpHeaderExtensionParameters:
 
     @classmethod
     def of(cls, extension: ExtMap) -> RTCRtpHeaderExtensionParameters:
-        """The same as the W3C shows it."""
+        """Return the W3C's dictionary of it."""
         return cls(extension.uri, extension.id)
 
 
@@ -107,7 +107,7 @@ class RTCRtcpParameters:
     """https://www.w3.org/TR/webrtc/#dom-rtcrtcpparameters
 
     Attributes:
-        cname: what RTCP calls this side; None for a receiver.
+        cname: the name of this side in RTCP; None for a receiver.
         reducedSize: whether RTCP packets may be shorter (RFC 5506).
     """
 
@@ -117,7 +117,7 @@ class RTCRtcpParameters:
 
 @dataclass(slots=True)
 class RTCRtpCapabilities:
-    """What there is for a kind. https://www.w3.org/TR/webrtc/#dom-rtcrtpcapabilities"""
+    """The capabilities for a kind. https://www.w3.org/TR/webrtc/#dom-rtcrtpcapabilities"""
 
     codecs: list[RTCRtpCodec] = field(default_factory=list[RTCRtpCodec])
     headerExtensions: list[RTCRtpHeaderExtensionCapability] = field(
@@ -130,12 +130,12 @@ class RTCRtpEncodingParameters:
     """One stream of a sender. https://www.w3.org/TR/webrtc/#dom-rtcrtpencodingparameters
 
     Attributes:
-        rid: its name among several; 1 to 16 letters and digits. It can not be changed.
+        rid: its name among several; 1 to 16 letters and digits. It cannot be changed.
         active: whether it is sent.
         maxBitrate: bits a second.
         maxFramerate: frames a second.
         scaleResolutionDownBy: how many times smaller the picture is sent, 1.0 or more.
-        codec: what to encode with, if not what negotiation prefers.
+        codec: the codec, if another than the one that negotiation prefers.
         priority: among the streams of this connection.
         networkPriority: the same, on the network.
         scalabilityMode: layers within the stream, as "L1T2".
@@ -169,7 +169,7 @@ class RTCRtpEncodingParameters:
 
     @classmethod
     def of(cls, encoding: Encoding) -> RTCRtpEncodingParameters:
-        """The same as the W3C shows it."""
+        """Return the W3C's dictionary of it."""
         codec = encoding.codec
         return cls(
             encoding.rid,
@@ -186,7 +186,7 @@ class RTCRtpEncodingParameters:
         )
 
     def parsed(self) -> Encoding:
-        """As negotiation knows it."""
+        """Return the value that negotiation uses."""
         return Encoding(
             rid=self.rid,
             active=self.active,
@@ -202,7 +202,7 @@ class RTCRtpEncodingParameters:
 
 @dataclass(slots=True)
 class RTCRtpReceiveParameters:
-    """What a receiver has negotiated. https://www.w3.org/TR/webrtc/#dom-rtcrtpreceiveparameters"""
+    """The negotiated parameters of a receiver. https://www.w3.org/TR/webrtc/#dom-rtcrtpreceiveparameters"""
 
     codecs: list[RTCRtpCodecParameters] = field(default_factory=list[RTCRtpCodecParameters])
     headerExtensions: list[RTCRtpHeaderExtensionParameters] = field(
@@ -213,11 +213,11 @@ class RTCRtpReceiveParameters:
 
 @dataclass(slots=True)
 class RTCRtpSendParameters:
-    """What a sender has negotiated, and how it encodes. https://www.w3.org/TR/webrtc/#dom-rtcrtpsendparameters
+    """The negotiated parameters of a sender, and its encodings. https://www.w3.org/TR/webrtc/#dom-rtcrtpsendparameters
 
     Attributes:
-        transactionId: of the getParameters() that gave it; setParameters() wants it back.
-        encodings: one for each stream that is sent; what is in them can be changed.
+        transactionId: of its getParameters(); setParameters() wants it back.
+        encodings: one for each stream that is sent; their members can be changed.
         codecs: in the order of preference.
         headerExtensions: with their numbers.
         rtcp: of the section.
@@ -250,12 +250,12 @@ class RTCRtpSetParameterOptions:
 def check_new_encodings(
     kind: Kind, encodings: Sequence[RTCRtpEncodingParameters], codecs: Sequence[Codec], most: int
 ) -> tuple[Encoding, ...]:
-    """W3C addTransceiver, step 8: the sendEncodings as they are stored.
+    """Check the sendEncodings, and return them as they are stored (W3C addTransceiver, step 8).
 
     Raises:
         TypeError: the rids are wrong.
         ValueError: a number is out of its range.
-        OperationError: a codec that there is not.
+        OperationError: a codec is unknown.
     """
     rids = [encoding.rid for encoding in encodings]
     # steps 8.2 to 8.4
@@ -264,7 +264,7 @@ def check_new_encodings(
             raise TypeError(f"RTCRtpEncodingParameters.rid is {rid!r}, not 1 to 16 letters and digits")
     given = [rid for rid in rids if rid is not None]
     if given and len(given) < len(rids):
-        raise TypeError("some of the sendEncodings have a rid and some have none")
+        raise TypeError("some of the sendEncodings have a rid, and some have no rid")
     if len(set(given)) < len(given):
         raise TypeError(f"two of the sendEncodings have the same rid: {given}")
     if len(rids) > 1 and not given:
@@ -290,7 +290,7 @@ def check_new_encodings(
 
 
 def check_ranges(kind: Kind, encodings: Sequence[RTCRtpEncodingParameters]) -> list[Encoding]:
-    """What addTransceiver() and setParameters() ask of numbers; what is of no use for audio is left out.
+    """Check the numbers for addTransceiver() and setParameters(). Members of video are left out for audio.
 
     Raises:
         ValueError: a number is out of its range.
@@ -311,7 +311,7 @@ def check_ranges(kind: Kind, encodings: Sequence[RTCRtpEncodingParameters]) -> l
 
 
 def copy_of(parameters: RTCRtpSendParameters) -> RTCRtpSendParameters:
-    """A copy of all its parts."""
+    """Return a copy of all parts."""
 
     def copies(items: Sequence[Any]) -> list[Any]:
         return [replace(item) for item in items]

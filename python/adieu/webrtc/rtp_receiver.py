@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RTCRtpContributingSource:
-    """Who contributed to what was played. https://www.w3.org/TR/webrtc/#dom-rtcrtpcontributingsource
+    """A source that contributed to the played media. https://www.w3.org/TR/webrtc/#dom-rtcrtpcontributingsource
 
     Attributes:
-        timestamp: when, in milliseconds since 1970.
+        timestamp: the time, in milliseconds since 1970.
         source: the CSRC or SSRC.
-        rtpTimestamp: of what was played.
+        rtpTimestamp: of the played media.
         audioLevel: from 0 to 1.
     """
 
@@ -40,7 +40,7 @@ class RTCRtpContributingSource:
 
 
 class RTCRtpSynchronizationSource(RTCRtpContributingSource):
-    """Who sent what was played. https://www.w3.org/TR/webrtc/#dom-rtcrtpsynchronizationsource"""
+    """The source that sent the played media. https://www.w3.org/TR/webrtc/#dom-rtcrtpsynchronizationsource"""
 
 
 class RTCRtpReceiver:
@@ -54,17 +54,17 @@ class RTCRtpReceiver:
 
     @property
     def track(self) -> MediaStreamTrack:
-        """What arrives; the same one for all the life of the receiver."""
+        """The track. It is the same for all the life of the receiver."""
         return self._internals.receiver_track
 
     @property
     def transport(self) -> RTCDtlsTransport | None:
-        """Over which it arrives; None before it is negotiated."""
+        """The transport that it arrives on; None before it is negotiated."""
         return self._internals.transport
 
     @property
     def jitterBufferTarget(self) -> float | None:
-        """How long to hold back what arrives so that it plays smoothly, in milliseconds; None: as it is best.
+        """The time that media is held back to play smoothly, in milliseconds; None: chosen by the receiver.
 
         https://www.w3.org/TR/webrtc-extensions/#dom-rtcrtpreceiver-jitterbuffertarget
         """
@@ -81,11 +81,11 @@ class RTCRtpReceiver:
 
     @staticmethod
     def getCapabilities(kind: str) -> RTCRtpCapabilities | None:
-        """What can be negotiated to be received; None for another kind than "audio" and "video"."""
+        """Return the codecs and extensions that can be received; None for another kind than "audio" and "video"."""
         return capabilities(kind)
 
     def getParameters(self) -> RTCRtpReceiveParameters:
-        """What has been negotiated. https://www.w3.org/TR/webrtc/#dom-rtcrtpreceiver-getparameters"""
+        """Return the negotiated parameters. https://www.w3.org/TR/webrtc/#dom-rtcrtpreceiver-getparameters"""
         value = self._internals.value
         return RTCRtpReceiveParameters(
             [RTCRtpCodecParameters.of(codec) for codec in value.receive_codecs],
@@ -94,15 +94,15 @@ class RTCRtpReceiver:
         )
 
     def getContributingSources(self) -> list[RTCRtpContributingSource]:
-        """Who contributed to what was played in the last ten seconds; nobody, as no media arrives yet."""
+        """Return the sources that contributed in the last ten seconds; empty, because no media arrives yet."""
         return []
 
     def getSynchronizationSources(self) -> list[RTCRtpSynchronizationSource]:
-        """Who sent what was played in the last ten seconds; nobody, as no media arrives yet."""
+        """Return the sources that sent in the last ten seconds; empty, because no media arrives yet."""
         return []
 
     async def getStats(self) -> RTCStatsReport:
-        """What has been counted of its transport; also after a close (closing rule 28).
+        """Return the statistics of its transport, also after a close (closing rule 28).
 
         Cancellation: nothing changes.
         """

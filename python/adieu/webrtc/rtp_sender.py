@@ -48,31 +48,31 @@ class RTCRtpSender:
 
     @property
     def track(self) -> MediaStreamTrack | None:
-        """What is sent."""
+        """The track that is sent."""
         return self._internals.sender_track
 
     @property
     def transport(self) -> RTCDtlsTransport | None:
-        """Over which it is sent; None before it is negotiated."""
+        """The transport that it is sent on; None before it is negotiated."""
         return self._internals.transport
 
     @property
     def dtmf(self) -> RTCDTMFSender | None:
-        """Sends the tones of a telephone; None for video."""
+        """The sender of telephone tones; None for video."""
         return self._dtmf
 
     @staticmethod
     def getCapabilities(kind: str) -> RTCRtpCapabilities | None:
-        """What can be negotiated to be sent; None for another kind than "audio" and "video"."""
+        """Return the codecs and extensions that can be sent; None for another kind than "audio" and "video"."""
         return capabilities(kind)
 
     # --- parameters -----------
 
     def getParameters(self) -> RTCRtpSendParameters:
-        """How it encodes, and what has been negotiated. https://www.w3.org/TR/webrtc/#dom-rtcrtpsender-getparameters
+        """Return the encodings and the negotiated parameters.
 
-        Change what is in `encodings`, and give it to `setParameters()` at once: after the current task, or after
-        another negotiation, it is not taken any more.
+        https://www.w3.org/TR/webrtc/#dom-rtcrtpsender-getparameters. Change members of `encodings`, and give the result
+        to `setParameters()` at once. After the current task, or after another negotiation, it is refused.
         """
         # steps 2 and 3
         if self._last is None:
@@ -89,22 +89,22 @@ class RTCRtpSender:
         return copy_of(self._last)
 
     def forget_parameters(self) -> None:
-        """[[LastReturnedParameters]] is null: the task is over, or a description has changed them."""
+        """Set [[LastReturnedParameters]] to null: the task is over, or a description has changed them."""
         self._last = None
 
     @begun_by_the_call(_is_closed)
     async def setParameters(
         self, parameters: RTCRtpSendParameters | dict[str, Any], setParameterOptions: object = None
     ) -> None:
-        """Change how it encodes. https://www.w3.org/TR/webrtc/#dom-rtcrtpsender-setparameters
+        """Change the encodings. https://www.w3.org/TR/webrtc/#dom-rtcrtpsender-setparameters
 
         Args:
-            parameters: what `getParameters()` gave in this task, with other values in its encodings.
-            setParameterOptions: has no member that means anything here.
+            parameters: the result of `getParameters()` in this task, with other values in its encodings.
+            setParameterOptions: ignored; its members have no meaning here.
 
         Raises:
             InvalidStateError: the transceiver is stopped, or getParameters() was not called in this task.
-            InvalidModificationError: what can not be changed is another, or a codec that is not negotiated is chosen.
+            InvalidModificationError: a member changes that cannot change, or a codec is not negotiated.
             ValueError: a number is out of its range.
             AbortError: the connection was closed meanwhile.
 
@@ -125,7 +125,7 @@ class RTCRtpSender:
         # step 6: in parallel, and back in a task
         await internals.owner.next_task()
         self.forget_parameters()
-        # A description that came meanwhile has decided which encodings there are; what is set counts for those.
+        # A description that came meanwhile may have changed the encodings. The values count for those that are left.
         given_by_rid = {encoding.rid: encoding for encoding in encodings}
         internals.change(encodings=tuple(given_by_rid.get(now.rid, now) for now in internals.value.encodings))
 
@@ -135,7 +135,7 @@ class RTCRtpSender:
         for name in ("transactionId", "codecs", "headerExtensions", "rtcp"):
             if getattr(given, name) != getattr(last, name):
                 raise InvalidModificationError(
-                    f"RTCRtpSendParameters.{name} is {getattr(given, name)!r}: it can not be changed"
+                    f"RTCRtpSendParameters.{name} is {getattr(given, name)!r}: it cannot be changed"
                 )
         if [encoding.rid for encoding in given.encodings] != [encoding.rid for encoding in last.encodings]:
             raise InvalidModificationError("RTCRtpSendParameters.encodings has other rids, or another number of them")
@@ -158,12 +158,12 @@ class RTCRtpSender:
 
     @begun_by_the_call(_is_closed)
     async def replaceTrack(self, withTrack: MediaStreamTrack | None) -> None:
-        """Send another track, or with None nothing, without a negotiation.
+        """Send another track without a negotiation; None sends nothing.
 
         https://www.w3.org/TR/webrtc/#dom-rtcrtpsender-replacetrack
 
         Raises:
-            TypeError: it is no track, or of another kind.
+            TypeError: it is not a track, or of another kind.
             InvalidStateError: the transceiver is stopped, or the connection is closed (closing rule 24).
             AbortError: the connection was closed meanwhile.
 
@@ -191,7 +191,7 @@ class RTCRtpSender:
         self._internals.sender_track = track
 
     def setStreams(self, *streams: MediaStream) -> None:
-        """Say in which streams its track is for the other side. https://www.w3.org/TR/webrtc/#dom-rtcrtpsender-setstreams
+        """Set the streams that its track is in for the other side. https://www.w3.org/TR/webrtc/#dom-rtcrtpsender-setstreams
 
         Raises:
             InvalidStateError: the connection is closed, or the transceiver is stopped (closing rule 25).
@@ -206,7 +206,7 @@ class RTCRtpSender:
         self._internals.owner.update_negotiation_needed()
 
     async def getStats(self) -> RTCStatsReport:
-        """What has been counted of what it sends and of its transport; also after a close (closing rule 28).
+        """Return the statistics of its stream and of its transport, also after a close (closing rule 28).
 
         Cancellation: nothing changes.
         """
@@ -218,10 +218,10 @@ class RTCRtpSender:
 
 
 def stream_ids(streams: object) -> tuple[str, ...]:
-    """The ids of streams, each once.
+    """Return the ids of streams, each once.
 
     Raises:
-        TypeError: something is no stream.
+        TypeError: an argument is not a stream.
     """
     given: Any = streams
     for stream in given:

@@ -24,12 +24,12 @@ RTCRtpTransceiverDirection: TypeAlias = Literal["sendrecv", "sendonly", "recvonl
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RTCRtpTransceiverInit:
-    """How a transceiver begins. https://www.w3.org/TR/webrtc/#dom-rtcrtptransceiverinit
+    """The first values of a transceiver. https://www.w3.org/TR/webrtc/#dom-rtcrtptransceiverinit
 
     Attributes:
-        direction: what is wanted.
-        streams: in which its track is for the other side.
-        sendEncodings: several are simulcast: then each has a rid.
+        direction: the wanted direction.
+        streams: the streams that its track is in for the other side.
+        sendEncodings: more than one means simulcast: then each has a rid.
     """
 
     direction: RTCRtpTransceiverDirection = "sendrecv"
@@ -63,7 +63,7 @@ class RTCRtpTransceiver:
 
     @property
     def mid(self) -> str | None:
-        """The mid of its section; None while it has none."""
+        """The mid of its section; None without a section."""
         return self._internals.value.mid
 
     @property
@@ -78,11 +78,11 @@ class RTCRtpTransceiver:
 
     @property
     def direction(self) -> RTCRtpTransceiverDirection:
-        """What is wanted; setting it asks for a negotiation.
+        """The wanted direction. Setting it asks for a negotiation.
 
         Raises:
             InvalidStateError: it is stopped, or the connection is closed (closing rule 25).
-            TypeError: it is none that can be set.
+            TypeError: this direction cannot be set.
         """
         return "stopped" if self._internals.value.stopping else self._internals.value.direction
 
@@ -99,22 +99,22 @@ class RTCRtpTransceiver:
         if direction == internals.value.direction:
             return
         if direction == "stopped":
-            raise TypeError("RTCRtpTransceiver.direction can not be set to 'stopped': call stop()")
+            raise TypeError("RTCRtpTransceiver.direction cannot be set to 'stopped': call stop()")
         internals.change(direction=direction)
         internals.owner.update_negotiation_needed()
 
     @property
     def currentDirection(self) -> RTCRtpTransceiverDirection | None:
-        """What has been negotiated; None while nothing has."""
+        """The negotiated direction; None before a negotiation."""
         return "stopped" if self._internals.value.stopped else self._internals.value.current_direction
 
     @property
     def stopped(self) -> bool:
-        """Whether it has ended for good. The W3C has taken it out, browsers have kept it."""
+        """Whether it has stopped. The W3C has removed this property, browsers have kept it."""
         return self._internals.value.stopped
 
     def stop(self) -> None:
-        """End both halves; the next negotiation tells the other side.
+        """Stop both halves; the next negotiation reports it to the other side.
 
         https://www.w3.org/TR/webrtc/#dom-rtcrtptransceiver-stop. The receiver's track ends soon, with its `ended`.
 
@@ -133,15 +133,15 @@ class RTCRtpTransceiver:
         internals.owner.update_negotiation_needed()
 
     def setCodecPreferences(self, codecs: Sequence[RTCRtpCodec | dict[str, Any]]) -> None:
-        """Which codecs are negotiated, and in which order; none: all, as it is best.
+        """Set the codecs that are negotiated, and their order. An empty list means all, in the default order.
 
         https://www.w3.org/TR/webrtc/#dom-rtcrtptransceiver-setcodecpreferences
 
         Args:
-            codecs: of those that getCapabilities() gives.
+            codecs: codecs of getCapabilities().
 
         Raises:
-            InvalidModificationError: there is no such codec, or none that carries media.
+            InvalidModificationError: a codec is unknown, or no codec carries media.
         """
         self._internals.require_thread("RTCRtpTransceiver.setCodecPreferences()")
         kind = self._internals.value.kind
@@ -166,7 +166,7 @@ class RTCRtpTransceiver:
 
 
 def internals_of(transceiver: RTCRtpTransceiver) -> TransceiverInternals:
-    """The internals of this object, for the procedures of its connection."""
+    """Return the internals of this object, for the procedures of its connection."""
     return transceiver._internals  # noqa: SLF001 its own module # pyright: ignore[reportPrivateUsage]
 
 

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 RTCSctpTransportState: TypeAlias = Literal["connecting", "connected", "closed"]
 
 CAN_SEND_SIZE: Final = 16777216
-"""The core's send buffer, in bytes: a message larger than that can not be sent."""
+"""The core's send buffer, in bytes: a larger message cannot be sent."""
 
 
 def max_message_size(remote: int) -> float:
     """W3C "update the data max message size", steps 3 to 6.
 
     Args:
-        remote: what the peer's description says; 0: without limit.
+        remote: the size in the peer's description; 0: no limit.
     """
     sizes = [size for size in (remote, CAN_SEND_SIZE) if size]
     return min(sizes) if sizes else math.inf
@@ -30,7 +30,7 @@ def max_message_size(remote: int) -> float:
 
 @dataclass(slots=True)
 class SctpTransportInternals:
-    """The internal internals: the connection's algorithms set them, the object shows them."""
+    """The internals: the connection's algorithms set them, the object shows them."""
 
     dtls: RTCDtlsTransport
     state: RTCSctpTransportState = "connecting"
@@ -54,7 +54,7 @@ class RTCSctpTransport(EventTarget):
 
     @property
     def transport(self) -> RTCDtlsTransport:
-        """What it runs over."""
+        """The DTLS transport that it uses."""
         return self._internals.dtls
 
     @property
@@ -69,7 +69,7 @@ class RTCSctpTransport(EventTarget):
 
     @property
     def maxChannels(self) -> int | None:
-        """How many channels there may be at once; None before it is connected."""
+        """The number of channels that can be open at once; None before it is connected."""
         return self._internals.max_channels
 
     def __repr__(self) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class RTCSessionDescriptionInit:
-    """What createOffer() and createAnswer() give, and what the other side is sent.
+    """The result of createOffer() and createAnswer(); it is sent to the other side.
 
     Attributes:
         type: "offer", "pranswer", "answer" or "rollback".
@@ -33,7 +33,7 @@ class RTCSessionDescriptionInit:
 
 @dataclass(slots=True)
 class RTCLocalSessionDescriptionInit:
-    """What setLocalDescription() takes: everything may be left out."""
+    """The argument of setLocalDescription(); all members are optional."""
 
     type: SdpType | None = None
     sdp: str = ""
@@ -45,7 +45,7 @@ class RTCLocalSessionDescriptionInit:
 
 
 class RTCSessionDescription:
-    """A description as it stands: with the candidates known when it is looked at.
+    """A description with the candidates that are known when it is read.
 
     Args:
         descriptionInitDict: a mapping, or members as keywords: `type`, `sdp`.
@@ -61,7 +61,7 @@ class RTCSessionDescription:
 
     @classmethod
     def of(cls, description: Description) -> RTCSessionDescription:
-        """What shows this one; its text is made when it is asked for."""
+        """Return the object for a description; its text is made when it is read."""
         shown = cls(type=description.type)
         shown._description = description
         return shown
@@ -77,7 +77,7 @@ class RTCSessionDescription:
         return self._sdp if self._description is None else self._description.text
 
     def toJSON(self) -> dict[str, str]:
-        """A dict that json can write."""
+        """Return a dict that json can write."""
         return {"type": self.type, "sdp": self.sdp}
 
     def __repr__(self) -> str:
@@ -85,7 +85,7 @@ class RTCSessionDescription:
 
 
 def as_mapping(description: object) -> object:
-    """A description in whatever form, as something that `dictionary` takes."""
+    """Return a description of any form in a form that `dictionary` takes."""
     if isinstance(description, RTCSessionDescription | RTCSessionDescriptionInit | RTCLocalSessionDescriptionInit):
         members: Mapping[str, Any] = {"type": description.type, "sdp": description.sdp}
         return members

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def set_configuration(internals: Internals, wanted: RTCConfiguration) -> None:
-    """W3C set a configuration, of a connection that has one.
+    """W3C set a configuration, after the constructor.
 
     Raises:
         InvalidModificationError: a member changes that cannot change.

@@ -41,7 +41,7 @@ async def set_local_description(internals: Internals, type_: SdpType | None, tex
     if text and (created is None or text != created.text):
         kind = "Offer" if type_ == "offer" else "Answer"
         raise InvalidModificationError(
-            f"the {type_} is not the text that create{kind}() gave last: descriptions can not be changed here"
+            f"the {type_} is not the text that create{kind}() gave last: descriptions cannot be changed here"
         )
     # steps 4 and 5
     if not text:

@@ -23,7 +23,7 @@ RTCIceGatheringState: TypeAlias = Literal["new", "gathering", "complete"]
 def connection_state(
     ice: Collection[RTCIceTransportState], dtls: Collection[RTCDtlsTransportState]
 ) -> RTCPeerConnectionState:
-    """https://www.w3.org/TR/webrtc/#rtcpeerconnectionstate-enum of one that is not closed (closing rule 62)."""
+    """https://www.w3.org/TR/webrtc/#rtcpeerconnectionstate-enum of an open connection (closing rule 62)."""
     if "failed" in ice or "failed" in dtls:
         return "failed"
     if "disconnected" in ice:

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 async def collect(
     internals: Internals, only: RTCDtlsTransport | None = None, senders: Iterable[TransceiverInternals] | None = None
 ) -> RTCStatsReport:
-    """The statistics of a connection, also of a closed one (closing rule 28).
+    """Return the statistics of a connection, also of a closed one (closing rule 28).
 
     Args:
         internals: of the connection.
-        only: what belongs to this transport, and to the connection as a whole.
-        senders: what these send; None: what all do.
+        only: this transport alone, and the connection as a whole.
+        senders: the senders with statistics; None: all.
     """
     # getStats step 6: in parallel
     await internals.driver.next_task()
@@ -57,7 +57,7 @@ async def collect(
 
 
 class _Report:
-    """The dicts as they are made; None is left out."""
+    """The dicts of the report; a member without a value is left out."""
 
     def __init__(self, now: float) -> None:
         self.now = now
@@ -69,7 +69,7 @@ class _Report:
         return id_
 
     def moment(self, age: float | None) -> float | None:
-        """The timestamp of what was so many seconds ago."""
+        """Return the timestamp of a moment so many seconds ago."""
         return None if age is None else self.now - 1000 * age
 
 
@@ -204,9 +204,10 @@ def _channels(report: _Report, internals: Internals, transport: Transport, figur
 
 
 def _sender(report: _Report, internals: Internals, sender: TransceiverInternals) -> None:
-    """https://www.w3.org/TR/webrtc-stats/#outboundrtpstats-dict*, and what it refers to.
+    """https://www.w3.org/TR/webrtc-stats/#outboundrtpstats-dict*, with its source and its codec.
 
-    One for each encoding, from when it is negotiated to the end of the transceiver. No media leaves yet: so it counts.
+    There is one for each encoding, from its negotiation to the end of the transceiver. All counts are 0: no media
+    leaves yet.
     """
     value, track = sender.value, sender.sender_track
     if internals.is_closed or value.stopping:

@@ -1,4 +1,4 @@
-"""Which ids of SCTP streams are free."""
+"""The free ids of SCTP streams."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 class FreeIds:
-    """The lowest free id of each parity, without looking at all that are in use.
+    """Finds the lowest free id of each parity, without a search through all ids in use.
 
-    Who has an id is known elsewhere; here is only where to look. Ids from `_next` on have never been looked at, those
-    below it are in use, or were given back since.
+    The caller knows which ids are in use. Ids from `_next` on have never been used; ids below it are in use, or were
+    given back since.
     """
 
     __slots__ = ("_heaps", "_next", "_returned")
@@ -22,10 +22,10 @@ class FreeIds:
         self._next = [0, 1]
         self._heaps: list[list[int]] = [[], []]
         self._returned: set[int] = set()
-        """What the heaps hold, each id once."""
+        """The ids in the heaps, each once."""
 
     def lowest(self, parity: int, limit: int, used: Container[int]) -> int | None:
-        """The lowest id of this parity that nobody uses; None: all below the limit are in use."""
+        """Return the lowest free id of this parity; None if all below the limit are in use."""
         heap = self._heaps[parity]
         while heap and heap[0] in used:
             self._returned.discard(heapq.heappop(heap))
@@ -39,7 +39,7 @@ class FreeIds:
         return None
 
     def give_back(self, number: int) -> None:
-        """It was in use."""
+        """Give back an id that was in use."""
         if number < self._next[number % 2] and number not in self._returned:
             self._returned.add(number)
             heapq.heappush(self._heaps[number % 2], number)

@@ -56,12 +56,12 @@ class RTCTrackEvent(Event):
 
     @property
     def receiver(self) -> RTCRtpReceiver:
-        """What receives it."""
+        """The receiver of the track."""
         return self._init.receiver
 
     @property
     def track(self) -> MediaStreamTrack:
-        """The track: the receiver's."""
+        """The track of the receiver."""
         return self._init.track
 
     @property
@@ -71,5 +71,5 @@ class RTCTrackEvent(Event):
 
     @property
     def transceiver(self) -> RTCRtpTransceiver:
-        """To which it belongs."""
+        """The transceiver of the track."""
         return self._init.transceiver

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from adieu.webrtc.rtp_transceiver import RTCRtpTransceiverInit
 
 
-# --- what a program makes -----------
+# --- the program's calls -----------
 
 
 def add_transceiver(internals: Internals, track_or_kind: object, init: RTCRtpTransceiverInit) -> RTCRtpTransceiver:
@@ -195,20 +195,20 @@ def _not_stopping(internals: Internals) -> Iterator[RTCRtpTransceiver]:
             yield internals.transceivers[value.id]
 
 
-# --- what a description does -----------
+# --- descriptions -----------
 
 
 def apply(internals: Internals, changes: MediaChanges) -> Mapping[int, RTCRtpTransceiver]:
     """W3C set a session description, success steps 8 to 10: the objects follow the new snapshot.
 
     Returns:
-        The transceivers that the changes speak of, by their ids: those of the set, and those that leave it now.
+        The transceivers of the changes, by their ids: those of the set, and those that leave it now.
     """
     for value in internals.negotiation.transceivers:
         if value.id not in internals.transceivers:
             _new_object(internals, value, None)
     concerned = dict(internals.transceivers)
-    for removed in changes.gone:
+    for removed in changes.removed_transceivers:
         if removed.id in internals.transceivers:  # else one description has made and stopped it
             internals_of(internals.transceivers.pop(removed.id)).removed = removed
     for value in internals.negotiation.transceivers:
@@ -229,7 +229,7 @@ def announcements(
     Args:
         internals: of the connection.
         changes: what the events report.
-        concerned: the transceivers that the changes speak of (`apply`).
+        concerned: the transceivers of the changes (`apply`).
     """
     for id_ in changes.muted:
         yield partial(internals_of(concerned[id_]).receiver.set_muted, True)

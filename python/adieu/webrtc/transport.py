@@ -25,7 +25,7 @@ class Transport:
         ice: the object that a program sees; `ice_internals` are its internals.
         dtls: see `ice`.
         sctp: see `ice`; None while it carries no data.
-        ufrags: of each ICE generation that was begun and not dropped.
+        ufrags: of each ICE generation that has started and was not dropped.
         gathering: the ICE generations that are still being gathered.
         pooled: the core's transport out of the candidate pool, until its generation begins.
     """
@@ -61,9 +61,9 @@ class Transport:
 
     @property
     def handle(self) -> int:
-        """The core's number of this transport."""
+        """The handle of the core's transport."""
         if self._handle is None:
-            raise AssertionError(f"the transport {self.key!r} has not begun")
+            raise AssertionError(f"the transport {self.key!r} has not started")
         return self._handle
 
     def begin(self, handle: int, pooled: Pooled | None = None) -> None:
@@ -88,7 +88,7 @@ class Transport:
         self.sctp_internals.max_message_size = max_message_size(remote_max_message_size)
 
     def take_sctp(self, other: Transport) -> None:
-        """Carry from now on the RTCSctpTransport that `other` has carried, or was offered to carry."""
+        """Take over the RTCSctpTransport of `other`: it carries data, or was offered to carry it."""
         if other is not self:
             self.sctp_internals, self.sctp = other.sctp_internals, other.sctp
             other.sctp_internals = other.sctp = None

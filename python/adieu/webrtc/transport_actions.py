@@ -1,4 +1,4 @@
-"""The commands to the core that a plan asks for: what a description does to the transports of a connection."""
+"""The commands to the core that a plan asks for: the effect of a description on the transports of a connection."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOT_REACHED: Final = 701
 
 
 def perform(internals: Internals, action: Action) -> None:
-    """Do what a plan asks of one transport."""
+    """Do one action of a plan."""
     core = internals.driver.core
     if isinstance(action, Gather):
         _gather(internals, action)
@@ -81,7 +81,7 @@ def _gather(internals: Internals, action: Gather) -> None:
 
 
 def _begin(internals: Internals, action: Gather) -> Transport:
-    """Open the transport in the core, or take one out of the pool. The offered one is begun if it is for this key."""
+    """Open the transport in the core, or take one out of the pool. An offered transport of this key is used."""
     driver, key = internals.driver, action.key
     offered = internals.offered
     if offered is not None and offered.key == key:
@@ -115,7 +115,7 @@ def _drop(internals: Internals, transport: Transport, generation: int) -> None:
     transport.ufrags.pop(generation, None)
     if generation in transport.gathering:
         transport.gathering.discard(generation)
-        # what was gathered before it is complete
+        # gathering of the generation before is complete
         internals.driver.queue_task(TransportEvents(internals, transport).finish_gathering)
 
 

@@ -1,4 +1,4 @@
-"""The reports of the core about a transport: the W3C's algorithms for what happens to ICE, DTLS and SCTP.
+"""The reports of the core about a transport: the W3C's algorithms for events of ICE, DTLS and SCTP.
 
 The objects that a program sees only show their internals. These methods set the internals, and fire the events in the
 order that the W3C gives.
@@ -70,14 +70,14 @@ class TransportEvents:
         )
 
     def handle_gathering(self, generation: int, state: str) -> None:
-        """W3C RTCIceTransport, "finished gathering". That it began is known without the core, of all at once."""
+        """W3C RTCIceTransport, "finished gathering". `begin_gathering` reports the start, of all transports at once."""
         internals, transport = self._internals, self._transport
         ufrag = transport.ufrags.get(generation)
         if internals.is_closed or ufrag is None or state == "gathering":
             return
         transport.gathering.discard(generation)
         ended = jsep.end_local_candidates(internals.negotiation, transport.key, ufrag)
-        if ended is not None:  # the end of a generation that was replaced is as useless as its candidates
+        if ended is not None:  # a generation that was replaced has no end, as it has no candidates
             internals.negotiation = ended
             internals.fire(RTCPeerConnectionIceEvent("icecandidate", candidate=self._candidate("", ufrag, None)))
         internals.driver.queue_task(self.finish_gathering)

@@ -143,7 +143,7 @@ def test_a_side_with_few_capabilities_negotiates_no_more(offerer):
 def test_capabilities_have_a_codec_of_each_kind():
     with pytest.raises(ValueError, match="no codec that carries video"):
         few(codecs=("opus", "rtx"))
-    with pytest.raises(ValueError, match="nothing of audio"):
+    with pytest.raises(ValueError, match="nothing for audio"):
         jsep.Capabilities(jsep.NEGOTIABLE.codecs, {"video": ()})
 
 
