@@ -97,7 +97,7 @@ def _shown(members: dict[str, Any]) -> str:
     shown = [f"{name} {members[name]}" for name in SHOWN if isinstance(members.get(name), str | int)]
     match members.get("reason"):
         case {"code": str(code), **rest}:
-            shown.append(f"reason {code} {rest.get('text', '')}".rstrip())
+            shown.append(f"reason {code}: {rest.get('text', '')}".rstrip(": "))
         case str(reason):
             shown.append(f"reason {reason}")
         case _:
