@@ -37,6 +37,7 @@ PLAIN = (
     "docs/topics/",
     "js/README.md",
     "python/adieu/__init__.py",
+    "js/src/goodbye/",
     "python/adieu/cli/",
     "python/adieu/errors.py",
     "python/adieu/jsep/",

@@ -23,6 +23,11 @@ test("the bundle is no larger than it should be", () => {
   assert.ok(size <= 43_000, `${size} bytes compressed`);
 });
 
+test("goodbye alone is no larger than it should be", () => {
+  const size = brotliCompressSync(readFileSync(new URL("../../dist/goodbye.min.js", import.meta.url))).length;
+  assert.ok(size <= 4096, `${size} bytes compressed`);
+});
+
 test("the bundle has what the modules have", async () => {
   const [whole, small] = await Promise.all([import(modules), import(bundle.href)]);
   assert.deepEqual(Object.keys(small), Object.keys(whole));

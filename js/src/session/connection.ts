@@ -88,6 +88,7 @@ export class Connection {
     this.#sink = sink;
     this.#later = later;
     this.#wanted = offer ? undefined : [];
+    Object.assign(pc, { [Symbol.for("adieu.session")]: true }); // `goodbye()` leaves it alone
     this.#close = pc.close.bind(pc);
     pc.close = () => {
       this.#close();

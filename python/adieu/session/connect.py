@@ -1,4 +1,4 @@
-"""Checks of the function that makes a session's connections, and of its results."""
+"""Checks of the function that makes a session's connections, and of what it gives."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class DirectRoute(SignalingRoute):
         self._heard: set[int] = set()
         """Epochs of which a description has come from the other side."""
         self._unheard: dict[int, list[dict[str, Any]]] = {}
-        """Offers with their candidates, until they are answered, by epoch."""
+        """By epoch: the offer and its candidates, until it is answered."""
 
     def start(self) -> None:
         """See `SignalingRoute.start`."""

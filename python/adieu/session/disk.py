@@ -1,7 +1,7 @@
-"""The disk's side of files: reading and hashing for the sender, and keeping proved pieces for the receiver.
+"""The disk's side of files: what is read, hashed and sent, and what comes and is kept only when it is proved.
 
-Slow work is meant for worker threads, one piece after the other. The owner of a file opens and closes it: a task that
-is cancelled while a thread opens one would never learn of the handle.
+What takes time is meant for worker threads, one piece after the other. Files are opened and closed by who owns them: a
+task that is cancelled while a thread opens one would never learn of the handle.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Source:
 
     @staticmethod
     def identity(found: os.stat_result) -> tuple[int, ...]:
-        """Return a key that differs when the file is another one, or has other bytes."""
+        """What is another when the file is another, or has other bytes."""
         return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
     def _read_at_once(self, file: BinaryIO) -> None:
@@ -73,7 +73,7 @@ class Source:
         self._all, self.size = data, len(data)
 
     def open(self) -> BinaryIO | None:
-        """Open the file for reading; None if that needs no handle.
+        """To read from it; None if that needs no handle.
 
         Raises:
             OSError: it cannot be read.
@@ -147,7 +147,7 @@ class Source:
         return data
 
     def whole(self, file: BinaryIO | None, stopped: Callable[[], bool]) -> str:
-        """Return the SHA-256 of all of it, hex, which the protocol's first version offers; `stopped` ends it early."""
+        """The SHA-256 of all of it, as the first version of the protocol offers it: hex. Stops early when told to."""
         with self._whole_lock:
             if not self._whole:
                 digest = hashlib.sha256()
@@ -192,7 +192,7 @@ def _open(path: Path) -> BinaryIO:
 
 
 class Part:
-    """The part of an incoming file that is here: of one transfer alone, until it is whole and gets its name.
+    """What is here of a file that comes: of one transfer alone, until it is whole and gets its name.
 
     Attributes:
         path: where it is for now.
@@ -235,7 +235,7 @@ class Part:
         return here
 
     def rehash(self, until: int, chunk: int | None) -> bool:
-        """Hash some of the bytes that were found, up to `until` in all; return whether that is done.
+        """Hash some of what was found, up to `until` in all; whether that is done.
 
         Args:
             until: bytes, as `found` has said.
@@ -272,7 +272,7 @@ class Part:
         self._digest.update(data)
 
     def add_all(self, messages: list[bytes], size: int, chunk: int | None) -> None:
-        """Keep messages of a file of `size` bytes: chunks with their hashes, or bytes.
+        """What has come of a file of `size` bytes, in one go: chunks with their hashes, or bytes.
 
         Raises:
             OSError: it cannot be kept.
@@ -324,12 +324,12 @@ class Part:
         return path
 
     def drop(self) -> None:
-        """Remove it: its bytes are wrong."""
+        """It is worth nothing: remove it."""
         if _is(self.path, os.fstat(self._file.fileno())):
             self._remove()
 
     def close(self) -> None:
-        """Close the file. The part that is here stays where the next transfer of the same file finds it."""
+        """Let go of it. What is here of it stays where the next transfer of the same file finds it."""
         try:
             if self.path != self._found and not self._file.closed and _is(self.path, os.fstat(self._file.fileno())):
                 self._give_back()

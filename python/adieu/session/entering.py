@@ -45,22 +45,22 @@ async def join(
     Args:
         url: of the server, as `adieu serve` prints it.
         room: where peers find each other.
-        name: what people read of this side.
+        name: what people read of us.
         token: a JWT, or a function that makes one; for a server with keys.
-        accept: called with each `Peer`; returns whether it gets a session. The two learn each other's addresses by it.
-            By default each peer in the room gets one.
-        meta: what the other peers read of this one.
+        accept: called with each `Peer`; whether it gets a session (its addresses become known to us, and ours to it).
+            By default everybody in the room does.
+        meta: told to the others.
         connect: makes an RTCPeerConnection; by default one with the server's ICE servers.
         options: numbers, see `adieu.session.Options`.
-        on_wait: asked when the other side wants more time while this side closes: `on_wait(reason, seconds) -> bool`.
+        on_wait: asked when another side wants more time while we close: `on_wait(reason, seconds) -> bool`.
         ssl: for `wss://`, whom to trust instead of whom the system trusts: an `ssl.SSLContext`, or a file with the
             certificates of CAs (or the server's own) in PEM.
 
     Raises:
-        SignalingLostError: no server answers at `url`.
-        SignalingRefusedError: the server or the room refuses, or its certificate is not trusted.
-        TypeError: `connect` is not a function, or a name is not text.
-        ValueError: the url is not valid; a name is empty or too long; the file holds no certificates.
+        SignalingLostError: nobody answers at `url`.
+        SignalingRefusedError: the server or the room does not want us, or its certificate is not trusted.
+        TypeError: `connect` is no function, a name is no text.
+        ValueError: the url is no server's; a name is empty or too long; the file holds no certificates.
 
     Cancellation: everything is closed, abruptly if the cancelling does not wait.
     """

@@ -1,4 +1,4 @@
-"""The events of a session."""
+"""What a session tells its handlers."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class SignalingChange:
 
 @dataclass(frozen=True, slots=True)
 class ResetEvent:
-    """`reset`: a reset has started (`report` and `error` are None), succeeded (`report`), or failed (`error`)."""
+    """`reset`: one has begun (`report` and `error` None), succeeded (`report`), or failed (`error`)."""
 
     level: Level
     asker: str

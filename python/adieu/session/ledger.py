@@ -1,4 +1,4 @@
-"""The ledger of a session: everything that is not given back yet, and the lines that made it (closing rule S9)."""
+"""What is still held, and where it was made (closing rule S9)."""
 
 from __future__ import annotations
 

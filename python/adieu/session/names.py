@@ -20,10 +20,10 @@ _RESERVED = re.compile(r"(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(COM|LPT)[0-9¹²³])
 
 
 def safe(name: str) -> str:
-    """Return a name that a file may have in any folder of any system, whatever `name` is.
+    """A name that may be given to a file in any folder of any system, whatever `name` is.
 
-    It is one part of a path, without invisible characters and without those that Windows reserves. It has no dots and
-    blanks at its ends, is not the name of a device, and has at most `MAX_NAME` bytes.
+    One part of a path, without what cannot be seen, without characters that Windows has for itself, without dots and
+    blanks at its ends, no name of a device, and at most `MAX_NAME` bytes.
     """
     last = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
     kinds = ((character, unicodedata.category(character)) for character in last)
@@ -34,7 +34,7 @@ def safe(name: str) -> str:
 
 
 def cut(name: str, most: int) -> str:
-    """Return a name of at most `most` bytes in UTF-8, with its suffix, and without a dot or blank at a cut end."""
+    """A name of at most `most` bytes in UTF-8, which keeps its suffix, and ends in no dot or blank if it was cut."""
     if _size(name) <= most:
         return name
     stem, dot, suffix = name.rpartition(".")

@@ -1,4 +1,4 @@
-"""One other peer of a room: the sessions with it so far, and why there is no connection now."""
+"""What a room knows of one other peer: which of their sessions it is, and why there is none."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from adieu.session.session import Session
 
 Standing: TypeAlias = Literal["new", "considered", "refused", "together", "apart", "over"]
-"""Not looked at; `accept` decides; refused here; there is a session; the last session ended against both sides' will;
-the last session was ended on purpose."""
+"""Nobody has looked at it; `accept` decides; we do not want it; there is a session; the last one ended, which nobody
+wanted; the last one ended, which somebody wanted."""
 Why: TypeAlias = Literal["away", "considered", "refused", "connecting", "again", "over"]
 
 MAX_EARLY = 200
 """Messages of a peer that has no session yet; the oldest are dropped for more."""
 AHEAD = 128
-"""Sessions that the other side may have started and given up while this side did not look."""
+"""Sessions that the other side may have begun, and given up, while this side did not look."""
 FIRST_AGAIN, MAX_AGAIN = 1.0, 30.0
 """Seconds until the first, and between later, tries after an end that nobody wanted."""
 UNWANTED = frozenset({"crashed", "frozen", "network-lost", "frozen, network-lost", "busy", "gave-up"})
@@ -31,15 +31,15 @@ UNWANTED = frozenset({"crashed", "frozen", "network-lost", "frozen, network-lost
 
 @dataclass(frozen=True, slots=True)
 class Unconnected:
-    """A peer that is in the room and has no connection with this side (closing rule S13).
+    """Somebody who is in the room, and with whom there is no connection (closing rule S13).
 
     Attributes:
-        peer: the peer.
-        why: `away`: the server has lost its socket. `considered`: `accept` has not decided. `refused`: by `accept`.
-            `connecting`: for the first time, or again. `again`: the last session ended against both sides' will; the
-            next one follows. `over`: it was ended on purpose; no other follows by itself.
+        peer: who.
+        why: `away` the server has lost its socket; `considered` `accept` has not decided; `refused` by `accept`;
+            `connecting` for the first time, or again; `again` the last session ended, which nobody wanted, and the next
+            one is about to come; `over` it ended, and somebody wanted that: no other comes by itself.
         text: the same for people; how the last session ended, if there was one.
-        again: seconds until the next try, about; None if no try is planned.
+        again: seconds until the next try, about; None: none is planned.
     """
 
     peer: Peer
@@ -53,7 +53,7 @@ class Pair:
     """This side and one other peer."""
 
     peer: str
-    """The peer's id."""
+    """Its id."""
     standing: Standing = "new"
     n: int = 0
     """The number of the last session between the two ids."""
@@ -69,17 +69,17 @@ class Pair:
     began: float = float("-inf")
     """When the last session was made."""
     early: deque[Relayed] | None = None
-    """Messages of the peer for a session that does not exist yet; None: they are not kept."""
+    """What the peer has said of a session that does not exist yet; None: it is not kept."""
     _ids: dict[str, int] = field(default_factory=dict[str, int], repr=False)
     _ids_of: tuple[str, str, int] = ("", "", -1)
 
     @property
     def live(self) -> Session | None:
-        """The session, unless it has ended."""
+        """The session, if it has not ended."""
         return self.session if self.session is not None and self.session.receipt is None else None
 
     def number(self, room: str, me: str, session: str) -> int | None:
-        """Return the number of the coming session that this id names; None if it names no coming session."""
+        """Which of the coming sessions of the two this id names; None: none."""
         if self._ids_of != (me, self.peer, self.n):
             self._ids_of = (me, self.peer, self.n)
             coming = range(self.n + 1, self.n + 1 + AHEAD)
@@ -92,23 +92,23 @@ class Pair:
             self.early.append(message)
 
     def forget_timer(self) -> None:
-        """Cancel the planned try."""
+        """No next try is planned any more."""
         if self.timer is not None:
             self.timer.cancel()
         self.timer, self.again_at = None, None
 
     def delay(self) -> float:
-        """Return the seconds until the next try."""
+        """Seconds until the next try."""
         return min(FIRST_AGAIN * 2.0 ** min(self.attempts - 1, 10), MAX_AGAIN) if self.attempts else FIRST_AGAIN
 
 
 def new_early() -> deque[Relayed]:
-    """Return an empty queue for messages of a peer that has no session yet."""
+    """Room for what a peer says before it has a session."""
     return deque(maxlen=MAX_EARLY)
 
 
 def is_wanted(receipt: CloseReceipt) -> bool:
-    """Whether one side asked for this end; otherwise both would rather be connected."""
+    """Whether somebody asked for this end; else both would rather be connected."""
     code = receipt.reason.code
     if code == "busy" and receipt.by == "remote":
         return True  # the other side does not accept us
@@ -116,12 +116,12 @@ def is_wanted(receipt: CloseReceipt) -> bool:
 
 
 def who(peer: Peer) -> str:
-    """Return the name that people read for a peer."""
+    """What people call it."""
     return peer.name or peer.peer
 
 
 def describe(pair: Pair, peer: Peer, now: float) -> Unconnected | None:
-    """Say why there is no connection with this peer; None if there is one."""
+    """Why there is no connection with this peer; None: there is one."""
     live = pair.live
     if live is not None and live.state != "connecting":
         return None

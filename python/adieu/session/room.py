@@ -1,4 +1,4 @@
-"""A room: each peer in it that is accepted gets a session; leaving closes all of them gracefully."""
+"""A room: everybody in it who is accepted gets a session; leaving closes all of them gracefully."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ logger: Final = logging.getLogger("adieu")
 
 EVENTS = frozenset({"session", "peer", "unconnected", "signaling"})
 REMEMBER = 60.0
-"""Seconds: late messages for an ended session are answered with `closed`."""
+"""Seconds: late words for an ended session are answered with `closed`."""
 CLAIM = 2.0
-"""Seconds that a new peer waits while a known one is missing at the server."""
+"""Seconds that somebody new waits while somebody we know is missing at the server."""
 DOUBT = 6.0
-"""Seconds after which a session that answers counts more than the message that there is another."""
+"""Seconds after which a session that answers is believed more than the word that there is another."""
 PACE = 0.5
 """Seconds between two sessions that the other side may begin."""
 MAX_GONE = 256
@@ -71,7 +71,7 @@ class Room:
 
     Attributes:
         name: the room's.
-        client: the signaling client.
+        client: the signaling client, for those who need more of it.
 
     Thread safety: of one event loop.
     """
@@ -99,15 +99,15 @@ class Room:
         self._me = client.peer
         self._peers: dict[str, Peer] = {}
         self._pairs: dict[str, Pair] = {}
-        """The other peers, by id; some of them have left."""
+        """By the other side's peer id; of some who have left, too."""
         self._by_id: dict[str, Session] = {}
-        """Sessions that run, and sessions that ended a moment ago."""
+        """Those that run, and those that ended a moment ago."""
         self._claims: dict[str, str] = {}
-        """New peer ids that the other sides claim in-band, by session."""
+        """By session: the new peer id that its other side claims in-band."""
         self._spoken: dict[str, set[str]] = {}
-        """Peers that have claimed by signaling to be the other side, by session."""
+        """By session: who has said by signaling that it is its other side."""
         self._arrivals: list[Session] = []
-        """Sessions that are connected and not handed out yet."""
+        """Connected, and not handed out yet."""
         self._changed = asyncio.Event()
         self._closing = False
         self._over: str | None = None
@@ -116,10 +116,10 @@ class Room:
     # --- what people do with it ---------------------------------------------------------------------------
 
     async def session(self, name: str | None = None) -> Session:
-        """Return the next peer that is connected, each once; with `name`, the next one of that name.
+        """The next peer that is connected, each once; with `name`, the next that people call so.
 
         Raises:
-            SignalingLostError: the room is over; no other peer will come.
+            SignalingLostError: the room is over; nobody will come any more.
 
         Cancellation: no session is lost.
         """
@@ -134,7 +134,7 @@ class Room:
 
     @property
     def sessions(self) -> list[Session]:
-        """The sessions that have not ended."""
+        """Those that have not ended."""
         return [session for session in self._by_id.values() if session.receipt is None]
 
     @property
@@ -143,18 +143,18 @@ class Room:
 
     @property
     def peers(self) -> list[Peer]:
-        """The other peers in the room, as the server lists them; `away` are those whose socket it has lost."""
+        """Who else is in the room, as the server says; `away` are those that it has lost the way to."""
         return list(self._peers.values())
 
     @property
     def unconnected(self) -> list[Unconnected]:
-        """The other peers in the room without a connection to this one, and why (closing rule S13)."""
+        """Who else is in the room and not connected with us, and why (closing rule S13)."""
         now = asyncio.get_running_loop().time()
         described = (describe(self._pair(peer.peer), peer, now) for peer in self._peers.values())
         return [found for found in described if found is not None]
 
     def try_again(self, peer: str) -> bool:
-        """Connect now with a peer whose last session ended against both sides' will, instead of at the planned time.
+        """Try now to connect with somebody whose last session ended, which nobody wanted, instead of when planned.
 
         Args:
             peer: its id, as `unconnected` has it.
@@ -171,11 +171,11 @@ class Room:
 
     @property
     def me(self) -> str:
-        """This side's peer id."""
+        """Our own peer id."""
         return self._me
 
     async def reset(self, level: Level = "transport") -> list[ResetReport | BaseException]:
-        """Reset all sessions at once, and return a report for each, or its error."""
+        """Reset all sessions at once: a report for each, or the error that it met."""
         return await asyncio.gather(*(session.reset(level) for session in self.sessions), return_exceptions=True)
 
     async def close(
@@ -208,8 +208,9 @@ class Room:
     def on(self, name: str, handler: Handler | None = None) -> Any:
         """Add a handler, or decorate one.
 
-        Events: `session` (a new Session), `peer` (PeerJoined, PeerAway, PeerBack, PeerLeft), `unconnected`
-        (Unconnected: a peer has no connection, for another reason than before), `signaling` (Up, Down, Moved, Ended).
+        Events: `session` (a Session that has just been made), `peer` (what the server says: PeerJoined, PeerAway, …),
+        `unconnected` (Unconnected: somebody is here and not connected, for another reason than before), `signaling`
+        (Up, Down, Moved, Ended).
         """
         return self._emitter.on(name) if handler is None else self._emitter.on(name, handler)
 
@@ -219,13 +220,13 @@ class Room:
     # --- life ---------------------------------------------------------------------------------------------
 
     async def enter(self, meta: Mapping[str, Any] | None) -> None:
-        """Join, and follow the server's events from now on."""
+        """Join, and from now on follow what happens."""
         self.tasks.spawn(self._follow(), "follows the server")
         await self.client.join(self.name, meta)
         self.tasks.spawn(self._renew_ice(), "renews the ICE servers")
 
     async def leave(self) -> None:
-        """End all that is left after `close`."""
+        """After `close`: end what is left."""
         for pair in self._pairs.values():
             pair.forget_timer()
         async with asyncio.TaskGroup() as group:  # at once: what one waits for is not waited for again by the next
@@ -237,7 +238,7 @@ class Room:
         return RTCPeerConnection({"iceServers": self._ice})
 
     async def _renew_ice(self) -> None:
-        """Renew the ICE servers, whose credentials expire, for new connections and for open ones."""
+        """Credentials for TURN hold for a while; new connections get fresh ones, and so do those that stand."""
         while True:
             try:
                 self._ice, seconds = await self.client.ice_servers()
@@ -352,7 +353,7 @@ class Room:
             shell_of(pair.session).presence_changed(presence)
 
     def _forget_some(self) -> None:
-        """Forget the oldest of the peers that have left."""
+        """Of those who have left little is kept, and that for so many only."""
         gone = [id_ for id_, pair in self._pairs.items() if id_ not in self._peers and pair.live is None]
         for id_ in gone[: max(0, len(gone) - MAX_GONE)]:
             self._pairs.pop(id_).forget_timer()
@@ -376,7 +377,7 @@ class Room:
         self._tell(pair)
 
     def _tell(self, pair: Pair) -> None:
-        """Fire `unconnected` if the peer is here and has no connection."""
+        """Say that, and why, somebody who is here is not connected."""
         peer = self._peers.get(pair.peer)
         if peer is None or self._closing or self._pairs.get(pair.peer) is not pair:
             return
@@ -385,14 +386,14 @@ class Room:
             self._emitter.emit("unconnected", found)
 
     def _is_here(self, id_: str) -> bool:
-        """Whether a connection with the peer is possible now."""
+        """Whether a peer can be connected with now."""
         peer = self._peers.get(id_)
         return peer is not None and not peer.away and not self._closing and self._over is None
 
     # --- who gets a session -------------------------------------------------------------------------------
 
     async def _consider(self, pair: Pair, peer: Peer) -> None:
-        """Decide whether a peer gets a session; its messages wait for the decision."""
+        """Decide about a peer; what it has said meanwhile is heard when it gets a session."""
         if await self._is_known(pair):
             return  # by another session, which has its place now
         pair.standing = "considered"
@@ -414,7 +415,7 @@ class Room:
         # else it has left, or gone away: it is considered again when it is back
 
     async def _asked(self, peer: Peer) -> bool:
-        """Return the answer of `accept`. An error is reported, and means no."""
+        """What `accept` says. An error of it is a no, and is told once."""
         if self._accept is None:
             return True
         try:
@@ -427,10 +428,10 @@ class Room:
         return bool(wanted)
 
     async def _is_known(self, pair: Pair) -> bool:
-        """Wait for a new peer to say that it is a known one, to which a restarted server gave a new id.
+        """Somebody new may be somebody we know, whom a restarted server gave a new id: wait until it says so.
 
-        The wait is short, and ends when the peer starts a session of its own. A peer that claims it only in-band, as
-        the version before did, is waited for as long as its session lives: until it speaks, nothing else is known.
+        Not for long, and not when it speaks of a session of its own. Who says only in-band that it is this one, as the
+        version before did, is waited for as long as its session lives: it is nobody else until it says so itself.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + CLAIM
@@ -446,7 +447,7 @@ class Room:
         return True
 
     def _begin(self, pair: Pair, early: Iterable[Relayed]) -> None:
-        """Make the first session with a peer; the other side may have started and given up some before."""
+        """The first session with somebody; the other side may have begun, or given up, some before."""
         ended = offered = 0
         refused = False
         for message in early:
@@ -485,7 +486,7 @@ class Room:
         self._tell(pair)
 
     def _say_no(self, pair: Pair, session: str) -> None:
-        """Tell the peer that this session does not exist here and will not."""
+        """There is no such session with us, and will not be."""
         refused = words.Reason("busy", "not accepted")
         reason = refused if pair.standing == "refused" else words.Reason("left", "the last session was closed")
         self.client.send(
@@ -495,7 +496,7 @@ class Room:
         )
 
     def _make(self, pair: Pair, n: int, *, invite: bool = False) -> Session:
-        """Make the nth session with a peer, which is here."""
+        """The nth session with a peer, which is here."""
         peer = self._peers[pair.peer]
         machine = SessionMachine(
             me=self._me, peer=peer.peer, room=self.name, n=n, options=self._options, remembered=REMEMBERED
@@ -550,7 +551,7 @@ class Room:
     # --- again --------------------------------------------------------------------------------------------
 
     def _ended(self, pair: Pair, receipt: CloseReceipt) -> None:
-        """Note that the last session with a peer is over: for good, or until the next."""
+        """The last session with a peer is over: for good, or until the next."""
         pair.text = receipt.notice
         early, pair.early = pair.early, None
         if is_wanted(receipt):
@@ -564,7 +565,7 @@ class Room:
             self._deliver(message)
 
     def _plan(self, pair: Pair) -> None:
-        """Plan the next session. The side with the smaller id opens it; the other can only guess when."""
+        """When the next session comes. The side with the smaller id opens it, the other can only guess."""
         pair.forget_timer()
         if not self._is_here(pair.peer):
             return  # planned again when it is back
@@ -574,7 +575,7 @@ class Room:
             pair.timer = loop.call_at(pair.again_at, self.try_again, pair.peer)
 
     def _other_began(self, pair: Pair, message: Relayed) -> None:
-        """Take a message of a session that does not exist here: the other side has started it, or asks for it."""
+        """Something of a session that does not exist here: the other side has begun it, or asks us to."""
         n = pair.number(self.name, self._me, message.session)
         match message:
             case Description(sdp_type="offer") if not self._opens(pair):
@@ -608,13 +609,13 @@ class Room:
             self._take_early(pair)
 
     def state_changed(self, shell: Shell) -> None:
-        """Deliver kept messages if the session that they had to wait for is in trouble now."""
+        """Look at what was kept for a session that is in another state now."""
         pair = self._pair_of(shell)
         if pair is not None and pair.early and pair.session is not None and not _is_well(pair.session):
             asyncio.get_running_loop().call_soon(self._take_early, pair)
 
     def _take_early(self, pair: Pair) -> None:
-        """Start the other side's newer session, as the known one does not answer."""
+        """The other side has begun another session, and the one that is known does not answer."""
         if pair.live is None or _is_well(pair.live):
             return
         early, pair.early = pair.early, None
@@ -624,14 +625,14 @@ class Room:
     # --- who has a new id ---------------------------------------------------------------------------------
 
     def claimed(self, shell: Shell, peer: str) -> None:
-        """Note a new peer id that the other side claims in-band. It must claim it by signaling, too."""
+        """The other side of a session says in-band that it has a new peer id. It has to say so by signaling, too."""
         self._claims[shell.id] = peer
         self._say_moved(shell)
         self._prove(shell)
         self._wake()
 
     def _say_moved(self, shell: Shell) -> None:
-        """Tell the other side by signaling that this side has a new peer id, once its address is known."""
+        """The word by signaling, once it is known where to."""
         to = self.address(shell)
         if shell.machine.moved_to and to in self._peers:
             self.client.send(words.Moved(peer=self._me, session=shell.id, to=to))
@@ -642,7 +643,7 @@ class Room:
             self._hear_of(shell_of(session), said.from_)
 
     def _hear_of(self, shell: Shell, sender: str) -> None:
-        """Note that `sender` claims by signaling to be the other side of this session."""
+        """By signaling `sender` speaks as the other side of this session."""
         spoken = self._spoken.setdefault(shell.id, set())
         if len(spoken) < MAX_SPOKEN:
             spoken.add(sender)
@@ -653,10 +654,10 @@ class Room:
             self._prove(shell)
 
     def _prove(self, shell: Shell) -> None:
-        """Accept the other side's new id if it claims it both in-band and, from there, by signaling.
+        """Believe that the other side has a new id if it says so both in-band and, from there, by signaling.
 
-        And only if the server has lost the old id: no peer is in two places. A peer that is being considered, or has a
-        session of its own, is another one.
+        And only if the server has lost its old one: nobody is in two places. One that is being considered, or has a
+        session of its own, is somebody else.
         """
         new, old = self._claims.get(shell.id), shell.peer_now
         if new is None or new == old or shell.receipt is not None:
@@ -677,7 +678,7 @@ class Room:
             self._deliver(message)
 
     def address(self, shell: Shell) -> str:
-        """Return the other side's peer id at the server; if the server has lost that, the id that it claims."""
+        """Where the other side of a session is: if the server has lost it, where it says that it is."""
         known = shell.peer_now
         return known if known in self._peers else self._claims.get(shell.id, known)
 
@@ -704,5 +705,5 @@ class Room:
 
 
 def _is_well(session: Session) -> bool:
-    """Whether it has a connection, and nothing speaks against it."""
+    """It has a connection, and nothing speaks against it."""
     return session.state in {"open", "resetting"} and session.epoch != 0

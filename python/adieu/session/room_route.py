@@ -19,7 +19,7 @@ logger: Final = logging.getLogger("adieu")
 
 
 class RouteRoom(Protocol):
-    """The part of a room that its routes use."""
+    """What a route uses of its room."""
 
     client: Any
     tasks: Tasks
@@ -30,7 +30,7 @@ class RouteRoom(Protocol):
 
 
 class RoomRoute(SignalingRoute):
-    """Sends by the room's server. Messages that come back the room itself gives to the session."""
+    """Sends by the room's server. What comes back the room itself gives to the session."""
 
     shell: Shell
     """The session's; set before `start`."""

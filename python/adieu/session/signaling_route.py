@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class SignalingRoute:
-    """Carries the signaling messages of one session. The session's shell gets those of the other side."""
+    """Carries the signaling messages of one session. What comes back is given to the session's shell."""
 
     peer: str = ""
     """The other side's peer id at the server."""

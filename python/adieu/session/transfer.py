@@ -55,7 +55,7 @@ RECEIVER_EVENTS = frozenset({"progress", "withdrawn"})
 
 
 class TransferSession(Protocol):
-    """The part of a `Session` that its transfers use; the rest they get from its shell."""
+    """What transfers use of their `Session`; the rest they get from its shell."""
 
     async def wait_open(self) -> None: ...  # noqa: D102
     async def open(self, name: str) -> Channel: ...  # noqa: D102
@@ -65,7 +65,7 @@ class Transfer:
     """A file on its way to the other side; made by `session.send_file()`.
 
     Attributes:
-        name: the name that the other side reads.
+        name: as the other side is told.
         size: bytes.
         done: bytes that the other side is known to have taken.
         proof: once it is sent, the SHA-256 over the hashes of its chunks (of the file itself for a program of the
@@ -80,7 +80,7 @@ class Transfer:
         self.proof: str = ""
         self.channel: str = ""
         self.last: Sent | None = None
-        """The last message that was sent over the channel."""
+        """What was sent last over the channel."""
         self._type = type_
         self._transfers = transfers
         self._source = source
@@ -104,7 +104,7 @@ class Transfer:
         await asyncio.shield(self._finished)
 
     def cancel(self) -> None:
-        """Give it up, and notify the other side."""
+        """Give it up; the other side is told."""
         self._give_up("cancelled", "cancelled by the sender")
 
     def on(self, name: str, handler: Handler) -> Handler:
@@ -117,7 +117,7 @@ class Transfer:
         return self._finished.done()
 
     def fail(self, why: str) -> None:
-        """End it as a failure."""
+        """It is over, and did not succeed."""
         if not self._finished.done():
             error = TransferError(f"{self.name!r} was not sent: {why}")
             self._finished.set_exception(error)
@@ -135,7 +135,7 @@ class Transfer:
             self._transfers.say(File(id=self.id, offer=self._offer))
 
     def heard(self, file: File) -> None:
-        """Take a control message of the receiver."""
+        """A word of the receiver."""
         if file.accept is not None and not self._accepted.done():
             self._may_begin(file.accept)
         elif file.refuse is not None:
@@ -246,7 +246,7 @@ class Transfer:
         await self._send(channel, proof.digest(), under_way)
 
     def _read_soon(self, file: Any, some: range | None, chunk: int) -> asyncio.Task[list[tuple[int, bytes]]] | None:
-        """Start to read some chunks in a thread: each with its index, and its hash after it; None after the last."""
+        """Begin to read some chunks in a thread: each with its index, and its hash after it. None: none are left."""
         if some is None:
             return None
         task = asyncio.create_task(asyncio.to_thread(self._source.chunks, file, some, chunk))
@@ -331,7 +331,7 @@ class IncomingFile:
         self._held = True
 
     def refuse(self, reason: str = "") -> None:
-        """Refuse it.
+        """Do not take it.
 
         Raises:
             TransferError: it was answered already.
@@ -362,7 +362,7 @@ class IncomingFile:
             self.refuse("nobody took it" if self._told else "nobody takes files here")
 
     async def accept(self, to: str | PathLike[str] = ".") -> Path:
-        """Accept it, and wait until it is here.
+        """Take it, and wait until it is here.
 
         Args:
             to: a folder, or the path of the file. An existing file is never overwritten: the name gets a number.
@@ -373,7 +373,7 @@ class IncomingFile:
         Raises:
             TransferError: it could not be kept, or not all of it came; what is here stays as a `.part` file.
 
-        Cancellation: the transfer fails, and the sender is notified.
+        Cancellation: the sender is told that it failed.
         """
         settle_current()
         target = Path(to)
@@ -400,7 +400,7 @@ class IncomingFile:
         self.stop_waiting()
 
     def stop_waiting(self) -> None:
-        """Stop waiting for an answer."""
+        """It needs no answer any more."""
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
@@ -440,7 +440,7 @@ class IncomingFile:
         return path
 
     async def _take(self, part: disk.Part, chunk: int | None) -> None:
-        """Keep all messages of the file."""
+        """All that comes."""
         channel = await self._transfers.session.open(self.channel)
         while self.done < self.size:
             messages = await self._some(channel, self.size - self.done)
@@ -451,7 +451,7 @@ class IncomingFile:
             self._wanted = self._of_a_file(await channel.receive()).hex()
 
     async def _some(self, channel: Channel, missing: int) -> list[bytes]:
-        """Return the next message and those that are here already after it, at most as much as the file lacks."""
+        """The next message, and what is here already after it: no more than is missing of the file."""
         messages = [self._of_a_file(await channel.receive())]
         taken = len(messages[0])
         while taken < missing and len(messages) < BATCH and (message := channel.receive_now()) is not None:
@@ -470,7 +470,7 @@ class IncomingFile:
         return self._over.done()
 
     def heard(self, file: File) -> None:
-        """Take a control message of the sender."""
+        """A word of the sender."""
         if file.failed is None or self._over.done():
             return
         self._over.set_exception(TransferError(f"{self.name!r} did not arrive: {file.failed}"))
@@ -486,7 +486,7 @@ class IncomingFile:
 
 
 class Transfers:
-    """The files of one session, both ways."""
+    """All files of one session, both ways."""
 
     def __init__(self, shell: Shell, session: TransferSession) -> None:
         self.shell = shell
@@ -496,7 +496,7 @@ class Transfers:
         self._out: dict[str, Transfer] = {}
         self._in: dict[str, IncomingFile] = {}
         self._final: dict[str, File] = {}
-        """The last messages about files that are over: a sender that asks again gets them again."""
+        """The last words about files that are over: a sender that asks again is told again."""
         self._arrived: deque[FileReceipt] = deque(maxlen=MAX_RECORDS)
         self._drains: dict[str, asyncio.Task[None]] = {}
         self._free: list[str] = []
@@ -507,7 +507,7 @@ class Transfers:
         return channel.startswith(PREFIX)
 
     def say(self, file: File) -> None:
-        """Send a control message about a file; its text is cut to what may be sent."""
+        """Say a word about a file; its text is made sayable."""
         if file.failed is not None or file.refuse is not None:
             file = File(id=file.id, failed=_sayable(file.failed), refuse=_sayable(file.refuse))
         if file.offer is None and file.accept is None:
@@ -517,7 +517,7 @@ class Transfers:
         self.shell.step(lambda now: self.shell.machine.say_file(file, now))
 
     def record(self, file: FileReceipt) -> None:
-        """Note that a file arrived whole."""
+        """A file arrived whole."""
         self._arrived.append(file)
 
     @property
@@ -526,7 +526,7 @@ class Transfers:
         return tuple(self._arrived)
 
     def forget(self, id_: str) -> None:
-        """Forget an incoming file: it is answered for good."""
+        """An incoming file is answered for good."""
         self._in.pop(id_, None)
 
     async def send(self, path: str | PathLike[str], name: str | None, type_: str) -> Transfer:
@@ -545,7 +545,7 @@ class Transfers:
         return transfer
 
     def take_channel(self) -> str:
-        """Return a channel that nothing else uses at the moment."""
+        """A channel that nothing else uses at the moment."""
         if self._free:
             return self._free.pop()
         self._made += 1
@@ -559,7 +559,7 @@ class Transfers:
         await self.empty(transfer)  # after a failure: who receives no more still takes what comes
 
     async def empty(self, transfer: Transfer) -> None:
-        """Let another transfer use the channel of this one, once nothing of it is left there."""
+        """When nothing of this transfer is left in its channel, another may use it."""
         name, transfer.channel = transfer.channel, ""
         if name:
             with suppress(SessionError):
@@ -568,7 +568,7 @@ class Transfers:
                 self._free.append(name)
 
     def drain(self, name: str) -> None:
-        """Take and forget what still comes of a file that nobody wants."""
+        """A file is not wanted any more: what still comes of it is taken and forgotten."""
         if self.shell.receipt is None and name not in self._drains:
             self._drains[name] = self.shell.tasks.spawn(self._drain(name), f"empties channel {name!r}")
 
@@ -579,12 +579,12 @@ class Transfers:
                 await channel.receive()
 
     async def stop_draining(self, name: str) -> None:
-        """Stop emptying a channel: another file comes over it."""
+        """Another file comes over this channel."""
         if (task := self._drains.pop(name, None)) is not None:
             await _stop(task)
 
     def said(self, file: File) -> None:
-        """Take a control message of the other side."""
+        """A word of the other side."""
         if file.offer is not None:
             self._offered(file.id, file.offer)
         elif (transfer := self._out.get(file.id)) is not None:
@@ -604,7 +604,7 @@ class Transfers:
             incoming.tell()
 
     def _unwanted(self, offer: FileOffer) -> str:
-        """Return why an offer is refused before anybody looks at it; empty: it is not."""
+        """Why an offer is refused before anybody looks at it."""
         most = self.shell.machine.options.max_message
         if len(self._in) >= MAX_OFFERS:
             return "too many files at once"
@@ -619,12 +619,12 @@ class Transfers:
         return ""
 
     def handler_added(self) -> None:
-        """Show the files that wait, as there is a handler now."""
+        """Somebody handles files now: those that wait are shown."""
         for incoming in list(self._in.values()):
             incoming.tell()
 
     def reconnected(self) -> None:
-        """Send again what may have been lost with the old connection: another one carries the session."""
+        """Another connection carries the session: what may have been lost with the old one is said again."""
         for transfer in self._out.values():
             transfer.say_again()
         for incoming in self._in.values():
@@ -633,7 +633,7 @@ class Transfers:
             self.say(final)
 
     def end(self, why: str) -> None:
-        """End all transfers: the session is over."""
+        """The session is over."""
         for transfer in list(self._out.values()):
             transfer.fail(f"the session ended: {why}")
         for incoming in list(self._in.values()):
@@ -659,7 +659,7 @@ async def _stop(task: asyncio.Future[Any]) -> None:
 
 
 def _tell(emitter: Emitter, file: Transfer | IncomingFile) -> None:
-    """Fire `progress` if it has a handler."""
+    """More is there. A task for every piece is much, when nobody listens."""
     if emitter.has("progress"):
         emitter.emit("progress", file)
 
@@ -673,6 +673,6 @@ def _sayable(text: str | None) -> str | None:
 
 
 def _seen(future: asyncio.Future[Any]) -> None:
-    """Mark an exception as seen: perhaps nobody waits for it."""
+    """It may be that nobody waits for it."""
     if not future.cancelled():
         future.exception()

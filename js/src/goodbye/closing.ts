@@ -1,0 +1,193 @@
+/**
+ * The close of one connection: announce, drain, channels, connection, clean-up.
+ *
+ * Proof of delivery needs no change to `send()`. Each side says how many messages it sent on each channel (`done`). It
+ * waits until it has received as many as the other side sent, and says how many those were (`closed`).
+ *
+ * A side whose peer has no goodbye empties its own queues and waits until nothing has come for a while. Then it closes
+ * each channel: when the stream reset ends, the other side's stack has everything.
+ */
+
+import { type Begin, type ChannelAccount, notice, type Receipt, type Seen } from "./receipt.js";
+import { type Counts, encode, MAX_DEADLINE } from "./words.js";
+
+/** Milliseconds between two looks. */
+const LOOK = 25;
+/** Milliseconds without a message after which a peer without goodbye counts as silent: a guess. */
+const QUIET = 500;
+
+/** The connection, as a close uses it. */
+export interface Host {
+  /** The other side has goodbye: it counts what it receives. */
+  readonly mutual: boolean;
+  say(text: string): void;
+  /** Have the application send its last. */
+  flush(): unknown;
+  /** Look at the channels, by stream id. */
+  count(): Promise<Map<number, Seen>>;
+  /** Close the given channels and the talk channel. */
+  closeChannels(): void;
+  /** Whether the stream of this channel is reset both ways, or it was not given; undefined: of the talk channel. */
+  isClosed(id?: number): boolean;
+  now(): number;
+  sleep(milliseconds: number): Promise<unknown>;
+}
+
+/** The close of one connection; made when it begins, here or there. */
+export class Closing {
+  by: "local" | "remote" | "both";
+  /** When all is over, whatever the other side does. */
+  deadline = Number.POSITIVE_INFINITY;
+  /** Messages that the other side has sent and received, as it says. */
+  final: Counts | undefined;
+  taken: Counts | undefined;
+  /** Why the connection was over before its close was. */
+  cause: string | undefined;
+  readonly #begin: Begin;
+  readonly #host: Host;
+  #drainUntil = 0;
+  #seen = new Map<number, Seen>();
+  #late = false;
+  #closing = false;
+  #announced = false;
+
+  constructor(host: Host, by: "local" | "remote", begin: Begin, timeout: number) {
+    this.#host = host;
+    this.#begin = begin;
+    this.by = by;
+    this.#limit(timeout);
+  }
+
+  /** The earliest deadline counts. A part of the time is kept for the steps after the drain. */
+  #limit(timeout: number): void {
+    const deadline = this.#host.now() + (this.by === "local" ? timeout : Math.min(timeout, MAX_DEADLINE));
+    if (deadline >= this.deadline) return;
+    this.deadline = deadline;
+    this.#drainUntil = deadline - Math.min(Math.max(timeout / 10, 200), timeout / 2);
+  }
+
+  /** Both sides close at once: they agree on one receipt without another word. */
+  join({ receipt, reason, reset }: Begin, timeout: number): void {
+    if (this.by !== "local") return;
+    this.by = "both";
+    if (receipt < this.#begin.receipt) Object.assign(this.#begin, { receipt, reason });
+    this.#begin.reset ||= reset;
+    this.#limit(timeout);
+  }
+
+  /** Do it; the receipt is there at the deadline at the latest. */
+  async run(): Promise<Receipt> {
+    await this.#flush();
+    await this.#drain();
+    if (this.cause === undefined) {
+      this.#closing = true;
+      this.#host.closeChannels();
+      await this.#until(() => this.#areClosed(), true);
+    }
+    return this.#receipt();
+  }
+
+  async #flush(): Promise<void> {
+    let flushed = false;
+    // The application's handlers of `closing` run first; what they throw is the application's.
+    void Promise.resolve()
+      .then(() => this.#host.flush())
+      .finally(() => {
+        flushed = true;
+      });
+    await this.#until(() => {
+      this.#announce();
+      return flushed;
+    });
+  }
+
+  /** Say that it begins, as soon as there is somebody to hear it. */
+  #announce(): void {
+    if (this.#announced || !this.#host.mutual || this.by === "remote") return;
+    this.#announced = true;
+    const deadlineMs = Math.max(0, Math.round(this.deadline - this.#host.now()));
+    this.#host.say(encode({ type: "closing", ...this.#begin, deadlineMs }));
+  }
+
+  async #drain(): Promise<void> {
+    let said = false;
+    let [quietSince, before] = [this.#host.now(), -1];
+    await this.#until(async () => {
+      this.#announce();
+      for (const [id, each] of await this.#host.count()) this.#seen.set(id, each);
+      const all = [...this.#seen].filter(([, { given }]) => given);
+      if (this.#host.mutual) {
+        if (!said) this.#host.say(encode({ type: "done", final: this.#counts("sent") }));
+        said = true;
+        return this.final && all.every((each) => this.#isWhole(...each));
+      }
+      const received = all.reduce((sum, [, each]) => sum + each.received, 0);
+      if (received !== before || all.some(([, { given }]) => given?.buffered)) quietSince = this.#host.now();
+      before = received;
+      return !all.length || this.#host.now() - quietSince >= QUIET;
+    });
+    if (!said) return;
+    this.#host.say(encode({ type: "closed", taken: this.#counts("received") }));
+    await this.#until(() => this.taken);
+  }
+
+  /** A channel that is closed has received all that it ever will. */
+  #isWhole(id: number, { given, received }: Seen): boolean {
+    return !given?.reliable || this.#host.isClosed(id) || received >= (this.final?.[id] ?? 0);
+  }
+
+  #counts(which: "sent" | "received"): Counts {
+    return Object.fromEntries([...this.#seen].map(([id, each]) => [id, each[which]]));
+  }
+
+  #areClosed(): boolean {
+    const { mutual } = this.#host;
+    return [...this.#seen.keys()].every((id) => this.#host.isClosed(id)) && (!mutual || this.#host.isClosed());
+  }
+
+  #receipt(): Receipt {
+    const { mutual } = this.#host;
+    // After the drain this is how a close ends for the slower side, and under libraries that close their connection
+    // with its channel.
+    const cause = this.#closing && (this.taken || !mutual) ? undefined : this.cause;
+    const { receipt: id, reason, reset } = this.#begin;
+    const made = {
+      id,
+      by: this.by,
+      reason,
+      reset,
+      clean: !this.#late && cause === undefined,
+      confirmed: mutual && this.taken !== undefined && (this.#host.isClosed() || this.cause !== undefined),
+      cause,
+      channels: [...this.#seen].map((each) => this.#account(...each, cause)),
+    };
+    return { ...made, notice: notice(made, mutual) };
+  }
+
+  #account(id: number, { label, sent, received, given }: Seen, cause: string | undefined): ChannelAccount {
+    const count = this.taken?.[id];
+    // A channel that broke with its connection proves nothing.
+    const isReset = given?.reliable && this.#host.isClosed(id) && cause === undefined;
+    const delivered = count === undefined ? undefined : Math.min(count, sent);
+    return {
+      label,
+      id,
+      sent,
+      received,
+      delivered,
+      proof: delivered !== undefined ? "peer" : isReset ? "reset" : "none",
+      drained: !!given,
+    };
+  }
+
+  async #until(holds: () => unknown, last = false): Promise<void> {
+    while (!(await holds())) {
+      if (this.cause !== undefined) return;
+      if (this.#host.now() >= (last ? this.deadline : this.#drainUntil)) {
+        this.#late = true;
+        return;
+      }
+      await this.#host.sleep(LOOK);
+    }
+  }
+}

@@ -1,0 +1,320 @@
+/**
+ * One connection of an application: its channels, what it says to the other side, and how it ends.
+ *
+ * The application's objects stay its own. Goodbye listens to them, replaces `createDataChannel()` and
+ * `close()`, and gives both back at the end.
+ *
+ * Two sides with goodbye find each other without SDP and without signaling, by two negotiated data channels. The knock
+ * is closed as soon as it is open; nothing is ever sent on it. When its stream is reset both ways, the other side has a
+ * knock too, and only then something is sent, on the talk channel. A side without goodbye sees one reset of a stream
+ * that it never knew, which no stack minds; some would mind data there.
+ */
+
+import { CHROMIUM } from "../platform.js";
+import { Closing, type Host } from "./closing.js";
+import type { Leaver } from "./leaving.js";
+import type { GoodbyeEvent, GoodbyeOptions } from "./options.js";
+import type { Begin, Receipt, Seen } from "./receipt.js";
+import { decode, encode, type Word } from "./words.js";
+
+/** The owner of a connection. */
+export interface Owner {
+  fire(type: string, members?: Partial<GoodbyeEvent>): void;
+  /** The connection is closed: nothing follows. */
+  over(receipt: Receipt): void;
+  options: GoodbyeOptions;
+}
+
+/** Stream ids: the last two that every browser can use. */
+const TALK = 1023;
+const KNOCK = 1022;
+const PROTOCOL = "goodbye.v1";
+/** SCTP cause code: the other side called close(). */
+const CLOSED_THERE = 12;
+/** Causes that look the same from outside. */
+const SILENT = "crashed or frozen or network-lost";
+
+/** Milliseconds. Two looks for signs of life are so far apart. */
+const LOOK = 500;
+/** A timer that is this late was stopped with its page. */
+const FROZEN = 2500;
+/** After so much silence a sign of life is asked for. */
+const ASK = 1000;
+/** After so much silence the other side is gone, if it would have answered; else, if browsers leave no such gap. */
+const UNANSWERED = 3000;
+const UNHEARD = CHROMIUM ? 4000 : 7000;
+/** The time after the end of a connection in which the browser may still hand out its last words. */
+const WORDS = 100;
+/** The time for which a page is kept from going away, so that a word leaves before the queue. */
+const HELD = 200;
+
+export class Connection implements Host, Leaver {
+  readonly pc: RTCPeerConnection;
+  readonly channels = new Set<RTCDataChannel>();
+  /** The other side has goodbye. */
+  mutual = false;
+  readonly #owner: Owner;
+  readonly #close: () => void;
+  readonly #create: RTCPeerConnection["createDataChannel"];
+  /** Channels whose stream was reset both ways. */
+  readonly #reset = new Set<RTCDataChannel>();
+  readonly #transports = new Set<RTCDtlsTransport>();
+  readonly #stop = new AbortController();
+  /** Aborted when goodbye lets go of the connection. */
+  readonly signal = this.#stop.signal;
+  readonly #looks: ReturnType<typeof setInterval>;
+  #talk: RTCDataChannel | undefined;
+  #greeted = false;
+  #closing: Closing | undefined;
+  /** Why the other side is gone. */
+  #gone = "";
+  /** When a sign of life was last heard, and looked for; what had come by then. */
+  #heardAt = this.now();
+  #lookedAt = this.now();
+  #fresh: number | undefined;
+
+  constructor(pc: RTCPeerConnection, owner: Owner) {
+    this.pc = pc;
+    this.#owner = owner;
+    const { signal } = this;
+    this.#close = pc.close.bind(pc);
+    this.#create = pc.createDataChannel.bind(pc);
+    pc.createDataChannel = (...given) => this.watch(this.#create(...given));
+    pc.close = () => this.abandon();
+    pc.addEventListener("datachannel", ({ channel }) => void this.watch(channel), { signal });
+    for (const name of ["signalingstatechange", "connectionstatechange"])
+      pc.addEventListener(name, () => this.#look(), { signal });
+    this.#looks = setInterval(() => void this.#listen(), LOOK);
+    this.#look();
+  }
+
+  /** Take note of one more channel of the application. */
+  watch(channel: RTCDataChannel): RTCDataChannel {
+    if (!this.channels.has(channel)) this.#follow(channel);
+    this.channels.add(channel);
+    return channel;
+  }
+
+  /** A channel that closes on a connection that is not, was reset both ways. */
+  #follow(channel: RTCDataChannel): void {
+    channel.addEventListener("close", () => this.#isAlive() && this.#reset.add(channel));
+  }
+
+  /** Close it; what is under way already goes on. */
+  close(begin: Begin, timeout: number): void {
+    if (!this.#closing)
+      this.#end("local", begin, timeout, this.pc.connectionState === "connected" ? this.#gone : "not-connected");
+  }
+
+  async #end(by: "local" | "remote", begin: Begin, timeout: number, cause = ""): Promise<void> {
+    this.#closing = new Closing(this, by, begin, timeout);
+    if (cause) this.#closing.cause = cause;
+    const receipt = await this.#closing.run();
+    this.release();
+    this.#close();
+    this.#owner.over(receipt);
+  }
+
+  /** Take goodbye's hands off the connection; it is not closed. */
+  release(): void {
+    this.#stop.abort();
+    clearInterval(this.#looks);
+    // The replacements were properties of this object alone.
+    delete (this.pc as Partial<RTCPeerConnection>).close;
+    delete (this.pc as Partial<RTCPeerConnection>).createDataChannel;
+  }
+
+  // --- what the close needs --------------------------------------------------------------------------------------
+
+  now(): number {
+    return performance.now();
+  }
+
+  sleep(milliseconds: number): Promise<unknown> {
+    return new Promise((resolve) => setTimeout(resolve, milliseconds));
+  }
+
+  flush(): unknown {
+    return this.#owner.options.flush?.();
+  }
+
+  async count(): Promise<Map<number, Seen>> {
+    const seen = new Map<number, Seen>();
+    for (const each of (await this.#statistics()).values()) {
+      const { type, dataChannelIdentifier: id, label, messagesSent: sent, messagesReceived: received } = each;
+      if (type !== "data-channel" || !(id >= 0) || id === TALK || id === KNOCK) continue;
+      const channel = this.#channel(id);
+      const reliable = channel?.maxRetransmits === null && channel.maxPacketLifeTime === null;
+      seen.set(id, { label, sent, received, given: channel && { reliable, buffered: channel.bufferedAmount } });
+    }
+    return seen;
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: TypeScript's types of statistics name no members
+  #statistics(): Promise<Map<string, any>> {
+    // biome-ignore lint/suspicious/noExplicitAny: as above
+    return this.pc.getStats().catch(() => new Map()) as Promise<any>;
+  }
+
+  /** The newest with this stream id. */
+  #channel(id: number): RTCDataChannel | undefined {
+    return [...this.channels].findLast((channel) => channel.id === id);
+  }
+
+  closeChannels(): void {
+    for (const channel of this.channels) channel.close();
+    if (this.mutual) this.#talk?.close();
+  }
+
+  isClosed(id?: number): boolean {
+    const channel = id === undefined ? this.#talk : this.#channel(id);
+    return !channel || this.#reset.has(channel);
+  }
+
+  // --- the other side --------------------------------------------------------------------------------------------
+
+  /** Look for data, for transports, and for their ends. */
+  #look(): void {
+    const { pc } = this;
+    if (pc.signalingState === "closed") return;
+    if ((pc.sctp || this.#owner.options.channel) && pc.signalingState === "stable") this.#knock();
+    for (const { transport } of [...pc.getSenders(), ...pc.getReceivers(), pc.sctp ?? { transport: null }]) {
+      if (!transport || this.#transports.has(transport)) continue;
+      this.#transports.add(transport);
+      transport.addEventListener("statechange", () => this.#checkEnd(), { signal: this.signal });
+    }
+    this.#checkEnd();
+  }
+
+  #knock(): void {
+    if (this.#talk) return;
+    try {
+      const init = { negotiated: true, protocol: PROTOCOL };
+      this.#talk = this.#create("goodbye", { ...init, id: TALK });
+      const knock = this.#create("goodbye knock", { ...init, id: KNOCK });
+      knock.onopen = () => knock.close();
+      knock.onclose = () => this.#isAlive() && this.#greet();
+    } catch {
+      // The application uses these stream ids itself, or the other side has fewer streams.
+    }
+    const talk = this.#talk;
+    if (!talk) return;
+    talk.onmessage = ({ data }) => this.heard(data);
+    this.#follow(talk);
+    talk.onerror = ({ error }) => this.#checkEnd(error.sctpCauseCode === CLOSED_THERE);
+  }
+
+  #isAlive(): boolean {
+    return this.pc.signalingState !== "closed" && ![...this.#transports].some(({ state }) => state === "closed");
+  }
+
+  /** A transport that is closed, of a connection that is not, was closed by the other side. */
+  #checkEnd(ended = !this.#isAlive()): void {
+    // A browser may tell of the end before it hands out the words that came before.
+    if (ended) setTimeout(() => this.signal.aborted || this.#left("left"), WORDS);
+  }
+
+  /** Say hello, once. */
+  #greet(): void {
+    this.#greeted ||= this.say(encode({ type: "hello", version: 1 }));
+  }
+
+  /** Say a word, if there is a way; return whether there was. */
+  say(text: string): boolean {
+    const { say } = this.#owner.options;
+    if (this.#talk?.readyState === "open") this.#talk.send(text);
+    else if (say) say(text);
+    else return false;
+    return true;
+  }
+
+  /** Hear a word of the other side, however it came. Anything else is ignored. */
+  heard(text: unknown): void {
+    const word = decode(text);
+    if (!word || this.signal.aborted) return;
+    this.#live();
+    this.#obey(word);
+  }
+
+  #obey(word: Word): void {
+    const closing = this.#closing;
+    if (word.type === "hello") {
+      this.mutual = true;
+      this.#greet();
+    } else if (word.type === "ping") this.say(encode({ type: "pong" }));
+    else if (word.type === "bye") this.#left(word.cause);
+    else if (word.type === "closing") {
+      const { receipt, reason, reset, deadlineMs } = word;
+      this.mutual = true;
+      if (closing) return closing.join({ receipt, reason, reset }, deadlineMs);
+      void this.#end("remote", { receipt, reason, reset }, deadlineMs);
+      this.#owner.fire("closing", { reason, reset, deadline: this.#closing!.deadline });
+    } else if (word.type === "done" && closing) closing.final ??= word.final;
+    else if (word.type === "closed" && closing) closing.taken ??= word.taken;
+  }
+
+  /** Note that it is gone. After a silence it may come back, else not. */
+  #left(cause: string): void {
+    if (this.#gone === cause || (this.#gone && this.#gone !== SILENT)) return;
+    this.#gone = cause;
+    if (this.#closing) this.#closing.cause ??= this.#gone;
+    else this.#owner.fire("gone", { cause: this.#gone, silence: this.now() - this.#heardAt });
+  }
+
+  /** Here is a sign of life. */
+  #live(): void {
+    this.#heardAt = this.now();
+    if (this.#gone !== SILENT) return;
+    this.#gone = "";
+    this.#owner.fire("back");
+  }
+
+  /** Listen for signs of life: while there are some, there is nothing to ask. */
+  async #listen(): Promise<void> {
+    const now = this.now();
+    const frozen = now - this.#lookedAt > FROZEN;
+    this.#lookedAt = now;
+    if (frozen || /new|connecting/.test(this.pc.connectionState)) this.#heardAt = now;
+    if (now - this.#heardAt < ASK) return;
+    const fresh = await this.#count();
+    const answers = this.mutual && this.#talk?.readyState === "open";
+    if (this.signal.aborted) return;
+    // Where nothing is counted and nobody answers, nothing tells.
+    if (fresh !== this.#fresh || (fresh === undefined && !answers)) this.#live();
+    else if (now - this.#heardAt >= (answers ? UNANSWERED : UNHEARD)) this.#left(SILENT);
+    this.#fresh = fresh;
+    if (answers) this.say(encode({ type: "ping" }));
+  }
+
+  /** Count what came over the path, in bytes and checks; undefined: the statistics do not say. */
+  async #count(): Promise<number | undefined> {
+    const all = await this.#statistics();
+    const { selectedCandidatePairId } = [...all.values()].find(({ selectedCandidatePairId: id }) => id) ?? {};
+    const { bytesReceived, responsesReceived = 0, requestsReceived = 0 } = all.get(selectedCandidatePairId) ?? {};
+    return bytesReceived === undefined ? undefined : bytesReceived + responsesReceived + requestsReceived;
+  }
+
+  // --- an end that nobody waits for ------------------------------------------------------------------------------
+
+  /** The application calls `pc.close()`: close it at once, and tell the other side if a word still goes out. */
+  abandon(): void {
+    if (!this.signal.aborted) this.say(encode({ type: "bye", cause: "left" }));
+    this.#close();
+    if (this.#closing) this.#closing.cause ??= "left";
+    else this.#end("local", { receipt: makeId(), reason: "", reset: false }, 0, "left");
+  }
+
+  leave(cause: string): void {
+    this.say(encode({ type: "bye", cause }));
+    const queued = [...this.channels].some(({ bufferedAmount }) => bufferedAmount > 0);
+    // The word is behind the queue. It needs time, and only a busy page gets it.
+    for (const until = this.now() + HELD; queued && this.now() < until; );
+    // Chromium drops the queue when it closes; the page's end closes the connection all the same.
+    if (!queued || !CHROMIUM) this.#close();
+  }
+}
+
+/** An id for a receipt: no secret, and never twice. */
+export function makeId(): string {
+  return crypto.getRandomValues(new Uint32Array(4)).join("x");
+}

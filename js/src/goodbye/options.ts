@@ -1,0 +1,42 @@
+/** The options of goodbye, and its events. */
+
+import type { Receipt } from "./receipt.js";
+
+export interface GoodbyeOptions {
+  /** Data channels that exist already; later ones are noticed. */
+  channels?: Iterable<RTCDataChannel>;
+  /** Tracks that are stopped at the end. */
+  tracks?: Iterable<MediaStreamTrack>;
+  /** The constraints with which `reset()` calls `getUserMedia()`. */
+  devices?: MediaStreamConstraints;
+  /** Add data channels to a connection without any: it needs another offer then. */
+  channel?: boolean;
+  /** Say a word over the application's own signaling; the other side gives it to `said()`. */
+  say?: (text: string) => void;
+  /** Send what the application still holds; awaited, within the timeout, before the drain. */
+  flush?: () => unknown;
+}
+
+/** Fired by a `Goodbye`; which members there are depends on its type. */
+export interface GoodbyeEvent extends Event {
+  /** `closing`: what the other side says. */
+  readonly reason?: string;
+  /** `closing`: another connection is to follow. */
+  readonly reset?: boolean;
+  /** `closing`: of `performance.now()`; what is sent before is delivered, if there is time. */
+  readonly deadline?: number;
+  /** `gone`: one cause, or several with " or " between them. */
+  readonly cause?: string;
+  /** `gone`: milliseconds since the last sign of life. */
+  readonly silence?: number;
+  /** `closed`, `reset`. */
+  readonly receipt?: Receipt;
+}
+
+export interface GoodbyeEvents {
+  closing: GoodbyeEvent;
+  closed: GoodbyeEvent;
+  reset: GoodbyeEvent;
+  gone: GoodbyeEvent;
+  back: GoodbyeEvent;
+}
