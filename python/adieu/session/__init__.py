@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 from adieu.lazy import lazy
 
 if TYPE_CHECKING:
-    from adieu.session.channel import Channel, Sent
+    from adieu.session.channel import Channel, ChannelEvent, Sent
     from adieu.session.entering import join
-    from adieu.session.events import ChannelEvent, ClosedEvent, ClosingEvent, ResetEvent, SignalingChange, StateEvent
+    from adieu.session.events import ClosedEvent, ClosingEvent, ResetEvent, SignalingChange, StateEvent
     from adieu.session.ledger import Held, Ledger
     from adieu.session.machine.cause import CAUSES
     from adieu.session.machine.options import Ladder, Options, RecoveryPolicy
@@ -56,8 +56,8 @@ if not TYPE_CHECKING:  # a module's __getattr__ would hide misspelled names from
     __getattr__, __dir__ = lazy(
         __name__,
         {
-            "adieu.session.channel": ("Channel Sent",),
-            "adieu.session.events": ("ChannelEvent ClosedEvent ClosingEvent ResetEvent SignalingChange StateEvent",),
+            "adieu.session.channel": ("Channel ChannelEvent Sent",),
+            "adieu.session.events": ("ClosedEvent ClosingEvent ResetEvent SignalingChange StateEvent",),
             "adieu.session.entering": ("join",),
             "adieu.session.ledger": ("Held Ledger",),
             "adieu.session.machine.cause": ("CAUSES",),

@@ -1,9 +1,10 @@
-"""A named channel: messages with receipts, which survives every reset of the connection under it."""
+"""A named channel: messages with receipts, over all resets of the connection under it."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
 
@@ -29,7 +30,7 @@ AT_ONCE = 32
 
 
 class ChannelSession(Protocol):
-    """What a channel shows of its `Session`, which is the same object that opened it."""
+    """The part of a `Session` that its channels show. The object is the session itself."""
 
     @property
     def id(self) -> str: ...  # noqa: D102
@@ -95,7 +96,7 @@ class Channel:
         """Calls that wait for room to send or for an acknowledgement: each looks again after a change."""
         self._emitter = Emitter(shell.tasks, frozenset({"message"}), f"channel {name!r}")
         self._readers: deque[asyncio.Future[str | bytes | None]] = deque()
-        """Calls of `receive` that wait; None has one look again."""
+        """Calls of `receive` that wait. A result of None makes the call look again."""
         self._returned: deque[str | bytes] = deque()
         """Messages whose `receive` was cancelled when they had just come; they are read before all others."""
         self._handed = False
@@ -118,7 +119,7 @@ class Channel:
             data: text (half of a surrogate pair becomes U+FFFD), bytes, or a `Message` that a receipt gave back.
 
         Raises:
-            SessionClosedError: the session has ended, or is closing and this side may send no more.
+            SessionClosedError: the session has ended, or is closing and this side may not send now.
             ChannelError: larger than `max_message` (16 MiB).
             TypeError: neither text nor bytes.
 
@@ -194,7 +195,7 @@ class Channel:
         return message
 
     async def _next(self) -> str | bytes | None:
-        """Wait for the next message, where none lies here. None: look again."""
+        """Wait for the next message, when no message is here. Returns None to have the caller look again."""
         reader: asyncio.Future[str | bytes | None] = self._shell.loop.create_future()
         self._readers.append(reader)
         if self._has_reader:
@@ -283,7 +284,7 @@ class Channel:
 
     @property
     def _has_reader(self) -> bool:
-        """Whether a message would be taken now: a `receive` waits, or there is a handler and none is at work."""
+        """Whether a message would be taken now: a `receive` waits, or there is a handler that is not at work."""
         return not self._handed and (bool(self._readers) or (not self._handling and self._emitter.has("message")))
 
     def _look_again(self) -> None:
@@ -310,7 +311,7 @@ class Channel:
             self._shell.loop.call_soon(self._read)
 
     def _read(self) -> None:
-        """Hand out what lies here, while there is a reader: what nobody reads is not taken. Then wait for more."""
+        """Hand out the messages that are here, while there is a reader. Then wait for more."""
         self._reading = False
         for _ in range(AT_ONCE):
             if not self._has_reader:
@@ -325,7 +326,7 @@ class Channel:
     # --- what the session reports ---------------------------------------------------------------------------
 
     def readable(self) -> None:
-        """Note that messages lie here."""
+        """Note that messages are here."""
         if self._has_reader:
             self._read_soon()
 
@@ -354,6 +355,13 @@ class Channel:
 
     def __repr__(self) -> str:
         return f"<Channel {self.name!r} of {self.session!r}>"
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelEvent:
+    """`channel`: the other side has opened a channel."""
+
+    channel: Channel
 
 
 def _message(payload: Payload) -> str | bytes:

@@ -32,7 +32,7 @@ USER_INITIATED_ABORT = 12
 
 
 class Sink(Protocol):
-    """Where a connection tells what happened: the inputs of the session machine, and signaling."""
+    """The shell of a session, to which its connections report: the inputs of the session machine, and signaling."""
 
     def control_opened(self, epoch: int, max_message: int) -> None: ...  # noqa: D102
     def control_received(self, epoch: int, text: str | bytes) -> None: ...  # noqa: D102
@@ -66,7 +66,7 @@ class Connection:
         self.pc = pc
         self.where: str = where_made()
         self.left: list[Held] = []
-        """What the connection still held when it was released."""
+        """Things that the connection still held when it was released."""
         self.releasing: asyncio.Task[Any] | None = None
         """After `release()`: ends when nothing of it is left."""
         self._polite = polite
@@ -91,7 +91,7 @@ class Connection:
         self._gathered = 0
         """Candidates of this gathering."""
         self._troubles: list[str] = []
-        """What of this machine was in its way."""
+        """Errors of this machine that were in its way."""
         self._attach()
         if offer:
             self._open_control()
@@ -137,7 +137,7 @@ class Connection:
             self._lose("failed", f"cannot send: {error}")
 
     def ask_drained(self, id_: int, most: int) -> None:
-        """Tell `drained` as soon as the data channel buffers `most` bytes or less."""
+        """Report `drained` as soon as the data channel buffers `most` bytes or less."""
         channel = self._streams.get(id_)
         if channel is None:
             return
@@ -165,7 +165,7 @@ class Connection:
         self.pc.restartIce()
 
     def ask_fresh(self) -> None:
-        """Tell `fresh`."""
+        """Report `fresh`."""
         self._tasks.spawn(self._fresh(), f"looks at connection {self.epoch}")
 
     async def _fresh(self) -> None:
@@ -181,7 +181,7 @@ class Connection:
             self._sink.fresh(self.epoch, age)
 
     def release(self) -> None:
-        """Close the peer connection; `released` is told when nothing of it is left."""
+        """Close the peer connection; `released` follows when nothing of it is left."""
         if self._released:
             return
         self._released = True
@@ -200,14 +200,14 @@ class Connection:
     # --- signaling ----------------------------------------------------------------------------------------
 
     def signaled(self, message: Description | Candidates) -> None:
-        """A description or candidates of the other side, for this connection."""
+        """Take a description or candidates of the other side, for this connection."""
         if isinstance(message, Description):
             self._do(lambda: self._apply(message))
         else:
             self._do(lambda: self._add(message))
 
     def _do(self, job: Callable[[], Any]) -> None:
-        """Negotiation is done one step after the other."""
+        """Do one part of the negotiation after the other."""
         self._jobs.append(job)
         if self._worker is None or self._worker.done():
             self._worker = self._tasks.spawn(self._work(), f"negotiates connection {self.epoch}")
@@ -252,7 +252,7 @@ class Connection:
             self._sink.negotiated(self.epoch)
 
     def _knows(self, description: Description) -> bool:
-        """Whether it was said before: signaling of a user's own may say things twice, and lose the answer."""
+        """Whether it is a repetition: a user's own signaling may repeat a description, or lose the answer."""
         if description.sdp_type != "offer":
             return True  # nothing waits for an answer
         if description.sdp != self._answered:
@@ -304,7 +304,7 @@ class Connection:
             self._troubles.append(event.errorText)
 
     def _gathering_changed(self) -> None:
-        """Without a candidate no path can come about: there is nothing to wait for, if it is known why."""
+        """Report that no path is possible, if gathering ends without a candidate and the reason is known."""
         state = self.pc.iceGatheringState
         if state == "gathering":
             self._gathered = 0
@@ -368,7 +368,7 @@ class Connection:
         self._error = event.error
 
     def _control_closed(self) -> None:
-        """The channel is closed: by its procedure, or because the association has ended (closing rules 43, 56)."""
+        """Find out why the channel is closed: by its procedure, or with the association (closing rules 43, 56)."""
         error, sctp = self._error, self.pc.sctp
         if self.pc.signalingState == "closed":
             self._lose("closed", "the connection was closed by this program")
@@ -386,7 +386,7 @@ class Connection:
             self._sink.stream_closed(self.epoch, id_)
 
     def _watch(self) -> None:
-        """The transport exists from the first description on."""
+        """Follow the transport, which exists from the first description on."""
         if self.pc.sctp is not None and not self._released:
             self.pc.sctp.transport.onstatechange = _then(self._dtls_changed)
             self.pc.sctp.transport.onerror = self._dtls_error
@@ -415,10 +415,10 @@ class Connection:
 
 
 def check_bundle(description: Description) -> None:
-    """A session's connection is one transport.
+    """Refuse a description of more than one transport, before it is set.
 
-    Each section that is in no bundle asks for a transport of its own, with its sockets and its checks: of what another
-    program says, that is not believed. Looked at before it is set, so that none is made.
+    Each section outside of the bundle asks for a transport of its own, with its sockets and its checks. A peer does not
+    get that.
 
     Raises:
         RTCError: it is not SDP, or has too many sections.
@@ -436,10 +436,10 @@ def check_bundle(description: Description) -> None:
 
 
 def _then(callback: Callable[..., object], *arguments: Any) -> Handler[Event]:
-    """A handler that does not look at the event."""
+    """Return a handler that ignores its event."""
     return lambda _: callback(*arguments)
 
 
 def _with_data(callback: Callable[..., object], *arguments: Any) -> Handler[MessageEvent]:
-    """A handler that passes on what a message holds."""
+    """Return a handler that passes on the data of a message."""
     return lambda event: callback(*arguments, event.data)

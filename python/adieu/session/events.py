@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from adieu.protocol.words import Level, Reason
-    from adieu.session.channel import Channel
     from adieu.session.machine.actions import StateName
     from adieu.session.receipt import CloseReceipt, ResetReport
 
@@ -47,13 +46,6 @@ class ClosingEvent:
     def wait(self, seconds: float, reason: str = "") -> None:
         """Ask the other side for so many seconds more; its `on_wait` decides."""
         self._wait(reason, seconds)
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelEvent:
-    """`channel`: the other side has opened a channel."""
-
-    channel: Channel
 
 
 @dataclass(frozen=True, slots=True)

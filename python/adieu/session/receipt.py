@@ -1,4 +1,4 @@
-"""What is left of a session: the account that both sides hold (closing rules S2, S5)."""
+"""The receipt of a session: the account that both sides hold of it (closing rules S2, S5)."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Message:
     Attributes:
         data: as it was given to `send()`.
         seq: its number on its channel.
-        receipt: the id of the receipt that accounts for it; a message that may have arrived is marked with it when it
-            is sent again, so that a receiver who has it can tell.
+        receipt: the id of the receipt that accounts for it. A message that may have arrived is marked with it when it
+            is sent again: a receiver that has the message can tell.
         sent: whether any of it left.
     """
 
@@ -59,7 +59,7 @@ class CloseReceipt:
         reason: `code` for programs, `text` for people.
         path: `graceful`, `deadline` or `abrupt`.
         cause: why, one of `adieu.session.CAUSES`; two joined by a comma where they look the same from here. Of a
-            session that was closed here while the other side was dead: of what it died.
+            session that was closed here while the other side was dead: the cause of that.
         evidence: what speaks for the cause.
         channels: name to `sent` and `received`, each with `accepted`, `delivered`, `unread` (a part of `delivered`),
             `unknown`, `unsent`, each with `messages` and `bytes`; None where this side cannot know.
@@ -68,8 +68,8 @@ class CloseReceipt:
         confirmed: this side has the other's last word.
         agreed: the canonical part, JSON; equal byte for byte on both sides where both are confirmed. (With a peer of
             the version before, a reason of its own that has control characters is cleaned here alone.)
-        clean: confirmed, and nothing of a reliable channel is unknown or unsent. What was delivered and not read yet
-            does not count against it.
+        clean: confirmed, and nothing of a reliable channel is unknown or unsent. Messages that were delivered and not
+            read yet do not count against it.
         notice: one sentence for a person.
         files: the last thousand that arrived whole, in either direction. Each side keeps its own account: it is not
             part of `agreed`, but the proofs are equal.
@@ -108,11 +108,11 @@ class CloseReceipt:
         return [self._message(message, sent=False) for message in self._senders[name].unsent()]
 
     def unknown(self, name: str) -> list[Message]:
-        """What left and is not known to have arrived: sent again, it may arrive twice.
+        """Return messages that left and are not known to have arrived: sent again, they may arrive twice.
 
-        A receiver that runs adieu knows it again for ten minutes. Unreliable channels keep nothing. Of an unordered
-        channel it may also be one that counts as delivered, where the other side has not said which ones it took:
-        a version before this one, or with more than 256 gaps.
+        A receiver that runs adieu knows them again for ten minutes. Unreliable channels keep nothing. Of an unordered
+        channel, some may count as delivered: a peer with more than 256 gaps, or of the version before, does not say
+        which ones it took.
 
         Raises:
             KeyError: there was no such channel.

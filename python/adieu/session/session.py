@@ -12,7 +12,7 @@ from adieu.errors import AdieuError, ChannelError, ResetFailedError, SessionClos
 from adieu.protocol import control, words
 from adieu.protocol.text import checked
 from adieu.session import events
-from adieu.session.channel import Channel
+from adieu.session.channel import Channel, ChannelEvent
 from adieu.session.connect import check_connect
 from adieu.session.direct_route import DirectRoute
 from adieu.session.emitter import settle_current
@@ -48,7 +48,7 @@ HANDLERS_FINISH = 1.0
 RELEASED = 2.5
 """Seconds: after the end, connections whose release met the deadline are watched so long; the core needs at most 2."""
 REMEMBERED = Remembered()
-"""Of this process: messages sent again after a session ended are known again by the next one."""
+"""Messages that this process took: the next session knows one that is sent again after the end of another."""
 
 
 class Session:
@@ -154,7 +154,7 @@ class Session:
 
     @property
     def name(self) -> str:
-        """What people call the other side."""
+        """The name that people read for the other side."""
         return self._shell.name
 
     @property
@@ -174,7 +174,7 @@ class Session:
 
     @property
     def epoch(self) -> int:
-        """The number of the connection that carries the session; 0 if there is none at the moment."""
+        """The number of the connection that carries the session; 0 while no connection does."""
         return self._machine.active or 0
 
     @property
@@ -231,7 +231,7 @@ class Session:
         max_retransmits: int | None = None,
         max_packet_life_time: int | None = None,
     ) -> Channel:
-        """A named channel; the same name on both sides is the same channel.
+        """Open a named channel; the same name on both sides is the same channel.
 
         Args:
             name: 1 to 128 characters.
@@ -279,13 +279,13 @@ class Session:
 
         Args:
             reason: a few words for the people on the other side.
-            timeout: seconds for everything, 5 by default. What has not arrived by then is in the receipt. 0: at once.
+            timeout: seconds for everything, 5 by default. The receipt has what has not arrived by then. 0: at once.
 
         Returns:
             The receipt; the same again if it has ended already.
 
-        Cancellation: when the last one who awaits the close is cancelled it goes on abruptly, and this raises when
-            the receipt is there, half a second later at most; cancelled again, at once.
+        Cancellation: when the last caller that awaits the close is cancelled, the close goes on abruptly. This raises
+            when the receipt is there, half a second later at most; cancelled again, at once.
         """
         settle_current()
         if self.receipt is not None:
@@ -314,7 +314,7 @@ class Session:
             self._shell.step(self._machine.abort)
 
     async def wait_closed(self) -> CloseReceipt:
-        """Wait for the end, whoever brings it: the receipt.
+        """Wait for the end, and return the receipt, whichever side closes.
 
         Cancellation: the session goes on.
         """
@@ -332,7 +332,7 @@ class Session:
                 closed first, devices asked again.
 
         Returns:
-            How it went. A second call joins a running reset; a higher level raises it.
+            The report. A second call joins a running reset; a higher level raises it.
 
         Raises:
             ResetFailedError: it was given up; the session goes on, or recovers, as its state says.
@@ -359,7 +359,7 @@ class Session:
 
         Args:
             path: the file. It is not to change before it is there.
-            name: what the other side is told, 1 to 255 characters; by default the file's own name.
+            name: the name that the other side reads, 1 to 255 characters; by default the file's own.
             type: its media type, if known; at most 255 characters.
 
         Raises:
@@ -397,7 +397,7 @@ class Session:
         self._emitter.off(name, handler)
 
     def ledger(self) -> Ledger:
-        """What is still held, and where it was made."""
+        """Return everything that is not given back yet, and the lines that made it."""
         shell = self._shell
         held = shell.held() + [Held("task", name) for name in shell.tasks.names()]
         if shell.has_timer:
@@ -408,7 +408,7 @@ class Session:
         return Ledger(tuple(held))
 
     def recording(self) -> Recorder:
-        """The flight recorder: the last things that happened."""
+        """Return the flight recorder: the last things that happened."""
         return self._shell.recorder
 
     # --- what happens to it -------------------------------------------------------------------------------
@@ -430,7 +430,7 @@ class Session:
                 if not channel.opened.done():
                     channel.opened.set_result(None)
                 if incoming and not known and not self._transfers.owns(name):
-                    self._emitter.emit("channel", events.ChannelEvent(channel))
+                    self._emitter.emit("channel", ChannelEvent(channel))
             case actions.ChannelFailed(name=name, message=message):
                 self._shell.log.line("!", f"channel {name!r} could not be opened: {message}")
                 channel = self._channels.pop(name, None)
@@ -491,7 +491,7 @@ class Session:
                 waiter.set_result(report)
 
     def _finish(self) -> None:
-        """The machine is done: the receipt, and an answer for everybody who waits."""
+        """Make the receipt, and answer all waiters: the machine is done."""
         outcome = self._machine.outcome
         assert outcome is not None  # noqa: S101 the machine has just said so
         shell = self._shell
@@ -518,7 +518,7 @@ class Session:
 
 
 def session_over(shell: Shell, on_wait: Callable[[str, float], bool] | None) -> Session:
-    """Make a session over a shell: a room makes its sessions so."""
+    """Make a session over a shell, as a room does."""
     session = Session.__new__(Session)
     session._init(shell, on_wait)  # noqa: SLF001 its own module # pyright: ignore[reportPrivateUsage]
     return session
