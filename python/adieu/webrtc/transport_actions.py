@@ -64,6 +64,7 @@ def _gather(internals: Internals, action: Gather) -> None:
         ice.role = "controlling" if action.controlling else "controlled"
     ice.local_parameters = RTCIceParameters(local.ufrag, local.pwd)
     transport.ufrags[generation] = local.ufrag
+    transport.gathering.add(generation)
     driver.queue_task(events.begin_gathering, generation)
     controls = ice.role == "controlling"
     configuration = internals.configuration

@@ -70,7 +70,11 @@ class TransportEvents:
         )
 
     def handle_gathering(self, generation: int, state: str) -> None:
-        """W3C RTCIceTransport, "finished gathering". `begin_gathering` reports the start, of all transports at once."""
+        """W3C RTCIceTransport, "finished gathering".
+
+        The core reports the start of each transport when it comes to it. A transport that is complete before the next
+        one starts would take iceGatheringState back to "new". So `begin_gathering` reports the start of all at once.
+        """
         internals, transport = self._internals, self._transport
         ufrag = transport.ufrags.get(generation)
         if internals.is_closed or ufrag is None or state == "gathering":
@@ -83,14 +87,13 @@ class TransportEvents:
         internals.driver.queue_task(self.finish_gathering)
 
     def begin_gathering(self, generation: int) -> None:
-        """W3C RTCIceTransport, "begins gathering"."""
-        if generation in self._transport.ufrags:
-            self._transport.gathering.add(generation)
+        """W3C RTCIceTransport, "begins gathering", unless the generation was dropped in the same task."""
+        if generation in self._transport.gathering:
             self._set_gatherer_state("gathering")
 
     def finish_gathering(self) -> None:
         """Do the other task of "finished gathering", unless another generation is still being gathered."""
-        if not self._transport.gathering:
+        if not self._transport.gathering and self._transport.ice_internals.gatherer_state == "gathering":
             self._set_gatherer_state("complete")
 
     def _set_gatherer_state(self, state: RTCIceGathererState) -> None:
