@@ -8,7 +8,7 @@ export function utf8(text: string): Uint8Array<ArrayBuffer> {
   return encoder.encode(text) as Uint8Array<ArrayBuffer>;
 }
 
-/** The text of UTF-8; what is none becomes U+FFFD. */
+/** Decode UTF-8; malformed bytes become U+FFFD. */
 export function fromUtf8(data: Uint8Array): string {
   return decoder.decode(data);
 }

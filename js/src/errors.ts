@@ -21,7 +21,7 @@
 
 import type { CloseReceipt, ResetReport } from "./session/receipt.js";
 
-/** The root of what adieu throws by itself. */
+/** The base class of adieu's own errors. */
 export class AdieuError extends Error {
   override name = "AdieuError";
 }
@@ -48,14 +48,14 @@ export class UndeliveredError extends SessionError {
   override name = "UndeliveredError";
   constructor(
     message: string,
-    /** It never left (sending it again is safe), it may have arrived, or its channel keeps no account. */
+    /** "unsent": it never left, and can be sent again. "unknown": it may have arrived. "unreliable": not tracked. */
     readonly state: "unsent" | "unknown" | "unreliable",
   ) {
     super(message);
   }
 }
 
-/** A channel can not be opened so, or can not take this message. */
+/** A channel cannot be opened with these options, or cannot send this message. */
 export class ChannelError extends SessionError {
   override name = "ChannelError";
 }
@@ -65,7 +65,7 @@ export class ResetFailedError extends SessionError {
   override name = "ResetFailedError";
   constructor(
     message: string,
-    /** What was tried and how it went. */
+    /** The attempts and their results. */
     readonly report: ResetReport,
   ) {
     super(message);
@@ -77,7 +77,7 @@ export class TransferError extends SessionError {
   override name = "TransferError";
 }
 
-/** The connection stands, but the other side said no `hello`: it does not speak adieu. */
+/** The connection is open, but the peer sent no `hello`: it does not use adieu. */
 export class NotAdieuPeerError extends SessionClosedError {
   override name = "NotAdieuPeerError";
 }

@@ -1,6 +1,6 @@
 /**
- * SHA-256 of files and their pieces, never in the thread of a page: natively where the platform does (pages with TLS,
- * and those of the own computer), else in a worker.
+ * SHA-256 of files and their chunks, never in the thread of a page. Pages with TLS and local pages hash natively,
+ * others in a worker.
  */
 
 import { hex } from "./bytes.js";
@@ -89,7 +89,7 @@ function trusted(url: string): unknown {
   return policy ? policy.createScriptURL(url) : url;
 }
 
-/** No worker can be had. The page itself does not hash: it would stand still for seconds. */
+/** No worker is available. The page itself does not hash, because it would hang for seconds. */
 function broken(why = ""): void {
   const error = new Error(
     `a file cannot be checked here: the page may have no worker (${why || "blocked"}); serve it by TLS, or allow "worker-src blob:"`,

@@ -1,9 +1,9 @@
-/** What the browser gives: time, connections, sockets, devices. Tests give others. */
+/** The services of the browser: time, connections, sockets, devices. Tests replace them. */
 
 import { AdieuError } from "./errors.js";
 
 export interface Platform {
-  /** Seconds; stands still while the page is frozen, so that nothing is overdue when it wakes. */
+  /** Seconds. The clock stops while the page is frozen, so that nothing is overdue when it wakes. */
   now(): number;
   /** Call back after so many seconds; the function returned cancels it. */
   later(seconds: number, call: () => void): () => void;
@@ -12,7 +12,7 @@ export interface Platform {
   getUserMedia(constraints: MediaStreamConstraints): Promise<MediaStream>;
   /** Send something that outlives the page. */
   beacon(url: string, body: string): void;
-  /** From [0, 1). */
+  /** Return a random number from [0, 1). */
   random(): number;
 }
 
@@ -23,7 +23,7 @@ let stoppedAt: number | undefined;
 
 const clock = () => performance.now() / 1000;
 
-/** The page is frozen: time stands still for it. */
+/** Note that the page is frozen: its time stops. */
 export function stopTime(): void {
   stoppedAt ??= clock();
 }
@@ -34,7 +34,7 @@ export function goOn(): void {
   stoppedAt = undefined;
 }
 
-/** What a browser has, and not every other program. */
+/** Return the services of a browser; not every other program has them. */
 function missing(what: string, remedy: string): AdieuError {
   return new AdieuError(`there is no ${what} here: this is no browser. ${remedy}`);
 }

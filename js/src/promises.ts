@@ -55,7 +55,7 @@ export class Wakeup {
   }
 }
 
-/** So many may be at something at once; the others wait for their turn, in order. */
+/** A limit on concurrent tasks; the others wait for their turn, in order. */
 export class Turns {
   #free: number;
   #waiting: Deferred<void>[] = [];

@@ -115,7 +115,7 @@ export function hasher(): () => Hash {
 
 const make = hasher();
 
-/** A hash that grows with what is added to it. */
+/** An incremental hash. */
 export class Sha256 {
   readonly #hash = make();
 

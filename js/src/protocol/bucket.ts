@@ -27,7 +27,7 @@ export class Bucket {
     return true;
   }
 
-  /** From when on `take` will succeed. */
+  /** Return the time from which `take` succeeds. */
   readyAt(): number {
     return this.at + Math.max(0, 1 - this.#level) / this.rate;
   }

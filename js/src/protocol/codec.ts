@@ -8,7 +8,7 @@ import { line } from "./text.js";
 
 /** One type: how it is checked when read, and how it is written. */
 export interface Type<T> {
-  /** The value, as this type has it. Throws `TypeError` when it is none. */
+  /** Check and return a value. Throws `TypeError` if it does not have this type. */
   read(value: unknown, at: string): T;
   /** JSON text. */
   write(value: T): string;
@@ -16,9 +16,9 @@ export interface Type<T> {
 
 /** The type of a named member. */
 interface Member<T> extends Type<T> {
-  /** It may be left out. */
+  /** Whether it may be left out. */
   optional?: boolean;
-  /** It may be null, which is the same. */
+  /** Whether it may be null, which means the same. */
   nullable?: boolean;
   /** The value that it has when it is left out. */
   initial?: unknown;
@@ -183,7 +183,7 @@ export function struct<T>(tag: string | undefined, members: Record<string, Membe
   };
 }
 
-/** Messages told apart by their `type`. */
+/** Messages that differ by their `type`. */
 export function union<T>(structs: Struct<unknown>[]): Map<string, Struct<T>> {
   return new Map(structs.map((kind) => [kind.tag as string, kind as Struct<T>]));
 }
@@ -219,7 +219,7 @@ function depth(json: string): number {
   return most;
 }
 
-/** JSON of somebody else's. Throws `TypeError` when it is none. */
+/** Parse JSON from the network. Throws `TypeError` if it is not valid. */
 export function parse(json: string): unknown {
   if (depth(json) > MAX_NESTING) throw new TypeError(`nested deeper than ${MAX_NESTING}`);
   try {

@@ -36,11 +36,11 @@ export const DEFAULT_WINDOW = 4 * 1024 * 1024;
 export const DEFAULT_MAX_MESSAGE = 16 * 1024 * 1024;
 /** Bytes of credit that a message takes beside its payload, with `credit2` on both sides. */
 export const COST = 256;
-/** With a window no larger than this no larger message starts (`credit2`). */
+/** Bytes. If the window is at most this, larger messages do not start (`credit2`). */
 export const SMALL = 64 * 1024;
 /** Runs in one acknowledgement, the rest waits for the next; and in one account of a session. */
 export const MAX_RANGES = 256;
-/** What this version can do beyond `VERSION`, said in `hello`. Only what both sides say is in use in a session. */
+/** Capabilities of this version beyond `VERSION`, sent in `hello`. A session uses those that both sides have. */
 export const CAPABILITIES: readonly string[] = ["credit2", "files2", "unread1"];
 /** Characters of a file's name, and of its type. */
 export const MAX_FILE_TEXT = 255;
@@ -84,14 +84,14 @@ export const RECEIPT_BYTES = 16;
 /** A message sent again: the receipt id and the sequence number of the first time. */
 export type Again = [receipt: string, seq: number];
 
-/** What stands before the payload of one SCTP message. */
+/** The header before the payload of one SCTP message. */
 export interface Header {
   text: boolean;
   first: boolean;
   last: boolean;
-  /** Of the message, from 1. */
+  /** The number of the message, from 1. */
   seq: number;
-  /** Of the fragment within the message, from 0. */
+  /** The index of the fragment within the message, from 0. */
   index: number;
   /** On a first fragment of a message sent again. */
   again: Again | undefined;

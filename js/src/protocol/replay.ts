@@ -42,7 +42,7 @@ export class Outgoing<T> {
     return forgotten;
   }
 
-  /** What is not acknowledged, in order. */
+  /** Return the items that are not acknowledged, in order. */
   kept(): [number: number, item: T][] {
     return Array.from(this.#kept, ([item], index) => [this.acknowledged + 1 + index, item]);
   }

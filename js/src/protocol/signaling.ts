@@ -1,8 +1,9 @@
 /**
- * Signaling: the messages between a client and the server, WebSocket subprotocol `adieu.v1+json`.
+ * Messages between a signaling client and the server, WebSocket subprotocol `adieu.v1+json`.
  *
- * JSON text frames tagged by `type`. Every message may carry the envelope members `id` (a request's number, echoed in
- * its answer), `seq` (numbers what must survive a lost socket, per direction) and `ack` (the last `seq` received).
+ * They are JSON text frames tagged by `type`. Every message may carry the members of the envelope. `id` is the number
+ * of a request, repeated in its answer. `seq` numbers the messages that must survive a lost socket, for each direction.
+ * `ack` is the last `seq` received.
  */
 
 import { decode, parse } from "./codec.js";
@@ -22,7 +23,7 @@ import {
 
 export const SUBPROTOCOL = "adieu.v1+json";
 
-/** What the server passes on from one peer to another. */
+/** Messages that the server relays from one peer to another. */
 export type Relayed = Description | Candidates | Probe | Moved | Word;
 
 export interface Frame<T> {
@@ -31,7 +32,7 @@ export interface Frame<T> {
   message: T | undefined;
 }
 
-/** WebSocket close codes. 3500 and above are final; with all others a client comes again. */
+/** WebSocket close codes. 3500 and above are final; after all others a client reconnects. */
 export const CLOSE_CODES = {
   QUIT: 1000,
   TOO_BIG: 1009,

@@ -10,11 +10,11 @@ const UNSEEN =
 const HALVES = /\p{Surrogate}/gu;
 
 /**
- * The text on one line, at most `most` characters.
+ * Return the text on one line of at most `most` characters.
  *
- * Line breaks and tabs become a blank. Other control characters, and those that turn the direction of writing or cannot
- * be seen, are left out; what joins the letters of a script or the parts of an emoji stays. Half of a surrogate pair
- * becomes U+FFFD.
+ * Line breaks and tabs become a blank. Other control characters are removed, as are invisible characters and those that
+ * change the direction of writing. Characters that join the letters of a script or the parts of an emoji stay. Half of
+ * a surrogate pair becomes U+FFFD.
  */
 export function line(text: string, most = MOST): string {
   const cleaned = text.replace(BREAKS, " ").replace(UNSEEN, "").replace(HALVES, "\ufffd");

@@ -1,6 +1,6 @@
 /**
- * A session's connection is one transport. Each section of a description that is in no bundle asks the browser for a
- * transport of its own, with its sockets and its checks: of what another program says, that is not believed.
+ * Checks that a description asks for one transport. Each section outside the bundle would make the browser open a
+ * transport of its own, with sockets and checks. A peer must not be able to cause that.
  */
 
 const MAX_SECTIONS = 256;

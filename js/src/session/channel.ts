@@ -11,7 +11,7 @@ import type { CloseReceipt, ResetReport } from "./receipt.js";
 import { Message } from "./receipt.js";
 import type { Shell } from "./shell.js";
 
-/** What a channel shows of its `Session`, which is the same object that opened it. */
+/** The session of a channel, as its users see it. */
 export interface ChannelSession {
   readonly id: string;
   readonly name: string;
@@ -34,7 +34,7 @@ export class Sent {
 
   constructor(
     channel: Channel,
-    /** Its number on the channel, from 1. */
+    /** The number on the channel, from 1. */
     readonly seq: number,
   ) {
     this.#channel = channel;
@@ -83,12 +83,12 @@ export class Channel extends Emitter<ChannelEvents> {
   // --- sending --------------------------------------------------------------------------------------------------
 
   /**
-   * Send one message; waits only for room in the buffer.
+   * Send one message. Waits only for credit and space in the buffer.
    *
    * @param data text, bytes, or a `Message` that a receipt gave back.
-   * @throws SessionClosedError the session has ended, or is closing and this side may send no more.
-   * @throws ChannelError larger than `maxMessage` (16 MiB).
-   * @throws TypeError neither text nor bytes.
+   * @throws SessionClosedError the session has ended, or is closing and accepts no message from this side.
+   * @throws ChannelError the message is larger than `maxMessage` (16 MiB).
+   * @throws TypeError the data is neither text nor bytes.
    */
   async send(data: string | BufferSource | Message, { signal }: WaitOptions = {}): Promise<Sent> {
     const payload = payloadOf(data);

@@ -6,13 +6,13 @@
 import { TooManyConnectionsError } from "../errors.js";
 import { CHROMIUM } from "../platform.js";
 
-/** From here on collection is provoked. */
+/** The number from which garbage collection is provoked. */
 export const PROVOKE = 350;
-/** From here on no connection is made. */
+/** The number from which no connection is made. */
 export const LIMIT = 480;
 /** Connections made since the last attempt to collect, before the next. */
 const AGAIN = 25;
-/** What it takes: small objects that live for a while, until the browser looks through all it has. */
+/** Provoke it with small objects that live for a while, until the browser collects. */
 const SLICE_MS = 25;
 const BATCH = 10_000;
 const ENOUGH = 800;
@@ -47,7 +47,7 @@ export class ConnectionBudget {
     this.#now = now;
   }
 
-  /** So few are left that a connection that stands is better kept. */
+  /** Whether so few connections are left that an open one should be kept. */
   get tight(): boolean {
     return this.used >= PROVOKE && this.limit < Number.POSITIVE_INFINITY;
   }
@@ -98,11 +98,11 @@ export class ConnectionBudget {
 function tooMany(used: number): string {
   return (
     `this page has made ${used} connections that the browser still counts, though most are closed; ` +
-    "reload the page, which begins to count anew"
+    "reload the page, which starts the count again"
   );
 }
 
-/** Of this page. */
+/** The budget of this page. */
 export const connectionBudget = new ConnectionBudget({
   limit: CHROMIUM ? LIMIT : Number.POSITIVE_INFINITY,
 });

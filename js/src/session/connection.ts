@@ -1,9 +1,9 @@
 /**
  * One connection of a session: the browser's peer connection, its negotiation by signaling, and its data channels.
  *
- * Negotiation is "perfect": either side may offer at any time, the polite one gives way. Of what the browser tells, only
- * what every browser tells is relied on (closing rules 56-63): a channel's `close`, the states of DTLS and SCTP. The
- * page's own `pc.close()`, which no event announces everywhere, is noticed by standing in its way.
+ * Negotiation is "perfect": either side may offer at any time, and the polite side gives way. It relies only on events
+ * that every browser fires (closing rules 56-63): a channel's `close`, the states of DTLS and SCTP. Not every browser
+ * fires an event for the page's own `pc.close()`; a wrapper of that method notices it.
  */
 
 import * as control from "../protocol/control.js";
@@ -46,7 +46,7 @@ export interface ConnectionInit {
 
 /** See the module. `release()` ends it. */
 export class Connection {
-  /** Tracks may be added: not before the first offer, which asks for what a session needs. */
+  /** Whether tracks may be added: not before the first offer, which has only the needs of the session. */
   takesMedia = false;
   readonly #sink: Sink;
   readonly #polite: boolean;
@@ -165,7 +165,7 @@ export class Connection {
     }
   }
 
-  /** Tell `drained` once the data channel buffers no more than `most` bytes. */
+  /** Report `drained` once the data channel buffers at most `most` bytes. */
   askDrained(id: number, most: number): void {
     const channel = this.#streams.get(id);
     if (!channel) return;
@@ -206,7 +206,7 @@ export class Connection {
     if (!this.#released) this.#sink.fresh(this.epoch, age);
   }
 
-  /** Close the peer connection; `released` is told when nothing of it is left here. */
+  /** Close the peer connection. `released` is reported when nothing of it is left here. */
   release(): void {
     if (this.#released) return;
     this.#released = true;

@@ -26,8 +26,8 @@ export function settleCurrent(): void {
 }
 
 /**
- * Keeps handlers by the name of their event, and runs those of one event after those of the event before. A promise that
- * a handler returns is waited for. What a handler throws is reported to the page, and stops no other handler.
+ * Keeps handlers by the name of their event, and runs those of one event after those of the event before. A promise
+ * that a handler returns is awaited. An exception of a handler is reported to the page, and stops no other handler.
  */
 export class Emitter<Events extends object> {
   #listeners: Listener[] = [];

@@ -1,4 +1,4 @@
-/** What a session tells its handlers. */
+/** The events of a session. */
 
 import type { Level } from "../protocol/control.js";
 import type { MediaState, Reason } from "../protocol/messages.js";
@@ -14,7 +14,7 @@ export interface StateEvent {
   previous: StateName;
   /** For `suspect`, `recovering` and `closed`: why, as far as it is known; provisional before `closed`. */
   cause: string;
-  /** What speaks for the cause, with seconds. */
+  /** The evidence for the cause, with seconds. */
   evidence: string[];
 }
 
@@ -38,7 +38,7 @@ export interface SignalingChange {
   reason: string;
 }
 
-/** A reset has begun (neither `report` nor `error`), succeeded (`report`), or failed (`error`). */
+/** A reset has started (neither `report` nor `error`), succeeded (`report`), or failed (`error`). */
 export interface ResetEvent {
   level: Level;
   asker: string;
@@ -51,14 +51,14 @@ export interface ClosedEvent {
   receipt: CloseReceipt;
 }
 
-/** The other side sends a track; after a reset it comes again, on the new connection, in streams of the same ids. */
+/** The other side sends a track. After a reset the event fires again, for the new connection, with streams of the same ids. */
 export interface TrackEvent {
   track: MediaStreamTrack;
   streams: readonly MediaStream[];
   transceiver: RTCRtpTransceiver;
 }
 
-/** What the other side says of its tracks, by the `mid` of their transceivers. */
+/** The other side's report about its tracks, by the `mid` of their transceivers. */
 export interface MediaEvent {
   media: Map<string, MediaState>;
 }

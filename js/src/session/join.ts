@@ -5,17 +5,17 @@ import { checkConnect } from "./connect.js";
 import { type JoinOptions, Room } from "./room.js";
 
 /**
- * Enter a room on a signaling server. `room.close()` closes all its sessions gracefully and leaves.
+ * Join a room on a signaling server. `room.close()` closes all its sessions gracefully and leaves.
  *
  * ```ts
  * const room = await join("ws://127.0.0.1:8080/ws", { room: "lab", name: "ada" });
  * const session = await room.session();
  * ```
  *
- * @param url of the server, as `adieu serve` prints it.
- * @throws SignalingLostError nobody answers at `url`.
- * @throws SignalingRefusedError the server or the room does not want us.
- * @throws TypeError the url or the room's name is none.
+ * @param url the url of the server, as `adieu serve` prints it.
+ * @throws SignalingLostError the server at `url` does not answer.
+ * @throws SignalingRefusedError the server or the room refuses this client.
+ * @throws TypeError the url or the room name is not valid.
  */
 export async function join(url: string, options: JoinOptions): Promise<Room> {
   if (typeof options !== "object" || options === null) {

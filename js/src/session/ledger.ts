@@ -1,4 +1,4 @@
-/** What is still held, and where it was made (closing rule S9). */
+/** The ledger: things that are still held, and the lines that made them (closing rule S9). */
 
 /** One thing that has not been given back. */
 export interface Held {
@@ -31,7 +31,7 @@ export function describe({ kind, what, where, count }: Held): string {
 /** Where adieu's own lines are: a folder, or one file if all of it was put into one. */
 const OWN = import.meta.url.replace(/session\/ledger\.js.*$/, "");
 
-/** The line outside of adieu that is being executed, as the browser's stack has it; empty where it has none. */
+/** Return the running line outside of adieu, from the browser's stack; empty if the stack does not have it. */
 export function whereMade(): string {
   const lines = (new Error().stack ?? "").split("\n").map((line) => line.trim().replace(/^at /, ""));
   return lines.find((line) => line && line !== "Error" && !line.includes(OWN)) ?? "";

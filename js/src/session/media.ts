@@ -1,7 +1,7 @@
 /**
- * A session's tracks. What the session itself has asked of the devices it owns: a close stops it, a `full` reset stops it
- * and asks again; clones, and a permission that is granted too late, are stopped too. Tracks that the page brings are
- * sent, and stay the page's.
+ * The tracks of a session. The session owns the tracks of devices that it requested itself. A close stops them; a
+ * `full` reset stops them and requests the devices again. Clones, and devices that arrive too late, are stopped too.
+ * Tracks that the page brings are sent, and still belong to the page.
  */
 
 import type { MediaState } from "../protocol/messages.js";
@@ -20,16 +20,16 @@ export interface MediaHost {
 /** One `addStream`. */
 interface Sending {
   stream: MediaStream;
-  /** What was asked of the devices; undefined for a stream of the page's. */
+  /** The constraints of the request; undefined for a stream of the page. */
   constraints: MediaStreamConstraints | undefined;
   where: string;
 }
 
 /** A `full` reset asked for devices of the session's again, and did not get these. The next one asks for them, too. */
 export interface DevicesEvent {
-  /** Their tracks, which have ended; they are still in their streams. */
+  /** The ended tracks; they are still in their streams. */
   missing: MediaStreamTrack[];
-  /** What `getUserMedia` says: `NotAllowedError`, `NotFoundError`, … */
+  /** The error name of `getUserMedia`: `NotAllowedError`, `NotFoundError`, … */
   error: unknown;
 }
 
@@ -44,9 +44,9 @@ export class Media {
   #brought = new WeakSet<MediaStreamTrack>();
   /** Stopped by a reset, and not given again yet: the next reset asks for them too. */
   #asked = new WeakSet<MediaStreamTrack>();
-  /** What the other side is to know of a track. */
+  /** The state of a track for the other side. */
   #states = new WeakMap<MediaStreamTrack, MediaState>();
-  /** What it was told over this connection, by mid. */
+  /** The states that were sent over this connection, by mid. */
   #told = new Map<string, MediaState>();
   #toldOver: RTCPeerConnection | undefined;
   #closed = false;
@@ -70,7 +70,7 @@ export class Media {
     return stream;
   }
 
-  /** Ask the devices. What comes after the session has ended, or was reset, is stopped. */
+  /** Request devices. A device that arrives after the end or a reset of the session is stopped. */
   async #capture(constraints: MediaStreamConstraints, where: string): Promise<MediaStream> {
     const generation = this.#generation;
     const stream = await this.#host.getUserMedia(constraints);
@@ -128,7 +128,7 @@ export class Media {
 
   /** See `Session.replace`. */
   async replace(old: MediaStreamTrack, now: MediaStreamTrack): Promise<void> {
-    if (old.kind !== now.kind) throw new TypeError(`a track of ${now.kind} can not replace one of ${old.kind}`);
+    if (old.kind !== now.kind) throw new TypeError(`a track of ${now.kind} cannot replace one of ${old.kind}`);
     const streamsOf = (track: MediaStreamTrack) =>
       [...this.#sendings].map(({ stream }) => stream).filter((stream) => stream.getTracks().includes(track));
     if (!streamsOf(old).length && !streamsOf(now).length) {
@@ -259,7 +259,7 @@ export class Media {
     track.stop();
   }
 
-  /** What is still on. */
+  /** Return the devices that are still on. */
   held(): Held[] {
     return [...this.#owned].map(([{ kind, label }, where]) => ({
       kind: "track",

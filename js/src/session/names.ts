@@ -2,7 +2,7 @@
 
 import { utf8 } from "../bytes.js";
 
-/** Bytes of a name from outside, in UTF-8. File systems take 255; what is left is for what a browser adds. */
+/** The most bytes of a name from outside, in UTF-8. File systems allow 255; the rest is for a browser's additions. */
 const MAX_NAME = 200;
 /** Bytes: a longer end is no type of a file, and is not kept when a name is cut. */
 const MAX_SUFFIX = 32;
@@ -12,9 +12,9 @@ const HIDDEN = /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}]/gu;
 const RESERVED = /^(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(COM|LPT)[0-9¹²³])$/i;
 
 /**
- * A name that may be given to a file in any folder of any system, whatever `name` is: one part of a path, without what
- * cannot be seen, without characters that Windows has for itself, without dots and blanks at its ends, no name of a
- * device, and at most `MAX_NAME` bytes.
+ * Return a safe file name for every folder of every system, whatever `name` is. It is one part of a path, not the name
+ * of a device, and has at most `MAX_NAME` bytes. It has no invisible characters, no characters that Windows reserves,
+ * and no dots or blanks at its ends.
  */
 export function safe(name: string): string {
   const last = name

@@ -1,6 +1,6 @@
 /**
- * What happens to the page that a session lives in (closing rule S7): it goes away, is put aside to come back later, or
- * is frozen. `pagehide` is the last moment at which every browser still lets a page speak.
+ * Watches the page of a session (closing rule S7): it goes away, is cached to return later, or is frozen. `pagehide` is
+ * the last event in which every browser still lets a page send.
  */
 
 import { CHROMIUM, goOn, stopTime } from "../platform.js";
@@ -35,7 +35,7 @@ export function watchPage(watcher: PageWatcher): () => void {
 class PageWatch {
   readonly #watcher: PageWatcher;
   readonly #stop = new AbortController();
-  /** What the browser has said beforehand of where the page goes. */
+  /** The browser's announcement of where the page goes. */
   #announced: { cause: string; at: number } | undefined;
   /** The last event that was handled to its end. */
   #done: Event | undefined;

@@ -1,4 +1,4 @@
-/** What a room knows of one other peer: which of their sessions it is, and why there is none. */
+/** A room's state for one other peer: which of their sessions is current, or why they have no session. */
 
 import type { Word } from "../protocol/control.js";
 import { sessionId } from "../protocol/ids.js";
@@ -6,7 +6,7 @@ import type { Candidates, Description, Moved, Peer } from "../protocol/messages.
 import type { CloseReceipt } from "./receipt.js";
 import type { Session } from "./session.js";
 
-/** What one peer's session says to another's. */
+/** A message from one peer's session to another's. */
 export type Said = Description | Candidates | Moved | Word;
 
 /**
@@ -17,7 +17,7 @@ export type Standing = "new" | "considered" | "refused" | "together" | "apart" |
 
 /** Messages of a peer that has no session yet; the oldest are dropped for more. */
 const MAX_EARLY = 200;
-/** Sessions that the other side may have begun, and given up, while this side did not look. */
+/** The most sessions that the other side may have started and given up unnoticed. */
 const AHEAD = 128;
 /** Seconds until the first, and between later, tries after an end that nobody wanted. */
 const FIRST_AGAIN = 1;
@@ -28,14 +28,14 @@ const UNWANTED = ["crashed", "frozen", "network-lost", "frozen, network-lost", "
 export interface Unconnected {
   peer: Peer;
   /**
-   * `away`: the server has lost its socket; `considered`: `accept` has not decided; `refused` by `accept`; `connecting`
-   * for the first time, or again; `again`: the last session ended, which nobody wanted, and the next one is about to
-   * come; `over`: it ended, and somebody wanted that: no other comes by itself.
+   * `away`: the server has lost its socket. `considered`: `accept` has not decided. `refused`: `accept` refused.
+   * `connecting`: for the first time, or again. `again`: the last session ended unwanted, and the next one is about to
+   * start. `over`: the last session ended because somebody wanted it; no other starts by itself.
    */
   why: "away" | "considered" | "refused" | "connecting" | "again" | "over";
   /** The same for people; how the last session ended, if there was one. */
   text: string;
-  /** Milliseconds until the next try, about; undefined: none is planned. */
+  /** Milliseconds until the next attempt, approximately; undefined: no attempt is planned. */
   again: number | undefined;
 }
 
@@ -55,13 +55,13 @@ export class Pair {
   cancelTimer: (() => void) | undefined;
   /** When the last session was made. */
   began = Number.NEGATIVE_INFINITY;
-  /** What the peer has said of a session that does not exist yet; undefined: it is not kept. */
+  /** Messages of the peer for a session that does not exist yet; undefined: they are not kept. */
   early: Said[] | undefined;
   #ids = new Map<string, number>();
   #idsOf = "";
 
   constructor(
-    /** Its id. */
+    /** The peer id. */
     public peer: string,
   ) {}
 
@@ -70,7 +70,7 @@ export class Pair {
     return this.session?.receipt ? undefined : this.session;
   }
 
-  /** Which of the coming sessions of the two this id names; undefined: none. */
+  /** Return which of the coming sessions of the two peers this id names; undefined: not one of them. */
   number(room: string, me: string, session = ""): number | undefined {
     const of = `${me} ${this.peer} ${this.n}`;
     if (this.#idsOf !== of) {
@@ -86,14 +86,14 @@ export class Pair {
     if (this.early?.push(message) === MAX_EARLY + 1) this.early.shift();
   }
 
-  /** What was kept; from now on nothing is. */
+  /** Return the kept messages; from now on no message is kept. */
   takeEarly(): Said[] {
     const early = this.early ?? [];
     this.early = undefined;
     return early;
   }
 
-  /** No next try is planned any more. */
+  /** Cancel the next attempt. */
   forgetTimer(): void {
     this.cancelTimer?.();
     this.cancelTimer = this.againAt = undefined;
@@ -111,7 +111,7 @@ export function isWanted({ reason, by }: CloseReceipt): boolean {
   return !UNWANTED.includes(reason.code);
 }
 
-/** What people call it. */
+/** The name of the peer for people. */
 export function who({ name, peer }: Peer): string {
   return name || peer;
 }

@@ -1,4 +1,4 @@
-/** What is left of a session: the account that both sides hold (closing rules S2, S5). */
+/** The receipt of a session, which both sides hold (closing rules S2, S5). */
 
 import { fromUtf8 } from "../bytes.js";
 import type { Level } from "../protocol/control.js";
@@ -12,7 +12,7 @@ export class Message {
   constructor(
     /** As it was given to `send()`. */
     readonly data: string | Uint8Array,
-    /** Its number on its channel. */
+    /** The number on its channel. */
     readonly seq: number,
     /** The id of the receipt that accounts for it, so that a receiver who has the message can tell. */
     readonly receipt: string,
@@ -32,7 +32,7 @@ export interface FileReceipt {
    * on both sides.
    */
   proof: string;
-  /** By this side; else it was received. */
+  /** Whether this side sent it; otherwise it was received. */
   sent: boolean;
 }
 
@@ -40,16 +40,16 @@ export interface FileReceipt {
 export class CloseReceipt {
   /** Equal on both sides. */
   readonly id: string;
-  /** Who ended it. */
+  /** The side that ended the session. */
   readonly by: Outcome["by"];
   /** `code` for programs, `text` for people. */
   readonly reason: Reason;
   readonly path: Outcome["path"];
   /** Why, one of `CAUSES`; two joined by a comma where they look the same from here. */
   readonly cause: string;
-  /** What speaks for the cause. */
+  /** The evidence for the cause. */
   readonly evidence: readonly string[];
-  /** By name; null where this side cannot know. */
+  /** The channels by name; null if this side cannot know. */
   readonly channels: Readonly<Record<string, ChannelReceipt>>;
   /** The five steps; start and duration in seconds, as in every language. */
   readonly steps: readonly StepReceipt[];
@@ -66,7 +66,7 @@ export class CloseReceipt {
 
   constructor(
     outcome: Outcome,
-    /** What is still held. */
+    /** The things that are still held. */
     readonly ledger: Ledger,
     /** One sentence for a person. */
     readonly notice: string,
@@ -98,10 +98,10 @@ export class CloseReceipt {
   }
 
   /**
-   * What left and is not known to have arrived: sent again, it may arrive twice. A receiver that runs adieu knows it
-   * again for ten minutes. Unreliable channels keep nothing. Of an unordered channel it may also be one that counts as
-   * delivered, where the other side has not said which ones it took: a version before this one, or with more than 256
-   * gaps.
+   * Return the messages that left and are not known to have arrived. Sent again, they may arrive twice, but a receiver
+   * with adieu recognizes them for ten minutes. Unreliable channels keep nothing. For an unordered channel this may
+   * include delivered messages, if the other side has not reported which ones it took. That is so for the previous
+   * version, and for more than 256 gaps.
    */
   unknown(name: string): Message[] {
     return (this.#senders.get(name)?.unknown() ?? []).map((message) => this.#message(message, true));

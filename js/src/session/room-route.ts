@@ -6,7 +6,7 @@ import type { SignalingClient } from "../signaling/client.js";
 import type { Shell } from "./shell.js";
 import type { SignalingRoute } from "./signaling-route.js";
 
-/** What a route uses of its room. */
+/** The members of the room that a route uses. */
 export interface RouteRoom {
   readonly client: Pick<SignalingClient, "send" | "probe">;
   address(shell: Shell): string;
@@ -14,7 +14,7 @@ export interface RouteRoom {
   stateChanged(shell: Shell): void;
 }
 
-/** Sends by the room's server. What comes back the room itself gives to the session. */
+/** Sends through the server of the room. The room itself passes incoming messages to the session. */
 export class RoomRoute implements SignalingRoute {
   /** The session's; set before `start`. */
   shell!: Shell;

@@ -46,7 +46,7 @@ const MAX_SPOKEN = 16;
 export interface JoinOptions extends WaitOptions {
   /** Where peers find each other. */
   room: string;
-  /** What people read of us. */
+  /** The name that people see. */
   name?: string;
   /** A JWT, or a function that makes one; for a server with keys. */
   token?: Token;
@@ -55,7 +55,7 @@ export interface JoinOptions extends WaitOptions {
    * does.
    */
   accept?: (peer: Peer) => boolean | Promise<boolean>;
-  /** Told to the others. */
+  /** Metadata for the other peers. */
   meta?: Record<string, unknown>;
   /** Makes an RTCPeerConnection; by default one with the server's ICE servers. */
   connect?: () => RTCPeerConnection;
@@ -66,25 +66,25 @@ export interface JoinOptions extends WaitOptions {
 }
 
 export interface SessionOptions extends WaitOptions {
-  /** What people call the peer. */
+  /** The name of the peer. */
   name?: string;
 }
 
 export interface RoomEvents {
   /** A session that has just been made. */
   session: { session: Session };
-  /** What the server says of somebody in the room. */
+  /** The server's report about a peer in the room. */
   peer: PeerJoined | PeerAway | PeerBack | PeerLeft;
   /** Somebody is here and not connected, for another reason than before. */
   unconnected: Unconnected;
-  /** What happens to the way to the server. */
+  /** A change of the connection to the server. */
   signaling: SignalingEvent;
 }
 
 /** A room on a signaling server; made by `join()`. */
 export class Room extends Emitter<RoomEvents> {
   readonly name: string;
-  /** The signaling client, for those who need more of it. */
+  /** The signaling client, for other uses. */
   readonly client: SignalingClient;
   readonly #init: JoinOptions;
   readonly #platform: Platform;
@@ -93,13 +93,13 @@ export class Room extends Emitter<RoomEvents> {
   readonly #iceKnown = new Deferred<void>();
   #me = "";
   readonly #peers = new Map<string, Peer>();
-  /** By the other side's peer id; of some who have left, too. */
+  /** The other peers by id, including some that have left. */
   readonly #pairs = new Map<string, Pair>();
   /** Those that run, and those that ended a moment ago. */
   readonly #byId = new Map<string, Session>();
-  /** By session: the new peer id that its other side claims in-band. */
+  /** The new peer id that the other side claims in-band, by session. */
   readonly #claims = new Map<string, string>();
-  /** By session: who has said by signaling that it is its other side. */
+  /** The peer that has claimed by signaling to be the other side, by session. */
   readonly #spoken = new Map<string, Set<string>>();
   /** Connected, and not handed out yet. */
   #arrivals: Session[] = [];
@@ -150,10 +150,10 @@ export class Room extends Emitter<RoomEvents> {
   // --- what people do with it -----------------------------------------------------------------------------------
 
   /**
-   * The next peer that is connected, each once; with `name`, the next that people call so.
+   * Wait for the session with the next connected peer, each once; with `name`, the next peer of that name.
    *
-   * @param options or the name alone: `session("ben")`.
-   * @throws SignalingLostError the room is over; nobody will come any more.
+   * @param options options, or the name alone: `session("ben")`.
+   * @throws SignalingLostError the room has ended.
    */
   async session(options: SessionOptions | string = {}): Promise<Session> {
     const { name, signal } = optionsOf<SessionOptions>("session", "name", options);
@@ -180,12 +180,12 @@ export class Room extends Emitter<RoomEvents> {
     return this.sessions.map(shellOf);
   }
 
-  /** Who else is in the room, as the server says; `away` are those that it has lost the way to. */
+  /** Return the other peers in the room, as the server reports them. It has lost the socket of those that are `away`. */
   get peers(): Peer[] {
     return [...this.#peers.values()];
   }
 
-  /** Who else is in the room and not connected with us, and why (closing rule S13). */
+  /** Return the other peers in the room that are not connected with us, and why (closing rule S13). */
   get unconnected(): Unconnected[] {
     const described = [...this.#peers].map(([id, peer]) => describe(this.#pair(id), peer, this.#platform.now()));
     return described.filter((found) => found !== undefined);
@@ -266,7 +266,7 @@ export class Room extends Emitter<RoomEvents> {
 
   // --- the server -----------------------------------------------------------------------------------------------
 
-  /** Credentials for TURN hold for a while; new connections get fresh ones, and so do those that stand. */
+  /** Refresh TURN credentials, which expire. New connections get fresh ones, and open connections too. */
   async #renewIce(): Promise<void> {
     while (this.#over === undefined && !this.#closing) {
       let seconds: number;
@@ -287,7 +287,7 @@ export class Room extends Emitter<RoomEvents> {
     for (const { pc } of this.sessions) pc?.setConfiguration({ ...pc.getConfiguration(), iceServers: this.#ice });
   }
 
-  /** Ends at the latest when the room is left; whoever sleeps looks then. */
+  /** Wait, but not longer than the room lasts. */
   #sleep(seconds: number): Promise<void> {
     const over = new Deferred<void>();
     const cancelTimer = this.#platform.later(seconds, () => end());
@@ -411,7 +411,7 @@ export class Room extends Emitter<RoomEvents> {
     if (session) shellOf(session).presenceChanged(presence, reloaded);
   }
 
-  /** Of those who have left little is kept, and that for so many only. */
+  /** Bound the memory of peers that have left. */
   #forgetSome(): void {
     const gone = [...this.#pairs.values()].filter(({ peer, live }) => !this.#peers.has(peer) && !live);
     for (const pair of gone.slice(0, Math.max(0, gone.length - MAX_GONE))) {
@@ -470,7 +470,7 @@ export class Room extends Emitter<RoomEvents> {
     // else it has left, or gone away: it is considered again when it is back
   }
 
-  /** What `accept` says. An error of it is a no, and is told once. */
+  /** Ask `accept`. An exception counts as a no, and is reported once. */
   async #asked(peer: Peer): Promise<boolean> {
     try {
       return !this.#init.accept || !!(await this.#init.accept(peer));
@@ -481,10 +481,9 @@ export class Room extends Emitter<RoomEvents> {
   }
 
   /**
-   * Somebody new may be somebody we know, whom a restarted server gave a new id: wait until it says so.
-   *
-   * Not for long, and not when it speaks of a session of its own. Who says only in-band that it is this one, as the
-   * version before did, is waited for as long as its session lives: it is nobody else until it says so itself.
+   * Wait whether a new peer is a known one with a new id from a restarted server. The wait is short, and ends when the
+   * peer starts a session of its own. A peer that claims the id only in-band, as the previous version did, is awaited
+   * while its session lives.
    */
   async #isKnown(pair: Pair): Promise<boolean> {
     const until = this.#platform.now() + CLAIM;
@@ -499,7 +498,7 @@ export class Room extends Emitter<RoomEvents> {
     return true;
   }
 
-  /** The first session with somebody; the other side may have begun, or given up, some before. */
+  /** Start the first session with a peer. The other side may have started and given up earlier ones. */
   #begin(pair: Pair, early: Said[]): void {
     let ended = 0;
     let offered = 0;
@@ -538,7 +537,7 @@ export class Room extends Emitter<RoomEvents> {
     this.#tell(pair);
   }
 
-  /** There is no such session with us, and will not be. */
+  /** Answer that this session does not exist here, and never will. */
   #sayNo(pair: Pair, session: string): void {
     const refused = { code: "busy", text: "not accepted" };
     this.client.send({
@@ -612,7 +611,7 @@ export class Room extends Emitter<RoomEvents> {
     this.#spoken.delete(session.id);
   }
 
-  /** Whose last session it is. */
+  /** Return the pair whose last session this is. */
   #pairOf({ id, peerNow }: Shell): Pair | undefined {
     const pair = this.#pairs.get(peerNow);
     return pair?.session?.id === id ? pair : undefined;
@@ -643,7 +642,7 @@ export class Room extends Emitter<RoomEvents> {
     if (this.#opens(pair)) pair.cancelTimer = this.#platform.later(pair.delay, () => this.tryAgain(pair.peer));
   }
 
-  /** Something of a session that does not exist here: the other side has begun it, or asks us to. */
+  /** Handle a message of a session that does not exist here: the other side has started it, or asks us to. */
   #otherBegan(pair: Pair, message: Said): void {
     const n = pair.number(this.name, this.#me, message.session);
     const begins = this.#opens(pair)
@@ -667,13 +666,13 @@ export class Room extends Emitter<RoomEvents> {
     }
   }
 
-  /** Look at what was kept for a session that is in another state now. @internal */
+  /** Handle the messages that were kept for a session that is in another state now. @internal */
   stateChanged(shell: Shell): void {
     const pair = this.#pairOf(shell);
     if (pair?.early?.length && pair.session && !isWell(pair.session)) queueMicrotask(() => this.#takeEarly(pair));
   }
 
-  /** The other side has begun another session, and the one that is known does not answer. */
+  /** Handle that the other side has started another session, and the known one does not answer. */
   #takeEarly(pair: Pair): void {
     if (pair.live && !isWell(pair.live)) for (const message of pair.takeEarly()) this.#deliver(message);
   }
@@ -698,7 +697,7 @@ export class Room extends Emitter<RoomEvents> {
     }
   }
 
-  /** By signaling `sender` speaks as the other side of this session. */
+  /** Note that `sender` claims by signaling to be the other side of this session. */
   #hearOf(shell: Shell, sender: string): void {
     const spoken = this.#spoken.get(shell.id) ?? new Set();
     this.#spoken.set(shell.id, spoken);
@@ -758,7 +757,7 @@ export class Room extends Emitter<RoomEvents> {
   }
 }
 
-/** It has a connection, and nothing speaks against it. */
+/** Whether it has a connection without trouble. */
 function isWell({ state, epoch }: Session): boolean {
   return (state === "open" || state === "resetting") && epoch !== 0;
 }

@@ -40,7 +40,7 @@ const EVENTS: Record<keyof SessionEvents, true> = {
   media: true,
   devices: true,
 };
-/** Of this page: messages sent again after a session ended are known again by the next one. */
+/** Messages of this page that were received, so that a later session recognizes repeated ones. */
 export const REMEMBERED = new Remembered();
 
 /** Asked while this side closes and the other wants more time; `milliseconds` more are granted by true. */
@@ -58,9 +58,9 @@ export interface OpenOptions extends WaitOptions {
 export interface CloseOptions {
   /** A few words for the people on the other side. */
   reason?: string;
-  /** Milliseconds for everything, 5000 by default. What has not arrived by then is in the receipt. 0: at once. */
+  /** Milliseconds for the whole close, 5000 by default. The receipt lists what has not arrived by then. 0: at once. */
   timeout?: number;
-  /** When it is aborted for the last one who waits, the close goes on abruptly, with its receipt kept. */
+  /** When the last waiter aborts, the close becomes abrupt and keeps its receipt. */
   signal?: AbortSignal;
 }
 
@@ -74,15 +74,15 @@ export interface ResetOptions {
 
 export interface SessionInit {
   /**
-   * Makes a new RTCPeerConnection, each time one is needed: the first time, and for each reset. One that is in use
-   * already can not become a session's: the session ends at once and says so.
+   * Makes a new RTCPeerConnection each time one is needed: the first time, and for each reset. A session refuses a
+   * connection that is already in use, and ends at once with an error.
    */
   connect: () => RTCPeerConnection;
   /** Carries messages to the other side's session, in order. */
   signaling: Signaling;
   /** `first` on one side, `second` on the other. */
   role: "first" | "second";
-  /** What people call the other side. */
+  /** The name of the other side. */
   name?: string;
   /** Numbers, see `DEFAULTS`; times there are seconds. */
   options?: Partial<Options>;
@@ -160,7 +160,7 @@ export class Session extends Emitter<SessionEvents> {
 
   // --- what it is -----------------------------------------------------------------------------------------------
 
-  /** What people call the other side. */
+  /** The name of the other side. */
   get name(): string {
     return this.#shell.name;
   }
@@ -194,7 +194,7 @@ export class Session extends Emitter<SessionEvents> {
     return this.#machine.state;
   }
 
-  /** The number of the connection that carries the session; 0 if there is none at the moment. */
+  /** The number of the connection that carries the session; 0 if no connection does. */
   get epoch(): number {
     return this.#machine.active ?? 0;
   }
@@ -254,11 +254,11 @@ export class Session extends Emitter<SessionEvents> {
   /**
    * Close gracefully: announce, drain, close the channels, close the connection, clean up.
    *
-   * Inside a `closing` handler it also says that this side has no more last words.
+   * Inside a `closing` handler it also ends the last words of this side.
    *
-   * @param options or the reason alone: `close("done")`.
-   * @returns the receipt; the same again if it has ended already.
-   * @throws RangeError a negative timeout. TypeError: a reason that is no text.
+   * @param options options, or the reason alone: `close("done")`.
+   * @returns the receipt; the same one if the session has ended already.
+   * @throws RangeError the timeout is negative. TypeError: the reason is not text.
    */
   async close(options: CloseOptions | string = {}): Promise<CloseReceipt> {
     const { reason = "", timeout, signal } = optionsOf("close", "reason", options);
@@ -283,7 +283,7 @@ export class Session extends Emitter<SessionEvents> {
     }
   }
 
-  /** Wait for the end, whoever brings it: the receipt. */
+  /** Wait for the end, whichever side causes it, and return the receipt. */
   waitClosed({ signal }: WaitOptions = {}): Promise<CloseReceipt> {
     settleCurrent();
     return abortable(this.#ended.promise, signal);
@@ -318,11 +318,11 @@ export class Session extends Emitter<SessionEvents> {
   /**
    * Send a camera, a microphone, or any stream, now and after each reset.
    *
-   * Given constraints, the devices are asked, and belong to the session: a close stops them, their clones, and an answer
-   * that comes too late; a `full` reset asks for them again. A stream stays the page's.
+   * With constraints, the session requests the devices and owns them. A close stops them, their clones, and devices that
+   * arrive too late; a `full` reset requests them again. A stream still belongs to the page.
    *
-   * @throws DOMException what `getUserMedia` says: `NotAllowedError`, `NotFoundError`, …; `AbortError`: the session was
-   * closed or reset while the devices were asked.
+   * @throws DOMException the error of `getUserMedia`: `NotAllowedError`, `NotFoundError`, …; `AbortError`: the session
+   * was closed or reset during the request.
    */
   addStream(what: MediaStream | MediaStreamConstraints = { audio: true, video: true }): Promise<MediaStream> {
     if (this.#machine.state === "closed") return Promise.reject(this.#endingError());
@@ -347,13 +347,13 @@ export class Session extends Emitter<SessionEvents> {
    * Offer a file to the other side; see `Transfer`.
    *
    * @throws SessionClosedError the session has ended.
-   * @throws TypeError a name of none or more than 255 characters.
+   * @throws TypeError the name is empty or has more than 255 characters.
    */
   sendFile(file: Blob, options: SendFileOptions = {}): Promise<Transfer> {
     return this.#transfers.send(file, options);
   }
 
-  /** What is still held, and where it was made. */
+  /** Return the things that are still held, and the lines that made them. */
   ledger(): Ledger {
     const held: Held[] = [];
     const add = (kind: Held["kind"], what: string, count: number) => {
@@ -568,7 +568,7 @@ function checkReliability({ maxRetransmits, maxPacketLifeTime }: Reliability): v
   }
 }
 
-/** While the browser's connections are scarce, the ladder renews the path of the one that stands instead. */
+/** Renew the path of the open connection instead while the browser's connections are scarce. */
 function frugal(policy: RecoveryPolicy = DEFAULTS.recovery): RecoveryPolicy {
   return {
     step(silence, attempts) {
@@ -578,7 +578,7 @@ function frugal(policy: RecoveryPolicy = DEFAULTS.recovery): RecoveryPolicy {
   };
 }
 
-/** What was given to `close` or `reset`: the options, or the one that is meant by a text alone. */
+/** Return the options of `close` or `reset`; a text alone sets the main option. */
 export function optionsOf<T extends object>(call: string, member: keyof T & string, given: T | string): T {
   if (typeof given === "string") return { [member]: given } as T;
   if (typeof given !== "object" || given === null) {

@@ -1,9 +1,9 @@
 /**
  * The browser's shell of a session: its machine, connections and timer, which a page does not see.
  *
- * Each input of the machine passes through `step`: it is given to the machine, then the actions that the machine asks
- * for are done, at once and in order, and its events are handed to the session. Above the shell are `Session`, `Channel`
- * and `Transfers`; below it are `Connection` and `SignalingRoute`.
+ * Each input of the machine passes through `step`. It feeds the machine, carries out the actions of the machine at once
+ * and in order, and passes its events to the session. Above the shell are `Session`, `Channel` and `Transfers`; below
+ * it are `Connection` and `SignalingRoute`.
  */
 
 import type { Platform } from "../platform.js";
@@ -40,7 +40,7 @@ export interface ShellInit {
 /** Drives one session machine. Its methods from `controlOpened` on are what connections and signaling report. */
 export class Shell implements Sink {
   readonly machine: SessionMachine;
-  /** What people call the other side. */
+  /** The name of the other side. */
   readonly name: string;
   readonly platform: Platform;
   readonly route: SignalingRoute;
@@ -48,7 +48,7 @@ export class Shell implements Sink {
   /** How the session ended; set by the session. */
   receipt: CloseReceipt | undefined;
   signalingUp = true;
-  /** By epoch; those that are not released. */
+  /** Connections by epoch, until they are released. */
   readonly connections = new Map<number, Connection>();
   readonly recorder = new Recorder();
   readonly media: Media;
@@ -97,9 +97,10 @@ export class Shell implements Sink {
   }
 
   /**
-   * The page goes away: the other side is told in-band and by signaling.
+   * Say goodbye because the page goes away, in-band and by signaling.
    *
-   * @returns closes the connection: to be called last, as a close drops what has not left yet (closing rule 70).
+   * @returns a function that closes the connection. Call it last, because a close drops unsent messages (closing rule
+   * 70).
    */
   leavePage(code: string): () => void {
     const releases: (() => void)[] = [];
@@ -320,7 +321,7 @@ export class Shell implements Sink {
     this.step((now) => this.machine.endByViolation(now, `by signaling: ${message}`));
   }
 
-  /** End the session: the other side has begun another one with this side. */
+  /** End the session: the other side has started another one with this side. */
   superseded(): void {
     this.step((now) => this.machine.superseded(now));
   }

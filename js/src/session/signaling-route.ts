@@ -2,7 +2,7 @@
 
 import type { Relayed } from "../protocol/signaling.js";
 
-/** Carries the signaling messages of one session. What comes back is given to the session's shell. */
+/** Carries the signaling messages of one session. Incoming messages go to the shell of the session. */
 export interface SignalingRoute {
   /** The other side's peer id at the server. */
   peer: string;

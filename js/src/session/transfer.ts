@@ -1,10 +1,10 @@
 /**
- * Files: offered over the control channel, carried by a channel of their own, proved piece by piece.
+ * Files: offered over the control channel, carried by a channel of their own, verified chunk by chunk.
  *
  * A file is offered at once, and hashed chunk by chunk while it is sent (capability `files2`, see `FileOffer`); for the
- * version before it is hashed first. A reset in the middle is not noticed: the channel replays what was lost, and the
- * words are said again. What a session that ended has left of a file is kept by the page, and the next transfer of the
- * same file goes on from there.
+ * previous version it is hashed first. A reset in the middle does not disturb it: the channel sends lost messages
+ * again, and control messages are repeated. When a session ends, the page keeps the received part of a file, and the
+ * next transfer of the same file continues from there.
  */
 
 import { checked, concat, hex, sendable } from "../bytes.js";
@@ -42,11 +42,11 @@ const MAX_HALVES = 4;
 type Bytes = Uint8Array<ArrayBuffer>;
 
 export interface SendFileOptions {
-  /** What the other side is told, 1 to 255 characters; by default the file's own name. */
+  /** The name for the other side, 1 to 255 characters; by default the file's own name. */
   name?: string;
 }
 
-/** What is known of a file that is sent: for all who get it, each chunk is hashed once. */
+/** The hashes of a file that is sent: each chunk is hashed once, for all its receivers. */
 class Source {
   /** Equal only for the same bytes: a `Blob` does not change. */
   readonly key = hex(crypto.getRandomValues(new Uint8Array(16)));
@@ -90,7 +90,7 @@ class Source {
 
 const sources = new WeakMap<Blob, Source>();
 
-/** What is here of a file, and proved. */
+/** The verified part of a file. */
 class Half {
   pieces: Blob[] = [];
   size = 0;
@@ -115,7 +115,7 @@ function proofOf(hashes: Iterable<Bytes>): string {
   return proof.hex();
 }
 
-/** By the file's key: what sessions that ended have left. */
+/** The parts that ended sessions have left, by the key of the file. */
 const halves = new Map<string, Half>();
 
 function keep(key: string, half: Half): void {
@@ -141,7 +141,7 @@ export class Transfer extends Emitter<{ progress: Transfer }> {
   proof = "";
   /** @internal */
   channel = "";
-  /** What was sent last over the channel. @internal */
+  /** The last message over the channel. @internal */
   last: Sent | undefined;
   readonly #transfers: Transfers;
   readonly #source: Source;
@@ -155,7 +155,7 @@ export class Transfer extends Emitter<{ progress: Transfer }> {
   constructor(
     transfers: Transfers,
     file: Blob,
-    /** As the other side is told. */
+    /** The name that the other side sees. */
     readonly name: string,
   ) {
     super("a file on its way", { progress: true });
@@ -175,12 +175,12 @@ export class Transfer extends Emitter<{ progress: Transfer }> {
     return this.#finished.promise;
   }
 
-  /** Give it up; the other side is told. */
+  /** Cancel the transfer, and notify the other side. */
   cancel(): void {
     this.#giveUp("cancelled", "cancelled by the sender");
   }
 
-  /** It is over, and did not succeed. @internal */
+  /** End the transfer as failed. @internal */
   fail(why: string): void {
     if (this.#finished.settled) return;
     const error = new TransferError(`${this.name} was not sent: ${why}`);
@@ -345,7 +345,7 @@ export class IncomingFile extends Emitter<IncomingEvents> {
   readonly name: string;
   /** Bytes. */
   readonly size: number;
-  /** Its media type, as the sender says; may be empty. */
+  /** The media type from the sender; may be empty. */
   readonly type: string;
   /** Hex; only where the sender is of the version before, else empty. */
   readonly sha256: string;
@@ -532,7 +532,7 @@ export class IncomingFile extends Emitter<IncomingEvents> {
   }
 }
 
-/** What transfers use of their `Session`; the rest they get from its shell. @internal */
+/** The members of the `Session` that transfers use; the rest comes from its shell. @internal */
 export interface TransferSession {
   waitOpen(): Promise<void>;
   open(name: string, options?: { signal?: AbortSignal }): Promise<Channel>;
@@ -550,7 +550,7 @@ export class Transfers {
   readonly arrived: FileReceipt[] = [];
   #out = new Map<string, Transfer>();
   #in = new Map<string, IncomingFile>();
-  /** The last words about files that are over: a sender that asks again is told again. */
+  /** The last control messages about ended files, so that a sender that asks again gets the same answer. */
   #final = new Map<string, FileMessage>();
   #drains = new Map<string, { stop: AbortController; stopped: Promise<void> }>();
   #free: string[] = [];
@@ -632,7 +632,7 @@ export class Transfers {
     }
   }
 
-  /** A file is not wanted any more: what still comes of it is taken and forgotten. */
+  /** Discard the rest of an unwanted file. */
   drain(name: string): void {
     if (this.shell.receipt || this.#drains.has(name)) return;
     const stop = new AbortController();

@@ -22,11 +22,11 @@ export interface SignalingInit {
   token?: Token | undefined;
   policy?: Partial<Policy> | undefined;
   platform: Platform;
-  /** Told what happens, in order. */
+  /** Called with each event, in order. */
   onEvent: (event: SignalingEvent) => void;
 }
 
-/** What is known of a peer: the server has its socket; the program itself has answered in time. */
+/** The result of a probe of a peer: the server has its socket; the program itself answered in time. */
 export interface Probed {
   socket: boolean;
   program: boolean;
@@ -35,8 +35,8 @@ export interface Probed {
 /**
  * A client of `adieu serve`: one WebSocket for any number of rooms.
  *
- * Losing the server is no end: it comes again by itself, the waits between attempts growing to two seconds, and takes
- * its seat back, so that nothing relayed is lost or doubled. After a server was started anew it has a new peer id (event
+ * The client survives the loss of the server. It reconnects by itself, with waits that grow to two seconds, and takes
+ * its seat back: no relayed message is lost or doubled. After a restart of the server it has a new peer id (event
  * `seatMoved`) and joins its rooms again.
  */
 export class SignalingClient {
@@ -56,7 +56,7 @@ export class SignalingClient {
   #stepping = false;
   #cancelTimer: (() => void) | undefined;
 
-  /** @throws TypeError the url is none of a WebSocket. */
+  /** @throws TypeError the url is not the url of a WebSocket. */
   constructor(url: string, { name = "", token, policy, platform, onEvent }: SignalingInit) {
     const { protocol } = new URL(url);
     if (protocol !== "ws:" && protocol !== "wss:") {
@@ -75,10 +75,10 @@ export class SignalingClient {
   }
 
   /**
-   * Connect. A server that says to come again is dialled again, for `policy.enterTimeout`.
+   * Connect. If the server is busy, try again for `policy.enterTimeout`.
    *
-   * @throws SignalingLostError nobody answers there.
-   * @throws SignalingRefusedError somebody answers and does not want us: the reason says what to do.
+   * @throws SignalingLostError the server does not answer.
+   * @throws SignalingRefusedError the server refuses this client; the reason names the remedy.
    */
   async open(signal?: AbortSignal): Promise<void> {
     const now = this.#platform.now();
@@ -126,12 +126,12 @@ export class SignalingClient {
   }
 
   /**
-   * Enter a room; the same list comes as the event `joined`, in order with the others.
+   * Join a room. The same list also comes as the event `joined`, in order with the other events.
    *
-   * @returns who else is there.
-   * @throws SignalingRefusedError the room is full, or not for us (`code`).
+   * @returns the other peers in the room.
+   * @throws SignalingRefusedError the room is full, or the token does not allow it (`code`).
    * @throws SignalingLostError no answer in time, or the client has ended.
-   * @throws TypeError a name that is none, or too much meta.
+   * @throws TypeError the name is not valid, or the metadata is too long.
    */
   async join(room: string, meta: Record<string, unknown> = {}, signal?: AbortSignal): Promise<Peer[]> {
     const message: Request = { type: "join", room: checked(ROOM, room, 1, 256), meta: sendableJson(meta) };
@@ -145,8 +145,8 @@ export class SignalingClient {
   }
 
   /**
-   * STUN and TURN servers with fresh credentials, and for how many seconds they hold (0: for ever). Only after a join.
-   * Throws as `join`.
+   * Return STUN and TURN servers with fresh credentials, and how many seconds they are valid (0: forever). Only after a
+   * join. Throws as `join`.
    */
   async iceServers(): Promise<[servers: RTCIceServer[], seconds: number]> {
     const { iceServers, iceTtl = 0 } = expect(await this.#ask({ type: "iceServers" }), "iceServersAre");
@@ -179,10 +179,10 @@ export class SignalingClient {
   }
 
   /**
-   * Have a message passed on to `message.to`. While the server is away it waits, and is sent after the resume. What
-   * cannot be passed on comes back as the event `undelivered`. After `ended` it does nothing.
+   * Send a message to the peer `message.to`. While the server is away the message waits, and is sent after the resume.
+   * A message that cannot be delivered comes back as the event `undelivered`. After `ended` this does nothing.
    *
-   * @throws TypeError it is not a message that the protocol allows, or too long; says which member.
+   * @throws TypeError the protocol does not allow the message, or it is too long; the error names the member.
    */
   send(message: Relayed): void {
     this.#machine.send(message);

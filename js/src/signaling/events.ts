@@ -1,4 +1,4 @@
-/** What a signaling client tells its user: its own state, and the server's messages as they are. */
+/** The events of a signaling client: its own state, and the messages of the server. */
 
 import type { SignalingError } from "../errors.js";
 import type { FromServer } from "../protocol/messages.js";
@@ -20,11 +20,11 @@ export interface Down {
   reason: string;
   /** Seconds until the next attempt. */
   retryIn: number;
-  /** The server itself has said to come again. */
+  /** Whether the server itself asked to try again later. */
   byServer: boolean;
 }
 
-/** The old seat could not be had again: the server was started anew, or the grace time is over. Then comes `up`. */
+/** The client has a new seat and a new peer id: the server was restarted, or the grace time is over. Then `up` fires. */
 export interface SeatMoved {
   type: "seatMoved";
   /** The peer id that others may still know us by. */
@@ -33,7 +33,7 @@ export interface SeatMoved {
   now: string;
 }
 
-/** A message of ours that was not, or is not known to have been, passed on. */
+/** A message of this client that was not delivered to the peer, or may not have been. */
 export interface Undelivered {
   type: "undelivered";
   /** The peer that it was for. */

@@ -2,17 +2,17 @@
  * The signaling client without a network.
  *
  * Theory of operation. One *seat* at the server outlives many sockets. While a socket is open, `hello` asks for the old
- * seat (or a new one) and `welcome` answers. Requests wait for their answer and are said again on a new socket; relayed
- * messages are numbered, kept until acknowledged, and said again only where the server lacks them. Both keep the order
- * in which the user made them.
+ * seat (or a new one) and `welcome` answers. Requests wait for their answer and are sent again on a new socket. Relayed
+ * messages are numbered, kept until they are acknowledged, and sent again only if the server does not have them. Both
+ * keep the order in which the user made them.
  *
  *     resting ──time──> dialing ──open──> greeting ──welcome──> connected ─quit──> leaving
  *        ^                 │ lost            │ lost                │ lost            │ goodbye, lost, time
  *        └─────────────────┴─────────────────┴─────────────────────┘                 v
  *                           a final code ────────────────────────────────────────> over
  *
- * Whoever drives it looks at `want`: dial, talk, wait, or nothing more; hands in what the socket says; and asks
- * `pollTransmit` and `pollOutput` until they are undefined, and for `pollTimeout`. Times are seconds.
+ * The shell looks at `want` (dial, talk, wait, or nothing), and feeds the frames of the socket. It calls `pollTransmit`
+ * and `pollOutput` until they are undefined, and calls `handleTimeout` at `pollTimeout`. Times are seconds.
  */
 
 import { utf8 } from "../bytes.js";
@@ -43,7 +43,7 @@ import { delay, type Policy } from "./policy.js";
 
 const ACK_MESSAGES = 16;
 const ACK_DELAY = 0.5;
-/** Of the server's limit of messages a second: what leaves evenly may arrive in a bunch. */
+/** The part of the server's limit of messages a second that is used: evenly sent messages may arrive in a bunch. */
 const PACE = 0.9;
 const MAX_REQUESTS = 256;
 const MAX_PROBED = 64;
@@ -59,16 +59,16 @@ type State =
   | { name: "resting"; until: number }
   /** A socket is being opened. */
   | { name: "dialing"; until: number }
-  /** It is open and `hello` is said, or about to be. */
+  /** The socket is open, and `hello` is sent or about to be sent. */
   | { name: "greeting"; until: number }
   /** Welcome. */
   | { name: "connected"; since: number }
-  /** What was asked before is still said, then `quit`. */
+  /** Earlier messages are still sent, then `quit`. */
   | { name: "leaving"; until: number }
   /** For good. */
   | { name: "over" };
 
-/** What the machine needs of the one who drives it. */
+/** An instruction of the machine to its shell. */
 export type Want = "wait" | "dial" | "talk" | "nothing";
 
 const WANT: Record<State["name"], Want> = {
@@ -115,7 +115,7 @@ interface Sent {
   body: string;
 }
 
-/** What waits to be said on this socket. Requests and relayed messages share one count, which is their order. */
+/** A frame that waits to be sent. Requests and relayed messages share one count, which is their order. */
 interface Frame {
   request: number;
   seq: number | undefined;
@@ -124,7 +124,7 @@ interface Frame {
 
 export interface SignalingMachineInit {
   policy: Policy;
-  /** What people read. */
+  /** The name that people see. */
   name?: string;
   /** Draws from [0, 1), for the waits between attempts. */
   random: () => number;
@@ -137,7 +137,7 @@ export class SignalingMachine {
   welcome: Welcome | undefined;
   /** Takes the seat back, and frees it when the page goes away. */
   resumeToken: string | undefined;
-  /** What the server sent and could not be read; dropped. */
+  /** The number of frames from the server that could not be read, and were dropped. */
   badFrames = 0;
   readonly #policy: Policy;
   readonly #name: string;
@@ -168,7 +168,7 @@ export class SignalingMachine {
     this.#random = random;
   }
 
-  /** What to do now. */
+  /** Return what the shell must do now. */
   get want(): Want {
     return WANT[this.state.name];
   }
@@ -194,13 +194,13 @@ export class SignalingMachine {
   request(message: Request, now: number): number {
     const body = this.#checked(message);
     if (this.state.name === "leaving" || this.state.name === "over") {
-      throw new SignalingLostError(`the client has ended: no ${message.type} any more`);
+      throw new SignalingLostError(`the client has ended and cannot send a ${message.type}`);
     }
     if (this.#waiting.size >= MAX_REQUESTS) throw new SignalingError(`${MAX_REQUESTS} requests wait already`);
     return this.#ask(message, body, now + this.#policy.requestTimeout);
   }
 
-  /** Nobody waits for this answer any more. A room that was joined nevertheless is left again. */
+  /** Forget a request whose waiter is gone. If the room is joined nevertheless, leave it again. */
   abandon(request: number): void {
     this.#waiting.delete(request);
   }
@@ -217,7 +217,7 @@ export class SignalingMachine {
     if (this.state.name === "leaving" || this.state.name === "over") return;
     const { outboxMessages, outboxBytes } = this.#policy;
     if (this.#outgoing.length >= outboxMessages || this.#outgoing.size + body.length > outboxBytes) {
-      const text = `${this.#outgoing.length} messages wait for the server already`;
+      const text = `${this.#outgoing.length} messages already wait for the server, which is the most`;
       this.#outputs.push({ type: "undelivered", to, code: "full", text, message });
       return;
     }
@@ -263,7 +263,7 @@ export class SignalingMachine {
     this.#helloDue = true;
   }
 
-  /** The socket has received a frame. What can not be read is counted and dropped. */
+  /** Handle a frame from the socket. One that cannot be read is counted and dropped. */
   handleFrame(data: unknown, now: number): void {
     if (this.want !== "talk") return;
     this.#heardAt = now;
@@ -372,7 +372,7 @@ export class SignalingMachine {
     this.#sayAgain(!message.resumed);
   }
 
-  /** What the server has not answered or acknowledged, in the order in which it was said first. */
+  /** Send again what the server has not answered or acknowledged, in the original order. */
   #sayAgain(rejoin: boolean): void {
     const frames: Frame[] = [];
     for (const [request, { message }] of this.#waiting) {
@@ -543,7 +543,7 @@ export class SignalingMachine {
 
   // --- to the driver --------------------------------------------------------------------------------------------
 
-  /** What has happened; undefined: nothing more. */
+  /** Return the next event; undefined: no event is left. */
   pollOutput(): Output | undefined {
     return this.#outputs.shift();
   }

@@ -1,4 +1,4 @@
-/** What a session needs of signaling, whoever provides it; and a pair of it in one page. */
+/** The interface of signaling, as a session uses it, and a pair in one page. */
 
 import { SignalingLostError } from "../errors.js";
 import { Wakeup } from "../promises.js";
@@ -13,8 +13,8 @@ export interface Signaling {
   /** Hand a message over. Rejects with `SignalingLostError` when it has ended for good. */
   send(message: unknown): Promise<void>;
   /**
-   * The next message of the other side; none is lost when `signal` ends the wait. Rejects with `SignalingLostError` when
-   * it has ended for good.
+   * Return the next message of the peer. No message is lost when `signal` ends the wait. Rejects with
+   * `SignalingLostError` when signaling has ended for good.
    */
   receive(options: { signal: AbortSignal }): Promise<unknown>;
 }

@@ -1,20 +1,20 @@
 /** How patient a signaling client is. Times in seconds. */
 export const POLICY = {
-  /** To open a socket, from the first packet to `welcome`. */
+  /** The time for opening a socket, from the first packet to `welcome`. */
   openTimeout: 5,
-  /** For the first connection, how long a server that says to come again is dialled again. */
+  /** How long the first connection is tried again while the server is busy. */
   enterTimeout: 60,
-  /** The longest wait before the first attempt to come again; it doubles with each that fails. */
+  /** The longest wait before the first attempt to reconnect; it doubles with each failure. */
   firstRetry: 0.1,
   /** The longest wait. Each wait is drawn between half of it and the whole. */
   maxRetry: 2,
-  /** A connection that held so long starts the waits anew. */
+  /** After a connection of this length the waits start from `firstRetry` again. */
   steadyAfter: 5,
   /** How long `join`, `leave` and the like wait for an answer, also while the server is away. */
   requestTimeout: 15,
-  /** How long leaving may take, with what was sent before. */
+  /** How long leaving may take, with the queued messages. */
   quitTimeout: 1,
-  /** Silence after which the server is asked for a sign of life: a page can not send a WebSocket's own pings. */
+  /** Silence after which the client asks the server for a sign of life: a page cannot send a WebSocket's own pings. */
   ping: 5,
   /** How long its answer may take before the socket counts as lost. */
   pong: 5,
