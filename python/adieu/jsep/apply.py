@@ -247,7 +247,7 @@ def _answered(negotiation: Negotiation, *, ours: Description, theirs: Descriptio
 
 def _tag(answer: Description, mids: Sequence[str | None], bundle_transports: Sequence[str | None], key: str) -> int:
     """Return the index of the section that speaks for a transport (RFC 9143 section 7.3.2: the first of the group)."""
-    carried = [index for index, carrier in enumerate(bundle_transports) if carrier == key]
+    carried = [index for index, transport in enumerate(bundle_transports) if transport == key]
     for group in answer.bundle:
         for mid in group:
             if (found := next((index for index in carried if mids[index] == mid), None)) is not None:

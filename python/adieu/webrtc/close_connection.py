@@ -37,8 +37,8 @@ def close_the_connection(internals: Internals) -> None:
     internals.channels.clear()
     # steps 6 to 9: ABORT, close_notify, sockets (closing rules 12, 13, 15)
     _destroy(internals)
-    carriers = [transport.sctp for transport in internals.all_transports() if transport.sctp is not None]
-    running = [sctp for sctp in carriers if sctp.state != "closed"]
+    associations = [transport.sctp for transport in internals.all_transports() if transport.sctp is not None]
+    running = [sctp for sctp in associations if sctp.state != "closed"]
     for transport in internals.all_transports():
         transport.set_closed()
     # steps 10 and 11 (closing rules 13, 14, 16)

@@ -70,7 +70,7 @@ def check_if_negotiation_is_needed(internals: Internals) -> bool:
 def _needs_negotiation(negotiation: Negotiation, transceiver: Transceiver) -> bool:
     """Step 5, for one transceiver."""
     local, remote, index = negotiation.current_local, negotiation.current_remote, transceiver.index
-    # step 5.1; one that no section has is nothing that the other side could be told: asking would never end
+    # step 5.1; a stopping transceiver without a section cannot be signaled: the event would fire without end
     if transceiver.stopping and not transceiver.stopped:
         return index is not None
     section = local.sections[index] if local is not None and index is not None and index < len(local.sections) else None

@@ -111,31 +111,10 @@ def _transport(
     local: str | None,
     remote: str | None,
 ) -> None:
-    """https://www.w3.org/TR/webrtc-stats/#transportstats-dict*, and its pairs and candidates."""
+    """https://www.w3.org/TR/webrtc-stats/#transportstats-dict*."""
     id_ = f"T{transport.key}"
-    selected = None
-    pairs: list[dict[str, Any]] = figures.get("pairs", [])
-    for pair in pairs:
-        pair_id = f"{id_}-{pair.get('generation', 0)}-{pair['local'].split()[0]}-{pair['remote'].split()[0]}"
-        if pair.get("selected"):
-            selected = pair_id
-        report.add(
-            "candidate-pair",
-            pair_id,
-            transportId=id_,
-            localCandidateId=_candidate(report, "local-candidate", id_, pair["local"]),
-            remoteCandidateId=_candidate(report, "remote-candidate", id_, pair["remote"]),
-            lastPacketSentTimestamp=report.moment(pair.get("last_packet_sent_age")),
-            lastPacketReceivedTimestamp=report.moment(pair.get("last_packet_received_age")),
-            lastResponseTimestamp=report.moment(pair.get("last_response_age")),
-            **_named(_PAIR, pair),
-        )
-    for kind, candidates in (
-        ("local-candidate", transport.ice.getLocalCandidates()),
-        ("remote-candidate", transport.ice.getRemoteCandidates()),
-    ):
-        for candidate in candidates:
-            _candidate(report, kind, id_, candidate.candidate, candidate.usernameFragment, candidate.url)
+    selected = _pairs(report, id_, figures.get("pairs", []))
+    _candidates(report, id_, transport)
     dtls: dict[str, Any] = figures.get("dtls", {})
     state = internals.negotiation.transports.get(transport.key)
     client = state.dtls_client if state is not None else None
@@ -160,17 +139,47 @@ def _transport(
     )
 
 
+def _pairs(report: _Report, transport: str, pairs: list[dict[str, Any]]) -> str | None:
+    """Add https://www.w3.org/TR/webrtc-stats/#candidatepair-dict*. Returns the id of the selected pair."""
+    selected = None
+    for pair in pairs:
+        id_ = f"{transport}-{pair.get('generation', 0)}-{pair['local'].split()[0]}-{pair['remote'].split()[0]}"
+        if pair.get("selected"):
+            selected = id_
+        report.add(
+            "candidate-pair",
+            id_,
+            transportId=transport,
+            localCandidateId=_candidate(report, "local-candidate", transport, pair["local"]),
+            remoteCandidateId=_candidate(report, "remote-candidate", transport, pair["remote"]),
+            lastPacketSentTimestamp=report.moment(pair.get("last_packet_sent_age")),
+            lastPacketReceivedTimestamp=report.moment(pair.get("last_packet_received_age")),
+            lastResponseTimestamp=report.moment(pair.get("last_response_age")),
+            **_named(_PAIR, pair),
+        )
+    return selected
+
+
+def _candidates(report: _Report, id_: str, transport: Transport) -> None:
+    for side, candidates in (
+        ("local-candidate", transport.ice.getLocalCandidates()),
+        ("remote-candidate", transport.ice.getRemoteCandidates()),
+    ):
+        for candidate in candidates:
+            _candidate(report, side, id_, candidate.candidate, candidate.usernameFragment, candidate.url)
+
+
 def _candidate(
-    report: _Report, kind: str, transport: str, line: str, ufrag: str | None = None, url: str | None = None
+    report: _Report, side: str, transport: str, line: str, ufrag: str | None = None, url: str | None = None
 ) -> str:
     """https://www.w3.org/TR/webrtc-stats/#icecandidate-dict*."""
     candidate = Candidate.parse(line)
     host = f"[{candidate.address}]" if ":" in candidate.address else candidate.address
-    id_ = f"{transport}-{kind[0].upper()}-{candidate.transport}-{host}-{candidate.port}-{candidate.type}"
+    id_ = f"{transport}-{side[0].upper()}-{candidate.transport}-{host}-{candidate.port}-{candidate.type}"
     if id_ in report.stats and ufrag is None:
         return id_
     return report.add(
-        kind,
+        side,
         id_,
         transportId=transport,
         address=candidate.address,
