@@ -122,7 +122,7 @@ export function describe(pair: Pair, peer: Peer, now: number): Unconnected | und
   const because = (why: Unconnected["why"], text: string, again?: number): Unconnected => ({ peer, why, text, again });
   if (live && live.state !== "connecting") return undefined;
   if (peer.away && !live && standing !== "over" && standing !== "refused") {
-    return because("away", `${who(peer)} is away: the server has lost the way to it`);
+    return because("away", `${who(peer)} is away: the server has lost its socket`);
   }
   switch (standing) {
     case "new":

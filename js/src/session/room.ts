@@ -512,7 +512,7 @@ export class Room extends Emitter<RoomEvents> {
       }
     }
     if (refused) {
-      Object.assign(pair, { standing: "over", text: "not accepted there", n: ended });
+      Object.assign(pair, { standing: "over", text: "the other side did not accept it", n: ended });
       this.#tell(pair);
     } else if (offered <= ended && ended && !this.#opens(pair)) {
       Object.assign(pair, { standing: "apart", text: "it gave up meanwhile", n: ended, attempts: 1 });
@@ -531,7 +531,7 @@ export class Room extends Emitter<RoomEvents> {
 
   #refuse(pair: Pair, peer: Peer, early: Said[]): void {
     pair.standing = "refused";
-    pair.text = `${who(peer)} was not accepted here`;
+    pair.text = `${who(peer)} was not accepted by this side`;
     const spoken = early.map(({ session }) => pair.number(this.name, this.#me, session) ?? 1);
     this.#sayNo(pair, sessionId(this.name, this.#me, pair.peer, Math.max(1, ...spoken)));
     this.#tell(pair);

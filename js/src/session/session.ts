@@ -560,11 +560,11 @@ export function resumePage(session: Session, restored: boolean): void {
 
 function checkReliability({ maxRetransmits, maxPacketLifeTime }: Reliability): void {
   if (maxRetransmits != null && maxPacketLifeTime != null) {
-    throw new TypeError("maxRetransmits and maxPacketLifeTime exclude each other");
+    throw new TypeError("give maxRetransmits or maxPacketLifeTime, not both");
   }
   const value = maxRetransmits ?? maxPacketLifeTime;
   if (value != null && !(Number.isInteger(value) && value >= 0 && value <= 65535)) {
-    throw new RangeError(`${value} retransmits or milliseconds: 0 to 65535`);
+    throw new RangeError(`retransmits and milliseconds must be 0 to 65535, not ${value}`);
   }
 }
 

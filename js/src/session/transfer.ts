@@ -202,7 +202,7 @@ export class Transfer extends Emitter<{ progress: Transfer }> {
   heard({ accept, refuse, failed, done, proof }: FileMessage): void {
     if (accept != null && !this.#accepted.settled) this.#mayBegin(accept);
     else if (refuse != null) this.fail(`refused${refuse && `: ${refuse}`}`);
-    else if (failed != null) this.fail(`the other side could not keep it: ${failed}`);
+    else if (failed != null) this.fail(`the other side could not save it: ${failed}`);
     else if (done && this.#offer && !this.#finished.settled) this.#arrived(this.#offer, proof);
   }
 
@@ -219,7 +219,7 @@ export class Transfer extends Emitter<{ progress: Transfer }> {
   #arrived({ chunk, sha256 = "" }: FileOffer, proof: string | null | undefined): void {
     if (!chunk && this.#accepted.settled && this.#offset === this.size) this.proof = sha256; // it had all of it already
     if (!this.proof || (chunk && proof !== this.proof)) {
-      this.fail("the other side says that it has it, and has something else");
+      this.fail("the other side reports a file with another hash");
       return;
     }
     this.#finished.resolve();
@@ -421,7 +421,7 @@ export class IncomingFile extends Emitter<IncomingEvents> {
   /** Nobody has answered in time, and nobody is at it. */
   #refuseIfLate(): void {
     if (!this.#late || this.answered || this.#held || this.#told !== this.#handled) return;
-    this.refuse(this.#told ? "nobody took it" : "nobody takes files here");
+    this.refuse(this.#told ? "no handler accepted it" : "no handler for files on this side");
   }
 
   /**
@@ -680,8 +680,8 @@ export class Transfers {
     if ([...this.#in.values()].some((each) => each.channel === channel && !each.over)) {
       return `channel "${channel}" carries another file`;
     }
-    if (!chunk === !sha256 || !chunk === !!key) return "an offer has a hash, or the size of its chunks and a key";
-    if (chunk && chunk + HASH > most) return `its chunks have ${chunk} bytes; messages of ${most} are taken here`;
+    if (!chunk === !sha256 || !chunk === !!key) return "an offer needs a hash, or the size of its chunks and a key";
+    if (chunk && chunk + HASH > most) return `its chunks have ${chunk} bytes; this side accepts messages of ${most}`;
     return "";
   }
 

@@ -1,4 +1,4 @@
-"""Checks of the function that makes a session's connections, and of what it gives."""
+"""Checks the function that makes the connections of a session, and its results."""
 
 from __future__ import annotations
 

@@ -35,9 +35,9 @@ class DirectRoute(SignalingRoute):
         self._out: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._tasks = Tasks("signaling of a session")
         self._heard: set[int] = set()
-        """Epochs of which a description has come from the other side."""
+        """Epochs with a description from the other side."""
         self._unheard: dict[int, list[dict[str, Any]]] = {}
-        """By epoch: the offer and its candidates, until it is answered."""
+        """The offer and its candidates by epoch, until it is answered."""
 
     def start(self) -> None:
         """See `SignalingRoute.start`."""

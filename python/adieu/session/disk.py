@@ -1,7 +1,7 @@
-"""The disk's side of files: what is read, hashed and sent, and what comes and is kept only when it is proved.
+"""Files on disk: reading and hashing the sent ones, and saving received ones once they are verified.
 
-What takes time is meant for worker threads, one piece after the other. Files are opened and closed by who owns them: a
-task that is cancelled while a thread opens one would never learn of the handle.
+Slow parts are for worker threads, one part after the other. The owner of a file opens and closes it: a task that is
+cancelled while a thread opens a file would never get the handle.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Source:
 
     @staticmethod
     def identity(found: os.stat_result) -> tuple[int, ...]:
-        """What is another when the file is another, or has other bytes."""
+        """Return a key that differs for another file, or for other bytes."""
         return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
     def _read_at_once(self, file: BinaryIO) -> None:
@@ -73,11 +73,11 @@ class Source:
         self._all, self.size = data, len(data)
 
     def open(self) -> BinaryIO | None:
-        """To read from it; None if that needs no handle.
+        """Open the file for reading; None if that needs no handle.
 
         Raises:
-            OSError: it cannot be read.
-            TransferError: it is another file than the one that was offered.
+            OSError: the file cannot be read.
+            TransferError: the file is not the one that was offered.
         """
         if self._all is not None:
             return None
@@ -92,7 +92,7 @@ class Source:
         """One chunk, and its SHA-256 after it.
 
         Raises:
-            OSError: it cannot be read.
+            OSError: the file cannot be read.
             TransferError: the file has changed since it was offered.
         """
         data = self.read(file, index * size, size)
@@ -134,7 +134,7 @@ class Source:
         """At most `size` bytes from `at` on, as far as the file was offered.
 
         Raises:
-            OSError: it cannot be read.
+            OSError: the file cannot be read.
             TransferError: it has become shorter.
         """
         size = min(size, self.size - at)
@@ -147,7 +147,7 @@ class Source:
         return data
 
     def whole(self, file: BinaryIO | None, stopped: Callable[[], bool]) -> str:
-        """The SHA-256 of all of it, as the first version of the protocol offers it: hex. Stops early when told to."""
+        """Return the SHA-256 of the whole file in hex, for the first version of the protocol. Can be stopped early."""
         with self._whole_lock:
             if not self._whole:
                 digest = hashlib.sha256()
@@ -192,11 +192,11 @@ def _open(path: Path) -> BinaryIO:
 
 
 class Part:
-    """What is here of a file that comes: of one transfer alone, until it is whole and gets its name.
+    """The received part of a file, of one transfer alone, until it is complete and gets its name.
 
     Attributes:
-        path: where it is for now.
-        size: bytes that are here and proved, or, without chunks, were hashed.
+        path: its temporary path.
+        size: bytes that are verified or, without chunks, hashed.
     """
 
     def __init__(self, folder: Path, name: str, key: str) -> None:
@@ -235,10 +235,10 @@ class Part:
         return here
 
     def rehash(self, until: int, chunk: int | None) -> bool:
-        """Hash some of what was found, up to `until` in all; whether that is done.
+        """Hash a part of the found bytes, up to `until` in all. Return whether that is done.
 
         Args:
-            until: bytes, as `found` has said.
+            until: bytes, as returned by `found`.
             chunk: bytes; None: one hash of the whole.
         """
         self._file.seek(self.size)
@@ -256,7 +256,7 @@ class Part:
         """A chunk of `size` bytes with its hash after it.
 
         Raises:
-            OSError: it cannot be kept.
+            OSError: the data cannot be saved.
             TransferError: it is not what its hash says.
         """
         data = memoryview(message)[:-HASH]
@@ -272,11 +272,11 @@ class Part:
         self._digest.update(data)
 
     def add_all(self, messages: list[bytes], size: int, chunk: int | None) -> None:
-        """What has come of a file of `size` bytes, in one go: chunks with their hashes, or bytes.
+        """Save received data of a file of `size` bytes: chunks with their hashes, or bytes.
 
         Raises:
-            OSError: it cannot be kept.
-            TransferError: it is not what a hash says, or more than was offered.
+            OSError: the data cannot be saved.
+            TransferError: a hash does not match, or the data is larger than the offer.
         """
         for message in messages:
             if chunk is not None:
@@ -324,12 +324,12 @@ class Part:
         return path
 
     def drop(self) -> None:
-        """It is worth nothing: remove it."""
+        """Remove the part, which is useless."""
         if _is(self.path, os.fstat(self._file.fileno())):
             self._remove()
 
     def close(self) -> None:
-        """Let go of it. What is here of it stays where the next transfer of the same file finds it."""
+        """Release the part. It stays where the next transfer of the same file finds it."""
         try:
             if self.path != self._found and not self._file.closed and _is(self.path, os.fstat(self._file.fileno())):
                 self._give_back()

@@ -47,9 +47,9 @@ async def join(
         room: where peers find each other.
         name: what people read of us.
         token: a JWT, or a function that makes one; for a server with keys.
-        accept: called with each `Peer`; whether it gets a session (its addresses become known to us, and ours to it).
-            By default everybody in the room does.
-        meta: told to the others.
+        accept: called with each `Peer`; returns whether it gets a session (then both learn each other's addresses). By
+        default every peer in the room gets one.
+        meta: metadata for the other peers.
         connect: makes an RTCPeerConnection; by default one with the server's ICE servers.
         options: numbers, see `adieu.session.Options`.
         on_wait: asked when another side wants more time while we close: `on_wait(reason, seconds) -> bool`.

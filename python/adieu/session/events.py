@@ -1,4 +1,4 @@
-"""What a session tells its handlers."""
+"""The events of a session."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class SignalingChange:
 
 @dataclass(frozen=True, slots=True)
 class ResetEvent:
-    """`reset`: one has begun (`report` and `error` None), succeeded (`report`), or failed (`error`)."""
+    """`reset`: a reset has started (`report` and `error` are None), succeeded (`report`), or failed (`error`)."""
 
     level: Level
     asker: str

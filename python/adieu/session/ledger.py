@@ -1,4 +1,4 @@
-"""What is still held, and where it was made (closing rule S9)."""
+"""The ledger: things that are still held, and the lines that made them (closing rule S9)."""
 
 from __future__ import annotations
 

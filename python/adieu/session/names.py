@@ -20,10 +20,10 @@ _RESERVED = re.compile(r"(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(COM|LPT)[0-9¹²³])
 
 
 def safe(name: str) -> str:
-    """A name that may be given to a file in any folder of any system, whatever `name` is.
+    """Return a safe file name for every folder of every system, whatever `name` is.
 
-    One part of a path, without what cannot be seen, without characters that Windows has for itself, without dots and
-    blanks at its ends, no name of a device, and at most `MAX_NAME` bytes.
+    It is one part of a path, not the name of a device, and has at most `MAX_NAME` bytes. It has no invisible
+    characters, no characters that Windows reserves, and no dots or blanks at its ends.
     """
     last = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
     kinds = ((character, unicodedata.category(character)) for character in last)

@@ -1,4 +1,4 @@
-"""What a room knows of one other peer: which of their sessions it is, and why there is none."""
+"""A room's state for one other peer: which of their sessions is current, or why they have no session."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Why: TypeAlias = Literal["away", "considered", "refused", "connecting", "again",
 MAX_EARLY = 200
 """Messages of a peer that has no session yet; the oldest are dropped for more."""
 AHEAD = 128
-"""Sessions that the other side may have begun, and given up, while this side did not look."""
+"""The most sessions that the other side may have started and given up unnoticed."""
 FIRST_AGAIN, MAX_AGAIN = 1.0, 30.0
 """Seconds until the first, and between later, tries after an end that nobody wanted."""
 UNWANTED = frozenset({"crashed", "frozen", "network-lost", "frozen, network-lost", "busy", "gave-up"})
@@ -31,15 +31,15 @@ UNWANTED = frozenset({"crashed", "frozen", "network-lost", "frozen, network-lost
 
 @dataclass(frozen=True, slots=True)
 class Unconnected:
-    """Somebody who is in the room, and with whom there is no connection (closing rule S13).
+    """A peer in the room without a connection to this side (closing rule S13).
 
     Attributes:
-        peer: who.
-        why: `away` the server has lost its socket; `considered` `accept` has not decided; `refused` by `accept`;
-            `connecting` for the first time, or again; `again` the last session ended, which nobody wanted, and the next
-            one is about to come; `over` it ended, and somebody wanted that: no other comes by itself.
-        text: the same for people; how the last session ended, if there was one.
-        again: seconds until the next try, about; None: none is planned.
+        peer: the peer id.
+        why: `away`: the server has lost its socket. `considered`: `accept` has not decided. `refused`: `accept`
+        refused. `connecting`: for the first time, or again. `again`: the last session ended unwanted, and the next one
+        is about to start. `over`: the last session ended because somebody wanted it; no other starts by itself.
+        text: the same for people, with the end of the last session, if there was one.
+        again: seconds until the next attempt, approximately; None: no attempt is planned.
     """
 
     peer: Peer
@@ -53,7 +53,7 @@ class Pair:
     """This side and one other peer."""
 
     peer: str
-    """Its id."""
+    """The peer id."""
     standing: Standing = "new"
     n: int = 0
     """The number of the last session between the two ids."""
@@ -69,7 +69,7 @@ class Pair:
     began: float = float("-inf")
     """When the last session was made."""
     early: deque[Relayed] | None = None
-    """What the peer has said of a session that does not exist yet; None: it is not kept."""
+    """Messages of the peer for a session that does not exist yet; None: they are not kept."""
     _ids: dict[str, int] = field(default_factory=dict[str, int], repr=False)
     _ids_of: tuple[str, str, int] = ("", "", -1)
 
@@ -79,7 +79,7 @@ class Pair:
         return self.session if self.session is not None and self.session.receipt is None else None
 
     def number(self, room: str, me: str, session: str) -> int | None:
-        """Which of the coming sessions of the two this id names; None: none."""
+        """Return which of the coming sessions of the two peers this id names; None: not one of them."""
         if self._ids_of != (me, self.peer, self.n):
             self._ids_of = (me, self.peer, self.n)
             coming = range(self.n + 1, self.n + 1 + AHEAD)
@@ -92,7 +92,7 @@ class Pair:
             self.early.append(message)
 
     def forget_timer(self) -> None:
-        """No next try is planned any more."""
+        """Cancel the next attempt."""
         if self.timer is not None:
             self.timer.cancel()
         self.timer, self.again_at = None, None
@@ -103,7 +103,7 @@ class Pair:
 
 
 def new_early() -> deque[Relayed]:
-    """Room for what a peer says before it has a session."""
+    """Bound the messages that a peer sends before it has a session."""
     return deque(maxlen=MAX_EARLY)
 
 
@@ -116,7 +116,7 @@ def is_wanted(receipt: CloseReceipt) -> bool:
 
 
 def who(peer: Peer) -> str:
-    """What people call it."""
+    """Return the name of the peer for people."""
     return peer.name or peer.peer
 
 
@@ -126,14 +126,14 @@ def describe(pair: Pair, peer: Peer, now: float) -> Unconnected | None:
     if live is not None and live.state != "connecting":
         return None
     if peer.away and live is None and pair.standing not in {"over", "refused"}:
-        return Unconnected(peer, "away", f"{who(peer)} is away: the server has lost the way to it")
+        return Unconnected(peer, "away", f"{who(peer)} is away: the server has lost its socket")
     match pair.standing:
         case "new":
             return Unconnected(peer, "connecting", f"{who(peer)} has just come in")
         case "considered":
             return Unconnected(peer, "considered", f"whether {who(peer)} is accepted is not decided")
         case "refused":
-            return Unconnected(peer, "refused", pair.text or f"{who(peer)} was not accepted here")
+            return Unconnected(peer, "refused", pair.text or f"{who(peer)} was not accepted by this side")
         case "together":
             return Unconnected(peer, "connecting", pair.text or f"{who(peer)} is not connected yet")
         case "apart":

@@ -70,10 +70,10 @@ class Room:
     """A room on a signaling server; made by `adieu.join()`.
 
     Attributes:
-        name: the room's.
-        client: the signaling client, for those who need more of it.
+        name: the name of the room.
+        client: the signaling client, for other uses.
 
-    Thread safety: of one event loop.
+    Thread safety: use it in one event loop only.
     """
 
     def __init__(
@@ -99,13 +99,13 @@ class Room:
         self._me = client.peer
         self._peers: dict[str, Peer] = {}
         self._pairs: dict[str, Pair] = {}
-        """By the other side's peer id; of some who have left, too."""
+        """The other peers by id, including some that have left."""
         self._by_id: dict[str, Session] = {}
         """Those that run, and those that ended a moment ago."""
         self._claims: dict[str, str] = {}
-        """By session: the new peer id that its other side claims in-band."""
+        """The new peer id that the other side claims in-band, by session."""
         self._spoken: dict[str, set[str]] = {}
-        """By session: who has said by signaling that it is its other side."""
+        """The peers that have claimed by signaling to be the other side, by session."""
         self._arrivals: list[Session] = []
         """Connected, and not handed out yet."""
         self._changed = asyncio.Event()
@@ -116,10 +116,10 @@ class Room:
     # --- what people do with it ---------------------------------------------------------------------------
 
     async def session(self, name: str | None = None) -> Session:
-        """The next peer that is connected, each once; with `name`, the next that people call so.
+        """Wait for the session with the next connected peer, each once; with `name`, the next peer of that name.
 
         Raises:
-            SignalingLostError: the room is over; nobody will come any more.
+            SignalingLostError: the room has ended.
 
         Cancellation: no session is lost.
         """
@@ -143,12 +143,12 @@ class Room:
 
     @property
     def peers(self) -> list[Peer]:
-        """Who else is in the room, as the server says; `away` are those that it has lost the way to."""
+        """Return the other peers in the room, as the server reports them. It has lost the socket of `away` ones."""
         return list(self._peers.values())
 
     @property
     def unconnected(self) -> list[Unconnected]:
-        """Who else is in the room and not connected with us, and why (closing rule S13)."""
+        """Return the other peers in the room that are not connected with us, and why (closing rule S13)."""
         now = asyncio.get_running_loop().time()
         described = (describe(self._pair(peer.peer), peer, now) for peer in self._peers.values())
         return [found for found in described if found is not None]
@@ -208,9 +208,9 @@ class Room:
     def on(self, name: str, handler: Handler | None = None) -> Any:
         """Add a handler, or decorate one.
 
-        Events: `session` (a Session that has just been made), `peer` (what the server says: PeerJoined, PeerAway, …),
-        `unconnected` (Unconnected: somebody is here and not connected, for another reason than before), `signaling`
-        (Up, Down, Moved, Ended).
+        Events: `session` (a Session), `peer` (a report of the server: PeerJoined, PeerAway, …), `unconnected` (an
+            Unconnected: a peer is not connected, or the reason has changed), `signaling` (Up, Down, Moved,
+            Ended).
         """
         return self._emitter.on(name) if handler is None else self._emitter.on(name, handler)
 
@@ -238,7 +238,7 @@ class Room:
         return RTCPeerConnection({"iceServers": self._ice})
 
     async def _renew_ice(self) -> None:
-        """Credentials for TURN hold for a while; new connections get fresh ones, and so do those that stand."""
+        """Refresh TURN credentials, which expire. New connections get fresh ones, and open connections too."""
         while True:
             try:
                 self._ice, seconds = await self.client.ice_servers()
@@ -353,7 +353,7 @@ class Room:
             shell_of(pair.session).presence_changed(presence)
 
     def _forget_some(self) -> None:
-        """Of those who have left little is kept, and that for so many only."""
+        """Bound the memory of peers that have left."""
         gone = [id_ for id_, pair in self._pairs.items() if id_ not in self._peers and pair.live is None]
         for id_ in gone[: max(0, len(gone) - MAX_GONE)]:
             self._pairs.pop(id_).forget_timer()
@@ -415,7 +415,7 @@ class Room:
         # else it has left, or gone away: it is considered again when it is back
 
     async def _asked(self, peer: Peer) -> bool:
-        """What `accept` says. An error of it is a no, and is told once."""
+        """Ask `accept`. An exception counts as a no, and is reported once."""
         if self._accept is None:
             return True
         try:
@@ -428,10 +428,10 @@ class Room:
         return bool(wanted)
 
     async def _is_known(self, pair: Pair) -> bool:
-        """Somebody new may be somebody we know, whom a restarted server gave a new id: wait until it says so.
+        """Wait whether a new peer is a known one with a new id from a restarted server.
 
-        Not for long, and not when it speaks of a session of its own. Who says only in-band that it is this one, as the
-        version before did, is waited for as long as its session lives: it is nobody else until it says so itself.
+        The wait is short, and ends when the peer starts a session of its own. A peer that claims the id only in-band,
+        as the previous version did, is awaited while its session lives.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + CLAIM
@@ -447,7 +447,7 @@ class Room:
         return True
 
     def _begin(self, pair: Pair, early: Iterable[Relayed]) -> None:
-        """The first session with somebody; the other side may have begun, or given up, some before."""
+        """Start the first session with a peer. The other side may have started and given up earlier ones."""
         ended = offered = 0
         refused = False
         for message in early:
@@ -461,7 +461,7 @@ class Room:
                 case _:
                     pass
         if refused:
-            pair.standing, pair.text, pair.n = "over", "not accepted there", ended
+            pair.standing, pair.text, pair.n = "over", "the other side did not accept it", ended
             self._tell(pair)
             return
         n = max(offered, ended + 1)
@@ -480,13 +480,13 @@ class Room:
         return self._me < pair.peer
 
     def _refuse(self, pair: Pair, peer: Peer, early: Iterable[Relayed]) -> None:
-        pair.standing, pair.text = "refused", f"{who(peer)} was not accepted here"
+        pair.standing, pair.text = "refused", f"{who(peer)} was not accepted by this side"
         spoken = [n for said in early if (n := pair.number(self.name, self._me, said.session))]
         self._say_no(pair, session_id(self.name, self._me, pair.peer, max(spoken, default=1)))
         self._tell(pair)
 
     def _say_no(self, pair: Pair, session: str) -> None:
-        """There is no such session with us, and will not be."""
+        """Answer that this session does not exist here, and never will."""
         refused = words.Reason("busy", "not accepted")
         reason = refused if pair.standing == "refused" else words.Reason("left", "the last session was closed")
         self.client.send(
@@ -575,7 +575,7 @@ class Room:
             pair.timer = loop.call_at(pair.again_at, self.try_again, pair.peer)
 
     def _other_began(self, pair: Pair, message: Relayed) -> None:
-        """Something of a session that does not exist here: the other side has begun it, or asks us to."""
+        """Handle a message of a session that does not exist here: the peer has started it, or asks us to."""
         n = pair.number(self.name, self._me, message.session)
         match message:
             case Description(sdp_type="offer") if not self._opens(pair):
@@ -609,13 +609,13 @@ class Room:
             self._take_early(pair)
 
     def state_changed(self, shell: Shell) -> None:
-        """Look at what was kept for a session that is in another state now."""
+        """Handle the messages that were kept for a session that is in another state now."""
         pair = self._pair_of(shell)
         if pair is not None and pair.early and pair.session is not None and not _is_well(pair.session):
             asyncio.get_running_loop().call_soon(self._take_early, pair)
 
     def _take_early(self, pair: Pair) -> None:
-        """The other side has begun another session, and the one that is known does not answer."""
+        """Handle that the other side has started another session, and the known one does not answer."""
         if pair.live is None or _is_well(pair.live):
             return
         early, pair.early = pair.early, None
@@ -643,7 +643,7 @@ class Room:
             self._hear_of(shell_of(session), said.from_)
 
     def _hear_of(self, shell: Shell, sender: str) -> None:
-        """By signaling `sender` speaks as the other side of this session."""
+        """Note that `sender` claims by signaling to be the other side of this session."""
         spoken = self._spoken.setdefault(shell.id, set())
         if len(spoken) < MAX_SPOKEN:
             spoken.add(sender)
@@ -705,5 +705,5 @@ class Room:
 
 
 def _is_well(session: Session) -> bool:
-    """It has a connection, and nothing speaks against it."""
+    """Whether it has a connection without trouble."""
     return session.state in {"open", "resetting"} and session.epoch != 0

@@ -19,7 +19,7 @@ logger: Final = logging.getLogger("adieu")
 
 
 class RouteRoom(Protocol):
-    """What a route uses of its room."""
+    """The members of the room that a route uses."""
 
     client: Any
     tasks: Tasks
@@ -30,7 +30,7 @@ class RouteRoom(Protocol):
 
 
 class RoomRoute(SignalingRoute):
-    """Sends by the room's server. What comes back the room itself gives to the session."""
+    """Sends through the server of the room. The room itself passes incoming messages to the session."""
 
     shell: Shell
     """The session's; set before `start`."""

@@ -86,7 +86,7 @@ class Session:
         on_wait: Callable[[str, float], bool] | None = None,
     ) -> None:
         if role not in {"first", "second"}:
-            raise ValueError(f"role is {role!r}; one side is 'first', the other 'second'")
+            raise ValueError(f"role must be 'first' on one side and 'second' on the other, not {role!r}")
         check_connect(connect)
         machine = SessionMachine(
             me=secrets.token_hex(16), peer="", smaller=role == "first", options=options, remembered=REMEMBERED
@@ -248,10 +248,10 @@ class Session:
         """
         name = checked("a channel's name", name, 1, control.MAX_NAME)
         if max_retransmits is not None and max_packet_life_time is not None:
-            raise ValueError("max_retransmits and max_packet_life_time exclude each other")
+            raise ValueError("give max_retransmits or max_packet_life_time, not both")
         for what, value in (("max_retransmits", max_retransmits), ("max_packet_life_time", max_packet_life_time)):
             if value is not None and not 0 <= value <= 65535:
-                raise ValueError(f"{what}={value}: 0 to 65535")
+                raise ValueError(f"{what} must be 0 to 65535, not {value}")
         reliability = control.Reliability(max_retransmits=max_retransmits, max_packet_life_time=max_packet_life_time)
         self._shell.check_loop()
         self._shell.step(
@@ -293,7 +293,7 @@ class Session:
         self._shell.check_loop()
         seconds = self._machine.options.close_timeout if timeout is None else timeout
         if not 0 <= seconds < math.inf:
-            raise ValueError(f"timeout={seconds}: 0 or more seconds")
+            raise ValueError(f"timeout must be 0 or more seconds, not {seconds}")
         said = words.reason("left", reason)  # before anything begins: what is no text ends nothing
         self.start()
         self._shell.step(lambda now: self._machine.ask_close(said, seconds, now))
@@ -342,7 +342,7 @@ class Session:
         Cancellation: the reset goes on; the session owns it.
         """
         if level not in {"ice", "transport", "full"}:
-            raise ValueError(f"level={level!r}: 'ice', 'transport' or 'full'")
+            raise ValueError(f"level must be 'ice', 'transport' or 'full', not {level!r}")
         await self.wait_open()
         done: asyncio.Future[ResetReport] = self._shell.loop.create_future()
         done.add_done_callback(lambda future: future.cancelled() or future.exception())
@@ -469,7 +469,7 @@ class Session:
 
     def _ask_wait(self, reason: str, seconds: float) -> None:
         if not 0 <= seconds < math.inf:
-            raise ValueError(f"{seconds} more seconds: 0 or more")
+            raise ValueError(f"the extra time must be 0 or more seconds, not {seconds}")
         self._shell.step(lambda now: self._machine.ask_wait(reason, seconds, now))
 
     def _reset_ended(self, event: actions.ResetEnded) -> None:

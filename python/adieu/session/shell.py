@@ -1,7 +1,7 @@
 """The asyncio shell of a session: its machine, connections, timer and tasks, which a program does not see.
 
-Each input of the machine passes through `step`: it is given to the machine, then the actions that the machine asks for
-are done, at once and in order, and its events are handed to the session. Above the shell are `Session`, `Channel` and
+Each input of the machine passes through `step`. It feeds the machine, carries out the actions of the machine at once
+and in order, and passes its events to the session. Above the shell are `Session`, `Channel` and
 `Transfers`; below it are `Connection` and `SignalingRoute`.
 """
 
@@ -355,7 +355,7 @@ class Shell:
         self.step(lambda now: self.machine.end_by_violation(now, f"by signaling: {message}"))
 
     def superseded(self) -> None:
-        """End the session: the other side has begun another one with this side."""
+        """End the session: the other side has started another one with this side."""
         self.step(self.machine.superseded)
 
     def doubt(self) -> None:

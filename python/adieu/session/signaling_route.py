@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class SignalingRoute:
-    """Carries the signaling messages of one session. What comes back is given to the session's shell."""
+    """Carries the signaling messages of one session. Incoming messages go to the shell of the session."""
 
     peer: str = ""
     """The other side's peer id at the server."""

@@ -55,7 +55,7 @@ RECEIVER_EVENTS = frozenset({"progress", "withdrawn"})
 
 
 class TransferSession(Protocol):
-    """What transfers use of their `Session`; the rest they get from its shell."""
+    """The members of the `Session` that transfers use; the rest comes from its shell."""
 
     async def wait_open(self) -> None: ...  # noqa: D102
     async def open(self, name: str) -> Channel: ...  # noqa: D102
@@ -65,11 +65,11 @@ class Transfer:
     """A file on its way to the other side; made by `session.send_file()`.
 
     Attributes:
-        name: as the other side is told.
+        name: the name that the other side sees.
         size: bytes.
-        done: bytes that the other side is known to have taken.
-        proof: once it is sent, the SHA-256 over the hashes of its chunks (of the file itself for a program of the
-            version before), hex; the receiver has the same.
+        done: bytes that the other side has confirmed.
+        proof: once it is sent, the SHA-256 over the hashes of its chunks, in hex; the receiver has the same. For a
+        program of the previous version it is the SHA-256 of the file itself.
     """
 
     def __init__(self, transfers: Transfers, source: disk.Source, name: str, type_: str) -> None:
@@ -80,7 +80,7 @@ class Transfer:
         self.proof: str = ""
         self.channel: str = ""
         self.last: Sent | None = None
-        """What was sent last over the channel."""
+        """The last message over the channel."""
         self._type = type_
         self._transfers = transfers
         self._source = source
@@ -104,7 +104,7 @@ class Transfer:
         await asyncio.shield(self._finished)
 
     def cancel(self) -> None:
-        """Give it up; the other side is told."""
+        """Cancel the transfer, and notify the other side."""
         self._give_up("cancelled", "cancelled by the sender")
 
     def on(self, name: str, handler: Handler) -> Handler:
@@ -117,7 +117,7 @@ class Transfer:
         return self._finished.done()
 
     def fail(self, why: str) -> None:
-        """It is over, and did not succeed."""
+        """End the transfer as failed."""
         if not self._finished.done():
             error = TransferError(f"{self.name!r} was not sent: {why}")
             self._finished.set_exception(error)
@@ -141,7 +141,7 @@ class Transfer:
         elif file.refuse is not None:
             self.fail(f"refused: {file.refuse}" if file.refuse else "refused")
         elif file.failed is not None:
-            self.fail(f"the other side could not keep it: {file.failed}")
+            self.fail(f"the other side could not save it: {file.failed}")
         elif file.done and self._offer is not None and not self._finished.done():
             self._arrived(file, self._offer)
 
@@ -156,7 +156,7 @@ class Transfer:
         if offer.chunk is None and self._accepted.done() and self._accepted.result() == self.size:
             self.proof = offer.sha256  # it had all of it already
         if not self.proof or (offer.chunk is not None and file.proof != self.proof):
-            self.fail("the other side says that it has it, and has something else")
+            self.fail("the other side reports a file with another hash")
             return
         self.done = self.size
         self._finished.set_result(None)
@@ -174,7 +174,7 @@ class Transfer:
                     await self._run(session)
                     await self._transfers.empty(self)
         except asyncio.CancelledError:
-            self.fail("it was given up with its session")
+            self.fail("it was cancelled with its session")
             raise
         except SessionClosedError:
             self.fail("the session ended")
@@ -246,7 +246,7 @@ class Transfer:
         await self._send(channel, proof.digest(), under_way)
 
     def _read_soon(self, file: Any, some: range | None, chunk: int) -> asyncio.Task[list[tuple[int, bytes]]] | None:
-        """Begin to read some chunks in a thread: each with its index, and its hash after it. None: none are left."""
+        """Start to read some chunks in a thread: each with its index, and its hash after it. None: no chunk is left."""
         if some is None:
             return None
         task = asyncio.create_task(asyncio.to_thread(self._source.chunks, file, some, chunk))
@@ -359,21 +359,22 @@ class IncomingFile:
     def _refuse_if_late(self) -> None:
         """Nobody has answered in time, and nobody is at it."""
         if self._patience is None and not self.answered and not self._held and self._told == self._handled:
-            self.refuse("nobody took it" if self._told else "nobody takes files here")
+            self.refuse("no handler accepted it" if self._told else "no handler for files on this side")
 
     async def accept(self, to: str | PathLike[str] = ".") -> Path:
-        """Take it, and wait until it is here.
+        """Accept the file, and wait until it is complete.
 
         Args:
             to: a folder, or the path of the file. An existing file is never overwritten: the name gets a number.
 
         Returns:
-            Where it is: the bytes there were proved, and are of this transfer alone.
+            The path of the file. Its bytes are verified, and from this transfer alone.
 
         Raises:
-            TransferError: it could not be kept, or not all of it came; what is here stays as a `.part` file.
+            TransferError: the file could not be saved, or did not arrive completely. The received part stays as a
+            `.part` file.
 
-        Cancellation: the sender is told that it failed.
+        Cancellation: the sender sees that the transfer failed.
         """
         settle_current()
         target = Path(to)
@@ -400,7 +401,7 @@ class IncomingFile:
         self.stop_waiting()
 
     def stop_waiting(self) -> None:
-        """It needs no answer any more."""
+        """Note that the offer needs no answer now."""
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
@@ -451,7 +452,7 @@ class IncomingFile:
             self._wanted = self._of_a_file(await channel.receive()).hex()
 
     async def _some(self, channel: Channel, missing: int) -> list[bytes]:
-        """The next message, and what is here already after it: no more than is missing of the file."""
+        """Return the next message and the queued ones after it, at most as many bytes as the file still needs."""
         messages = [self._of_a_file(await channel.receive())]
         taken = len(messages[0])
         while taken < missing and len(messages) < BATCH and (message := channel.receive_now()) is not None:
@@ -496,7 +497,7 @@ class Transfers:
         self._out: dict[str, Transfer] = {}
         self._in: dict[str, IncomingFile] = {}
         self._final: dict[str, File] = {}
-        """The last words about files that are over: a sender that asks again is told again."""
+        """The last control messages about ended files, so that a sender that asks again gets the same answer."""
         self._arrived: deque[FileReceipt] = deque(maxlen=MAX_RECORDS)
         self._drains: dict[str, asyncio.Task[None]] = {}
         self._free: list[str] = []
@@ -568,7 +569,7 @@ class Transfers:
                 self._free.append(name)
 
     def drain(self, name: str) -> None:
-        """A file is not wanted any more: what still comes of it is taken and forgotten."""
+        """Discard the rest of an unwanted file."""
         if self.shell.receipt is None and name not in self._drains:
             self._drains[name] = self.shell.tasks.spawn(self._drain(name), f"empties channel {name!r}")
 
@@ -613,9 +614,9 @@ class Transfers:
         if any(each.channel == offer.channel and not each.over for each in self._in.values()):
             return f"channel {offer.channel!r} carries another file"
         if (offer.chunk is None) == (not offer.sha256) or (offer.chunk is None) != (not offer.key):
-            return "an offer has a hash, or the size of its chunks and a key"
+            return "an offer needs a hash, or the size of its chunks and a key"
         if offer.chunk is not None and offer.chunk + HASH > most:
-            return f"its chunks have {offer.chunk} bytes; messages of {most} are taken here"
+            return f"its chunks have {offer.chunk} bytes; this side accepts messages of {most}"
         return ""
 
     def handler_added(self) -> None:
@@ -673,6 +674,6 @@ def _sayable(text: str | None) -> str | None:
 
 
 def _seen(future: asyncio.Future[Any]) -> None:
-    """It may be that nobody waits for it."""
+    """Retrieve the exception, because nobody may wait for it."""
     if not future.cancelled():
         future.exception()
