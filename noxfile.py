@@ -1,13 +1,13 @@
 """The checks. `make` sets up .venv and calls them here; there are no other environments.
 
-nox -s check              what can be said without running anything
+nox -s check              checks that run no tests
 nox -s test               check, then all tests; with CI=true nothing may be left out
 nox -s test -- unit sim   only these parts of tests/
 nox -s matrix             pages and programs in every pairing, in real browsers: reports/matrix.md
 nox -s soak               thousands of resets in one page: reports/soak.md
 nox -s conformance        the W3C's tests, all of them: reports/conformance.md
-nox -s mutations          do the tests see it when a closing rule or a bound is broken? reports/mutations.md
-nox -s bench -- --quick   speed beside others
+nox -s mutations          breaks closing rules and bounds: do the tests notice? reports/mutations.md nox -s bench --
+--quick   speed compared with others
 nox -s package            the source distribution, a wheel built from it offline, and tests of that wheel
 nox -s lock               renew requirements/*.txt
 """
@@ -99,7 +99,7 @@ def soak(session: nox.Session) -> None:
 
 @nox.session
 def conformance(session: nox.Session) -> None:
-    """The W3C's tests against what each of them is expected to give."""
+    """The W3C's tests against their expected results."""
     _all(session, FETCH | {"W3C's tests": (*CONFORMANCE, *session.posargs)})
 
 
@@ -123,7 +123,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def package(session: nox.Session) -> None:
-    """What would be published: the sources are complete, build without a network, and the wheel works."""
+    """The published package: the sources are complete, build without a network, and the wheel works."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         session.run("maturin", "sdist", f"--out={folder}", external=True)

@@ -29,7 +29,7 @@ hops = 0
 
 
 def count_hops() -> None:
-    """From now on `hops` is how often this program handed work to a thread."""
+    """Count in `hops` how often this program hands work to a thread."""
     plain = asyncio.to_thread
 
     async def counted(*arguments: Any) -> Any:

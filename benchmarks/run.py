@@ -1,11 +1,11 @@
-"""Measure adieu beside others: two processes on this machine, over real UDP, everybody in turn.
+"""Measure adieu and other libraries in turn: two processes on this computer, over real UDP.
 
 python benchmarks/run.py            five rounds, under ten minutes: benchmarks/report.md and report.json
 python benchmarks/run.py --quick    one short round, to see that everything works; writes nothing
 python benchmarks/run.py --only adieu,pion --rounds 3
 
-Each round measures every library once, beginning with another one each time, so that a busy minute of the machine
-spoils a round of all rather than all rounds of one. Figures are medians with the least and the greatest.
+Each round measures every library once, starting with another one each time. So a busy minute of the computer spoils one
+round of all libraries, not all rounds of one. Figures are medians with the least and the greatest.
 """
 
 from __future__ import annotations
@@ -268,7 +268,7 @@ def engine_costs(*, quick: bool) -> tuple[list[str], bool]:
 
 
 def facts() -> dict[str, Any]:
-    """What somebody needs to compare this run with another; nothing that names the machine."""
+    """Return the facts that are needed to compare this run with another; nothing that names the computer."""
 
     def git(*arguments: str) -> str:
         return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()

@@ -1,4 +1,4 @@
-"""What is written in TypeScript, for those tools here that look after it."""
+"""Helpers for the tools that build and check TypeScript."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def find() -> str | None:
-    """The program, if there is one; with CI=true there has to be."""
+    """Return the program npm, if it is installed; with CI=true it must be."""
     npm = shutil.which("npm")
     if npm is None and os.environ.get("CI") == "true":
         sys.exit("Node 20 or newer, with npm, is needed.")
@@ -20,14 +20,14 @@ def find() -> str | None:
 
 
 def prepare(npm: str, folder: Path) -> None:
-    """Install what the lock file names, unless it is there."""
+    """Install the packages of the lock file, unless they are installed."""
     lock, installed = folder / "package-lock.json", folder / "node_modules" / ".package-lock.json"
     if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
         run(npm, folder, "ci", "--silent", "--no-audit", "--no-fund")
 
 
 def run(npm: str, folder: Path, *arguments: str) -> None:
-    """One command of npm; ends this program when it fails."""
+    """Run one command of npm; end this program if it fails."""
     done = subprocess.run([npm, *arguments], cwd=folder)
     if done.returncode:
         sys.exit(done.returncode)

@@ -1,9 +1,9 @@
-"""Build the version before the present one, so that the tests can put it at the other end of a session.
+"""Build the previous version, so that tests can use it at the other end of a session.
 
 python tools/previous.py    prints the folder that goes onto PYTHONPATH; it is built once, and kept in .cache
 
-What two programs of different versions say to each other is part of the protocol. The version is named by its commit,
-and built from the history of this repository.
+The messages between two versions are part of the protocol. The version is named by its commit, and built from the
+history of this repository.
 """
 
 from __future__ import annotations

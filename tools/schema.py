@@ -28,7 +28,7 @@ DEFS = "#/$defs/"
 
 
 def schema() -> dict[str, Any]:
-    """The whole document."""
+    """Return the whole document."""
     kinds = [kind for frames in FRAMES.values() for kind in frames]
     found, definitions = msgspec.json.schema_components(kinds, ref_template="#/$defs/{name}")
     references = dict(zip(kinds, found, strict=True))
@@ -44,7 +44,7 @@ def schema() -> dict[str, Any]:
 
 
 def shorten(value: Any) -> Any:
-    """Structs of the same name in two modules are told apart by their module: `ControlHello`, `SignalingHello`."""
+    """Add the module to the name of structs that exist in two modules: `ControlHello`, `SignalingHello`."""
     match value:
         case {"maxLength": words.MAX_LINE}:
             return value | {"x-line": words.MAX_TEXT}  # what is longer is not refused: who reads it cuts it

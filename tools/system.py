@@ -1,10 +1,10 @@
-"""What the tests need from the system, and how it gets there.
+"""System packages for the tests: checks and installs them.
 
 python tools/system.py            install what is missing (with apt-get, as root; on a terminal it asks first)
-python tools/system.py --list     only say what is missing
+python tools/system.py --list     only print what is missing
 
-Exit status: 0 when nothing is missing, or when a person said no; 1 when something is missing and CI=true.
-Tests that miss something are skipped with a reason; with CI=true they fail.
+Exit status: 0 when nothing is missing, or when a person refused; 1 when something is missing and CI=true. Tests that
+miss something are skipped with a reason; with CI=true they fail.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _may_install(missing: list[Need]) -> bool:
 
 
 def _install(packages: list[str]) -> None:
-    """One apt-get at a time on this machine, whoever starts it."""
+    """Allow one apt-get at a time on this computer."""
     print("Installing", *packages, flush=True)
     environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
     wait = ["-o", "DPkg::Lock::Timeout=600"]

@@ -1,7 +1,7 @@
-"""The words of a public repository: nothing of one machine in any file, and plain English in what people read.
+"""Checks the words of this repository: nothing from one machine in any file, and plain English in all public texts.
 
 python tools/words.py                prints what it finds in the tracked files, file by file
-python tools/words.py PATH ...       the English of these paths alone, whether they are in PLAIN or not
+python tools/words.py PATH ...       checks the English of these paths alone, also if they are in NOT_YET
 """
 
 from __future__ import annotations
@@ -28,88 +28,38 @@ FORBIDDEN = {
 FREE = {"tools/words.py"}  # it names them
 PLAIN = (
     "ARCHITECTURE.md",
+    "CHANGELOG.md",
     "CONTRIBUTING.md",
     "README.md",
     "SECURITY.md",
-    "docs/README.md",
-    "docs/news/",
-    "docs/reference/",
-    "docs/topics/",
+    "benchmarks/",
+    "docs/",
+    "examples/",
     "js/README.md",
-    "python/adieu/__init__.py",
-    "js/src/goodbye/",
-    "js/src/bytes.ts",
-    "js/src/deque.ts",
-    "js/src/errors.ts",
-    "js/src/hashing.ts",
-    "js/src/index.ts",
-    "js/src/platform.ts",
-    "js/src/promises.ts",
-    "js/src/sha256.ts",
-    "js/src/protocol/",
-    "js/src/session/bundle.ts",
-    "js/src/session/channel.ts",
-    "js/src/session/connect.ts",
-    "js/src/session/connection-budget.ts",
-    "js/src/session/connection.ts",
-    "js/src/session/direct-route.ts",
-    "js/src/session/emitter.ts",
-    "js/src/session/events.ts",
-    "js/src/session/join.ts",
-    "js/src/session/ledger.ts",
-    "js/src/session/media.ts",
-    "js/src/session/memory.ts",
-    "js/src/session/names.ts",
-    "js/src/session/notice.ts",
-    "js/src/session/page.ts",
-    "js/src/session/pair.ts",
-    "js/src/session/receipt.ts",
-    "js/src/session/recorder.ts",
-    "js/src/session/room-route.ts",
-    "js/src/session/room.ts",
-    "js/src/session/session.ts",
-    "js/src/session/shell.ts",
-    "js/src/session/signaling-route.ts",
-    "js/src/session/transfer.ts",
-    "js/src/signaling/",
-    "python/adieu/cli/",
-    "python/adieu/errors.py",
-    "python/adieu/jsep/",
-    "python/adieu/lazy.py",
-    "python/adieu/protocol/",
-    "python/adieu/sdp/",
-    "python/adieu/server/",
-    "python/adieu/session/__init__.py",
-    "python/adieu/session/channel.py",
-    "python/adieu/session/connect.py",
-    "python/adieu/session/connection.py",
-    "python/adieu/session/direct_route.py",
-    "python/adieu/session/disk.py",
-    "python/adieu/session/emitter.py",
-    "python/adieu/session/entering.py",
-    "python/adieu/session/events.py",
-    "python/adieu/session/ledger.py",
-    "python/adieu/session/memory.py",
-    "python/adieu/session/names.py",
-    "python/adieu/session/notice.py",
-    "python/adieu/session/pair.py",
-    "python/adieu/session/receipt.py",
-    "python/adieu/session/recorder.py",
-    "python/adieu/session/room.py",
-    "python/adieu/session/room_route.py",
-    "python/adieu/session/session.py",
-    "python/adieu/session/session_log.py",
-    "python/adieu/session/shell.py",
-    "python/adieu/session/signaling_route.py",
-    "python/adieu/session/tasks.py",
-    "python/adieu/session/transfer.py",
-    "python/adieu/signaling/",
-    "python/adieu/unclosed.py",
+    "js/src/",
+    "noxfile.py",
+    "python/",
+    "rust/",
+    "tests/conformance/README.md",
+    "tools/",
     "web/src/",
 )
-"""Files and folders whose texts are plain English (`english.py`). The list only grows."""
-BUILT = "python/adieu/server/static/"
-"""Files of others, and files that a program writes."""
+"""Files and folders whose texts are plain English (`english.py`)."""
+NOT_YET = (
+    "js/src/session/machine/",
+    "python/adieu/_core.pyi",
+    "python/adieu/driver/",
+    "python/adieu/events.py",
+    "python/adieu/session/machine/",
+    "python/adieu/webrtc/data_channel.py",
+    "rust/engine/",
+    "rust/fuzz/",
+    "rust/io/",
+    "rust/py/",
+)
+"""Exceptions: texts that are still to be rewritten. The list only shrinks."""
+OTHERS = ("python/adieu/server/static/", "tools/english.py")
+"""Licences of others, and the file that names the words."""
 READ = (".md", ".py", ".pyi", ".rs", ".ts", ".mjs")
 
 
@@ -122,7 +72,11 @@ def main(paths: list[str]) -> int:
         if not name or not path.is_file():
             continue
         text = path.read_text(encoding="utf-8", errors="ignore")
-        if name.endswith(READ) and (paths or name.startswith(PLAIN)) and not name.startswith(BUILT):
+        if (
+            name.endswith(READ)
+            and (paths or (name.startswith(PLAIN) and not name.startswith(NOT_YET)))
+            and not name.startswith(OTHERS)
+        ):
             for place in english.check(name, text):
                 print(f"{name}:{place}")
                 found += 1

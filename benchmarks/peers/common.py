@@ -1,7 +1,7 @@
-"""What every Python peer of the benchmark does; a peer file brings its `Link`.
+"""The common part of every Python peer of the benchmark; a peer file brings its `Link`.
 
 The runner speaks JSON lines over the pipes: it carries the descriptions from one process to the other and asks for
-measurements. The receiving process is only told to answer; words for it go over the data channel, as text.
+measurements. The receiving process only answers; messages for it go over the data channel, as text.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@ A line is an id, a mark and a text: `pc1 > offer: application`. The mark says th
 `=` a state, `!` trouble, `x` an end. One connection has one id in all loggers, and so has a session (`s1`) and a
 signaling client (`ws1`).
 
-The level INFO has the life: connected over which path, closed by whom and why. DEBUG has each change of a state, each
-description, candidate and word. Neither has a line for each message. No line holds a password, a token, a key, or the
-content of a message or a file: what goes into a line goes through a function of this module, or is a name or a number.
+INFO has the life: connected over which path, closed by which side and why. DEBUG has each change of state, description,
+candidate and control message. Neither has a line for each message. No line has a password, a token, a key, or the
+content of a message or file. Every value in a line is a name, a number, or the result of a function of this module.
 """
 
 from __future__ import annotations

@@ -117,6 +117,7 @@ def test_a_sentence_has_at_most_thirty_words() -> None:
     assert english.check("page.md", "word " * 20 + ". " + "word " * 20 + ".") == []
     assert english.check("page.md", "| " + "word " * 20 + "| " + "word " * 20 + "|") == []
     assert english.check("page.md", "* " + "word " * 20 + "\n* " + "word " * 20) == []
+    assert english.check("code.py", '"""Do it.\n\n' + ("run this      " + "word " * 20 + "\n") * 2 + '"""') == []
 
 
 def test_texts_of_the_program_are_read_and_its_code_is_not() -> None:

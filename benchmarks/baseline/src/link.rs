@@ -1,5 +1,5 @@
-//! One connection with one channel: ICE, DTLS and SCTP on one socket, and nothing more. No states, no checks of what a
-//! stranger sends, no closing: what it costs is what the crates cost.
+//! One connection with one channel: ICE, DTLS and SCTP on one socket. It has no states, no checks of input from
+//! strangers, and no closing, so its cost is the cost of the crates.
 
 use std::io::{ErrorKind, IoSliceMut};
 use std::net::SocketAddr;
@@ -122,7 +122,7 @@ impl Link {
             .to_string()
     }
 
-    /// Begin with what the other side said of itself.
+    /// Start with the peer's description.
     pub fn connect(&mut self, now: Instant, description: &str, offerer: bool) {
         let said: Value = serde_json::from_str(description).expect("a description");
         let text = |key: &str| said[key].as_str().expect("text").to_owned();

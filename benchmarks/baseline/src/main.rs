@@ -57,7 +57,7 @@ struct World {
     ended: bool,
 }
 
-/// What the receiving side does by itself.
+/// The receiving side.
 #[derive(Default)]
 struct Counter {
     echo: bool,

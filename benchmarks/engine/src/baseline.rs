@@ -1,5 +1,5 @@
 //! The leanest direct use of the same crates: DTLS and SCTP on a wire, no ICE, one channel that always exists, nothing
-//! checked, nothing counted, nothing closed. What a proof of concept would do, and what ours is measured against.
+//! checked, nothing counted, nothing closed. It is what a proof of concept would do, and the measure for ours.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

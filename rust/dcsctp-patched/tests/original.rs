@@ -1,5 +1,5 @@
 //! The original's own unit tests, on the edited source: as a crate of their own, because a source that is included
-//! can not define what they need.
+//! cannot define what they need.
 
 use std::path::Path;
 use std::process::Command;

@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::{env, fs, panic};
 
-/// Text of the original and what stands in its place.
+/// Text of the original, and its replacement.
 pub struct Edit {
     pub file: &'static str,
     pub find: &'static str,
     pub put: &'static str,
-    /// How often it has to match: no more, no less. A new version then breaks the build instead of losing a fix.
+    /// How often it must match, exactly. Then a new version breaks the build instead of losing a fix.
     pub times: usize,
 }
 
@@ -77,7 +77,7 @@ fn source(name: &str, panics: impl FnOnce() + UnwindSafe) -> PathBuf {
     }));
     let outcome = panic::catch_unwind(panics);
     panic::set_hook(hook);
-    assert!(outcome.is_err(), "{name} has changed: what build.rs calls does not panic any more");
+    assert!(outcome.is_err(), "{name} has changed: a function that build.rs calls no longer panics");
     let file = PathBuf::from(file.lock().expect("no panic holds it").clone());
     let source = file.ancestors().find(|folder| folder.ends_with("src")).map(Path::to_path_buf);
     match source {
