@@ -14,9 +14,9 @@ _LOGGERS: Final = {logger.name: logger for logger in (log.ICE, log.DTLS, log.SCT
 
 
 def follow_level() -> None:
-    """Have the core log while one of its loggers is at DEBUG. Called whenever a connection is made.
+    """Have the core log while one of its loggers is at DEBUG.
 
-    A level that is changed later holds for the core from the next connection on, of all that exist then.
+    Called when a connection is made or its state changes: a level that is set later holds from then on.
     """
     _core.set_log(any(logger.isEnabledFor(logging.DEBUG) for logger in _LOGGERS.values()))
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import msgspec
 
@@ -50,8 +49,6 @@ if TYPE_CHECKING:
     Accept: TypeAlias = Callable[[Peer], bool | Awaitable[bool]]
 
 H = TypeVar("H")
-
-logger: Final = logging.getLogger("adieu")
 
 EVENTS = frozenset({"session", "peer", "unconnected", "signaling"})
 REMEMBER = 60.0

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from adieu import log
 from adieu.errors import SignalingLostError
 from adieu.session.signaling_route import SignalingRoute
 
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from adieu.protocol.signaling import Relayed
     from adieu.session.shell import Shell
     from adieu.session.tasks import Tasks
-
-logger: Final = logging.getLogger("adieu")
 
 
 class RouteRoom(Protocol):
@@ -45,7 +43,8 @@ class RoomRoute(SignalingRoute):
             self._room.client.send(msgspec.structs.replace(message, to=self._room.address(self.shell)))
         except ValueError as error:
             # An account of very many channels, which the connection has carried, is too long for the server.
-            logger.warning("%s: not said by signaling: %s", type(message).__name__, error)
+            kind = type(message).__name__
+            log.SESSION.warning("%s ! %s not sent by signaling: %s", self.shell.log.id, kind, log.text(str(error)))
 
     def probe(self) -> None:
         """See `SignalingRoute.probe`."""

@@ -37,6 +37,7 @@ def state(internals: Internals, name: str, value: str) -> None:
 
 def connection_state(internals: Internals) -> None:
     """Log the connection's state; with the level INFO if it is part of its life."""
+    core_log.follow_level()
     value = internals.connection_state
     state(internals, "connection", value)
     match value:

@@ -108,6 +108,18 @@ async def test_silence_and_failure_are_part_of_the_life(world, written):
     assert written.of(a.log_id)[1:] == [f"webrtc INFO {silent}", f"webrtc INFO {failed}"]
 
 
+@pytest.mark.parametrize("written", ["WARNING"], indirect=True)
+@simulated()
+async def test_the_core_follows_a_level_that_is_set_later_at_the_next_change_of_a_state(world, written):
+    a, b = world.pair()
+    await world.open_channel(a, b)
+    logging.getLogger("adieu").setLevel("DEBUG")
+    world.network.cut("10.0.0.2")
+    await once(a, "connectionstatechange")
+    await world.settle(2)
+    assert any(line.startswith("ice DEBUG > check again: 10.0.0.2") for line in written.of(a.log_id))
+
+
 @simulated()
 async def test_no_line_holds_a_secret_and_a_message_has_none(world, written):
     a, b = world.pair(iceServers=[{"urls": "turn:10.0.0.9", "username": "the-user", "credential": "the-credential"}])
