@@ -93,7 +93,7 @@ pub fn connect(now: &mut Instant) -> Ours {
 impl Ours {
     fn turn(&mut self, at: usize, now: Instant) {
         let side = &mut self.sides[at];
-        for (_, bytes) in side.transport.take_drained(now) {
+        while let Some((_, bytes)) = side.transport.poll_drained(now) {
             side.unsent -= bytes;
         }
         while let Some(event) = side.transport.poll_event(now) {

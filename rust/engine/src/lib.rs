@@ -17,13 +17,18 @@
 pub mod certificate;
 pub mod channel;
 mod close;
+pub mod data;
 pub mod demux;
 pub mod dtls;
 pub mod ice;
 pub mod lines;
 mod random;
+mod rare;
 pub mod sctp;
+pub mod secure;
 pub mod stats;
+pub mod tenant;
+mod traffic;
 mod transmit;
 mod transport;
 
@@ -34,5 +39,5 @@ pub use ice::candidate::RemoteCandidate;
 pub use ice::{Credentials, Role};
 pub use random::Random;
 pub use stats::{Drops, Stats};
-pub use transmit::{Batch, Datagram};
+pub use transmit::{Batch, Datagram, Route};
 pub use transport::{Config, Event, Transport};

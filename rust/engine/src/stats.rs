@@ -4,7 +4,8 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::channel::{ChannelCounts, ChannelKey};
-use crate::ice::consent::ConsentCounts;
+pub use crate::ice::PairStats;
+pub use crate::traffic::Traffic;
 
 /// What was dropped of what came in, by reason. Counters only grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,33 +61,6 @@ impl fmt::Display for Drops {
     }
 }
 
-/// Datagrams and bytes, both ways, and when the last one passed.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Traffic {
-    pub packets_sent: u64,
-    pub bytes_sent: u64,
-    pub packets_received: u64,
-    pub bytes_received: u64,
-    pub last_sent: Option<Instant>,
-    pub last_received: Option<Instant>,
-}
-
-impl Traffic {
-    #[inline]
-    pub(crate) fn sent(&mut self, now: Instant, packets: usize, bytes: usize) {
-        self.packets_sent += packets as u64;
-        self.bytes_sent += bytes as u64;
-        self.last_sent = Some(now);
-    }
-
-    #[inline]
-    pub(crate) fn received(&mut self, now: Instant, bytes: usize) {
-        self.packets_received += 1;
-        self.bytes_received += bytes as u64;
-        self.last_received = Some(now);
-    }
-}
-
 #[derive(Clone, Debug)]
 pub struct SctpStats {
     pub round_trip: Duration,
@@ -97,21 +71,6 @@ pub struct SctpStats {
     pub packets_received: usize,
     pub packets_retransmitted: usize,
     pub zero_checksum: bool,
-}
-
-/// The pair that carries the traffic.
-#[derive(Clone, Debug)]
-pub struct PairStats {
-    pub generation: u32,
-    /// Candidate lines.
-    pub local: String,
-    pub remote: String,
-    pub traffic: Traffic,
-    /// Our own checks of it: see [`crate::ice::consent`].
-    pub checks: ConsentCounts,
-    /// Answers to the checks of the ICE agent before it was selected, and since.
-    pub agent_responses: u64,
-    pub last_response: Instant,
 }
 
 /// One look at a transport.

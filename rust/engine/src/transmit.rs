@@ -2,17 +2,23 @@
 
 use std::net::SocketAddr;
 
-/// One datagram to send from the local address `local`.
-#[derive(Debug)]
-pub struct Datagram {
+/// The way of a datagram: from or to a socket of this side (`local`), to or from an address of the network (`remote`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
     pub local: SocketAddr,
     pub remote: SocketAddr,
+}
+
+/// One datagram to send.
+#[derive(Debug)]
+pub struct Datagram {
+    pub route: Route,
     pub bytes: Vec<u8>,
 }
 
 /// The most that the kernel takes as one GSO send: 64 segments, and less than 64 KiB with all headers.
 const MAX_SEGMENTS: usize = 64;
-const MAX_BYTES: usize = 64_000;
+pub(crate) const MAX_BYTES: usize = 64_000;
 /// Any datagram of ours fits.
 const MIN_ROOM: usize = 1500;
 
@@ -20,8 +26,7 @@ const MIN_ROOM: usize = 1500;
 ///
 /// The caller owns it and uses it again, so that the steady state allocates nothing for what it sends.
 pub struct Batch {
-    pub local: SocketAddr,
-    pub remote: SocketAddr,
+    pub route: Route,
     bytes: Vec<u8>,
     used: usize,
     segment: usize,
@@ -34,8 +39,7 @@ impl Batch {
     pub fn new(max_segments: usize) -> Batch {
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
         Batch {
-            local: nowhere,
-            remote: nowhere,
+            route: Route { local: nowhere, remote: nowhere },
             bytes: Vec::new(),
             used: 0,
             segment: 0,
@@ -67,9 +71,8 @@ impl Batch {
         self.count == 0
     }
 
-    pub(crate) fn start(&mut self, local: SocketAddr, remote: SocketAddr) {
-        self.local = local;
-        self.remote = remote;
+    pub(crate) fn start(&mut self, route: Route) {
+        self.route = route;
         self.used = 0;
         self.segment = 0;
         self.count = 0;
@@ -106,7 +109,7 @@ impl Batch {
     }
 
     pub(crate) fn put(&mut self, datagram: &Datagram) {
-        self.start(datagram.local, datagram.remote);
+        self.start(datagram.route);
         let size = datagram.bytes.len();
         if let Some(room) = self.room(size) {
             room[..size].copy_from_slice(&datagram.bytes);
@@ -119,6 +122,10 @@ impl Batch {
 mod tests {
     use super::*;
 
+    fn route() -> Route {
+        Route { local: ([127, 0, 0, 1], 1).into(), remote: ([127, 0, 0, 1], 2).into() }
+    }
+
     fn add(batch: &mut Batch, size: usize) -> bool {
         let fits = size <= batch.segment_limit() && batch.room(size).is_some();
         if fits {
@@ -130,7 +137,7 @@ mod tests {
     #[test]
     fn a_batch_takes_equal_sizes_and_one_shorter_at_the_end() {
         let mut batch = Batch::new(8);
-        batch.start(([127, 0, 0, 1], 1).into(), ([127, 0, 0, 1], 2).into());
+        batch.start(route());
         assert!(add(&mut batch, 100));
         assert_eq!(batch.segment(), None);
         assert!(add(&mut batch, 100));
@@ -144,10 +151,10 @@ mod tests {
     #[test]
     fn a_batch_is_bounded_in_count_and_bytes() {
         let mut batch = Batch::new(3);
-        batch.start(([127, 0, 0, 1], 1).into(), ([127, 0, 0, 1], 2).into());
+        batch.start(route());
         assert!((0..10).filter(|_| add(&mut batch, 10)).count() == 3);
         let mut batch = Batch::new(64);
-        batch.start(([127, 0, 0, 1], 1).into(), ([127, 0, 0, 1], 2).into());
+        batch.start(route());
         let taken = (0..64).filter(|_| add(&mut batch, 1200)).count();
         assert_eq!(taken, MAX_BYTES / 1200);
     }

@@ -265,7 +265,8 @@ fn meet(
     let life = common::seconds(1000.0);
     let ours = adieu_engine::Certificate::generate(1_800_000_000, life, &mut Random::new([3; 32]));
     let mut ours = adieu_engine::dtls::Dtls::new(now, Arc::new(ours.expect("made")));
-    ours.start(now, is_client, fingerprints(&[("sha-256", hash)]));
+    ours.want(is_client, fingerprints(&[("sha-256", hash)]));
+    ours.start(now);
     let (mut buffer, mut scratch) = (vec![0; 2048], vec![0; 2048]);
     let (mut failed, mut alert) = (None, None);
     for _ in 0..20 {
@@ -282,16 +283,16 @@ fn meet(
             }
         }
         loop {
-            match ours.step(&mut scratch) {
-                adieu_engine::dtls::Step::Packet(packet) => match other.handle_packet(packet) {
+            match ours.poll_output(&mut scratch) {
+                adieu_engine::dtls::Output::Packet(packet) => match other.handle_packet(packet) {
                     Ok(()) => {}
                     Err(dimpl::Error::SecurityError(dimpl::SecurityError::FatalAlert { description })) => {
                         alert = Some(description);
                     }
                     Err(error) => panic!("{error}"),
                 },
-                adieu_engine::dtls::Step::Idle => break,
-                adieu_engine::dtls::Step::Failed(failure) => failed = Some(failure),
+                adieu_engine::dtls::Output::Idle => break,
+                adieu_engine::dtls::Output::Failed(failure) => failed = Some(failure),
                 _ => {}
             }
         }

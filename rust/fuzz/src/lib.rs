@@ -6,19 +6,17 @@
 //!
 //! An input of several datagrams is a list of `[flags] [length, 2 bytes] [datagram]`; [`frame`] writes one.
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use adieu_engine::channel::{ChannelEvent, Channels, dcep};
-use adieu_engine::dtls::{Dtls, Step as DtlsStep};
+use adieu_engine::dtls::{Dtls, Output};
 use adieu_engine::ice::{Credentials, Role};
 use adieu_engine::sctp::packet;
-use adieu_engine::sctp::{Association, SctpState, Step};
+use adieu_engine::sctp::{Association, SctpEvent, SctpState};
 use adieu_engine::{
-    Batch, Certificate, ChannelOptions, Config, Event, Fingerprint, Random, Reliability, RemoteCandidate,
-    Transport,
+    Batch, Certificate, ChannelOptions, Config, Fingerprint, Random, Reliability, RemoteCandidate, Transport,
 };
 
 /// More than this and an engine talks without being asked.
@@ -108,26 +106,26 @@ pub fn dtls(data: &[u8]) {
     let mut now = Instant::now();
     let is_client = frames(data).next().is_none_or(|(flags, _)| flags & STRANGER == 0);
     let mut dtls = Dtls::new(now, certificate());
-    dtls.start(now, is_client, fingerprints());
+    dtls.want(is_client, fingerprints());
+    dtls.start(now);
     let mut buffer = vec![0; 2048];
     for (flags, datagram) in frames(data) {
         now += if flags & LATER != 0 { Duration::from_secs(1) } else { Duration::from_millis(1) };
         dtls.handle_timeout(now);
         dtls.handle_datagram(now, datagram);
         let mut said = 0;
-        while !matches!(dtls.step(&mut buffer), DtlsStep::Idle) {
+        while !matches!(dtls.poll_output(&mut buffer), Output::Idle) {
             said += 1;
             assert!(said < BOUND);
         }
     }
     dtls.close();
-    while !matches!(dtls.step(&mut buffer), DtlsStep::Idle) {}
+    while !matches!(dtls.poll_output(&mut buffer), Output::Idle) {}
 }
 
 struct Side {
     sctp: Association,
     channels: Channels,
-    events: VecDeque<Event>,
     received: usize,
 }
 
@@ -137,37 +135,34 @@ impl Side {
         channels.set_role(is_client);
         let mut sctp = Association::new(now, 5000, 5000, 1 << 20, 262_144);
         sctp.connect(now);
-        Side { sctp, channels, events: VecDeque::new(), received: 0 }
+        Side { sctp, channels, received: 0 }
     }
 
     /// What the packets that came in lead to; the packets that go out.
     fn turn(&mut self, now: Instant) -> Vec<Vec<u8>> {
-        let Side { sctp, channels, events, received } = self;
+        let Side { sctp, channels, received } = self;
         loop {
             sctp.flush(now);
-            channels.settle(now, sctp, events);
-            let Some(step) = sctp.poll_step() else { break };
-            match step {
-                Step::Connected { max_channels } => {
-                    channels.handle_connected(now, sctp, max_channels, events)
+            channels.handle_progress(now, sctp);
+            let Some(event) = sctp.poll_event() else { break };
+            match event {
+                SctpEvent::Connected { max_channels } => channels.handle_connected(now, sctp, max_channels),
+                SctpEvent::Message { stream, ppid, payload } => {
+                    channels.handle_message(now, sctp, (stream, ppid, payload));
                 }
-                Step::Message { stream, ppid, payload } => {
-                    channels.handle_message(now, sctp, (stream, ppid, payload), events);
-                }
-                Step::IncomingReset(streams) => channels.handle_incoming_reset(now, sctp, &streams, events),
-                Step::ResetDone(streams) => channels.handle_reset_answer(now, sctp, &streams, true, events),
-                Step::ResetFailed(streams) => {
-                    channels.handle_reset_answer(now, sctp, &streams, false, events)
-                }
-                Step::Ended { error, cause } => {
-                    channels.handle_ended(error.then_some(&cause.text), cause.code, events);
+                SctpEvent::IncomingReset(streams) => channels.handle_incoming_reset(now, sctp, &streams),
+                SctpEvent::ResetDone(streams) => channels.handle_reset_answer(now, sctp, &streams, true),
+                SctpEvent::ResetFailed(streams) => channels.handle_reset_answer(now, sctp, &streams, false),
+                SctpEvent::Ended { error, cause } => {
+                    channels.handle_ended(error.then_some(&cause.text), cause.code);
                 }
             }
-            assert!(events.len() < BOUND);
+            assert!(channels.waiting_events() < BOUND);
         }
-        let is_message = |event: &Event| matches!(event, Event::Channel(ChannelEvent::Message { .. }));
-        *received += events.drain(..).filter(is_message).count();
-        let packets: Vec<_> = std::iter::from_fn(|| sctp.poll_packet()).collect();
+        while let Some(event) = channels.poll_event() {
+            *received += usize::from(matches!(event, ChannelEvent::Message { .. }));
+        }
+        let packets: Vec<_> = std::iter::from_fn(|| sctp.poll_transmit()).collect();
         assert!(packets.len() < BOUND);
         packets
     }
@@ -256,18 +251,18 @@ pub fn sctp(data: &[u8]) -> usize {
         reliability: Reliability::Full,
         priority: 256,
     };
-    ours.channels.open(now, Some(&mut ours.sctp), false, (0, options), &mut ours.events);
+    ours.channels.open(now, Some(&mut ours.sctp), false, (0, options));
     for (flags, bytes) in frames(data) {
         if flags & LATER != 0 {
             now += Duration::from_secs(1);
             ours.sctp.handle_timeout(now);
-            ours.channels.handle_timeout(now, &mut ours.sctp, false, &mut ours.events);
+            ours.channels.handle_timeout(now, &mut ours.sctp, false);
         }
         let mut bytes = bytes.to_vec();
         if flags & STRANGER == 0 {
             relate(&mut bytes, start, 1);
         }
-        let _ = packet::survey(&bytes);
+        let _ = packet::inspect_packet(&bytes);
         let _ = packet::cumulative_ack(&bytes);
         let _ = packet::with_abort_reason(&bytes, "why");
         ours.sctp.handle_packet(now, &bytes);
@@ -318,7 +313,7 @@ pub fn record_sctp() -> Vec<Vec<u8>> {
     let keys: Vec<_> = (1u16..)
         .step_by(2)
         .zip(all)
-        .map(|one| theirs.channels.open(now, Some(&mut theirs.sctp), false, one, &mut theirs.events))
+        .map(|one| theirs.channels.open(now, Some(&mut theirs.sctp), false, one))
         .collect();
     for round in 0..18 {
         for (number, key) in keys.iter().enumerate() {
@@ -326,7 +321,7 @@ pub fn record_sctp() -> Vec<Vec<u8>> {
             let size = [0, 5, 1500][(round + number) % 3];
             theirs.channels.send(now, &mut theirs.sctp, *key, kind, vec![b'x'; size]);
             if round == 12 && number > 0 {
-                theirs.channels.close(now, Some(&mut theirs.sctp), *key, &mut theirs.events);
+                theirs.channels.close(now, Some(&mut theirs.sctp), *key);
             }
         }
         for (number, packet) in theirs.turn(now).into_iter().enumerate() {
@@ -343,7 +338,7 @@ pub fn record_sctp() -> Vec<Vec<u8>> {
         now += Duration::from_millis(30);
         for side in [&mut ours, &mut theirs] {
             side.sctp.handle_timeout(now);
-            side.channels.handle_timeout(now, &mut side.sctp, false, &mut side.events);
+            side.channels.handle_timeout(now, &mut side.sctp, false);
         }
     }
     if let Some(mut abort) = theirs.sctp.abort(now, "bye") {

@@ -367,7 +367,7 @@ impl Network for MemoryNetwork {
             return Sent::Refused(io::Error::from_raw_os_error(errno));
         }
         for datagram in batch.datagrams() {
-            self.send_one(now, socket, batch.remote, datagram);
+            self.send_one(now, socket, batch.route.remote, datagram);
         }
         Sent::Taken
     }

@@ -260,10 +260,14 @@ impl Network for UdpNetwork {
         let Some(socket) = self.sockets.get_mut(socket).and_then(Option::as_mut) else {
             return Sent::Refused(io::ErrorKind::NotFound.into());
         };
-        let sent = try_send(socket, batch.remote, batch.contents(), batch.segment());
+        let sent = try_send(socket, batch.route.remote, batch.contents(), batch.segment());
         if matches!(sent, Sent::Full) {
             let contents = batch.contents().to_vec();
-            socket.blocked.push_back(Blocked { remote: batch.remote, contents, segment: batch.segment() });
+            socket.blocked.push_back(Blocked {
+                remote: batch.route.remote,
+                contents,
+                segment: batch.segment(),
+            });
         }
         sent
     }

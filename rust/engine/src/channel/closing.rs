@@ -54,7 +54,7 @@ pub enum Input {
     TimedOut,
 }
 
-/// What follows from a step, besides the new phase.
+/// What follows, besides the new phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     None,
@@ -69,8 +69,8 @@ pub enum Action {
     AnnounceAbandoned,
 }
 
-/// One step of the table. What does not concern a phase leaves it as it is: resets are repeated by peers.
-pub fn step(phase: Phase, input: Input) -> (Phase, Action) {
+/// One row of the table. An input that does not concern a phase leaves it as it is: peers repeat resets.
+pub fn next(phase: Phase, input: Input) -> (Phase, Action) {
     use Action as A;
     use Input as I;
     use Phase as P;
@@ -137,8 +137,8 @@ mod tests {
         let mut phase = from;
         let mut actions = Vec::new();
         for &input in inputs {
-            let (next, action) = step(phase, input);
-            phase = next;
+            let (following, action) = next(phase, input);
+            phase = following;
             if action != Action::None {
                 actions.push(action);
             }

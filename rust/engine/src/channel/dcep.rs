@@ -1,44 +1,12 @@
-//! The Data Channel Establishment Protocol (RFC 8832).
+//! The Data Channel Establishment Protocol (RFC 8832): its messages, and how channels are opened with it.
 
-use std::time::Duration;
+use std::time::Instant;
 
-/// How hard a message is tried.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Reliability {
-    #[default]
-    Full,
-    Retransmits(u16),
-    /// Milliseconds from the call of `send`.
-    Lifetime(u16),
-}
-
-impl Reliability {
-    pub fn lifetime(self) -> Option<Duration> {
-        match self {
-            Reliability::Lifetime(milliseconds) => Some(Duration::from_millis(milliseconds.into())),
-            _ => None,
-        }
-    }
-
-    pub fn max_retransmits(self) -> Option<u16> {
-        match self {
-            Reliability::Retransmits(count) => Some(count),
-            _ => None,
-        }
-    }
-}
-
-/// What a channel was opened with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChannelOptions {
-    pub label: String,
-    pub protocol: String,
-    /// Both sides open it themselves, with the same stream id; nothing about it is sent.
-    pub negotiated: bool,
-    pub ordered: bool,
-    pub reliability: Reliability,
-    pub priority: u16,
-}
+use super::closing::{Input, Phase};
+use super::options::{ChannelOptions, Reliability};
+use super::{ChannelEvent, ChannelKey, Channels, MAX_NAMES, MAX_STREAM, PPID_DCEP};
+use crate::lines;
+use crate::sctp::{Association, Outgoing};
 
 const ACK: u8 = 2;
 const OPEN: u8 = 3;
@@ -105,6 +73,116 @@ pub fn open(options: &ChannelOptions) -> Vec<u8> {
 /// RFC 8832 section 5.2.
 pub fn ack() -> Vec<u8> {
     vec![ACK]
+}
+
+impl Channels {
+    /// Send the OPEN of a new channel and announce it.
+    pub(super) fn establish(&mut self, now: Instant, sctp: &mut Association, key: ChannelKey) {
+        let Some(channel) = self.channels[key.0 as usize].as_mut() else { return };
+        if self.max_channels.is_some_and(|max| channel.stream >= max) {
+            let message = format!("stream {} is above what the association has", channel.stream);
+            self.fail(key, message);
+            self.remove(key);
+            return;
+        }
+        channel.phase = Phase::Open;
+        sctp.set_priority(channel.stream, channel.options.priority);
+        if !channel.options.negotiated {
+            log::debug!(target: lines::SCTP, "> DCEP OPEN, stream {}", channel.stream);
+            send_dcep(now, sctp, channel.stream, open(&channel.options));
+        }
+        self.events.push_back(ChannelEvent::Open { key });
+    }
+
+    pub(super) fn handle_dcep(&mut self, now: Instant, sctp: &mut Association, stream: u16, payload: &[u8]) {
+        let owner = self.find(stream);
+        match (parse(payload), owner) {
+            (Some(Dcep::Ack), Some(key)) => {
+                log::debug!(target: lines::SCTP, "< DCEP ACK, stream {stream}");
+                if let Some(channel) = self.channels[key.0 as usize].as_mut() {
+                    channel.confirmed = true;
+                }
+            }
+            (Some(Dcep::Open(options)), None) if self.peer_may_open(stream) && self.has_room(&options) => {
+                let names = options.label.len() + options.protocol.len();
+                log::debug!(target: lines::SCTP, "< DCEP OPEN, stream {stream}: answered with ACK");
+                let key = self.insert(stream, nameless(&options), true, true);
+                if let Some(channel) = self.channels[key.0 as usize].as_mut() {
+                    channel.phase = Phase::Open;
+                    channel.names = names;
+                }
+                self.names += names;
+                sctp.set_priority(stream, options.priority);
+                send_dcep(now, sctp, stream, ack());
+                self.events.push_back(ChannelEvent::Incoming { key, stream, options: Box::new(options) });
+            }
+            // RFC 8832 section 6: an OPEN that can not be is answered by closing that channel.
+            (Some(Dcep::Open(_)), Some(key)) => {
+                log::debug!(target: lines::SCTP, "! DCEP OPEN for stream {stream}, which is in use: closed");
+                self.drops.dcep += 1;
+                let announced =
+                    self.channels[key.0 as usize].as_ref().is_some_and(|channel| channel.announced);
+                let open =
+                    self.channels[key.0 as usize].as_ref().is_some_and(|channel| channel.phase.is_open());
+                if announced && open {
+                    self.events.push_back(ChannelEvent::Closing { key });
+                }
+                self.apply(now, Some(sctp), key, Input::CloseCalled);
+            }
+            (Some(Dcep::Open(options)), None) => {
+                log::debug!(target: lines::SCTP, "! DCEP OPEN for stream {stream}, which is not the peer's: closed");
+                self.drops.dcep += 1;
+                let key = self.insert(stream, nameless(&options), true, true);
+                if let Some(channel) = self.channels[key.0 as usize].as_mut() {
+                    channel.phase = Phase::Open;
+                    channel.announced = false;
+                    self.open_count -= 1;
+                }
+                self.apply(now, Some(sctp), key, Input::CloseCalled);
+            }
+            (Some(Dcep::Ack), None) | (None, _) => self.drops.dcep += 1,
+        }
+    }
+
+    /// RFC 8832 section 6: the DTLS client has the even streams, the server the odd ones.
+    fn peer_may_open(&self, stream: u16) -> bool {
+        match self.is_client {
+            Some(we_are_client) => stream <= MAX_STREAM && (stream % 2 == 1) == we_are_client,
+            None => false,
+        }
+    }
+
+    fn has_room(&self, options: &ChannelOptions) -> bool {
+        self.names + options.label.len() + options.protocol.len() <= MAX_NAMES
+    }
+}
+
+/// The names of an incoming channel go to the application: they are not held twice.
+fn nameless(options: &ChannelOptions) -> ChannelOptions {
+    let ChannelOptions { negotiated, ordered, reliability, priority, .. } = *options;
+    ChannelOptions {
+        label: String::new(),
+        protocol: String::new(),
+        negotiated,
+        ordered,
+        reliability,
+        priority,
+    }
+}
+
+/// Control messages are always reliable and in order (RFC 8832 section 6).
+fn send_dcep(now: Instant, sctp: &mut Association, stream: u16, payload: Vec<u8>) {
+    sctp.send(
+        now,
+        Outgoing {
+            stream,
+            ppid: PPID_DCEP,
+            payload,
+            unordered: false,
+            lifetime: None,
+            max_retransmits: None,
+        },
+    );
 }
 
 #[cfg(test)]

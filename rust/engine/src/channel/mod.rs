@@ -2,16 +2,14 @@
 
 pub mod closing;
 pub mod dcep;
+mod options;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::Event;
-use crate::lines;
 use crate::sctp::{Association, Outgoing, SctpState};
 use closing::{Action, Input, Phase};
-use dcep::Dcep;
-pub use dcep::{ChannelOptions, Reliability};
+pub use options::{ChannelOptions, Reliability};
 
 /// RFC 8831 section 8: what a message is, is its PPID.
 const PPID_DCEP: u32 = 50;
@@ -86,7 +84,7 @@ struct Channel {
     stream: u16,
     options: ChannelOptions,
     phase: Phase,
-    /// The application knows it and hears of it. Not so for a stream that is only being refused.
+    /// The application knows it. Not so for a stream that is only being refused.
     announced: bool,
     /// RFC 8832 section 6: until the peer has shown that it knows the channel, everything is sent in order.
     confirmed: bool,
@@ -100,7 +98,7 @@ struct Channel {
     names: usize,
 }
 
-/// What strangers' or broken peers' channel messages came to.
+/// Counters of dropped channel messages.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ChannelDrops {
     /// DCEP messages that make no sense, or OPENs for a stream that is taken or has the wrong parity, or with more
@@ -111,16 +109,19 @@ pub struct ChannelDrops {
 }
 
 pub struct Channels {
-    slots: Vec<Option<Channel>>,
+    /// By key.
+    channels: Vec<Option<Channel>>,
+    /// Keys that are free.
     free: Vec<u32>,
-    /// stream id -> slot + 1
+    /// stream id -> key + 1
     by_stream: Vec<u32>,
-    /// Slots that have something queued, or drain before they are reset.
+    /// Keys of those that have something queued, or drain before they are reset.
     busy: Vec<u32>,
-    /// Slots with `due` set.
+    /// Keys of those with `due` set.
     waiting: Vec<u32>,
+    events: VecDeque<ChannelEvent>,
     /// Payload bytes that left since the last look.
-    drained: Vec<(ChannelKey, usize)>,
+    drained: VecDeque<(ChannelKey, usize)>,
     max_channels: Option<u16>,
     max_receive: usize,
     /// Our DTLS role: the client has the even streams (RFC 8832 section 6). None: not known yet.
@@ -134,12 +135,13 @@ pub struct Channels {
 impl Channels {
     pub fn new(max_receive: usize) -> Channels {
         Channels {
-            slots: Vec::new(),
+            channels: Vec::new(),
             free: Vec::new(),
             by_stream: Vec::new(),
             busy: Vec::new(),
             waiting: Vec::new(),
-            drained: Vec::new(),
+            events: VecDeque::new(),
+            drained: VecDeque::new(),
             max_channels: None,
             max_receive,
             is_client: None,
@@ -153,17 +155,17 @@ impl Channels {
         self.is_client = Some(is_client);
     }
 
-    /// How many the application knows.
+    /// The number of channels that the application knows.
     pub fn count(&self) -> usize {
         self.open_count
     }
 
     pub fn counts(&self) -> impl Iterator<Item = (ChannelKey, u16, ChannelCounts)> {
-        let announced = |(slot, channel): (usize, &Option<Channel>)| {
+        let announced = |(key, channel): (usize, &Option<Channel>)| {
             let channel = channel.as_ref().filter(|channel| channel.announced)?;
-            Some((ChannelKey(slot as u32), channel.stream, channel.counts))
+            Some((ChannelKey(key as u32), channel.stream, channel.counts))
         };
-        self.slots.iter().enumerate().filter_map(announced)
+        self.channels.iter().enumerate().filter_map(announced)
     }
 
     /// Open a channel of our own. The stream is the caller's choice.
@@ -173,55 +175,49 @@ impl Channels {
         sctp: Option<&mut Association>,
         has_ended: bool,
         (stream, options): (u16, ChannelOptions),
-        events: &mut VecDeque<Event>,
     ) -> ChannelKey {
         let taken = self.find(stream).is_some();
         let confirmed = options.negotiated;
         let key = self.insert(stream, options, confirmed, !taken);
         if taken {
             // Nothing of it goes into the tables of the stream's present owner.
-            self.fail(key, format!("stream {stream} is in use by another channel"), events);
+            self.fail(key, format!("stream {stream} is in use by another channel"));
             return key;
         }
         if has_ended {
-            self.fail(key, "the association has ended".into(), events);
+            self.fail(key, "the association has ended".into());
             self.remove(key);
             return key;
         }
         if let Some(sctp) = sctp.filter(|sctp| sctp.state() == SctpState::Connected) {
-            self.establish(now, sctp, key, events);
+            self.establish(now, sctp, key);
         }
         key
     }
 
     /// The association is up: announce all that wait for it.
-    pub fn handle_connected(
-        &mut self,
-        now: Instant,
-        sctp: &mut Association,
-        max_channels: u16,
-        events: &mut VecDeque<Event>,
-    ) {
+    pub fn handle_connected(&mut self, now: Instant, sctp: &mut Association, max_channels: u16) {
         self.max_channels = Some(max_channels);
-        for slot in 0..self.slots.len() {
-            if matches!(&self.slots[slot], Some(channel) if channel.phase == Phase::Waiting) {
-                self.establish(now, sctp, ChannelKey(slot as u32), events);
+        for index in 0..self.channels.len() {
+            if matches!(&self.channels[index], Some(channel) if channel.phase == Phase::Waiting) {
+                self.establish(now, sctp, ChannelKey(index as u32));
             }
         }
     }
 
     /// The association has ended: nothing can follow (closing rule 56).
-    pub fn handle_ended(&mut self, error: Option<&str>, cause: Option<u16>, events: &mut VecDeque<Event>) {
-        for slot in 0..self.slots.len() {
-            let Some(channel) = self.slots[slot].take() else { continue };
+    pub fn handle_ended(&mut self, error: Option<&str>, cause: Option<u16>) {
+        for index in 0..self.channels.len() {
+            let Some(channel) = self.channels[index].take() else { continue };
             if channel.announced {
-                let key = ChannelKey(slot as u32);
-                events.push_back(ChannelEvent::Closed { key, error: error.map(Into::into), cause }.into());
+                let key = ChannelKey(index as u32);
+                self.events.push_back(ChannelEvent::Closed { key, error: error.map(Into::into), cause });
             }
         }
         let max_receive = self.max_receive;
         let (is_client, drops) = (self.is_client, self.drops);
-        *self = Channels { is_client, drops, ..Channels::new(max_receive) };
+        let events = std::mem::take(&mut self.events);
+        *self = Channels { is_client, drops, events, ..Channels::new(max_receive) };
     }
 
     /// Queue one message. False: the channel is not open (any more).
@@ -233,8 +229,9 @@ impl Channels {
         kind: Kind,
         payload: Vec<u8>,
     ) -> bool {
-        let slot = key.0 as usize;
-        let Some(channel) = self.slots.get_mut(slot).and_then(Option::as_mut) else { return false };
+        let Some(channel) = self.channels.get_mut(key.0 as usize).and_then(Option::as_mut) else {
+            return false;
+        };
         if !channel.phase.is_open() {
             return false;
         }
@@ -266,14 +263,8 @@ impl Channels {
         true
     }
 
-    pub fn close(
-        &mut self,
-        now: Instant,
-        sctp: Option<&mut Association>,
-        key: ChannelKey,
-        events: &mut VecDeque<Event>,
-    ) {
-        self.apply(now, sctp, key, Input::CloseCalled, events);
+    pub fn close(&mut self, now: Instant, sctp: Option<&mut Association>, key: ChannelKey) {
+        self.apply(now, sctp, key, Input::CloseCalled);
     }
 
     /// A message came in. Returns the bytes that went to the application.
@@ -282,10 +273,9 @@ impl Channels {
         now: Instant,
         sctp: &mut Association,
         (stream, ppid, payload): (u16, u32, Vec<u8>),
-        events: &mut VecDeque<Event>,
     ) -> usize {
         if ppid == PPID_DCEP {
-            self.handle_dcep(now, sctp, stream, &payload, events);
+            self.handle_dcep(now, sctp, stream, &payload);
             return 0;
         }
         let Some(key) = self.find(stream) else {
@@ -293,7 +283,7 @@ impl Channels {
             return 0;
         };
         let max_receive = self.max_receive;
-        let Some(channel) = self.slots[key.0 as usize].as_mut() else { return 0 };
+        let Some(channel) = self.channels[key.0 as usize].as_mut() else { return 0 };
         channel.confirmed = true;
         if channel.phase.waits_for_peer() {
             channel.due = Some(now + CLOSING_TIMEOUT); // it still sends what it has
@@ -317,216 +307,111 @@ impl Channels {
                 payload.len()
             );
             self.drops.message += 1;
-            self.fail(key, message, events);
-            self.apply(now, Some(sctp), key, Input::CloseCalled, events);
+            self.fail(key, message);
+            self.apply(now, Some(sctp), key, Input::CloseCalled);
             return 0;
         }
         channel.counts.messages_received += 1;
         let size = payload.len();
         channel.counts.bytes_received += size as u64;
-        events.push_back(ChannelEvent::Message { key, kind, payload }.into());
+        self.events.push_back(ChannelEvent::Message { key, kind, payload });
         size
     }
 
     /// The peer has reset its direction of these streams; of all, when the list is empty.
-    pub fn handle_incoming_reset(
-        &mut self,
-        now: Instant,
-        sctp: &mut Association,
-        streams: &[u16],
-        events: &mut VecDeque<Event>,
-    ) {
+    pub fn handle_incoming_reset(&mut self, now: Instant, sctp: &mut Association, streams: &[u16]) {
         for key in self.keys_of(streams) {
-            self.apply(now, Some(sctp), key, Input::PeerReset, events);
+            self.apply(now, Some(sctp), key, Input::PeerReset);
         }
     }
 
     /// The answer to a reset of ours.
-    pub fn handle_reset_answer(
-        &mut self,
-        now: Instant,
-        sctp: &mut Association,
-        streams: &[u16],
-        done: bool,
-        events: &mut VecDeque<Event>,
-    ) {
+    pub fn handle_reset_answer(&mut self, now: Instant, sctp: &mut Association, streams: &[u16], done: bool) {
         let input = if done { Input::ResetDone } else { Input::ResetRefused };
         for key in self.keys_of(streams) {
-            self.apply(now, Some(sctp), key, input, events);
+            self.apply(now, Some(sctp), key, input);
         }
     }
 
-    /// Look what has left, and reset what has drained. Call it after every turn.
-    pub fn settle(&mut self, now: Instant, sctp: &mut Association, events: &mut VecDeque<Event>) {
+    /// Note what has left, and reset what has drained. Call it after every turn.
+    pub fn handle_progress(&mut self, now: Instant, sctp: &mut Association) {
         if self.busy.is_empty() {
             return;
         }
         let busy = std::mem::take(&mut self.busy);
-        for slot in busy {
-            let Some(channel) = self.slots[slot as usize].as_mut() else { continue };
+        for key in busy {
+            let Some(channel) = self.channels[key as usize].as_mut() else { continue };
             let buffered = sctp.buffered(channel.stream);
             let left = buffered.min(channel.unsent);
             if left < channel.unsent {
-                self.drained.push((ChannelKey(slot), channel.unsent - left));
+                self.drained.push_back((ChannelKey(key), channel.unsent - left));
                 channel.unsent = left;
             }
             if buffered > 0 {
-                self.busy.push(slot);
+                self.busy.push(key);
                 continue;
             }
             channel.is_busy = false;
             if matches!(channel.phase, Phase::Draining { .. }) {
-                self.apply(now, Some(&mut *sctp), ChannelKey(slot), Input::Drained, events);
+                self.apply(now, Some(&mut *sctp), ChannelKey(key), Input::Drained);
             }
         }
     }
 
-    /// Payload bytes that have left: (channel, bytes), since the last call.
-    pub fn take_drained(&mut self) -> std::vec::Drain<'_, (ChannelKey, usize)> {
-        self.drained.drain(..)
+    #[inline]
+    pub fn poll_event(&mut self) -> Option<ChannelEvent> {
+        self.events.pop_front()
     }
 
-    pub fn timeout(&self) -> Option<Instant> {
-        self.waiting.iter().filter_map(|&slot| self.slots[slot as usize].as_ref()?.due).min()
+    /// How many events [`Channels::poll_event`] has to give.
+    #[inline]
+    pub fn waiting_events(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Payload bytes of a channel that have left.
+    #[inline]
+    pub fn poll_drained(&mut self) -> Option<(ChannelKey, usize)> {
+        self.drained.pop_front()
+    }
+
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.waiting.iter().filter_map(|&key| self.channels[key as usize].as_ref()?.due).min()
     }
 
     /// `peer_is_silent`: nothing can be said of a peer that ICE does not hear; its time starts again.
-    pub fn handle_timeout(
-        &mut self,
-        now: Instant,
-        sctp: &mut Association,
-        peer_is_silent: bool,
-        events: &mut VecDeque<Event>,
-    ) {
-        for slot in std::mem::take(&mut self.waiting) {
-            let Some(channel) = self.slots[slot as usize].as_mut() else { continue };
+    pub fn handle_timeout(&mut self, now: Instant, sctp: &mut Association, peer_is_silent: bool) {
+        for index in std::mem::take(&mut self.waiting) {
+            let Some(channel) = self.channels[index as usize].as_mut() else { continue };
             match channel.due {
                 None => continue,
                 Some(due) if due > now => {
-                    self.waiting.push(slot);
+                    self.waiting.push(index);
                     continue;
                 }
                 Some(_) => {}
             }
-            let key = ChannelKey(slot);
+            let key = ChannelKey(index);
             if matches!(channel.phase, Phase::Refused { .. }) {
-                self.apply(now, Some(&mut *sctp), key, Input::RetryDue, events);
+                self.apply(now, Some(&mut *sctp), key, Input::RetryDue);
             } else if peer_is_silent || sctp.metrics().is_some_and(|metrics| metrics.unack_data_count > 0) {
                 self.arm(key, now + CLOSING_TIMEOUT);
             } else {
                 channel.due = None;
-                self.apply(now, Some(&mut *sctp), key, Input::TimedOut, events);
+                self.apply(now, Some(&mut *sctp), key, Input::TimedOut);
             }
         }
     }
 
-    fn handle_dcep(
-        &mut self,
-        now: Instant,
-        sctp: &mut Association,
-        stream: u16,
-        payload: &[u8],
-        events: &mut VecDeque<Event>,
-    ) {
-        let owner = self.find(stream);
-        match (dcep::parse(payload), owner) {
-            (Some(Dcep::Ack), Some(key)) => {
-                log::debug!(target: lines::SCTP, "< DCEP ACK, stream {stream}");
-                if let Some(channel) = self.slots[key.0 as usize].as_mut() {
-                    channel.confirmed = true;
-                }
-            }
-            (Some(Dcep::Open(options)), None) if self.peer_may_open(stream) && self.has_room(&options) => {
-                let names = options.label.len() + options.protocol.len();
-                log::debug!(target: lines::SCTP, "< DCEP OPEN, stream {stream}: answered with ACK");
-                let key = self.insert(stream, nameless(&options), true, true);
-                if let Some(channel) = self.slots[key.0 as usize].as_mut() {
-                    channel.phase = Phase::Open;
-                    channel.names = names;
-                }
-                self.names += names;
-                sctp.set_priority(stream, options.priority);
-                send_dcep(now, sctp, stream, dcep::ack());
-                events.push_back(ChannelEvent::Incoming { key, stream, options: Box::new(options) }.into());
-            }
-            // RFC 8832 section 6: an OPEN that can not be is answered by closing that channel.
-            (Some(Dcep::Open(_)), Some(key)) => {
-                log::debug!(target: lines::SCTP, "! DCEP OPEN for stream {stream}, which is in use: closed");
-                self.drops.dcep += 1;
-                let announced = self.slots[key.0 as usize].as_ref().is_some_and(|channel| channel.announced);
-                let open = self.slots[key.0 as usize].as_ref().is_some_and(|channel| channel.phase.is_open());
-                if announced && open {
-                    events.push_back(ChannelEvent::Closing { key }.into());
-                }
-                self.apply(now, Some(sctp), key, Input::CloseCalled, events);
-            }
-            (Some(Dcep::Open(options)), None) => {
-                log::debug!(target: lines::SCTP, "! DCEP OPEN for stream {stream}, which is not the peer's: closed");
-                self.drops.dcep += 1;
-                let key = self.insert(stream, nameless(&options), true, true);
-                if let Some(channel) = self.slots[key.0 as usize].as_mut() {
-                    channel.phase = Phase::Open;
-                    channel.announced = false;
-                    self.open_count -= 1;
-                }
-                self.apply(now, Some(sctp), key, Input::CloseCalled, events);
-            }
-            (Some(Dcep::Ack), None) | (None, _) => self.drops.dcep += 1,
-        }
-    }
-
-    /// RFC 8832 section 6: the DTLS client has the even streams, the server the odd ones.
-    fn peer_may_open(&self, stream: u16) -> bool {
-        match self.is_client {
-            Some(we_are_client) => stream <= MAX_STREAM && (stream % 2 == 1) == we_are_client,
-            None => false,
-        }
-    }
-
-    fn has_room(&self, options: &ChannelOptions) -> bool {
-        self.names + options.label.len() + options.protocol.len() <= MAX_NAMES
-    }
-
-    /// Send the OPEN of a new channel and announce it.
-    fn establish(
-        &mut self,
-        now: Instant,
-        sctp: &mut Association,
-        key: ChannelKey,
-        events: &mut VecDeque<Event>,
-    ) {
-        let Some(channel) = self.slots[key.0 as usize].as_mut() else { return };
-        if self.max_channels.is_some_and(|max| channel.stream >= max) {
-            let message = format!("stream {} is above what the association has", channel.stream);
-            self.fail(key, message, events);
-            self.remove(key);
-            return;
-        }
-        channel.phase = Phase::Open;
-        sctp.set_priority(channel.stream, channel.options.priority);
-        if !channel.options.negotiated {
-            log::debug!(target: lines::SCTP, "> DCEP OPEN, stream {}", channel.stream);
-            send_dcep(now, sctp, channel.stream, dcep::open(&channel.options));
-        }
-        events.push_back(ChannelEvent::Open { key }.into());
-    }
-
-    /// One step of the closing procedure, and what follows from it.
-    fn apply(
-        &mut self,
-        now: Instant,
-        mut sctp: Option<&mut Association>,
-        key: ChannelKey,
-        input: Input,
-        events: &mut VecDeque<Event>,
-    ) {
-        let Some(channel) = self.slots.get_mut(key.0 as usize).and_then(Option::as_mut) else { return };
-        let (phase, action) = closing::step(channel.phase, input);
+    /// Feed the closing procedure, and do what follows.
+    fn apply(&mut self, now: Instant, mut sctp: Option<&mut Association>, key: ChannelKey, input: Input) {
+        let Some(channel) = self.channels.get_mut(key.0 as usize).and_then(Option::as_mut) else { return };
+        let (phase, action) = closing::next(channel.phase, input);
         channel.phase = phase;
         let announced = channel.announced;
         match action {
             Action::None => {}
-            Action::AnnounceClosing if announced => events.push_back(ChannelEvent::Closing { key }.into()),
+            Action::AnnounceClosing if announced => self.events.push_back(ChannelEvent::Closing { key }),
             Action::AnnounceClosing => {}
             Action::AskReset => {
                 let stream = channel.stream;
@@ -534,27 +419,27 @@ impl Channels {
                 self.arm(key, now + CLOSING_TIMEOUT);
                 if !understood {
                     // A peer without RFC 6525 will not reset either: both directions count as done.
-                    self.apply(now, None, key, Input::PeerReset, events);
-                    return self.apply(now, None, key, Input::ResetDone, events);
+                    self.apply(now, None, key, Input::PeerReset);
+                    return self.apply(now, None, key, Input::ResetDone);
                 }
             }
             Action::WaitToRetry => self.arm(key, now + RETRY_AFTER),
             Action::AnnounceClosed => {
                 if announced {
-                    events.push_back(ChannelEvent::Closed { key, error: None, cause: None }.into());
+                    self.events.push_back(ChannelEvent::Closed { key, error: None, cause: None });
                 }
                 self.remove(key);
             }
             Action::AnnounceAbandoned => {
                 if announced {
                     let error = Some("the peer did not finish closing this channel in time".into());
-                    events.push_back(ChannelEvent::Closed { key, error, cause: None }.into());
+                    self.events.push_back(ChannelEvent::Closed { key, error, cause: None });
                     channel.announced = false;
                     self.open_count -= 1;
                 }
             }
         }
-        let Some(channel) = self.slots[key.0 as usize].as_mut() else { return };
+        let Some(channel) = self.channels[key.0 as usize].as_mut() else { return };
         if channel.phase == Phase::HalfClosed && input == Input::ResetDone {
             self.arm(key, now + CLOSING_TIMEOUT);
         } else if matches!(channel.phase, Phase::Draining { .. }) {
@@ -563,7 +448,7 @@ impl Channels {
                 sctp.buffered(channel.stream)
             });
             if buffered == 0 {
-                self.apply(now, sctp, key, Input::Drained, events);
+                self.apply(now, sctp, key, Input::Drained);
             } else if !channel.is_busy {
                 channel.is_busy = true;
                 self.busy.push(key.0);
@@ -571,22 +456,22 @@ impl Channels {
         }
     }
 
-    fn fail(&mut self, key: ChannelKey, message: String, events: &mut VecDeque<Event>) {
-        events.push_back(ChannelEvent::Failed { key, message }.into());
-        if let Some(channel) = self.slots[key.0 as usize].as_mut() {
+    fn fail(&mut self, key: ChannelKey, message: String) {
+        self.events.push_back(ChannelEvent::Failed { key, message });
+        if let Some(channel) = self.channels[key.0 as usize].as_mut() {
             if std::mem::take(&mut channel.announced) {
                 self.open_count -= 1;
             }
             let owns_stream = self.by_stream.get(usize::from(channel.stream)) == Some(&(key.0 + 1));
             if !owns_stream {
-                self.slots[key.0 as usize] = None;
+                self.channels[key.0 as usize] = None;
                 self.free.push(key.0);
             }
         }
     }
 
     fn arm(&mut self, key: ChannelKey, at: Instant) {
-        let Some(channel) = self.slots[key.0 as usize].as_mut() else { return };
+        let Some(channel) = self.channels[key.0 as usize].as_mut() else { return };
         channel.due = Some(at);
         if !self.waiting.contains(&key.0) {
             self.waiting.push(key.0);
@@ -613,77 +498,49 @@ impl Channels {
             names: 0,
         };
         self.open_count += 1;
-        let slot = match self.free.pop() {
-            Some(slot) => slot,
+        let key = match self.free.pop() {
+            Some(key) => key,
             None => {
-                self.slots.push(None);
-                self.slots.len() as u32 - 1
+                self.channels.push(None);
+                self.channels.len() as u32 - 1
             }
         };
-        self.slots[slot as usize] = Some(channel);
+        self.channels[key as usize] = Some(channel);
         if owns_stream {
             let stream = usize::from(stream);
             if self.by_stream.len() <= stream {
                 self.by_stream.resize(stream + 1, 0);
             }
-            self.by_stream[stream] = slot + 1;
+            self.by_stream[stream] = key + 1;
         }
-        ChannelKey(slot)
+        ChannelKey(key)
     }
 
     fn remove(&mut self, key: ChannelKey) {
-        let Some(channel) = self.slots[key.0 as usize].take() else { return };
+        let Some(channel) = self.channels[key.0 as usize].take() else { return };
         self.open_count -= usize::from(channel.announced);
         self.names -= channel.names;
         self.by_stream[usize::from(channel.stream)] = 0;
         self.free.push(key.0);
-        self.busy.retain(|&slot| slot != key.0);
-        self.waiting.retain(|&slot| slot != key.0);
+        self.busy.retain(|&one| one != key.0);
+        self.waiting.retain(|&one| one != key.0);
     }
 
     #[inline]
     fn find(&self, stream: u16) -> Option<ChannelKey> {
         match self.by_stream.get(usize::from(stream)) {
             None | Some(0) => None,
-            Some(slot) => Some(ChannelKey(slot - 1)),
+            Some(key) => Some(ChannelKey(key - 1)),
         }
     }
 
     fn keys_of(&self, streams: &[u16]) -> Vec<ChannelKey> {
         if streams.is_empty() {
-            let slots = self.by_stream.iter().filter(|&&slot| slot > 0);
-            return slots.map(|slot| ChannelKey(slot - 1)).collect();
+            let keys = self.by_stream.iter().filter(|&&key| key > 0);
+            return keys.map(|key| ChannelKey(key - 1)).collect();
         }
         streams.iter().filter_map(|&stream| self.find(stream)).collect()
     }
-}
-
-/// The names of an incoming channel go to the application: they are not held twice.
-fn nameless(options: &ChannelOptions) -> ChannelOptions {
-    let ChannelOptions { negotiated, ordered, reliability, priority, .. } = *options;
-    ChannelOptions {
-        label: String::new(),
-        protocol: String::new(),
-        negotiated,
-        ordered,
-        reliability,
-        priority,
-    }
-}
-
-/// Control messages are always reliable and in order (RFC 8832 section 6).
-fn send_dcep(now: Instant, sctp: &mut Association, stream: u16, payload: Vec<u8>) {
-    sctp.send(
-        now,
-        Outgoing {
-            stream,
-            ppid: PPID_DCEP,
-            payload,
-            unordered: false,
-            lifetime: None,
-            max_retransmits: None,
-        },
-    );
 }
 
 #[cfg(test)]

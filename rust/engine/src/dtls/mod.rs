@@ -7,7 +7,7 @@ pub mod fingerprint;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use dimpl::{CertificateError, Error, Output, SecurityError, SrtpProfile, UnexpectedMessageError};
+use dimpl::{CertificateError, Error, SecurityError, SrtpProfile, UnexpectedMessageError};
 
 use crate::certificate::{self, Certificate};
 use crate::lines;
@@ -70,10 +70,10 @@ impl DtlsFailure {
     }
 }
 
-/// One thing that the DTLS engine has to say. Slices point into the caller's buffer.
+/// One thing that the DTLS engine gives. Slices point into the caller's buffer.
 #[derive(Debug)]
-pub enum Step<'a> {
-    /// Nothing more until a packet, a call or the timeout.
+pub enum Output<'a> {
+    /// Nothing until a packet, a call or the timeout.
     Idle,
     Packet(&'a [u8]),
     Data(&'a [u8]),
@@ -97,11 +97,19 @@ pub struct Dtls {
     alert: Option<(u8, u8)>,
 }
 
+/// How to start a handshake.
+struct Start {
+    client: bool,
+    fingerprints: Vec<Fingerprint>,
+}
+
 enum Engine {
     /// Before `start`: the peer may be faster than its fingerprint.
     Early {
         certificate: Arc<Certificate>,
         datagrams: Vec<Vec<u8>>,
+        /// How to start, as soon as there is a path.
+        wanted: Option<Start>,
     },
     Running {
         dtls: Box<dimpl::Dtls>,
@@ -113,7 +121,7 @@ enum Engine {
 impl Dtls {
     pub fn new(now: Instant, certificate: Arc<Certificate>) -> Dtls {
         Dtls {
-            engine: Engine::Early { certificate, datagrams: Vec::new() },
+            engine: Engine::Early { certificate, datagrams: Vec::new(), wanted: None },
             state: DtlsState::New,
             peer_certificate: None,
             srtp_profile: None,
@@ -132,7 +140,7 @@ impl Dtls {
         matches!(self.engine, Engine::Running { .. }) && !self.is_over()
     }
 
-    pub fn timeout(&self) -> Option<Instant> {
+    pub fn poll_timeout(&self) -> Option<Instant> {
         self.timeout.filter(|_| self.is_running())
     }
 
@@ -164,9 +172,24 @@ impl Dtls {
         }
     }
 
-    /// Start the handshake. ICE has a pair by now, or the peer's packets have come in already.
-    pub fn start(&mut self, now: Instant, client: bool, fingerprints: Vec<Fingerprint>) {
-        let Engine::Early { certificate, datagrams } = &mut self.engine else { return };
+    /// Have [`Dtls::start`] start as this role. False: it was called before, or it is over already.
+    pub fn want(&mut self, client: bool, fingerprints: Vec<Fingerprint>) -> bool {
+        match &mut self.engine {
+            Engine::Early { wanted: wanted @ None, .. } if self.state == DtlsState::New => {
+                *wanted = Some(Start { client, fingerprints });
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Start the handshake if it is wanted. ICE has a pair by now. True: it has started.
+    pub fn start(&mut self, now: Instant) -> bool {
+        let Engine::Early { certificate, datagrams, wanted } = &mut self.engine else { return false };
+        if self.state != DtlsState::New {
+            return false;
+        }
+        let Some(Start { client, fingerprints }) = wanted.take() else { return false };
         let early = std::mem::take(datagrams);
         let mut dtls = dimpl::Dtls::new_auto(config(), certificate.for_dtls(), now);
         dtls.set_active(client);
@@ -178,9 +201,10 @@ impl Dtls {
         for datagram in early {
             self.handle_datagram(now, &datagram);
         }
+        true
     }
 
-    /// Feed one datagram; then call [`Dtls::step`] until it is idle. False: it was dropped.
+    /// Feed one datagram; then call [`Dtls::poll_output`] until it is idle. False: it was dropped.
     pub fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) -> bool {
         if self.is_over() {
             self.repeat_alert();
@@ -218,7 +242,7 @@ impl Dtls {
         self.check(result);
     }
 
-    /// Encrypt one application datagram; the next [`Dtls::step`] gives it. False: it can not be sent.
+    /// Encrypt one application datagram; the next [`Dtls::poll_output`] gives it. False: it can not be sent.
     pub fn send(&mut self, data: &[u8]) -> bool {
         let Engine::Running { dtls, .. } = &mut self.engine else { return false };
         if self.state != DtlsState::Connected {
@@ -234,16 +258,16 @@ impl Dtls {
     }
 
     /// The next encrypted record, written to `room`, without looking at anything else: for the batch of what
-    /// [`Dtls::send`] encrypted. [`Dtls::step`] has to follow after the last.
-    pub fn next_record(&mut self, room: &mut [u8]) -> Option<usize> {
+    /// [`Dtls::send`] encrypted. [`Dtls::poll_output`] has to follow after the last.
+    pub fn poll_transmit(&mut self, room: &mut [u8]) -> Option<usize> {
         let Engine::Running { dtls, .. } = &mut self.engine else { return None };
         match dtls.poll_output(room) {
-            Output::Packet(packet) => Some(packet.len()),
+            dimpl::Output::Packet(packet) => Some(packet.len()),
             _ => None,
         }
     }
 
-    /// Say close_notify if the handshake is done; the next [`Dtls::step`] gives it. Nothing follows it.
+    /// Say close_notify if the handshake is done; the next [`Dtls::poll_output`] gives it. Nothing follows it.
     pub fn close(&mut self) {
         if let (Engine::Running { dtls, .. }, DtlsState::Connected) = (&mut self.engine, self.state) {
             // An error means that the engine is closed already: then there is nothing left to say.
@@ -256,72 +280,83 @@ impl Dtls {
         }
     }
 
-    /// The next thing that the engine has to say, written to `buffer`.
-    pub fn step<'a>(&mut self, buffer: &'a mut Vec<u8>) -> Step<'a> {
+    /// The next thing that the engine gives, written to `buffer`. Packets, data and events come in one order.
+    pub fn poll_output<'a>(&mut self, buffer: &'a mut Vec<u8>) -> Output<'a> {
         loop {
             if let Some(failure) = self.failure.take() {
                 self.state = DtlsState::Failed;
-                return Step::Failed(failure);
+                return Output::Failed(failure);
             }
-            let Engine::Running { dtls, fingerprints, .. } = &mut self.engine else { return Step::Idle };
+            let Engine::Running { dtls, .. } = &mut self.engine else { return Output::Idle };
             let is_failed = self.state == DtlsState::Failed;
             if is_failed && self.alert.is_none() {
-                return Step::Idle;
+                return Output::Idle;
             }
             // Lengths instead of slices inside the loop: the borrow of `buffer` may not outlive a turn of it.
-            let (kind, length) = match dtls.poll_output(buffer) {
-                Output::Packet(packet) => (0, packet.len()),
-                Output::ApplicationData(_) | Output::CloseNotify if is_failed => continue,
-                Output::ApplicationData(data) => (1, data.len()),
-                Output::BufferTooSmall { needed } => (2, needed),
-                Output::Timeout(at) => {
+            let (is_packet, length) = match dtls.poll_output(buffer) {
+                dimpl::Output::Packet(packet) => (true, packet.len()),
+                dimpl::Output::ApplicationData(_) | dimpl::Output::CloseNotify if is_failed => continue,
+                dimpl::Output::ApplicationData(data) => (false, data.len()),
+                dimpl::Output::BufferTooSmall { needed } => {
+                    buffer.resize(needed, 0);
+                    continue;
+                }
+                dimpl::Output::Timeout(at) => {
                     self.timeout = Some(at);
-                    return Step::Idle;
+                    return Output::Idle;
                 }
-                Output::PeerCert(certificate) => {
-                    self.peer_certificate = Some(certificate.to_vec());
-                    if !fingerprints.iter().any(|fingerprint| fingerprint.matches(certificate)) {
-                        let _ = dtls.fail(BAD_CERTIFICATE); // in place of our flight
-                        self.alert = Some((BAD_CERTIFICATE, ALERT_REPEATS));
-                        self.failure = Some(DtlsFailure {
-                            detail: "fingerprint-failure",
-                            message: "the peer's certificate has none of the fingerprints of its description"
-                                .into(),
-                            sent_alert: Some(BAD_CERTIFICATE),
-                            received_alert: None,
-                        });
-                    }
+                dimpl::Output::PeerCert(certificate) => {
+                    let certificate = certificate.to_vec();
+                    self.handle_certificate(certificate);
                     continue;
                 }
-                Output::Connected => {
-                    // Without a certificate nothing was proved (closing rule 61).
-                    let Some(certificate) = self.peer_certificate.clone() else {
-                        self.failure = Some(DtlsFailure::plain("the peer showed no certificate".into()));
-                        continue;
-                    };
-                    if self.state == DtlsState::Connecting {
-                        self.state = DtlsState::Connected;
-                        self.log_connected();
-                        return Step::Connected { certificate };
-                    }
-                    continue;
-                }
-                Output::KeyingMaterial(_, profile) => {
+                dimpl::Output::Connected => match self.handle_connected() {
+                    Some(certificate) => return Output::Connected { certificate },
+                    None => continue,
+                },
+                dimpl::Output::KeyingMaterial(_, profile) => {
                     self.srtp_profile = srtp_profile_name(profile);
                     continue;
                 }
-                Output::CloseNotify => {
+                dimpl::Output::CloseNotify => {
                     log::debug!(target: lines::DTLS, "< close_notify");
-                    return Step::CloseNotify;
+                    return Output::CloseNotify;
                 }
                 _ => continue,
             };
-            match kind {
-                0 => return Step::Packet(&buffer[..length]),
-                1 => return Step::Data(&buffer[..length]),
-                _ => buffer.resize(length, 0),
-            }
+            let bytes = &buffer[..length];
+            return if is_packet { Output::Packet(bytes) } else { Output::Data(bytes) };
         }
+    }
+
+    /// The peer has shown its certificate: it has one of the fingerprints, or the handshake fails.
+    fn handle_certificate(&mut self, certificate: Vec<u8>) {
+        let Engine::Running { dtls, fingerprints, .. } = &mut self.engine else { return };
+        if !fingerprints.iter().any(|fingerprint| fingerprint.matches(&certificate)) {
+            let _ = dtls.fail(BAD_CERTIFICATE); // in place of our flight
+            self.alert = Some((BAD_CERTIFICATE, ALERT_REPEATS));
+            self.failure = Some(DtlsFailure {
+                detail: "fingerprint-failure",
+                message: "the peer's certificate has none of the fingerprints of its description".into(),
+                sent_alert: Some(BAD_CERTIFICATE),
+                received_alert: None,
+            });
+        }
+        self.peer_certificate = Some(certificate);
+    }
+
+    /// The handshake is done. Returns the peer's certificate: without one nothing was proved (closing rule 61).
+    fn handle_connected(&mut self) -> Option<Vec<u8>> {
+        let Some(certificate) = self.peer_certificate.clone() else {
+            self.failure = Some(DtlsFailure::plain("the peer showed no certificate".into()));
+            return None;
+        };
+        if self.state != DtlsState::Connecting {
+            return None;
+        }
+        self.state = DtlsState::Connected;
+        self.log_connected();
+        Some(certificate)
     }
 
     fn log_connected(&self) {

@@ -5,12 +5,15 @@
 //! consent is renewed by answers alone, and each answer counts once.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use is::stun::TransId;
+use is::Sha1HmacProvider;
+use is::stun::{Class, StunMessage, TransId};
 
+use super::credentials::{Credentials, HMAC};
 use crate::lines;
+use crate::random::Random;
+use crate::transmit::{Datagram, Route};
 
 /// Between checks that are answered: 2 s, and up to this much more (RFC 7675 section 5.1 asks for a random part).
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -21,8 +24,11 @@ const RETRY: Duration = Duration::from_millis(500);
 const EXPIRY: Duration = Duration::from_secs(30);
 /// Checks whose answers are still welcome: all of the time until expiry.
 const MAX_OUTSTANDING: usize = 64;
+/// PRIORITY of a check: that of a peer-reflexive candidate (RFC 8445 section 7.1.1).
+const CHECK_PRIORITY: u32 = (110 << 24) | (65_535 << 8) | 255;
+const MAX_STUN: usize = 512;
 
-/// What the silence amounts to.
+/// How far the silence has gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Liveness {
     Alive,
@@ -38,10 +44,17 @@ pub struct Timing {
     pub failed_after: Duration,
 }
 
+/// What a check says besides the pair that it is for.
+pub struct Asker<'a> {
+    pub local: &'a Credentials,
+    pub remote: &'a Credentials,
+    pub is_controlling: bool,
+    pub tie_breaker: u64,
+}
+
 pub struct Consent {
     timing: Timing,
-    pub local: SocketAddr,
-    pub remote: SocketAddr,
+    pub route: Route,
     outstanding: VecDeque<(TransId, Instant)>,
     next_check: Instant,
     unanswered_since: Option<Instant>,
@@ -60,11 +73,10 @@ pub struct ConsentCounts {
 
 impl Consent {
     /// A pair was just selected: its check was answered a moment ago.
-    pub fn new(now: Instant, timing: Timing, local: SocketAddr, remote: SocketAddr, jitter: f64) -> Consent {
+    pub fn new(now: Instant, timing: Timing, route: Route, jitter: f64) -> Consent {
         Consent {
             timing,
-            local,
-            remote,
+            route,
             outstanding: VecDeque::new(),
             next_check: now + interval(jitter),
             unanswered_since: None,
@@ -85,8 +97,8 @@ impl Consent {
         }
     }
 
-    /// When to call [`Consent::check_due`] or [`Consent::liveness`] again.
-    pub fn timeout(&self, now: Instant) -> Option<Instant> {
+    /// When to call [`Consent::poll_transmit`] or [`Consent::liveness`] again.
+    pub fn poll_timeout(&self, now: Instant) -> Option<Instant> {
         if self.liveness(now) == Liveness::Expired {
             return None;
         }
@@ -101,19 +113,70 @@ impl Consent {
         Some(next)
     }
 
-    /// Whether a check is to be sent now; then [`Consent::sent`] follows.
+    /// Whether [`Consent::poll_transmit`] has a check to send.
     pub fn check_due(&self, now: Instant) -> bool {
         now >= self.next_check && self.liveness(now) != Liveness::Expired
     }
 
-    pub fn sent(&mut self, now: Instant, transaction: TransId) {
+    /// The check that is due.
+    pub fn poll_transmit(&mut self, now: Instant, asker: &Asker<'_>) -> Option<Datagram> {
+        if !self.check_due(now) {
+            return None;
+        }
+        let transaction = TransId::new();
+        let username = format!("{}:{}", asker.remote.ufrag, asker.local.ufrag);
+        let check = StunMessage::binding_request(
+            &username,
+            transaction,
+            asker.is_controlling,
+            asker.tie_breaker,
+            CHECK_PRIORITY,
+            false,
+        );
+        let mut bytes = vec![0; MAX_STUN + username.len()];
+        let key = asker.remote.pwd.as_bytes();
+        let size = check.to_bytes(Some(key), &mut bytes, |key, parts| HMAC.sha1_hmac(key, parts)).ok()?;
+        bytes.truncate(size);
+        self.sent(now, transaction);
+        Some(Datagram { route: self.route, bytes })
+    }
+
+    /// The answer to a check, with the right key, from the right address. False: it is none.
+    pub fn handle_answer(
+        &mut self,
+        now: Instant,
+        route: Route,
+        message: &StunMessage<'_>,
+        pwd: &str,
+        random: &mut Random,
+    ) -> bool {
+        if !self.is_ours(message.trans_id()) || route != self.route {
+            return false;
+        }
+        if !message.verify(pwd.as_bytes(), |key, parts| HMAC.sha1_hmac(key, parts)) {
+            return false;
+        }
+        match message.class() {
+            Class::Success => self.answered(now, message.trans_id(), random.unit()),
+            Class::Failure if message.error_code().is_some_and(|(code, _)| code == 403) => {
+                log::debug!(target: lines::ICE, "x {} has revoked its consent (403)", route.remote);
+                self.revoke();
+            }
+            // A role conflict is for the agent's own checks to resolve; the peer is there all the same.
+            Class::Failure => self.heard(),
+            _ => return false,
+        }
+        true
+    }
+
+    fn sent(&mut self, now: Instant, transaction: TransId) {
         if self.outstanding.len() == MAX_OUTSTANDING {
             self.outstanding.pop_front();
         }
         self.outstanding.push_back((transaction, now));
         if let Some(silence) = self.silence(now) {
             let seconds = silence.as_secs_f64();
-            log::debug!(target: lines::ICE, "> check again: {} has not answered for {seconds:.1} s", self.remote);
+            log::debug!(target: lines::ICE, "> check again: {} has not answered for {seconds:.1} s", self.route.remote);
         }
         self.unanswered_since.get_or_insert(now);
         self.next_check = now + RETRY;
@@ -130,12 +193,12 @@ impl Consent {
         self.unanswered_since.is_some()
     }
 
-    pub fn is_ours(&self, transaction: TransId) -> bool {
+    fn is_ours(&self, transaction: TransId) -> bool {
         self.outstanding.iter().any(|(ours, _)| *ours == transaction)
     }
 
-    /// An answer to one of ours, its integrity checked.
-    pub fn answered(&mut self, now: Instant, transaction: TransId, jitter: f64) {
+    /// An answer to one of our checks, its integrity checked.
+    fn answered(&mut self, now: Instant, transaction: TransId, jitter: f64) {
         let Some(at) = self.outstanding.iter().position(|(ours, _)| *ours == transaction) else { return };
         let (_, sent) = self.outstanding[at];
         // Older ones are answered by this one too: what is later said to them proves nothing new.
@@ -146,7 +209,7 @@ impl Consent {
         self.counts.total_round_trip += round_trip;
         if let Some(silence) = self.silence(now).filter(|silence| *silence >= RETRY) {
             let seconds = silence.as_secs_f64();
-            log::debug!(target: lines::ICE, "< {} answers again after {seconds:.1} s", self.remote);
+            log::debug!(target: lines::ICE, "< {} answers again after {seconds:.1} s", self.route.remote);
         }
         self.unanswered_since = None;
         self.last_answer = now;
@@ -160,7 +223,7 @@ impl Consent {
     }
 
     /// 403 Forbidden (RFC 7675 section 5.2), its integrity checked.
-    pub fn revoke(&mut self) {
+    fn revoke(&mut self) {
         self.revoked = true;
     }
 
@@ -185,15 +248,15 @@ mod tests {
         Timing { disconnected_after: Duration::from_millis(2500), failed_after: Duration::from_secs(15) };
 
     fn consent(now: Instant) -> Consent {
-        let address = SocketAddr::from(([127, 0, 0, 1], 1));
-        Consent::new(now, TIMING, address, address, 1.0)
+        let address = ([127, 0, 0, 1], 1).into();
+        Consent::new(now, TIMING, Route { local: address, remote: address }, 1.0)
     }
 
     /// Run without an answer until `until`; returns the times of the checks, in milliseconds.
     fn silent(consent: &mut Consent, start: Instant, until: Duration) -> Vec<u128> {
         let mut times = Vec::new();
         let mut now = start;
-        while let Some(next) = consent.timeout(now).filter(|next| *next <= start + until) {
+        while let Some(next) = consent.poll_timeout(now).filter(|next| *next <= start + until) {
             assert!(next > now, "time moves");
             now = next;
             if consent.check_due(now) {
@@ -210,7 +273,7 @@ mod tests {
         let mut consent = consent(start);
         let mut now = start;
         for _ in 0..10 {
-            let next = consent.timeout(now).expect("a check");
+            let next = consent.poll_timeout(now).expect("a check");
             let gap = next - now;
             assert!(gap >= Duration::from_secs(2) && gap <= Duration::from_millis(2500), "{gap:?}");
             now = next;
@@ -239,7 +302,7 @@ mod tests {
         assert_eq!(consent.liveness(at(17.4)), Liveness::Disconnected);
         assert_eq!(consent.liveness(at(17.5)), Liveness::Failed);
         assert_eq!(consent.liveness(at(30.0)), Liveness::Expired);
-        assert_eq!(consent.timeout(at(30.0)), None, "closing rule 67: no check any more either");
+        assert_eq!(consent.poll_timeout(at(30.0)), None, "closing rule 67: no check any more either");
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! Server-reflexive candidates: one STUN Binding transaction per socket and server (RFC 8445 section 5.1.1.2,
 //! RFC 8489 section 6.2.1). The messages have neither integrity nor credentials, so the few bytes are made here.
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use crate::transmit::{Datagram, Route};
 
 const HEADER: usize = 20;
 const MAGIC: u32 = 0x2112_A442;
@@ -54,23 +57,24 @@ struct Resolving {
 pub struct Gatherer {
     queries: Vec<Query>,
     resolving: Vec<Resolving>,
+    out: VecDeque<Datagram>,
+    events: VecDeque<Gathered>,
 }
 
 impl Gatherer {
-    /// The caller looks this server's name up; [`Gatherer::resolved`] follows, or the timeout.
+    /// The caller looks this server's name up; [`Gatherer::handle_resolved`] follows, or the timeout.
     pub fn expect(&mut self, now: Instant, url: Arc<str>) {
         self.resolving.push(Resolving { url, deadline: now + RESOLVE_TIMEOUT });
     }
 
     /// The addresses of a server, or why there are none. Each socket of a family asks one address of that family.
-    pub fn resolved(
+    pub fn handle_resolved(
         &mut self,
         now: Instant,
         url: &str,
         addresses: Result<Vec<SocketAddr>, String>,
         bases: &[SocketAddr],
         mut transaction: impl FnMut() -> TransactionId,
-        out: &mut Vec<Gathered>,
     ) {
         let Some(at) = self.resolving.iter().position(|waiting| *waiting.url == *url) else { return };
         let url = self.resolving.swap_remove(at).url;
@@ -80,7 +84,10 @@ impl Gatherer {
         };
         let addresses = match addresses {
             Ok(addresses) => addresses,
-            Err(text) => return out.push(Gathered::Error { local: None, url, code: UNREACHABLE, text }),
+            Err(text) => {
+                self.events.push_back(Gathered::Error { local: None, url, code: UNREACHABLE, text });
+                return;
+            }
         };
         for &base in bases {
             let Some(&server) = addresses.iter().find(|server| server.is_ipv4() == base.is_ipv4()) else {
@@ -97,23 +104,28 @@ impl Gatherer {
         self.queries.is_empty() && self.resolving.is_empty()
     }
 
-    pub fn timeout(&self) -> Option<Instant> {
+    pub fn poll_timeout(&self) -> Option<Instant> {
         let queries = self.queries.iter().map(|query| query.due);
         queries.chain(self.resolving.iter().map(|waiting| waiting.deadline)).min()
     }
 
-    /// Send what is due: `send(from, to, bytes)`.
-    pub fn handle_timeout(
-        &mut self,
-        now: Instant,
-        mut send: impl FnMut(SocketAddr, SocketAddr, Vec<u8>),
-        out: &mut Vec<Gathered>,
-    ) {
+    pub fn poll_transmit(&mut self) -> Option<Datagram> {
+        self.out.pop_front()
+    }
+
+    pub fn poll_event(&mut self) -> Option<Gathered> {
+        self.events.pop_front()
+    }
+
+    /// Ask what is due, and give up what has waited too long.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let (sent, events) = (&mut self.out, &mut self.events);
         self.resolving.retain(|waiting| {
             let late = now >= waiting.deadline;
             if late {
                 let text = "the name could not be looked up in time".to_owned();
-                out.push(Gathered::Error { local: None, url: waiting.url.clone(), code: UNREACHABLE, text });
+                let url = waiting.url.clone();
+                events.push_back(Gathered::Error { local: None, url, code: UNREACHABLE, text });
             }
             !late
         });
@@ -124,25 +136,21 @@ impl Gatherer {
             if query.tries == MAX_TRIES {
                 let text = format!("STUN server {} did not answer", query.server);
                 let local = Some(query.base);
-                out.push(Gathered::Error { local, url: query.url.clone(), code: UNREACHABLE, text });
+                let url = query.url.clone();
+                events.push_back(Gathered::Error { local, url, code: UNREACHABLE, text });
                 return false;
             }
             query.tries += 1;
             query.due =
                 now + if query.tries == MAX_TRIES { LAST_WAIT } else { RTO * (1 << (query.tries - 1)) };
-            send(query.base, query.server, request(query.transaction));
+            let route = Route { local: query.base, remote: query.server };
+            sent.push_back(Datagram { route, bytes: request(query.transaction) });
             true
         });
     }
 
-    /// Whether this datagram answers one of ours; if so it was used up.
-    pub fn handle_datagram(
-        &mut self,
-        local: SocketAddr,
-        remote: SocketAddr,
-        datagram: &[u8],
-        out: &mut Vec<Gathered>,
-    ) -> bool {
+    /// The answer of a server. False: it is none.
+    pub fn handle_datagram(&mut self, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) -> bool {
         if self.queries.is_empty() || datagram.len() < HEADER {
             return false;
         }
@@ -155,7 +163,7 @@ impl Gatherer {
             return true; // the retransmission may be understood
         }
         let query = self.queries.swap_remove(at);
-        out.push(match answer {
+        self.events.push_back(match answer {
             Answer::Mapped(mapped) => {
                 Gathered::Reflexive { base: local, mapped, server: remote.ip(), url: query.url }
             }
@@ -250,11 +258,14 @@ mod tests {
 
     fn asking(now: Instant) -> Gatherer {
         let mut gatherer = Gatherer::default();
-        let mut out = Vec::new();
         gatherer.expect(now, "stun:x".into());
-        gatherer.resolved(now, "stun:x", Ok(vec![server()]), &[local()], || TRANSACTION, &mut out);
-        assert!(out.is_empty());
+        gatherer.handle_resolved(now, "stun:x", Ok(vec![server()]), &[local()], || TRANSACTION);
+        assert_eq!(gatherer.poll_event(), None);
         gatherer
+    }
+
+    fn events(gatherer: &mut Gatherer) -> Vec<Gathered> {
+        std::iter::from_fn(|| gatherer.poll_event()).collect()
     }
 
     fn success(mapped: SocketAddr) -> Vec<u8> {
@@ -270,27 +281,34 @@ mod tests {
     #[test]
     fn a_server_that_answers_gives_a_candidate() {
         let now = Instant::now();
-        let (mut gatherer, mut out, mut sent) = (asking(now), Vec::new(), Vec::new());
-        gatherer.handle_timeout(now, |from, to, bytes| sent.push((from, to, bytes)), &mut out);
-        assert_eq!(sent, [(local(), server(), request(TRANSACTION))]);
+        let mut gatherer = asking(now);
+        gatherer.handle_timeout(now);
+        let asked = gatherer.poll_transmit().expect("a request");
+        assert_eq!((asked.route.local, asked.route.remote), (local(), server()));
+        assert_eq!(asked.bytes, request(TRANSACTION));
+        assert!(gatherer.poll_transmit().is_none());
         let mapped = "203.0.113.5:6000".parse().expect("address");
-        assert!(
-            !gatherer.handle_datagram(local(), local(), &success(mapped), &mut out),
-            "not from the server"
-        );
-        assert!(gatherer.handle_datagram(local(), server(), &success(mapped), &mut out));
+        assert!(!gatherer.handle_datagram(local(), local(), &success(mapped)), "not from the server");
+        assert!(gatherer.handle_datagram(local(), server(), &success(mapped)));
         let url = "stun:x".into();
-        assert_eq!(out, [Gathered::Reflexive { base: local(), mapped, server: server().ip(), url }]);
+        assert_eq!(
+            events(&mut gatherer),
+            [Gathered::Reflexive { base: local(), mapped, server: server().ip(), url }]
+        );
         assert!(gatherer.is_done());
     }
 
     #[test]
     fn a_server_that_never_answers_is_asked_by_the_rfcs_clock_and_reported() {
         let start = Instant::now();
-        let (mut gatherer, mut out, mut times) = (asking(start), Vec::new(), Vec::new());
-        while let Some(now) = gatherer.timeout() {
-            gatherer.handle_timeout(now, |_, _, _| times.push((now - start).as_millis()), &mut out);
+        let (mut gatherer, mut times) = (asking(start), Vec::new());
+        while let Some(now) = gatherer.poll_timeout() {
+            gatherer.handle_timeout(now);
+            while gatherer.poll_transmit().is_some() {
+                times.push((now - start).as_millis());
+            }
         }
+        let out = events(&mut gatherer);
         assert_eq!(times, [0, 500, 1500, 3500, 7500]);
         assert!(matches!(&out[..], [Gathered::Error { code: UNREACHABLE, .. }]), "{out:?}");
     }
@@ -298,36 +316,38 @@ mod tests {
     #[test]
     fn an_error_answer_carries_its_code() {
         let now = Instant::now();
-        let (mut gatherer, mut out) = (asking(now), Vec::new());
+        let mut gatherer = asking(now);
         let mut answer = vec![1, 0x11, 0, 12, 0x21, 0x12, 0xA4, 0x42];
         answer.extend_from_slice(&TRANSACTION);
         answer.extend_from_slice(&[0, 9, 0, 8, 0, 0, 4, 20, b'n', b'o', b'!', b'!']);
-        assert!(gatherer.handle_datagram(local(), server(), &answer, &mut out));
+        assert!(gatherer.handle_datagram(local(), server(), &answer));
+        let out = events(&mut gatherer);
         assert!(matches!(&out[..], [Gathered::Error { code: 420, text, .. }] if text == "no!!"), "{out:?}");
     }
 
     #[test]
     fn nonsense_with_the_right_transaction_does_not_end_the_asking() {
         let now = Instant::now();
-        let (mut gatherer, mut out) = (asking(now), Vec::new());
+        let mut gatherer = asking(now);
         let good = success("203.0.113.5:6000".parse().expect("address"));
         for length in HEADER..good.len() {
-            assert!(gatherer.handle_datagram(local(), server(), &good[..length], &mut out));
+            assert!(gatherer.handle_datagram(local(), server(), &good[..length]));
         }
-        assert!(out.is_empty() && !gatherer.is_done());
+        assert!(gatherer.poll_event().is_none() && !gatherer.is_done());
     }
 
     #[test]
     fn a_name_that_does_not_resolve_is_an_error_at_once_or_after_its_time() {
         let now = Instant::now();
-        let (mut gatherer, mut out) = (Gatherer::default(), Vec::new());
+        let mut gatherer = Gatherer::default();
         gatherer.expect(now, "stun:a".into());
         gatherer.expect(now, "stun:b".into());
-        gatherer.resolved(now, "stun:a", Err("no such name".into()), &[local()], || TRANSACTION, &mut out);
-        assert!(matches!(&out[..], [Gathered::Error { local: None, .. }]));
-        let late = gatherer.timeout().expect("the other's");
-        gatherer.handle_timeout(late, |_, _, _| panic!("nothing to send"), &mut out);
-        assert_eq!(out.len(), 2);
+        gatherer.handle_resolved(now, "stun:a", Err("no such name".into()), &[local()], || TRANSACTION);
+        assert!(matches!(&events(&mut gatherer)[..], [Gathered::Error { local: None, .. }]));
+        let late = gatherer.poll_timeout().expect("the other's");
+        gatherer.handle_timeout(late);
+        assert!(gatherer.poll_transmit().is_none(), "nothing to send");
+        assert_eq!(events(&mut gatherer).len(), 1);
         assert!(gatherer.is_done());
     }
 }

@@ -43,7 +43,7 @@ pub struct Facts {
     pub has_local: bool,
     pub pairs: Pairs,
     /// Nothing has been left to check for some time, and the pair that carries traffic answers.
-    pub is_settled: bool,
+    pub is_complete: bool,
     /// Since the checks began.
     pub checking_for: Duration,
     pub failed_after: Duration,
@@ -75,7 +75,7 @@ pub fn derive(facts: &Facts, before: IceState) -> IceState {
     };
     match (liveness, age) {
         (Liveness::Alive, Age::Current) if before == Completed => Completed,
-        (Liveness::Alive, Age::Current) if facts.is_settled => Completed,
+        (Liveness::Alive, Age::Current) if facts.is_complete => Completed,
         (Liveness::Alive, Age::Current) => Connected,
         // "If the restart was begun in the completed state": connected, while the new pairs are checked. When all of
         // those have failed, the restart has; the pair that works is used all the same.
@@ -115,7 +115,7 @@ mod tests {
         all_known: false,
         has_local: true,
         pairs: Pairs::Open,
-        is_settled: false,
+        is_complete: false,
         checking_for: Duration::from_secs(1),
         failed_after: Duration::from_secs(15),
     };
@@ -158,11 +158,11 @@ mod tests {
     }
 
     #[test]
-    fn completed_needs_that_everything_has_settled() {
+    fn completed_needs_that_everything_was_checked() {
         let alive = with_path(Liveness::Alive, Age::Current);
         assert_eq!(derive(&alive, IceState::Checking), IceState::Connected);
-        let settled = Facts { is_settled: true, ..alive };
-        assert_eq!(derive(&settled, IceState::Connected), IceState::Completed);
+        let complete = Facts { is_complete: true, ..alive };
+        assert_eq!(derive(&complete, IceState::Connected), IceState::Completed);
         assert_eq!(derive(&alive, IceState::Completed), IceState::Completed, "it does not flap");
     }
 

@@ -11,7 +11,7 @@ use dcsctp::api::{
 };
 
 use crate::lines;
-use packet::{Cause, survey};
+use packet::{Cause, inspect_packet};
 
 /// What fits a path of 1280 bytes through DTLS, UDP, IPv6 and TURN; libwebrtc's figure too.
 const MTU: usize = 1191;
@@ -32,9 +32,9 @@ pub enum SctpState {
     Closed,
 }
 
-/// What the association has to say besides packets.
+/// What the association reports.
 #[derive(Debug)]
-pub enum Step {
+pub enum SctpEvent {
     Connected {
         max_channels: u16,
     },
@@ -74,14 +74,14 @@ pub struct Association {
     batch_options: SendOptions,
     packets: VecDeque<Vec<u8>>,
     /// What does not wait for the application to read.
-    notices: VecDeque<Step>,
+    notices: VecDeque<SctpEvent>,
     /// Messages and the resets that follow them, in order.
-    steps: VecDeque<Step>,
+    ordered: VecDeque<SctpEvent>,
     /// The application does not read: messages stay in the association, whose window then closes.
     paused: bool,
     /// The application reads again: what it takes opens the window, and the peer is to hear of it.
     window_opens: bool,
-    /// Bytes in `steps` that were taken out although the application does not read: before a stream's reset.
+    /// Bytes in `ordered` that were taken out although the application does not read: before a stream's reset.
     held: usize,
     window: usize,
     /// To announce a reopened window: see [`packet::window_probe`].
@@ -129,7 +129,7 @@ impl Association {
             batch_options: SendOptions::default(),
             packets: VecDeque::new(),
             notices: VecDeque::new(),
-            steps: VecDeque::new(),
+            ordered: VecDeque::new(),
             paused: false,
             window_opens: false,
             held: 0,
@@ -154,7 +154,7 @@ impl Association {
     }
 
     pub fn handle_packet(&mut self, now: Instant, packet: &[u8]) {
-        let found = survey(packet);
+        let found = inspect_packet(packet);
         if found.has_data && self.is_overloaded() {
             self.dropped += 1;
             return;
@@ -179,7 +179,7 @@ impl Association {
         self.advance(now);
         // Each call fires a timer once, and sets it anew from when it was due: after a stall that is past as well.
         for _ in 0..MAX_LATE {
-            if self.timeout().is_none_or(|at| at > now) {
+            if self.poll_timeout().is_none_or(|at| at > now) {
                 break;
             }
             self.socket.advance_time(SocketTime::zero() + (self.now - self.epoch));
@@ -187,7 +187,7 @@ impl Association {
         self.collect();
     }
 
-    pub fn timeout(&self) -> Option<Instant> {
+    pub fn poll_timeout(&self) -> Option<Instant> {
         let at = self.socket.poll_timeout();
         (at != SocketTime::infinite_future()).then(|| self.epoch + (at - SocketTime::zero()))
     }
@@ -242,7 +242,7 @@ impl Association {
         result != Err(ResetStreamsError::NotSupported)
     }
 
-    /// Stop or go on taking messages. To go on announces the window as soon as [`Association::poll_step`] has given
+    /// Stop or go on taking messages. To go on announces the window as soon as [`Association::poll_event`] has given
     /// them: no timer of the peer would ask before its probe, seconds later.
     pub fn pause(&mut self, now: Instant, paused: bool) {
         self.advance(now);
@@ -256,7 +256,7 @@ impl Association {
         self.batch.clear();
         self.packets.clear();
         self.notices.clear();
-        self.steps.clear();
+        self.ordered.clear();
         while self.socket.poll_event().is_some() {}
         self.socket.close();
         let mut abort = None;
@@ -279,7 +279,7 @@ impl Association {
         self.state = SctpState::Closed;
     }
 
-    pub fn poll_packet(&mut self) -> Option<Vec<u8>> {
+    pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
         self.packets.pop_front()
     }
 
@@ -289,32 +289,36 @@ impl Association {
     }
 
     #[inline]
-    pub fn poll_step(&mut self) -> Option<Step> {
+    pub fn poll_event(&mut self) -> Option<SctpEvent> {
+        let is_plain = self.notices.is_empty() && self.ordered.is_empty() && !self.window_opens;
+        if is_plain && !self.waits() {
+            // The way of almost every message: from the association straight to the channel.
+            return self.socket.get_next_message().map(message_event);
+        }
         if let Some(notice) = self.notices.pop_front() {
             return Some(notice);
         }
-        if !self.has_steps() {
+        if !self.has_events() {
             if self.window_opens {
                 self.announce_window();
             }
             return None;
         }
-        let Some(step) = self.steps.pop_front() else {
-            // The way of almost every message: from the association straight to the channel.
-            return self.socket.get_next_message().map(step);
+        let Some(event) = self.ordered.pop_front() else {
+            return self.socket.get_next_message().map(message_event);
         };
-        if let Step::Message { payload, .. } = &step {
+        if let SctpEvent::Message { payload, .. } = &event {
             self.held = self.held.saturating_sub(payload.len());
         }
-        Some(step)
+        Some(event)
     }
 
-    /// Whether [`Association::poll_step`] has something to give: messages wait while the application does not read.
-    pub fn has_steps(&self) -> bool {
+    /// Whether [`Association::poll_event`] has something to give: messages wait while the application does not read.
+    pub fn has_events(&self) -> bool {
         let waits = self.waits();
         !self.notices.is_empty()
-            || match self.steps.front() {
-                Some(step) => !(waits && matches!(step, Step::Message { .. })),
+            || match self.ordered.front() {
+                Some(event) => !(waits && matches!(event, SctpEvent::Message { .. })),
                 None => !waits && self.socket.messages_ready_count() > 0,
             }
     }
@@ -372,24 +376,24 @@ impl Association {
                             .negotiated_maximum_incoming_streams
                             .min(metrics.negotiated_maximum_outgoing_streams)
                     });
-                    self.notices.push_back(Step::Connected { max_channels: streams });
+                    self.notices.push_back(SctpEvent::Connected { max_channels: streams });
                 }
                 SocketEvent::OnIncomingStreamReset(streams) => {
                     // What was sent before the reset is to be seen before it (closing rule 41).
                     self.take_all();
                     let streams = ids(streams);
                     log::debug!(target: lines::SCTP, "< reset of streams {streams:?}");
-                    self.steps.push_back(Step::IncomingReset(streams));
+                    self.ordered.push_back(SctpEvent::IncomingReset(streams));
                 }
                 SocketEvent::OnStreamsResetPerformed(streams) => {
                     let streams = ids(streams);
                     log::debug!(target: lines::SCTP, "< reset of streams {streams:?} is done");
-                    self.notices.push_back(Step::ResetDone(streams))
+                    self.notices.push_back(SctpEvent::ResetDone(streams))
                 }
                 SocketEvent::OnStreamsResetFailed(streams) => {
                     let streams = ids(streams);
                     log::debug!(target: lines::SCTP, "! reset of streams {streams:?} was refused");
-                    self.notices.push_back(Step::ResetFailed(streams))
+                    self.notices.push_back(SctpEvent::ResetFailed(streams))
                 }
                 SocketEvent::OnAborted(kind, text) => {
                     let cause = match (kind, self.abort.take()) {
@@ -433,7 +437,7 @@ impl Association {
 
     fn end(&mut self, error: bool, cause: Cause) {
         self.state = SctpState::Closed;
-        self.steps.push_back(Step::Ended { error, cause });
+        self.ordered.push_back(SctpEvent::Ended { error, cause });
     }
 
     /// Move complete messages out of the association: before what would overtake or forget them.
@@ -441,14 +445,14 @@ impl Association {
         while self.socket.messages_ready_count() > 0 {
             let Some(message) = self.socket.get_next_message() else { return };
             self.held += message.payload.len();
-            self.steps.push_back(step(message));
+            self.ordered.push_back(message_event(message));
         }
     }
 }
 
 #[inline]
-fn step(message: Message) -> Step {
-    Step::Message { stream: message.stream_id.0, ppid: message.ppid.0, payload: message.payload }
+fn message_event(message: Message) -> SctpEvent {
+    SctpEvent::Message { stream: message.stream_id.0, ppid: message.ppid.0, payload: message.payload }
 }
 
 fn ids(streams: Vec<StreamId>) -> Vec<u16> {

@@ -51,27 +51,27 @@ impl<'a> Iterator for Chunks<'a> {
 
 /// What the wrapper has to know of an incoming packet before the association sees it.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Survey {
+pub struct Inspected {
     /// It can end the association, which forgets complete messages that were not taken.
     pub may_end: bool,
     pub has_data: bool,
     pub abort: Option<Cause>,
 }
 
-pub fn survey(packet: &[u8]) -> Survey {
-    let mut survey = Survey::default();
+pub fn inspect_packet(packet: &[u8]) -> Inspected {
+    let mut found = Inspected::default();
     for chunk in chunks(packet) {
         match chunk.kind {
-            DATA => survey.has_data = true,
+            DATA => found.has_data = true,
             ABORT => {
-                survey.may_end = true;
-                survey.abort = Some(first_cause(chunk.value));
+                found.may_end = true;
+                found.abort = Some(first_cause(chunk.value));
             }
-            SHUTDOWN | SHUTDOWN_ACK | SHUTDOWN_COMPLETE => survey.may_end = true,
+            SHUTDOWN | SHUTDOWN_ACK | SHUTDOWN_COMPLETE => found.may_end = true,
             _ => {}
         }
     }
-    survey
+    found
 }
 
 /// The reason of an ABORT: RTCError.sctpCauseCode and a text for a person (closing rule 57).
@@ -197,25 +197,25 @@ mod tests {
     fn the_cause_of_an_abort_is_read_with_its_reason() {
         let packet =
             abort(0, &[0, 12, 0, 16, b'C', b'l', b'o', b's', b'e', b' ', b'c', b'a', b'l', b'l', b'e', b'd']);
-        let survey = survey(&packet);
-        assert!(survey.may_end);
-        let cause = survey.abort.expect("an ABORT");
+        let found = inspect_packet(&packet);
+        assert!(found.may_end);
+        let cause = found.abort.expect("an ABORT");
         assert_eq!(cause.code, Some(12));
         assert_eq!(cause.text, "User-Initiated Abort, reason=Close called");
     }
 
     #[test]
     fn an_abort_without_or_with_a_broken_cause_has_a_text_all_the_same() {
-        assert_eq!(survey(&abort(0, &[])).abort.expect("an ABORT").code, None);
-        assert_eq!(survey(&abort(0, &[0, 4, 255, 255, 1])).abort.expect("an ABORT").code, Some(4));
-        assert_eq!(survey(&abort(0, &[0])).abort.expect("an ABORT").code, None);
+        assert_eq!(inspect_packet(&abort(0, &[])).abort.expect("an ABORT").code, None);
+        assert_eq!(inspect_packet(&abort(0, &[0, 4, 255, 255, 1])).abort.expect("an ABORT").code, Some(4));
+        assert_eq!(inspect_packet(&abort(0, &[0])).abort.expect("an ABORT").code, None);
     }
 
     #[test]
     fn a_reason_is_put_into_an_abort_and_read_again() {
         for reason in ["", "bye", "ade, ade, ade", "ünïcödé"] {
             let made = with_abort_reason(&abort(0, &[0, 12, 0, 4]), reason).expect("an ABORT");
-            let cause = survey(&made).abort.expect("an ABORT");
+            let cause = inspect_packet(&made).abort.expect("an ABORT");
             assert_eq!(cause.code, Some(12));
             assert!(cause.text.ends_with(reason));
             assert_eq!(made.len() % 4, 0);

@@ -15,7 +15,7 @@ use adieu_engine::sctp::SctpState;
 use adieu_engine::sctp::packet::Cause;
 use adieu_engine::{
     Batch, Certificate, ChannelKey, ChannelOptions, Config, Event, Fingerprint, Kind, Random, Reliability,
-    RemoteCandidate, Transport,
+    RemoteCandidate, Route, Transport,
 };
 
 pub fn seconds(count: f64) -> Duration {
@@ -297,7 +297,7 @@ impl Pair {
             if !self.peers[at].transport.poll_transmit(now, &mut batch) {
                 break;
             }
-            let (local, remote) = (batch.local, batch.remote);
+            let Route { local, remote } = batch.route;
             for bytes in batch.datagrams() {
                 self.sent.push(Sent { at: now - self.start, from: at, local, remote, bytes: bytes.to_vec() });
                 let lost = self.is_cut || (self.loss > 0.0 && self.random.unit() < self.loss);
@@ -325,7 +325,7 @@ impl Pair {
         let now = self.now;
         let elapsed = self.elapsed();
         let peer = &mut self.peers[at];
-        peer.transport.take_drained(now);
+        while peer.transport.poll_drained(now).is_some() {}
         let mut read = 0;
         while let Some(event) = peer.transport.poll_event(now) {
             match event {
@@ -367,7 +367,7 @@ impl Pair {
 
     pub fn open(&mut self, at: usize, stream: u16) -> ChannelKey {
         let now = self.now;
-        let key = self.peers[at].transport.open_channel(now, stream, options());
+        let key = self.peers[at].transport.open_channel(now, stream, options()).expect("not closed");
         self.turn(at);
         key
     }

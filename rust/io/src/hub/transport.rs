@@ -105,8 +105,9 @@ impl<S: Copy> HubTransport<S> {
 
     pub fn open_channel(&mut self, now: Instant, shared: Arc<ChannelShared>, options: ChannelOptions) {
         self.deliver(now); // keys of channels that have ended are used again
-        let key = self.engine.open_channel(now, shared.stream, options);
-        self.enter_channel(key, shared);
+        if let Some(key) = self.engine.open_channel(now, shared.stream, options) {
+            self.enter_channel(key, shared);
+        }
     }
 
     pub fn send(&mut self, now: Instant, key: ChannelKey, kind: Kind, data: Vec<u8>) -> bool {
@@ -154,7 +155,7 @@ impl<S: Copy> HubTransport<S> {
     pub fn pump<N: Network<Socket = S>>(&mut self, now: Instant, net: &mut N, batch: &mut Batch) {
         self.deliver(now);
         while !self.is_blocked && self.engine.poll_transmit(now, batch) {
-            let Some((_, socket)) = self.sockets.iter().find(|(local, _)| *local == batch.local) else {
+            let Some((_, socket)) = self.sockets.iter().find(|(local, _)| *local == batch.route.local) else {
                 continue;
             };
             match net.send(now, *socket, batch) {
@@ -164,9 +165,12 @@ impl<S: Copy> HubTransport<S> {
                     Counters::add(&self.queue.counters.dropped_unsent, batch.count() as u64);
                     // Once: what is forbidden stays so. All else may pass, and ICE has its own clock for it.
                     if trouble::is_forbidden(&error) && !std::mem::replace(&mut self.told_forbidden, true) {
-                        let text =
-                            format!("nothing can be sent to {}: {}", batch.remote, trouble::name(&error));
-                        self.tell_trouble(Some(batch.local.ip()), Some(batch.local.port()), text);
+                        let text = format!(
+                            "nothing can be sent to {}: {}",
+                            batch.route.remote,
+                            trouble::name(&error)
+                        );
+                        self.tell_trouble(Some(batch.route.local.ip()), Some(batch.route.local.port()), text);
                     }
                 }
             }
@@ -193,7 +197,7 @@ impl<S: Copy> HubTransport<S> {
     }
 
     fn deliver(&mut self, now: Instant) {
-        for (key, bytes) in self.engine.take_drained(now) {
+        while let Some((key, bytes)) = self.engine.poll_drained(now) {
             let Some(channel) = self.channels.get_mut(key.0 as usize).and_then(Option::as_mut) else {
                 continue;
             };

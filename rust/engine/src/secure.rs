@@ -1,0 +1,268 @@
+//! The secure path of one transport: ICE finds the way, DTLS makes it private. What runs over it is not its concern.
+//!
+//! Datagrams and commands go in; events, decrypted records and datagrams come out. A user of the path (see
+//! [`crate::tenant`]) gets the records and has its packets encrypted by [`Secure::seal`].
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::certificate::Certificate;
+use crate::dtls::fingerprint::Fingerprint;
+use crate::dtls::{Dtls, DtlsFailure, DtlsState, Output};
+use crate::ice::consent::Timing;
+use crate::ice::{Ice, IceEvent, IceState, PairStats};
+use crate::lines;
+use crate::random::Random;
+use crate::traffic::Traffic;
+use crate::transmit::{Batch, Datagram, Route};
+
+/// What a DTLS record adds to a packet, at most (DTLS 1.2, AES-GCM: 13 + 8 + 16).
+const DTLS_OVERHEAD: usize = 64;
+/// Handshake packets and last words that wait to be polled. The caller polls after each turn; more than this is a
+/// peer that makes us talk.
+const MAX_WAITING: usize = 256;
+
+/// What happens to the path.
+#[derive(Debug)]
+pub enum SecureEvent {
+    Ice(IceEvent),
+    /// The handshake has begun.
+    Connecting,
+    /// The handshake is done. The certificate in DER is the peer's, its fingerprint checked.
+    Connected {
+        certificate: Vec<u8>,
+    },
+    /// The peer said close_notify. It was answered.
+    Closed,
+    Failed(DtlsFailure),
+}
+
+pub struct Secure {
+    pub ice: Ice,
+    pub dtls: Dtls,
+    events: VecDeque<SecureEvent>,
+    waiting: VecDeque<Datagram>,
+    pub traffic: Traffic,
+    /// Of the selected pair alone.
+    pair_traffic: Traffic,
+    pub dropped_dtls: u64,
+}
+
+impl Secure {
+    pub fn new(now: Instant, certificate: Arc<Certificate>, timing: Timing, random: Random) -> Secure {
+        Secure {
+            ice: Ice::new(timing, random),
+            dtls: Dtls::new(now, certificate),
+            events: VecDeque::new(),
+            waiting: VecDeque::new(),
+            traffic: Traffic::default(),
+            pair_traffic: Traffic::default(),
+            dropped_dtls: 0,
+        }
+    }
+
+    // --- what goes in -----------------------------------------------------------------------------------------------
+
+    /// Start the handshake when ICE has a pair. False: that was asked before.
+    pub fn start_dtls(&mut self, client: bool, fingerprints: Vec<Fingerprint>) -> bool {
+        self.dtls.want(client, fingerprints)
+    }
+
+    /// Count a datagram that has come in, of whatever kind.
+    #[inline]
+    pub fn count_received(&mut self, now: Instant, route: Route, size: usize) {
+        self.traffic.received(now, size);
+        if self.ice.route() == Some(route) {
+            self.pair_traffic.received(now, size);
+        }
+    }
+
+    pub fn handle_stun(&mut self, now: Instant, route: Route, datagram: &[u8]) {
+        self.ice.handle_datagram(now, route, datagram);
+    }
+
+    pub fn handle_dtls(&mut self, now: Instant, route: Route, datagram: &[u8]) {
+        if !self.ice.accepts(route.remote) || !self.dtls.handle_datagram(now, datagram) {
+            self.dropped_dtls += 1;
+        }
+    }
+
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.ice.poll_timeout(now).is_some_and(|at| at <= now) {
+            self.ice.handle_timeout(now);
+        }
+        if self.dtls.poll_timeout().is_some_and(|at| at <= now) {
+            if self.dtls.state() == DtlsState::Connecting {
+                log::debug!(target: lines::DTLS, "! the handshake has no answer yet: its flight is sent again");
+            }
+            self.dtls.handle_timeout(now);
+        }
+    }
+
+    pub fn poll_timeout(&self, now: Instant) -> Option<Instant> {
+        [self.ice.poll_timeout(now), self.dtls.poll_timeout()].into_iter().flatten().min()
+    }
+
+    // --- what comes out ---------------------------------------------------------------------------------------------
+
+    /// The next decrypted record, written to `buffer`; its size. Call it after everything that goes in, until it gives
+    /// none; the events that came before a record are to be polled before it is used.
+    pub fn poll_record(&mut self, now: Instant, buffer: &mut Vec<u8>) -> Option<usize> {
+        self.follow_ice(now);
+        loop {
+            match self.dtls.poll_output(buffer) {
+                Output::Idle => return None,
+                Output::Packet(packet) => {
+                    let packet = packet.to_vec();
+                    self.put_waiting(packet);
+                }
+                Output::Data(data) => {
+                    let size = data.len();
+                    self.hear(now);
+                    return Some(size);
+                }
+                Output::Connected { certificate } => {
+                    self.events.push_back(SecureEvent::Connected { certificate });
+                }
+                // Closing rules 60 and 71: answered by our own.
+                Output::CloseNotify => {
+                    self.dtls.close();
+                    self.events.push_back(SecureEvent::Closed);
+                }
+                Output::Failed(failure) => self.events.push_back(SecureEvent::Failed(failure)),
+            }
+        }
+    }
+
+    #[inline]
+    pub fn poll_event(&mut self) -> Option<SecureEvent> {
+        self.events.pop_front()
+    }
+
+    /// What the path itself has to send: checks, handshakes, last words. They go before everything else.
+    pub fn poll_transmit(&mut self, now: Instant, batch: &mut Batch) -> bool {
+        let datagram = self.ice.poll_transmit().or_else(|| {
+            if !self.waiting.is_empty() && !self.ice.may_send(now) {
+                self.waiting.clear();
+            }
+            self.waiting.pop_front()
+        });
+        let Some(datagram) = datagram else { return false };
+        batch.put(&datagram);
+        true
+    }
+
+    /// Begin a batch for packets that [`Secure::seal`] adds. False: nothing may be sent now.
+    pub fn start_batch(&mut self, now: Instant, batch: &mut Batch) -> bool {
+        let route = self.ice.route().filter(|_| self.ice.may_send(now));
+        let (Some(route), DtlsState::Connected) = (route, self.dtls.state()) else { return false };
+        batch.start(route);
+        true
+    }
+
+    /// Whether a packet of `size` bytes can be added to the batch.
+    #[inline]
+    pub fn has_room(batch: &mut Batch, size: usize) -> bool {
+        batch.room(size + DTLS_OVERHEAD).is_some()
+    }
+
+    /// Encrypt a packet to the end of the batch. A record that does not fit, because a key update came between, leaves
+    /// by itself.
+    #[inline]
+    pub fn seal(&mut self, packet: &[u8], batch: &mut Batch) {
+        if !self.dtls.send(packet) {
+            return;
+        }
+        let (route, limit) = (batch.route, batch.segment_limit());
+        let Some(room) = batch.room(0) else { return };
+        let Some(size) = self.dtls.poll_transmit(room) else { return };
+        if size > limit {
+            self.waiting.push_back(Datagram { route, bytes: room[..size].to_vec() });
+        } else {
+            batch.push(size);
+        }
+    }
+
+    #[inline]
+    pub fn count_sent(&mut self, now: Instant, batch: &Batch) {
+        self.traffic.sent(now, batch.count(), batch.contents().len());
+        if self.ice.route() == Some(batch.route) {
+            self.pair_traffic.sent(now, batch.count(), batch.contents().len());
+        }
+    }
+
+    // --- the end ----------------------------------------------------------------------------------------------------
+
+    /// Encrypt the last packet of a user of the path, before [`Secure::close`].
+    pub fn say_last(&mut self, now: Instant, packet: &[u8], buffer: &mut Vec<u8>) {
+        self.dtls.handle_timeout(now);
+        self.dtls.send(packet);
+        self.take_last_words(buffer);
+    }
+
+    /// Say close_notify. What follows from [`Secure::poll_transmit`] is all that the peer hears.
+    pub fn close(&mut self, buffer: &mut Vec<u8>) {
+        self.dtls.close();
+        self.take_last_words(buffer);
+    }
+
+    fn take_last_words(&mut self, buffer: &mut Vec<u8>) {
+        loop {
+            match self.dtls.poll_output(buffer) {
+                Output::Packet(packet) => {
+                    let packet = packet.to_vec();
+                    self.put_waiting(packet);
+                }
+                Output::Idle | Output::Failed(_) => return,
+                _ => {}
+            }
+        }
+    }
+
+    // --- questions --------------------------------------------------------------------------------------------------
+
+    pub fn is_connected(&self) -> bool {
+        self.dtls.state() == DtlsState::Connected
+    }
+
+    /// Whether the peer answers at present.
+    pub fn is_alive(&self, now: Instant) -> bool {
+        self.ice.is_alive(now)
+    }
+
+    pub fn pair_stats(&self) -> Option<PairStats> {
+        self.ice.pair_stats().map(|pair| PairStats { traffic: self.pair_traffic, ..pair })
+    }
+
+    // --- helpers ----------------------------------------------------------------------------------------------------
+
+    /// Take what ICE reports. The handshake starts on its first pair.
+    fn follow_ice(&mut self, now: Instant) {
+        while let Some(event) = self.ice.poll_event() {
+            if matches!(event, IceEvent::Pair { .. }) {
+                self.pair_traffic = Traffic::default();
+            }
+            self.events.push_back(SecureEvent::Ice(event));
+        }
+        if self.dtls.state() == DtlsState::New && self.ice.route().is_some() && self.dtls.start(now) {
+            self.events.push_back(SecureEvent::Connecting);
+        }
+    }
+
+    /// A record was authentic: the peer lives.
+    fn hear(&mut self, now: Instant) {
+        self.ice.heard();
+        if matches!(self.ice.state(), IceState::Disconnected | IceState::Failed) {
+            self.ice.handle_timeout(now);
+            self.follow_ice(now);
+        }
+    }
+
+    fn put_waiting(&mut self, bytes: Vec<u8>) {
+        let Some(route) = self.ice.route() else { return };
+        if self.waiting.len() < MAX_WAITING {
+            self.waiting.push_back(Datagram { route, bytes });
+        }
+    }
+}
