@@ -1,4 +1,4 @@
-"""What a test sees of the log."""
+"""The log as a test sees it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 
 
 class Written(logging.Handler):
-    """What was written, by connection, in the form `ice DEBUG = checking`."""
+    """Keeps the written lines: the id, and the rest in the form `ice DEBUG = checking`."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -8,7 +8,7 @@
 pub const ICE: &str = "adieu.ice";
 pub const DTLS: &str = "adieu.dtls";
 pub const SCTP: &str = "adieu.sctp";
-/// What belongs to no single layer.
+/// Lines of the connection as a whole.
 pub const CONNECTION: &str = "adieu.webrtc";
 
 /// Every target that is handed up. Lines of other crates are not: those of the crates below hold passwords, packets

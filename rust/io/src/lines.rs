@@ -1,8 +1,8 @@
 //! The log of the engines on its way up.
 //!
 //! While lines are wanted, the one logger of this library keeps them on the thread that runs the hub, and the hub hands
-//! them to the event queue of the connection that it was busy with. Nothing is written here, and nothing waits: too
-//! many lines are counted and left out.
+//! them to the event queue of the connection that it worked for. The thread neither writes a line nor waits for a
+//! reader: lines beyond the bound are counted and left out.
 
 use std::cell::RefCell;
 use std::sync::Once;

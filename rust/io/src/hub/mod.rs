@@ -182,7 +182,7 @@ impl<N: Network> Hub<N> {
         }
     }
 
-    /// What belongs to no connection goes to every event loop.
+    /// Lines that belong to no connection go to every event loop.
     fn hand_up_lines(&self) {
         for line in lines::take() {
             for queue in self.loops.values() {

@@ -189,7 +189,7 @@ impl<S: Copy> HubTransport<S> {
         }
     }
 
-    /// What the engine has logged in this turn.
+    /// Hand up the lines that the engine has logged in this turn.
     pub fn hand_up_lines(&self) {
         for line in lines::take() {
             self.queue.line(self.connection, line);
