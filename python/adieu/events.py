@@ -150,6 +150,7 @@ class EventTarget:
         attribute = self._handlers.get(type)
         if not any(listener.callback == callback and listener is not attribute for listener in listeners):
             listeners.append(_Listener(callback, once=once))
+            self._rewired()
             self._listened(type)
 
     def removeEventListener(
@@ -212,10 +213,29 @@ class EventTarget:
         return self._running is not None or type_ in self._listeners or type_ in self._waiters
 
     def _listened(self, type_: str) -> None:
-        """Somebody listens to this from now on."""
+        """Called when somebody listens to this from now on."""
+
+    def _rewired(self) -> None:
+        """Called when the listeners or the waiters have changed, and when an async handler begins or ends."""
 
     def _unlistened(self) -> None:
-        """Somebody does not listen any more."""
+        """Called when somebody has stopped listening."""
+
+    def _only_handler(self, type_: str) -> Handler[Any] | None:
+        """The one plain listener that `_fire` would call at once and do nothing else. None if there is more to do."""
+        listeners = self._listeners.get(type_)
+        if self._running is not None or type_ in self._waiters or listeners is None:
+            return None
+        return None if len(listeners) > 1 or listeners[0].once else listeners[0].callback
+
+    def handle_returned(self, result: object, event: Event) -> None:
+        """Go on with what the only handler has returned: if that is a coroutine, it is awaited."""
+        if iscoroutine(result):
+            self._begin(result, event, ())
+
+    def handle_raised(self, error: Exception, event: Event) -> None:
+        """Report what the only handler has raised."""
+        self._report(error, event)
 
     def _is_observed(self, *, but_handlers: bool) -> bool:
         """See `is_observed`."""
@@ -236,6 +256,7 @@ class EventTarget:
                 if not future.done():
                     future.set_exception(AbortError(why))
         self._waiters.clear()
+        self._rewired()
 
     def _await_event(self, type_: str) -> asyncio.Future[Any]:
         """What `once` awaits."""
@@ -244,6 +265,7 @@ class EventTarget:
             raise InvalidStateError(f"{type_!r} can not happen any more: {self._ended}")
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiters.setdefault(type_, []).append(future)
+        self._rewired()
         self._listened(type_)
         return future
 
@@ -253,6 +275,7 @@ class EventTarget:
             waiters.remove(future)
             if not waiters:
                 del self._waiters[type_]
+        self._rewired()
         self._unlistened()
 
     # --- event handler attributes (https://html.spec.whatwg.org/#event-handler-attributes) -----------
@@ -269,9 +292,11 @@ class EventTarget:
                 self._remove(type_, listener)
         elif listener is not None:
             listener.callback = callback  # it keeps its place in the order
+            self._rewired()
         else:
             listener = self._handlers[type_] = _Listener(callback, once=False)
             self._listeners.setdefault(type_, []).append(listener)
+            self._rewired()
             self._listened(type_)
 
     # --- how it works -----------
@@ -284,12 +309,17 @@ class EventTarget:
             del self._listeners[type_]
         if self._handlers.get(type_) is listener:
             del self._handlers[type_]
+        self._rewired()
         self._unlistened()
 
     def _wake(self, event: Event) -> None:
-        for future in self._waiters.pop(event.type, ()):
+        waiters = self._waiters.pop(event.type, None)
+        if waiters is None:
+            return
+        for future in waiters:
             if not future.done():
                 future.set_result(event)
+        self._rewired()
 
     def _call_each(self, event: Event, listeners: list[_Listener]) -> None:
         """Call them in their order. The first one that is a coroutine makes a task that does the rest."""
@@ -318,6 +348,7 @@ class EventTarget:
         self._running = loop.create_task(
             self._run(coroutine, event, deque(rest)), name=f"adieu: on{event.type} of {type(self).__name__}"
         )
+        self._rewired()
 
     async def _run(self, coroutine: Coroutine[Any, Any, Any], event: Event, rest: deque[_Listener]) -> None:
         """Await an async handler, then call the others, then what has happened meanwhile."""
@@ -338,6 +369,7 @@ class EventTarget:
             for _, size in self._backlog:
                 self._taken(size)
             self._backlog.clear()
+            self._rewired()
 
     async def _await(self, coroutine: Coroutine[Any, Any, Any], event: Event) -> None:
         self._since = asyncio.get_running_loop().time()

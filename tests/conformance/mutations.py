@@ -137,8 +137,8 @@ MUTATIONS = (
         30,
         "send() is silent unless the channel is open",
         CHANNEL,
-        '        if self._state != "open" or core is None:\n            raise',
-        '        if self._state != "open":\n            return\n        if core is None:\n            raise',
+        '                raise InvalidStateError(f"the channel {self._label!r} is {self._state}, not open")\n',
+        "                return\n",
         CLOSING,
     ),
     Mutation(

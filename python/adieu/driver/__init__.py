@@ -4,7 +4,8 @@ It hands the core's events to the objects they belong to, a batch at each wake-u
 of the W3C's algorithms is decided: an event is a task of its own (`loop.py`).
 """
 
-from adieu.driver.handles import ChannelHandler, ConnectionHandler, Handles, TransportHandler
+from adieu.driver.handlers import ChannelHandler, TransportHandler
+from adieu.driver.handles import ConnectionHandler, Handles
 from adieu.driver.loop import Driver
 
 __all__ = ["ChannelHandler", "ConnectionHandler", "Driver", "Handles", "TransportHandler"]

@@ -2,13 +2,17 @@
 
 Theory of operation
 -------------------
-The core's queue has a descriptor that becomes readable when there is something in it. `wake()` then takes a batch,
-bounded in events and bytes, and gives each event to its object by one `match`.
+The core's event queue has a descriptor that becomes readable when there is something in it. `wake()` then hands out
+what waits at that moment, bounded in events, bytes and time.
+
+Messages are hot: the core hands out all that follow each other by itself (`EventQueue.deliver`). One that goes to a
+single plain handler gets there without a call of Python between (`EventQueue.route`); any other one goes to the
+channel's `handle_message`. All other events the core gives back one by one, and the table `_core.EVENTS` names the
+method that takes each and which kinds are hot (`HOT`).
 
 The W3C queues a task for each thing that happens, and between two tasks a browser runs what awaits a promise. Here
-that is: after any event but a message the batch stops and goes on in the next round of the event loop, so that a
-coroutine that was woken by `open` has run before the first message is handed out. Messages are handed out together;
-who has to see each one has a handler or a reader, and both are called in order.
+that is: after a cold event the batch stops and goes on in the next round of the event loop. So a coroutine that was
+woken by `open` has run before the first message is handed out.
 
 A *turn* is what the W3C calls a task when it says that bufferedAmount may not fall within one: a number that changes
 between two rounds of the event loop, and before each event.
@@ -20,7 +24,7 @@ import asyncio
 import weakref
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar, copy_context
-from itertools import chain, count, islice
+from itertools import count
 from threading import current_thread, get_ident
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,17 +35,15 @@ from adieu.driver.handles import Handles
 from adieu.errors import NotSupportedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator, Iterator
-
-    from adieu.driver.handles import ChannelHandler, ConnectionHandler, TransportHandler
+    from collections.abc import AsyncGenerator, Callable, Generator
 
 MAX_EVENTS: Final = 512
 MAX_BYTES: Final = 1 << 20
 MAX_SECONDS: Final = 0.005
 """Bounds for one batch, so that the other things of the event loop get their turn."""
 
-MESSAGES_BETWEEN_LOOKS: Final = 32
-"""How often the clock is looked at."""
+HOT: Final = frozenset(number for number, row in enumerate(_core.EVENTS) if row[5])
+"""Kinds of events that end no batch."""
 
 SETTLING: Final = 4
 """Rounds of the event loop between a channel that opens and its first message: what awaits the opening, also through
@@ -56,28 +58,27 @@ class Driver:
 
     Args:
         loop: the event loop.
-        core: the core's queue; one of a `VirtualNetwork` is drained by whoever drives that network.
+        core: the core's event queue; one of a `VirtualNetwork` is emptied by whoever drives that network.
 
     Attributes:
-        core: the core's queue.
+        core: the core's event queue.
         handles: who gets which events.
         clock: the time to show.
-        turn: a number that is another one in each task, as long as somebody watches (`watch_turn`).
-        thread: the number of the thread in which the event loop runs, as far as it is known.
         ended: whether `end()` was called.
 
     Thread safety: none; `queue_task`, `run_here` and `require_thread` may be called from anywhere.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, core: _core.Loop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, core: _core.EventQueue) -> None:
         self.core = core
         self.handles: Handles = Handles()
         self.clock: Clock = Clock(loop.time)
         self._loop = weakref.ref(loop)
-        self._events: Iterator[Any] = iter(())
+        self._left = 0  # events of the batch that were not handed out yet
+        # A network in memory has its own clock, on which a batch takes no time.
+        self._max_seconds = MAX_SECONDS if core.fileno() >= 0 else float("inf")
         self._scheduled = False
-        self.turn: int = 0
-        self.thread: int = get_ident()
+        core.thread = get_ident()
         self._turn_is_watched = False
         self._after_turn: list[Callable[[], object]] = []
         self._owed: dict[int, int] = {}
@@ -114,7 +115,7 @@ class Driver:
 
     @classmethod
     def _attached(cls, loop: asyncio.AbstractEventLoop) -> Driver:
-        core = _core.Loop()
+        core = _core.EventQueue()
         driver = cls(loop, core)
         try:
             # From here on the event loop owns the driver: it is kept as long as the loop is, and not longer.
@@ -147,6 +148,11 @@ class Driver:
 
     # --- tasks and turns -----------
 
+    @property
+    def turn(self) -> int:
+        """A number that is another one in each task, as long as somebody watches (`watch_turn`)."""
+        return self.core.turn
+
     def queue_task(self, callback: Callable[..., object], *args: object) -> None:
         """Run it soon, as a task of its own. On an event loop that has ended, it never runs."""
         loop = self.loop
@@ -176,13 +182,14 @@ class Driver:
         Raises:
             RuntimeError: this is another thread.
         """
-        if get_ident() == self.thread:
+        if get_ident() == self.core.thread:
             return
         loop = self.loop
         if self.ended or loop is None or not loop.is_running():
+            self.core.thread = get_ident()
             return
         if asyncio._get_running_loop() is loop:  # noqa: SLF001 see queue_task
-            self.thread = get_ident()  # it runs in another thread than it did
+            self.core.thread = get_ident()  # it runs in another thread than it did
             return
         raise RuntimeError(
             f"{what} was called in the thread {current_thread().name!r}; its object belongs to an event loop that runs "
@@ -197,7 +204,7 @@ class Driver:
         return self.ended or loop is None or loop.is_closed()
 
     def _task(self, callback: Callable[..., object], args: tuple[object, ...]) -> None:
-        self.turn += 1
+        self.core.next_turn()
         callback(*args)
 
     async def next_task(self) -> None:
@@ -224,7 +231,7 @@ class Driver:
         self.watch_turn()
 
     def _end_turn(self) -> None:
-        self.turn += 1
+        self.core.next_turn()
         self._turn_is_watched = False
         calls, self._after_turn = self._after_turn, []
         for call in calls:
@@ -242,47 +249,33 @@ class Driver:
             self._go_on(rounds - 1)
             return
         self._scheduled = False
-        self.turn += 1
-        self.thread = get_ident()
-        if self._until_next_task():
-            return
-        if self._turn_is_watched:
-            # Something was sent. What is due at the end of this task comes before what the core has had since.
-            self._go_on()
-            return
-        events, more = self.core.drain(MAX_EVENTS, MAX_BYTES)
-        self._events = iter(events)
-        if not self._until_next_task() and more:
-            self._go_on()
-
-    def _until_next_task(self) -> bool:
-        """Hand out messages, up to and with the first event that is not one, or until others must have their turn.
-
-        Returns:
-            Whether it goes on in another task.
-        """
-        channels = self.handles.channels
-        message, log = _core.MESSAGE, _core.LOG
-        loop = self.loop
-        end = loop.time() + MAX_SECONDS if loop is not None else 0.0
-        while loop is not None:
-            event = None
-            for event in islice(self._events, MESSAGES_BETWEEN_LOOKS):
-                if event[0] != message:
-                    if event[0] == log:  # no event of the program's: it ends no batch
-                        core_log.write(self.handles.names, *event[1:])
-                        continue
-                    self._hand_out_alone(event)
-                    return True
-                channel = channels.get(event[1])
-                if channel is not None:  # else its connection is closed, and nobody waits for the bytes
-                    channel.handle_message(event[2], event[3])
-            if event is None:
-                break
-            if loop.time() > end:
+        self.core.next_turn()
+        self.core.thread = get_ident()
+        if not self._left:
+            if self._turn_is_watched:
+                # Something was sent. What is due at the end of this task comes before what the core has had since.
                 self._go_on()
-                return True
-        return False
+                return
+            self._left = min(self.core.waiting, MAX_EVENTS)
+        while (event := self._deliver()) is not None:
+            if event[0] not in HOT:
+                self._hand_out_alone(event)
+                return
+            self._dispatch(event)
+            if not self._left:
+                break
+        if self._left or self.core.waiting:
+            self._go_on()
+
+    def _deliver(self) -> Any:
+        """Have messages handed out. The next event that is none; None if the batch ends here, or has to wait."""
+        try:
+            event, self._left = self.core.deliver(self.handles.channels, self._left, MAX_BYTES, self._max_seconds)
+        except BaseException:
+            self._left = 0
+            self._go_on()
+            raise
+        return event
 
     def _hand_out_alone(self, event: Any) -> None:
         try:
@@ -298,72 +291,40 @@ class Driver:
             loop.call_soon(self._hand_out, rounds, context=self._context)
 
     def _dispatch(self, event: Any) -> None:
-        """One event to one method. What belongs to nobody any more is let go."""
-        match event:
-            case (_core.CHANNEL_OPEN, handle):
-                self._channel(handle).handle_open()
-            case (_core.CHANNEL_CLOSING, handle):
-                self._channel(handle).handle_closing()
-            case (_core.CHANNEL_CLOSED, handle, error, cause_code):
-                self._channel(handle).handle_closed(error, cause_code)
-            case (_core.CHANNEL_LOW, handle):
-                self._channel(handle).handle_low()
-            case (_core.CHANNEL_FAILED, handle, message):
-                self._channel(handle).handle_failed(message)
-            case (_core.CHANNEL_INCOMING, handle, channel, *description):
-                self._transport(handle).handle_incoming(channel, *description)
-            case (_core.CANDIDATE, handle, generation, line, url):
-                self._transport(handle).handle_candidate(generation, line, url)
-            case (_core.CANDIDATE_ERROR, handle, generation, address, port, url, code, text):
-                self._transport(handle).handle_candidate_error(generation, address, port, url, code, text)
-            case (_core.GATHERING, handle, generation, state):
-                self._transport(handle).handle_gathering(generation, state)
-            case (_core.ICE_PAIR, handle, _, local, remote):
-                self._transport(handle).handle_ice(self._state_with(handle), (local, remote))
-            case (_core.ICE_STATE, handle, state):
-                self._transport(handle).handle_ice(state, None)
-            case (_core.ICE_ROLE, handle, role):
-                self._transport(handle).handle_role(role)
-            case (_core.DTLS_CERTIFICATES, handle, certificates):
-                self._transport(handle).handle_certificates(certificates)
-            case (_core.DTLS_STATE, handle, state, detail, message, sent_alert, received_alert):
-                self._transport(handle).handle_dtls(state, detail, message, sent_alert, received_alert)
-            case (_core.SCTP_STATE, handle, state, cause_code, message, max_channels):
-                self._transport(handle).handle_sctp(state, cause_code, message, max_channels)
-            case (_core.STATS, _, request, stats):
-                self._answer(request, stats)
-            case (_core.CONNECTION_ENDED, handle, left):
-                # The last of its events: nothing keeps it any more.
-                core_log.released(self.handles.names.pop(handle, ""), left)
-                self.handles.connections.pop(handle, _NOBODY).handle_ended(left)
-            case (_core.CONNECTION_PANICKED, handle, message):
-                self._connection(handle).handle_panicked(message)
+        """Give an event to the method that the core's table names. What belongs to nobody is let go."""
+        kind, handle, *rest = event
+        values: list[Any] = rest
+        if kind == _core.ICE_PAIR:
+            _, local, remote = values
+            # The W3C handles a state that changes together with the selected pair in one task.
+            state = self.core.take_ice_state(handle)
+            if state is not None:
+                self._left = max(self._left - 1, 0)
+            values = [state, (local, remote)]
+        elif kind == _core.ICE_STATE:
+            values.append(None)
+        if not 0 <= kind < len(_core.EVENTS):
+            raise AssertionError(f"the core has an event that is not known here: {event!r}")
+        _, to, method, *_ = _core.EVENTS[kind]
+        if to == "driver":
+            values.insert(0, handle)
+        target = self._target(to, handle)
+        if kind == _core.CONNECTION_ENDED:  # the last of its events: nothing keeps it
+            core_log.released(self.handles.names.pop(handle, ""), *values)
+            self.handles.connections.pop(handle, None)
+        if target is not None:
+            getattr(target, method)(*values)
+
+    def _target(self, to: str, handle: int) -> object:
+        match to:
+            case "channel":
+                return self.handles.channels.get(handle)
+            case "transport":
+                return self.handles.transports.get(handle)
+            case "connection":
+                return self.handles.connections.get(handle)
             case _:
-                raise AssertionError(f"the core has an event that is not known here: {event!r}")
-
-    def _state_with(self, transport: int) -> str | None:
-        """The state that changes together with the selected pair: the W3C handles both in one task."""
-        following = next(self._events, None)
-        match following:
-            case (_core.ICE_STATE, handle, state) if handle == transport:
-                return str(state)
-            case None:
-                return None
-            case _:
-                self._events = chain((following,), self._events)
-                return None
-
-    def _channel(self, handle: int) -> ChannelHandler:
-        found = self.handles.channels.get(handle)
-        return _NOBODY if found is None else found
-
-    def _transport(self, handle: int) -> TransportHandler:
-        found = self.handles.transports.get(handle)
-        return _NOBODY if found is None else found
-
-    def _connection(self, handle: int) -> ConnectionHandler:
-        found = self.handles.connections.get(handle)
-        return _NOBODY if found is None else found
+                return self
 
     # --- back to the core -----------
 
@@ -395,7 +356,12 @@ class Driver:
         finally:
             self._stats.pop(request, None)
 
-    def _answer(self, request: int, stats: dict[str, Any]) -> None:
+    def handle_log(self, connection: int, logger: str, text: str) -> None:
+        """Write a line of the core into the log."""
+        core_log.write(self.handles.names, connection, logger, text)
+
+    def handle_stats(self, _transport: int, request: int, stats: dict[str, Any]) -> None:
+        """Resolve what `stats` awaits."""
         future = self._stats.get(request)
         if future is not None and not future.done():
             future.set_result(stats)
@@ -434,16 +400,3 @@ class Driver:
         if loop is not None and not loop.is_closed() and self.core.fileno() >= 0:
             loop.remove_reader(self.core.fileno())
         self.core.close()
-
-
-class _Nobody:
-    """Takes every event that belongs to nobody any more."""
-
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        return self._ignore
-
-    def _ignore(self, *_: object) -> None:
-        """Nothing."""
-
-
-_NOBODY: Any = _Nobody()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from adieu import _core
 from adieu.errors import OperationError
 from adieu.webrtc.channel_events import ChannelEvents
 from adieu.webrtc.data_channel import MAX_ID, PRIORITIES, RTCDataChannel
 from adieu.webrtc.data_channel_event import RTCDataChannelEvent
 
 if TYPE_CHECKING:
-    from adieu import _core
     from adieu.webrtc.data_channel import RTCDataChannelInit, RTCPriorityType
     from adieu.webrtc.internals import Internals
     from adieu.webrtc.transport import Transport
@@ -148,17 +148,16 @@ def priority_name(priority: int) -> RTCPriorityType:
 def _attach(internals: Internals, transport: Transport, channel: RTCDataChannel) -> None:
     if transport.sctp is None or channel.id is None:
         return
-    core = internals.driver.core.open_channel(
-        transport.handle,
-        channel.id,
-        label=channel.label,
-        protocol=channel.protocol,
+    options = _core.ChannelOptions(
+        channel.label,
+        channel.protocol,
         negotiated=channel.negotiated,
         ordered=channel.ordered,
         max_packet_life_time=channel.maxPacketLifeTime,
         max_retransmits=channel.maxRetransmits,
         priority=PRIORITIES[channel.priority],
     )
+    core = internals.driver.core.open_channel(transport.handle, channel.id, options)
     channel.handle_limit(transport.sctp.maxMessageSize)
     channel.handle_attached(core, transport.handle)
 

@@ -14,20 +14,18 @@ sees of it, and when.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from threading import get_ident
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
+from adieu import _core
 from adieu.errors import DOMSyntaxError, InvalidStateError, OperationError, RTCError
 from adieu.events import Event, EventHandler, EventTarget, MessageEvent, end_events
 from adieu.webrtc.dictionaries import boolean, choice, scalar, string, unsigned
 from adieu.webrtc.error_event import RTCErrorEvent
 from adieu.webrtc.inbox import Inbox, MessageIterator
-from adieu.webrtc.sctp_transport import CAN_SEND_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from adieu import _core
     from adieu.driver import Driver
 
 RTCDataChannelState: TypeAlias = Literal["connecting", "open", "closing", "closed"]
@@ -37,6 +35,7 @@ BinaryType: TypeAlias = Literal["blob", "arraybuffer"]
 # RFC 8831 section 6.4 numbers what the W3C (webrtc-priority) names.
 PRIORITIES: Final[dict[RTCPriorityType, int]] = {"very-low": 128, "low": 256, "medium": 512, "high": 1024}
 
+MESSAGES: Final = _core.MessageFactory(MessageEvent, "message")
 MAX_ID: Final = 65534
 MAX_WORD: Final = 65535
 """The longest label and protocol, in bytes of UTF-8."""
@@ -133,9 +132,7 @@ class RTCDataChannel(EventTarget):
         "_low_threshold",
         "_owner",
         "_state",
-        "_surely_fits",
         "_transport",
-        "_turn",
     )
 
     onopen: EventHandler[Event] = EventHandler("open")
@@ -157,12 +154,10 @@ class RTCDataChannel(EventTarget):
         self._core: _core.Channel | None = None
         self._transport = 0
         self._limit = 0.0
-        self._surely_fits = 0
         self._inbox: Inbox | None = None
         self._low_threshold = 0
         self._is_above = False
         """bufferedAmount was seen above the threshold while somebody listened, and `bufferedamountlow` is due."""
-        self._turn = -1
         self._buffered = 0
 
     # --- attributes -----------
@@ -219,11 +214,13 @@ class RTCDataChannel(EventTarget):
         0 says that everything was handed to SCTP, and nothing about what the peer has (closing rule 49).
         """
         core = self._core
-        if core is None or self._state == "closed":
+        if core is None:
             return self._buffered
-        if self._turn != self._driver.turn:
-            self._begin_turn(core)
-        return self._buffered
+        amount = core.amount_in_turn()
+        if amount < 0:  # the first look of this turn: from here to the end of the task it only grows
+            self._driver.watch_turn()
+            return ~amount
+        return amount
 
     @property
     def bufferedAmountLowThreshold(self) -> int:
@@ -237,7 +234,7 @@ class RTCDataChannel(EventTarget):
         self._low_threshold = value
         if self._core is not None:
             self._core.low_threshold = value
-            self._is_above = False
+            self._set_above(self._core, is_above=False)
             self._watch_fall()
 
     @property
@@ -266,35 +263,37 @@ class RTCDataChannel(EventTarget):
             OperationError: the send buffer is full. Nothing was queued: wait for `bufferedamountlow`, and send again.
             RuntimeError: this is not the thread of its event loop.
         """
-        if get_ident() != self._driver.thread:
-            self._require_thread("send()")
-        # step 2
         core = self._core
-        if self._state != "open" or core is None:
-            raise InvalidStateError(f"the channel {self._label!r} is {self._state}, not open")
-        if self._turn != self._driver.turn:
-            self._begin_turn(core)
-        # step 3
-        kind = type(data)
-        if kind is not str and kind is not bytes:
-            data = _bytes_like(data)
-        # steps 4 and 5
-        if len(data) > self._surely_fits and _size(data) > self._limit:
-            raise TypeError(f"the message has {_size(data)} bytes; maxMessageSize is {self._limit:.0f}")
-        # steps 6 and 7
-        try:
-            size = core.send(data)
-        except UnicodeEncodeError:  # the W3C's argument is a USVString
-            size = core.send(scalar(str(data)))
-        except BufferError:
-            raise OperationError(
-                f"the send buffer is full: {self.bufferedAmount} bytes of {self._label!r} wait in it; "
-                "wait for bufferedamountlow and send again"
-            ) from None
-        # step 8
-        self._buffered += size
-        if not self._is_above and self._buffered > self._low_threshold and self._listens("bufferedamountlow"):
-            self._watch_fall()
+        # steps 2 to 8, in the core
+        said = _core.Channel.NOT_OPEN if core is None else core.post(data)
+        if said:
+            self._after_send(said, data)
+
+    def _after_send(self, said: int, data: str | bytes | bytearray | memoryview) -> None:
+        """Do what is seldom due after the core's part of `send()`, or raise why it has sent nothing."""
+        if said > 0:
+            if said & _core.Channel.FIRST:
+                self._driver.watch_turn()
+            if said & _core.Channel.ABOVE:
+                self._watch_fall()
+            return
+        match said:
+            case _core.Channel.OTHER_THREAD:
+                self._require_thread("send()")  # which lets pass whom nobody can disturb
+                self.send(data)
+            case _core.Channel.NOT_OPEN:
+                self._require_thread("send()")
+                raise InvalidStateError(f"the channel {self._label!r} is {self._state}, not open")
+            case _core.Channel.OTHER_TYPE:
+                # The W3C's argument is a USVString.
+                self.send(scalar(str(data)) if isinstance(data, str) else _bytes_of(data))
+            case _core.Channel.TOO_LARGE:
+                raise TypeError(f"the message has {_size(data)} bytes; maxMessageSize is {self._limit:.0f}")
+            case _:
+                raise OperationError(
+                    f"the send buffer is full: {self.bufferedAmount} bytes of {self._label!r} wait in it; "
+                    "wait for bufferedamountlow and send again"
+                )
 
     def close(self) -> None:
         """Close it when everything queued has been sent. https://www.w3.org/TR/webrtc/#dom-rtcdatachannel-close
@@ -307,7 +306,7 @@ class RTCDataChannel(EventTarget):
         if self._state in {"closing", "closed"}:
             return
         # step 3; the local side gets no `closing` event (closing rule 37)
-        self._state = "closing"
+        self._set_state("closing")
         # step 4, closing procedure step 3
         self._owner.forget_channel(self)
         if self._core is None:
@@ -342,19 +341,21 @@ class RTCDataChannel(EventTarget):
     def handle_limit(self, max_message_size: float) -> None:
         """[[MaxMessageSize]] of the SCTP transport."""
         self._limit = max_message_size
-        # A character has at most four bytes: only what is longer than this has to be measured.
-        self._surely_fits = int(min(max_message_size, CAN_SEND_SIZE)) // 4
+        if self._core is not None:
+            self._core.max_message_size = max_message_size
 
     def handle_attached(self, core: _core.Channel, transport: int) -> None:
         """It has an underlying data transport."""
         self._core = core
         self._transport = transport
         core.low_threshold = self._low_threshold
+        core.max_message_size = self._limit
         self._driver.handles.channels[core.id] = self
+        self._rewired()
 
     def handle_arrived(self) -> None:
-        """The peer made it (W3C announcing a data channel instance, step 7): open, but not yet said to be."""
-        self._state = "open"
+        """Open it, as the peer has made it (W3C announcing a data channel instance, step 7). No event is fired yet."""
+        self._set_state("open")
 
     def handle_connection_closed(self, *, announce: bool) -> None:
         """The connection was closed here: abruptly, without the closing procedure (closing rules 10, 11)."""
@@ -374,7 +375,7 @@ class RTCDataChannel(EventTarget):
         if self._owner.is_closed or self._state in {"closing", "closed"}:
             return
         # steps 4 and 5
-        self._state = "open"
+        self._set_state("open")
         self._owner.channel_opened(self)
         self._fire(Event("open"))
 
@@ -406,7 +407,7 @@ class RTCDataChannel(EventTarget):
             return
         # steps 3 and 4
         self._owner.forget_channel(self)
-        self._state = "closing"
+        self._set_state("closing")
         self._fire(Event("closing"))
 
     def handle_closed(self, error: str | None, cause_code: int | None) -> None:
@@ -439,7 +440,7 @@ class RTCDataChannel(EventTarget):
     def _finish(self, error: RTCError | None) -> None:
         """The state, and nothing more from the core. bufferedAmount stays as it is (closing rule 48)."""
         self._buffered = self.bufferedAmount
-        self._state = "closed"
+        self._set_state("closed")
         if self._core is not None:
             self._driver.handles.channels.pop(self._core.id, None)
             self._core = None
@@ -457,12 +458,27 @@ class RTCDataChannel(EventTarget):
             self._inbox = Inbox(self._taken)
             if self._state == "closed":
                 self._inbox.end(None)
+            self._rewired()
         return self._inbox
 
+    def _set_state(self, state: RTCDataChannelState) -> None:
+        self._state = state
+        self._rewired()
+
     def _listened(self, type_: str) -> None:
-        """Nothing is watched while nobody listens: it would be an event for every message that is sent."""
         if type_ == "bufferedamountlow":
             self._watch_fall()
+
+    def _rewired(self) -> None:
+        """Tell the core what it may do by itself: hand out messages, and send without a look at the amount."""
+        core = self._core
+        if core is None:
+            return
+        core.is_open = self._state == "open"
+        direct = self._only_handler("message") if core.is_open and self._inbox is None else None
+        self._driver.core.route(core, self, direct, MESSAGES)
+        # Nothing is watched while nobody listens: it would be an event for every message that is sent.
+        core.watches_amount = not self._is_above and self._listens("bufferedamountlow")
 
     def _watch_fall(self) -> None:
         """If it is above the threshold, and somebody listens: `bufferedamountlow` is due when it falls.
@@ -474,23 +490,22 @@ class RTCDataChannel(EventTarget):
         if core is None or self._is_above or self.bufferedAmount <= self._low_threshold:
             return
         if self._listens("bufferedamountlow"):
-            self._is_above = True
+            self._set_above(core, is_above=True)
             core.watch_low()
             self._driver.after_turn(self._has_fallen)
+
+    def _set_above(self, core: _core.Channel, *, is_above: bool) -> None:
+        self._is_above = is_above
+        core.watches_amount = not is_above and self._listens("bufferedamountlow")
 
     def _has_fallen(self) -> bool:
         """Whether it was above the threshold, and is not any more: then it is said."""
         core = self._core
         if core is None or not self._is_above or self._owner.is_closed or core.buffered_amount > self._low_threshold:
             return False
-        self._is_above = False
+        self._set_above(core, is_above=False)
         self._fire(Event("bufferedamountlow"))
         return True
-
-    def _begin_turn(self, core: _core.Channel) -> None:
-        """From here to the end of the task bufferedAmount only grows."""
-        self._turn = self._driver.watch_turn()
-        self._buffered = core.buffered_amount
 
     def _taken(self, size: int) -> None:
         if size:
@@ -500,18 +515,16 @@ class RTCDataChannel(EventTarget):
         return f"<RTCDataChannel {self._label!r} {self._state}, id {self._id}>"
 
 
-def _bytes_like(data: object) -> str | bytes | bytearray | memoryview:
-    """What is not exactly `str` or `bytes`.
+def _bytes_of(data: object) -> bytes | memoryview:
+    """The bytes of a buffer that is none of single bytes.
 
     Raises:
-        TypeError: nor anything like it.
+        TypeError: it is no buffer.
     """
-    if isinstance(data, str | bytes | bytearray):
-        return data
     if isinstance(data, memoryview):
         return data.cast("B") if data.c_contiguous else data.tobytes()
     raise TypeError(f"a message is str, bytes, bytearray or memoryview, not {type(data).__name__}")
 
 
 def _size(data: str | bytes | bytearray | memoryview) -> int:
-    return len(scalar(data).encode()) if isinstance(data, str) else len(data)
+    return len(scalar(data).encode()) if isinstance(data, str) else memoryview(data).nbytes

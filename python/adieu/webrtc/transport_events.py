@@ -191,29 +191,19 @@ class TransportEvents:
         # step 5
         target.dispatchEvent(Event("statechange"))
 
-    def handle_incoming(
-        self,
-        channel: _core.Channel,
-        label: str,
-        protocol: str,
-        ordered: bool,
-        max_packet_life_time: int | None,
-        max_retransmits: int | None,
-        priority: int,
-    ) -> None:
+    def handle_incoming(self, channel: _core.Channel, options: _core.ChannelOptions) -> None:
         """W3C announcing a data channel instance."""
         # step 2
         if self._internals.is_closed or self._transport.sctp is None:
             return
         init = RTCDataChannelInit(
-            ordered=ordered,
-            # RFC 8832 has 32 bits for it, the W3C 16.
-            maxPacketLifeTime=None if max_packet_life_time is None else min(max_packet_life_time, 65535),
-            maxRetransmits=None if max_retransmits is None else min(max_retransmits, 65535),
-            protocol=protocol,
-            priority=channels.priority_name(priority),
+            ordered=options.ordered,
+            maxPacketLifeTime=options.max_packet_life_time,
+            maxRetransmits=options.max_retransmits,
+            protocol=options.protocol,
+            priority=channels.priority_name(options.priority),
         )
-        channels.announce(self._internals, self._transport, channel, label, init)
+        channels.announce(self._internals, self._transport, channel, options.label, init)
 
     # --- the end -----------
 

@@ -2,29 +2,37 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::time::Instant;
 
-use adieu_engine::ice::{Credentials, Role};
-use adieu_engine::{Certificate, ChannelOptions, Config, Fingerprint, Kind, RemoteCandidate};
+use adieu_engine::{Certificate, ChannelOptions, Config, Transport};
 use crossbeam_queue::SegQueue;
 
 use crate::event::EventQueue;
 use crate::gathering::{Gather, Lookup};
 use crate::shared::{ChannelShared, TransportShared};
 
+pub type EngineCall = Box<dyn FnOnce(&mut Transport, Instant) + Send>;
+
 /// Kept small for the sake of `Send`.
 pub enum Command {
-    Send { channel: Arc<ChannelShared>, kind: Kind, data: Vec<u8> },
-    Consumed { transport: Arc<TransportShared>, size: usize },
+    /// There are messages in the outbox of this channel, which was empty before.
+    Send {
+        channel: Arc<ChannelShared>,
+    },
+    Consumed {
+        transport: Arc<TransportShared>,
+        size: usize,
+    },
     Request(Box<Request>),
 }
 
 pub enum Request {
-    OpenLoop {
+    OpenClient {
         id: u64,
         queue: Arc<EventQueue>,
     },
-    CloseLoop {
+    CloseClient {
         id: u64,
     },
     /// The loop has drained a queue that was too long.
@@ -53,36 +61,10 @@ pub enum Request {
         transport: u64,
         gather: Gather,
     },
-    SetRole {
+    /// A word for the engine of a transport, which the hub only forwards.
+    Engine {
         transport: u64,
-        generation: u32,
-        role: Role,
-    },
-    SetRemote {
-        transport: u64,
-        generation: u32,
-        remote: Credentials,
-        lite: bool,
-    },
-    AddCandidate {
-        transport: u64,
-        generation: u32,
-        candidate: Option<RemoteCandidate>,
-    },
-    DropGeneration {
-        transport: u64,
-        generation: u32,
-    },
-    StartDtls {
-        transport: u64,
-        client: bool,
-        fingerprints: Vec<Fingerprint>,
-    },
-    StartSctp {
-        transport: u64,
-        local_port: u16,
-        remote_port: u16,
-        remote_max_message_size: usize,
+        call: EngineCall,
     },
     OpenChannel {
         channel: Arc<ChannelShared>,
@@ -121,7 +103,11 @@ impl CommandQueue {
 
     pub fn push(&self, command: Command) {
         self.commands.push(command);
-        if self.sleeping.swap(false, Ordering::SeqCst)
+        // Between the push and the look: the hub does the same in the other order (`may_sleep`). A look is cheaper than
+        // a swap while the hub is awake.
+        fence(Ordering::SeqCst);
+        if self.sleeping.load(Ordering::Relaxed)
+            && self.sleeping.swap(false, Ordering::SeqCst)
             && let Some(waker) = &self.waker
         {
             waker();
@@ -139,6 +125,7 @@ impl CommandQueue {
     /// The hub is about to sleep; false: there is something to do, so it must not.
     pub fn may_sleep(&self) -> bool {
         self.sleeping.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
         if self.commands.is_empty() {
             return true;
         }

@@ -9,7 +9,7 @@ use adieu_engine::{Certificate, Random};
 
 use crate::command::{CommandQueue, Request};
 use crate::event::EventQueue;
-use crate::handles::Loop;
+use crate::handles::Client;
 use crate::process::{self, Signal, entropy, unix_time};
 use crate::udp;
 
@@ -69,10 +69,10 @@ impl Core {
     }
 
     /// A new loop with a descriptor of its own.
-    pub fn open_loop() -> io::Result<Loop> {
+    pub fn open_client() -> io::Result<Client> {
         let signal = Signal::new()?;
         let core = Core::get()?;
-        Ok(Loop::new(Arc::new(EventQueue::new(Some(signal))), core.commands.clone(), Box::new(entropy)))
+        Ok(Client::new(Arc::new(EventQueue::new(Some(signal))), core.commands.clone(), Box::new(entropy)))
     }
 
     /// Close everything that is open, and wait until the last words have left: at most two seconds.

@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use adieu_engine::dtls::{DtlsFailure, DtlsState};
-use adieu_engine::ice::{IceState, Role};
 use adieu_engine::{ChannelOptions, Drops, Kind, Stats};
 use crossbeam_queue::SegQueue;
 
@@ -24,6 +22,11 @@ pub enum Event {
 
 #[derive(Debug)]
 pub enum Notice {
+    /// What an engine says of ICE, DTLS and SCTP goes up as it is.
+    Engine {
+        transport: u64,
+        event: adieu_engine::Event,
+    },
     ChannelOpen {
         channel: u64,
     },
@@ -44,56 +47,13 @@ pub enum Notice {
         channel: u64,
         message: String,
     },
-    Candidate {
-        transport: u64,
-        generation: u32,
-        line: String,
-        url: Option<Arc<str>>,
-    },
-    /// A server did not help (`url`), or this machine (then `url` is empty).
-    CandidateError {
+    /// Something of this machine is in the way of a generation: of this address, or of all.
+    Trouble {
         transport: u64,
         generation: u32,
         address: Option<IpAddr>,
         port: Option<u16>,
-        url: Arc<str>,
-        code: u16,
         text: String,
-    },
-    Gathering {
-        transport: u64,
-        generation: u32,
-        complete: bool,
-    },
-    IceState {
-        transport: u64,
-        state: IceState,
-    },
-    IcePair {
-        transport: u64,
-        generation: u32,
-        local: String,
-        remote: String,
-    },
-    IceRole {
-        transport: u64,
-        role: Role,
-    },
-    Dtls {
-        transport: u64,
-        state: DtlsState,
-        failure: Option<DtlsFailure>,
-    },
-    Certificates {
-        transport: u64,
-        certificates: Vec<Vec<u8>>,
-    },
-    Sctp {
-        transport: u64,
-        connected: bool,
-        cause: Option<u16>,
-        message: String,
-        max_channels: Option<u16>,
     },
     Stats {
         transport: u64,

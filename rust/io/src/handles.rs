@@ -1,18 +1,17 @@
-//! What the application holds: a loop, and channels. All are usable from any thread.
+//! What the application holds: a client for each event loop, and channels. All are usable from any thread.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use adieu_engine::ice::{Credentials, Role};
-use adieu_engine::{Certificate, ChannelOptions, Config, Fingerprint, Kind, RemoteCandidate};
+use adieu_engine::{Certificate, ChannelOptions, Config, Kind, Transport};
 
 use crate::command::{Command, CommandQueue, Request};
 use crate::event::{Event, EventQueue};
 use crate::gathering::Gather;
 use crate::process;
-use crate::shared::{ChannelShared, TransportShared, next_id};
+use crate::shared::{ChannelShared, Posted, TransportShared, next_id};
 
 /// Payload bytes that may wait to be sent, for a whole transport.
 pub const SEND_BUFFER: usize = 16 << 20;
@@ -71,15 +70,30 @@ impl Channel {
         Ok(())
     }
 
-    /// EventQueue a message whose room was reserved.
+    /// Queue a message whose room was reserved.
     pub fn send(&self, kind: Kind, data: Vec<u8>) {
-        if self.forks == process::forks() {
-            self.commands.push(Command::Send { channel: self.shared.clone(), kind, data });
+        if self.forks != process::forks() {
+            return;
         }
+        let size = data.len();
+        match self.shared.post(kind, data) {
+            Posted::First => self.commands.push(Command::Send { channel: self.shared.clone() }),
+            Posted::Behind => {}
+            Posted::Dropped => {
+                self.shared.transport.buffered.fetch_sub(size, Ordering::AcqRel);
+                self.shared.buffered.fetch_sub(size, Ordering::AcqRel);
+            }
+        }
+    }
+
+    /// The transport that it is on.
+    pub fn transport(&self) -> &Arc<TransportShared> {
+        &self.shared.transport
     }
 
     pub fn close(&self) {
         if self.forks == process::forks() {
+            self.shared.close_outbox();
             self.commands.request(Request::CloseChannel { channel: self.shared.clone() });
         }
     }
@@ -88,7 +102,7 @@ impl Channel {
 pub(crate) type Seeds = Box<dyn Fn() -> [u8; 32] + Send + Sync>;
 
 /// An event loop's two queues: its commands down, its events up.
-pub struct Loop {
+pub struct Client {
     id: u64,
     queue: Arc<EventQueue>,
     commands: Arc<CommandQueue>,
@@ -105,18 +119,18 @@ struct Transports {
     of_connection: HashMap<u64, Vec<u64>>,
 }
 
-pub struct LoopOptions {
+pub struct TransportOptions {
     pub disconnected_after: Duration,
     pub failed_after: Duration,
     pub receive_buffer: usize,
     pub max_message_size: usize,
 }
 
-impl Loop {
-    pub(crate) fn new(queue: Arc<EventQueue>, commands: Arc<CommandQueue>, seed: Seeds) -> Loop {
+impl Client {
+    pub(crate) fn new(queue: Arc<EventQueue>, commands: Arc<CommandQueue>, seed: Seeds) -> Client {
         let id = next_id();
-        commands.request(Request::OpenLoop { id, queue: queue.clone() });
-        Loop { id, queue, commands, forks: process::forks(), seed, transports: Mutex::default() }
+        commands.request(Request::OpenClient { id, queue: queue.clone() });
+        Client { id, queue, commands, forks: process::forks(), seed, transports: Mutex::default() }
     }
 
     pub fn id(&self) -> u64 {
@@ -131,7 +145,7 @@ impl Loop {
         &self.queue
     }
 
-    /// The oldest event. Call [`Loop::lower`] before the first, [`Loop::drained`] after the last.
+    /// The oldest event. Call [`Client::lower`] before the first, [`Client::drained`] after the last.
     pub fn pop(&self) -> Option<Event> {
         let event = self.queue.pop()?;
         if let Event::Notice(notice) = &event
@@ -162,7 +176,7 @@ impl Loop {
             return; // the fork may have stopped the I/O thread in the middle of a push: who pops waits for its end
         }
         self.queue.close();
-        self.request(Request::CloseLoop { id: self.id });
+        self.request(Request::CloseClient { id: self.id });
         *self.lock() = Transports::default();
     }
 
@@ -178,7 +192,7 @@ impl Loop {
         self.request(Request::CloseConnection { id: connection, reason });
     }
 
-    pub fn transport(&self, connection: u64, options: LoopOptions) -> u64 {
+    pub fn transport(&self, connection: u64, options: TransportOptions) -> u64 {
         let id = next_id();
         let shared = Arc::new(TransportShared::new(id));
         let mut transports = self.lock();
@@ -207,34 +221,9 @@ impl Loop {
         self.request(Request::Gather { transport, gather });
     }
 
-    pub fn set_role(&self, transport: u64, generation: u32, role: Role) {
-        self.request(Request::SetRole { transport, generation, role });
-    }
-
-    pub fn set_remote(&self, transport: u64, generation: u32, remote: Credentials, lite: bool) {
-        self.request(Request::SetRemote { transport, generation, remote, lite });
-    }
-
-    pub fn add_candidate(&self, transport: u64, generation: u32, candidate: Option<RemoteCandidate>) {
-        self.request(Request::AddCandidate { transport, generation, candidate });
-    }
-
-    pub fn drop_generation(&self, transport: u64, generation: u32) {
-        self.request(Request::DropGeneration { transport, generation });
-    }
-
-    pub fn start_dtls(&self, transport: u64, client: bool, fingerprints: Vec<Fingerprint>) {
-        self.request(Request::StartDtls { transport, client, fingerprints });
-    }
-
-    pub fn start_sctp(
-        &self,
-        transport: u64,
-        local_port: u16,
-        remote_port: u16,
-        remote_max_message_size: usize,
-    ) {
-        self.request(Request::StartSctp { transport, local_port, remote_port, remote_max_message_size });
+    /// Say something to the engine of a transport. Nothing happens when that has ended.
+    pub fn engine(&self, transport: u64, call: impl FnOnce(&mut Transport, Instant) + Send + 'static) {
+        self.request(Request::Engine { transport, call: Box::new(call) });
     }
 
     /// On a transport that has ended the channel does nothing.
@@ -256,8 +245,15 @@ impl Loop {
 
     pub fn consumed(&self, transport: u64, size: usize) {
         let shared = self.lock().by_id.get(&transport).cloned();
-        if let Some(shared) = shared.filter(|_| self.is_alive()) {
-            self.commands.push(Command::Consumed { transport: shared, size });
+        if let Some(transport) = shared {
+            self.give_back(transport, size);
+        }
+    }
+
+    /// The same without a look-up.
+    pub fn give_back(&self, transport: Arc<TransportShared>, size: usize) {
+        if self.is_alive() {
+            self.commands.push(Command::Consumed { transport, size });
         }
     }
 
@@ -283,7 +279,7 @@ impl Loop {
     }
 }
 
-impl Drop for Loop {
+impl Drop for Client {
     fn drop(&mut self) {
         self.close();
     }

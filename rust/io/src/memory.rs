@@ -12,7 +12,7 @@ use adieu_engine::Batch;
 use crate::command::{CommandQueue, Request};
 use crate::event::EventQueue;
 use crate::gathering::{Interface, Lookup};
-use crate::handles::Loop;
+use crate::handles::Client;
 use crate::hub::Hub;
 use crate::hub::network::{Network, Sent};
 
@@ -80,11 +80,11 @@ impl VirtualNetwork {
     }
 
     /// A loop on a host of its own with these addresses.
-    pub fn host(&self, addresses: Vec<IpAddr>) -> Loop {
+    pub fn host(&self, addresses: Vec<IpAddr>) -> Client {
         let numbers = self.numbers.clone();
         let seed = move || numbers.lock().unwrap_or_else(PoisonError::into_inner).seed();
         let queue = Arc::new(EventQueue::new(None));
-        let host = Loop::new(queue, self.commands.clone(), Box::new(seed));
+        let host = Client::new(queue, self.commands.clone(), Box::new(seed));
         self.lock().hub.net.hosts.insert(host.id(), addresses);
         host
     }

@@ -1,7 +1,9 @@
 //! State that the application's handles and the hub share without a lock.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use adieu_engine::Kind;
 
 /// In place of an index: the hub does not have it.
 pub const NOWHERE: u64 = u64::MAX;
@@ -29,6 +31,22 @@ impl TransportShared {
     }
 }
 
+#[derive(Debug, Default)]
+struct Outbox {
+    messages: Vec<(Kind, Vec<u8>)>,
+    /// The channel is closed, and takes no messages: else they would overtake the command that closes it.
+    is_closed: bool,
+}
+
+/// What has become of a message that was posted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Posted {
+    /// It is the only one in the outbox: the hub has to be sent for.
+    First,
+    Behind,
+    Dropped,
+}
+
 /// A data channel as both sides know it.
 #[derive(Debug)]
 pub struct ChannelShared {
@@ -41,6 +59,8 @@ pub struct ChannelShared {
     pub watched: AtomicBool,
     /// Where the hub finds it: the transport's index << 32 | the channel's key. NOWHERE: it is closed.
     pub place: AtomicU64,
+    /// Messages on their way to the hub: a batch of them needs one command and one lock at the hub.
+    outbox: Mutex<Outbox>,
 }
 
 impl ChannelShared {
@@ -53,6 +73,24 @@ impl ChannelShared {
             low: AtomicUsize::new(0),
             watched: AtomicBool::new(false),
             place: AtomicU64::new(NOWHERE),
+            outbox: Mutex::default(),
         }
+    }
+
+    pub(crate) fn post(&self, kind: Kind, data: Vec<u8>) -> Posted {
+        let mut outbox = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
+        if outbox.is_closed {
+            return Posted::Dropped;
+        }
+        outbox.messages.push((kind, data));
+        if outbox.messages.len() == 1 { Posted::First } else { Posted::Behind }
+    }
+
+    pub(crate) fn close_outbox(&self) {
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner).is_closed = true;
+    }
+
+    pub(crate) fn take_outbox(&self) -> Vec<(Kind, Vec<u8>)> {
+        std::mem::take(&mut self.outbox.lock().unwrap_or_else(PoisonError::into_inner).messages)
     }
 }

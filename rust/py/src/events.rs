@@ -1,60 +1,115 @@
-//! Events as tuples. The numbers and the order of their members are in `_core.pyi`.
+//! Events as tuples: a number, the handle, and what the table below says.
 
+use std::sync::Arc;
 use std::time::Instant;
 
+use adieu_engine::Kind;
+use adieu_engine::ice::IceEvent;
+use adieu_engine::sctp::SctpState;
 use adieu_engine::stats::{PairStats, SctpStats, Traffic};
-use adieu_engine::{Kind, Reliability};
 use adieu_io::event::{Left, TransportStats};
+use adieu_io::shared::ChannelShared;
 use adieu_io::{Event, Notice};
 use pyo3::IntoPyObjectExt;
+use pyo3::exceptions::PyAssertionError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
-use crate::channel::Channel;
+use crate::channel::{Channel, ChannelOptions};
 
-pub const NAMES: [(&str, u8); 20] = [
-    ("MESSAGE", MESSAGE),
-    ("CHANNEL_OPEN", CHANNEL_OPEN),
-    ("CHANNEL_INCOMING", CHANNEL_INCOMING),
-    ("CHANNEL_CLOSING", CHANNEL_CLOSING),
-    ("CHANNEL_CLOSED", CHANNEL_CLOSED),
-    ("CHANNEL_LOW", CHANNEL_LOW),
-    ("CHANNEL_FAILED", CHANNEL_FAILED),
-    ("CANDIDATE", CANDIDATE),
-    ("CANDIDATE_ERROR", CANDIDATE_ERROR),
-    ("GATHERING", GATHERING),
-    ("ICE_STATE", ICE_STATE),
-    ("ICE_PAIR", ICE_PAIR),
-    ("ICE_ROLE", ICE_ROLE),
-    ("DTLS_STATE", DTLS_STATE),
-    ("DTLS_CERTIFICATES", DTLS_CERTIFICATES),
-    ("SCTP_STATE", SCTP_STATE),
-    ("STATS", STATS),
-    ("CONNECTION_ENDED", CONNECTION_ENDED),
-    ("CONNECTION_PANICKED", CONNECTION_PANICKED),
-    ("LOG", LOG),
-];
+/// W3C RTCPeerConnectionIceErrorEvent.errorCode: what browsers also say when a socket can not be made.
+const UNREACHABLE: u16 = 701;
 
-const MESSAGE: u8 = 0;
-const CHANNEL_OPEN: u8 = 1;
-const CHANNEL_INCOMING: u8 = 2;
-const CHANNEL_CLOSING: u8 = 3;
-const CHANNEL_CLOSED: u8 = 4;
-const CHANNEL_LOW: u8 = 5;
-const CHANNEL_FAILED: u8 = 6;
-const CANDIDATE: u8 = 7;
-const CANDIDATE_ERROR: u8 = 8;
-const GATHERING: u8 = 9;
-const ICE_STATE: u8 = 10;
-const ICE_PAIR: u8 = 11;
-const ICE_ROLE: u8 = 12;
-const DTLS_STATE: u8 = 13;
-const DTLS_CERTIFICATES: u8 = 14;
-const SCTP_STATE: u8 = 15;
-const STATS: u8 = 16;
-const CONNECTION_ENDED: u8 = 17;
-const CONNECTION_PANICKED: u8 = 18;
-const LOG: u8 = 19;
+/// A kind of event: whose method takes it, and what the members of its tuple are after the number and the handle.
+pub struct Row {
+    pub name: &'static str,
+    /// "channel", "transport", "connection"; "driver" for what the driver itself has asked.
+    pub to: &'static str,
+    pub method: &'static str,
+    pub takes: &'static str,
+    pub doc: &'static str,
+    /// It ends no batch of the driver.
+    pub hot: bool,
+}
+
+macro_rules! table {
+    ($($name:ident $(($hot:ident))? => $to:ident.$method:ident($takes:literal) $doc:literal)*) => {
+        #[repr(u8)]
+        #[expect(non_camel_case_types, clippy::upper_case_acronyms, reason = "names as Python has them")]
+        enum Number { $($name),* }
+        $(const $name: u8 = Number::$name as u8;)*
+        pub const TABLE: &[Row] = &[$(Row {
+            name: stringify!($name),
+            to: stringify!($to),
+            method: stringify!($method),
+            takes: $takes,
+            doc: $doc,
+            hot: !concat!("" $(, stringify!($hot))?).is_empty(),
+        }),*];
+    };
+}
+
+// A new kind of event is a row here and an arm of the match below. `tools/boundary.py` writes the stub and the handlers'
+// interfaces from it; the driver calls the method by its name.
+table! {
+    MESSAGE (hot) => channel.handle_message("data: str | bytes, size: int")
+        "A message of so many payload bytes (text as UTF-8), to be given back by `consumed`."
+    CHANNEL_OPEN => channel.handle_open("")
+        "The association is up; DCEP OPEN, if any, is on its way."
+    CHANNEL_INCOMING => transport.handle_incoming("channel: _core.Channel, options: _core.ChannelOptions")
+        "The peer has opened a channel."
+    CHANNEL_CLOSING => channel.handle_closing("")
+        "The peer has reset its direction first."
+    CHANNEL_CLOSED => channel.handle_closed("error: str | None, cause_code: int | None")
+        "Closed. Without an error: by the procedure, and the stream id is free again. With one: the association ended \
+         under it (closing rule 56), its transport was closed, or the peer did not finish the closing procedure for \
+         ten seconds (then the stream id stays taken)."
+    CHANNEL_LOW => channel.handle_low("")
+        "The buffered amount fell to the threshold or below it (`watch_low`)."
+    CHANNEL_FAILED => channel.handle_failed("message: str")
+        "The transport could not be made (closing rule 51), or the peer sent a message larger than was announced."
+    CANDIDATE => transport.handle_candidate("generation: int, line: str, url: str | None")
+        "A local candidate (\"candidate:…\"), and the server that it was learned from."
+    CANDIDATE_ERROR => transport.handle_candidate_error(
+        "generation: int, address: str | None, port: int | None, url: str, code: int, text: str"
+    )
+        "A server did not help. `code` is of RFC 5389, or 701. `url` is empty when this machine is in the way: no \
+         descriptor, no interface, no permission, no port."
+    GATHERING => transport.handle_gathering("generation: int, state: str")
+        "Gathering of a generation has begun (\"gathering\") or is over (\"complete\")."
+    ICE_STATE => transport.handle_ice("state: str | None, pair: tuple[str, str] | None")
+        "A new state, a new selected pair, or both. States: \"new\", \"checking\", \"connected\", \"completed\", \
+         \"disconnected\", \"failed\". The event has the transport and the state alone; the driver adds the pair."
+    ICE_PAIR => transport.handle_ice("state: str | None, pair: tuple[str, str] | None")
+        "A new selected pair. The event has transport, generation, local and remote candidate line."
+    ICE_ROLE => transport.handle_role("role: str")
+        "The role after a conflict: \"controlling\" or \"controlled\"."
+    DTLS_STATE => transport.handle_dtls(
+        "state: str, detail: str | None, message: str, sent_alert: int | None, received_alert: int | None"
+    )
+        "A new state. It is \"connecting\", \"connected\", \"closed\" or \"failed\"; `detail` of the last is \"dtls-failure\" \
+         or \"fingerprint-failure\"."
+    DTLS_CERTIFICATES => transport.handle_certificates("certificates: list[bytes]")
+        "The peer's certificates (DER), the leaf first, before the state is \"connected\"."
+    SCTP_STATE => transport.handle_sctp(
+        "state: str, cause_code: int | None, message: str, max_channels: int | None"
+    )
+        "A new state: \"connected\" or \"closed\"."
+    STATS => driver.handle_stats("request: int, stats: dict[str, object]")
+        "The answer to `request_stats`."
+    CONNECTION_ENDED => connection.handle_ended("left: dict[str, int]")
+        "The reaper is done. What is still held: all zero is nothing."
+    CONNECTION_PANICKED => connection.handle_panicked("message: str")
+        "A bug of the core has ended this connection alone."
+    LOG (hot) => driver.handle_log("logger: str, text: str")
+        "A line for a logger (\"adieu.ice\" ...), of this connection; 0 is none. See `set_log`."
+}
+
+/// The rows for Python: (name, to, method, takes, doc, hot). The number of a kind is its index.
+pub fn rows(py: Python<'_>) -> PyResult<Bound<'_, PyTuple>> {
+    let rows = TABLE.iter().map(|row| (row.name, row.to, row.method, row.takes, row.doc, row.hot));
+    PyTuple::new(py, rows.collect::<Vec<_>>())
+}
 
 /// Payload bytes of an event, for the bound of a batch.
 pub fn size(event: &Event) -> usize {
@@ -64,18 +119,28 @@ pub fn size(event: &Event) -> usize {
     }
 }
 
-pub fn to_tuple<'py>(py: Python<'py>, owner: &adieu_io::Loop, event: Event) -> PyResult<Bound<'py, PyTuple>> {
+/// `adopt` makes Python's handle of a channel that the peer has opened.
+pub fn to_tuple<'py>(
+    py: Python<'py>,
+    adopt: impl Fn(Arc<ChannelShared>) -> Channel,
+    event: Event,
+) -> PyResult<Bound<'py, PyTuple>> {
     match event {
         Event::Message { channel, kind, data } => {
             let size = data.len().into_bound_py_any(py)?;
-            let data = match kind {
-                Kind::Binary => PyBytes::new(py, &data).into_any(),
-                Kind::Text => text(py, &data),
-            };
+            let data = payload(py, kind, &data);
             PyTuple::new(py, [MESSAGE.into_bound_py_any(py)?, channel.into_bound_py_any(py)?, data, size])
         }
         Event::Low { channel } => (CHANNEL_LOW, channel).into_pyobject(py),
-        Event::Notice(notice) => notice_tuple(py, owner, *notice),
+        Event::Notice(notice) => notice_tuple(py, adopt, *notice),
+    }
+}
+
+/// `bytes` or `str`.
+pub fn payload<'py>(py: Python<'py>, kind: Kind, data: &[u8]) -> Bound<'py, PyAny> {
+    match kind {
+        Kind::Binary => PyBytes::new(py, data).into_any(),
+        Kind::Text => text(py, data),
     }
 }
 
@@ -89,61 +154,24 @@ fn text<'py>(py: Python<'py>, data: &[u8]) -> Bound<'py, PyAny> {
 
 fn notice_tuple<'py>(
     py: Python<'py>,
-    owner: &adieu_io::Loop,
+    adopt: impl Fn(Arc<ChannelShared>) -> Channel,
     notice: Notice,
 ) -> PyResult<Bound<'py, PyTuple>> {
     match notice {
+        Notice::Engine { transport, event } => engine_tuple(py, transport, event),
         Notice::ChannelOpen { channel } => (CHANNEL_OPEN, channel).into_pyobject(py),
         Notice::ChannelIncoming { transport, channel, options } => {
-            let (lifetime, retransmits) = match options.reliability {
-                Reliability::Full => (None, None),
-                Reliability::Retransmits(count) => (None, Some(count)),
-                Reliability::Lifetime(milliseconds) => (Some(milliseconds), None),
-            };
-            let channel = Channel { inner: owner.adopt(channel) };
-            let head =
-                (CHANNEL_INCOMING, transport, channel, options.label, options.protocol, options.ordered);
-            let (number, transport, channel, label, protocol, ordered) = head;
-            (number, transport, channel, label, protocol, ordered, lifetime, retransmits, options.priority)
-                .into_pyobject(py)
+            let options = ChannelOptions { inner: options };
+            (CHANNEL_INCOMING, transport, adopt(channel), options).into_pyobject(py)
         }
         Notice::ChannelClosing { channel } => (CHANNEL_CLOSING, channel).into_pyobject(py),
         Notice::ChannelClosed { channel, error, cause } => {
             (CHANNEL_CLOSED, channel, error, cause).into_pyobject(py)
         }
         Notice::ChannelFailed { channel, message } => (CHANNEL_FAILED, channel, message).into_pyobject(py),
-        Notice::Candidate { transport, generation, line, url } => {
-            (CANDIDATE, transport, generation, line, url.as_deref()).into_pyobject(py)
-        }
-        Notice::CandidateError { transport, generation, address, port, url, code, text } => {
+        Notice::Trouble { transport, generation, address, port, text } => {
             let address = address.map(|address| address.to_string());
-            (CANDIDATE_ERROR, transport, generation, address, port, &*url, code, text).into_pyobject(py)
-        }
-        Notice::Gathering { transport, generation, complete } => {
-            let state = if complete { "complete" } else { "gathering" };
-            (GATHERING, transport, generation, state).into_pyobject(py)
-        }
-        Notice::IceState { transport, state } => (ICE_STATE, transport, state.name()).into_pyobject(py),
-        Notice::IcePair { transport, generation, local, remote } => {
-            (ICE_PAIR, transport, generation, local, remote).into_pyobject(py)
-        }
-        Notice::IceRole { transport, role } => (ICE_ROLE, transport, role.name()).into_pyobject(py),
-        Notice::Dtls { transport, state, failure } => {
-            let (detail, message, sent, received) = match failure {
-                Some(failure) => {
-                    (Some(failure.detail), failure.message, failure.sent_alert, failure.received_alert)
-                }
-                None => (None, String::new(), None, None),
-            };
-            (DTLS_STATE, transport, state.name(), detail, message, sent, received).into_pyobject(py)
-        }
-        Notice::Certificates { transport, certificates } => {
-            let certificates: Vec<_> = certificates.iter().map(|der| PyBytes::new(py, der)).collect();
-            (DTLS_CERTIFICATES, transport, PyList::new(py, certificates)?).into_pyobject(py)
-        }
-        Notice::Sctp { transport, connected, cause, message, max_channels } => {
-            let state = if connected { "connected" } else { "closed" };
-            (SCTP_STATE, transport, state, cause, message, max_channels).into_pyobject(py)
+            (CANDIDATE_ERROR, transport, generation, address, port, "", UNREACHABLE, text).into_pyobject(py)
         }
         Notice::Stats { transport, request, now, stats } => {
             let stats = match stats {
@@ -158,10 +186,73 @@ fn notice_tuple<'py>(
         Notice::ConnectionPanicked { connection, message } => {
             (CONNECTION_PANICKED, connection, message).into_pyobject(py)
         }
-        Notice::Log { connection, line } => {
-            owner.queue().lines.leave();
-            (LOG, connection, line.layer, line.text).into_pyobject(py)
+        Notice::Log { connection, line } => (LOG, connection, line.layer, line.text).into_pyobject(py),
+    }
+}
+
+fn engine_tuple<'py>(
+    py: Python<'py>,
+    transport: u64,
+    event: adieu_engine::Event,
+) -> PyResult<Bound<'py, PyTuple>> {
+    use adieu_engine::Event as E;
+    match event {
+        E::Ice(event) => ice_tuple(py, transport, *event),
+        E::Certificates(certificates) => {
+            let certificates: Vec<_> = certificates.iter().map(|der| PyBytes::new(py, der)).collect();
+            (DTLS_CERTIFICATES, transport, PyList::new(py, certificates)?).into_pyobject(py)
         }
+        E::Dtls { state, failure } => {
+            let (detail, message, sent, received) = match failure {
+                Some(failure) => {
+                    (Some(failure.detail), failure.message, failure.sent_alert, failure.received_alert)
+                }
+                None => (None, String::new(), None, None),
+            };
+            (DTLS_STATE, transport, state.name(), detail, message, sent, received).into_pyobject(py)
+        }
+        E::Sctp { state, cause, max_channels } => {
+            let (cause, message) = cause.map_or((None, String::new()), |cause| (cause.code, cause.text));
+            let state = if state == SctpState::Connected { "connected" } else { "closed" };
+            (SCTP_STATE, transport, state, cause, message, max_channels).into_pyobject(py)
+        }
+        // The hub has made notices of these: they have handles.
+        E::Channel(_) => Err(PyAssertionError::new_err("an event of a channel came without its handle")),
+    }
+}
+
+fn ice_tuple<'py>(py: Python<'py>, transport: u64, event: IceEvent) -> PyResult<Bound<'py, PyTuple>> {
+    match event {
+        IceEvent::Candidate { generation, line, url } => {
+            (CANDIDATE, transport, generation, line, url.as_deref()).into_pyobject(py)
+        }
+        IceEvent::CandidateError { generation, local, url, code, text } => {
+            let (address, port) = local.map(|local| (local.ip().to_string(), local.port())).unzip();
+            (CANDIDATE_ERROR, transport, generation, address, port, &*url, code, text).into_pyobject(py)
+        }
+        IceEvent::Gathering { generation, complete } => {
+            let state = if complete { "complete" } else { "gathering" };
+            (GATHERING, transport, generation, state).into_pyobject(py)
+        }
+        IceEvent::State(state) => (ICE_STATE, transport, state.name()).into_pyobject(py),
+        IceEvent::Pair { generation, local, remote } => {
+            (ICE_PAIR, transport, generation, local, remote).into_pyobject(py)
+        }
+        IceEvent::Role(role) => (ICE_ROLE, transport, role.name()).into_pyobject(py),
+    }
+}
+
+/// The new ICE state of this transport, if that is what the event says.
+pub fn ice_state(event: &Event, transport: u64) -> Option<&'static str> {
+    let Event::Notice(notice) = event else { return None };
+    match &**notice {
+        Notice::Engine { transport: its, event: adieu_engine::Event::Ice(event) } if *its == transport => {
+            match **event {
+                IceEvent::State(state) => Some(state.name()),
+                _ => None,
+            }
+        }
+        _ => None,
     }
 }
 

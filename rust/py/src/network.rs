@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
 use crate::convert::{address, endpoint, seconds, value_error};
-use crate::loops::Loop;
+use crate::event_queue::EventQueue;
 
 #[pyclass(frozen, module = "adieu._core")]
 pub struct VirtualNetwork {
@@ -27,12 +27,12 @@ impl VirtualNetwork {
     }
 
     #[pyo3(signature = (*addresses))]
-    fn host(&self, addresses: Vec<String>) -> PyResult<Loop> {
+    fn host(&self, addresses: Vec<String>) -> PyResult<EventQueue> {
         if addresses.is_empty() {
             return Err(value_error("a host needs at least one IP address"));
         }
         let addresses: PyResult<Vec<IpAddr>> = addresses.iter().map(|text| address(text)).collect();
-        Ok(Loop { inner: self.inner.host(addresses?) })
+        Ok(EventQueue::new(self.inner.host(addresses?)))
     }
 
     #[pyo3(signature = (*, loss = 0.0, delay = 0.0, jitter = 0.0, rate = None, queue = 262144))]

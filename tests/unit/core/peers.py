@@ -11,13 +11,13 @@ from adieu import _core
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-KINDS = {value: name for name, value in vars(_core).items() if isinstance(value, int)}
+KINDS = {number: name for number, (name, *_) in enumerate(_core.EVENTS)}
 
 
 class Peer:
     """One loop with one connection and one transport; `seen[KIND]` has the events without their first member."""
 
-    def __init__(self, loop: _core.Loop, name: str, **options: Any) -> None:
+    def __init__(self, loop: _core.EventQueue, name: str, **options: Any) -> None:
         self.loop = loop
         self.name = name
         self.certificate = _core.Certificate.generate()
@@ -49,8 +49,8 @@ class Peer:
         self.loop.start_sctp(self.transport, 5000, 5000, 262144)
 
     def open(self, stream_id: int, **options: Any) -> _core.Channel:
-        options = {"label": "chat", "protocol": "", "negotiated": False} | options
-        return self.loop.open_channel(self.transport, stream_id, **options)
+        options = {"label": "chat"} | options
+        return self.loop.open_channel(self.transport, stream_id, _core.ChannelOptions(**options))
 
     def take(self) -> bool:
         """Drain everything that waits; candidates go straight to the other peer."""
@@ -93,7 +93,7 @@ class Pair:
 
     Peer = Peer
 
-    def __init__(self, a: _core.Loop, b: _core.Loop, **options: Any) -> None:
+    def __init__(self, a: _core.EventQueue, b: _core.EventQueue, **options: Any) -> None:
         self.a = self.Peer(a, "aaaa", **options)
         self.b = self.Peer(b, "bbbb", **options)
         self.a.other, self.b.other = self.b, self.a
@@ -174,7 +174,7 @@ class RealPair(Pair):
     """Over sockets of this machine, with two loops on the process's one I/O thread."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(_core.Loop(), _core.Loop(), **options)
+        super().__init__(_core.EventQueue(), _core.EventQueue(), **options)
         self.poller = select.poll()
         self.poller.register(self.a.loop.fileno(), select.POLLIN)
         self.poller.register(self.b.loop.fileno(), select.POLLIN)
@@ -195,7 +195,7 @@ class RealPair(Pair):
             self.poller.poll(left * 1000)
 
 
-def wait(loop: _core.Loop, *kinds: int, limit: float = 10.0) -> tuple[Any, ...]:
+def wait(loop: _core.EventQueue, *kinds: int, limit: float = 10.0) -> tuple[Any, ...]:
     """The next event of one of these kinds on a loop with a descriptor; others are dropped."""
     poller = select.poll()
     poller.register(loop.fileno(), select.POLLIN)

@@ -47,7 +47,7 @@ class Half(Peer):
 
 
 def main(how: str) -> None:
-    half = Half(_core.Loop(), "cccc")
+    half = Half(_core.EventQueue(), "cccc")
     print(half.describe(controlling=False), flush=True)
     channel = half.connect(sys.stdin.readline(), client=True)
     HELD.append(half)

@@ -16,12 +16,12 @@ def net() -> _core.VirtualNetwork:
 
 
 @pytest.fixture
-def loop(net: _core.VirtualNetwork) -> _core.Loop:
+def loop(net: _core.VirtualNetwork) -> _core.EventQueue:
     return net.host("10.0.0.1")
 
 
 @pytest.fixture
-def transport(loop: _core.Loop) -> int:
+def transport(loop: _core.EventQueue) -> int:
     return loop.transport(loop.connection(_core.Certificate.generate()))
 
 
@@ -39,13 +39,13 @@ def transport(loop: _core.Loop) -> int:
         ({"loopback": "perhaps"}, "perhaps"),
     ],
 )
-def test_gather(loop: _core.Loop, transport: int, arguments: dict[str, Any], named: str) -> None:
+def test_gather(loop: _core.EventQueue, transport: int, arguments: dict[str, Any], named: str) -> None:
     good: dict[str, Any] = {"ufrag": "aaaa", "pwd": "a" * 22, "controlling": True, "servers": []}
     with pytest.raises(ValueError, match=named):
         loop.gather(transport, 1, **(good | arguments))
 
 
-def test_a_secret_is_not_shown(loop: _core.Loop, transport: int) -> None:
+def test_a_secret_is_not_shown(loop: _core.EventQueue, transport: int) -> None:
     with pytest.raises(ValueError, match="pwd") as error:
         loop.set_remote(transport, 1, "aaaa", "secret word")
     assert "secret" not in str(error.value)
@@ -63,7 +63,7 @@ def test_a_secret_is_not_shown(loop: _core.Loop, transport: int) -> None:
         "candidate:1 1 udp 1 10.0.0.2 5 typ host " + "x y " * 400,
     ],
 )
-def test_a_malformed_candidate(loop: _core.Loop, transport: int, line: str) -> None:
+def test_a_malformed_candidate(loop: _core.EventQueue, transport: int, line: str) -> None:
     with pytest.raises(ValueError, match="candidate"):
         loop.add_candidate(transport, 1, line)
 
@@ -78,7 +78,7 @@ def test_a_malformed_candidate(loop: _core.Loop, transport: int, line: str) -> N
         ([("sha-256", "zz:" * 31 + "zz")], "zz:zz"),
     ],
 )
-def test_fingerprints(loop: _core.Loop, transport: int, fingerprints: list[tuple[str, str]], named: str) -> None:
+def test_fingerprints(loop: _core.EventQueue, transport: int, fingerprints: list[tuple[str, str]], named: str) -> None:
     with pytest.raises(ValueError, match=named):
         loop.start_dtls(transport, True, fingerprints)
 
@@ -92,21 +92,23 @@ def test_fingerprints(loop: _core.Loop, transport: int, fingerprints: list[tuple
         ({"protocol": "x" * 65536}, "protocol has 65536"),
     ],
 )
-def test_open_channel(loop: _core.Loop, transport: int, arguments: dict[str, Any], named: str) -> None:
-    good: dict[str, Any] = {"stream_id": 1, "label": "", "protocol": "", "negotiated": False}
+def test_open_channel(loop: _core.EventQueue, transport: int, arguments: dict[str, Any], named: str) -> None:
     with pytest.raises(ValueError, match=named):
-        loop.open_channel(transport, **(good | arguments))
+        open_channel(loop, transport, **arguments)
 
 
 @pytest.mark.parametrize("arguments", [{"stream_id": 65536}, {"max_retransmits": 65536}, {"priority": -1}])
-def test_numbers_that_do_not_fit(loop: _core.Loop, transport: int, arguments: dict[str, Any]) -> None:
-    good: dict[str, Any] = {"stream_id": 1, "label": "", "protocol": "", "negotiated": False}
+def test_numbers_that_do_not_fit(loop: _core.EventQueue, transport: int, arguments: dict[str, Any]) -> None:
     with pytest.raises(OverflowError):
-        loop.open_channel(transport, **(good | arguments))
+        open_channel(loop, transport, **arguments)
+
+
+def open_channel(loop: _core.EventQueue, transport: int, stream_id: int = 1, **options: Any) -> None:
+    loop.open_channel(transport, stream_id, _core.ChannelOptions(**({"label": ""} | options)))
 
 
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf"), 1e10, 1e18])
-def test_times(net: _core.VirtualNetwork, loop: _core.Loop, value: float) -> None:
+def test_times(net: _core.VirtualNetwork, loop: _core.EventQueue, value: float) -> None:
     connection = loop.connection(_core.Certificate.generate())
     with pytest.raises(ValueError, match="disconnected_after"):
         loop.transport(connection, disconnected_after=value)
@@ -136,8 +138,8 @@ def test_the_longest_times_and_the_largest_sizes_do_no_harm() -> None:
         assert pair.a.loop.counters()["panics"] == pair.b.loop.counters()["panics"] == 0
 
 
-def test_what_can_be_sent(loop: _core.Loop, transport: int) -> None:
-    channel = loop.open_channel(transport, 1, label="", protocol="", negotiated=True)
+def test_what_can_be_sent(loop: _core.EventQueue, transport: int) -> None:
+    channel = loop.open_channel(transport, 1, _core.ChannelOptions("", negotiated=True))
     with pytest.raises(TypeError, match="not int"):
         channel.send(5)  # type: ignore[arg-type]
     with pytest.raises(UnicodeEncodeError):

@@ -35,7 +35,7 @@ def start(*arguments: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         cwd=TESTS,
-        env=os.environ | {"PYTHONPATH": str(TESTS)},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent / "python")])},
     )
 
 
@@ -101,7 +101,7 @@ def test_the_child_of_a_fork_can_do_no_harm_and_make_connections_of_its_own() ->
 def test_a_process_that_ends_or_blocks_with_an_open_connection_says_so_at_once(
     how: str, code: int, reason: str
 ) -> None:
-    half = Half(_core.Loop(), "dddd")
+    half = Half(_core.EventQueue(), "dddd")
     with start("-m", "unit.core.process", how) as other:
         assert other.stdin and other.stdout and other.stderr
         theirs = other.stdout.readline()
@@ -124,13 +124,13 @@ def test_a_process_that_ends_or_blocks_with_an_open_connection_says_so_at_once(
 
 ALONE = """
 from adieu import _core
-loop = _core.Loop()
+loop = _core.EventQueue()
 for _ in range(20):
     transport = loop.transport(loop.connection(_core.Certificate.generate()))
     loop.gather(transport, 1, "aaaa", "a" * 22, True, ["stun:192.0.2.1", "stun:no-such-name.invalid"])
     loop.set_remote(transport, 1, "bbbb", "b" * 22)
     loop.add_candidate(transport, 1, "candidate:1 1 udp 2122260223 192.0.2.7 9 typ host")
-    loop.open_channel(transport, 1, label="", protocol="", negotiated=True).send(b"x" * 100_000)
+    loop.open_channel(transport, 1, _core.ChannelOptions("", negotiated=True)).send(b"x" * 100_000)
 """
 
 
@@ -181,7 +181,7 @@ def test_what_is_called_after_the_end_of_a_loop_does_nothing() -> None:
         pair.b.close()
         loop.request_stats(transport, 1)
         loop.consumed(transport, 1)
-        loop.open_channel(transport, 2, label="", protocol="", negotiated=True).send(b"x")
+        loop.open_channel(transport, 2, _core.ChannelOptions("", negotiated=True)).send(b"x")
         again = loop.transport(loop.connection(pair.b.certificate))
         loop.gather(again, 1, "cccc", "c" * 22, True, [])
         pair.until(lambda: pair.a.count("CHANNEL_CLOSED") == 1)

@@ -54,8 +54,15 @@ def test_an_incoming_channel_tells_what_it_was_opened_with() -> None:
         pair.b.open(2, label="", protocol="", max_packet_life_time=1500)
         pair.until(lambda: pair.a.count("CHANNEL_INCOMING") == 2)
         first, second = pair.a.seen["CHANNEL_INCOMING"]
-        assert (first[0], first[1].stream_id, *first[2:]) == (pair.a.transport, 0, "läbel", "p", False, None, 3, 1024)
-        assert second[2:] == ("", "", True, 1500, None, 256)
+        assert (first[0], first[1].stream_id, *said(first[2])) == (
+            *(pair.a.transport, 0),
+            *("läbel", "p", False, None, 3, 1024),
+        )
+        assert said(second[2]) == ("", "", True, 1500, None, 256)
+
+
+def said(o: _core.ChannelOptions) -> tuple[object, ...]:
+    return o.label, o.protocol, o.ordered, o.max_packet_life_time, o.max_retransmits, o.priority
 
 
 def test_buffered_amount_rises_at_send_and_falls_when_it_has_left() -> None:
@@ -193,7 +200,7 @@ def test_commands_on_what_has_ended_do_nothing() -> None:
         loop.gather(transport, 2, "dddd", "d" * 22, True, [])
         loop.drop_generation(transport, 1)
         loop.consumed(transport, 5)
-        channel = loop.open_channel(transport, 8, label="", protocol="", negotiated=True)
+        channel = loop.open_channel(transport, 8, _core.ChannelOptions("", negotiated=True))
         channel.send(b"x")
         channel.close()
         loop.close_transport(transport)

@@ -2,31 +2,48 @@
 
 import asyncio
 import gc
+import time
 import weakref
 
 import pytest
 
 from adieu import _core
 from adieu.driver import Driver
-from adieu.driver.loop import MESSAGES_BETWEEN_LOOKS, SETTLING
+from adieu.driver.loop import MAX_EVENTS, MAX_SECONDS, SETTLING
 from adieu.errors import NotSupportedError
+from unit.core.peers import VirtualPair
 
 
 class Core:
-    """What the driver uses of a `_core.Loop`."""
+    """What the driver uses of a `_core.EventQueue`."""
 
     def __init__(self):
         self.events = []
         self.calls = []
-        self.batches = []
+        self.turn = self.thread = 0
 
     def fileno(self):
         return -1
 
-    def drain(self, max_events, max_bytes):
-        taken, self.events = self.events[:max_events], self.events[max_events:]
-        self.batches.append(len(taken))
-        return taken, bool(self.events)
+    def next_turn(self):
+        self.turn += 1
+
+    @property
+    def waiting(self):
+        return len(self.events)
+
+    def deliver(self, channels, max_events, max_bytes, max_seconds):
+        for handed_out in range(1, max_events + 1):
+            event = self.events.pop(0)
+            if event[0] != _core.MESSAGE:
+                return event, max_events - handed_out
+            if event[1] in channels:
+                channels[event[1]].handle_message(*event[2:])
+        return None, 0
+
+    def take_ice_state(self, transport):
+        follows = self.events and self.events[0][:2] == (_core.ICE_STATE, transport)
+        return self.events.pop(0)[2] if follows else None
 
     def consumed(self, transport, size):
         self.calls.append(("consumed", transport, size))
@@ -168,38 +185,57 @@ async def test_a_handler_that_fails_stops_nothing(core, driver, log):
     assert log == ["a"]
 
 
-async def test_a_full_batch_lets_others_run_before_the_next(core, driver, log, monkeypatch):
-    loop = asyncio.get_running_loop()
-    now = loop.time()
-    monkeypatch.setattr(loop, "time", lambda: now)  # on a busy machine a batch may end by its time
-    driver.handles.channels[1] = Channel(log)
-    core.events = messages(*["x"] * 1300)
+@pytest.fixture
+def messages_of_a_peer():
+    """Fill the event queue of one of two peers over a network in memory, and call it a loop's."""
+    with VirtualPair() as pair:
+        pair.connect()
+        theirs, ours = pair.channel()
+        pair.a.reads = False
+
+        def send(count):
+            for number in range(count):
+                ours.send(f"{number}")
+            for _ in range(40):  # time moves, nothing is taken
+                pair.net.advance(pair.net.now + 0.05)
+            return pair.a.loop, theirs.id
+
+        yield send
+
+
+async def test_a_full_batch_lets_others_run_before_the_next(log, messages_of_a_peer):
+    core, channel = messages_of_a_peer(1300)
+    driver = Driver(asyncio.get_running_loop(), core)
+    driver.handles.channels[channel] = Channel(log)
     driver.wake()
-    assert len(log) == 512
+    assert len(log) == MAX_EVENTS == 512
     await rounds(1)
     assert len(log) == 1024
     await rounds(1)
-    assert len(log) == 1300
+    assert log == [f"{number}" for number in range(1300)]
 
 
-async def test_slow_handlers_let_others_run_too(core, driver, log, monkeypatch):
-    loop = asyncio.get_running_loop()
-    clock = [loop.time()]
-    monkeypatch.setattr(loop, "time", lambda: clock[0])
+async def test_slow_handlers_let_others_run_too(log, messages_of_a_peer):
+    core, channel = messages_of_a_peer(100)
 
     class Slow(Channel):
         def handle_message(self, data, size):
-            clock[0] += 0.001
+            if len(log) % 32 == 0:
+                time.sleep(2 * MAX_SECONDS)
             log.append(data)
 
-    driver.handles.channels[1] = Slow(log)
-    core.events = [*messages(*["x"] * 100), (_core.CHANNEL_LOW, 1)]
-    driver.wake()
-    assert len(log) == MESSAGES_BETWEEN_LOOKS
-    await rounds(1)
-    assert len(log) == 2 * MESSAGES_BETWEEN_LOOKS
-    await rounds(5)
-    assert len(log) == 101
+    channels = {channel: Slow(log)}
+    left = 100
+    for handed_out in (32, 64, 96, 100):
+        event, left = core.deliver(channels, left, 1 << 20, MAX_SECONDS)
+        assert (event, left, len(log)) == (None, 100 - handed_out, handed_out)
+
+
+async def test_bytes_bound_a_batch_too(log, messages_of_a_peer):
+    core, channel = messages_of_a_peer(10)
+    assert core.deliver({channel: Channel(log)}, 10, 3, 1.0) == (None, 0)
+    assert log == ["0", "1", "2"]
+    assert core.waiting == 7
 
 
 async def test_what_belongs_to_nobody_is_let_go(core, driver):

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use adieu_engine::{Batch, Certificate, ChannelKey, Config, Transport};
+use adieu_engine::{Batch, Certificate, ChannelKey, Config, Kind, Transport};
 
 use crate::command::{Command, CommandQueue, Request};
 use crate::event::{Counters, EventQueue, Left, Notice, TransportStats};
@@ -47,7 +47,7 @@ struct Connection {
 pub struct Hub<N: Network> {
     pub net: N,
     commands: Arc<CommandQueue>,
-    loops: HashMap<u64, Arc<EventQueue>>,
+    clients: HashMap<u64, Arc<EventQueue>>,
     connections: HashMap<u64, Connection>,
     transports: Vec<Option<HubTransport<N::Socket>>>,
     /// Indices of `transports` that are free.
@@ -60,7 +60,21 @@ pub struct Hub<N: Network> {
     batch: Batch,
     due: Vec<u32>,
     shutdown: Vec<Arc<dyn Fn() + Send + Sync>>,
+    sending: Option<Sending>,
     now: Instant,
+}
+
+/// An outbox that is being emptied: what was in it when its command came, before the commands that came later.
+struct Sending {
+    channel: Arc<ChannelShared>,
+    messages: std::vec::IntoIter<(Kind, Vec<u8>)>,
+}
+
+impl From<Arc<ChannelShared>> for Sending {
+    fn from(channel: Arc<ChannelShared>) -> Sending {
+        let messages = channel.take_outbox().into_iter();
+        Sending { channel, messages }
+    }
 }
 
 impl<N: Network> Hub<N> {
@@ -69,7 +83,7 @@ impl<N: Network> Hub<N> {
         Hub {
             net,
             commands,
-            loops: HashMap::new(),
+            clients: HashMap::new(),
             connections: HashMap::new(),
             transports: Vec::new(),
             free: Vec::new(),
@@ -80,6 +94,7 @@ impl<N: Network> Hub<N> {
             batch,
             due: Vec::new(),
             shutdown: Vec::new(),
+            sending: None,
             now,
         }
     }
@@ -90,20 +105,19 @@ impl<N: Network> Hub<N> {
     pub fn run_commands(&mut self, now: Instant, budget: usize) -> bool {
         self.now = now;
         for _ in 0..budget {
+            if let Some(sending) = &mut self.sending {
+                match sending.messages.next() {
+                    Some((kind, data)) => {
+                        let channel = sending.channel.clone();
+                        self.send(now, &channel, kind, data);
+                        continue;
+                    }
+                    None => self.sending = None,
+                }
+            }
             match self.commands.pop() {
                 None => return false,
-                Some(Command::Send { channel, kind, data }) => {
-                    let size = data.len();
-                    let sent =
-                        self.on_channel(&channel, |transport, key| transport.send(now, key, kind, data));
-                    if sent != Some(true) {
-                        channel.transport.buffered.fetch_sub(size, Ordering::AcqRel);
-                    }
-                    if sent == Some(false) {
-                        // The channel lives; of one that has ended the amount stays (closing rule 48).
-                        channel.buffered.fetch_sub(size, Ordering::AcqRel);
-                    }
-                }
+                Some(Command::Send { channel }) => self.sending = Some(Sending::from(channel)),
                 Some(Command::Consumed { transport, size }) => {
                     let index = transport.index.load(Ordering::Relaxed);
                     if let Ok(index) = u32::try_from(index) {
@@ -114,6 +128,18 @@ impl<N: Network> Hub<N> {
             }
         }
         true
+    }
+
+    fn send(&mut self, now: Instant, channel: &ChannelShared, kind: Kind, data: Vec<u8>) {
+        let size = data.len();
+        let sent = self.on_channel(channel, |transport, key| transport.send(now, key, kind, data));
+        if sent != Some(true) {
+            channel.transport.buffered.fetch_sub(size, Ordering::AcqRel);
+        }
+        if sent == Some(false) {
+            // The channel lives; of one that has ended the amount stays (closing rule 48).
+            channel.buffered.fetch_sub(size, Ordering::AcqRel);
+        }
     }
 
     pub fn handle_datagram(
@@ -156,7 +182,7 @@ impl<N: Network> Hub<N> {
 
     /// Whether some loop has events that were not taken.
     pub fn has_events(&self) -> bool {
-        self.loops.values().any(|queue| !queue.is_empty())
+        self.clients.values().any(|queue| !queue.is_empty())
     }
 
     // --- what goes out ----------------------------------------------------------------------------------------------
@@ -185,7 +211,7 @@ impl<N: Network> Hub<N> {
     /// Lines that belong to no connection go to every event loop.
     fn hand_up_lines(&self) {
         for line in lines::take() {
-            for queue in self.loops.values() {
+            for queue in self.clients.values() {
                 queue.line(0, line.clone());
                 queue.signal();
             }
@@ -224,10 +250,10 @@ impl<N: Network> Hub<N> {
 
     fn run(&mut self, now: Instant, request: Request) {
         match request {
-            Request::OpenLoop { id, queue } => {
-                self.loops.insert(id, queue);
+            Request::OpenClient { id, queue } => {
+                self.clients.insert(id, queue);
             }
-            Request::CloseLoop { id } => self.close_loop(now, id),
+            Request::CloseClient { id } => self.close_client(now, id),
             Request::Relieved { id } => self.relieve(now, id),
             Request::OpenConnection { owner, id, certificate } => {
                 self.open_connection(owner, id, certificate)
@@ -243,31 +269,8 @@ impl<N: Network> Hub<N> {
                 });
             }
             Request::Gather { transport, gather } => self.gather(now, transport, gather),
-            Request::SetRole { transport, generation, role } => {
-                self.on_transport(transport, |transport| transport.engine.set_role(generation, role));
-            }
-            Request::SetRemote { transport, generation, remote, lite } => {
-                self.on_transport(transport, |transport| {
-                    transport.engine.set_remote(now, generation, remote, lite)
-                });
-            }
-            Request::AddCandidate { transport, generation, candidate } => {
-                self.on_transport(transport, |transport| {
-                    transport.engine.add_candidate(now, generation, candidate)
-                });
-            }
-            Request::DropGeneration { transport, generation } => {
-                self.on_transport(transport, |transport| transport.engine.drop_generation(now, generation));
-            }
-            Request::StartDtls { transport, client, fingerprints } => {
-                self.on_transport(transport, |transport| {
-                    transport.engine.start_dtls(now, client, fingerprints)
-                });
-            }
-            Request::StartSctp { transport, local_port, remote_port, remote_max_message_size } => {
-                self.on_transport(transport, |transport| {
-                    transport.engine.start_sctp(now, local_port, remote_port, remote_max_message_size);
-                });
+            Request::Engine { transport, call } => {
+                self.on_transport(transport, |transport| call(&mut transport.engine, now));
             }
             Request::OpenChannel { channel, options } => {
                 let index = channel.transport.index.load(Ordering::Relaxed);
@@ -296,7 +299,7 @@ impl<N: Network> Hub<N> {
     }
 
     fn open_connection(&mut self, owner: u64, id: u64, certificate: Arc<Certificate>) {
-        let Some(queue) = self.loops.get(&owner).cloned() else { return };
+        let Some(queue) = self.clients.get(&owner).cloned() else { return };
         Counters::add(&queue.counters.connections, 1);
         let connection = Connection {
             owner,
@@ -384,7 +387,7 @@ impl<N: Network> Hub<N> {
     }
 
     fn stats(&mut self, now: Instant, owner: u64, transport: u64, request: u64) {
-        let Some(queue) = self.loops.get(&owner).cloned() else { return };
+        let Some(queue) = self.clients.get(&owner).cloned() else { return };
         let living = self.indices.get(&transport).and_then(|index| self.transports[*index as usize].as_ref());
         let stats = match living {
             Some(transport) => Some(Arc::new(transport.stats(now))),
@@ -410,14 +413,14 @@ impl<N: Network> Hub<N> {
 
     // --- endings ----------------------------------------------------------------------------------------------------
 
-    fn close_loop(&mut self, now: Instant, id: u64) {
+    fn close_client(&mut self, now: Instant, id: u64) {
         let mut owned: Vec<u64> =
             self.connections.iter().filter(|(_, one)| one.owner == id).map(|(id, _)| *id).collect();
         owned.sort_unstable();
         for connection in owned {
             self.close_connection(now, connection, "Event loop ended");
         }
-        self.loops.remove(&id);
+        self.clients.remove(&id);
     }
 
     /// The last words of every transport leave in this turn, or when the network takes them; then its sockets go.

@@ -8,7 +8,6 @@ use std::time::Instant;
 
 use adieu_engine::channel::ChannelEvent;
 use adieu_engine::dtls::DtlsState;
-use adieu_engine::ice::IceEvent;
 use adieu_engine::lines as layers;
 use adieu_engine::sctp::SctpState;
 use adieu_engine::{Batch, ChannelKey, ChannelOptions, Drops, Kind, Transport};
@@ -18,9 +17,6 @@ use crate::event::{Counters, Event, EventQueue, Notice, TransportStats};
 use crate::lines;
 use crate::shared::{ChannelShared, NOWHERE, TransportShared};
 use crate::trouble;
-
-/// W3C RTCPeerConnectionIceErrorEvent.errorCode: what browsers also say when a socket can not be made.
-const UNREACHABLE: u16 = 701;
 
 pub(super) struct HubTransport<S> {
     index: u32,
@@ -99,8 +95,7 @@ impl<S: Copy> HubTransport<S> {
     /// Something of this machine is in the way of the latest generation.
     pub fn tell_trouble(&self, address: Option<IpAddr>, port: Option<u16>, text: String) {
         let (transport, generation) = (self.shared.id, self.generation);
-        let (url, code) = ("".into(), UNREACHABLE);
-        self.queue.notice(Notice::CandidateError { transport, generation, address, port, url, code, text });
+        self.queue.notice(Notice::Trouble { transport, generation, address, port, text });
     }
 
     pub fn open_channel(&mut self, now: Instant, shared: Arc<ChannelShared>, options: ChannelOptions) {
@@ -217,7 +212,6 @@ impl<S: Copy> HubTransport<S> {
 
     fn translate(&mut self, event: adieu_engine::Event) {
         use adieu_engine::Event as E;
-        let transport = self.shared.id;
         let notice = match event {
             E::Channel(ChannelEvent::Message { key, kind, payload }) => {
                 if let Some(channel) = self.id_of(key) {
@@ -229,18 +223,9 @@ impl<S: Copy> HubTransport<S> {
                 Some(notice) => notice,
                 None => return,
             },
-            E::Ice(event) => ice_notice(transport, *event),
-            E::Certificates(certificates) => Notice::Certificates { transport, certificates },
-            E::Dtls { state: DtlsState::New, .. } => return,
-            E::Dtls { state, failure } => {
-                Notice::Dtls { transport, state, failure: failure.map(|failure| *failure) }
-            }
-            E::Sctp { state: SctpState::Connecting, .. } => return,
-            E::Sctp { state, cause, max_channels } => {
-                let (cause, message) = cause.map_or((None, String::new()), |cause| (cause.code, cause.text));
-                let connected = state == SctpState::Connected;
-                Notice::Sctp { transport, connected, cause, message, max_channels }
-            }
+            // The application knows that they begin: it has begun them.
+            E::Dtls { state: DtlsState::New, .. } | E::Sctp { state: SctpState::Connecting, .. } => return,
+            event => Notice::Engine { transport: self.shared.id, event },
         };
         self.queue.notice(notice);
     }
@@ -296,23 +281,5 @@ impl<S: Copy> HubTransport<S> {
         let channels = engine.channels.iter().enumerate();
         let channels = channels.filter_map(|(index, (key, _, _))| Some((self.id_of(*key)?, index))).collect();
         TransportStats { engine, channels, ended: false }
-    }
-}
-
-fn ice_notice(transport: u64, event: IceEvent) -> Notice {
-    match event {
-        IceEvent::Candidate { generation, line, url } => {
-            Notice::Candidate { transport, generation, line, url }
-        }
-        IceEvent::CandidateError { generation, local, url, code, text } => {
-            let (address, port) = local.map(|local| (local.ip(), local.port())).unzip();
-            Notice::CandidateError { transport, generation, address, port, url, code, text }
-        }
-        IceEvent::Gathering { generation, complete } => Notice::Gathering { transport, generation, complete },
-        IceEvent::State(state) => Notice::IceState { transport, state },
-        IceEvent::Pair { generation, local, remote } => {
-            Notice::IcePair { transport, generation, local, remote }
-        }
-        IceEvent::Role(role) => Notice::IceRole { transport, role },
     }
 }

@@ -1,0 +1,95 @@
+"""The interfaces of the objects that get the core's events. Made by tools/boundary.py: do not edit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from adieu import _core
+
+
+class ChannelHandler(Protocol):
+    """What the core says to a data channel."""
+
+    def handle_message(self, data: str | bytes, size: int) -> None:
+        """A message of so many payload bytes (text as UTF-8), to be given back by `consumed`."""
+
+    def handle_open(self) -> None:
+        """The association is up; DCEP OPEN, if any, is on its way."""
+
+    def handle_closing(self) -> None:
+        """The peer has reset its direction first."""
+
+    def handle_closed(self, error: str | None, cause_code: int | None) -> None:
+        """Closed.
+
+        Without an error: by the procedure, and the stream id is free again. With one: the association ended
+        under it (closing rule 56), its transport was closed, or the peer did not finish the closing
+        procedure for ten seconds (then the stream id stays taken).
+        """
+
+    def handle_low(self) -> None:
+        """The buffered amount fell to the threshold or below it (`watch_low`)."""
+
+    def handle_failed(self, message: str) -> None:
+        """The transport could not be made (closing rule 51), or the peer sent a message larger than was announced."""
+
+
+class TransportHandler(Protocol):
+    """What the core says to a transport: an ICE agent, its DTLS and its SCTP."""
+
+    def handle_incoming(self, channel: _core.Channel, options: _core.ChannelOptions) -> None:
+        """The peer has opened a channel."""
+
+    def handle_candidate(self, generation: int, line: str, url: str | None) -> None:
+        """A local candidate ("candidate:…"), and the server that it was learned from."""
+
+    def handle_candidate_error(
+        self, generation: int, address: str | None, port: int | None, url: str, code: int, text: str
+    ) -> None:
+        """A server did not help.
+
+        `code` is of RFC 5389, or 701. `url` is empty when this machine is in the way: no descriptor, no
+        interface, no permission, no port.
+        """
+
+    def handle_gathering(self, generation: int, state: str) -> None:
+        """Gathering of a generation has begun ("gathering") or is over ("complete")."""
+
+    def handle_ice(self, state: str | None, pair: tuple[str, str] | None) -> None:
+        """A new state, a new selected pair, or both.
+
+        States: "new", "checking", "connected", "completed", "disconnected", "failed". The event has the
+        transport and the state alone; the driver adds the pair.
+        """
+
+    def handle_role(self, role: str) -> None:
+        """The role after a conflict: "controlling" or "controlled"."""
+
+    def handle_dtls(
+        self, state: str, detail: str | None, message: str, sent_alert: int | None, received_alert: int | None
+    ) -> None:
+        """A new state.
+
+        It is "connecting", "connected", "closed" or "failed"; `detail` of the last is "dtls-failure" or
+        "fingerprint-failure".
+        """
+
+    def handle_certificates(self, certificates: list[bytes]) -> None:
+        """The peer's certificates (DER), the leaf first, before the state is "connected"."""
+
+    def handle_sctp(self, state: str, cause_code: int | None, message: str, max_channels: int | None) -> None:
+        """A new state: "connected" or "closed"."""
+
+
+class ConnectionEvents(Protocol):
+    """What the core says to a connection."""
+
+    def handle_ended(self, left: dict[str, int]) -> None:
+        """The reaper is done.
+
+        What is still held: all zero is nothing.
+        """
+
+    def handle_panicked(self, message: str) -> None:
+        """A bug of the core has ended this connection alone."""
