@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import jwt
 import pytest
 
 import adieu
+from adieu import _core
+from adieu.server import IceConfig, serve
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from support.written import Written
 
 pytestmark = pytest.mark.anyio
 CONTENT = "the content of a message"
+FILE = b"the content of a file "
+KEY = "a secret that is long enough for HS256"
 
 
 async def talk(then: Any = None) -> None:
@@ -49,6 +59,56 @@ async def test_a_memory_pair_at_debug_has_a_line_for_each_state_and_no_secret(wr
         assert {f"{layer} DEBUG = connected" for layer in ("ice", "dtls", "sctp")} <= {*lines}
     assert len(secrets) == 3
     whole = repr(written.lines)
+    assert not [secret for secret in secrets if secret in whole]
+
+
+async def test_a_room_logs_no_secret_of_its_server_its_peers_or_what_they_send(
+    written: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All loggers at DEBUG, the server's too."""
+    descriptions: list[str] = []
+    keys: list[str] = []
+    plain = adieu.RTCPeerConnection.setRemoteDescription
+
+    async def applied(pc: Any, description: Any, **members: Any) -> None:
+        await plain(pc, description, **members)
+        descriptions.append(pc.remoteDescription.sdp)
+
+    def generated(*arguments: Any) -> Any:
+        made = generate(*arguments)
+        keys.extend(made.to_pem()[1].splitlines()[1:-1])
+        return made
+
+    generate = _core.Certificate.generate
+    monkeypatch.setattr(adieu.RTCPeerConnection, "setRemoteDescription", applied)
+    monkeypatch.setattr("adieu.webrtc.certificate._core.Certificate", SimpleNamespace(generate=generated))
+    (tmp_path / "notes.txt").write_bytes(FILE * 1000)
+    ice = IceConfig(turn=("turn:192.0.2.1",), secret="the secret of the TURN server")
+    expires = int(time.time()) + 60
+    tokens = [jwt.encode({"sub": name, "room": "*", "exp": expires}, KEY, "HS256") for name in ("ada", "ben")]
+    async with (
+        serve(keys=[KEY], ice=ice) as server,
+        adieu.join(server.url, room="lab", name="Ada", token=tokens[0]) as here,
+        adieu.join(server.url, room="lab", name="Ben", token=tokens[1]) as there,
+    ):
+        ada, ben = await asyncio.gather(here.session(), there.session())
+        ben.on("file", lambda file: file.accept(tmp_path / "taken.txt"))
+        chat, theirs = await asyncio.gather(ada.open("chat"), ben.open("chat"))
+        await chat.send(CONTENT)
+        assert await theirs.receive() == CONTENT
+        await (await ada.send_file(tmp_path / "notes.txt")).wait()
+        await ada.reset("ice")
+        turn = [server for room in (here, there) for server in (await room.client.ice_servers())[0]]
+        resume = [room.client._machine.welcome.resume_token for room in (here, there)]
+        await ada.close("done")
+    passwords = [line[10:] for sdp in descriptions for line in sdp.splitlines() if line.startswith("a=ice-pwd")]
+    credentials = [member for server in turn for member in (server["username"], server["credential"])]
+    secrets = [*passwords, *credentials, *resume, *tokens, *keys, KEY, CONTENT, FILE.decode().strip()]
+    assert min(map(len, (passwords, credentials, resume, keys))) >= 2
+    assert all(len(secret) > 8 for secret in secrets)
+    whole = repr(written.lines)
+    for logger in ("ice", "dtls", "sctp", "webrtc", "session", "signaling", "server"):
+        assert f"'{logger} " in whole, logger
     assert not [secret for secret in secrets if secret in whole]
 
 
