@@ -135,6 +135,7 @@ class SignalingClient:
         self.url = url
         self._shown_url = re.sub("//[^/@]*@", "//", url.partition("?")[0])  # without a token or a password
         self._log_id = log.new_id("ws")
+        self._is_down = False
         self._ssl = context_of(ssl, secure=secure)
         self._token = token
         self._meta = dict(meta or {})
@@ -424,10 +425,13 @@ class SignalingClient:
         match event:
             case Up(peer=peer, resumed=resumed):
                 how = "resumed" if resumed else "with a new place"
+                self._is_down = False
                 log.SIGNALING.info("%s = connected to %s as peer %s, %s", self._log_id, self._shown_url, peer, how)
             case Down(reason=reason, retry_in=wait):
                 text = log.text(reason)
-                log.SIGNALING.info("%s ! not connected: %s; tries again in %.1f s", self._log_id, text, wait)
+                level = logging.DEBUG if self._is_down else logging.INFO  # a server may be away for hours
+                log.SIGNALING.log(level, "%s ! not connected: %s; tries again in %.1f s", self._log_id, text, wait)
+                self._is_down = True
             case Moved(old=old, new=new):
                 log.SIGNALING.info("%s = was peer %s and is now peer %s", self._log_id, old, new)
             case RoomLost(room=room, text=text):

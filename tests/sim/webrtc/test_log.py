@@ -121,6 +121,21 @@ async def test_the_core_follows_a_level_that_is_set_later_at_the_next_change_of_
 
 
 @simulated()
+async def test_a_candidate_pool_has_the_id_of_its_connection_and_the_core_forgets_it_at_the_end(world, written):
+    one, two = world.hosts()
+    a, b = world.connection(one, iceCandidatePoolSize=1), world.connection(two)
+    await world.settle(0.1)
+    assert any(line.startswith("ice DEBUG = socket 10.0.0.1") for line in written.of(a.log_id))
+    await world.open_channel(a, b)
+    a.close()
+    b.close()
+    await world.settle()
+    assert written.of(a.log_id)[-1] == "webrtc DEBUG = released, nothing left"
+    assert not any(id_ == "core" for id_, _ in written.lines)
+    assert one.handles.names == two.handles.names == {}
+
+
+@simulated()
 async def test_no_line_holds_a_secret_and_a_message_has_none(world, written):
     a, b = world.pair(iceServers=[{"urls": "turn:10.0.0.9", "username": "the-user", "credential": "the-credential"}])
     ours, theirs = await world.open_channel(a, b)

@@ -618,6 +618,17 @@ async def test_logs_hold_no_token(caplog):
     assert resume not in text
 
 
+async def test_a_server_that_stays_away_is_one_line_at_info(written):
+    async with contextlib.AsyncExitStack() as stack:
+        async with serve() as server:
+            ada = await stack.enter_async_context(client(server, "ada"))
+        for _ in range(4):
+            await until(ada, Down)
+    info = [line.split(";")[0] for _, line in written.lines if line.startswith("signaling INFO ")]
+    assert [line.split()[2] for line in info] == ["=", "!", "x"]
+    assert sum("signaling DEBUG ! not connected" in line for _, line in written.lines) >= 3
+
+
 async def test_the_log_has_the_life_of_a_client_at_info_and_its_frames_at_debug(written):
     ice = IceConfig(turn=("turn:192.0.2.1",), secret="the secret of the TURN server")
     async with serve(keys=[SECRET], ice=ice) as server:
