@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         UnknownError,
     )
     from adieu.events import Event, EventTarget, MessageEvent, once
+    from adieu.farewell import Goodbye, GoodbyeEvent, GoodbyeReceipt, GoodbyeReset, goodbye
     from adieu.session import (
         ChannelEvent,
         ClosedEvent,
@@ -131,6 +132,10 @@ __all__ = [
     "EncodingError",
     "Event",
     "EventTarget",
+    "Goodbye",
+    "GoodbyeEvent",
+    "GoodbyeReceipt",
+    "GoodbyeReset",
     "IncomingFile",
     "InvalidAccessError",
     "InvalidCharacterError",
@@ -215,6 +220,7 @@ __all__ = [
     "UndeliveredError",
     "UnknownError",
     "__version__",
+    "goodbye",
     "join",
     "mediaDevices",
     "memory_pair",
@@ -234,6 +240,7 @@ if not TYPE_CHECKING:  # a module's __getattr__ would hide misspelled names from
                 "SignalingLostError SignalingRefusedError TransferError UndeliveredError UnknownError",
             ),
             "adieu.events": ("Event EventTarget MessageEvent once",),
+            "adieu.farewell": ("Goodbye GoodbyeEvent GoodbyeReceipt GoodbyeReset goodbye",),
             "adieu.session": (
                 "ChannelEvent CloseReceipt ClosedEvent ClosingEvent IncomingFile Options ResetEvent ResetReport",
                 "Room Session SignalingChange StateEvent Transfer Unconnected join memory_pair",

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.anyio
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 EXPECTED = {
+    "goodbye.py": ["Ben learns: done", "2 of 2 messages reached Ben's program", "the same receipt: True"],
     "first_try.py": ["hello", "sent before the reset", "queued", "the same receipt: True"],
     "robot.py": ["robot: land", "brakes on (end of the flight)", "every order was obeyed: True"],
     "own_signaling.py": ["you said hello", "SCTP cause 12", "left of them: nothing left, nothing left"],

@@ -90,6 +90,11 @@ class RTCAnswerOptions:
     """https://www.w3.org/TR/webrtc/#rtcansweroptions; has no member."""
 
 
+def data_channels_of(connection: RTCPeerConnection) -> tuple[RTCDataChannel, ...]:
+    """Return the data channels of a connection that are not closed. The W3C's API has no list of them."""
+    return tuple(connection._internals.channels.unclosed)  # noqa: SLF001 its own module # pyright: ignore[reportPrivateUsage]
+
+
 def _is_closed(connection: RTCPeerConnection) -> bool:
     return connection._internals.is_closed  # noqa: SLF001 its own module # pyright: ignore[reportPrivateUsage]
 

@@ -94,7 +94,7 @@ async def connect(first: Tab, second: Tab, *, media: bool) -> None:
 async def two(
     one: Browser, other: Browser, *, goodbye: bool = True, media: bool = False
 ) -> AsyncIterator[tuple[Tab, Tab]]:
-    """Connect two pages; the first has goodbye, the second as told."""
+    """Connect two pages; the first one has goodbye, the second one with `goodbye`."""
     async with Apps().serving() as apps, apps.open(one) as here, apps.open(other) as there:
         for tab in (here, there):
             await tab.run(SETUP)

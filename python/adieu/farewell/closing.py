@@ -1,0 +1,194 @@
+"""The close of one connection: announce, drain, channels, connection, clean-up.
+
+Proof of delivery needs no change to `send()`. Each side says how many messages it sent on each channel (`done`). It
+waits until it has received as many as the other side sent, and says how many those were (`closed`).
+
+A side whose peer has no goodbye empties its own queues and waits until nothing has come for a while. Then it closes
+each channel: when the stream reset ends, the other side's stack has everything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal, Protocol
+
+from adieu.farewell.receipt import ChannelAccount, GoodbyeReceipt, Seen
+from adieu.farewell.words import MAX_DEADLINE, Begin, Closed, Done, encode
+
+LOOK = 0.025
+"""Seconds between two looks."""
+QUIET = 0.5
+"""Seconds without a message after which a peer without goodbye counts as silent: a guess."""
+
+
+class Host(Protocol):
+    """The connection, as a close uses it."""
+
+    mutual: bool
+    """The other side has goodbye: it counts what it receives."""
+
+    def say(self, text: str) -> bool:
+        """Say a word to the other side; return whether there was a way."""
+        ...
+
+    async def flush(self) -> None:
+        """Have the application send its last."""
+
+    async def count(self) -> dict[int, Seen]:
+        """Look at the channels, by stream id."""
+        ...
+
+    def close_channels(self) -> None:
+        """Close the given channels and the talk channel."""
+
+    def is_closed(self, id_: int | None = None) -> bool:
+        """Whether the stream of this channel is reset both ways, or it was not given; None: of the talk channel."""
+        ...
+
+
+class Closing:
+    """The close of one connection; made when it begins, here or there.
+
+    Attributes:
+        by: the side that closes.
+        deadline: when all is over, whatever the other side does; of the event loop's clock.
+        final: messages that the other side has sent, as it says.
+        taken: messages that the other side has received, as it says.
+        cause: why the connection was over before its close was.
+    """
+
+    def __init__(self, host: Host, by: Literal["local", "remote"], begin: Begin, timeout: float) -> None:
+        self.by: Literal["local", "remote", "both"] = by
+        self.deadline: float = float("inf")
+        self.final: dict[int, int] | None = None
+        self.taken: dict[int, int] | None = None
+        self.cause: str | None = None
+        self._host = host
+        self._begin = begin
+        self._loop = asyncio.get_running_loop()
+        self._drain_until = 0.0
+        self._seen: dict[int, Seen] = {}
+        self._late = False
+        self._closing = False
+        self._announced = False
+        self._said = False
+        self._received = -1
+        self._quiet_since = 0.0
+        self._limit(timeout)
+
+    def _limit(self, timeout: float) -> None:
+        """The earliest deadline counts. A part of the time is kept for the steps after the drain."""
+        deadline = self._loop.time() + (timeout if self.by == "local" else min(timeout, MAX_DEADLINE))
+        if deadline < self.deadline:
+            self.deadline = deadline
+            self._drain_until = deadline - min(max(timeout / 10, 0.2), timeout / 2)
+
+    def join(self, begin: Begin) -> None:
+        """Both sides close at once: agree on one receipt without another word."""
+        if self.by != "local":
+            return
+        self.by = "both"
+        if begin.receipt < self._begin.receipt:
+            self._begin.receipt, self._begin.reason = begin.receipt, begin.reason
+        self._begin.reset |= begin.reset
+        self._limit(begin.deadline_ms / 1000)
+
+    async def run(self) -> GoodbyeReceipt:
+        """Do it; the receipt is there at the deadline at the latest."""
+        await self._flush()
+        await self._drain()
+        if self.cause is None:
+            self._closing = True
+            self._host.close_channels()
+            while not self._are_closed() and await self._goes_on(self.deadline):
+                pass
+        return self._receipt()
+
+    async def _goes_on(self, until: float) -> bool:
+        """Wait a moment; return False if the connection is over, or the time of this step."""
+        if self.cause is not None:
+            return False
+        if self._loop.time() >= until:
+            self._late = True
+            return False
+        await asyncio.sleep(LOOK)
+        return True
+
+    async def _flush(self) -> None:
+        flushed = asyncio.ensure_future(self._host.flush())
+        try:
+            self._announce()
+            while not flushed.done() and await self._goes_on(self._drain_until):
+                self._announce()
+        finally:
+            flushed.cancel()
+            await asyncio.wait({flushed})
+        if not flushed.cancelled() and (error := flushed.exception()) is not None:
+            self._loop.call_exception_handler({"message": "flush() of goodbye failed", "exception": error})
+
+    def _announce(self) -> None:
+        """Say that it begins, as soon as there is somebody to hear it."""
+        if self._announced or not self._host.mutual or self.by == "remote":
+            return
+        self._announced = True
+        self._begin.deadline_ms = max(0, round(1000 * (self.deadline - self._loop.time())))
+        self._host.say(encode(self._begin))
+
+    async def _drain(self) -> None:
+        while not await self._is_through() and await self._goes_on(self._drain_until):
+            pass
+        if not self._said:
+            return
+        self._host.say(encode(Closed({id_: each.received for id_, each in self._seen.items()})))
+        while self.taken is None and await self._goes_on(self._drain_until):
+            pass
+
+    async def _is_through(self) -> bool:
+        self._announce()
+        self._seen |= await self._host.count()
+        if not self._host.mutual:
+            return self._is_quiet()
+        if not self._said:
+            self._host.say(encode(Done({id_: each.sent for id_, each in self._seen.items()})))
+            self._said = True
+        return self.final is not None and all(self._is_whole(*each) for each in self._seen.items())
+
+    def _is_quiet(self) -> bool:
+        given = [each for each in self._seen.values() if each.given is not None]
+        received = sum(each.received for each in given)
+        if received != self._received or any(each.given.buffered for each in given if each.given):
+            self._received, self._quiet_since = received, self._loop.time()
+        return not given or self._loop.time() - self._quiet_since >= QUIET
+
+    def _is_whole(self, id_: int, seen: Seen) -> bool:
+        """Whether all that will ever come has come; nothing more comes over a closed channel."""
+        reliable = seen.given is not None and seen.given.reliable
+        return not reliable or self._host.is_closed(id_) or seen.received >= (self.final or {}).get(id_, 0)
+
+    def _are_closed(self) -> bool:
+        return all(map(self._host.is_closed, self._seen)) and (not self._host.mutual or self._host.is_closed())
+
+    def _receipt(self) -> GoodbyeReceipt:
+        mutual = self._host.mutual
+        # After the drain this is how a close ends for the slower side, and under libraries that close their connection
+        # with its channel.
+        cause = None if self._closing and (self.taken is not None or not mutual) else self.cause
+        return GoodbyeReceipt(
+            id=self._begin.receipt,
+            by=self.by,
+            reason=self._begin.reason,
+            reset=self._begin.reset,
+            clean=not self._late and cause is None,
+            confirmed=mutual and self.taken is not None and (self._host.is_closed() or self.cause is not None),
+            cause=cause,
+            channels=tuple(self._account(id_, seen, cause) for id_, seen in self._seen.items()),
+            mutual=mutual,
+        )
+
+    def _account(self, id_: int, seen: Seen, cause: str | None) -> ChannelAccount:
+        count = (self.taken or {}).get(id_)
+        delivered = None if count is None else min(count, seen.sent)
+        # A channel that broke with its connection proves nothing.
+        is_reset = seen.given is not None and seen.given.reliable and self._host.is_closed(id_) and cause is None
+        proof: Literal["peer", "reset", "none"] = "peer" if delivered is not None else "reset" if is_reset else "none"
+        return ChannelAccount(seen.label, id_, seen.sent, seen.received, delivered, proof, seen.given is not None)

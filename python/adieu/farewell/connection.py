@@ -1,0 +1,344 @@
+"""One connection of an application: its channels, what it says to the other side, and how it ends.
+
+How two sides with goodbye find each other is described in docs/reference/goodbye.md. The browser's half is
+`js/src/goodbye/connection.ts`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Final, Literal
+
+from adieu.errors import DOMException
+from adieu.farewell.closing import Closing
+from adieu.farewell.event import GoodbyeEvent
+from adieu.farewell.receipt import Given, Seen
+from adieu.farewell.words import Begin, Bye, Closed, Done, Hello, Ping, Pong, decode, encode
+from adieu.webrtc.peer_connection import data_channels_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from adieu.farewell.receipt import GoodbyeReceipt
+    from adieu.webrtc import RTCDataChannel, RTCDtlsTransport, RTCPeerConnection
+
+TALK: Final = 1023
+KNOCK: Final = 1022
+PROTOCOL: Final = "goodbye.v1"
+CLOSED_THERE: Final = 12
+"""SCTP cause code: the other side called close()."""
+SILENT: Final = "crashed or frozen or network-lost"
+"""Causes that look the same from outside."""
+
+LOOK: Final = 0.5
+"""Seconds between two looks for signs of life. The times below are in seconds too."""
+STOPPED: Final = 2.5
+"""A look that is this late was stopped with its program."""
+ASK: Final = 1.0
+"""After so much silence a sign of life is asked for."""
+UNANSWERED: Final = 3.0
+"""After so much silence the other side is gone, if it would have answered."""
+UNHEARD: Final = 4.0
+"""After so much silence it is gone, if it has no goodbye."""
+WORDS: Final = 0.1
+"""The time after the end of a connection in which its last words may still come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The owner of a connection.
+
+    Attributes:
+        fire: fires an event.
+        over: takes the receipt: the connection is closed, and nothing follows.
+        failed: takes an error that ended the close, so that nobody waits for its receipt.
+        say: says a word over the application's own signaling.
+        flush: has the application send its last.
+    """
+
+    fire: Callable[[GoodbyeEvent], object]
+    over: Callable[[GoodbyeReceipt], None]
+    failed: Callable[[BaseException], None]
+    say: Callable[[str], object] | None
+    flush: Callable[[], Awaitable[object] | object] | None
+
+
+def make_id() -> str:
+    """Return an id for a receipt."""
+    return secrets.token_hex(16)
+
+
+class Connection:
+    """See the module.
+
+    Attributes:
+        pc: the application's object.
+        channels: its data channels.
+        mutual: the other side has goodbye.
+    """
+
+    def __init__(self, pc: RTCPeerConnection, owner: Owner, *, add: bool) -> None:
+        """Begin to follow a connection; with `add`, data may be added to one without."""
+        self.pc = pc
+        self.channels: dict[RTCDataChannel, None] = {}
+        self.mutual = False
+        self._owner = owner
+        self._add = add
+        self._loop = asyncio.get_running_loop()
+        self._reset: set[RTCDataChannel] = set()
+        self._transports: set[RTCDtlsTransport] = set()
+        self._talk: RTCDataChannel | None = None
+        self._greeted = False
+        self._closing: Closing | None = None
+        self._end: asyncio.Task[None] | None = None
+        self._over = False
+        self._gone = ""
+        self._heard_at = self._looked_at = self._loop.time()
+        self._fresh: int | None = None
+        pc.addEventListener("datachannel", lambda event: self.watch(event.channel))
+        for name in ("signalingstatechange", "connectionstatechange"):
+            pc.addEventListener(name, lambda _: self._look())
+        self._listening = self._loop.create_task(self._listen(), name="adieu goodbye: listens")
+        self._look()
+
+    def watch(self, channel: RTCDataChannel) -> None:
+        """Take note of one more channel of the application."""
+        if channel not in self.channels:
+            self.channels[channel] = None
+            self._follow(channel)
+
+    def known_channels(self) -> list[RTCDataChannel]:
+        """Return the application's data channels."""
+        for channel in data_channels_of(self.pc):
+            if channel.protocol != PROTOCOL:
+                self.watch(channel)
+        return list(self.channels)
+
+    def _follow(self, channel: RTCDataChannel) -> None:
+        """A channel that closes on a connection that is open was reset both ways."""
+
+        def closed(_: object) -> None:
+            if self._is_alive():
+                self._reset.add(channel)
+
+        channel.addEventListener("close", closed)
+
+    def close(self, begin: Begin, timeout: float) -> None:
+        """Close it; a close that is under way goes on."""
+        if self._closing is None:
+            cause = self._gone or ("" if self.pc.connectionState == "connected" else "not-connected")
+            self._begin("local", begin, timeout, cause)
+
+    def _begin(self, by: Literal["local", "remote"], begin: Begin, timeout: float, cause: str = "") -> Closing:
+        closing = self._closing = Closing(self, by, begin, timeout)
+        closing.cause = cause or None
+        self._end = self._loop.create_task(self._finish(closing), name="adieu goodbye: closes")
+        return closing
+
+    async def _finish(self, closing: Closing) -> None:
+        try:
+            receipt = await closing.run()
+        except BaseException as error:
+            self._owner.failed(error)
+            raise
+        finally:
+            self._over = True
+            self._listening.cancel()
+            await asyncio.wait({self._listening})
+            self.pc.close()
+        self._owner.over(receipt)
+
+    # --- what the close needs ---------------------------------------------------------------------------------
+
+    async def flush(self) -> None:
+        """See `Host`."""
+        await asyncio.sleep(0)  # the application's handlers of `closing` run first
+        if self._owner.flush is not None:
+            result = self._owner.flush()
+            if isawaitable(result):
+                await result
+
+    async def count(self) -> dict[int, Seen]:
+        """See `Host`."""
+        by_id = {channel.id: channel for channel in self.known_channels()}
+        seen: dict[int, Seen] = {}
+        for stats in (await self.pc.getStats()).values():
+            id_ = stats.get("dataChannelIdentifier")
+            if stats["type"] != "data-channel" or id_ is None or id_ in {TALK, KNOCK} or "messagesSent" not in stats:
+                continue  # without counts: the connection is over
+            given = None
+            if (channel := by_id.get(id_)) is not None:
+                reliable = channel.maxRetransmits is None and channel.maxPacketLifeTime is None
+                given = Given(reliable, channel.bufferedAmount)
+            seen[id_] = Seen(stats["label"], stats["messagesSent"], stats["messagesReceived"], given)
+        return seen
+
+    def close_channels(self) -> None:
+        """See `Host`."""
+        for channel in self.known_channels():
+            channel.close()
+        if self.mutual and self._talk is not None:
+            self._talk.close()
+
+    def is_closed(self, id_: int | None = None) -> bool:
+        """See `Host`."""
+        if id_ is None:
+            return self._talk is None or self._talk in self._reset
+        return all(channel.id != id_ or channel in self._reset for channel in self.channels)
+
+    # --- the other side ---------------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        """Look for data, for transports, and for their ends."""
+        pc = self.pc
+        if pc.signalingState == "closed" or self._over:
+            return
+        if (pc.sctp is not None or self._add) and pc.signalingState == "stable":
+            self._knock()
+        found = {user.transport for user in pc.getSenders()} | {user.transport for user in pc.getReceivers()}
+        if pc.sctp is not None:
+            found.add(pc.sctp.transport)
+        for transport in found - self._transports:
+            if transport is not None:
+                self._transports.add(transport)
+                transport.addEventListener("statechange", lambda _: self._check_end())
+        self._check_end()
+
+    def _knock(self) -> None:
+        """Make the talk channel and the knock, once."""
+        if self._talk is not None:
+            return
+        with suppress(DOMException):  # the application uses these stream ids itself, or there are fewer streams
+            self._talk = self.pc.createDataChannel("goodbye", negotiated=True, id=TALK, protocol=PROTOCOL)
+            knock = self.pc.createDataChannel("goodbye knock", negotiated=True, id=KNOCK, protocol=PROTOCOL)
+            knock.addEventListener("open", lambda _: knock.close())
+            knock.addEventListener("close", lambda _: self._greet() if self._is_alive() else None)
+        if self._talk is not None:
+            self._follow(self._talk)
+            self._talk.addEventListener("message", lambda event: self.heard(event.data))
+            self._talk.addEventListener("error", lambda event: self._check_end(event.error.sctpCauseCode))
+
+    def _is_alive(self) -> bool:
+        return self.pc.signalingState != "closed" and all(each.state != "closed" for each in self._transports)
+
+    def _check_end(self, code: int | None = None) -> None:
+        """A transport that is closed, of a connection that is not, was closed by the other side."""
+        if code == CLOSED_THERE or any(each.state == "closed" for each in self._transports):
+            # The words that came before may be handed out after it.
+            self._loop.call_later(WORDS, self._ended)
+
+    def _ended(self) -> None:
+        if not self._over:
+            # The program here has closed it, if the other side has not.
+            self._left("left")
+
+    def _greet(self) -> None:
+        """Say hello, once."""
+        self._greeted = self._greeted or self.say(encode(Hello(1)))
+
+    def say(self, text: str) -> bool:
+        """Say a word, if there is a way; return whether there was."""
+        if self._talk is not None and self._talk.readyState == "open":
+            self._talk.send(text)
+        elif self._owner.say is not None:
+            self._owner.say(text)
+        else:
+            return False
+        return True
+
+    def heard(self, text: str | bytes) -> None:
+        """Hear a word of the other side, however it came. Anything else is ignored."""
+        word = decode(text)
+        if word is None or self._over:
+            return
+        self._live()
+        closing = self._closing
+        match word:
+            case Hello():
+                self.mutual = True
+                self._greet()
+            case Ping():
+                self.say(encode(Pong()))
+            case Pong():
+                pass
+            case Bye(cause=cause):
+                self._left(cause)
+            case Begin():
+                self.mutual = True
+                if closing is not None:
+                    closing.join(word)
+                else:
+                    closing = self._begin("remote", word, word.deadline_ms / 1000)
+                    self._owner.fire(
+                        GoodbyeEvent("closing", reason=word.reason, reset=word.reset, deadline=closing.deadline)
+                    )
+            case Done(final=final) if closing is not None and closing.final is None:
+                closing.final = final
+            case Closed(taken=taken) if closing is not None and closing.taken is None:
+                closing.taken = taken
+            case _:
+                pass  # out of its place
+
+    def _left(self, cause: str) -> None:
+        """Note that it is gone. After a silence it may come back, else not."""
+        if self._gone == cause or self._gone not in {"", SILENT}:
+            return
+        self._gone = cause
+        if self._closing is None:
+            self._owner.fire(GoodbyeEvent("gone", cause=cause, silence=self._loop.time() - self._heard_at))
+        elif self._closing.cause is None:
+            self._closing.cause = cause
+
+    def _live(self) -> None:
+        """Here is a sign of life."""
+        self._heard_at = self._loop.time()
+        if self._gone == SILENT:
+            self._gone = ""
+            self._owner.fire(GoodbyeEvent("back"))
+
+    async def _listen(self) -> None:
+        """Listen for signs of life: while there are some, there is nothing to ask."""
+        while self.pc.signalingState != "closed":
+            await asyncio.sleep(LOOK)
+            now = self._loop.time()
+            stopped = now - self._looked_at > STOPPED
+            self._looked_at = now
+            if stopped or self.pc.connectionState in {"new", "connecting"}:
+                self._heard_at = now
+            if now - self._heard_at >= ASK:
+                await self._ask(now)
+        self._abandoned()
+
+    async def _ask(self, now: float) -> None:
+        fresh = await self._arrived()
+        answers = self.mutual and self._talk is not None and self._talk.readyState == "open"
+        # Where nothing is counted and nobody answers, nothing tells.
+        if fresh != self._fresh or (fresh is None and not answers):
+            self._live()
+        elif now - self._heard_at >= (UNANSWERED if answers else UNHEARD):
+            self._left(SILENT)
+        self._fresh = fresh
+        if answers:
+            self.say(encode(Ping()))
+
+    async def _arrived(self) -> int | None:
+        """Count what came over the path, in bytes and checks; None if the statistics do not say."""
+        report = await self.pc.getStats()
+        for stats in report.values():
+            pair = report.get(stats.get("selectedCandidatePairId", ""))
+            if pair is not None:
+                names = ("bytesReceived", "responsesReceived", "requestsReceived")
+                return sum(int(pair.get(name, 0)) for name in names)
+        return None
+
+    def _abandoned(self) -> None:
+        """The program has closed the connection itself."""
+        if self._closing is None:
+            begin = Begin(receipt=make_id(), reason="", reset=False, deadline_ms=0)
+            self._begin("local", begin, 0.0, "left")
+        elif self._closing.cause is None:
+            self._closing.cause = "left"

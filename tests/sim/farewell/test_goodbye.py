@@ -1,0 +1,258 @@
+"""`adieu.goodbye(pc)` over the real engines and a network in memory, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import adieu
+from adieu.farewell.words import decode
+from support.virtual import simulated
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from support.virtual import World
+
+MESSAGE = bytes(16_000)
+
+
+class Side:
+    """A connection of an application, its channel, and what it heard."""
+
+    def __init__(self, pc: adieu.RTCPeerConnection, channel: adieu.RTCDataChannel, *, mutual: bool) -> None:
+        self.pc = pc
+        self.channel = channel
+        self.heard = 0
+        self.events: list[str] = []
+        self.gone: adieu.GoodbyeEvent | None = None
+        channel.addEventListener("message", self._hear)
+        channel.addEventListener("close", lambda _: self.events.append("channel closed"))
+        pc.addEventListener("datachannel", lambda _: self.events.append("datachannel"))
+        self.end = adieu.goodbye(pc) if mutual else None
+        if self.end is not None:
+            for name in ("closing", "closed", "reset", "gone", "back"):
+                self.end.on(name, self._note)
+
+    def _hear(self, _: Any) -> None:
+        self.heard += 1
+
+    def _note(self, event: adieu.GoodbyeEvent) -> None:
+        self.events.append(event.type)
+        if event.type == "gone":
+            self.gone = event
+
+    def queue(self, count: int) -> None:
+        for _ in range(count):
+            self.channel.send(MESSAGE)
+
+
+@asynccontextmanager
+async def two(world: World, *, mutual: bool = True) -> AsyncIterator[tuple[Side, Side]]:
+    """Connect two; both have goodbye, or the first alone."""
+    one, other = world.pair()
+    here, there = await world.open_channel(one, other)
+    first, second = Side(one, here, mutual=True), Side(other, there, mutual=mutual)
+    try:
+        if mutual:
+            await until(lambda: first.end.mutual and second.end.mutual)
+        yield first, second
+    finally:
+        one.close()
+        other.close()
+        await asyncio.sleep(1)
+
+
+async def until(holds: Any, patience: float = 30.0) -> None:
+    async with asyncio.timeout(patience):
+        while not holds():
+            await asyncio.sleep(0.005)
+
+
+@simulated()
+async def test_everything_queued_on_both_sides_arrives_and_both_hold_one_receipt(world: World) -> None:
+    async with two(world) as (here, there):
+        here.queue(500)
+        there.queue(300)
+        receipt = await here.end.close(reason="done", timeout=20)
+        await until(lambda: there.end.receipt)
+        other = there.end.receipt
+        assert (here.heard, there.heard) == (300, 500)
+        assert (receipt.id, receipt.reason) == (other.id, "done")
+        assert (receipt.by, other.by) == ("local", "remote")
+        for each, sent in ((receipt, 500), (other, 300)):
+            assert (each.clean, each.confirmed, each.cause, each.notice) == (True, True, None, [])
+            [account] = each.channels
+            assert (account.sent, account.delivered, account.proof) == (sent, sent, "peer")
+        assert there.events == ["closing", "channel closed", "closed"]
+        assert here.pc.connectionState == there.pc.connectionState == "closed"
+        assert await here.end.close() is receipt
+
+
+@simulated()
+async def test_a_side_alone_loses_nothing_and_says_what_it_cannot_know(world: World) -> None:
+    async with two(world, mutual=False) as (here, there):
+        here.queue(300)
+        there.queue(300)
+        receipt = await here.end.close(timeout=20)
+        assert (here.heard, there.heard) == (300, 300)
+        [account] = receipt.channels
+        assert (account.proof, account.delivered, receipt.confirmed) == ("reset", None, False)
+        assert "Your messages arrived; whether they were read is unknown." in receipt.notice
+        assert there.events == ["channel closed"]
+
+
+@simulated()
+async def test_a_side_without_goodbye_sees_nothing_of_it(world: World) -> None:
+    async with two(world, mutual=False) as (here, there):
+        await asyncio.sleep(20)
+        assert (here.events, there.events) == ([], [])
+        ours, theirs = await world.open_channel(here.pc, there.pc, "more")
+        ours.close()
+        await adieu.once(theirs, "close")
+        assert there.events == ["datachannel"]
+
+
+@simulated()
+async def test_last_words_within_closing_arrive(world: World) -> None:
+    async with two(world) as (here, there):
+        there.end.on("closing", lambda _: there.queue(10))
+        receipt = await here.end.close()
+        assert here.heard == 10
+        assert receipt.confirmed
+
+
+@simulated()
+async def test_both_close_at_once_and_agree(world: World) -> None:
+    async with two(world) as (here, there):
+        one, other = await asyncio.gather(
+            here.end.close(reason="mine", timeout=5), there.end.close(reason="yours", timeout=3)
+        )
+        assert (one.id, one.reason, one.by) == (other.id, other.reason, other.by)
+        assert (one.by, one.confirmed, other.confirmed) == ("both", True, True)
+
+
+@pytest.mark.parametrize("mutual", [True, False])
+@simulated()
+async def test_the_deadline_holds_whatever_happens(world: World, mutual: bool) -> None:
+    async with two(world, mutual=mutual) as (here, _):
+        world.network.link(delay=0.02, rate=100_000)
+        here.queue(500)
+        began = world.now
+        receipt = await here.end.close(timeout=2)
+        assert world.now - began <= 2.5
+        assert not receipt.clean
+
+
+@simulated()
+async def test_the_program_s_own_close_is_leaving(world: World) -> None:
+    async with two(world) as (here, there):
+        began = world.now
+        here.pc.close()
+        await until(lambda: there.gone)
+        assert (there.gone.cause, there.events[-1]) == ("left", "gone")
+        assert world.now - began <= 1.0
+        receipt = await there.end.close()
+        assert (receipt.cause, receipt.clean) == ("left", False)
+        await until(lambda: here.end.receipt)
+        assert here.end.receipt.cause == "left"
+
+
+@pytest.mark.parametrize("mutual", [True, False])
+@simulated()
+async def test_a_cut_is_noticed_in_time_and_so_is_its_end(world: World, mutual: bool) -> None:
+    async with two(world, mutual=mutual) as (here, _):
+        await asyncio.sleep(3)
+        began = world.now
+        world.network.cut("10.0.0.1", True)
+        await until(lambda: here.gone)
+        assert here.gone.cause == "crashed or frozen or network-lost"
+        assert world.now - began <= 5.0
+        world.network.cut("10.0.0.1", False)
+        await until(lambda: "back" in here.events)
+
+
+@simulated()
+async def test_nobody_is_missed_who_only_says_nothing(world: World) -> None:
+    async with two(world) as (here, there):
+        await asyncio.sleep(300)
+        assert (here.events, there.events) == ([], [])
+
+
+@simulated()
+async def test_a_connection_is_reset_again_and_again(world: World) -> None:
+    async with two(world) as (here, there):
+        for _ in range(5):
+            one, other = world.pair()
+            made = asyncio.Event()
+
+            async def make(_: Any, one: Any = one, made: Any = made) -> adieu.RTCPeerConnection:
+                one.createDataChannel("chat")
+                made.set()
+                return one
+
+            here.channel.send("last")
+            theirs = asyncio.ensure_future(adieu.once(there.end, "reset"))
+            ours = asyncio.ensure_future(here.end.reset(make))
+            await theirs
+            assert "gone" not in there.events
+            reset = asyncio.ensure_future(there.end.reset(lambda _, other=other: other))
+            await made.wait()
+            world.link(one, other)
+            for report in await asyncio.gather(ours, reset):
+                assert (list(report.channels), report.missing, report.receipt.clean) == (["chat"], (), True)
+                assert report.receipt.reset
+            here.channel = (await ours).channels["chat"]
+            await until(lambda: here.end.mutual and there.end.mutual)
+        assert there.heard == 1
+        assert (await here.end.close()).confirmed
+
+
+@simulated()
+async def test_what_a_hostile_peer_says_is_ignored_or_bounded(world: World) -> None:
+    async with two(world) as (here, _):
+        for text in (
+            '{"type":"closed","taken":{"1":5}}',
+            '{"type":"done","final":{"1":-1}}',
+            '{"type":"hello","version":1}' * 2,
+            "[" * 60_000,
+            b"\0",
+        ):
+            here.end.said(text)
+        here.end.said('{"type":"closing","receipt":"%s","reason":"","reset":false,"deadlineMs":999999999}' % ("a" * 32))
+        began = world.now
+        await until(lambda: here.end.receipt, patience=100)
+        assert world.now - began <= 62
+        assert all(each.delivered in {None, 0} for each in here.end.receipt.channels)
+
+
+def test_words_beyond_their_bounds_are_not_words() -> None:
+    for text in (
+        "",
+        "null",
+        "{",
+        '{"type":"bye","cause":"x"}',
+        '{"type":"done","final":{"a":1}}',
+        '{"type":"nonsense"}',
+    ):
+        assert decode(text) is None
+    assert decode(b"{}") is None
+
+
+@simulated()
+async def test_twice_for_one_connection_is_the_same(world: World) -> None:
+    async with two(world) as (here, _):
+        assert adieu.goodbye(here.pc) is here.end
+
+
+@simulated()
+async def test_a_connection_of_a_session_is_refused(world: World) -> None:
+    one, other = world.pair()
+    one.createDataChannel("adieu", negotiated=True, id=0, protocol="adieu.v1")
+    with pytest.raises(TypeError, match="close the session instead"):
+        adieu.goodbye(one)
+    one.close()
+    other.close()
