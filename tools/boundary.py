@@ -33,9 +33,9 @@ OTHERS = (
 )
 
 CLASSES = {
-    "channel": ("ChannelHandler", "What the core says to a data channel."),
-    "transport": ("TransportHandler", "What the core says to a transport: an ICE agent, its DTLS and its SCTP."),
-    "connection": ("ConnectionEvents", "What the core says to a connection."),
+    "channel": ("ChannelHandler", "The reports of the core to a data channel."),
+    "transport": ("TransportHandler", "The reports of the core to a transport: an ICE agent, its DTLS and its SCTP."),
+    "connection": ("ConnectionEvents", "The reports of the core to a connection."),
 }
 
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class ChannelHandler(Protocol):
-    """What the core says to a data channel."""
+    """The reports of the core to a data channel."""
 
     def handle_message(self, data: str | bytes, size: int) -> None:
         """A message of so many payload bytes (text as UTF-8), to be given back by `consumed`."""
@@ -36,7 +36,7 @@ class ChannelHandler(Protocol):
 
 
 class TransportHandler(Protocol):
-    """What the core says to a transport: an ICE agent, its DTLS and its SCTP."""
+    """The reports of the core to a transport: an ICE agent, its DTLS and its SCTP."""
 
     def handle_incoming(self, channel: _core.Channel, options: _core.ChannelOptions) -> None:
         """The peer has opened a channel."""
@@ -83,7 +83,7 @@ class TransportHandler(Protocol):
 
 
 class ConnectionEvents(Protocol):
-    """What the core says to a connection."""
+    """The reports of the core to a connection."""
 
     def handle_ended(self, left: dict[str, int]) -> None:
         """The reaper is done.
