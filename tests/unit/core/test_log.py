@@ -69,6 +69,33 @@ def test_silence_is_logged_with_its_evidence() -> None:
 
 
 @pytest.mark.usefixtures("wanted")
+@pytest.mark.parametrize("delay", [0.0, 1.0])
+def test_a_handshake_without_an_answer_in_time_is_logged(delay: float) -> None:
+    with VirtualPair() as pair:
+        pair.net.link(delay=delay)
+        pair.start()
+        pair.until(pair.is_connected, 60)
+        again = ("adieu.dtls", "! the handshake has no answer yet: its flight is sent again")
+        assert (again in [line[1:] for line in lines(pair)]) == (delay > 0)
+
+
+@pytest.mark.usefixtures("wanted")
+def test_a_program_that_does_not_read_is_logged_and_that_it_reads_again() -> None:
+    with VirtualPair(receive_buffer=1 << 18) as pair:
+        pair.connect()
+        _, ours = pair.channel()
+        pair.a.reads = False
+        for _ in range(8):
+            ours.send(bytes(60_000))
+        pair.run(2)
+        said = [text for _, layer, text in pair.a.seen["LOG"] if layer == "adieu.sctp"]
+        assert any(text.startswith("! the program does not read: ") for text in said)
+        pair.a.loop.consumed(pair.a.transport, 300_000)
+        pair.run(1)
+        assert any(text.startswith("= receives again: ") for _, _, text in pair.a.seen["LOG"])
+
+
+@pytest.mark.usefixtures("wanted")
 def test_no_line_is_written_for_a_message_and_none_holds_a_secret() -> None:
     with VirtualPair() as pair:
         pair.connect()
