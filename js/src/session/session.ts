@@ -129,12 +129,11 @@ export class Session extends Emitter<SessionEvents> {
       waitOpen: () => this.waitOpen(),
       open: (name, options) => this.open(name, options),
       takesFiles: () => this.has("file"),
-      fileOffered: (file) => this.emit("file", file),
+      fire: (type, event) => this.emit(type, event),
     });
     shell.session = {
       handle: (event) => this.#handle(event),
-      signalingChanged: (up, reason) => void this.emit("signaling", { up, reason }),
-      trackReceived: ({ track, streams, transceiver }) => void this.emit("track", { track, streams, transceiver }),
+      fire: (type, event) => this.emit(type, event as never),
     };
     machine.options.recovery = frugal(machine.options.recovery);
     if (route instanceof DirectRoute) {

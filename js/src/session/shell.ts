@@ -24,8 +24,12 @@ import type { SignalingRoute } from "./signaling-route.js";
 export interface ShellSession {
   /** Fire what the machine says. */
   handle(event: Event): void;
-  signalingChanged(up: boolean, reason: string): void;
-  trackReceived(event: RTCTrackEvent): void;
+  /** Fire what signaling and connections say. */
+  fire(
+    ...event:
+      | ["signaling", { up: boolean; reason: string }]
+      | ["track", Pick<RTCTrackEvent, "track" | "streams" | "transceiver">]
+  ): unknown;
 }
 
 export interface ShellInit {
@@ -283,8 +287,8 @@ export class Shell implements Sink {
     this.media.attach(pc);
   }
 
-  trackReceived(event: RTCTrackEvent): void {
-    this.session.trackReceived(event);
+  trackReceived({ track, streams, transceiver }: RTCTrackEvent): void {
+    this.session.fire("track", { track, streams, transceiver });
   }
 
   // --- signaling ------------------------------------------------------------------------------------------------
@@ -312,7 +316,7 @@ export class Shell implements Sink {
   signalingChanged(up: boolean, reason = ""): void {
     if (up === this.signalingUp) return;
     this.signalingUp = up;
-    this.session.signalingChanged(up, reason);
+    this.session.fire("signaling", { up, reason });
     this.step((now) => this.machine.signalingChanged(up, now));
   }
 

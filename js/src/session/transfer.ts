@@ -412,7 +412,7 @@ export class IncomingFile extends Emitter<IncomingEvents> {
     const { session } = this.#transfers;
     if (!session.takesFiles() || this.#told || this.answered) return;
     this.#told = true;
-    void session.fileOffered(this).then(() => {
+    void session.fire("file", this).then(() => {
       this.#handled = true;
       this.#refuseIfLate();
     });
@@ -539,7 +539,7 @@ export interface TransferSession {
   /** Whether the event `file` has a handler. */
   takesFiles(): boolean;
   /** Fire `file`; the promise is fulfilled when its handlers have settled. */
-  fileOffered(file: IncomingFile): Promise<void>;
+  fire(type: "file", event: IncomingFile): Promise<void>;
 }
 
 /** All files of one session, both ways. @internal */
