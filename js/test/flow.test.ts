@@ -4,9 +4,12 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import * as control from "../src/protocol/control.js";
 import { COST, SMALL } from "../src/protocol/control.js";
-import { Budget, Receiver, Sender, Violation } from "../src/session/machine/flow.js";
+import { Budget } from "../src/session/machine/budget.js";
+import { Violation } from "../src/session/machine/flow.js";
 import { type Payload, Ranges } from "../src/session/machine/held.js";
 import { SessionMachine } from "../src/session/machine/machine.js";
+import { Receiver } from "../src/session/machine/receiver.js";
+import { Sender } from "../src/session/machine/sender.js";
 
 const WINDOW = 1 << 22;
 const MESSAGE = 1 << 24;

@@ -2,7 +2,7 @@
 
 import type { Channel, Session } from "../src/index.js";
 import { COST, SMALL } from "../src/protocol/control.js";
-import { leastBudget } from "../src/session/machine/flow.js";
+import { leastBudget } from "../src/session/machine/budget.js";
 import type { SessionMachine } from "../src/session/machine/machine.js";
 import { DEFAULTS, type Options } from "../src/session/machine/options.js";
 import { shellOf } from "../src/session/session.js";

@@ -11,8 +11,9 @@ import * as control from "../src/protocol/control.js";
 import { COST, SMALL } from "../src/protocol/control.js";
 import { type ControlMessage, controlMessageType } from "../src/protocol/messages.js";
 import type { Action, Event } from "../src/session/machine/actions.js";
-import { leastBudget } from "../src/session/machine/flow.js";
-import { type Channel, SessionMachine } from "../src/session/machine/machine.js";
+import { leastBudget } from "../src/session/machine/budget.js";
+import { SessionMachine } from "../src/session/machine/machine.js";
+import type { Channel } from "../src/session/machine/state.js";
 
 // biome-ignore lint/suspicious/noExplicitAny: the schema is data
 type Data = any;
@@ -279,8 +280,9 @@ class Victim {
       promise(late <= TOO_LATE, () => `a close is ${late.toFixed(1)} s late, in ${m.state}`);
     }
     promise(m.channels.size <= CHANNELS, () => `${m.channels.size} channels`);
-    promise(m.links.size <= 4, () => `${m.links.size} connections`);
-    for (const { maxMessage } of m.links.values()) promise(maxMessage >= 1024, () => "an engine that carries nothing");
+    promise(m.connections.size <= 4, () => `${m.connections.size} connections`);
+    for (const { maxMessage } of m.connections.values())
+      promise(maxMessage >= 1024, () => "an engine that carries nothing");
     promise(m.timers.size <= 32, () => `${m.timers.size} timers`);
     promise(m.lastEpoch <= 1024 * (this.steps + 2), () => `connection ${m.lastEpoch} after ${this.steps} steps`);
     let held = 0;
@@ -384,9 +386,9 @@ export class Walk {
     this.victim.feed("start", (m, now) => m.start(now));
     if (me === "b") this.victim.feed("wantsDescription", (m, now) => m.wantsDescription(1, now));
     this.victim.run(0.1);
-    if (this.draw.number() < 0.95 && this.m.links.size) this.sayData(1, this.hello(1));
+    if (this.draw.number() < 0.95 && this.m.connections.size) this.sayData(1, this.hello(1));
     const opens = this.draw.one([0, 0, 2, 20]);
-    for (let number = 0; number < opens && this.m.links.size; number++) {
+    for (let number = 0; number < opens && this.m.connections.size; number++) {
       const first = this.m.smaller ? control.FIRST_ID_LARGER : control.FIRST_ID_SMALLER;
       const reliability = this.draw.one([{}, {}, { maxRetransmits: 0 }]);
       const kind = { ordered: this.draw.number() < 0.5, reliability, window: 1 << 22 };
@@ -452,7 +454,7 @@ export class Walk {
       case "id":
         return this.isRude ? draw.one([0, 1, 65534]) : first - 2 * draw.below(200);
       case "n":
-        return draw.one([m.resets.asked, m.liveness.n, draw.below(50), 0, MOST]);
+        return draw.one([m.resets.asked, m.pings, draw.below(50), 0, MOST]);
       case "window":
         return draw.one([0, 1, SMALL, SMALL + 1, 1 << 22, 1 << 22, MOST]);
       case "deadlineMs":
@@ -560,7 +562,7 @@ export class Walk {
     const kind = KINDS.get(tag);
     if (tag === "ack" && draw.number() < 0.9) return this.ack();
     if (tag === "hello") {
-      const fresh = [...m.links.values()].filter(({ heardHello }) => !heardHello).map(({ epoch }) => epoch);
+      const fresh = [...m.connections.values()].filter(({ heardHello }) => !heardHello).map(({ epoch }) => epoch);
       if (!fresh.length && !this.isRude) return [{ type: "ping", n: 1 }, false];
       return [this.hello(draw.one(fresh.length ? fresh : [this.epoch()])), false];
     }
@@ -638,7 +640,7 @@ export class Walk {
     const [made, broken] = this.message();
     let epoch = made.type === "hello" ? made.epoch : (m.active ?? 1);
     if (made.type !== "hello" && this.isRude) epoch = m.lastEpoch;
-    const known = m.links.has(epoch) && m.state !== "closed";
+    const known = m.connections.has(epoch) && m.state !== "closed";
     if (draw.number() < 0.15 && WORDS.has(made.type) && !broken) {
       const word = controlMessageType.get(made.type)!.read(made, "word");
       victim.feed("signalReceived", (machine, now) => machine.signalReceived(word as never, now));
@@ -649,7 +651,7 @@ export class Walk {
     this.sayText(epoch, text);
     if (broken && known) {
       this.seen.add("beyond a bound");
-      promise(m.closing?.abrupt === true, () => `taken: ${text.slice(0, 300)}`);
+      promise(m.closing?.isAbrupt === true, () => `taken: ${text.slice(0, 300)}`);
     }
   }
 
@@ -657,9 +659,9 @@ export class Walk {
     const { m } = this;
     const text = this.draw.one(NONSENSE);
     const epoch = m.active ?? 1;
-    const known = m.links.has(epoch) && m.state !== "closed";
+    const known = m.connections.has(epoch) && m.state !== "closed";
     this.sayText(epoch, text);
-    if (known) promise(m.closing?.abrupt === true, () => `taken: ${text.slice(0, 100)}`);
+    if (known) promise(m.closing?.isAbrupt === true, () => `taken: ${text.slice(0, 100)}`);
   }
 
   /** Bytes on a session channel. */
@@ -830,7 +832,7 @@ export class Walk {
     seen.add("hungry", m.hungry.size > 0);
     if (m.closing) {
       seen.add(`closing by ${m.closing.by}`);
-      seen.add(`step ${m.closing.step}`);
+      seen.add(`step ${m.closing.step.name}`);
       seen.add("last words", m.closing.maySend);
     }
     if (m.reset) seen.add(`reset ${m.reset.level} ${m.reset.phase}`);
@@ -885,7 +887,7 @@ export class Walk {
       }
     }
     this.note();
-    promise(m.state === "closed", () => `${m.state} in the end, by ${m.closing?.by}, ${m.closing?.step}`);
+    promise(m.state === "closed", () => `${m.state} in the end, by ${m.closing?.by}, ${m.closing?.step.name}`);
   }
 
   pass(seconds: number, every: number, call: () => void): void {

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { decode, encode } from "../src/protocol/control.js";
 import { controlMessageType, reliabilityType } from "../src/protocol/messages.js";
-import type { Payload } from "../src/session/machine/flow.js";
+import type { Payload } from "../src/session/machine/held.js";
 import { SessionMachine } from "../src/session/machine/machine.js";
 import { fromBase64, names, toBase64, vectors } from "./vectors.js";
 

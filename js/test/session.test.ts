@@ -292,9 +292,9 @@ describe("trouble", () => {
     while (!shellOf(b).machine.channels.has("chat")) await time.pass(0.001);
     wire.cut = true;
     const resetting = a.reset("full");
-    while (!shellOf(a).machine.links.has(2)) await time.pass(0.001);
+    while (!shellOf(a).machine.connections.has(2)) await time.pass(0.001);
     const { open, id } = shellOf(a).machine.channels.get("chat")!;
-    assert.ok(!open && shellOf(a).machine.links.get(2)!.streams.has(id));
+    assert.ok(!open && shellOf(a).machine.connections.get(2)!.channels.has(id));
     wire.heal();
     await time.until(Promise.all([opening, resetting]));
   });

@@ -5,9 +5,12 @@ import { describe, test } from "node:test";
 import { COST, encodeHeader, FIRST_ID_LARGER } from "../src/protocol/control.js";
 import { Ledger } from "../src/session/ledger.js";
 import type { Action } from "../src/session/machine/actions.js";
-import { Budget, Receiver, Sender, Violation } from "../src/session/machine/flow.js";
+import { Budget } from "../src/session/machine/budget.js";
+import { Violation } from "../src/session/machine/flow.js";
 import { SessionMachine } from "../src/session/machine/machine.js";
 import { DEFAULTS, type Options } from "../src/session/machine/options.js";
+import { Receiver } from "../src/session/machine/receiver.js";
+import { Sender } from "../src/session/machine/sender.js";
 import { CloseReceipt } from "../src/session/receipt.js";
 
 const bytes = (size: number) => new Uint8Array(size);
@@ -340,7 +343,7 @@ describe("in a silence", () => {
     one.machine.presenceChanged("away", began);
     one.run(began + 5, () => one.machine.state === "suspect");
     assert.ok(one.now - began <= 1, `${one.now - began}`);
-    assert.equal(one.machine.witness.told, "crashed");
+    assert.equal(one.machine.evidence.reported, "crashed");
   });
 
   test("signaling that is back makes it try at once (S10)", () => {

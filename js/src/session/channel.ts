@@ -6,7 +6,7 @@ import { abortable, Deferred, Wakeup } from "../promises.js";
 import type { Level } from "../protocol/control.js";
 import { Emitter, type Handler, type ListenerOptions } from "./emitter.js";
 import type { StateName } from "./machine/actions.js";
-import type { Payload } from "./machine/flow.js";
+import type { Payload } from "./machine/held.js";
 import type { CloseReceipt, ResetReport } from "./receipt.js";
 import { Message } from "./receipt.js";
 import type { Shell } from "./shell.js";

@@ -10,7 +10,7 @@ import * as control from "../protocol/control.js";
 import type { Candidate, Candidates, Description } from "../protocol/messages.js";
 import { checkBundle } from "./bundle.js";
 import type { OpenStream } from "./machine/actions.js";
-import type { LossKind } from "./machine/liveness.js";
+import type { LossKind } from "./machine/state.js";
 
 const MAX_BATCH = 50;
 /** SCTP cause code: the peer called close() (closing rule 58). Not every browser tells it. */

@@ -4,8 +4,9 @@ import { fromUtf8 } from "../bytes.js";
 import type { Level } from "../protocol/control.js";
 import type { Reason } from "../protocol/messages.js";
 import { describe, type Ledger } from "./ledger.js";
-import type { Numbered, Sender } from "./machine/flow.js";
+import type { Numbered } from "./machine/held.js";
 import { type ChannelReceipt, isClean, type Outcome, type StepReceipt } from "./machine/receipt.js";
+import type { Sender } from "./machine/sender.js";
 
 /** A message that did not arrive, or may not have. `send()` takes it again. */
 export class Message {

@@ -15,9 +15,10 @@ import { Emitter, type Handler, type ListenerOptions, settleCurrent } from "./em
 import type { SessionEvents } from "./events.js";
 import { type Held, Ledger, whereMade } from "./ledger.js";
 import type { Event, ResetEnded, StateName } from "./machine/actions.js";
-import { Remembered } from "./machine/flow.js";
-import { NOT_ADIEU, SessionMachine } from "./machine/machine.js";
+import { SessionMachine } from "./machine/machine.js";
 import { DEFAULTS, type Options, type RecoveryPolicy } from "./machine/options.js";
+import { NOT_ADIEU } from "./machine/recovery.js";
+import { Remembered } from "./machine/remembered.js";
 import type { Kind } from "./media.js";
 import { sentence } from "./notice.js";
 import { watchPage } from "./page.js";

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
 from adieu.errors import SessionClosedError, UndeliveredError
 from adieu.protocol.text import scalar
 from adieu.session.emitter import Emitter
-from adieu.session.machine.flow import Payload
+from adieu.session.machine.held import Payload
 from adieu.session.receipt import Message
 
 if TYPE_CHECKING:

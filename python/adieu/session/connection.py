@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from adieu.events import Event, Handler, MessageEvent
     from adieu.session.machine.actions import OpenStream
-    from adieu.session.machine.liveness import LossKind
+    from adieu.session.machine.state import LossKind
     from adieu.session.tasks import Tasks
     from adieu.webrtc import RTCDataChannel, RTCPeerConnection
 

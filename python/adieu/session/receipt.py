@@ -10,8 +10,8 @@ import msgspec
 if TYPE_CHECKING:
     from adieu.protocol.words import Level, Reason
     from adieu.session.ledger import Ledger
-    from adieu.session.machine.flow import Outgoing, Sender
     from adieu.session.machine.receipt import Account, By, ChannelReceipt, Outcome, Path, StepReceipt
+    from adieu.session.machine.sender import Outgoing, Sender
 
 
 @dataclass(frozen=True, slots=True)

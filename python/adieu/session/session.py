@@ -18,8 +18,8 @@ from adieu.session.direct_route import DirectRoute
 from adieu.session.emitter import settle_current
 from adieu.session.ledger import Held, Ledger
 from adieu.session.machine import actions
-from adieu.session.machine.flow import Remembered
 from adieu.session.machine.machine import SessionMachine
+from adieu.session.machine.remembered import Remembered
 from adieu.session.notice import sentence
 from adieu.session.receipt import CloseReceipt, ResetReport
 from adieu.session.shell import Shell

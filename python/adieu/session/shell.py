@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
     from adieu.protocol.words import AnyWord
     from adieu.session.machine.cause import Presence
-    from adieu.session.machine.flow import Payload
-    from adieu.session.machine.liveness import LossKind
+    from adieu.session.machine.held import Payload
     from adieu.session.machine.machine import SessionMachine
+    from adieu.session.machine.state import LossKind
     from adieu.session.receipt import CloseReceipt
     from adieu.session.signaling_route import SignalingRoute
     from adieu.webrtc import RTCPeerConnection

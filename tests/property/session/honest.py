@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from adieu.protocol.control import COST, SMALL
-from adieu.session.machine.flow import least_budget
+from adieu.session.machine.budget import least_budget
 from adieu.session.machine.options import Options
 from sim.session.world import Side, World
 

@@ -24,7 +24,8 @@ from adieu.errors import AdieuError
 from adieu.protocol import control, words
 from adieu.protocol.control import COST, SMALL
 from adieu.session.machine import actions
-from adieu.session.machine.flow import Payload, least_budget
+from adieu.session.machine.budget import least_budget
+from adieu.session.machine.held import Payload
 from adieu.session.machine.machine import SessionMachine
 from adieu.session.machine.options import Options
 
@@ -216,8 +217,8 @@ class Victim:
             promise(late <= TOO_LATE, f"a close is {late:.1f} s late, in {m.state}")
         held, promised = 0, m.budget.used
         promise(len(m.channels) <= CHANNELS, f"{len(m.channels)} channels")
-        promise(len(m.links) <= 4, f"{len(m.links)} connections")
-        promise(all(link.max_message >= 1024 for link in m.links.values()), "an engine that carries nothing")
+        promise(len(m.connections) <= 4, f"{len(m.connections)} connections")
+        promise(all(link.max_message >= 1024 for link in m.connections.values()), "an engine that carries nothing")
         promise(len(m.timers) <= 32, f"{len(m.timers)} timers")
         promise(m.last_epoch <= 1024 * (self.steps + 2), f"connection {m.last_epoch} after {self.steps} steps")
         for channel in m.channels.values():
@@ -288,14 +289,14 @@ class Walk:
         if me == "b":
             self.victim.feed("wants_description", 1)
         self.victim.run(0.1)
-        if self.draw.random() < 0.95 and self.m.links:
+        if self.draw.random() < 0.95 and self.m.connections:
             self.say_text(1, json.dumps(self.hello(1)))
         for number in range(self.draw.choice([0, 0, 2, 20])):
             first = control.FIRST_ID_LARGER if self.m.smaller else control.FIRST_ID_SMALLER
             reliability = self.draw.choice([{}, {}, {"maxRetransmits": 0}])
             said = {"type": "open", "name": f"n{number}", "id": first - 2 * number, "window": 1 << 22}
             kind = {"ordered": self.draw.random() < 0.5, "reliability": reliability}
-            if self.m.links:
+            if self.m.connections:
                 self.say_text(1, json.dumps(said | kind))
 
     @property
@@ -351,7 +352,7 @@ class Walk:
                 first = control.FIRST_ID_LARGER if m.smaller else control.FIRST_ID_SMALLER
                 return draw.choice([0, 1, 65534]) if self.is_rude() else first - 2 * draw.randrange(200)
             case "n":
-                return draw.choice([m.resets.asked, m.liveness.n, draw.randrange(50), 0, MOST])
+                return draw.choice([m.resets.asked, m.pings, draw.randrange(50), 0, MOST])
             case "window":
                 return draw.choice([0, 1, SMALL, SMALL + 1, 1 << 22, 1 << 22, MOST])
             case "deadlineMs" | "etaMs":
@@ -448,7 +449,7 @@ class Walk:
         if tag == "ack" and self.draw.random() < 0.9:
             return self.ack()
         if tag == "hello":
-            fresh = [epoch for epoch, link in self.m.links.items() if not link.heard_hello]
+            fresh = [epoch for epoch, link in self.m.connections.items() if not link.heard_hello]
             if not fresh and not self.is_rude():
                 return {"type": "ping", "n": 1}, 0
             return self.hello(self.draw.choice(fresh or [self.epoch()])), 0
@@ -512,7 +513,7 @@ class Walk:
         epoch = made["epoch"] if made["type"] == "hello" else m.active or 1
         if made["type"] != "hello" and self.is_rude():
             epoch = m.last_epoch
-        before, known = m.state, epoch in m.links
+        before, known = m.state, epoch in m.connections
         if self.draw.random() < 0.15 and made["type"] in WORDS and not broken:
             self.victim.feed("signal_received", msgspec.convert(made, words.AnyWord))
             return
@@ -522,16 +523,16 @@ class Walk:
         self.say_text(epoch, text)
         if broken and known and before != "closed":
             self.seen["beyond a bound"] += 1
-            promise(m.closing is not None and m.closing.abrupt, f"taken: {text[:300]}")
+            promise(m.closing is not None and m.closing.is_abrupt, f"taken: {text[:300]}")
 
     def say_nonsense(self) -> None:
         text = self.draw.choice(NONSENSE)
         m = self.m
         epoch, before = m.active or 1, m.state
-        known = epoch in m.links
+        known = epoch in m.connections
         self.say_text(epoch, text)
         if known and before != "closed":
-            promise(m.closing is not None and m.closing.abrupt, f"taken: {text[:100]}")
+            promise(m.closing is not None and m.closing.is_abrupt, f"taken: {text[:100]}")
 
     def send(self) -> None:
         """Bytes on a session channel."""
@@ -671,7 +672,7 @@ class Walk:
         seen["hungry"] += bool(m.hungry)
         if m.closing is not None:
             seen[f"closing by {m.closing.by}"] += 1
-            seen[f"step {m.closing.step}"] += 1
+            seen[f"step {m.closing.step.name}"] += 1
             seen["last words"] += m.closing.may_send
         if m.reset is not None:
             seen[f"reset {m.reset.level} {m.reset.phase}"] += 1

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from adieu.errors import ChannelError
-from adieu.session.machine.flow import least_budget
+from adieu.session.machine.budget import least_budget
 from adieu.session.machine.options import Options
 from property.session.honest import held
 from sim.session.world import World

@@ -15,9 +15,13 @@ import pytest
 
 from adieu.protocol import control, words
 from adieu.protocol.control import Acknowledged
-from adieu.session.machine.flow import Budget, Payload, Receiver, Sender, ViolationError
+from adieu.session.machine.budget import Budget
+from adieu.session.machine.flow import ViolationError
+from adieu.session.machine.held import Payload
 from adieu.session.machine.machine import SessionMachine
 from adieu.session.machine.options import Options
+from adieu.session.machine.receiver import Receiver
+from adieu.session.machine.sender import Sender
 from property.session.hostile import KINDS, NONSENSE, STEP, BrokenPromiseError, Walk, uncollected, walked
 from unit.protocol.test_bounds import beyond
 

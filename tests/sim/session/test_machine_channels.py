@@ -11,8 +11,12 @@ from adieu.protocol import control
 from adieu.protocol.control import COST, SMALL, Turn
 from adieu.protocol.words import Total
 from adieu.session.machine import actions
-from adieu.session.machine.flow import Budget, Payload, Receiver, Sender, ViolationError
+from adieu.session.machine.budget import Budget
+from adieu.session.machine.flow import ViolationError
+from adieu.session.machine.held import Payload
 from adieu.session.machine.options import Options
+from adieu.session.machine.receiver import Receiver
+from adieu.session.machine.sender import Sender
 from sim.session.test_machine_close import opened
 from sim.session.world import World
 

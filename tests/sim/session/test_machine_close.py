@@ -129,7 +129,7 @@ def test_after_the_end_nothing_is_due_closing_rule_s9() -> None:
     world.run(when=world.both("closed"))
     for side in (world.a, world.b):
         assert side.machine.poll_timeout() is None
-        assert not side.machine.links and not side.machine.releasing and not side.connections
+        assert not side.machine.connections and not side.machine.releasing and not side.connections
 
 
 def test_the_end_is_told_when_the_connections_are_gone_closing_rule_s9() -> None:

@@ -526,10 +526,10 @@ def test_packets_that_were_under_way_when_the_silence_began_are_no_life(seconds:
 def test_a_program_that_hung_and_then_died_is_not_busy_any_more() -> None:
     world = opened()
     world.b.stuck = True
-    world.run(when=lambda: world.a.machine.witness.told == "busy")
+    world.run(when=lambda: world.a.machine.evidence.reported == "busy")
     world.kill(world.b, socket_ends=False)
     world.run(world.now + 4)
-    assert world.a.machine.witness.cause() == "frozen, network-lost"
+    assert world.a.machine.evidence.cause() == "frozen, network-lost"
 
 
 def test_a_socket_that_ended_before_the_silence_is_no_sign_of_a_crash() -> None:
@@ -540,7 +540,7 @@ def test_a_socket_that_ended_before_the_silence_is_no_sign_of_a_crash() -> None:
     assert world.a.state == "open"
     world.cut_link()
     world.run(when=lambda: world.a.state in {"suspect", "recovering"})
-    assert world.a.machine.witness.told == "frozen, network-lost"
+    assert world.a.machine.evidence.reported == "frozen, network-lost"
 
 
 def test_a_socket_that_the_server_gives_up_in_a_silence_is_no_sign_of_a_crash() -> None:
@@ -549,7 +549,7 @@ def test_a_socket_that_the_server_gives_up_in_a_silence_is_no_sign_of_a_crash() 
     world.hang(world.b)
     world.run(world.now + 20)
     world.a.call("presence_changed", "away")
-    assert world.a.machine.witness.cause() == "frozen, network-lost"
+    assert world.a.machine.evidence.cause() == "frozen, network-lost"
     world.run(when=lambda: world.a.state == "closed")
     assert world.a.outcome.cause == "frozen, network-lost"
 
@@ -559,7 +559,7 @@ def test_an_answer_by_signaling_that_comes_after_the_silence_says_nothing_about_
     world.a.call("probed", True, True)
     world.kill(world.b, socket_ends=False)
     world.run(when=lambda: world.a.state == "suspect")
-    assert world.a.machine.witness.told == "frozen, network-lost"
+    assert world.a.machine.evidence.reported == "frozen, network-lost"
 
 
 # --- a long sleep
@@ -618,7 +618,7 @@ def test_a_sleep_that_heals_is_forgotten() -> None:
     world.hang(world.b, hung=False)
     world.run(when=world.both("open"))
     world.run(world.now + 5)
-    assert world.b.machine.witness.stood_still == 0
+    assert world.b.machine.evidence.stood_still == 0
     world.cut_link()
     world.run(when=world.both("closed"))
     assert world.b.outcome.cause == "network-lost" and not world.b.outcome.unheard

@@ -76,7 +76,7 @@ def test_a_reset_sends_again_what_the_other_side_does_not_have_and_says_how_many
         world.a.send("chat", bytes([number]))
     world.run(world.now + 0.1)
     world.a.reset("transport")
-    world.run(when=lambda: 2 in world.a.machine.links)
+    world.run(when=lambda: 2 in world.a.machine.connections)
     world.stuck.clear()
     world.cut_link(False)
     world.run(when=lambda: bool(world.a.events(actions.ResetEnded)))
@@ -106,8 +106,8 @@ def test_a_full_reset_closes_the_old_connection_before_the_new_one_stands_closin
         world = opened()
         side = getattr(world, asker)
         side.reset("full")
-        world.run(when=lambda side=side: 2 in side.machine.links)
-        assert 1 not in side.machine.links
+        world.run(when=lambda side=side: 2 in side.machine.connections)
+        assert 1 not in side.machine.connections
         world.run(when=world.both("open"))
 
 
@@ -121,7 +121,7 @@ def test_both_ask_for_different_levels_and_each_does_the_higher_closing_rule_s8(
         for side in (world.a, world.b):
             last = side.events(actions.ResetEnded)[-1]
             assert (last.level, last.error) == ("transport", "")
-            assert list(side.machine.links) == [side.machine.active]
+            assert list(side.machine.connections) == [side.machine.active]
 
 
 def test_the_highest_level_wins_when_both_ask_at_once() -> None:
@@ -130,7 +130,7 @@ def test_the_highest_level_wins_when_both_ask_at_once() -> None:
     world.b.reset("full")
     world.run(when=lambda: bool(world.a.events(actions.ResetEnded)) and world.both("open")())
     assert world.a.events(actions.ResetEnded)[-1].level == "full"
-    assert list(world.a.machine.links) == list(world.b.machine.links)
+    assert list(world.a.machine.connections) == list(world.b.machine.connections)
 
 
 def test_a_second_reset_joins_and_a_higher_level_escalates() -> None:
@@ -194,7 +194,7 @@ def test_a_machine_without_a_way_out_ends_a_reset_at_once_on_both_sides(level: s
     began = world.now
     getattr(world, asker).reset(level)
     reset = lambda: side.machine.reset  # noqa: E731
-    world.run(when=lambda: reset() and reset().phase == "building" and reset().epoch in side.machine.links)
+    world.run(when=lambda: reset() and reset().phase == "building" and reset().epoch in side.machine.connections)
     side.feed("no_way_out", side.machine.reset.epoch, "no file descriptor is left")
     world.run(when=lambda: bool(side.events(actions.ResetEnded)))
     assert "no file descriptor is left" in side.events(actions.ResetEnded)[0].error
@@ -211,7 +211,7 @@ def test_a_machine_without_a_way_out_ends_a_reset_at_once_on_both_sides(level: s
 def test_a_machine_without_a_way_out_ends_a_first_connection_at_once(poor: str) -> None:
     world = World().start()
     side, other = (world.a, world.b) if poor == "a" else (world.b, world.a)
-    world.run(when=lambda: 1 in side.machine.links)
+    world.run(when=lambda: 1 in side.machine.connections)
     side.feed("no_way_out", 1, "no network interface has an address")
     world.run(when=world.both("closed"))
     assert world.now < 3
@@ -228,7 +228,7 @@ def test_a_recovery_without_a_way_out_goes_on_and_finds_the_way_when_it_is_back(
     tried = set()
     while world.now < 45:
         world.run(world.now + 0.5)
-        for epoch in set(world.a.machine.links) - tried - {1}:
+        for epoch in set(world.a.machine.connections) - tried - {1}:
             tried.add(epoch)
             world.a.feed("no_way_out", epoch, "no network interface has an address")
     assert 3 <= len(tried) <= 6, "neither at once again and again, nor never again"
@@ -292,11 +292,11 @@ def test_the_ladder_restarts_ice_at_5_s_and_makes_a_new_connection_at_8_s_closin
     world = opened()
     world.run(world.now + 2.3)
     world.cut_link()
-    world.run(when=lambda: world.a.machine.liveness.asked is not None)
+    world.run(when=lambda: world.a.machine.silence is not None)
     asked = world.now
     world.run(when=lambda: world.a.machine.reset is not None)
     assert abs(world.now - asked - 5.0) < 0.1 and world.a.machine.reset.level == "ice"
-    world.run(when=lambda: 2 in world.a.machine.links)
+    world.run(when=lambda: 2 in world.a.machine.connections)
     assert abs(world.now - asked - 8.0) < 0.1
     world.run(when=lambda: world.a.state == "closed")
     assert abs(world.now - asked - 60.0) < 1.1

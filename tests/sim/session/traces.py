@@ -15,7 +15,7 @@ import msgspec
 from adieu.protocol import control, words
 from adieu.protocol.control import Reliability
 from adieu.session.machine import actions
-from adieu.session.machine.flow import Payload
+from adieu.session.machine.held import Payload
 from adieu.session.machine.machine import SessionMachine
 from adieu.session.machine.options import Options
 from sim.session.world import World
@@ -123,7 +123,7 @@ def no_way_out() -> World:
     world = met()
     real, world.ice = world.ice, lambda side, epoch: None  # type: ignore[method-assign]
     world.a.reset("transport")
-    world.run(when=lambda: 2 in world.b.machine.links)
+    world.run(when=lambda: 2 in world.b.machine.connections)
     world.b.call("no_way_out", 2, "no file descriptor is left")
     world.run(when=lambda: all(side.events(actions.ResetEnded) for side in (world.a, world.b)))
     world.a.reset("ice")
@@ -267,7 +267,7 @@ def replay_of_a_part() -> World:
         world.a.send("chat", bytes([number]))
     world.run(world.now + 0.1)
     world.a.reset("transport")
-    world.run(when=lambda: 2 in world.a.machine.links)
+    world.run(when=lambda: 2 in world.a.machine.connections)
     world.stuck.clear()
     world.cut_link(False)
     world.run(when=lambda: world.both("open")() and world.b.machine.channels["chat"].receiver.have == 6)

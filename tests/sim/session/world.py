@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from adieu.protocol.control import Reliability
 from adieu.protocol.words import Reason
 from adieu.session.machine import actions
-from adieu.session.machine.flow import Payload
+from adieu.session.machine.held import Payload
 from adieu.session.machine.machine import SessionMachine
 
 if TYPE_CHECKING:

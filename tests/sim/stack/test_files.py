@@ -12,6 +12,7 @@ import pytest
 import adieu
 from adieu.protocol.control import CHUNK, File, FileOffer
 from adieu.session import FileReceipt, Options, disk, transfer
+from adieu.session.machine import connections
 from adieu.session.session import shell_of
 from sim.stack.pair import Pair, connected
 from support.virtual import simulated
@@ -253,7 +254,7 @@ async def test_a_last_word_that_was_lost_with_a_connection_is_said_again(
                 await asyncio.sleep(0.01)
         machine = shell_of(pair.second).machine
         assert machine.active is not None
-        machine.release(machine.active)  # no connection, and no time for another
+        connections.release(machine, machine.active)  # no connection, and no time for another
         match word, accepting:
             case "refuse", _:
                 file.refuse("no")

@@ -13,6 +13,7 @@ from adieu.protocol import words
 from adieu.protocol.signaling import Candidates, Description
 from adieu.protocol.words import Moved
 from adieu.session import Ladder, Options
+from adieu.session.machine import connections
 from adieu.session.session import shell_of
 from sim.stack.rooms import house, talk, until
 from support.virtual import simulated
@@ -243,7 +244,7 @@ async def test_a_session_without_a_connection_waits_for_no_reset_when_the_other_
         resetting = asyncio.ensure_future(there.reset("full"))
         await here.wait_closed()
         machine = shell_of(there).machine
-        machine.release(machine.active)
+        connections.release(machine, machine.active)
         made.server.vacate(ben.client)
         world.network.cut("10.0.0.2", False)
         made.server.return_as(ben.client, ids[1])

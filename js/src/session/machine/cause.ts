@@ -33,26 +33,26 @@ export const GONE: ReadonlySet<string> = new Set<Presence>(["left", "kicked", "r
 
 const MAX_EVIDENCE = 32;
 
-/** What is known about the other side's silence. Evidence from before it never speaks against it. */
-export class Witness {
+/** What is known about the other side's silence. Evidence from before it is never held against the other side. */
+export class PeerEvidence {
   presence: Presence = "here";
-  /** Ours is up. */
+  /** This side's way to the server is up. */
   signaling = true;
   reloaded = false;
-  /** When the server said so: of a crash it speaks only if nothing was heard since. */
+  /** When the server said so: a sign of a crash only if nothing was heard since. */
   socketEnded: number | undefined;
-  /** The server says that its socket stands. */
+  /** The server says that its socket is open. */
   probeServer: boolean | undefined;
-  /** It answered by signaling while the connection was silent. */
+  /** The other side answered by signaling while the connection was silent. */
   probePeer = false;
   /** Its ICE agent answers although its program does not. */
   iceFresh = false;
-  /** Seconds that this program did not run, just before this silence or in it: asleep, or stopped. */
+  /** For how many seconds this program did not run, just before this silence or in it: asleep, or stopped. */
   stoodStill = 0;
   /** When that was over. */
   woke = 0;
   /** The cause that the application knows. */
-  told = "";
+  reported = "";
   #log: [now: number, text: string][] = [];
 
   /** Keep a line of evidence. */
@@ -61,14 +61,14 @@ export class Witness {
     if (this.#log.length > MAX_EVIDENCE) this.#log.shift();
   }
 
-  /** What the server says of it. */
+  /** Note what the server says of the other side. */
   place(presence: Presence, now: number): void {
     if (presence === "here") this.socketEnded = undefined;
     else if (presence === "away" && this.presence !== "away") this.socketEnded = now;
     this.presence = presence;
   }
 
-  /** This program has not run for so long. */
+  /** Note that this program has not run for so long. */
   slept(seconds: number, now: number): void {
     this.stoodStill = seconds;
     this.woke = now;
@@ -76,7 +76,7 @@ export class Witness {
   }
 
   /**
-   * It speaks again: what was held against it is void.
+   * Forget what was collected during the silence: the other side speaks again.
    *
    * @param underWay seconds that what it said before may have been under way.
    */
@@ -88,17 +88,17 @@ export class Witness {
     this.#log = [];
   }
 
-  /** Whether the server has said so: then it knows the cause, too. */
+  /** The server has said that the other side has left: then it knows the cause, too. */
   get isGone(): boolean {
     return this.reloaded || GONE.has(this.presence) || this.#crashed;
   }
 
-  /** Its socket ended with it. One that still stood in the silence was given up by the server: no crash. */
+  /** Its socket ended with it. One that was still open in the silence was given up by the server: no crash. */
   get #crashed(): boolean {
     return this.socketEnded !== undefined && this.probeServer !== true;
   }
 
-  /** The likely cause by what is known now; where two look the same from here, both: "frozen, network-lost". */
+  /** Return the likely cause by what is known now; where two look the same, both: "frozen, network-lost". */
   cause(): string {
     if (this.reloaded) return "reloaded";
     if (GONE.has(this.presence)) return this.presence;
@@ -107,8 +107,8 @@ export class Witness {
     return this.probePeer ? "network-lost" : "frozen, network-lost";
   }
 
-  /** The lines, oldest first, with the seconds since the oldest. */
-  evidence(): string[] {
+  /** Return the lines, oldest first, with the seconds since the oldest. */
+  lines(): string[] {
     const start = this.#log[0]?.[0] ?? 0;
     return this.#log.map(([when, text]) => `+${(when - start).toFixed(2)} s ${text}`);
   }

@@ -2,7 +2,7 @@
  * Reset: a new path or a new connection under the session, as one transaction (closing rule S8).
  *
  * `ice` restarts ICE on the same connection. `transport` makes a new connection beside the old one and switches when it
- * stands. `full` closes the old one first. The side with the smaller peer id offers, whoever asked; only it says
+ * is open. `full` closes the old one first. The side with the smaller peer id offers, whoever asked; only it says
  * `switch` or `cancel`, one of them, once per epoch. The other side says `cancel` when its machine has no socket or no
  * address for the new connection: then there is no path on which a `switch` could have come about.
  */
@@ -10,73 +10,26 @@
 import { SessionClosedError } from "../../errors.js";
 import type { Level } from "../../protocol/control.js";
 import type * as words from "../../protocol/messages.js";
-import * as close from "./close.js";
-import * as liveness from "./liveness.js";
-import type { SessionMachine } from "./machine.js";
-import type { Options } from "./options.js";
+import * as connections from "./connections.js";
+import { Violation } from "./flow.js";
+import * as heartbeat from "./heartbeat.js";
+import type { LossKind, MachineState, Reset } from "./state.js";
 
 const RANK: Record<Level, number> = { ice: 0, transport: 1, full: 2 };
 /** Seconds that the side that does not offer waits longer, so that the offerer's word comes first. */
 const GRACE = 2;
+/** So many resets asked for while one waits end the session. */
 const PESTERED = 5;
-/** How many connections the other side may have made, or burnt the numbers of, that this side knows nothing of. */
-export const AHEAD = 1024;
-
-/** The one that is under way. */
-export interface Reset {
-  level: Level;
-  /** Of the new connection; for `ice` of the one that stays. */
-  epoch: number;
-  asker: string;
-  n: number;
-  began: number;
-  /** Begun by the ladder: it ends when the old connection heals. */
-  recovery: boolean;
-  phase: "asked" | "building" | "switching";
-  /** `ice`: the ping whose answer proves the new path. */
-  ping?: number;
-  /** How its connection ended, if it was closed on purpose. */
-  lost?: string;
-  /** Asked for when it was too late to raise this one: the level of the next. */
-  raisedTo?: Level;
-}
-
-/** What is remembered between them. */
-export class Resets {
-  /** How many this side has asked for. */
-  asked = 0;
-  /** The highest number of each asker. */
-  known = new Map<string, number>();
-  waiting: words.Reset | undefined;
-  pestered = 0;
-  #tokens = 0;
-  #filled: number | undefined;
-
-  constructor(private readonly options: Options) {}
-
-  /** Whether a reset asked for by the other side may begin now: a burst, then one in so many seconds. */
-  admit(now: number): boolean {
-    const { peerResetsBurst, peerResetsEvery } = this.options;
-    const gained = this.#filled === undefined ? peerResetsBurst : (now - this.#filled) / peerResetsEvery;
-    this.#tokens = Math.min(this.#tokens + gained, peerResetsBurst);
-    this.#filled = now;
-    if (this.#tokens < 1) return false;
-    this.#tokens--;
-    return true;
-  }
-}
 
 // --- asking -------------------------------------------------------------------------------------------------------
 
 /**
- * The application asks: begin one, join the running one, or raise its level.
+ * Begin a reset for the application, join the running one, or raise its level.
  *
  * @throws SessionClosedError the session is closing or has ended.
  */
-export function ask(m: SessionMachine, level: Level, now: number): void {
-  if (m.state === "closing" || m.state === "closed") {
-    throw new SessionClosedError(`cannot reset: the session with ${m.peer} is ${m.state}`);
-  }
+export function ask(m: MachineState, level: Level): void {
+  if (m.closing) throw new SessionClosedError(`cannot reset: the session with ${m.peer} is ${m.state}`);
   if (m.reset && RANK[level] <= RANK[m.reset.level]) {
     m.reset.recovery = false;
     m.enter("resetting");
@@ -84,125 +37,131 @@ export function ask(m: SessionMachine, level: Level, now: number): void {
     // `switch` is said, and the other side may have done it: this one ends first.
     m.reset.raisedTo = level;
   } else {
-    begin(m, level, now, false);
+    begin(m, level, false);
   }
 }
 
-/** The ladder asks: a reset that is under way is left alone, unless it is of the ladder and has had its time. */
-export function recover(m: SessionMachine, level: "ice" | "transport", now: number): void {
-  if (m.reset) {
-    if (!m.reset.recovery || m.reset.phase === "switching" || (level === "ice" && m.reset.level === "ice")) return;
-    abandon(m, "tried again");
+/** Begin a reset for the ladder, unless one is under way that is not the ladder's, or has not had its time. */
+export function recover(m: MachineState, level: "ice" | "transport"): void {
+  const { reset } = m;
+  if (reset) {
+    if (!reset.recovery || reset.phase === "switching" || (level === "ice" && reset.level === "ice")) return;
+    abandon(m, reset, "tried again");
   }
-  begin(m, level, now, true);
+  begin(m, level, true);
 }
 
-function begin(m: SessionMachine, wanted: Level, now: number, recovery: boolean): void {
-  if (m.reset) abandon(m, `raised to ${wanted}`);
+function begin(m: MachineState, wanted: Level, recovery: boolean): void {
+  if (m.reset) abandon(m, m.reset, `raised to ${wanted}`);
   const level = possible(m, wanted);
   const n = ++m.resets.asked;
   const epoch = epochOf(m, level);
-  m.reset = { level, epoch, asker: m.me, n, began: now, recovery, phase: "asked" };
-  started(m, m.reset, now);
+  start(m, { level, epoch, asker: m.me, n, began: m.now, recovery, phase: "asked" });
   m.say({ type: "reset", asker: m.me, n, epoch, level }, { both: recovery });
 }
 
-/** Without a connection there is none to restart ICE on. */
-function possible(m: SessionMachine, level: Level): Level {
+/** Without a connection ICE cannot be restarted. */
+function possible(m: MachineState, level: Level): Level {
   return level === "ice" && m.active === undefined ? "transport" : level;
 }
 
-function epochOf(m: SessionMachine, level: Level): number {
+function epochOf(m: MachineState, level: Level): number {
   return level === "ice" && m.active !== undefined ? m.active : m.lastEpoch + 1;
 }
 
-function started(m: SessionMachine, { level, asker, recovery }: Reset, now: number): void {
-  m.timers.set("reset", now + m.options.resetTimeout + (m.smaller ? 0 : GRACE));
-  m.tell({ type: "ResetStarted", level, asker });
-  if (!recovery) m.enter("resetting");
+function start(m: MachineState, reset: Reset): Reset {
+  m.reset = reset;
+  m.timers.set("reset", m.now + m.options.resetTimeout + (m.smaller ? 0 : GRACE));
+  m.report({ type: "ResetStarted", level: reset.level, asker: reset.asker });
+  if (!reset.recovery) m.enter("resetting");
+  return reset;
 }
 
 // --- the words ----------------------------------------------------------------------------------------------------
 
 type ResetWord = words.Reset | words.ResetOk | words.Switch | words.Switched | words.Cancel;
 
-/** A word of the other side, in-band or by signaling; each is idempotent. */
-export function handleWord(m: SessionMachine, word: ResetWord, now: number): void {
-  if (word.epoch > m.lastEpoch + AHEAD) {
-    m.endByViolation(now, `names connection ${word.epoch}, and the last one was ${m.lastEpoch}`);
-    return;
-  }
-  const reset = m.reset;
+/** Take a word of the other side, in-band or by signaling; a word that comes twice has one effect. */
+export function handleWord(m: MachineState, word: ResetWord): void {
+  const { reset } = m;
   switch (word.type) {
     case "reset":
-      asked(m, word, now);
+      asked(m, word);
       break;
     case "resetOk":
       if (reset?.phase === "asked" && word.asker === m.me && word.n === reset.n) {
         m.tookEffect("reset");
         raiseTo(reset, word.level, word.epoch);
-        build(m, reset, now);
+        build(m, reset);
       }
       break;
     case "switch":
-      switchTo(m, word, now);
+      switchTo(m, word);
       break;
     case "switched":
       if (reset?.phase === "switching" && word.epoch === reset.epoch) {
-        finish(m, m.activate(word.epoch, word.have, now), now);
+        finish(m, reset, connections.activate(m, word.epoch, word.have));
       }
       break;
     case "cancel":
       m.lastEpoch = Math.max(m.lastEpoch, word.epoch);
       if (reset?.epoch === word.epoch && !(m.smaller && reset.phase === "switching"))
-        giveUp(m, reset, now, `cancelled: the ${m.smaller ? "other side has no socket" : "old connection goes on"}`);
+        giveUp(m, reset, `cancelled: the ${m.smaller ? "other side has no socket" : "old connection goes on"}`);
   }
 }
 
-function asked(m: SessionMachine, word: words.Reset, now: number): void {
-  if (m.state === "connecting" || word.asker !== m.peer) return;
-  if (m.closing) {
-    close.sayAgain(m);
-    return;
+/**
+ * See whether there can be a connection of this number.
+ *
+ * @throws Violation it is too far ahead.
+ */
+export function checkEpoch(m: MachineState, epoch: number): void {
+  if (epoch > m.lastEpoch + connections.AHEAD) {
+    throw new Violation(`names connection ${epoch}, and the last one was ${m.lastEpoch}`);
   }
-  if (word.n <= (m.resets.known.get(word.asker) ?? 0)) {
-    if (m.reset && m.reset.asker === word.asker && m.reset.n === word.n) sayOk(m, m.reset, word);
-    return;
-  }
-  const calm = !m.reset && m.state === "open";
-  if (calm && (m.resets.waiting || !m.resets.admit(now))) makeWait(m, word, now);
-  else join(m, word, now);
 }
 
-function makeWait(m: SessionMachine, word: words.Reset, now: number): void {
+function asked(m: MachineState, word: words.Reset): void {
+  const { reset, resets } = m;
+  if (word.n <= (resets.known.get(word.asker) ?? 0)) {
+    if (reset?.asker === word.asker && reset.n === word.n) sayOk(m, reset, word);
+    return;
+  }
+  const calm = !reset && m.phase === "open";
+  if (calm && (resets.waiting || !resets.admit(m.now))) makeWait(m, word);
+  else join(m, word);
+}
+
+function makeWait(m: MachineState, word: words.Reset): void {
   const { waiting } = m.resets;
   if (!waiting) {
-    m.timers.set("peer-reset", now + m.options.peerResetsEvery);
+    m.timers.set("peer-reset", m.now + m.options.peerResetsEvery);
   } else if (word.n > waiting.n && ++m.resets.pestered >= PESTERED) {
-    m.endByViolation(now, `asked for ${PESTERED} more resets while one was waiting`);
-    return;
+    throw new Violation(`asked for ${PESTERED} more resets while one was waiting`);
   }
   m.resets.waiting = word;
 }
 
-function join(m: SessionMachine, word: words.Reset, now: number): void {
-  m.resets.known.set(word.asker, word.n);
+function join(m: MachineState, word: words.Reset): void {
+  const { asker, n } = word;
+  m.resets.known.set(asker, n);
   m.resets.waiting = undefined;
   m.resets.pestered = 0;
   const level = possible(m, word.level);
-  if (m.reset && RANK[level] > RANK[m.reset.level] && m.reset.phase !== "asked") abandon(m, `raised to ${level}`);
-  if (m.reset) {
+  if (m.reset && RANK[level] > RANK[m.reset.level] && m.reset.phase !== "asked") {
+    abandon(m, m.reset, `raised to ${level}`);
+  }
+  let { reset } = m;
+  if (reset) {
     // Both asked at once, or the ladder here and the application there: one reset.
-    raiseTo(m.reset, level, word.epoch);
+    raiseTo(reset, level, word.epoch);
   } else {
     const epoch = level === "ice" ? epochOf(m, level) : Math.max(word.epoch, epochOf(m, level));
-    const recovery = m.state === "suspect" || m.state === "recovering";
-    m.reset = { level, epoch, asker: word.asker, n: word.n, began: now, recovery, phase: "asked" };
-    started(m, m.reset, now);
+    reset = start(m, { level, epoch, asker, n, began: m.now, recovery: m.isTroubled, phase: "asked" });
   }
   m.tookEffect("reset");
-  sayOk(m, m.reset, word);
-  if (m.reset.phase === "asked") build(m, m.reset, now);
+  sayOk(m, reset, word);
+  if (reset.phase === "asked") build(m, reset);
 }
 
 function raiseTo(reset: Reset, level: Level, epoch: number): void {
@@ -210,180 +169,175 @@ function raiseTo(reset: Reset, level: Level, epoch: number): void {
   if (reset.level !== "ice") reset.epoch = Math.max(reset.epoch, epoch);
 }
 
-function sayOk(m: SessionMachine, { epoch, level }: Reset, { asker, n }: words.Reset): void {
+function sayOk(m: MachineState, { epoch, level }: Reset, { asker, n }: words.Reset): void {
   // With `full` the asker closes the connection that carries the answer; in trouble it may not arrive.
-  const both = level === "full" || m.liveness.asked !== undefined;
-  m.say({ type: "resetOk", asker, n, epoch, level }, { both });
+  m.say({ type: "resetOk", asker, n, epoch, level }, { both: level === "full" || m.silence !== undefined });
 }
 
-/** Both sides know: the offerer makes the new path, the other waits for its offer. */
-function build(m: SessionMachine, reset: Reset, now: number): void {
+/** Make the new path if this side offers, now that both sides know; the other waits for the offer. */
+function build(m: MachineState, reset: Reset): void {
   reset.phase = "building";
-  if (reset.level === "full" && reset.asker === m.me && m.active !== undefined) m.release(m.active);
+  if (reset.level === "full" && reset.asker === m.me && m.active !== undefined) connections.release(m, m.active);
   if (!m.smaller) return;
   if (reset.level === "ice") {
     m.act({ type: "RestartIce", epoch: reset.epoch });
   } else {
     reset.epoch = Math.max(reset.epoch, m.lastEpoch + 1);
-    m.connect(reset.epoch, now);
+    connections.connect(m, reset.epoch);
   }
 }
 
-/** An offer for a new connection came before, or without, the word that asks for it. */
-export function implied(m: SessionMachine, epoch: number, now: number): boolean {
-  let reset = m.reset;
-  if (m.closing && !reset) return false;
+/** Begin the reset, or go on, for which an offer came before, or without, its word. Whether the offer is taken. */
+export function beginByOffer(m: MachineState, epoch: number): boolean {
+  let { reset } = m;
   if (!reset) {
-    const recovery = m.state === "suspect" || m.state === "recovering";
-    reset = { level: "transport", epoch, asker: m.peer, n: 0, began: now, recovery, phase: "asked" };
-    m.reset = reset;
-    started(m, reset, now);
+    if (m.closing) return false;
+    const { peer: asker, now: began, isTroubled: recovery } = m;
+    reset = start(m, { level: "transport", epoch, asker, n: 0, began, recovery, phase: "asked" });
   } else if (reset.level === "ice") {
     reset.level = "transport";
-  } else if (reset.epoch !== epoch && m.links.has(reset.epoch)) {
-    m.release(reset.epoch);
+  } else if (reset.epoch !== epoch) {
+    connections.release(m, reset.epoch);
   }
   reset.epoch = epoch;
   reset.phase = "building";
   m.tookEffect("reset", "resetOk");
-  m.connect(epoch, now);
+  connections.connect(m, epoch);
   return true;
 }
 
 // --- the new connection -------------------------------------------------------------------------------------------
 
-/** Both have said hello on a connection: the offerer says `switch`. */
-export function greeted(m: SessionMachine, epoch: number): void {
-  const reset = m.reset;
-  if (!reset || epoch !== reset.epoch || !m.smaller) return;
+/** Say `switch` if this side offers: both have said hello on a connection. */
+export function greeted(m: MachineState, epoch: number): void {
+  const { reset } = m;
+  if (epoch !== reset?.epoch || !m.smaller) return;
   reset.phase = "switching";
   m.tookEffect("resetOk");
   m.say({ type: "switch", epoch, have: m.have() }, { epoch });
 }
 
-function switchTo(m: SessionMachine, { epoch, have }: words.Switch, now: number): void {
+function switchTo(m: MachineState, { epoch, have }: words.Switch): void {
   if (m.smaller) return;
+  const { reset } = m;
   const answer: words.Switched = { type: "switched", epoch, have: m.have() };
   if (epoch === m.active) {
     m.say(answer, { epoch, repeat: false }); // said again: the answer was lost
-  } else if (m.reset && epoch === m.reset.epoch && m.links.get(epoch)?.heardHello) {
+  } else if (epoch === reset?.epoch && m.connections.get(epoch)?.heardHello) {
     // By signaling it may come before the hello: it comes in-band too.
     m.say(answer, { epoch });
-    finish(m, m.activate(epoch, have, now), now);
+    finish(m, reset, connections.activate(m, epoch, have));
   }
 }
 
-/** `ice`: the new path has been agreed on; a ping proves that the connection works. */
-export function negotiated(m: SessionMachine, epoch: number, now: number): void {
-  const reset = m.reset;
+/** Send a ping over the new path of an `ice` reset, which has been agreed on: the answer proves it. */
+export function negotiated(m: MachineState, epoch: number): void {
+  const { reset } = m;
   if (reset?.level !== "ice" || reset.epoch !== epoch) return;
   m.tookEffect("reset", "resetOk");
   reset.phase = "building";
-  reset.ping = liveness.ask(m, now);
+  reset.ping = heartbeat.ask(m);
 }
 
-/** An answer to a ping. */
-export function ponged(m: SessionMachine, epoch: number, n: number, now: number): void {
-  const reset = m.reset;
+/** Finish an `ice` reset if this answers its ping. */
+export function ponged(m: MachineState, epoch: number, n: number): void {
+  const { reset } = m;
   if (reset?.level === "ice" && reset.epoch === epoch && reset.ping !== undefined && n >= reset.ping) {
-    finish(m, 0, now);
+    finish(m, reset, 0);
   }
 }
 
-function finish(m: SessionMachine, replayed: number, now: number): void {
-  const reset = m.reset;
-  if (!reset) return; // the switch itself ended the session
+function finish(m: MachineState, reset: Reset, replayed: number): void {
   forget(m);
-  for (const epoch of [...m.links.keys()]) if (epoch !== m.active) m.release(epoch);
-  const { level, asker, epoch, raisedTo } = reset;
-  const error = raisedTo ? `raised to ${raisedTo}` : "";
-  m.tell({ type: "ResetEnded", level, asker, epoch, duration: now - reset.began, replayed, error });
+  for (const epoch of [...m.connections.keys()]) if (epoch !== m.active) connections.release(m, epoch);
+  const { raisedTo } = reset;
+  reportEnd(m, reset, m.now - reset.began, replayed, raisedTo ? `raised to ${raisedTo}` : "");
   if (m.closing) return;
   m.enter("open");
-  if (raisedTo) begin(m, raisedTo, now, false);
+  if (raisedTo) begin(m, raisedTo, false);
+}
+
+function reportEnd(m: MachineState, reset: Reset, duration: number, replayed: number, error: string): void {
+  const { level, asker, epoch } = reset;
+  m.report({ type: "ResetEnded", level, asker, epoch, duration, replayed, error });
 }
 
 // --- when it does not work ----------------------------------------------------------------------------------------
 
-/** A timer of this file is due. */
-export function handleTimeout(m: SessionMachine, kind: "reset" | "peer-reset", now: number): void {
-  const { waiting } = m.resets;
-  if (kind === "reset") {
-    failed(m, now, m.reset?.lost ?? `not done within ${m.options.resetTimeout} s`);
-  } else if (waiting && !m.closing) {
-    if (m.resets.admit(now)) join(m, waiting, now);
-    else m.timers.set("peer-reset", now + m.options.peerResetsEvery);
-  }
+/** Give the reset up: its time is over. */
+export function timeIsOver(m: MachineState): void {
+  failed(m, m.reset?.lost ?? `not done within ${m.options.resetTimeout} s`);
 }
 
-/** The new connection has ended. If somebody waits, and it was on purpose, the word that says why may be behind. */
-export function connectionLost(
-  m: SessionMachine,
-  reset: Reset,
-  kind: liveness.LossKind,
-  why: string,
-  now: number,
-): void {
+/** Begin the reset that was made to wait, if it may begin now. */
+export function waitIsOver(m: MachineState): void {
+  const { waiting } = m.resets;
+  if (!waiting || m.closing) return;
+  if (m.resets.admit(m.now)) join(m, waiting);
+  else m.timers.set("peer-reset", m.now + m.options.peerResetsEvery);
+}
+
+/**
+ * Give the reset up, whose connection has ended. If the application waits, and it was on purpose, the word that says why
+ * may be behind.
+ */
+export function connectionLost(m: MachineState, reset: Reset, kind: LossKind, why: string): void {
   if (kind === "left" && !reset.recovery) {
     reset.lost = why;
-    m.timers.set("reset", now + m.options.wordRepeat);
+    m.timers.set("reset", m.now + m.options.wordRepeat);
   } else {
-    giveUp(m, reset, now, why);
+    giveUp(m, reset, why);
   }
 }
 
-/** The reset is given up. The old connection goes on if it answers, else the ladder does. */
-export function failed(m: SessionMachine, now: number, why: string): void {
-  if (m.reset) giveUp(m, m.reset, now, why);
+/** Give the reset up. The old connection goes on if it answers, else the ladder does. */
+export function failed(m: MachineState, why: string): void {
+  if (m.reset) giveUp(m, m.reset, why);
 }
 
-/** The old connection speaks again: what the ladder began is not needed. */
-export function healed(m: SessionMachine, now: number): void {
-  const reset = m.reset;
-  // The side that does not offer leaves it to the other: its `cancel` or its `switch` comes.
-  if (reset?.recovery && reset.phase !== "switching" && m.smaller) giveUp(m, reset, now, "the old connection healed");
+/**
+ * Give up a reset that the ladder began and nobody needs: the old connection speaks again. The side that does not offer
+ * leaves it to the other: its `cancel` or its `switch` comes.
+ */
+export function endIfHealed(m: MachineState): void {
+  const { reset } = m;
+  if (m.silence || m.closing || !m.smaller) return;
+  if (reset?.recovery && reset.phase !== "switching") giveUp(m, reset, "the old connection healed");
 }
 
-function giveUp(m: SessionMachine, reset: Reset, now: number, why: string): void {
+function giveUp(m: MachineState, reset: Reset, why: string): void {
   if (m.smaller && reset.phase !== "switching") m.say({ type: "cancel", epoch: reset.epoch });
-  abandon(m, why, now);
+  abandon(m, reset, why, m.now - reset.began);
   if (m.closing) return;
-  if (m.active !== undefined && m.liveness.asked === undefined) m.enter("open");
-  else liveness.broken(m, now);
+  if (m.active !== undefined && !m.silence) m.enter("open");
+  else heartbeat.giveUpPath(m);
 }
 
 /** Forget it: the number of its connection is burnt. */
-function abandon(m: SessionMachine, error: string, now?: number): void {
-  const { level, asker, epoch, began } = m.reset!;
+function abandon(m: MachineState, reset: Reset, why: string, duration = 0): void {
+  const { level, epoch } = reset;
   forget(m);
   if (level !== "ice") {
     m.lastEpoch = Math.max(m.lastEpoch, epoch);
-    if (epoch !== m.active) m.release(epoch);
+    if (epoch !== m.active) connections.release(m, epoch);
   }
-  m.tell({
-    type: "ResetEnded",
-    level,
-    asker,
-    epoch,
-    duration: now === undefined ? 0 : now - began,
-    replayed: 0,
-    error,
-  });
+  reportEnd(m, reset, duration, 0, why);
 }
 
-/** `closing` cancels a reset whose old connection still answers; any other is finished within the deadline. */
-export function cancelByClosing(m: SessionMachine): void {
-  if (m.reset && m.active !== undefined && m.liveness.asked === undefined && m.reset.phase !== "switching") {
-    abandon(m, "the session is closing");
+/** Cancel a reset whose old connection still answers; any other is finished within the close's deadline. */
+export function cancelByClosing(m: MachineState): void {
+  const { reset } = m;
+  if (reset && m.active !== undefined && !m.silence && reset.phase !== "switching") {
+    abandon(m, reset, "the session is closing");
   }
 }
 
-/** This side has said `closed`: a new connection has nothing left to carry. */
-export function endByClosed(m: SessionMachine): void {
-  if (m.reset) abandon(m, "the session is closed", m.now);
+/** End the reset: this side has said `closed`, and a new connection has nothing left to carry. */
+export function endByClosed(m: MachineState): void {
+  if (m.reset) abandon(m, m.reset, "the session is closed", m.now - m.reset.began);
 }
 
-function forget(m: SessionMachine): void {
+function forget(m: MachineState): void {
   m.reset = undefined;
   m.timers.delete("reset");
   m.tookEffect("reset", "resetOk", "switch");

@@ -39,26 +39,26 @@ GONE: frozenset[str] = frozenset({"left", "kicked", "replaced"})
 
 
 @dataclass(slots=True)
-class Witness:
-    """What is known about the other side's silence. Evidence from before it never speaks against it."""
+class PeerEvidence:
+    """What is known about the other side's silence. Evidence from before it is never held against the other side."""
 
     presence: Presence = "here"
     signaling: bool = True
-    """Ours is up."""
+    """This side's way to the server is up."""
     reloaded: bool = False
     socket_ended: float | None = None
-    """When the server said so: of a crash it speaks only if nothing was heard since."""
+    """When the server said so: a sign of a crash only if nothing was heard since."""
     probe_server: bool | None = None
-    """The server says that its socket stands."""
+    """The server says that its socket is open."""
     probe_peer: bool = False
-    """It answered by signaling while the connection was silent."""
+    """The other side answered by signaling while the connection was silent."""
     ice_fresh: bool = False
     """Its ICE agent answers although its program does not."""
     stood_still: float = 0.0
-    """Seconds that this program did not run, just before this silence or in it: asleep, or stopped."""
+    """For how many seconds this program did not run, just before this silence or in it: asleep, or stopped."""
     woke: float = 0.0
     """When that was over."""
-    told: str = ""
+    reported: str = ""
     """The cause that the application knows."""
     log: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=32))
 
@@ -67,7 +67,7 @@ class Witness:
         self.log.append((now, line(text)))
 
     def place(self, presence: Presence, now: float) -> None:
-        """What the server says of it."""
+        """Note what the server says of the other side."""
         if presence == "here":
             self.socket_ended = None
         elif presence == "away" and self.presence != "away":
@@ -75,12 +75,12 @@ class Witness:
         self.presence = presence
 
     def slept(self, seconds: float, now: float) -> None:
-        """This program has not run for so long."""
+        """Note that this program has not run for so long."""
         self.stood_still, self.woke = seconds, now
         self.note(now, f"this program stood still for {seconds:.0f} s")
 
     def heard(self, now: float, under_way: float) -> None:
-        """It speaks again: what was held against it is void.
+        """Forget what was collected during the silence: the other side speaks again.
 
         Args:
             now: the time.
@@ -95,16 +95,16 @@ class Witness:
 
     @property
     def is_gone(self) -> bool:
-        """Whether the server has said so: then it knows the cause, too."""
+        """The server has said that the other side has left: then it knows the cause, too."""
         return self.reloaded or self.presence in GONE or self._crashed
 
     @property
     def _crashed(self) -> bool:
-        """Its socket ended with it. One that still stood in the silence was given up by the server: no crash."""
+        """Its socket ended with it. One that was still open in the silence was given up by the server: no crash."""
         return self.socket_ended is not None and self.probe_server is not True
 
     def cause(self) -> str:
-        """The likely cause by what is known now; where two look the same from here, both: "frozen, network-lost"."""
+        """Return the likely cause by what is known now; where two look the same, both: "frozen, network-lost"."""
         if self.reloaded:
             return "reloaded"
         if self.presence in GONE:
@@ -117,8 +117,8 @@ class Witness:
             return "network-lost"
         return "frozen, network-lost"
 
-    def evidence(self) -> list[str]:
-        """The lines, oldest first, with the seconds since the oldest."""
+    def lines(self) -> list[str]:
+        """Return the lines, oldest first, with the seconds since the oldest."""
         if not self.log:
             return []
         start = self.log[0][0]

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 from msgspec import Struct
 
 from adieu.protocol import control
-from adieu.session.machine import flow
+from adieu.session.machine.budget import least_budget
 
 Step = Literal["wait", "ice", "transport", "give-up"]
 
@@ -90,7 +90,7 @@ class Options(Struct, frozen=True, kw_only=True):
     """What this side says that it can do; less than all of it, and the session does without the rest."""
 
     def __post_init__(self) -> None:
-        if self.budget < (least := flow.least_budget(self.window, self.max_message, self.max_channels)):
+        if self.budget < (least := least_budget(self.window, self.max_message, self.max_channels)):
             raise ValueError(
                 f"budget={self.budget}: a session with window={self.window}, max_message={self.max_message} and "
                 f"max_channels={self.max_channels} needs {least} bytes; raise it, or lower one of these"

@@ -1,0 +1,206 @@
+/** The account at the end of a session: what of the other side's can be true, and what both sides agree on. */
+
+import { MAX_RANGES } from "../../protocol/control.js";
+import type { ChannelAccount, Closed, Reason, Total as WireTotal } from "../../protocol/messages.js";
+import { quoted } from "./channels.js";
+import { Ranges } from "./held.js";
+import {
+  type Account,
+  account,
+  agreedText,
+  type ChannelReceipt,
+  isPart,
+  minus,
+  type Outcome,
+  type Total,
+} from "./receipt.js";
+import type { Channel, Close, MachineState } from "./state.js";
+
+function tellsUnread(m: MachineState): boolean {
+  return m.capabilities.has("unread1");
+}
+
+/** Return what this side has sent and taken on each channel that was used, for its last word. */
+export function accountsOfThisSide(m: MachineState): Map<string, ChannelAccount> {
+  const accounts = new Map<string, ChannelAccount>();
+  let room = MAX_RANGES;
+  for (const [name, channel] of m.channels) {
+    const { sender, receiver } = channel;
+    if (!wasUsed(channel)) continue;
+    const which = channel.reliable && !channel.ordered;
+    const ranges = which ? receiver.takenBeyond.runs(room) : [];
+    room -= ranges.length;
+    accounts.set(name, {
+      accepted: sender.accepted.total(),
+      unsent: sender.unsentTotal(),
+      taken: receiver.taken.total(),
+      ...(tellsUnread(m) && { unread: receiver.leftUnread }),
+      ...(which && { upTo: receiver.upTo, ranges }),
+    });
+  }
+  return accounts;
+}
+
+/** Both sides know it. One that is asked for and not answered may be unknown there: it carried nothing. */
+function wasUsed({ open, sender, receiver }: Channel): boolean {
+  return open || sender.accepted.messages > 0 || receiver.taken.messages > 0;
+}
+
+/**
+ * Return what of the other side's account cannot be; empty: all of it may be true. Its numbers have to agree with each
+ * other, and with what this side knows better.
+ */
+export function impossible(m: MachineState, word: Closed): string {
+  if (![m.me, m.peer, "both", "network"].includes(word.closer)) return `closed by ${quoted(word.closer)}`;
+  for (const name of new Set([...word.channels.keys(), ...m.channels.keys()])) {
+    const their = word.channels.get(name) ?? {};
+    const totals = [their.accepted, their.unsent, their.taken, their.unread].map((total) => filled(total));
+    if (!mayBe(their, totals as [Total, Total, Total, Total], m.channels.get(name))) {
+      const numbers = totals.map(({ messages, bytes }) => `${messages} (${bytes} bytes)`).join(", ");
+      return `${numbers} accepted, unsent, taken and unread of channel ${quoted(name)}`;
+    }
+  }
+  return "";
+}
+
+function mayBe(
+  their: ChannelAccount,
+  [accepted, unsent, taken, unread]: [Total, Total, Total, Total],
+  channel: Channel | undefined,
+): boolean {
+  const theirs = minus(accepted, unsent);
+  const parts: [part: Total, whole: Total][] = [
+    [accepted, accepted],
+    [unsent, accepted],
+    [unread, taken],
+  ];
+  if (channel) {
+    const { sender, receiver } = channel;
+    const mine = minus(sender.accepted.total(), sender.unsentTotal());
+    if (!rises(their, mine.messages)) return false;
+    parts.push([taken, mine], [sender.takenWith(whichTaken(their, channel)), taken], [receiver.taken, theirs]);
+  } else {
+    // Asked for there, and not heard of here: nothing has left on it.
+    parts.push([accepted, unsent], [taken, filled()]);
+  }
+  return parts.every(([part, whole]) => isPart(part, whole)) && theirs.messages >= (channel?.receiver.seen ?? 0);
+}
+
+function rises({ upTo, ranges }: ChannelAccount, most: number): boolean {
+  let last = upTo ?? 0;
+  for (const [first, end] of ranges ?? []) {
+    if (first <= last || end < first) return false;
+    last = end;
+  }
+  return last <= most;
+}
+
+/** Return the numbers of what the other side has taken, as far as it says: in order they are the first. */
+function whichTaken({ taken, upTo, ranges }: ChannelAccount, { reliable, ordered }: Channel): Ranges {
+  const which = new Ranges();
+  if (!reliable) return which;
+  const first = ordered ? (taken?.messages ?? 0) : upTo;
+  if (first) which.add(1, first);
+  if (first != null && !ordered) for (const [from, to] of ranges ?? []) which.add(from, to);
+  return which;
+}
+
+/**
+ * Return the account of the session, which ends with this.
+ *
+ * @param said this side's last word.
+ */
+export function outcomeOf(m: MachineState, closing: Close, said: Closed): Outcome {
+  const wrong = closing.heardClosed && impossible(m, closing.heardClosed);
+  if (wrong) {
+    // It came before all that it speaks of.
+    m.evidence.note(m.now, `an account that cannot be: ${wrong}`);
+    closing.heardClosed = undefined;
+  }
+  const accounts = accountsOf(m, said, closing.heardClosed);
+  const [closer, reason] = settled(m, said, closing.heardClosed);
+  let by: Outcome["by"] = closer === "both" ? "both" : "network";
+  if (closer === m.me) by = "local";
+  else if (closer === m.peer) by = "remote";
+  return {
+    id: m.receipt,
+    by,
+    closer,
+    reason,
+    path: pathOf(closing),
+    cause: closing.cause || causeHere(m, closing),
+    evidence: m.evidence.lines(),
+    channels: accounts,
+    steps: closing.steps,
+    confirmed: closing.heardClosed !== undefined,
+    agreed: agreedText(m.receipt, reason, closer, accounts, m.me, m.peer, tellsUnread(m)),
+    unheard: closing.unheard,
+  };
+}
+
+/** Return the cause of an end that this side wanted. If the other side was dead, the cause is why. */
+function causeHere(m: MachineState, closing: Close): string {
+  return m.silence?.suspected && !closing.heardClosed ? m.evidence.cause() : "left";
+}
+
+/** Return who closes, as this side sees it: a peer id, "both" or "network". */
+export function closerOf(m: MachineState, { by }: Close): string {
+  return { local: m.me, remote: m.peer, both: "both", network: "network" }[by];
+}
+
+/** Settle who closed and why, out of both sides' last words: the same on both sides. */
+function settled(m: MachineState, mine: Closed, theirs: Closed | undefined): [closer: string, reason: Reason] {
+  if (!theirs) return [mine.closer, mine.reason];
+  const views: [peer: string, view: Closed][] = [
+    [m.me, mine],
+    [m.peer, theirs],
+  ];
+  if (!m.smaller) views.reverse();
+  const [[small, first], [, second]] = views as [[string, Closed], [string, Closed]];
+  const own = views.filter(([peer, view]) => view.closer === peer);
+  if (own.length === 2 || mine.closer === "both" || theirs.closer === "both") {
+    return ["both", (first.closer === "both" || first.closer === small ? first : second).reason];
+  }
+  if (own[0]) return [own[0][0], own[0][1].reason]; // who says "I did" is believed
+  const blamed = views.filter(([, view]) => view.closer !== "network");
+  if (blamed.length === 1) return [blamed[0]![1].closer, blamed[0]![1].reason];
+  return ["network", first.reason]; // each saw the other vanish
+}
+
+function pathOf(closing: Close): Outcome["path"] {
+  const confirmed = closing.heardClosed !== undefined;
+  if (closing.isAbrupt || !(confirmed || closing.ending === "late" || closing.heardDone)) return "abrupt";
+  return confirmed && closing.saidDone && closing.heardDone ? "graceful" : "deadline";
+}
+
+function accountsOf(m: MachineState, said: Closed, heard: Closed | undefined): Map<string, ChannelReceipt> {
+  const mine = said.channels;
+  const theirs = heard?.channels;
+  const receipts = new Map<string, ChannelReceipt>();
+  for (const name of new Set([...mine.keys(), ...(theirs?.keys() ?? [])])) {
+    const channel = m.channels.get(name);
+    if (!channel) continue;
+    const { sender, receiver, reliable } = channel;
+    const my = mine.get(name) ?? {};
+    let sent: Account;
+    let received: Account;
+    if (theirs) {
+      const their = theirs.get(name) ?? {};
+      const unread = tellsUnread(m) ? filled(their.unread) : null;
+      sender.countDelivered(whichTaken(their, channel));
+      sent = account(filled(my.accepted), filled(my.unsent), filled(their.taken), unread);
+      received = account(filled(their.accepted), filled(their.unsent), filled(my.taken), receiver.leftUnread);
+    } else {
+      // Without the other's word: delivered is what it acknowledged.
+      sent = account(filled(my.accepted), filled(my.unsent), sender.delivered.total());
+      const { leftUnread: unread } = receiver;
+      received = { accepted: null, delivered: filled(my.taken), unread, unknown: null, unsent: null };
+    }
+    receipts.set(name, { sent, received, reliable });
+  }
+  return receipts;
+}
+
+function filled(total: WireTotal = {}): Total {
+  return { messages: total.messages ?? 0, bytes: total.bytes ?? 0 };
+}

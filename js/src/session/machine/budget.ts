@@ -1,0 +1,90 @@
+/** What a session may hold for its application, of all channels; `flow.ts` has the theory. */
+
+import { COST, SMALL } from "../../protocol/control.js";
+
+/** The window of a channel where there are so many that no larger one fits: each channel's part of the least budget. */
+const TINY = 1024;
+/**
+ * This part of the budget is not given as credit: pieces that come before those in front of them need more than their
+ * payload, which is enough for pieces of 8 KiB.
+ */
+const SPARE = 32;
+
+/** What the budget has to know of a receiver; `Receiver` says what each means. */
+interface Holder {
+  readonly counted: boolean;
+  readonly claimed: boolean;
+  readonly wanted: number;
+  readonly held: number;
+  readonly replaceable: number;
+  readonly lent: number;
+  readonly takenCost: number;
+  dropOne(): boolean;
+  account(): void;
+}
+
+/** What a session may hold for its application: payload, and `COST` for each message and for each piece of one.
+ *
+ * Every receiver keeps its reserve here: what it holds, and what may still come within the credit that it gave.
+ */
+export class Budget {
+  /** All reserves together. */
+  used = 0;
+  /** How many receivers draw on it. */
+  channels = 0;
+  /** Never given as a window: there is always room for one turn after the other. */
+  readonly lastRoom: number;
+  /** Those without credit: what they hold makes way for a turn. */
+  readonly yielding = new Set<Holder>();
+
+  constructor(
+    readonly size: number,
+    readonly window: number,
+    readonly maxMessage: number,
+  ) {
+    this.lastRoom = Math.max(maxMessage, SMALL) + COST;
+  }
+
+  /** What may be given as credit, or filled by what has no credit. */
+  get free(): number {
+    return this.size - Math.floor(this.size / SPARE) - this.used;
+  }
+
+  /**
+   * Bytes that may follow what this channel's application has taken, as things are now.
+   *
+   * A large window is given without being asked for as long as there is room for another one.
+   */
+  windowOf(receiver: Holder): number {
+    if (!receiver.counted) {
+      // The other side may start its largest message with any credit: it gets its share of a quarter.
+      const share = Math.max(Math.floor(Math.floor(this.size / 4) / Math.max(this.channels, 1)), TINY);
+      const most = Math.min(this.window, share, receiver.claimed ? share : SMALL);
+      return Math.max(most - COST * receiver.held, 0);
+    }
+    const room = Math.max(this.free - this.lastRoom, 0) + receiver.replaceable - receiver.lent - COST;
+    const large = room - this.maxMessage;
+    if (receiver.claimed && Math.min(large, this.maxMessage) > SMALL) {
+      const another = this.window + this.maxMessage + COST;
+      if (this.window > SMALL && this.window <= large - another) return this.window;
+      const wanted = receiver.wanted - receiver.takenCost;
+      if (wanted > SMALL) return Math.min(large, Math.max(this.window, SMALL + 1), wanted);
+    }
+    return Math.max(Math.min(this.window, SMALL, room - SMALL), 0);
+  }
+
+  /** Whether `size` bytes are free, for a turn: what unreliable channels hold is dropped for it. */
+  makeRoom(size: number): boolean {
+    for (const receiver of this.yielding) {
+      while (this.free < size && receiver.dropOne()) receiver.account();
+    }
+    return this.free >= size;
+  }
+}
+
+/** What a session needs to be of use: a large window, a turn for a largest message, and little for each channel. */
+export function leastBudget(window: number, maxMessage: number, maxChannels: number): number {
+  const large = window + maxMessage + COST + maxMessage + COST + SMALL;
+  const least = large + maxChannels * (TINY + SMALL + COST);
+  return least + Math.floor(least / (SPARE - 1)) + 1;
+}

@@ -1,0 +1,388 @@
+"""The named channels: how they open, what goes out on them, what comes, and what is acknowledged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from adieu.errors import ChannelError
+from adieu.protocol import control, words
+from adieu.session.machine import actions
+from adieu.session.machine.flow import ViolationError, is_reliable
+from adieu.session.machine.receiver import Receiver
+from adieu.session.machine.sender import Sender
+from adieu.session.machine.state import Channel, ChannelOnConnection
+
+if TYPE_CHECKING:
+    from adieu.protocol.control import Reliability
+    from adieu.session.machine.state import ConnectionState, MachineState
+
+SLOW_DOWN = 1024
+"""A peer that counts payload alone hears of its window again after so many messages that are not taken."""
+ACKS = 64
+"""Channels in one `ack`: with long names and all their ranges it stays below what a connection carries."""
+
+# --- opening --------------------------------------------------------------------------------------------------------
+
+
+def open_channel(m: MachineState, name: str, *, ordered: bool, reliability: Reliability) -> Channel:
+    """Return the channel of this name; make it if there is none.
+
+    Raises:
+        ChannelError: it is open with other options, or there are too many.
+    """
+    channel = m.channels.get(name)
+    if channel is not None:
+        if (channel.ordered, channel.reliability) != (ordered, reliability):
+            raise ChannelError(
+                f"channel {name!r} is already open with ordered={channel.ordered}, {_in_words(channel.reliability)}; "
+                f"asked for ordered={ordered}, {_in_words(reliability)}. Both sides must ask for the same."
+            )
+        claim(m, channel)
+        return channel
+    if len(m.channels) >= m.options.max_channels:
+        raise ChannelError(f"{len(m.channels)} channels are open; the limit is {m.options.max_channels}")
+    if m.next_id < 0:
+        raise ChannelError(f"no stream id is left for channel {name!r}: a session has 511 on each side")
+    channel = _make(m, name, ordered, reliability, m.next_id, mine=True)
+    m.next_id -= 2
+    say_open(m, channel)
+    return channel
+
+
+def _make(m: MachineState, name: str, ordered: bool, reliability: Reliability, id_: int, *, mine: bool) -> Channel:
+    reliable = is_reliable(reliability)
+    channel = Channel(
+        name,
+        ordered,
+        reliability,
+        id_,
+        mine,
+        open=False,
+        sender=Sender(reliable, m.options.send_buffer),
+        receiver=Receiver(ordered, reliable, m.budget, claimed=mine),
+    )
+    m.channels[name] = channel
+    m.by_id[id_] = channel
+    count_messages(m, channel)
+    return channel
+
+
+def count_messages(m: MachineState, channel: Channel) -> None:
+    """Count each message beside its payload, if both sides do."""
+    channel.sender.counted = channel.receiver.counted = "credit2" in m.capabilities
+
+
+def claim(m: MachineState, channel: Channel) -> None:
+    """Note that the application takes the channel: it gets more credit than one that nobody asked for."""
+    if not channel.receiver.claimed:
+        channel.receiver.claimed = True
+        if channel.open and channel.reliable:
+            send_acks(m, also=channel)
+            feed(m)
+
+
+def say_open(m: MachineState, channel: Channel) -> None:
+    """Ask the other side to open the channel; later, if no connection carries the session now."""
+    if m.active is None:
+        return
+    message = control.Open(
+        name=channel.name,
+        id=channel.id,
+        ordered=channel.ordered,
+        reliability=channel.reliability,
+        window=channel.receiver.grant(),
+    )
+    # Before the word: what the other side sends after its `opened` must find the data channel here, also on the
+    # connection of a reset that is under way.
+    open_everywhere(m, channel)
+    m.send_control(m.active, message)
+
+
+def open_everywhere(m: MachineState, channel: Channel) -> None:
+    """Make the data channel of a channel on every connection."""
+    for connection in m.connections.values():
+        open_on(m, connection, channel)
+
+
+def open_on(m: MachineState, connection: ConnectionState, channel: Channel) -> None:
+    """Make the data channel of a channel on a connection, if there is none."""
+    if channel.id not in connection.channels:
+        connection.channels[channel.id] = ChannelOnConnection()
+        m.act(actions.OpenStream(connection.epoch, channel.id, channel.name, channel.ordered, channel.reliability))
+
+
+def handle_open(m: MachineState, message: control.Open) -> None:
+    """Open the channel that the other side asks for, or say why not.
+
+    Raises:
+        ViolationError: its id is one that this side gives.
+    """
+    if m.active is None:
+        return  # repeated once the new connection carries the session
+    first = control.FIRST_ID_LARGER if m.smaller else control.FIRST_ID_SMALLER
+    if message.id > first or (first - message.id) % 2:
+        raise ViolationError(f"channel {message.name!r} opened with id {message.id}, which is not its to give")
+    channel = m.channels.get(message.name)
+    if channel is None:
+        if len(m.channels) >= m.options.max_channels or message.id in m.by_id:
+            _refuse(m, m.active, message, f"no room for channel {message.name!r}")
+            return
+        channel = _make(m, message.name, message.ordered, message.reliability, message.id, mine=False)
+    elif (channel.ordered, channel.reliability) != (message.ordered, message.reliability):
+        error = (
+            f"channel {message.name!r} is wanted differently: ordered={message.ordered}, "
+            f"{_in_words(message.reliability)} there; ordered={channel.ordered}, {_in_words(channel.reliability)} here"
+        )
+        _refuse(m, m.active, message, error)
+        if not channel.open:
+            _drop(m, channel, error)
+        return
+    elif not channel.open and channel.mine:
+        if m.smaller:
+            # Both open the same name at once: the smaller peer's `open` counts, and the other answers it. The data
+            # channel that the other has made, and closes now, is closed from here too, or its procedure would not end.
+            m.act(actions.OpenStream(m.active, message.id, message.name, message.ordered, message.reliability))
+            m.act(actions.CloseStream(m.active, message.id))
+            return
+        _adopt(m, channel, message.id)
+    answer = control.Opened(name=channel.name, id=channel.id, window=channel.receiver.grant())
+    open_everywhere(m, channel)
+    m.send_control(m.active, answer)
+    _opened(m, channel, message.window, incoming=True)
+
+
+def _refuse(m: MachineState, epoch: int, message: control.Open, error: str) -> None:
+    m.send_control(epoch, control.Opened(name=message.name, id=message.id, error=error))
+
+
+def _adopt(m: MachineState, channel: Channel, id_: int) -> None:
+    """Use the id of the other side, whose `open` of the same name counts."""
+    _close_everywhere(m, channel)
+    del m.by_id[channel.id]
+    channel.id, channel.mine = id_, False
+    m.by_id[id_] = channel
+
+
+def _close_everywhere(m: MachineState, channel: Channel) -> None:
+    for connection in m.connections.values():
+        if connection.channels.pop(channel.id, None):
+            m.act(actions.CloseStream(connection.epoch, channel.id))
+
+
+def handle_opened(m: MachineState, message: control.Opened) -> None:
+    """Take the answer to this side's `open`.
+
+    Raises:
+        ViolationError: it has another id.
+    """
+    channel = m.channels.get(message.name)
+    if channel is None or channel.open:
+        return
+    if message.error:
+        _drop(m, channel, message.error)
+    elif message.id != channel.id:
+        raise ViolationError(f"channel {message.name!r} opened with id {message.id} instead of {channel.id}")
+    else:
+        open_everywhere(m, channel)
+        _opened(m, channel, message.window, incoming=False)
+
+
+def _opened(m: MachineState, channel: Channel, window: int, *, incoming: bool) -> None:
+    if not channel.open:
+        channel.open = True
+        m.report(actions.ChannelOpened(channel.name, incoming))
+    channel.sender.granted(window)
+    pump(m, channel)
+
+
+def _drop(m: MachineState, channel: Channel, error: str) -> None:
+    m.channels.pop(channel.name, None)
+    m.by_id.pop(channel.id, None)
+    m.hungry.pop(channel.name, None)
+    channel.receiver.leave()
+    feed(m)
+    _close_everywhere(m, channel)
+    m.report(actions.ChannelFailed(channel.name, error))
+
+
+# --- sending --------------------------------------------------------------------------------------------------------
+
+
+def has_room(m: MachineState, channel: Channel) -> bool:
+    """Whether a message may be accepted: what waits to go out is below the buffer's bound."""
+    return channel.sender.queued < m.options.send_buffer
+
+
+def pump(m: MachineState, channel: Channel) -> None:
+    """Hand to the active connection what credit and buffer allow."""
+    if m.active is None or not channel.open or (m.closing is not None and m.closing.said_closed):
+        return
+    connection = m.connections[m.active]
+    under = connection.channels.get(channel.id)
+    if under is None or not under.open or under.asked:
+        return
+    fragment = min(control.MAX_FRAGMENT, connection.max_message)
+    room = min(m.options.stream_high - under.buffered, m.options.link_high - connection.buffered)
+    full = not has_room(m, channel)
+    for frame in channel.sender.frames(room, fragment):
+        under.buffered += len(frame)
+        m.act(actions.SendData(connection.epoch, channel.id, frame))
+    if under.buffered >= m.options.stream_high:
+        _ask_drained(m, connection, channel.id)
+    elif connection.buffered >= m.options.link_high:
+        for id_, crowded in connection.channels.items():
+            if crowded.buffered:
+                _ask_drained(m, connection, id_)
+    if (full and has_room(m, channel)) or (not channel.reliable and channel.sender.idle):
+        m.report(actions.Acknowledged(channel.name))
+    wanted, turn = channel.sender.wanted()
+    if wanted:
+        turns = {channel.name: turn} if turn else {}
+        m.send_control(connection.epoch, control.Want(channels={channel.name: wanted}, turns=turns))
+
+
+def _ask_drained(m: MachineState, connection: ConnectionState, id_: int) -> None:
+    under = connection.channels[id_]
+    if not under.asked:
+        under.asked = True
+        # Less than was known: who asks because others are full would have the same answer at once, without end.
+        most = min(m.options.stream_low, under.buffered // 2)
+        m.act(actions.AskDrained(connection.epoch, id_, most))
+
+
+def drained(m: MachineState, connection: ConnectionState, channel: Channel, buffered: int) -> None:
+    """Go on sending: the data channel of a channel has room again."""
+    under = connection.channels.get(channel.id)
+    if under is None:
+        return
+    crowded = connection.buffered >= m.options.link_high
+    under.buffered, under.asked = buffered, False
+    for other in m.channels.values() if crowded else (channel,):
+        pump(m, other)
+
+
+def handle_ack(m: MachineState, message: control.Ack) -> bool:
+    """Forget what the other application has taken. True if any of it was news.
+
+    Raises:
+        ViolationError: it acknowledges what it cannot have.
+    """
+    any_news = False
+    for name, ack in message.channels.items():
+        channel = m.channels.get(name)
+        if channel is None or not channel.reliable:
+            continue
+        try:
+            news = channel.sender.acknowledge(ack)
+        except ViolationError as error:
+            raise ViolationError(f"channel {name!r}: {error}") from None
+        pump(m, channel)
+        if news:
+            any_news = True
+            m.report(actions.Acknowledged(name))
+    return any_news
+
+
+# --- taking ---------------------------------------------------------------------------------------------------------
+
+
+def receive(m: MachineState, epoch: int, channel: Channel, data: bytes) -> bool:
+    """Take an SCTP message. True if it completes a message.
+
+    Raises:
+        ViolationError: it is not what may come.
+    """
+    try:
+        return channel.receiver.receive(
+            epoch, data, lambda before: m.remembered.has(before[0], channel.name, before[1], m.now)
+        )
+    except ViolationError as error:
+        raise ViolationError(f"channel {channel.name!r}: {error}") from None
+
+
+def ack_later(m: MachineState, channel: Channel) -> None:
+    """Acknowledge soon: after enough messages or bytes, or 20 ms; at once while closing."""
+    receiver = channel.receiver
+    if not receiver.ack_wanted:
+        return
+    if m.closing is not None or receiver.ack_due(m.options.ack_messages, m.options.ack_bytes):
+        send_acks(m)
+    else:
+        m.timers.setdefault("ack", m.now + m.options.ack_delay)
+
+
+def ack_slow(m: MachineState, channel: Channel) -> None:
+    """Say the smaller window to a peer that counts payload alone, when many messages wait to be taken."""
+    receiver = channel.receiver
+    if channel.reliable and not receiver.counted and not len(receiver.line) % SLOW_DOWN:
+        send_acks(m, also=channel)
+
+
+def send_acks(m: MachineState, *, every: bool = False, also: Channel | None = None) -> None:
+    """Acknowledge what was taken; say `every` reliable channel's window, or that of one channel, in any case."""
+    m.timers.pop("ack", None)
+    if m.active is None:
+        return
+    acks: dict[str, control.Acknowledged] = {}
+    ranges = 0
+    for name, channel in m.channels.items():
+        if channel.receiver.ack_wanted or channel is also or (every and channel.open and channel.reliable):
+            acks[name] = channel.receiver.acknowledgement()
+            ranges += len(acks[name].ranges)
+            if ranges > words.MAX_RANGES or len(acks) == ACKS:
+                m.send_control(m.active, control.Ack(channels=acks))
+                acks, ranges = {}, 0
+    if acks:
+        m.send_control(m.active, control.Ack(channels=acks))
+
+
+def handle_want(m: MachineState, message: control.Want) -> None:
+    """Note that the other side asks for credit, and give what there is room for."""
+    for name, wanted in message.channels.items():
+        channel = m.channels.get(name)
+        if channel is not None and channel.open and channel.reliable and channel.receiver.counted:
+            channel.receiver.ask(wanted, message.turns.get(name))
+            m.hungry.setdefault(name, channel)
+    feed(m)
+
+
+def feed(m: MachineState) -> None:
+    """Give credit to those that asked for it, in their order, as far as there is room."""
+    if not m.hungry:
+        return
+    first = True
+    for name, channel in list(m.hungry.items()):
+        receiver = channel.receiver
+        if not receiver.hungry:
+            del m.hungry[name]
+            continue
+        edge = receiver.edge
+        receiver.grant()
+        given = receiver.edge > edge
+        if receiver.stuck and first:
+            # Nobody behind it gets a turn before it: what is large would wait for ever.
+            first = receiver.give_turn()
+            given = given or first
+        if receiver.waits is not None and receiver.claimed and not receiver.stuck:
+            receiver.waits, given = None, True  # Said even if it was said before: the other side waits for it.
+        if given:
+            if not receiver.stuck:
+                del m.hungry[name]
+            send_acks(m, also=channel)
+
+
+def keep_queued(m: MachineState) -> None:
+    """Count what is queued as taken, and give its credit back, up to a bound for the session."""
+    room = m.options.closing_bound - sum(channel.receiver.kept_bytes for channel in m.channels.values())
+    for channel in m.channels.values():
+        room -= channel.receiver.keep(room)
+        ack_later(m, channel)
+    feed(m)
+
+
+def _in_words(reliability: Reliability) -> str:
+    if reliability.max_retransmits is not None:
+        return f"maxRetransmits={reliability.max_retransmits}"
+    if reliability.max_packet_life_time is not None:
+        return f"maxPacketLifeTime={reliability.max_packet_life_time}"
+    return "reliable"

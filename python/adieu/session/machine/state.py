@@ -1,0 +1,447 @@
+"""What a session machine holds, and the few things that every procedure does with it.
+
+Three parts describe a session, each by an object that exists only as long as what it is about:
+
+- `phase` until the session closes, then `closing` with its steps: `state` is the name that follows from them;
+- `silence`, from the first question without an answer until the other side is heard;
+- `reset`, from its beginning to its end, also while the session is silent or closes.
+
+Each procedure has a file of its own, which imports only those before it: `heartbeat.py`, `channels.py`,
+`connections.py`, `reset.py`, `close.py` (and the account at its end, `account.py`), `recovery.py`; `machine.py` has the
+inputs.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from adieu.protocol import control, ids, words
+from adieu.session.machine import actions
+from adieu.session.machine.budget import Budget
+from adieu.session.machine.cause import PeerEvidence
+from adieu.session.machine.options import Options
+from adieu.session.machine.remembered import Remembered
+
+if TYPE_CHECKING:
+    from adieu.protocol.control import AnyControl, Reliability
+    from adieu.protocol.words import AnyWord, Level, Reason
+    from adieu.session.machine.receipt import By, Outcome, StepName, StepReceipt
+    from adieu.session.machine.receiver import Receiver
+    from adieu.session.machine.sender import Sender
+
+Phase = Literal["connecting", "open", "suspect", "recovering", "resetting"]
+"""The states of a session that does not close."""
+
+LossKind = Literal["left", "closed", "failed", "security"]
+"""How a connection ended: the other side closed it; it was closed here, but not by the session; it broke; its
+certificate was not the one announced."""
+
+Timer = Literal[
+    "connect", "ack",
+    "ping", "suspect", "fresh", "ladder", "farewell",
+    "reset", "peer-reset",
+    "drain", "end",
+]  # fmt: skip
+"""What a session waits for, beside the hello of a connection (`hello_by`) and the effect of a word (`Repeat.due`)."""
+
+
+@dataclass(slots=True)
+class ChannelOnConnection:
+    """A session channel's data channel on one connection."""
+
+    open: bool = False
+    buffered: int = 0
+    """An upper estimate of its bufferedAmount."""
+    asked: bool = False
+    """`AskDrained` is out."""
+
+
+@dataclass(slots=True)
+class ConnectionState:
+    """One connection."""
+
+    epoch: int
+    hello_by: float | None
+    """When its hello is due; None once it has come, or is not waited for."""
+    max_message: int = 65536
+    """What the other side's engine takes as one SCTP message."""
+    control_open: bool = False
+    described: bool = False
+    """The other side's offer has come."""
+    heard_hello: bool = False
+    silent: int = 0
+    """How often its engine was found alive while no hello came."""
+    channels: dict[int, ChannelOnConnection] = field(default_factory=dict[int, ChannelOnConnection])
+    """Its data channels, by stream id."""
+
+    @property
+    def buffered(self) -> int:
+        """An upper estimate of what all its data channels buffer."""
+        return sum(channel.buffered for channel in self.channels.values())
+
+
+@dataclass(slots=True)
+class Channel:
+    """A named channel."""
+
+    name: str
+    ordered: bool
+    reliability: Reliability
+    id: int
+    """The stream id of its data channel on every connection."""
+    mine: bool
+    """This side's `open` is the one that counts."""
+    open: bool
+    sender: Sender
+    receiver: Receiver
+    reader_waits: bool = False
+    """`data_received` returns the next message."""
+
+    @property
+    def reliable(self) -> bool:
+        """Every message arrives, or the receipt says which did not."""
+        return self.receiver.reliable
+
+
+@dataclass(slots=True)
+class Silence:
+    """The other side owes an answer."""
+
+    since: float
+    """When the first question was asked that has no answer: the ladder counts from here."""
+    attempts: int = 0
+    """New connections begun in this silence."""
+    suspected: bool = False
+    """It has lasted so long that it is no accident."""
+
+
+@dataclass(slots=True)
+class Reset:
+    """The reset that is under way."""
+
+    level: Level
+    epoch: int
+    """Of the new connection; for `ice` of the one that stays."""
+    asker: str
+    n: int
+    began: float
+    recovery: bool
+    """Begun by the ladder: it ends when the old connection heals."""
+    phase: Literal["asked", "building", "switching"] = "asked"
+    ping: int | None = None
+    """`ice`: the ping whose answer proves the new path."""
+    lost: str = ""
+    """How its connection ended, if it was closed on purpose."""
+    raised_to: Level | None = None
+    """Asked for when it was too late to raise this one: the level of the next."""
+
+
+@dataclass(slots=True)
+class Resets:
+    """What is remembered between two resets."""
+
+    options: Options
+    asked: int = 0
+    """How many this side has asked for."""
+    known: dict[str, int] = field(default_factory=dict[str, int])
+    """The highest number of each asker."""
+    tokens: float = 0.0
+    filled: float | None = None
+    waiting: words.Reset | None = None
+    pestered: int = 0
+
+    def admit(self, now: float) -> bool:
+        """Whether a reset that the other side asks for may begin now: a burst, then one in so many seconds."""
+        if self.filled is None:
+            self.tokens = float(self.options.peer_resets_burst)
+        else:
+            gained = (now - self.filled) / self.options.peer_resets_every
+            self.tokens = min(self.tokens + gained, float(self.options.peer_resets_burst))
+        self.filled = now
+        if self.tokens < 1:
+            return False
+        self.tokens -= 1
+        return True
+
+
+@dataclass(slots=True)
+class Drain:
+    """Until this side says `closed`: what was accepted goes out, and what comes is taken."""
+
+    name: ClassVar[StepName] = "drain"
+    may_send: bool = False
+    """Last words: the other side closes, and the `closing` handlers here have not ended."""
+
+
+@dataclass(slots=True)
+class CloseChannels:
+    """Reset the data channels of the active connection."""
+
+    name: ClassVar[StepName] = "channels"
+    said: words.Closed
+    left: set[int | None] | None = None
+    """Those that are being closed (None: the control channel); None until the closing begins."""
+
+
+@dataclass(slots=True)
+class EndConnections:
+    """Release all connections."""
+
+    name: ClassVar[StepName] = "connection"
+    said: words.Closed
+
+
+@dataclass(slots=True)
+class CleanUp:
+    """Wait for the other side's last word by signaling."""
+
+    name: ClassVar[StepName] = "clean-up"
+    said: words.Closed
+
+
+@dataclass(slots=True)
+class Over:
+    """The session has ended."""
+
+    name: ClassVar[Literal["over"]] = "over"
+    said: words.Closed
+    outcome: Outcome
+
+
+@dataclass(slots=True)
+class Close:
+    """The close that is under way, or over; each step holds what exists only in it."""
+
+    by: By
+    reason: Reason
+    began: float
+    deadline: float
+    drain_until: float
+    cause: str = ""
+    ending: Literal["orderly", "late", "abrupt"] = "orderly"
+    """Late: the drain met its deadline. Abrupt: nobody waits for the other side."""
+    final: dict[str, int] | None = None
+    """How much the other side sends on each channel, once it is known."""
+    own: float | None = None
+    """By when this side's own `close()` has to end; `deadline` is never later."""
+    progressed: float = 0.0
+    """When something new last came of the other side."""
+    said_done: bool = False
+    heard_done: bool = False
+    heard_closed: words.Closed | None = None
+    unheard: bool = False
+    """The other side had heard nothing from here, and ended it."""
+    step: Drain | CloseChannels | EndConnections | CleanUp | Over = field(default_factory=Drain)
+    step_began: float = 0.0
+    steps: list[StepReceipt] = field(default_factory=list["StepReceipt"])
+    """Those that are done."""
+
+    @property
+    def kept(self) -> float:
+        """Seconds for the steps after the drain."""
+        return self.deadline - self.drain_until
+
+    @property
+    def is_abrupt(self) -> bool:
+        """Nobody waits for the other side."""
+        return self.ending == "abrupt"
+
+    @property
+    def is_closer(self) -> bool:
+        """This side has asked for the end, and may give the other more time."""
+        return self.by in {"local", "both"}
+
+    @property
+    def may_send(self) -> bool:
+        """Last words are accepted."""
+        return isinstance(self.step, Drain) and self.step.may_send
+
+    @property
+    def said_closed(self) -> words.Closed | None:
+        """This side's last word, once it is said."""
+        return None if isinstance(self.step, Drain) else self.step.said
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """The account, once the session has ended."""
+        return self.step.outcome if isinstance(self.step, Over) else None
+
+
+@dataclass(slots=True)
+class Repeat:
+    """A word said in-band whose effect has not been seen yet."""
+
+    word: AnyWord
+    due: float
+    """When to say it by signaling too."""
+
+
+class MachineState:
+    """One side of a session: its data, what it has to do, and what it has to report."""
+
+    def __init__(
+        self,
+        *,
+        me: str,
+        peer: str,
+        room: str = "",
+        n: int = 1,
+        smaller: bool | None = None,
+        options: Options | None = None,
+        remembered: Remembered | None = None,
+    ) -> None:
+        """Make one side.
+
+        Args:
+            me: this side's peer id.
+            peer: the other's; empty if it is not known yet (then `identify` follows before its first word is fed).
+            room: where they met; part of the session's id.
+            n: which of the two peers' sessions this is; part of its id.
+            smaller: whether this side takes the part of the smaller peer id; None: compare them.
+            options: settings.
+            remembered: what was taken in sessions before.
+        """
+        self.me = me
+        self.room = room
+        self.n = n
+        self.smaller: bool = me < peer if smaller is None else smaller
+        """This side offers, and is the polite one."""
+        self.identify(peer)
+        self.options: Options = options or Options()
+        self.remembered: Remembered = remembered or Remembered()
+        self.budget: Budget = Budget(self.options.budget, self.options.window, self.options.max_message)
+        self.now: float = 0.0
+        """The time of the last input."""
+        self.phase: Phase = "connecting"
+        self.closing: Close | None = None
+        """Set once; from then on `phase` says nothing."""
+        self.silence: Silence | None = None
+        self.reset: Reset | None = None
+        self.resets: Resets = Resets(self.options)
+        self.connections: dict[int, ConnectionState] = {}
+        self.active: int | None = None
+        """The connection that carries what is sent."""
+        self.last_epoch: int = 0
+        self.releasing: set[int] = set()
+        """Connections that were ended and still hold something."""
+        self.channels: dict[str, Channel] = {}
+        self.by_id: dict[int, Channel] = {}
+        self.hungry: dict[str, Channel] = {}
+        """Channels for whose credit there was no room, the one that has waited longest first."""
+        self.evidence: PeerEvidence = PeerEvidence()
+        self.capabilities: frozenset[str] = frozenset()
+        """What both sides can do: known from the first `hello` on, and the same for the session's life."""
+        self.last_heard: float = 0.0
+        self.pings: int = 0
+        """How many were sent."""
+        self.moved_to: str = ""
+        """This side's new peer id, after its server was restarted."""
+        self.next_id: int = control.FIRST_ID_SMALLER if self.smaller else control.FIRST_ID_LARGER
+        """The stream id of the next channel that this side opens."""
+        self.timers: dict[Timer, float] = {}
+        self.words: dict[str, Repeat] = {}
+        """By type."""
+        self._actions: deque[actions.AnyAction] = deque()
+        self._events: deque[actions.AnyEvent] = deque()
+
+    # --- out ---------------------------------------------------------------------------------------------------
+
+    def poll_action(self) -> actions.AnyAction | None:
+        """Return the next thing to do."""
+        return self._actions.popleft() if self._actions else None
+
+    def poll_event(self) -> actions.AnyEvent | None:
+        """Return the next thing to report to the application."""
+        return self._events.popleft() if self._events else None
+
+    def poll_timeout(self) -> float | None:
+        """Return when to call `handle_timeout` at the latest."""
+        due = min(self.timers.values(), default=None)
+        for connection in self.connections.values():
+            if connection.hello_by is not None and (due is None or connection.hello_by < due):
+                due = connection.hello_by
+        for repeat in self.words.values():
+            if due is None or repeat.due < due:
+                due = repeat.due
+        return due
+
+    def act(self, action: actions.AnyAction) -> None:
+        """Have it done."""
+        self._actions.append(action)
+
+    def report(self, event: actions.AnyEvent) -> None:
+        """Have it reported to the application."""
+        self._events.append(event)
+
+    # --- the state ---------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> actions.StateName:
+        """The name of the state."""
+        if self.closing is None:
+            return self.phase
+        return "closing" if self.closing.outcome is None else "closed"
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """The account of the session, once it has ended."""
+        return None if self.closing is None else self.closing.outcome
+
+    @property
+    def is_troubled(self) -> bool:
+        """The other side is silent, and the application knows it."""
+        return self.closing is None and self.phase in {"suspect", "recovering"}
+
+    def enter(self, phase: Phase, cause: str = "") -> None:
+        """Set the phase."""
+        if phase != self.phase:
+            previous, self.phase = self.phase, phase
+            self.changed(previous, cause)
+
+    def changed(self, previous: actions.StateName, cause: str) -> None:
+        """Report the state, which was another one before."""
+        self.evidence.reported = cause
+        lines = self.evidence.lines() if cause else []
+        self.report(actions.StateChanged(self.state, previous, cause, lines))
+
+    def identify(self, peer: str) -> None:
+        """Note the other side's peer id: the ids of the session and of the receipt follow from it."""
+        self.peer = peer
+        self.session: str = ids.session_id(self.room, self.me, peer, self.n)
+        self.receipt: str = ids.receipt_id(self.session)
+
+    # --- what is said ------------------------------------------------------------------------------------------
+
+    def send_control(self, epoch: int, message: AnyControl) -> None:
+        """Send a message over the control channel of a connection."""
+        self.act(actions.SendControl(epoch, control.encode(message)))
+
+    def say(self, word: AnyWord, *, epoch: int | None = None, both: bool = False, repeat: bool = True) -> None:
+        """Say a word in-band; by signaling too at once (`both`), or if it has no effect for 250 ms (`repeat`)."""
+        epoch = self.speaking() if epoch is None else epoch
+        if epoch is not None:
+            self.send_control(epoch, word)
+        if both or epoch is None:
+            self.act(actions.Signal(word))
+        elif repeat:
+            self.words[str(type(word).__struct_config__.tag)] = Repeat(word, self.now + self.options.word_repeat)
+
+    def took_effect(self, *tags: str) -> None:
+        """Do not repeat these words."""
+        for tag in tags:
+            self.words.pop(tag, None)
+
+    def speaking(self) -> int | None:
+        """Return the connection whose control channel carries this side's words: the active one, or the last."""
+        if self.active is not None:
+            return self.active
+        greeted = [epoch for epoch, connection in self.connections.items() if connection.heard_hello]
+        return greeted[-1] if greeted else None
+
+    def have(self) -> dict[str, int]:
+        """Return what has arrived of each reliable channel without a gap."""
+        return {
+            name: channel.receiver.have for name, channel in self.channels.items() if channel.open and channel.reliable
+        }
