@@ -18,7 +18,7 @@ import * as channels from "./channels.js";
 import * as connections from "./connections.js";
 import { Violation } from "./flow.js";
 import * as heartbeat from "./heartbeat.js";
-import type { Outcome } from "./receipt.js";
+import type { Outcome, StepReceipt } from "./receipt.js";
 import * as reset from "./reset.js";
 import { Close, type CloseChannels, type Drain, type EndConnections, type MachineState } from "./state.js";
 
@@ -388,26 +388,22 @@ function cleanUp(m: MachineState, closing: Close, { said }: EndConnections): voi
     m.timers.set("end", closing.deadline);
     return;
   }
-  stepDone(m, closing, "clean-up", "ok");
-  const outcome = outcomeOf(m, closing, said);
+  // The account has the list of steps, in which this one is the last.
+  nextStep(m, closing, { name: "over", said, outcome: outcomeOf(m, closing, said) }, "ok");
   m.timers.clear();
   m.words.clear();
   for (const { name, receiver } of m.channels.values()) m.remembered.add(m.receipt, name, receiver, m.now);
-  closing.step = { name: "over", said, outcome };
-  m.changed("closing", outcome.cause);
+  m.changed("closing", m.outcome!.cause);
   m.report({ type: "Ended" });
 }
 
-function nextStep(m: MachineState, closing: Close, step: CloseChannels | EndConnections, outcome: string): void {
-  if (closing.step.name !== "over") stepDone(m, closing, closing.step.name, outcome);
-  closing.step = step;
+/** Write the step that ends here into the account, and go to the next. */
+function nextStep(m: MachineState, closing: Close, next: Close["step"], outcome: string): void {
+  const { began, stepBegan, step } = closing;
+  const name = step.name as StepReceipt["name"];
+  closing.steps.push({ name, start: stepBegan - began, duration: m.now - stepBegan, outcome });
+  closing.step = next;
   closing.stepBegan = m.now;
-}
-
-/** Write the step that ends here into the account. */
-function stepDone(m: MachineState, closing: Close, name: Outcome["steps"][number]["name"], outcome: string): void {
-  const { began, stepBegan, steps } = closing;
-  steps.push({ name, start: stepBegan - began, duration: m.now - stepBegan, outcome });
 }
 
 // --- after the end ------------------------------------------------------------------------------------------------

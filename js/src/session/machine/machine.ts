@@ -30,14 +30,29 @@ import * as recovery from "./recovery.js";
 import * as reset from "./reset.js";
 import { type Channel, type ConnectionState, type Kind, type LossKind, MachineState, type Timer } from "./state.js";
 
+/** What follows when a timer is due. */
+const DUE: Record<Timer, (m: MachineState) => void> = {
+  connect: recovery.cannotMeet,
+  ack: channels.sendAcks,
+  ping: heartbeat.pingDue,
+  suspect: recovery.suspect,
+  fresh: recovery.askPacketAge,
+  ladder: recovery.climb,
+  farewell: recovery.farewellOver,
+  reset: reset.timeIsOver,
+  "peer-reset": reset.waitIsOver,
+  drain: () => {}, // the close looks at the time
+  end: () => {},
+};
+
 /** One side of a session. Create it, then call `start`. */
 export class SessionMachine extends MachineState {
   /** Take an input; after a violation of the other side it has no result. */
-  #feed<T>(now: number, take: () => T): T {
+  #feed<A extends unknown[], T>(now: number, take: (m: MachineState, ...args: A) => T, ...args: A): T {
     this.now = now;
     let result: T;
     try {
-      result = take();
+      result = take(this, ...args);
     } catch (error) {
       if (!(error instanceof Violation)) throw error;
       close.endByViolation(this, error.message);
@@ -46,6 +61,14 @@ export class SessionMachine extends MachineState {
     if (!this.closing && (this.silence || this.reset)) recovery.progress(this);
     if (this.closing) close.progress(this, this.closing);
     return result;
+  }
+
+  /** Take an input about a connection, if it is known. */
+  #feedOn(epoch: number, now: number, take: (connection: ConnectionState) => void): void {
+    this.#feed(now, () => {
+      const connection = this.connections.get(epoch);
+      if (connection) take(connection);
+    });
   }
 
   // --- the life of the session -------------------------------------------------------------------------------
@@ -73,46 +96,17 @@ export class SessionMachine extends MachineState {
       // What was due before it may have changed it.
       if (when > now || this.timers.get(timer) !== when) continue;
       this.timers.delete(timer);
-      this.#feed(now, () => this.#timerDue(timer));
+      this.#feed(now, DUE[timer]);
     }
     for (const [epoch, connection] of [...this.connections]) {
       if (connection.helloBy! <= now && this.connections.has(epoch)) {
-        this.#feed(now, () => recovery.helloMissing(this, connection));
+        this.#feed(now, recovery.helloMissing, connection);
       }
     }
     for (const [type, repeat] of [...this.words]) {
       if (repeat.due > now || this.words.get(type) !== repeat) continue;
       this.words.delete(type);
       this.act({ type: "Signal", word: repeat.word });
-    }
-  }
-
-  #timerDue(timer: Timer): void {
-    switch (timer) {
-      case "connect":
-        this.evidence.note(this.now, `no connection within ${this.options.connectTimeout} s`);
-        return close.end(this, "network", "gave-up", "the connection could not be made");
-      case "ack":
-        return channels.sendAcks(this);
-      case "ping":
-        return heartbeat.pingDue(this);
-      case "suspect":
-        return recovery.suspect(this);
-      case "fresh":
-        return recovery.askPacketAge(this);
-      case "ladder":
-        return recovery.climb(this);
-      case "farewell":
-        return recovery.farewellOver(this);
-      case "reset":
-        return reset.timeIsOver(this);
-      case "peer-reset":
-        return reset.waitIsOver(this);
-      case "drain":
-      case "end": // the close looks at the time
-        return;
-      default:
-        timer satisfies never;
     }
   }
 
@@ -145,17 +139,12 @@ export class SessionMachine extends MachineState {
    * @param maxMessage the largest SCTP message that the other side's engine takes (maxMessageSize), in bytes.
    */
   controlOpened(epoch: number, maxMessage: number, now: number): void {
-    this.#feed(now, () => {
-      const connection = this.connections.get(epoch);
-      if (connection) connections.sayHello(this, connection, maxMessage);
-    });
+    this.#feedOn(epoch, now, (connection) => connections.sayHello(this, connection, maxMessage));
   }
 
   /** Take a message on a control channel. */
   controlReceived(epoch: number, text: string, now: number): void {
-    this.#feed(now, () => {
-      const connection = this.connections.get(epoch);
-      if (!connection) return;
+    this.#feedOn(epoch, now, (connection) => {
       let message: messages.ControlMessage | undefined;
       try {
         message = control.decode(text);
@@ -216,12 +205,12 @@ export class SessionMachine extends MachineState {
 
   /** Note that a connection, its DTLS or its association, has ended by itself, or behind the session's back. */
   connectionLost(epoch: number, kind: LossKind, text: string, now: number): void {
-    this.#feed(now, () => recovery.connectionLost(this, epoch, kind, text));
+    this.#feed(now, recovery.connectionLost, epoch, kind, text);
   }
 
   /** Note that the connection that was asked for could not even be made. */
   cannotConnect(epoch: number, text: string, now: number): void {
-    this.#feed(now, () => recovery.cannotConnect(this, epoch, text));
+    this.#feed(now, recovery.cannotConnect, epoch, text);
   }
 
   /** Note that this machine has no address or no socket for a connection: no path can come about. */
@@ -248,15 +237,14 @@ export class SessionMachine extends MachineState {
 
   /** Note that an offer and its answer have been applied on a connection. */
   negotiated(epoch: number, now: number): void {
-    this.#feed(now, () => reset.negotiated(this, epoch));
+    this.#feed(now, reset.negotiated, epoch);
   }
 
   /** Take the answer to `AskFresh`: seconds since the last packet of the other side's engine. */
   fresh(epoch: number, age: number | null, now: number): void {
-    this.#feed(now, () => {
-      const connection = this.connections.get(epoch);
+    this.#feedOn(epoch, now, (connection) => {
       if (this.state !== "connecting") recovery.packetAge(this, epoch, age);
-      else if (connection && !connection.heardHello) recovery.packetAgeBeforeHello(this, connection, age);
+      else if (!connection.heardHello) recovery.packetAgeBeforeHello(this, connection, age);
     });
   }
 
@@ -343,8 +331,8 @@ export class SessionMachine extends MachineState {
 
   /** Note that a session channel's data channel is open. */
   streamOpened(epoch: number, id: number, now: number): void {
-    this.#feed(now, () => {
-      const under = this.connections.get(epoch)?.channels.get(id);
+    this.#feedOn(epoch, now, (connection) => {
+      const under = connection.channels.get(id);
       const channel = this.byId.get(id);
       if (!under || !channel) return;
       under.open = true;
@@ -354,9 +342,7 @@ export class SessionMachine extends MachineState {
 
   /** Note that a data channel of a connection is closed (id null: the control channel). */
   streamClosed(epoch: number, id: number | null, now: number): void {
-    this.#feed(now, () => {
-      const connection = this.connections.get(epoch);
-      if (!connection) return;
+    this.#feedOn(epoch, now, (connection) => {
       const expected = close.channelClosed(this, epoch, id);
       const known = id === null || connection.channels.delete(id);
       if (known && !expected && epoch === this.active) {
@@ -367,10 +353,9 @@ export class SessionMachine extends MachineState {
 
   /** Take the answer to `AskDrained`. */
   drained(epoch: number, id: number, buffered: number, now: number): void {
-    this.#feed(now, () => {
-      const connection = this.connections.get(epoch);
+    this.#feedOn(epoch, now, (connection) => {
       const channel = this.byId.get(id);
-      if (connection && channel) channels.drained(this, connection, channel, buffered);
+      if (channel) channels.drained(this, connection, channel, buffered);
     });
   }
 
@@ -498,17 +483,17 @@ export class SessionMachine extends MachineState {
 
   /** Begin the five steps (or join them, if they have begun). */
   askClose(reason: messages.Reason, timeout: number, now: number): void {
-    this.#feed(now, () => close.begin(this, reason, timeout));
+    this.#feed(now, close.begin, reason, timeout);
   }
 
   /** End at once; the receipt says what is not known. */
   abort(now: number, reason?: messages.Reason): void {
-    this.#feed(now, () => close.abort(this, reason));
+    this.#feed(now, close.abort, reason);
   }
 
   /** Note that all `closing` handlers of the application have ended. */
   lastWordsOver(now: number): void {
-    this.#feed(now, () => close.lastWordsOver(this));
+    this.#feed(now, close.lastWordsOver);
   }
 
   /** End, as the other side has begun another session of the same two peers. */
@@ -522,7 +507,7 @@ export class SessionMachine extends MachineState {
 
   /** End, as the other side broke the protocol in a way that the shell saw. */
   endByViolation(now: number, message: string): void {
-    this.#feed(now, () => close.endByViolation(this, message));
+    this.#feed(now, close.endByViolation, message);
   }
 
   /** Ask the other side for an answer: there is a sign that it has gone. */
@@ -540,11 +525,11 @@ export class SessionMachine extends MachineState {
 
   /** Give the other side `eta` seconds from now, while this side closes. */
   grantWait(eta: number, now: number): void {
-    this.#feed(now, () => close.extend(this, eta));
+    this.#feed(now, close.extend, eta);
   }
 
   /** Begin a reset, join the running one, or raise its level. */
   askReset(level: Level, now: number): void {
-    this.#feed(now, () => reset.ask(this, level));
+    this.#feed(now, reset.ask, level);
   }
 }

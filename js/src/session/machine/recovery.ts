@@ -143,6 +143,12 @@ export function helloMissing(m: MachineState, connection: ConnectionState): void
   }
 }
 
+/** End: the two sides did not meet in time. */
+export function cannotMeet(m: MachineState): void {
+  m.evidence.note(m.now, `no connection within ${m.options.connectTimeout} s`);
+  close.end(m, "network", "gave-up", "the connection could not be made");
+}
+
 /** Decide what follows from a connection that has ended, and not by the session. */
 export function connectionLost(m: MachineState, epoch: number, kind: LossKind, text: string): void {
   if (!m.connections.has(epoch)) return;
