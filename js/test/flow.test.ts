@@ -101,7 +101,7 @@ describe("a receiver", () => {
       });
       assert.equal(one.receive(1, Uint8Array.from([...header, ...payload.data])), true);
     });
-    assert.deepEqual([one.queue.length, one.line.length], [4096, 60_000]);
+    assert.deepEqual([one.line.front.length, one.line.length], [4096, 60_000]);
     assert.ok(one.budget.used === one.reserve && one.reserve < 4_000_000);
     assert.equal(one.grant(), 0, "no more, please");
     for (const { data, text, again: first } of sent) {

@@ -258,7 +258,7 @@ TYPESCRIPT = (
         "S7",
         "the ICE state alone is believed",
         T_MACHINE,
-        "      this.evidence.note(now, `ICE ${state}`);\n      heartbeat.ask(this);\n",
+        "      this.note(`ICE ${state}`);\n      heartbeat.ask(this);\n",
         "      heartbeat.giveUpPath(this);\n",
         T_WITNESS,
     ),

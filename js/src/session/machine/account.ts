@@ -114,7 +114,7 @@ export function outcomeOf(m: MachineState, closing: Close, said: Closed): Outcom
   const wrong = closing.heardClosed && impossible(m, closing.heardClosed);
   if (wrong) {
     // It came before all that it speaks of.
-    m.evidence.note(m.now, `an account that cannot be: ${wrong}`);
+    m.note(`an account that cannot be: ${wrong}`);
     closing.heardClosed = undefined;
   }
   const accounts = accountsOf(m, said, closing.heardClosed);

@@ -9,7 +9,7 @@ import { Sender } from "./sender.js";
 import type { Channel, ConnectionState, Kind, MachineState } from "./state.js";
 
 /** A peer that counts payload alone hears of its window again after so many messages that are not taken. */
-const SLOW_DOWN = 1024;
+export const SLOW_DOWN = 1024;
 /** Channels in one `ack`: with long names and all their ranges it stays below what a connection carries. */
 const ACKS = 64;
 
@@ -285,13 +285,7 @@ export function ackLater(m: MachineState, { receiver }: Channel): void {
   if (!receiver.ackWanted) return;
   const { ackMessages, ackBytes, ackDelay } = m.options;
   if (m.closing || receiver.ackDue(ackMessages, ackBytes)) sendAcks(m);
-  else if (!m.timers.has("ack")) m.timers.set("ack", m.now + ackDelay);
-}
-
-/** Say the smaller window to a peer that counts payload alone, when many messages wait to be taken. */
-export function ackSlow(m: MachineState, channel: Channel): void {
-  const { counted, line } = channel.receiver;
-  if (channel.reliable && !counted && line.length % SLOW_DOWN === 0) sendAcks(m, false, channel);
+  else if (!m.timers.has("ack")) m.wakeIn("ack", ackDelay);
 }
 
 /** Acknowledge what was taken; say `every` reliable channel's window, or that of one channel, in any case. */
@@ -356,7 +350,7 @@ export function feed(m: MachineState): void {
 /** Count what is queued as taken, and give its credit back, up to a bound for the session. */
 export function keepQueued(m: MachineState): void {
   let room = m.options.closingBound;
-  for (const { receiver } of m.channels.values()) room -= receiver.keptBytes;
+  for (const { receiver } of m.channels.values()) room -= receiver.kept.bytes;
   for (const channel of m.channels.values()) {
     room -= channel.receiver.keep(room);
     ackLater(m, channel);

@@ -170,7 +170,7 @@ function endUnheard(m: MachineState, reason: Reason): Close {
   let cause = m.phase === "connecting" ? "gave-up" : causeOf(reason);
   if (unheard) {
     cause = m.evidence.stoodStill ? "frozen" : "frozen, network-lost";
-    m.evidence.note(m.now, `the other side says: ${reason.text ?? ""}`);
+    m.note(`the other side says: ${reason.text ?? ""}`);
   }
   const closing = endSoon(m, "network", reason, cause);
   closing.unheard = unheard;
@@ -213,7 +213,7 @@ export function end(m: MachineState, by: Outcome["by"], cause: string, text: str
 
 /** End, as the other side broke the protocol. */
 export function endByViolation(m: MachineState, message: string): void {
-  m.evidence.note(m.now, message);
+  m.note(message);
   end(m, "local", "protocol-error", message);
 }
 

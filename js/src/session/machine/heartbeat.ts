@@ -14,7 +14,7 @@ const STOOD_STILL = 5;
 export function heard(m: MachineState, epoch: number): void {
   if (epoch !== m.active) return;
   m.lastHeard = m.now;
-  if (!m.timers.has("ping")) m.timers.set("ping", m.now + m.options.heartbeat);
+  if (!m.timers.has("ping")) m.wakeIn("ping", m.options.heartbeat);
   if (!m.silence) return;
   m.silence = undefined;
   for (const timer of ["suspect", "ladder", "fresh"] as const) m.timers.delete(timer);
@@ -32,9 +32,9 @@ export function ask(m: MachineState): number {
   if (m.active !== undefined) m.sendControl(m.active, { type: "ping", n });
   if (!m.silence) {
     m.silence = begin(m);
-    m.timers.set("suspect", m.now + m.options.suspectAfter);
+    m.wakeIn("suspect", m.options.suspectAfter);
   }
-  m.timers.set("ping", m.now + m.options.heartbeat);
+  m.wakeIn("ping", m.options.heartbeat);
   return n;
 }
 
@@ -54,7 +54,7 @@ export function expectAnswer(m: MachineState, { drainUntil }: Close): void {
   if (m.silence) return;
   m.silence = begin(m);
   const half = Math.max((drainUntil - m.now) / 2, m.options.burst);
-  m.timers.set("suspect", m.now + Math.min(half, m.options.suspectAfter));
+  m.wakeIn("suspect", Math.min(half, m.options.suspectAfter));
 }
 
 /** Note that no path works: the next rung of the ladder is due at once. */

@@ -39,7 +39,7 @@ const DUE: Record<Timer, (m: MachineState) => void> = {
   fresh: recovery.askPacketAge,
   ladder: recovery.climb,
   farewell: recovery.farewellOver,
-  reset: reset.timeIsOver,
+  reset: reset.failed,
   "peer-reset": reset.waitIsOver,
   drain: () => {}, // the close looks at the time
   end: () => {},
@@ -76,7 +76,7 @@ export class SessionMachine extends MachineState {
   /** Begin: the smaller peer id offers the first connection. */
   start(now: number): void {
     this.#feed(now, () => {
-      this.timers.set("connect", now + this.options.connectTimeout);
+      this.wakeIn("connect", this.options.connectTimeout);
       connections.connect(this, 1);
     });
   }
@@ -221,7 +221,7 @@ export class SessionMachine extends MachineState {
         if (this.reset?.epoch === epoch && !this.smaller) this.say({ type: "cancel", epoch });
         return recovery.cannotConnect(this, epoch, text);
       }
-      this.evidence.note(now, text);
+      this.note(text);
       if (this.reset?.level === "ice") reset.failed(this, text); // the path of before may go on
     });
   }
@@ -230,7 +230,7 @@ export class SessionMachine extends MachineState {
   iceChanged(epoch: number, state: string, now: number): void {
     this.#feed(now, () => {
       if (epoch !== this.active || (state !== "disconnected" && state !== "failed")) return;
-      this.evidence.note(now, `ICE ${state}`);
+      this.note(`ICE ${state}`);
       heartbeat.ask(this);
     });
   }
@@ -242,10 +242,7 @@ export class SessionMachine extends MachineState {
 
   /** Take the answer to `AskFresh`: seconds since the last packet of the other side's engine. */
   fresh(epoch: number, age: number | null, now: number): void {
-    this.#feedOn(epoch, now, (connection) => {
-      if (this.state !== "connecting") recovery.packetAge(this, epoch, age);
-      else if (!connection.heardHello) recovery.packetAgeBeforeHello(this, connection, age);
-    });
+    this.#feedOn(epoch, now, (connection) => recovery.packetAge(this, connection, age));
   }
 
   /** Note that nothing of that connection is left. */
@@ -294,7 +291,7 @@ export class SessionMachine extends MachineState {
       this.evidence.reloaded ||= reloaded;
       if (this.outcome || presence === "here") return;
       if (this.closing?.heardClosed) return; // it has said all that was asked of it: now it may go
-      this.evidence.note(now, `the server says: ${reloaded ? "reloaded" : presence}`);
+      this.note(`the server says: ${reloaded ? "reloaded" : presence}`);
       recovery.presenceChanged(this);
     });
   }
@@ -305,10 +302,10 @@ export class SessionMachine extends MachineState {
       if (!this.silence) return;
       if (byPeer) {
         this.evidence.probePeer = true;
-        this.evidence.note(now, "it answers by signaling");
+        this.note("it answers by signaling");
       } else {
         this.evidence.probeServer = alive;
-        this.evidence.note(now, `the server says that its socket ${alive ? "stands" : "is gone"}`);
+        this.note(`the server says that its socket ${alive ? "stands" : "is gone"}`);
       }
       recovery.updateCause(this);
     });
@@ -408,7 +405,10 @@ export class SessionMachine extends MachineState {
       if (complete) this.#keepQueued();
       if (complete && (!payload || channel.receiver.held)) {
         this.report({ type: "Readable", name: channel.name });
-        channels.ackSlow(this, channel);
+        const { counted, line } = channel.receiver;
+        if (channel.reliable && !counted && line.length % channels.SLOW_DOWN === 0) {
+          channels.sendAcks(this, false, channel);
+        }
       }
       if (payload || !complete) channels.ackLater(this, channel);
       return payload;

@@ -1,6 +1,5 @@
 /** The direction of a channel from there to here; `flow.ts` has the theory. */
 
-import type { Deque } from "../../deque.js";
 import * as control from "../../protocol/control.js";
 import { COST, SMALL } from "../../protocol/control.js";
 import type { Acknowledged, Turn } from "../../protocol/messages.js";
@@ -116,21 +115,6 @@ export class Receiver {
   ) {
     budget.channels++;
     if (!reliable) budget.yielding.add(this);
-  }
-
-  /** The next messages that the application has not taken; of very many only the first. */
-  get queue(): Deque<Numbered> {
-    return this.line.front;
-  }
-
-  /** Payload of whole messages that the application has not taken. */
-  get queuedBytes(): number {
-    return this.line.bytes;
-  }
-
-  /** Payload of what was counted as taken while closing and is still here. */
-  get keptBytes(): number {
-    return this.kept.bytes;
   }
 
   /** What there is of messages that are not whole yet: how many, their bytes, and pieces that wait for their turn. */

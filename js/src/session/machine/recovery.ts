@@ -40,7 +40,7 @@ export function progress(m: MachineState): void {
 export function suspect(m: MachineState): void {
   if (!m.silence) return;
   m.silence.suspected = true;
-  m.evidence.note(m.now, `no answer for ${(m.now - m.silence.since).toFixed(1)} s`);
+  m.note(`no answer for ${(m.now - m.silence.since).toFixed(1)} s`);
   if (!m.closing) {
     if (isGone(m)) return close.end(m, "remote", m.evidence.cause(), "");
     if (m.phase === "open") m.enter("suspect", m.evidence.cause());
@@ -71,40 +71,35 @@ export function climb(m: MachineState): void {
   m.timers.set("ladder", Math.max(silence.since + again, m.now + 0.05));
   if (step === "wait") return;
   if (step === "give-up") {
-    m.evidence.note(m.now, `gave up after ${seconds.toFixed(0)} s`);
+    m.note(`gave up after ${seconds.toFixed(0)} s`);
     close.endUnanswered(m, `no answer for ${seconds.toFixed(0)} s`);
   } else if (m.evidence.signaling) {
     m.enter("recovering", m.evidence.cause());
     if (step === "transport") silence.attempts++;
     reset.recover(m, step);
   } else {
-    m.timers.set("ladder", m.now + 1); // or as soon as signaling is up
+    m.wakeIn("ladder", 1); // or as soon as signaling is up
   }
 }
 
 /**
  * Look at the age of the engine's last packet. An engine that answers while its program does not shows a program that
- * hangs, and no ladder helps.
+ * hangs, and no ladder helps. One that lives twice without a hello belongs to a program that does not speak adieu.
  */
-export function packetAge(m: MachineState, epoch: number, age: number | null): void {
-  if (!m.silence || epoch !== m.active || !(m.isTroubled || m.closing)) return;
-  const within = m.now - m.silence.since - m.options.burst;
-  const hangs = age !== null && age < Math.min(FRESH, within);
-  if (hangs && !m.evidence.iceFresh) m.evidence.note(m.now, "its engine answers, its program does not");
-  m.evidence.iceFresh = hangs;
-  m.timers.set("fresh", m.now + 1);
-  if (m.closing) return;
-  if (!hangs && !m.timers.has("ladder")) m.timers.set("ladder", m.now);
-  updateCause(m);
-}
-
-/**
- * Look at the age of the engine's last packet, of a connection whose hello is missing. An engine that lives twice
- * without a hello belongs to a program that does not speak adieu.
- */
-export function packetAgeBeforeHello(m: MachineState, connection: ConnectionState, age: number | null): void {
-  connection.silent = age !== null && age < FRESH ? connection.silent + 1 : 0;
-  if (connection.silent === 2) close.end(m, "network", "protocol-error", NOT_ADIEU);
+export function packetAge(m: MachineState, connection: ConnectionState, age: number | null): void {
+  if (m.state === "connecting") {
+    connection.silent = age !== null && age < FRESH ? connection.silent + 1 : 0;
+    if (connection.silent === 2) close.end(m, "network", "protocol-error", NOT_ADIEU);
+  } else if (m.silence && connection.epoch === m.active && (m.isTroubled || m.closing)) {
+    const within = m.now - m.silence.since - m.options.burst;
+    const hangs = age !== null && age < Math.min(FRESH, within);
+    if (hangs && !m.evidence.iceFresh) m.note("its engine answers, its program does not");
+    m.evidence.iceFresh = hangs;
+    m.wakeIn("fresh", 1);
+    if (m.closing) return;
+    if (!hangs && !m.timers.has("ladder")) m.wakeIn("ladder", 0);
+    updateCause(m);
+  }
 }
 
 /** Report the state again if the evidence now shows another cause. */
@@ -145,14 +140,14 @@ export function helloMissing(m: MachineState, connection: ConnectionState): void
 
 /** End: the two sides did not meet in time. */
 export function cannotMeet(m: MachineState): void {
-  m.evidence.note(m.now, `no connection within ${m.options.connectTimeout} s`);
+  m.note(`no connection within ${m.options.connectTimeout} s`);
   close.end(m, "network", "gave-up", "the connection could not be made");
 }
 
 /** Decide what follows from a connection that has ended, and not by the session. */
 export function connectionLost(m: MachineState, epoch: number, kind: LossKind, text: string): void {
   if (!m.connections.has(epoch)) return;
-  m.evidence.note(m.now, text);
+  m.note(text);
   const wasActive = epoch === m.active;
   connections.release(m, epoch);
   if (m.closing) return; // `close.progress` sees that it is gone.
@@ -170,7 +165,7 @@ export function connectionLost(m: MachineState, epoch: number, kind: LossKind, t
   } else if (kind === "closed") {
     close.end(m, "local", "connection-closed", text);
   } else if (kind === "left") {
-    m.timers.set("farewell", m.now + FAREWELL);
+    m.wakeIn("farewell", FAREWELL);
   } else {
     heartbeat.giveUpPath(m);
   }
@@ -185,7 +180,7 @@ export function farewellOver(m: MachineState): void {
 /** End a session that never was open, or take the connection as lost: it could not even be made. */
 export function cannotConnect(m: MachineState, epoch: number, text: string): void {
   if (m.state !== "connecting") return connectionLost(m, epoch, "failed", text);
-  m.evidence.note(m.now, text);
+  m.note(text);
   connections.release(m, epoch);
   close.end(m, "local", "gave-up", text);
 }

@@ -71,7 +71,7 @@ function epochOf(m: MachineState, level: Level): number {
 
 function start(m: MachineState, reset: Reset): Reset {
   m.reset = reset;
-  m.timers.set("reset", m.now + m.options.resetTimeout + (m.smaller ? 0 : GRACE));
+  m.wakeIn("reset", m.options.resetTimeout + (m.smaller ? 0 : GRACE));
   m.report({ type: "ResetStarted", level: reset.level, asker: reset.asker });
   if (!reset.recovery) m.enter("resetting");
   return reset;
@@ -135,7 +135,7 @@ function asked(m: MachineState, word: words.Reset): void {
 function makeWait(m: MachineState, word: words.Reset): void {
   const { waiting } = m.resets;
   if (!waiting) {
-    m.timers.set("peer-reset", m.now + m.options.peerResetsEvery);
+    m.wakeIn("peer-reset", m.options.peerResetsEvery);
   } else if (word.n > waiting.n && ++m.resets.pestered >= PESTERED) {
     throw new Violation(`asked for ${PESTERED} more resets while one was waiting`);
   }
@@ -264,17 +264,12 @@ function reportEnd(m: MachineState, reset: Reset, duration: number, replayed: nu
 
 // --- when it does not work ----------------------------------------------------------------------------------------
 
-/** Give the reset up: its time is over. */
-export function timeIsOver(m: MachineState): void {
-  failed(m, m.reset?.lost ?? `not done within ${m.options.resetTimeout} s`);
-}
-
 /** Begin the reset that was made to wait, if it may begin now. */
 export function waitIsOver(m: MachineState): void {
   const { waiting } = m.resets;
   if (!waiting || m.closing) return;
   if (m.resets.admit(m.now)) join(m, waiting);
-  else m.timers.set("peer-reset", m.now + m.options.peerResetsEvery);
+  else m.wakeIn("peer-reset", m.options.peerResetsEvery);
 }
 
 /**
@@ -284,14 +279,14 @@ export function waitIsOver(m: MachineState): void {
 export function connectionLost(m: MachineState, reset: Reset, kind: LossKind, why: string): void {
   if (kind === "left" && !reset.recovery) {
     reset.lost = why;
-    m.timers.set("reset", m.now + m.options.wordRepeat);
+    m.wakeIn("reset", m.options.wordRepeat);
   } else {
     giveUp(m, reset, why);
   }
 }
 
-/** Give the reset up. The old connection goes on if it answers, else the ladder does. */
-export function failed(m: MachineState, why: string): void {
+/** Give the reset up, by default as its time is over. The old connection goes on if it answers, else the ladder does. */
+export function failed(m: MachineState, why = m.reset?.lost ?? `not done within ${m.options.resetTimeout} s`): void {
   if (m.reset) giveUp(m, m.reset, why);
 }
 

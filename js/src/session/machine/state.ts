@@ -367,6 +367,16 @@ export class MachineState {
     return due.length ? Math.min(...due) : undefined;
   }
 
+  /** Keep a line of evidence. */
+  note(text: string): void {
+    this.evidence.note(this.now, text);
+  }
+
+  /** Set a timer, `seconds` from now. */
+  wakeIn(timer: Timer, seconds: number): void {
+    this.timers.set(timer, this.now + seconds);
+  }
+
   /** Have it done. */
   act(action: Action): void {
     this.#actions.push(action);

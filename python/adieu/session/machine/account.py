@@ -114,7 +114,7 @@ def outcome(m: MachineState, closing: Close, said: words.Closed) -> Outcome:
     """
     if closing.heard_closed is not None and (wrong := impossible(m, closing.heard_closed)):
         # It came before all that it speaks of.
-        m.evidence.note(m.now, f"an account that cannot be: {wrong}")
+        m.note(f"an account that cannot be: {wrong}")
         closing.heard_closed = None
     unread = "unread1" in m.capabilities
     channels = _accounts(m, said, closing.heard_closed, unread)

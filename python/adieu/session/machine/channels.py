@@ -311,13 +311,6 @@ def ack_later(m: MachineState, channel: Channel) -> None:
         m.timers.setdefault("ack", m.now + m.options.ack_delay)
 
 
-def ack_slow(m: MachineState, channel: Channel) -> None:
-    """Say the smaller window to a peer that counts payload alone, when many messages wait to be taken."""
-    receiver = channel.receiver
-    if channel.reliable and not receiver.counted and not len(receiver.line) % SLOW_DOWN:
-        send_acks(m, also=channel)
-
-
 def send_acks(m: MachineState, *, every: bool = False, also: Channel | None = None) -> None:
     """Acknowledge what was taken; say `every` reliable channel's window, or that of one channel, in any case."""
     m.timers.pop("ack", None)

@@ -166,7 +166,7 @@ def _end_unheard(m: MachineState, reason: Reason) -> Close:
     elif reason.code in DEATHS:
         unheard = True
         cause = "frozen" if m.evidence.stood_still else "frozen, network-lost"
-        m.evidence.note(m.now, f"the other side says: {reason.text}")
+        m.note(f"the other side says: {reason.text}")
     else:
         cause = _cause_of(reason)
     closing = _end_soon(m, "network", reason, cause)
@@ -213,7 +213,7 @@ def end(m: MachineState, by: Literal["local", "remote", "network"], cause: str, 
 
 def end_by_violation(m: MachineState, message: str) -> None:
     """End, as the other side broke the protocol."""
-    m.evidence.note(m.now, message)
+    m.note(message)
     end(m, "local", "protocol-error", message)
 
 
@@ -400,28 +400,25 @@ def _clean_up(m: MachineState, closing: Close, step: CleanUp) -> None:
     if hopeful and m.now < closing.deadline:
         m.timers["end"] = closing.deadline
         return
-    _step_done(m, closing, "ok")
     outcome = account.outcome(m, closing, step.said)
+    _next_step(m, closing, Over(step.said, outcome), "ok")  # the outcome has the list of steps, too
     m.timers.clear()
     m.words.clear()
     for channel in m.channels.values():
         m.remembered.add(m.receipt, channel.name, channel.receiver, m.now)
-    closing.step = Over(step.said, outcome)
     m.changed("closing", outcome.cause)
     m.report(actions.Ended())
 
 
-def _next_step(m: MachineState, closing: Close, step: CloseChannels | EndConnections | CleanUp, outcome: str) -> None:
-    _step_done(m, closing, outcome)
-    closing.step, closing.step_began = step, m.now
-
-
-def _step_done(m: MachineState, closing: Close, outcome: str) -> None:
-    """Write the step that ends here into the account."""
+def _next_step(
+    m: MachineState, closing: Close, step: CloseChannels | EndConnections | CleanUp | Over, outcome: str
+) -> None:
+    """Write the step that ends here into the account, and go to the next."""
     name = closing.step.name
     assert name != "over"
     start, duration = closing.step_began - closing.began, m.now - closing.step_began
     closing.steps.append(StepReceipt(name=name, start=start, duration=duration, outcome=outcome))
+    closing.step, closing.step_began = step, m.now
 
 
 # --- after the end --------------------------------------------------------------------------------------------------

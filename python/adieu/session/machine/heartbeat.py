@@ -41,8 +41,8 @@ def ask(m: MachineState) -> int:
         m.send_control(m.active, control.Ping(n=m.pings))
     if m.silence is None:
         m.silence = Silence(m.now)
-        m.timers["suspect"] = m.now + m.options.suspect_after
-    m.timers["ping"] = m.now + m.options.heartbeat
+        m.wake_in("suspect", m.options.suspect_after)
+    m.wake_in("ping", m.options.heartbeat)
     return m.pings
 
 
@@ -65,7 +65,7 @@ def expect_answer(m: MachineState, closing: Close) -> None:
     if m.silence is None:
         m.silence = Silence(m.now)
         half = max((closing.drain_until - m.now) / 2, m.options.burst)
-        m.timers["suspect"] = m.now + min(half, m.options.suspect_after)
+        m.wake_in("suspect", min(half, m.options.suspect_after))
 
 
 def give_up_path(m: MachineState) -> None:
@@ -74,7 +74,7 @@ def give_up_path(m: MachineState) -> None:
         m.silence = Silence(m.now)
     m.silence.suspected = True
     m.enter("recovering", m.evidence.cause())
-    m.timers["ladder"] = m.now
+    m.wake_in("ladder", 0.0)
 
 
 def look_for_sleep(m: MachineState) -> None:

@@ -60,6 +60,22 @@ def machine_input(
     return feed
 
 
+DUE: dict[Timer, Callable[[MachineState], None]] = {
+    "connect": recovery.cannot_meet,
+    "ack": channels.send_acks,
+    "ping": heartbeat.ping_due,
+    "suspect": recovery.suspect,
+    "fresh": recovery.ask_packet_age,
+    "ladder": recovery.climb,
+    "farewell": recovery.farewell_over,
+    "reset": reset.failed,
+    "peer-reset": reset.wait_is_over,
+    "drain": lambda _: None,  # the close looks at the time
+    "end": lambda _: None,
+}
+"""What follows when a timer is due."""
+
+
 class SessionMachine(MachineState):
     """One side of a session. Create it, then call `start`."""
 
@@ -74,7 +90,7 @@ class SessionMachine(MachineState):
     @machine_input
     def start(self, now: float) -> None:
         """Begin: the smaller peer id offers the first connection."""
-        self.timers["connect"] = now + self.options.connect_timeout
+        self.wake_in("connect", self.options.connect_timeout)
         connections.connect(self, 1)
 
     def introduced(self, peer: str, now: float) -> None:
@@ -101,31 +117,7 @@ class SessionMachine(MachineState):
 
     @machine_input
     def _timer_due(self, timer: Timer, now: float) -> None:
-        match timer:
-            case "connect":
-                self.evidence.note(now, f"no connection within {self.options.connect_timeout:g} s")
-                close.end(self, "network", "gave-up", "the connection could not be made")
-            case "ack":
-                channels.send_acks(self)
-            case "ping":
-                heartbeat.ping_due(self)
-            case "suspect":
-                recovery.suspect(self)
-            case "fresh":
-                if self.active is not None:
-                    self.act(actions.AskFresh(self.active))
-            case "ladder":
-                recovery.climb(self)
-            case "farewell":
-                recovery.farewell_over(self)
-            case "reset":
-                reset.time_is_over(self)
-            case "peer-reset":
-                reset.wait_is_over(self)
-            case "drain" | "end":
-                pass  # the close looks at the time
-            case _:
-                assert_never(timer)
+        DUE[timer](self)
 
     @machine_input
     def _hello_due(self, connection: ConnectionState, now: float) -> None:
@@ -243,7 +235,7 @@ class SessionMachine(MachineState):
                 self.say(words.Cancel(epoch=epoch))  # the offerer would wait until its reset's time is over
             recovery.cannot_connect(self, epoch, text)
             return
-        self.evidence.note(now, text)
+        self.note(text)
         if self.reset is not None and self.reset.level == "ice":
             reset.failed(self, text)  # the path of before may go on
 
@@ -251,7 +243,7 @@ class SessionMachine(MachineState):
     def ice_changed(self, epoch: int, state: str, now: float) -> None:
         """Take the ICE state of a connection: only a hint to look (closing rule 66)."""
         if epoch == self.active and state in {"disconnected", "failed"}:
-            self.evidence.note(now, f"ICE {state}")
+            self.note(f"ICE {state}")
             heartbeat.ask(self)
 
     @machine_input
@@ -262,10 +254,8 @@ class SessionMachine(MachineState):
     @machine_input
     def fresh(self, epoch: int, age: float | None, now: float) -> None:
         """Take the answer to `AskFresh`: seconds since the last packet of the other side's engine."""
-        if self.state != "connecting":
-            recovery.packet_age(self, epoch, age)
-        elif (connection := self.connections.get(epoch)) is not None and not connection.heard_hello:
-            recovery.packet_age_before_hello(self, connection, age)
+        if (connection := self.connections.get(epoch)) is not None:
+            recovery.packet_age(self, connection, age)
 
     @machine_input
     def released(self, epoch: int, now: float) -> None:
@@ -313,7 +303,7 @@ class SessionMachine(MachineState):
             return
         if self.closing is not None and self.closing.heard_closed is not None:
             return  # it has said all that was asked of it: now it may go
-        self.evidence.note(now, f"the server says: {'reloaded' if reloaded else presence}")
+        self.note(f"the server says: {'reloaded' if reloaded else presence}")
         recovery.presence_changed(self)
 
     @machine_input
@@ -323,10 +313,10 @@ class SessionMachine(MachineState):
             return
         if by_peer:
             self.evidence.probe_peer = True
-            self.evidence.note(now, "it answers by signaling")
+            self.note("it answers by signaling")
         else:
             self.evidence.probe_server = alive
-            self.evidence.note(now, f"the server says that its socket {'stands' if alive else 'is gone'}")
+            self.note(f"the server says that its socket {'stands' if alive else 'is gone'}")
         recovery.update_cause(self)
 
     # --- channels ----------------------------------------------------------------------------------------------
@@ -416,7 +406,9 @@ class SessionMachine(MachineState):
                 self._keep_queued()
         if complete and (payload is None or channel.receiver.held):
             self.report(actions.Readable(channel.name))
-            channels.ack_slow(self, channel)
+            receiver = channel.receiver
+            if channel.reliable and not receiver.counted and not len(receiver.line) % channels.SLOW_DOWN:
+                channels.send_acks(self, also=channel)
         if payload is not None or not complete:
             channels.ack_later(self, channel)
         return payload

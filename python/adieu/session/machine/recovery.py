@@ -37,7 +37,7 @@ def suspect(m: MachineState) -> None:
     if m.silence is None:
         return
     m.silence.suspected = True
-    m.evidence.note(m.now, f"no answer for {m.now - m.silence.since:.1f} s")
+    m.note(f"no answer for {m.now - m.silence.since:.1f} s")
     if m.closing is None:
         if m.evidence.presence in GONE:
             close.end(m, "remote", m.evidence.cause(), "")
@@ -46,8 +46,7 @@ def suspect(m: MachineState) -> None:
             m.enter("suspect", m.evidence.cause())
         elif m.phase == "resetting":
             m.enter("recovering", m.evidence.cause())  # the reset goes on
-    if m.active is not None:
-        m.act(actions.AskFresh(m.active))
+    ask_packet_age(m)
     if m.evidence.signaling:
         m.act(actions.Probe())
     climb(m)
@@ -71,11 +70,11 @@ def climb(m: MachineState) -> None:
         case "wait":
             pass
         case "give-up":
-            m.evidence.note(m.now, f"gave up after {seconds:.0f} s")
+            m.note(f"gave up after {seconds:.0f} s")
             close.end_unanswered(m, f"no answer for {seconds:.0f} s")
         case "ice" | "transport":
             if not m.evidence.signaling:
-                m.timers["ladder"] = m.now + 1.0  # or as soon as signaling is up
+                m.wake_in("ladder", 1.0)  # or as soon as signaling is up
                 return
             m.enter("recovering", m.evidence.cause())
             if step == "transport":
@@ -85,33 +84,33 @@ def climb(m: MachineState) -> None:
             assert_never(step)
 
 
-def packet_age(m: MachineState, epoch: int, age: float | None) -> None:
+def ask_packet_age(m: MachineState) -> None:
+    """Ask how long ago the other side's engine was heard on the active connection."""
+    if m.active is not None:
+        m.act(actions.AskFresh(m.active))
+
+
+def packet_age(m: MachineState, connection: ConnectionState, age: float | None) -> None:
     """Look at the age of the engine's last packet.
 
-    An engine that answers while its program does not shows a program that hangs, and no ladder helps.
+    An engine that answers while its program does not shows a program that hangs, and no ladder helps. One that lives
+    twice without a hello belongs to a program that does not speak adieu.
     """
-    if m.silence is None or epoch != m.active or not (m.is_troubled or m.closing is not None):
-        return
-    within = m.now - m.silence.since - m.options.burst
-    hangs = age is not None and age < min(FRESH, within)
-    if hangs and not m.evidence.ice_fresh:
-        m.evidence.note(m.now, "its engine answers, its program does not")
-    m.evidence.ice_fresh = hangs
-    m.timers["fresh"] = m.now + 1.0
-    if m.closing is None:
-        if not hangs:
-            m.timers.setdefault("ladder", m.now)
-        update_cause(m)
-
-
-def packet_age_before_hello(m: MachineState, connection: ConnectionState, age: float | None) -> None:
-    """Look at the age of the engine's last packet, of a connection whose hello is missing.
-
-    An engine that lives twice without a hello belongs to a program that does not speak adieu.
-    """
-    connection.silent = connection.silent + 1 if age is not None and age < FRESH else 0
-    if connection.silent == 2:
-        close.end(m, "network", "protocol-error", NOT_ADIEU)
+    if m.state == "connecting":
+        connection.silent = connection.silent + 1 if age is not None and age < FRESH else 0
+        if connection.silent == 2:
+            close.end(m, "network", "protocol-error", NOT_ADIEU)
+    elif m.silence is not None and connection.epoch == m.active and (m.is_troubled or m.closing is not None):
+        within = m.now - m.silence.since - m.options.burst
+        hangs = age is not None and age < min(FRESH, within)
+        if hangs and not m.evidence.ice_fresh:
+            m.note("its engine answers, its program does not")
+        m.evidence.ice_fresh = hangs
+        m.wake_in("fresh", 1.0)
+        if m.closing is None:
+            if not hangs:
+                m.timers.setdefault("ladder", m.now)
+            update_cause(m)
 
 
 def update_cause(m: MachineState) -> None:
@@ -150,11 +149,17 @@ def hello_missing(m: MachineState, connection: ConnectionState) -> None:
         connections.connect_again(m)
 
 
+def cannot_meet(m: MachineState) -> None:
+    """End: the two sides did not meet in time."""
+    m.note(f"no connection within {m.options.connect_timeout:g} s")
+    close.end(m, "network", "gave-up", "the connection could not be made")
+
+
 def connection_lost(m: MachineState, epoch: int, kind: LossKind, text: str) -> None:
     """Decide what follows from a connection that has ended, and not by the session."""
     if epoch not in m.connections:
         return
-    m.evidence.note(m.now, text)
+    m.note(text)
     was_active = epoch == m.active
     connections.release(m, epoch)
     if m.closing is not None:
@@ -175,7 +180,7 @@ def connection_lost(m: MachineState, epoch: int, kind: LossKind, text: str) -> N
     elif kind == "closed":
         close.end(m, "local", "connection-closed", text)
     elif kind == "left":
-        m.timers["farewell"] = m.now + FAREWELL
+        m.wake_in("farewell", FAREWELL)
     else:
         heartbeat.give_up_path(m)
 
@@ -191,6 +196,6 @@ def cannot_connect(m: MachineState, epoch: int, text: str) -> None:
     if m.state != "connecting":
         connection_lost(m, epoch, "failed", text)
         return
-    m.evidence.note(m.now, text)
+    m.note(text)
     connections.release(m, epoch)
     close.end(m, "local", "gave-up", text)

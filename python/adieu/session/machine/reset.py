@@ -78,7 +78,7 @@ def _epoch_of(m: MachineState, level: Level) -> int:
 
 def _started(m: MachineState, reset: Reset) -> None:
     m.reset = reset
-    m.timers["reset"] = m.now + m.options.reset_timeout + (0.0 if m.smaller else GRACE)
+    m.wake_in("reset", m.options.reset_timeout + (0.0 if m.smaller else GRACE))
     m.report(actions.ResetStarted(reset.level, reset.asker))
     if not reset.recovery:
         m.enter("resetting")
@@ -140,7 +140,7 @@ def _asked(m: MachineState, word: words.Reset) -> None:
 
 def _make_wait(m: MachineState, word: words.Reset) -> None:
     if m.resets.waiting is None:
-        m.timers["peer-reset"] = m.now + m.options.peer_resets_every
+        m.wake_in("peer-reset", m.options.peer_resets_every)
     elif word.n > m.resets.waiting.n:
         m.resets.pestered += 1
         if m.resets.pestered >= PESTERED:
@@ -272,12 +272,6 @@ def _finish(m: MachineState, reset: Reset, replayed: int) -> None:
 # --- when it does not work ------------------------------------------------------------------------------------------
 
 
-def time_is_over(m: MachineState) -> None:
-    """Give the reset up: its time is over."""
-    if m.reset is not None:
-        _give_up(m, m.reset, m.reset.lost or f"not done within {m.options.reset_timeout:g} s")
-
-
 def wait_is_over(m: MachineState) -> None:
     """Begin the reset that was made to wait, if it may begin now."""
     word = m.resets.waiting
@@ -286,7 +280,7 @@ def wait_is_over(m: MachineState) -> None:
     if m.resets.admit(m.now):
         _join(m, word)
     else:
-        m.timers["peer-reset"] = m.now + m.options.peer_resets_every
+        m.wake_in("peer-reset", m.options.peer_resets_every)
 
 
 def connection_lost(m: MachineState, reset: Reset, kind: LossKind, why: str) -> None:
@@ -296,15 +290,16 @@ def connection_lost(m: MachineState, reset: Reset, kind: LossKind, why: str) -> 
     """
     if kind == "left" and not reset.recovery:
         reset.lost = why
-        m.timers["reset"] = m.now + m.options.word_repeat
+        m.wake_in("reset", m.options.word_repeat)
     else:
         _give_up(m, reset, why)
 
 
-def failed(m: MachineState, why: str) -> None:
-    """Give the reset up. The old connection goes on if it answers, else the ladder does."""
-    if m.reset is not None:
-        _give_up(m, m.reset, why)
+def failed(m: MachineState, why: str = "") -> None:
+    """Give the reset up, by default as its time is over. The old connection goes on if it answers, else the ladder."""
+    reset = m.reset
+    if reset is not None:
+        _give_up(m, reset, why or reset.lost or f"not done within {m.options.reset_timeout:g} s")
 
 
 def end_if_healed(m: MachineState) -> None:

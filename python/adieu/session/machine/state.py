@@ -367,6 +367,14 @@ class MachineState:
                 due = repeat.due
         return due
 
+    def note(self, text: str) -> None:
+        """Keep a line of evidence."""
+        self.evidence.note(self.now, text)
+
+    def wake_in(self, timer: Timer, seconds: float) -> None:
+        """Set a timer, `seconds` from now."""
+        self.timers[timer] = self.now + seconds
+
     def act(self, action: actions.AnyAction) -> None:
         """Have it done."""
         self._actions.append(action)
