@@ -11,6 +11,7 @@ import mutations
 from conformance import mutations as w3c
 from property.session import mutations as bounds
 from sim.session import mutations as rules
+from sim.session.mutations_python import P_CLOSE
 from support.mutations import Mutation, StaleError, broken, chosen
 
 
@@ -24,7 +25,7 @@ def test_the_text_of_each_mutation_stands_once_in_its_source() -> None:
 def test_a_text_that_stands_twice_or_not_at_all_is_stale() -> None:
     for old in ("    return\n", "nowhere in this file"):
         with pytest.raises(StaleError, match="its text stands"):
-            broken(Mutation("S1", "", rules.P_CLOSE, old, "", ()), mutations.ROOT)
+            broken(Mutation("S1", "", P_CLOSE, old, "", ()), mutations.ROOT)
 
 
 def test_no_mutation_is_there_twice() -> None:

@@ -345,7 +345,10 @@ def decode_fragment(data: bytes) -> Fragment:
     flags = data[0]
     if flags & 0xF0:
         raise ValueError(f"unknown header bits 0x{flags & 0xF0:02x}")
-    seq, at = _decode_count(data, 1)
+    if len(data) > 2 and data[1] < 0x80:  # as of nearly all messages, whose way this is: no call
+        seq, at = (data[1], 2) if data[1] < 0x40 else ((data[1] & 0x3F) << 8 | data[2], 3)
+    else:
+        seq, at = _decode_count(data, 1)
     if seq == 0:
         raise ValueError("sequence numbers start at 1")
     index = 0

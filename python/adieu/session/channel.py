@@ -97,10 +97,9 @@ class Channel:
         self._emitter = Emitter(shell.tasks, frozenset({"message"}), f"channel {name!r}")
         self._readers: deque[asyncio.Future[str | bytes | None]] = deque()
         """Calls of `receive` that wait. A result of None makes the call look again."""
-        self._returned: deque[str | bytes] = deque()
-        """Messages whose `receive` was cancelled when they had just come; they are read before all others."""
-        self._handed = False
+        self._handed: Payload | None = None
         """A `receive` has a message and has not gone on: until then it may be cancelled, and nothing overtakes it."""
+        self._has_handler = False
         self._handling = False
         """A handler runs."""
         self._waits = False
@@ -186,13 +185,13 @@ class Channel:
 
         Cancellation: no message is lost.
         """
-        while (message := self._take()) is None:
+        while (payload := self._take()) is None:
             if (receipt := self._shell.receipt) is not None:
                 raise SessionClosedError(receipt.notice, receipt)
             self._shell.check_loop()
             if (message := await self._next()) is not None:
-                break
-        return message
+                return message
+        return _message(payload)
 
     async def _next(self) -> str | bytes | None:
         """Wait for the next message, when no message is here. Returns None to have the caller look again."""
@@ -202,26 +201,25 @@ class Channel:
             self._wait()
         try:
             return await reader
-        except asyncio.CancelledError:
-            if reader.done() and not reader.cancelled() and (message := reader.result()) is not None:
-                self._returned.append(message)
+        except (asyncio.CancelledError, GeneratorExit):
+            if self._handed is not None and reader.done() and not reader.cancelled():
+                self._machine.give_back(self.name, self._handed, self._shell.loop.time())
             raise
         finally:
             if reader in self._readers:
                 self._readers.remove(reader)
-            if not reader.cancelled():
-                self._handed = False
-            self._look_again()
+            if reader.done() and not reader.cancelled():
+                self._handed = None
+            if self._waits or self._readers or self._has_handler:
+                self._look_again()
 
     def receive_now(self) -> str | bytes | None:
         """Return the next message if it is here already, else None."""
-        return self._take()
-
-    def _take(self) -> str | bytes | None:
-        if self._returned:
-            return self._returned.popleft()
-        payload = self._shell.step(lambda now: self._machine.take(self.name, now))
+        payload = self._take()
         return None if payload is None else _message(payload)
+
+    def _take(self) -> Payload | None:
+        return self._shell.step(lambda now: self._machine.take(self.name, now))
 
     async def __aiter__(self) -> AsyncIterator[str | bytes]:
         """Yield messages, until the session closes cleanly.
@@ -250,30 +248,37 @@ class Channel:
         if handler is None:
             return partial(self.on, name)
         result = self._emitter.on(name, handler)
+        self._has_handler = True
         self._read_soon()
         return result
 
     def off(self, name: str, handler: Handler) -> None:
         """Remove a handler."""
         self._emitter.off(name, handler)
+        self._has_handler = self._emitter.has(name)
         self._look_again()
 
     # --- how a message gets to its reader: as it comes if one waits, else when there is one -------------------
 
     def deliver(self, payload: Payload) -> None:
         """Hand a message that has just come to the reader that waits for it."""
-        self._hand_out(payload.data.decode(errors="replace") if payload.text else payload.data)
-        self._look_again()
+        self._hand_out(payload)
+        if self._handed is not None:
+            self._waits = False
+            self._machine.reader_changed(self.name, False, self._shell.loop.time())
+        elif self._handling or not self._waits or not self._has_handler:  # else the handler waits again
+            self._look_again()
 
-    def _hand_out(self, message: str | bytes) -> None:
+    def _hand_out(self, payload: Payload) -> None:
+        message = payload.data.decode(errors="replace") if payload.text else payload.data
         readers = self._readers
         while readers:
             if not (reader := readers.popleft()).done():
                 reader.set_result(message)
-                self._handed = True
+                self._handed = payload
                 return
-        if not self._emitter.has("message"):
-            self._returned.append(message)  # its reader was cancelled a moment ago
+        if not self._has_handler:  # the reader was cancelled a moment ago
+            self._machine.give_back(self.name, payload, self._shell.loop.time())
             return
         self._handling = True
         self._handling = not self._emitter.enter("message", message, self._handled)
@@ -285,7 +290,7 @@ class Channel:
     @property
     def _has_reader(self) -> bool:
         """Whether a message would be taken now: a `receive` waits, or there is a handler that is not at work."""
-        return not self._handed and (bool(self._readers) or (not self._handling and self._emitter.has("message")))
+        return self._handed is None and (bool(self._readers) or (self._has_handler and not self._handling))
 
     def _look_again(self) -> None:
         """Bring what the machine knows in line with the readers there are."""
@@ -317,10 +322,10 @@ class Channel:
             if not self._has_reader:
                 self._stop_waiting()
                 return
-            if (message := self._take()) is None:
+            if (payload := self._take()) is None:
                 self._wait()
                 return
-            self._hand_out(message)
+            self._hand_out(payload)
         self._read_soon()
 
     # --- what the session reports ---------------------------------------------------------------------------
@@ -342,11 +347,11 @@ class Channel:
         while self._readers:
             if not (reader := self._readers.popleft()).done():
                 reader.set_result(None)
-        self.readable()
 
     def forget(self) -> None:
         """Forget the handlers: the session has ended."""
         self._emitter.clear()
+        self._has_handler = False
 
     @property
     def handlers(self) -> int:

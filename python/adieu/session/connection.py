@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from adieu import jsep
@@ -36,7 +37,7 @@ class Sink(Protocol):
 
     def control_opened(self, epoch: int, max_message: int) -> None: ...  # noqa: D102
     def control_received(self, epoch: int, text: str | bytes) -> None: ...  # noqa: D102
-    def data_received(self, epoch: int, id_: int, data: bytes | str) -> None: ...  # noqa: D102
+    def data_received(self, epoch: int, id_: int, event: MessageEvent) -> None: ...  # noqa: D102
     def stream_opened(self, epoch: int, id_: int) -> None: ...  # noqa: D102
     def stream_closed(self, epoch: int, id_: int | None) -> None: ...  # noqa: D102
     def drained(self, epoch: int, id_: int, buffered: int) -> None: ...  # noqa: D102
@@ -115,7 +116,7 @@ class Connection:
         self._streams[stream.id] = channel
         id_, epoch = stream.id, self.epoch
         channel.onopen = _then(self._sink.stream_opened, epoch, id_)
-        channel.onmessage = _with_data(self._sink.data_received, epoch, id_)
+        channel.onmessage = partial(self._sink.data_received, epoch, id_)  # no Python frame of its own
         channel.onclose = _then(self._stream_closed, id_)
 
     def send_control(self, text: str) -> None:

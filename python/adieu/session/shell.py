@@ -28,6 +28,7 @@ from adieu.session.tasks import Tasks, report
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from adieu.events import MessageEvent
     from adieu.protocol.words import AnyWord
     from adieu.session.machine.cause import Presence
     from adieu.session.machine.held import Payload
@@ -84,6 +85,8 @@ class Shell:
         self._connect = connect
         self._left: list[Held] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        """When it runs: never later than the machine wants, perhaps earlier."""
         self._settling = False
 
     @property
@@ -181,20 +184,26 @@ class Shell:
 
     def arm(self) -> None:
         """Set the timer to when the machine wants to be called again."""
-        when = self.machine.poll_timeout()
+        self._set_timer(self.machine.poll_timeout())
+
+    def _set_timer(self, when: float | None) -> None:
         if self._timer is not None:
-            if when is not None and self._timer.when() == when and not self._timer.cancelled():
+            if when == self._timer_at:
                 return
             self._timer.cancel()
             self._timer = None
         if when is not None:
+            self._timer_at = when
             self._timer = self.loop.call_at(when, self._due)
 
     def _due(self) -> None:
-        # A loop may call a little early, by its clock's resolution: it is the time that was asked for.
-        when = self._timer.when() if self._timer is not None else 0.0
         self._timer = None
-        self.step(lambda now: self.machine.handle_timeout(max(now, when)))
+        when = self.machine.poll_timeout()
+        if when is not None and when <= self._timer_at:
+            # A loop may call a little early, by its clock's resolution: it is the time that was asked for.
+            self.step(lambda now: self.machine.handle_timeout(max(now, when)))
+        else:
+            self.arm()
 
     def _do(self, action: actions.AnyAction) -> None:
         match action:
@@ -262,14 +271,17 @@ class Shell:
         self.note_control("<", text)
         self.step(lambda now: self.machine.control_received(epoch, text, now))
 
-    def data_received(self, epoch: int, id_: int, data: bytes | str) -> None:
-        """See `SessionMachine.data_received`."""
+    def data_received(self, epoch: int, id_: int, event: MessageEvent) -> None:
+        """See `SessionMachine.data_received`. All messages come this way: a call that does nothing is not made."""
+        data, machine = event.data, self.machine
         if isinstance(data, str):
-            self.step(lambda now: self.machine.end_by_violation(now, "text on a session channel"))
+            self.step(lambda now: machine.end_by_violation(now, "text on a session channel"))
             return
-        machine = self.machine
         payload = machine.data_received(epoch, id_, data, self.loop.time())
-        self.settle()
+        if machine.actions or machine.events:
+            self.settle()
+        elif (when := machine.poll_timeout()) is not None and (self._timer is None or when < self._timer_at):
+            self._set_timer(when)
         if payload is not None:
             self.readers[machine.by_id[id_].name](payload)
 

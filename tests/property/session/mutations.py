@@ -321,15 +321,16 @@ TYPESCRIPT_BOUNDS = {
 
 PYTHON_PROMISES = {
     "credit that is used up stays so when a gap follows": (
-        RECEIVER, "        if self._partials or self.beyond:\n            return\n",
+        RECEIVER, "        if self._partials or self.beyond.firsts:\n            return\n",
         (
-            "        if self._partials or self.beyond:\n            self.limit = max(self.limit, bool(self.large_edge) "
-            "* (self.large_edge + self.budget.max_message))\n            return\n"
+            "        if self._partials or self.beyond.firsts:\n"
+            "            self.limit = max(self.limit, bool(self.large_edge) * "
+            "(self.large_edge + self.budget.max_message))\n            return\n"
         ),
     ),
     "a part of a turn that came is not counted again": (
-        RECEIVER, "self.limit = min(self.limit, limit + self.lent)",
-        "self.limit = limit + self.lent",
+        RECEIVER, "        self.limit = min(self.limit, limit)\n",
+        "        self.limit = limit\n",
     ),
     "a window of nothing is no credit": (
         RECEIVER, "not self.frozen and window and taken",

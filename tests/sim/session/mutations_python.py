@@ -172,8 +172,8 @@ PYTHON = (
         "S5",
         "what has arrived counts as taken",
         P_RECEIVER,
-        "                self.line.push(message)\n        self._bound()",
-        "                self.line.push(message)\n                self._count(message)\n        self._bound()",
+        "                self.line.push(Incoming(seq, payload))\n",
+        "                self.line.push(Incoming(seq, payload))\n                self._count(seq, len(payload.data))\n",
         P_CLOSING,
     ),
     Mutation(
@@ -204,8 +204,8 @@ PYTHON = (
         "S5",
         "acknowledgements wait while closing",
         P_NAMED,
-        "    if m.closing is not None or receiver.ack_due(",
-        "    if receiver.ack_due(",
+        '    if m.closing is not None or due == "now":\n',
+        '    if due == "now":\n',
         VECTORS,
     ),
     Mutation(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from adieu import MessageEvent
 from adieu.session import Options
 from adieu.session.session import shell_of
 from sim.stack.pair import Pair, connected
@@ -242,28 +243,65 @@ async def test_a_plain_handler_may_read_on_close_and_send(world: World) -> None:
         assert (await closing[0]).clean
 
 
-def cancel_as_it_comes(pair: Pair, reading: asyncio.Task[Any]) -> None:
-    """Cancel a call of `receive` right after its message was handed to it."""
+def cancel_as_it_comes(pair: Pair, reading: asyncio.Task[Any], *, before: bool = False) -> None:
+    """Cancel a call of `receive` right before, or after, its message is handed to it."""
     readers = shell_of(pair.second).readers
     deliver = readers["data"]
 
-    def then_cancel(payload: Any) -> None:
+    def cancel_too(payload: Any) -> None:
+        if before:
+            reading.cancel()
         deliver(payload)
         reading.cancel()
 
-    readers["data"] = then_cancel
+    readers["data"] = cancel_too
 
 
 @simulated()
-async def test_a_receive_that_is_cancelled_as_its_message_comes_loses_nothing(world: World) -> None:
+@pytest.mark.parametrize("before", [True, False])
+async def test_a_receive_that_is_cancelled_as_its_message_comes_loses_nothing(world: World, before: bool) -> None:
+    async with connected(world) as pair:
+        here, there = await opened(pair)
+        reading = asyncio.create_task(there.receive())
+        await world.settle(0.1)
+        cancel_as_it_comes(pair, reading, before=before)
+        await say(here, *"ab")
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        assert [await there.receive() for _ in "ab"] == ["a", "b"]
+
+
+@simulated()
+async def test_a_message_whose_receive_was_cancelled_counts_as_unread_and_stays_readable(world: World) -> None:
     async with connected(world) as pair:
         here, there = await opened(pair)
         reading = asyncio.create_task(there.receive())
         await world.settle(0.1)
         cancel_as_it_comes(pair, reading)
-        await say(here, *"ab")
+        await say(here, "a")
         with pytest.raises(asyncio.CancelledError):
             await reading
+        await say(here, "b")
+        await world.settle(0.5)
+        receipt = await pair.first.close()
+        sent = receipt.channels["data"].sent
+        assert (sent.delivered.messages, sent.unread.messages, sent.unread.bytes) == (2, 2, 2)
+        assert (await pair.second.wait_closed()).channels["data"].received.unread.messages == 2
+        assert [await there.receive() for _ in "ab"] == ["a", "b"]
+
+
+@simulated()
+async def test_a_loop_over_messages_that_is_closed_as_one_comes_loses_nothing(world: World) -> None:
+    async with connected(world) as pair:
+        here, there = await opened(pair)
+        waiting = there.receive().__await__()
+        next(waiting)
+        readers = shell_of(pair.second).readers
+        deliver = readers["data"]
+        readers["data"] = lambda payload: (deliver(payload), waiting.close())
+        await say(here, *"ab")
+        await world.settle(0.1)
+        readers["data"] = deliver
         assert [await there.receive() for _ in "ab"] == ["a", "b"]
 
 
@@ -306,6 +344,19 @@ async def test_a_reader_that_has_left_takes_nothing(world: World) -> None:
         reading.cancel()
         there.off("message", print)
         await asyncio.wait({reading})
+        await say(here, "a")
+        await world.settle(0.5)
+        assert here.unacknowledged == 1
+        assert await there.receive() == "a"
+
+
+@simulated()
+async def test_a_handler_that_was_removed_takes_nothing(world: World) -> None:
+    async with connected(world) as pair:
+        here, there = await opened(pair)
+        there.on("message", print)
+        await world.settle(0.1)
+        there.off("message", print)
         await say(here, "a")
         await world.settle(0.5)
         assert here.unacknowledged == 1
@@ -378,3 +429,15 @@ async def test_unread_messages_are_handled_after_the_end(world: World) -> None:
         await reading
         there.on("message", heard.append)
         await until(lambda: heard == ["a", "b"])
+
+
+@simulated()
+@pytest.mark.parametrize("data", [b"\xff", "text"])
+async def test_what_a_message_brings_about_is_done_at_once(world: World, data: bytes | str) -> None:
+    async with connected(world) as pair:
+        await opened(pair)
+        shell = shell_of(pair.second)
+        machine = shell.machine
+        assert machine.active is not None
+        shell.data_received(machine.active, machine.channels["data"].id, MessageEvent("message", data=data))
+        assert pair.second.state == "closing" and not machine.actions and not machine.events

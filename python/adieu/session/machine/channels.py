@@ -14,6 +14,7 @@ from adieu.session.machine.state import Channel, ChannelOnConnection
 
 if TYPE_CHECKING:
     from adieu.protocol.control import Reliability
+    from adieu.session.machine.held import Payload
     from adieu.session.machine.state import ConnectionState, MachineState
 
 SLOW_DOWN = 1024
@@ -286,15 +287,18 @@ def handle_ack(m: MachineState, message: control.Ack) -> bool:
 # --- taking ---------------------------------------------------------------------------------------------------------
 
 
-def receive(m: MachineState, epoch: int, channel: Channel, data: bytes) -> bool:
-    """Take an SCTP message. True if it completes a message.
+def receive(m: MachineState, epoch: int, channel: Channel, data: bytes) -> Payload | None:
+    """Take an SCTP message, and return the message that it completes; if a reader waits, the next one for it.
 
     Raises:
         ViolationError: it is not what may come.
     """
     try:
-        return channel.receiver.receive(
-            epoch, data, lambda before: m.remembered.has(before[0], channel.name, before[1], m.now)
+        return channel.receiver.complete(
+            epoch,
+            data,
+            lambda before: m.remembered.has(before[0], channel.name, before[1], m.now),
+            waits=channel.reader_waits,
         )
     except ViolationError as error:
         raise ViolationError(f"channel {channel.name!r}: {error}") from None
@@ -302,10 +306,10 @@ def receive(m: MachineState, epoch: int, channel: Channel, data: bytes) -> bool:
 
 def ack_later(m: MachineState, channel: Channel) -> None:
     """Acknowledge soon: after enough messages or bytes, or 20 ms; at once while closing."""
-    receiver = channel.receiver
-    if not receiver.ack_wanted:
+    due = channel.receiver.ack_due(m.options.ack_messages, m.options.ack_bytes)
+    if not due:
         return
-    if m.closing is not None or receiver.ack_due(m.options.ack_messages, m.options.ack_bytes):
+    if m.closing is not None or due == "now":
         send_acks(m)
     else:
         m.timers.setdefault("ack", m.now + m.options.ack_delay)

@@ -42,48 +42,53 @@ class Incoming:
 
 
 class Ranges:
-    """Whole numbers, kept as runs: (first, last), rising, with a gap between any two."""
+    """Whole numbers, kept as runs: (first, last), rising, with a gap between any two.
 
-    __slots__ = ("_firsts", "_lasts")
+    Attributes:
+        firsts: the first of each run. Empty when there are no numbers, which a look at it says without a call.
+        lasts: the last of each run.
+    """
+
+    __slots__ = ("firsts", "lasts")
 
     def __init__(self) -> None:
-        self._firsts: list[int] = []
-        self._lasts: list[int] = []
+        self.firsts: list[int] = []
+        self.lasts: list[int] = []
 
     def __len__(self) -> int:
         """How many runs."""
-        return len(self._firsts)
+        return len(self.firsts)
 
     def __contains__(self, number: int) -> bool:
-        at = bisect_right(self._firsts, number) - 1
-        return at >= 0 and number <= self._lasts[at]
+        at = bisect_right(self.firsts, number) - 1
+        return at >= 0 and number <= self.lasts[at]
 
     def add(self, first: int, last: int) -> None:
         """All from `first` to `last`; some may be there."""
-        begin = bisect_right(self._lasts, first - 2)  # the first run that touches or follows
-        end = bisect_right(self._firsts, last + 1)
+        begin = bisect_right(self.lasts, first - 2)  # the first run that touches or follows
+        end = bisect_right(self.firsts, last + 1)
         if begin < end:
-            first, last = min(first, self._firsts[begin]), max(last, self._lasts[end - 1])
-        self._firsts[begin:end] = [first]
-        self._lasts[begin:end] = [last]
+            first, last = min(first, self.firsts[begin]), max(last, self.lasts[end - 1])
+        self.firsts[begin:end] = [first]
+        self.lasts[begin:end] = [last]
 
     def advance(self, last: int) -> int:
         """Forget all that follow `last` without a gap, and all before: the last of them, or `last`."""
         gone = 0
-        while gone < len(self._firsts) and self._firsts[gone] <= last + 1:
-            last = max(last, self._lasts[gone])
+        while gone < len(self.firsts) and self.firsts[gone] <= last + 1:
+            last = max(last, self.lasts[gone])
             gone += 1
-        del self._firsts[:gone], self._lasts[:gone]
+        del self.firsts[:gone], self.lasts[:gone]
         return last
 
     def runs(self, most: int) -> list[tuple[int, int]]:
         """The first runs."""
-        return list(zip(self._firsts[:most], self._lasts[:most], strict=True))
+        return list(zip(self.firsts[:most], self.lasts[:most], strict=True))
 
     @property
     def last(self) -> int:
         """The greatest; 0 if there is none."""
-        return self._lasts[-1] if self._lasts else 0
+        return self.lasts[-1] if self.lasts else 0
 
     def copy(self) -> Ranges:
         """The same numbers."""
@@ -104,34 +109,43 @@ class Line:
     are.
     """
 
-    __slots__ = ("_blocks", "_packed", "_read", "bytes", "front")
+    __slots__ = ("_blocks", "_packed", "_read", "bytes", "count", "front")
 
     def __init__(self) -> None:
         self.front: deque[Incoming] = deque()
         """The next ones, as objects."""
         self.bytes: int = 0
         """Payload."""
+        self.count: int = 0
+        """How many messages there are."""
         self._blocks: deque[bytearray] = deque()
         self._read = 0
         """Up to where the first block has been unpacked."""
         self._packed = 0
 
     def __len__(self) -> int:
-        return len(self.front) + self._packed
+        return self.count
 
     @property
     def cost(self) -> int:
         """Bytes that it takes, counted generously: what is packed now may be among the next ones later."""
-        count = len(self)
+        count = self.count
         return self.bytes + COST * min(count, UNPACKED) + PACKED * max(count - UNPACKED, 0)
 
     def push(self, message: Incoming) -> None:
         """Behind all others."""
+        self.count += 1
         self.bytes += len(message.payload.data)
         if self._packed or len(self.front) >= UNPACKED:
             self._pack(message)
         else:
             self.front.append(message)
+
+    def push_front(self, message: Incoming) -> None:
+        """Before all others."""
+        self.count += 1
+        self.bytes += len(message.payload.data)
+        self.front.appendleft(message)
 
     def first(self) -> Incoming | None:
         """The next, which stays."""
@@ -141,17 +155,20 @@ class Line:
 
     def shift(self) -> Incoming | None:
         """The next, which leaves."""
-        message = self.first()
-        if message is not None:
-            self.front.popleft()
-            self.bytes -= len(message.payload.data)
+        if not self.count:
+            return None
+        if not self.front:
+            self._unpack()
+        message = self.front.popleft()
+        self.count -= 1
+        self.bytes -= len(message.payload.data)
         return message
 
     def clear(self) -> None:
         """None is left."""
         self.front.clear()
         self._blocks.clear()
-        self.bytes = self._packed = self._read = 0
+        self.bytes = self.count = self._packed = self._read = 0
 
     def _pack(self, message: Incoming) -> None:
         if not self._blocks or len(self._blocks[-1]) >= BLOCK:

@@ -396,22 +396,25 @@ class SessionMachine(MachineState):
         channel = self.by_id.get(id_)
         if channel is None or epoch not in self.connections:
             return None
-        self._heard(epoch)
+        heartbeat.heard(self, epoch)
+        if self.reset is not None:
+            reset.end_if_healed(self)
         complete = channels.receive(self, epoch, channel, data)
-        payload = channel.receiver.take() if complete and channel.reader_waits else None
-        channels.feed(self)
+        taken = complete if channel.reader_waits else None
+        if self.hungry:
+            channels.feed(self)
         if self.closing is not None:
             self.closing.progressed = now
-            if complete:
+            if complete is not None:
                 self._keep_queued()
-        if complete and (payload is None or channel.receiver.held):
+        receiver = channel.receiver
+        if complete is not None and (taken is None or receiver.line.count or receiver.kept.count):
             self.report(actions.Readable(channel.name))
-            receiver = channel.receiver
             if channel.reliable and not receiver.counted and not len(receiver.line) % channels.SLOW_DOWN:
                 channels.send_acks(self, also=channel)
-        if payload is not None or not complete:
+        if taken is not None or complete is None:
             channels.ack_later(self, channel)
-        return payload
+        return taken
 
     @machine_input
     def take(self, name: str, now: float) -> Payload | None:
@@ -435,7 +438,6 @@ class SessionMachine(MachineState):
         if self.closing is not None and isinstance(self.closing.step, Drain):
             channels.keep_queued(self)
 
-    @machine_input
     def reader_changed(self, name: str, waits: bool, now: float) -> None:
         """Note whether a reader waits for the next message of this channel.
 
@@ -443,10 +445,16 @@ class SessionMachine(MachineState):
         and no `take` are needed. Call this with `waits` only after `take` has returned None; call it without as soon
         as the reader is busy or has left. It stays as it is until then, over all resets.
         """
+        self.now = now  # all that this input needs of `machine_input`; a reader comes and leaves with each message
         channel = self.channels[name]
         channel.reader_waits = waits
         if waits:
             channels.claim(self, channel)
+
+    def give_back(self, name: str, payload: Payload, now: float) -> None:
+        """Put a message back in front: `data_received` gave it to a reader that was cancelled at that moment."""
+        self.now = now
+        self.channels[name].receiver.give_back(payload)
 
     @machine_input
     def say_moved(self, peer: str, now: float) -> None:

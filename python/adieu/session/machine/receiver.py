@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from adieu.protocol import control
 from adieu.protocol.control import COST, SMALL, Acknowledged, Turn
@@ -141,7 +141,7 @@ class Receiver:
     @property
     def held(self) -> int:
         """Whole messages that are here."""
-        return len(self.line) + len(self.kept)
+        return self.line.count + self.kept.count
 
     @property
     def unread(self) -> int:
@@ -164,45 +164,64 @@ class Receiver:
         return self._turn_cost if self.have < self.turn else 0
 
     def receive(self, epoch: int, data: bytes, was_taken: Callable[[tuple[str, int]], bool] = lambda _: False) -> bool:
-        """One SCTP message. True if it completed a message that is now in the queue.
+        """Take one SCTP message. True if it completed a message that is now in the queue. See `complete`."""
+        return self.complete(epoch, data, was_taken, waits=False) is not None
+
+    def complete(
+        self, epoch: int, data: bytes, was_taken: Callable[[tuple[str, int]], bool], *, waits: bool
+    ) -> Payload | None:
+        """Take one SCTP message, and return the message that it completes, which is now in the queue.
+
+        All messages of a session come this way: a call that would change nothing is not made.
 
         Args:
             epoch: the connection that brought it.
             data: header and payload.
             was_taken: whether a message that is sent again was taken the first time: then it counts as taken.
+            waits: a reader waits. Then the next message for the application is returned, and taken with this.
 
         Raises:
             ViolationError: a wrong header, a gap, a message too large, or more than the credit given.
         """
         if self.frozen:
             self.dropped += 1
-            return False
+            return None
         try:
             fragment = control.decode_fragment(data)
         except ValueError as error:
             raise ViolationError(str(error)) from None
         if self.reliable and epoch != self._newest:
             if epoch < self._newest:
-                return False  # It comes again over the newer connection, whole.
+                return None  # It comes again over the newer connection, whole.
             self._newest = epoch
             for key in list(self._partials):
                 self._forget(key)
             self.account()
-        if fragment.seq <= self.have or fragment.seq in self.beyond:
+        seq = fragment.seq
+        if seq <= self.have or (self.beyond.firsts and seq in self.beyond):
             self.duplicates += fragment.last
-            return False
+            return None
         payload = self._assemble(epoch, fragment)
         if payload is not None:
-            self._arrived(fragment.seq)
-            message = Incoming(fragment.seq, payload)
+            if self.ordered:
+                self.have = seq
+            else:
+                self._arrived(seq)
             if payload.again is not None and was_taken(payload.again):
                 self.duplicates += 1
-                self._count(message)
+                self._count(seq, len(payload.data))
                 payload = None
+            elif waits and not self.line.count and not self.kept.count:
+                self._count(seq, len(payload.data))
             else:
-                self.line.push(message)
-        self._bound()
-        return payload is not None
+                self.line.push(Incoming(seq, payload))
+                if waits:
+                    payload = self.take()
+        if self.reliable:
+            self.account()
+        else:
+            self._drop_oldest()
+        return payload
 
     # --- pieces ---------------------------------------------------------------------------------------------
 
@@ -215,7 +234,8 @@ class Receiver:
         if self.reliable:
             self._check(fragment, begun=partial is not None)
         if fragment.first and fragment.last:
-            self._forget(key)
+            if partial is not None:
+                self._forget(key)
             self.arrived += size + (COST if self.counted else 0)
             return Payload(bytes(fragment.payload), fragment.text, fragment.again)
         # Without order the pieces of a message come in any order; with it one that is missing never comes.
@@ -273,9 +293,6 @@ class Receiver:
             self.dropped += not self.reliable
 
     def _arrived(self, seq: int) -> None:
-        if self.ordered:
-            self.have = seq
-            return
         self.beyond.add(seq, seq)
         if self.reliable:
             self.have = self.beyond.advance(self.have)
@@ -294,29 +311,26 @@ class Receiver:
 
     # --- credit ---------------------------------------------------------------------------------------------
 
-    def _bound(self) -> None:
-        if self.reliable:
-            self.account()
-        else:
-            self._drop_oldest()
-
     def _use_up(self) -> None:
         """With no gap it is known what of the credit is used up. It stays so: a gap later changes nothing."""
-        if self._partials or self.beyond:
+        if self._partials or self.beyond.firsts:
             return
         limit = self.arrived
         if self.arrived < self.edge:
             limit = self.edge - 1 + SMALL + COST
         if self.arrived < self.large_edge:
             limit = max(limit, self.large_edge - 1 + self.budget.max_message + COST)
-        self.limit = min(self.limit, limit + self.lent)
+        if self.have < self.turn:
+            limit += self._turn_cost
+        self.limit = min(self.limit, limit)
 
     def account(self) -> None:
         """Tell the budget what this channel needs, after any change."""
-        reserve = self.kept.cost
+        reserve = self.kept.cost if self.kept.count else 0
         if self.reliable and self.counted:
             self._use_up()
-            reserve += max(self.limit - self.taken_cost, 0) + COST * self._waiting
+            taken = self.taken.bytes + COST * self.taken.messages
+            reserve += max(self.limit - taken, 0) + COST * self._waiting
         else:
             self.limit = self.edge + self.budget.max_message if self.edge else 0
             reserve += self.line.cost + self._partial_bytes
@@ -407,14 +421,19 @@ class Receiver:
 
     def take(self) -> Payload | None:
         """The next message for the application, which has taken it with this."""
-        message = self.kept.shift()
+        message = self.kept.shift() if self.kept.count else None
         if message is None:
             message = self.line.shift()
             if message is None:
                 return None
-            self._count(message)
+            self._count(message.seq, len(message.payload.data))
         self.account()
         return message.payload
+
+    def give_back(self, payload: Payload) -> None:
+        """Keep a message that was taken, and that its reader did not get: it is read next, and counts as unread."""
+        self.kept.push_front(Incoming(0, payload))
+        self.account()
 
     def keep(self, room: int) -> int:
         """While closing: what is queued counts as taken, as far as `room` bytes reach. How many bytes that was."""
@@ -446,7 +465,7 @@ class Receiver:
                 return  # what is packed in one line may not be in the other
             self.line.shift()
             self.kept.push(message)
-            self._count(message)
+            self._count(message.seq, len(message.payload.data))
 
     def freeze(self) -> None:
         """From now on nothing is taken: what was counted can still be read, the rest is dropped."""
@@ -460,20 +479,24 @@ class Receiver:
         self.arrived = self.limit = self.taken_cost
         self.account()
 
-    def _count(self, message: Incoming) -> None:
-        size = len(message.payload.data)
-        self.taken.add(size)
+    def _count(self, seq: int, size: int) -> None:
+        self.taken.messages += 1
+        self.taken.bytes += size
         self._ack_messages += 1
         self._ack_bytes += size
         if self.reliable:
-            if message.seq != self.up_to + 1:
-                self.taken_beyond.add(message.seq, message.seq)
+            if seq != self.up_to + 1:
+                self.taken_beyond.add(seq, seq)
+            elif self.taken_beyond.firsts:
+                self.up_to = self.taken_beyond.advance(seq)
             else:
-                self.up_to = self.taken_beyond.advance(message.seq)
+                self.up_to = seq
 
-    def ack_due(self, messages: int, size: int) -> bool:
-        """Whether so much has been taken since the last acknowledgement."""
-        return self._ack_messages >= messages or self._ack_bytes >= size
+    def ack_due(self, messages: int, size: int) -> Literal["", "soon", "now"]:
+        """Return when to acknowledge: now, if so much has been taken since the last time; soon, if anything has."""
+        if not self.reliable or not self._ack_messages:
+            return ""
+        return "now" if self._ack_messages >= messages or self._ack_bytes >= size else "soon"
 
     @property
     def seen(self) -> int:

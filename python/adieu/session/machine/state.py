@@ -343,18 +343,18 @@ class MachineState:
         self.timers: dict[Timer, float] = {}
         self.words: dict[str, Repeat] = {}
         """By type."""
-        self._actions: deque[actions.AnyAction] = deque()
-        self._events: deque[actions.AnyEvent] = deque()
+        self.actions: deque[actions.AnyAction] = deque()
+        self.events: deque[actions.AnyEvent] = deque()
 
     # --- out ---------------------------------------------------------------------------------------------------
 
     def poll_action(self) -> actions.AnyAction | None:
         """Return the next thing to do."""
-        return self._actions.popleft() if self._actions else None
+        return self.actions.popleft() if self.actions else None
 
     def poll_event(self) -> actions.AnyEvent | None:
         """Return the next thing to report to the application."""
-        return self._events.popleft() if self._events else None
+        return self.events.popleft() if self.events else None
 
     def poll_timeout(self) -> float | None:
         """Return when to call `handle_timeout` at the latest."""
@@ -377,11 +377,11 @@ class MachineState:
 
     def act(self, action: actions.AnyAction) -> None:
         """Have it done."""
-        self._actions.append(action)
+        self.actions.append(action)
 
     def report(self, event: actions.AnyEvent) -> None:
         """Have it reported to the application."""
-        self._events.append(event)
+        self.events.append(event)
 
     # --- the state ---------------------------------------------------------------------------------------------
 
