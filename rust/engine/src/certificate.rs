@@ -63,13 +63,13 @@ impl Certificate {
         }
         let expires = parsed.tbs_certificate().validity().not_after.to_unix_duration().as_secs();
         let certificate =
-            parsed.to_der().map_err(|error| format!("the certificate can not be encoded: {error}"))?;
+            parsed.to_der().map_err(|error| format!("the certificate cannot be encoded: {error}"))?;
         Ok(Certificate { certificate, private_key: key.as_bytes().to_vec(), expires })
     }
 
     /// Certificate and private key as PEM.
     pub fn to_pem(&self) -> Result<(String, String), String> {
-        let failed = |error: der::Error| format!("the certificate can not be written: {error}");
+        let failed = |error: der::Error| format!("the certificate cannot be written: {error}");
         let certificate = x509_cert::Certificate::from_der(&self.certificate).map_err(failed)?;
         let certificate = der::EncodePem::to_pem(&certificate, LineEnding::LF).map_err(failed)?;
         let label = if is_pkcs8(&self.private_key) { "PRIVATE KEY" } else { "EC PRIVATE KEY" };
@@ -112,7 +112,7 @@ impl Certificate {
     }
 }
 
-/// What kind of key a peer's certificate carries, in words, when it is one that the DTLS engine can not use.
+/// Return the type of key in a peer's certificate, in words, if the DTLS engine cannot use it.
 pub(crate) fn unsupported_key(certificate: &[u8]) -> Option<String> {
     let parsed = x509_cert::Certificate::from_der(certificate).ok()?;
     curve(&parsed).err()
@@ -152,7 +152,7 @@ fn date(unix: u64) -> Result<time::OffsetDateTime, String> {
     i64::try_from(unix)
         .ok()
         .and_then(|unix| time::OffsetDateTime::from_unix_timestamp(unix).ok())
-        .ok_or_else(|| format!("the certificate can not be valid until {unix} (Unix time, seconds)"))
+        .ok_or_else(|| format!("the certificate cannot be valid until {unix} (Unix time, seconds)"))
 }
 
 #[cfg(test)]

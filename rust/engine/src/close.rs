@@ -1,7 +1,7 @@
-//! The close plan: what still leaves when a transport is closed abruptly, and in which order (W3C "close the
+//! The close plan: the packets that leave when a transport is closed abruptly, and their order (W3C "close the
 //! connection", closing rules 12, 70 to 72 and S6).
 //!
-//! The plan is data, so that the order stands in one place. RTCP BYE comes before it with media, the release of relay
+//! The plan is data, so that the order is in one place. RTCP BYE comes before it with media, the release of relay
 //! addresses after it with TURN.
 
 use crate::dtls::DtlsState;
@@ -17,7 +17,7 @@ pub enum LastWord {
 
 const ORDER: [LastWord; 2] = [LastWord::SctpAbort, LastWord::DtlsCloseNotify];
 
-/// What can still be said in these states, in order.
+/// Return the packets that can be sent in these states, in order.
 pub fn plan(sctp: Option<SctpState>, dtls: DtlsState) -> impl Iterator<Item = LastWord> {
     ORDER.into_iter().filter(move |word| match word {
         LastWord::SctpAbort => {

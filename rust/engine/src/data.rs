@@ -37,7 +37,7 @@ enum Phase {
         sctp: Box<Association>,
         remote_max_message_size: usize,
     },
-    /// Its figures are kept, and what it still has to say leaves.
+    /// The association is over. Its statistics are kept, and its last packets still leave.
     Ended(Option<Box<Association>>),
 }
 
@@ -67,16 +67,16 @@ pub struct Data {
     /// Events of the channels that were taken.
     taken: u64,
     states_taken: u64,
-    /// Bytes that the application may leave unread before no more messages are taken.
+    /// Bytes that the application may leave unread before messages are held back.
     receive_buffer: usize,
-    /// What we announce as a=max-message-size.
+    /// The size that we announce as a=max-message-size.
     max_message_size: usize,
     /// Bytes given to the application that it did not say to have taken.
     pub unread: usize,
     /// `unread` has reached its bound.
     is_full: bool,
     is_congested: bool,
-    /// Something was handled since the last look at what has drained.
+    /// Whether something was handled since the last check for drained channels.
     is_dirty: bool,
 }
 

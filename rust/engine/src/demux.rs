@@ -1,4 +1,4 @@
-//! What a datagram is: decided once, from its first byte (RFC 7983, RFC 9443).
+//! Classifies a datagram once, by its first byte (RFC 7983, RFC 9443).
 
 /// The protocols that share one 5-tuple.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use aws_lc_rs::hmac;
 
-/// A stream of pseudo-random bytes: HMAC-SHA256 of a counter. Unpredictable to who does not know the key.
+/// A stream of pseudo-random bytes: HMAC-SHA256 of a counter. It cannot be predicted without the key.
 pub struct Random {
     key: hmac::Key,
     counter: u64,

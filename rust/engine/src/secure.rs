@@ -1,4 +1,4 @@
-//! The secure path of one transport: ICE finds the way, DTLS makes it private. What runs over it is not its concern.
+//! The secure path of one transport: ICE finds the path, and DTLS encrypts it. It knows nothing about its users.
 //!
 //! Datagrams and commands go in; events, decrypted records and datagrams come out. A user of the path (see
 //! [`crate::tenant`]) gets the records and has its packets encrypted by [`Secure::seal`].
@@ -17,19 +17,19 @@ use crate::random::Random;
 use crate::traffic::Traffic;
 use crate::transmit::{Batch, Datagram, Route};
 
-/// What a DTLS record adds to a packet, at most (DTLS 1.2, AES-GCM: 13 + 8 + 16).
+/// The most bytes that a DTLS record adds to a packet (DTLS 1.2, AES-GCM: 13 + 8 + 16).
 const DTLS_OVERHEAD: usize = 64;
 /// Handshake packets and last words that wait to be polled. The caller polls after each turn; more than this is a
 /// peer that makes us talk.
 const MAX_WAITING: usize = 256;
 
-/// What happens to the path.
+/// The events of the path.
 #[derive(Debug)]
 pub enum SecureEvent {
     Ice(IceEvent),
-    /// The handshake has begun.
+    /// The handshake has started.
     Connecting,
-    /// The handshake is done. The certificate in DER is the peer's, its fingerprint checked.
+    /// The handshake is done. The certificate of the peer is in DER, its fingerprint checked.
     Connected {
         certificate: Vec<u8>,
     },
@@ -44,7 +44,7 @@ pub struct Secure {
     events: VecDeque<SecureEvent>,
     waiting: VecDeque<Datagram>,
     pub traffic: Traffic,
-    /// Of the selected pair alone.
+    /// The traffic of the selected pair alone.
     pair_traffic: Traffic,
     pub dropped_dtls: u64,
 }
@@ -106,8 +106,8 @@ impl Secure {
 
     // --- what comes out ---------------------------------------------------------------------------------------------
 
-    /// The next decrypted record, written to `buffer`; its size. Call it after everything that goes in, until it gives
-    /// none; the events that came before a record are to be polled before it is used.
+    /// Write the next decrypted record to `buffer`, and return its size. Call it after every input until nothing is
+    /// left. Poll the events before you use a record: they come first.
     pub fn poll_record(&mut self, now: Instant, buffer: &mut Vec<u8>) -> Option<usize> {
         self.follow_ice(now);
         loop {
@@ -140,7 +140,7 @@ impl Secure {
         self.events.pop_front()
     }
 
-    /// What the path itself has to send: checks, handshakes, last words. They go before everything else.
+    /// Return the packets of the path itself: checks, handshakes, last packets. They go before everything else.
     pub fn poll_transmit(&mut self, now: Instant, batch: &mut Batch) -> bool {
         let datagram = self.ice.poll_transmit().or_else(|| {
             if !self.waiting.is_empty() && !self.ice.may_send(now) {
@@ -201,7 +201,7 @@ impl Secure {
         self.take_last_words(buffer);
     }
 
-    /// Say close_notify. What follows from [`Secure::poll_transmit`] is all that the peer hears.
+    /// Send close_notify. After it, [`Secure::poll_transmit`] gives the last packets that the peer gets.
     pub fn close(&mut self, buffer: &mut Vec<u8>) {
         self.dtls.close();
         self.take_last_words(buffer);

@@ -16,7 +16,7 @@ pub trait Tenant {
     fn poll_transmit(&mut self, now: Instant, secure: &mut Secure, batch: &mut Batch) -> bool;
 }
 
-/// Whose turn it is: each tenant sends its budget, or what it has, and then the next one.
+/// The turns of tenants: each sends its budget, or all it has, and then the next one.
 #[derive(Debug, Default)]
 pub struct Turns {
     at: usize,
@@ -25,7 +25,7 @@ pub struct Turns {
 }
 
 impl Turns {
-    /// Fill `batch` with packets of the tenant whose turn it is. False: none has any.
+    /// Fill `batch` with packets of the tenant in turn. False: no tenant has packets.
     pub fn poll_transmit(
         &mut self,
         now: Instant,

@@ -1,4 +1,4 @@
-//! What leaves: single datagrams (STUN, handshakes, alerts) and batches of equal size for the kernel's GSO.
+//! Outgoing datagrams: single ones (STUN, handshakes, alerts), and batches of equal size for the kernel's GSO.
 
 use std::net::SocketAddr;
 
@@ -19,12 +19,12 @@ pub struct Datagram {
 /// The most that the kernel takes as one GSO send: 64 segments, and less than 64 KiB with all headers.
 const MAX_SEGMENTS: usize = 64;
 pub(crate) const MAX_BYTES: usize = 64_000;
-/// Any datagram of ours fits.
+/// Every outgoing datagram fits.
 const MIN_ROOM: usize = 1500;
 
-/// Datagrams for one destination, one after the other; all of `segment` bytes but the last, which may be shorter.
+/// Datagrams for one destination, one after the other; all of `segment` bytes except the last, which may be shorter.
 ///
-/// The caller owns it and uses it again, so that the steady state allocates nothing for what it sends.
+/// The caller owns it and uses it again, so that steady sending allocates nothing.
 pub struct Batch {
     pub route: Route,
     bytes: Vec<u8>,

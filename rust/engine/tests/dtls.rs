@@ -37,7 +37,7 @@ fn the_handshake_passes_with_any_of_several_fingerprints_of_any_algorithm() {
     }
 }
 
-/// Connected by ICE, and DTLS has begun; who is named here was told a wrong fingerprint.
+/// Connect with ICE and start DTLS; the named sides get a wrong fingerprint.
 fn misled(misled: &[usize]) -> Pair {
     let mut pair = Pair::new(Setup::default());
     pair.gather(1);
@@ -82,7 +82,7 @@ fn closing_rule_61_a_wrong_fingerprint_is_failed_on_both_sides_and_nothing_of_sc
         assert_eq!(
             pair.peers[at].failed.len() + pair.peers[at].closed.len(),
             1,
-            "the waiting channel is told"
+            "the waiting channel gets its event"
         );
     }
 }
@@ -254,8 +254,8 @@ fn a_client_takes_no_harm_from_a_stray_first_datagram() {
     pair.run_to(3.0, "connected", Pair::is_connected);
 }
 
-/// Our side, which is told that the peer has this fingerprint, against one straight from the crate, without loss: our
-/// failure, and the fatal alert that the other got.
+/// Run our side, with this fingerprint for the peer, against one straight from the crate, without loss. Return our
+/// failure, and the fatal alert that the peer got.
 fn meet(
     now: Instant,
     other: &mut dimpl::Dtls,

@@ -1,4 +1,4 @@
-//! What a stranger or a broken peer can put on the wire: dropped and counted, never a panic, never a change.
+//! Input from strangers and broken peers: dropped and counted, never a panic, never a change.
 
 mod common;
 

@@ -285,7 +285,7 @@ fn a_restart_that_leaves_one_side_without_candidates_fails_on_both_and_the_old_p
     pair.peers[0].hosts = hosts;
     pair.negotiate(2);
     pair.run_for(0.5);
-    assert_eq!(pair.ice_state(0), Some(Failed), "zero local candidates, and the peer has no more");
+    assert_eq!(pair.ice_state(0), Some(Failed), "zero local candidates, and the peer has sent its last one");
     assert_ne!(pair.ice_state(1), Some(Failed), "a peer-reflexive candidate may still come");
     pair.run_for(16.0);
     assert_eq!(pair.ice_state(1), Some(Failed));

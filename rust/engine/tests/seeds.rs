@@ -111,7 +111,7 @@ fn candidates_and_fingerprints() {
     replay("candidate", targets::candidate);
 }
 
-/// `cargo test --release -p adieu-engine --test seeds -- --ignored`: make the seeds anew.
+/// `cargo test --release -p adieu-engine --test seeds -- --ignored`: make the seeds again.
 #[test]
 #[ignore = "writes rust/fuzz/seeds"]
 fn record() {

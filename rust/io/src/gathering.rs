@@ -41,7 +41,7 @@ pub struct Interface {
 }
 
 impl Gather {
-    /// The addresses to gather on, out of all that the machine has. The error says why there are none.
+    /// Return the addresses to gather on, out of all local addresses. If there are no addresses, the error says why.
     pub fn choose_addresses(&self, mut interfaces: Vec<Interface>) -> Result<Vec<IpAddr>, String> {
         let only_loopback = interfaces.iter().all(|interface| interface.is_loopback);
         let had_some = !interfaces.is_empty();

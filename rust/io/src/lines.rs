@@ -1,8 +1,8 @@
 //! The log of the engines on its way up.
 //!
-//! While lines are wanted, the one logger of this library keeps them on the thread that runs the hub, and the hub hands
-//! them to the event queue of the connection that it worked for. The thread neither writes a line nor waits for a
-//! reader: lines beyond the bound are counted and left out.
+//! While lines are wanted, the logger of this library keeps them on the thread of the hub. The hub passes them to the
+//! event queue of the connection that it was working on. Nothing is written here, and nothing waits: lines beyond a
+//! bound are counted and left out.
 
 use std::cell::RefCell;
 use std::sync::Once;

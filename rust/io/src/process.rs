@@ -1,4 +1,4 @@
-//! What belongs to the process: randomness, the clock on the wall, descriptors that wake an event loop, forks.
+//! Services of the process: randomness, the wall clock, descriptors that wake an event loop, forks.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};

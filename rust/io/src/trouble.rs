@@ -1,4 +1,4 @@
-//! What the system refuses, in words that say what to do.
+//! Errors of the system, with their remedies.
 
 use std::io;
 
@@ -11,7 +11,7 @@ pub fn name(error: &io::Error) -> String {
         Some(libc::ENFILE) => "no file descriptor is left in the whole system",
         Some(libc::EACCES | libc::EPERM) => "no permission: the system or its firewall forbids it",
         Some(libc::EADDRINUSE) => "the port is taken, or no port is left",
-        Some(libc::EADDRNOTAVAIL) => "no network interface has this address any more",
+        Some(libc::EADDRNOTAVAIL) => "no network interface has this address now",
         Some(libc::ENETDOWN | libc::ENETUNREACH | libc::EHOSTUNREACH) => {
             "the network is down, or there is no way"
         }

@@ -39,7 +39,7 @@ struct Socket {
     state: UdpSocketState,
     index: u32,
     local: SocketAddr,
-    /// What the system did not take: at most one batch, since the hub stops then.
+    /// Datagrams that the system did not accept: at most one batch, because the hub stops then.
     blocked: VecDeque<Blocked>,
 }
 
@@ -136,8 +136,8 @@ impl Receiver {
         Receiver { buffers: vec![vec![0; RECEIVE_SIZE]; RECEIVE_BUFFERS] }
     }
 
-    /// Read until the socket is empty, or its turn is over: then it goes to `unread`, because the edge that said it
-    /// was readable does not come again.
+    /// Read until the socket is empty, or its turn is over. Then it goes to `unread`, because its readiness is reported
+    /// only once.
     fn read(&mut self, hub: &mut Hub<UdpNetwork>, now: Instant, token: usize, unread: &mut Vec<usize>) {
         for _ in 0..MAX_READS {
             let Some(socket) = hub.net.sockets.get(token).and_then(Option::as_ref) else { return };

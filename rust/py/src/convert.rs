@@ -1,4 +1,4 @@
-//! Checks of what Python passes in: each error names the value and what would do.
+//! Checks of arguments from Python: each error names the value and the remedy.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

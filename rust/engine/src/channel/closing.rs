@@ -10,15 +10,15 @@
 //!
 //! `theirs` says whether the peer's direction is reset already; then Resetting leads to Closed at once.
 
-/// How often a refused reset is asked for again before our direction counts as closed all the same.
+/// How often a refused reset is requested again before our direction counts as closed anyway.
 const MAX_TRIES: u8 = 5;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// There is no association yet.
+    /// No association exists yet.
     Waiting,
     Open,
-    /// What was queued leaves first (rule 40).
+    /// The queued messages leave first (rule 40).
     Draining {
         theirs: bool,
     },
@@ -33,7 +33,7 @@ pub enum Phase {
     },
     /// Our direction is reset, the peer's is not.
     HalfClosed,
-    /// The peer did not finish in time: told so to the application, but the stream can not be used again yet.
+    /// The peer did not finish in time. The application got its event, but the stream cannot be used again yet.
     Abandoned {
         ours: bool,
         theirs: bool,
@@ -45,7 +45,7 @@ pub enum Phase {
 pub enum Input {
     CloseCalled,
     PeerReset,
-    /// Nothing of this stream is queued any more.
+    /// The last queued message of this stream has left.
     Drained,
     ResetDone,
     ResetRefused,
@@ -54,7 +54,7 @@ pub enum Input {
     TimedOut,
 }
 
-/// What follows, besides the new phase.
+/// The result of an input, besides the new phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     None,
@@ -69,7 +69,7 @@ pub enum Action {
     AnnounceAbandoned,
 }
 
-/// One row of the table. An input that does not concern a phase leaves it as it is: peers repeat resets.
+/// One row of the table. An input that does not concern a phase changes nothing: peers repeat resets.
 pub fn next(phase: Phase, input: Input) -> (Phase, Action) {
     use Action as A;
     use Input as I;

@@ -130,7 +130,7 @@ impl Channels {
                 self.apply(now, Some(sctp), key, Input::CloseCalled);
             }
             (Some(Dcep::Open(options)), None) => {
-                log::debug!(target: lines::SCTP, "! DCEP OPEN for stream {stream}, which is not the peer's: closed");
+                log::debug!(target: lines::SCTP, "! DCEP OPEN for stream {stream}, which the peer may not use: closed");
                 self.drops.dcep += 1;
                 let key = self.insert(stream, nameless(&options), true, true);
                 if let Some(channel) = self.channels[key.0 as usize].as_mut() {

@@ -64,7 +64,7 @@ pub enum ChannelEvent {
         error: Option<Box<str>>,
         cause: Option<u16>,
     },
-    /// It could not be made, or the peer broke its rules (closing rule 51).
+    /// The channel could not be made, or the peer broke its rules (closing rule 51).
     Failed {
         key: ChannelKey,
         message: String,
@@ -109,7 +109,7 @@ pub struct ChannelDrops {
 }
 
 pub struct Channels {
-    /// By key.
+    /// The channels by key.
     channels: Vec<Option<Channel>>,
     /// Keys that are free.
     free: Vec<u32>,
@@ -127,7 +127,7 @@ pub struct Channels {
     /// Our DTLS role: the client has the even streams (RFC 8832 section 6). None: not known yet.
     is_client: Option<bool>,
     open_count: usize,
-    /// Of all channels that the peer has opened.
+    /// The number of channels that the peer has opened.
     names: usize,
     pub drops: ChannelDrops,
 }
@@ -220,7 +220,7 @@ impl Channels {
         *self = Channels { is_client, drops, events, ..Channels::new(max_receive) };
     }
 
-    /// Queue one message. False: the channel is not open (any more).
+    /// Queue one message. False: the channel is not open.
     pub fn send(
         &mut self,
         now: Instant,
@@ -325,7 +325,7 @@ impl Channels {
         }
     }
 
-    /// The answer to a reset of ours.
+    /// Handle the answer to our reset.
     pub fn handle_reset_answer(&mut self, now: Instant, sctp: &mut Association, streams: &[u16], done: bool) {
         let input = if done { Input::ResetDone } else { Input::ResetRefused };
         for key in self.keys_of(streams) {

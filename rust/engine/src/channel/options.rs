@@ -28,7 +28,7 @@ impl Reliability {
     }
 }
 
-/// What a channel was opened with.
+/// The options of a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChannelOptions {
     pub label: String,

@@ -17,8 +17,8 @@ enum Algorithm {
 }
 
 impl Fingerprint {
-    /// Read the fingerprints of a description. Unknown and weak ones are passed over as long as one is left
-    /// (RFC 8122 section 5); the error says why none is.
+    /// Read the fingerprints of a description. Unknown and weak ones are skipped if another one is left (RFC 8122
+    /// section 5); otherwise the error says why.
     pub fn parse_all<'a>(
         offered: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Vec<Fingerprint>, String> {

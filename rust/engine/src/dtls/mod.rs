@@ -13,14 +13,14 @@ use crate::certificate::{self, Certificate};
 use crate::lines;
 use fingerprint::Fingerprint;
 
-/// 1280 bytes, the smallest IPv6 MTU, less the headers of IPv6 and UDP: an SCTP packet of 1191 bytes fits with the
+/// 1280 bytes, the smallest IPv6 MTU, less the headers of IPv6 and UDP. An SCTP packet of 1191 bytes fits with the
 /// overhead of either version, and a handshake flight passes every path.
 const MTU: usize = 1232;
 /// First retransmission of a flight. RFC 9147 section 5.8.1 lets a datagram protocol that knows its RTT use less than
 /// the 1 s it starts from; ICE has just measured one round trip.
 const FLIGHT_RTO: Duration = Duration::from_millis(200);
-/// End of the doubling. RFC 9147 section 5.8.2 would have it go on to 60 s, for the sake of congestion; but a flight is
-/// three datagrams, ICE itself sends more checks than that, and people wait.
+/// The end of the doubling. RFC 9147 section 5.8.2 allows up to 60 s, because of congestion. But a flight is three
+/// datagrams, ICE itself sends more, and people wait.
 const FLIGHT_MAX_RTO: Duration = Duration::from_millis(800);
 /// Enough for the whole of the handshake's own bound, which is what ends it.
 const FLIGHT_RETRIES: usize = 60;
@@ -242,7 +242,7 @@ impl Dtls {
         self.check(result);
     }
 
-    /// Encrypt one application datagram; the next [`Dtls::poll_output`] gives it. False: it can not be sent.
+    /// Encrypt one application datagram; the next [`Dtls::poll_output`] gives it. False: it cannot be sent.
     pub fn send(&mut self, data: &[u8]) -> bool {
         let Engine::Running { dtls, .. } = &mut self.engine else { return false };
         if self.state != DtlsState::Connected {
@@ -257,8 +257,8 @@ impl Dtls {
         }
     }
 
-    /// The next encrypted record, written to `room`, without looking at anything else: for the batch of what
-    /// [`Dtls::send`] encrypted. [`Dtls::poll_output`] has to follow after the last.
+    /// Write the next encrypted record to `room`, and look at nothing else: for the batch of records that
+    /// [`Dtls::send`] encrypts. [`Dtls::poll_output`] must follow after the last one.
     pub fn poll_transmit(&mut self, room: &mut [u8]) -> Option<usize> {
         let Engine::Running { dtls, .. } = &mut self.engine else { return None };
         match dtls.poll_output(room) {
@@ -337,7 +337,7 @@ impl Dtls {
             self.alert = Some((BAD_CERTIFICATE, ALERT_REPEATS));
             self.failure = Some(DtlsFailure {
                 detail: "fingerprint-failure",
-                message: "the peer's certificate has none of the fingerprints of its description".into(),
+                message: "the peer's certificate does not match a fingerprint of its description".into(),
                 sent_alert: Some(BAD_CERTIFICATE),
                 received_alert: None,
             });
@@ -369,8 +369,8 @@ impl Dtls {
         matches!(self.state, DtlsState::Closed | DtlsState::Failed)
     }
 
-    /// An alert is not retransmitted; who missed it shows that by going on, and is told again (RFC 9147 section 5.10).
-    /// Not for ever: two that refuse each other would have no end.
+    /// Send an alert again (RFC 9147 section 5.10) when the peer goes on because it missed the first one. The number is
+    /// bounded, because two peers may refuse each other.
     fn repeat_alert(&mut self) {
         if let (Engine::Running { dtls, .. }, Some((alert, left @ 1..))) = (&mut self.engine, &mut self.alert)
         {
@@ -459,14 +459,14 @@ fn refused(description: u8) -> DtlsFailure {
     // What is said without a common cipher suite: most often it has an RSA certificate.
     let hint = match description {
         40 | 71 => format!("; {ECDSA_ONLY}"),
-        BAD_CERTIFICATE => "; our certificate is not the one whose fingerprint it was told".to_owned(),
+        BAD_CERTIFICATE => "; our certificate does not match the fingerprint that the peer got".to_owned(),
         _ => String::new(),
     };
     let message = format!("the peer refused the DTLS connection: alert {description} ({name}){hint}");
     DtlsFailure { detail: "dtls-failure", message, sent_alert: None, received_alert: Some(description) }
 }
 
-/// What a person can do something with.
+/// Return an error text that helps a person.
 fn failure(error: &Error, peer_certificate: Option<&[u8]>) -> DtlsFailure {
     if let Some(reason) = peer_certificate.and_then(certificate::unsupported_key) {
         return DtlsFailure::plain(format!("DTLS failed: {reason}; {ECDSA_ONLY}"));

@@ -175,7 +175,7 @@ pub(super) fn line(candidate: &Candidate, base: SocketAddr, server: Option<IpAdd
     )
 }
 
-/// The line of a peer-reflexive remote candidate, which has none of its own.
+/// Return the line of a peer-reflexive remote candidate, which the peer did not send.
 pub(super) fn reflexive_line(address: SocketAddr) -> String {
     let foundation = foundation(CandidateKind::PeerReflexive, address.ip(), None);
     format!("candidate:{foundation} 1 udp 1845501695 {} {} typ prflx", address.ip(), address.port())

@@ -44,7 +44,7 @@ pub struct Timing {
     pub failed_after: Duration,
 }
 
-/// What a check says besides the pair that it is for.
+/// The contents of a check, besides its pair.
 pub struct Asker<'a> {
     pub local: &'a Credentials,
     pub remote: &'a Credentials,
@@ -141,7 +141,7 @@ impl Consent {
         Some(Datagram { route: self.route, bytes })
     }
 
-    /// The answer to a check, with the right key, from the right address. False: it is none.
+    /// Handle an answer to a check, with the right key, from the right address. False: it is something else.
     pub fn handle_answer(
         &mut self,
         now: Instant,
@@ -183,7 +183,7 @@ impl Consent {
         self.counts.checks_sent += 1;
     }
 
-    /// Since when a check has not been answered.
+    /// Return the time since which a check is unanswered.
     pub fn silence(&self, now: Instant) -> Option<Duration> {
         self.unanswered_since.map(|since| now.saturating_duration_since(since))
     }

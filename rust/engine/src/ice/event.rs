@@ -1,4 +1,4 @@
-//! What ICE reports.
+//! The events of ICE.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -22,7 +22,7 @@ const XOR_MAPPED_ADDRESS: u16 = 0x0020;
 const RTO: Duration = Duration::from_millis(500);
 const MAX_TRIES: u32 = 5;
 const LAST_WAIT: Duration = Duration::from_secs(2);
-/// A name that does not resolve for so long is an error (closing rule 35: nothing waits for ever).
+/// A name that does not resolve within this time is an error (closing rule 35: no await hangs).
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Sockets times servers; what is more is not asked.
 const MAX_QUERIES: usize = 64;
@@ -67,7 +67,8 @@ impl Gatherer {
         self.resolving.push(Resolving { url, deadline: now + RESOLVE_TIMEOUT });
     }
 
-    /// The addresses of a server, or why there are none. Each socket of a family asks one address of that family.
+    /// Set the addresses of a server, or the error of its lookup. Each socket of a family asks one address of that
+    /// family.
     pub fn handle_resolved(
         &mut self,
         now: Instant,
@@ -149,7 +150,7 @@ impl Gatherer {
         });
     }
 
-    /// The answer of a server. False: it is none.
+    /// Handle an answer of a server. False: it is something else.
     pub fn handle_datagram(&mut self, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) -> bool {
         if self.queries.is_empty() || datagram.len() < HEADER {
             return false;

@@ -163,7 +163,7 @@ impl Generation {
 
     // --- datagrams and time -----------------------------------------------------------------------------------------
 
-    /// The answer of a server. False: it is none.
+    /// Handle an answer of a server. False: it is something else.
     pub fn handle_server(&mut self, route: Route, datagram: &[u8]) -> bool {
         let is_answer = self.gatherer.handle_datagram(route.local, route.remote, datagram);
         if is_answer {
@@ -231,12 +231,12 @@ impl Generation {
         self.checking_since
     }
 
-    /// The peer's credentials and one candidate of it are known, of whatever kind; or there is none.
+    /// Whether the peer's credentials and a candidate of any type are known.
     pub fn has_remote(&self) -> bool {
         self.has_candidate || self.remote_done
     }
 
-    /// Both sides have said that no more candidates come.
+    /// Both sides have sent their last candidate.
     pub fn all_known(&self) -> bool {
         self.gathering_done && self.remote_done
     }

@@ -2,7 +2,7 @@
 //! RFC 7675).
 //!
 //! An ICE restart is a new [`Generation`] beside the old one, whose pair carries the traffic until the new one has
-//! chosen (closing rule 69); a rollback forgets the new one.
+//! chosen (closing rule 69). A rollback forgets the new one.
 
 pub mod candidate;
 pub mod consent;
@@ -40,7 +40,7 @@ const COMPLETED_AFTER: Duration = Duration::from_secs(3);
 /// A description may restart ICE as often as it likes; more than these are not kept beside each other.
 const MAX_GENERATIONS: usize = 8;
 
-/// What was dropped of what came in, or passed over.
+/// Counters of dropped and skipped input.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct IceDrops {
     /// STUN that is malformed, not for us, or fails its integrity check.
@@ -77,7 +77,7 @@ pub struct Ice {
     tie_breaker: u64,
     random: Random,
     state: IceState,
-    /// Since when no candidate is missing and no pair is left to check.
+    /// The time since which no candidate is missing and no pair is left to check.
     checked_since: Option<Instant>,
     out: VecDeque<Datagram>,
     events: VecDeque<IceEvent>,
@@ -122,7 +122,7 @@ impl Ice {
         log::debug!(target: lines::ICE, "= generation {number} begins, {}", role.name());
     }
 
-    /// A generation was begun before it was known who offers. Its peer is not known yet.
+    /// Set the role of a generation that started before the offerer was known. Its peer is not known yet.
     pub fn set_role(&mut self, number: u32, role: Role) {
         if let Some(generation) = self.find(number) {
             generation.set_role(role);
@@ -323,7 +323,7 @@ impl Ice {
 
     // --- turning the wheels -----------------------------------------------------------------------------------------
 
-    /// Let every generation do what is due, then look at what has changed.
+    /// Let every generation handle its timeouts, then look for changes.
     fn pump(&mut self, now: Instant) {
         self.generations.retain(|generation| !generation.has_retired(now));
         for at in 0..self.generations.len() {

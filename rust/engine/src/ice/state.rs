@@ -30,21 +30,21 @@ impl IceState {
     }
 }
 
-/// What is known about the generation that is being negotiated, and about the pair that carries traffic.
+/// The state of the generation in negotiation, and of the pair that carries traffic.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts {
     /// The pair that carries traffic, and whether it belongs to an older generation: an ICE restart is under way.
     pub path: Option<(Liveness, Age)>,
     /// The peer's credentials and one candidate of it are known, of whatever kind.
     pub has_remote: bool,
-    /// Both sides have said that there are no more candidates.
+    /// Both sides have sent their last candidate.
     pub all_known: bool,
     /// We have a candidate.
     pub has_local: bool,
     pub pairs: Pairs,
     /// Nothing has been left to check for some time, and the pair that carries traffic answers.
     pub is_complete: bool,
-    /// Since the checks began.
+    /// The time since the checks started.
     pub checking_for: Duration,
     pub failed_after: Duration,
 }
@@ -52,7 +52,7 @@ pub struct Facts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Age {
     Current,
-    /// Of the generation before the one that is being negotiated.
+    /// The pair of the generation before the one in negotiation.
     Older,
 }
 
@@ -64,7 +64,7 @@ pub enum Pairs {
     Open,
     /// All were checked, some work.
     Checked,
-    /// All were checked, none works.
+    /// All pairs were checked, and every one failed.
     Exhausted,
 }
 

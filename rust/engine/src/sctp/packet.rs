@@ -1,7 +1,7 @@
 //! SCTP packets as far as the association's wrapper has to read and write them (RFC 9260 section 3).
 //!
-//! The crate `dcsctp` gives an ABORT's causes as one string, sends its own reason, and has no call that announces a
-//! window; the few bytes for that are read and made here.
+//! The crate `dcsctp` gives an ABORT's causes as one string, sends its own reason, and cannot announce a window. The
+//! few bytes for that are read and written here.
 
 /// RFC 9260 section 3.2.
 const DATA: u8 = 0;
@@ -49,10 +49,10 @@ impl<'a> Iterator for Chunks<'a> {
     }
 }
 
-/// What the wrapper has to know of an incoming packet before the association sees it.
+/// The facts about an incoming packet that the wrapper needs before the association sees it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Inspected {
-    /// It can end the association, which forgets complete messages that were not taken.
+    /// Whether it can end the association, which then forgets complete messages that were not taken.
     pub may_end: bool,
     pub has_data: bool,
     pub abort: Option<Cause>,

@@ -1,4 +1,4 @@
-//! What the hub asks of a network: real sockets, or one in memory.
+//! The interface of a network: real sockets, or one in memory.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -14,10 +14,10 @@ pub trait Network {
 
     /// The addresses of the machine, or of the loop's host.
     fn interfaces(&mut self, owner: u64) -> io::Result<Vec<Interface>>;
-    /// A socket on a port of its own. What arrives goes to `Hub::handle_datagram` with this index of a transport.
+    /// Open a socket on a port of its own. Datagrams go to `Hub::handle_datagram` with this index of a transport.
     fn bind(&mut self, owner: u64, ip: IpAddr, index: u32) -> io::Result<(Self::Socket, SocketAddr)>;
     fn send(&mut self, now: Instant, socket: Self::Socket, batch: &Batch) -> Sent;
-    /// Returns how many datagrams it had taken that can not leave now.
+    /// Returns how many accepted datagrams cannot leave now.
     fn close(&mut self, socket: Self::Socket) -> usize;
     /// Look a name up; `Request::Resolved` comes through the command queue.
     fn resolve(&mut self, lookup: Lookup);

@@ -1,4 +1,4 @@
-//! What is delivered, in which order, and what happens when nobody reads.
+//! Tests of delivery, order, and readers that do not read.
 
 use super::world::*;
 use crate::channel::*;

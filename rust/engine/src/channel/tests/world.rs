@@ -17,7 +17,7 @@ pub struct Side {
     pub channels: Channels,
 }
 
-/// What the wire does with a packet: (from the first side?, packet) -> deliver?
+/// Decides the fate of a packet: (from the first side?, packet) -> deliver?
 pub type Wire = Box<dyn FnMut(bool, &mut Vec<u8>) -> bool>;
 
 pub struct World {
@@ -137,7 +137,7 @@ impl World {
         self.now = until;
     }
 
-    /// What side `at` saw since the last call.
+    /// Return the events of side `at` since the last call.
     pub fn seen(&mut self, at: usize) -> Vec<Seen> {
         let channels = &mut self.sides[at].channels;
         std::iter::from_fn(|| channels.poll_event())
