@@ -277,7 +277,8 @@ def check_text(text: Text) -> Iterator[Found]:
                 words = text.body[start : end + (after.end() if after else 0)]
                 yield Found(line(start), pattern.name, " ".join(words.split()), pattern.instead)
         seen = False
-        count = len(re.findall(r"\S*[A-Za-z0-9`]\S*", sentence))
+        prose = re.sub(r"`+[,;]\s", "", sentence)  # without lists of names
+        count = len(re.findall(r"\S*[A-Za-z0-9`]\S*", prose))
         if count > MAX_WORDS and not _is_drawn(sentence):
             begins = " ".join(text.body[offset : offset + len(sentence)].split()[:6]) + " ..."
             yield Found(line(offset), f"a sentence of {count} words", begins, f"{MAX_WORDS} at most: make two of it")

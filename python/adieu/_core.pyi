@@ -5,8 +5,8 @@ One I/O thread per process owns every socket, timer and engine and never takes t
 
 Rules that hold for every call:
 
-* A command never blocks and never raises for the state of the network: it is queued. What comes of it is an event.
-* A command on a handle that has ended does nothing.
+* A command never blocks and never raises because of the network: it is queued. Its results are events. A command on a
+* handle that has ended does nothing.
 * A wrong argument (a malformed candidate, a bad fingerprint) raises `ValueError` with the value, before
   anything is queued.
 * After a fork every handle of the child is dead: commands do nothing, nothing is sent, `drain` yields nothing.
@@ -111,8 +111,8 @@ LOG: Final = 19
 # </generated>
 
 EVENTS: Final[tuple[tuple[str, str, str, str, str, bool], ...]]
-"""The table of the kinds of event: name, whose they are ("channel", "transport", "connection", "driver"), the method
-that takes one, its parameters, what it means, and whether it ends no batch. The number of a kind is its index."""
+"""The table of the kinds of event: name, owner ("channel", "transport", "connection", "driver"), method, parameters,
+meaning, and whether it is hot (ends no batch). The number of a kind is its index."""
 
 Event: TypeAlias = tuple[object, ...]
 
@@ -208,7 +208,7 @@ class Channel:
 
 @final
 class ChannelOptions:
-    """What a channel is opened with, by this side or by the peer."""
+    """The options of a channel, opened by this side or by the peer."""
 
     def __new__(
         cls,
@@ -263,22 +263,21 @@ class EventQueue:
     def deliver(
         self, channels: Mapping[int, object], max_events: int, max_bytes: int, max_seconds: float
     ) -> tuple[Event | None, int]:
-        """Hand out messages, oldest first, up to the first event that is none, or to a bound.
+        """Hand out messages, oldest first, up to the first other event, or to a bound.
 
         A message goes the way that `route` has set, or to `handle_message(data, size)` of its channel in `channels`.
 
         Args:
             channels: the channels by their handles.
-            max_events: how many events.
-            max_bytes: of messages; the one that reaches it is still handed out.
-            max_seconds: looked at after every 32 events.
+            max_events: the most events.
+            max_bytes: the most bytes of messages; the message that reaches it is still handed out.
+            max_seconds: the most time, checked after every 32 events.
 
         Returns:
-            The event that is no message, and how many of `max_events` are left; 0 when the bytes are used up or
-            nothing waits.
+            The first other event, and how many of `max_events` are left; 0 if the bytes are used up or no event waits.
 
         Raises:
-            BaseException: what a handler raises to end the program.
+            BaseException: an exception of a handler that ends the program.
         """
     def take_ice_state(self, transport: int) -> str | None:
         """The new state, if the next event is an ICE_STATE of this transport; else it stays the next."""
@@ -304,7 +303,8 @@ class EventQueue:
     def close(self) -> None:
         """End it: its connections are closed by the reaper, no event follows. Idempotent."""
     def counters(self) -> dict[str, int]:
-        """What this event loop holds in the core now, and what strangers sent it: `connections`, `transports`,
+        """Return the numbers of things that this event loop holds in the core now, and of drops: `connections`,
+        `transports`,
         `channels`, `sockets`, `timers`, `queued_events`, `dropped_unknown`, `dropped_stun`, `dropped_dtls`,
         `dropped_sctp`, `dropped_dcep`, `dropped_message`, `dropped_candidate`, `dropped_unsent`, `dropped_log`,
         `panics`."""
@@ -327,7 +327,7 @@ class EventQueue:
         waits for Python before the SCTP window closes."""
     def close_transport(self, transport: int) -> None:
         """Abrupt close of one transport of a connection that goes on: ABORT and close_notify, sockets released, its
-        channels get CHANNEL_CLOSED with an error. No event of it comes any more."""
+        channels get CHANNEL_CLOSED with an error. No event of it follows."""
     def gather(
         self,
         transport: int,
@@ -340,10 +340,10 @@ class EventQueue:
         loopback: Literal["auto", "always", "never"] = "auto",
     ) -> None:
         """Start ICE generation `generation` (1 the first) with these local credentials. `servers` are
-        `stun:host:port` URLs. `loopback` "auto" offers loopback addresses only where there are no others. Each address
-        that can not be used, and that there is none, is told by a CANDIDATE_ERROR before GATHERING "complete"."""
+        `stun:host:port` URLs. `loopback` "auto" offers loopback addresses only if there are no others. Each address
+        that cannot be used, and a lack of addresses, is reported by a CANDIDATE_ERROR before GATHERING "complete"."""
     def set_role(self, transport: int, generation: int, controlling: bool) -> None:
-        """Of a generation that was begun before it was known who offers; before `set_remote`."""
+        """Set the role of a generation that started before the offerer was known; call it before `set_remote`."""
     def set_remote(self, transport: int, generation: int, ufrag: str, pwd: str, lite: bool = False) -> None:
         """The peer's credentials for this generation: checks start. The pair of the generation before carries
         traffic until this one has chosen its own."""
@@ -361,20 +361,21 @@ class EventQueue:
     def consumed(self, transport: int, size: int) -> None:
         """Python has taken `size` bytes of messages: reopen the receive window by that much."""
     def request_stats(self, transport: int, request: int) -> None:
-        """Answered by STATS; also for a transport that has ended lately (then with its last figures).
+        """Answered by STATS, also for a transport that has ended lately (then with its last figures).
 
-        The dict is empty when the transport is not known. Members that are not known are absent; times are seconds,
-        `*_age` counts back from the moment of the figures, which is `age` ago:
-        `ended`, `age`, `ice_state`, `ice_role`, `packets_sent`, `bytes_sent`, `packets_received`, `bytes_received`,
-        `last_packet_sent_age`, `last_packet_received_age`, `requests_sent`, `responses_received`,
-        `requests_received`, `selected_pair_changes`, `unread`;
-        `pairs` (the selected one): `generation`, `local`, `remote`, `state`, `nominated`, `selected`, the traffic
-        members, `consent_requests_sent`, `responses_received`, `current_round_trip_time`, `total_round_trip_time`,
-        `last_response_age`; `dtls`: `state`, `version` ("FEFD", "FEFC"), `cipher`, `srtp_cipher`, `role`;
-        `sctp`: `smoothed_round_trip_time`, `congestion_window`, `receiver_window`, `unacked_chunks`, `packets_sent`,
-        `packets_received`, `packets_retransmitted`, `zero_checksum`;
-        `channels` by core channel id: `stream_id`, `messages_sent`, `bytes_sent`, `messages_received`,
-        `bytes_received`.
+        The dict is empty if the transport is unknown. Unknown members are absent. Times are seconds, and `*_age` counts
+        back from the moment of the figures, which is `age` ago. The members are:
+
+        * `ended`, `age`, `ice_state`, `ice_role`, `packets_sent`, `bytes_sent`, `packets_received`, `bytes_received`,
+          `last_packet_sent_age`, `last_packet_received_age`, `requests_sent`, `responses_received`,
+          `requests_received`, `selected_pair_changes`, `unread`;
+        * `pairs` (the selected one): `generation`, `local`, `remote`, `state`, `nominated`, `selected`, the traffic
+          members, `consent_requests_sent`, `responses_received`, `current_round_trip_time`, `total_round_trip_time`,
+          `last_response_age`;
+        * `dtls`: `state`, `version` ("FEFD", "FEFC"), `cipher`, `srtp_cipher`, `role`;
+        * `sctp`: `smoothed_round_trip_time`, `congestion_window`, `receiver_window`, `unacked_chunks`, `packets_sent`,
+          `packets_received`, `packets_retransmitted`, `zero_checksum`;
+        * `channels` by handle: `stream_id`, `messages_sent`, `bytes_sent`, `messages_received`, `bytes_received`.
         """
 
 @final
@@ -403,8 +404,8 @@ class VirtualNetwork:
     def cut(self, address: str, cut: bool = True) -> None:
         """Drop everything from and to this address, or heal it."""
     def refuse(self, address: str, errno: int | None) -> None:
-        """Have the system refuse sockets on this address with this error, and what is sent from it (unless it is about
-        descriptors); None: no more."""
+        """Let the system refuse sockets on this address with this error, and sending from it (except for errors about
+        descriptors); None: stop that."""
     def drop_next(self, count: int, skip: int = 0) -> None:
         """Lose `count` datagrams after letting `skip` pass: each packet lost in turn."""
     def inject(self, source: tuple[str, int], destination: tuple[str, int], datagram: bytes) -> None:
@@ -415,5 +416,5 @@ class VirtualNetwork:
     def advance(self, now: float) -> None:
         """Deliver and fire everything due until `now`."""
     def sent(self) -> list[tuple[float, str, int, str, int, bytes]]:
-        """What was sent since the last call, if recording: (time, source, port, destination, port, datagram)."""
+        """Return the datagrams since the last call, if recording: (time, source, port, destination, port, datagram)."""
     def record(self, on: bool = True) -> None: ...

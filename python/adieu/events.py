@@ -132,18 +132,18 @@ class EventTarget:
         """Call `callback` with each event of this type.
 
         Args:
-            type: the name of the event, as "message".
+            type: the name of the event, such as "message".
             callback: a plain function or a coroutine function. The same one twice is one listener.
-            options: as in the DOM: a mapping, of which `once` counts, or a bool, which has no meaning here.
+            options: as in the DOM: a mapping, of which only `once` counts, or a bool, which is ignored.
             once: only for the first event.
 
         Raises:
-            TypeError: `callback` can not be called.
+            TypeError: `callback` is not callable.
             RuntimeError: this is not the thread of its event loop.
         """
         self._require_thread("addEventListener()")
         if not callable(callback):
-            raise TypeError(f"the listener of {type!r} is {callback!r}, which can not be called")
+            raise TypeError(f"the listener of {type!r} is {callback!r}, which is not callable")
         if isinstance(options, Mapping):
             once = once or bool(options.get("once", False))
         listeners = self._listeners.setdefault(type, [])
@@ -159,7 +159,7 @@ class EventTarget:
         callback: Handler[Any],
         options: object = None,  # noqa: ARG002
     ) -> None:
-        """Do not call it any more; nothing happens when it is not there."""
+        """Remove a listener. Does nothing if it is not registered."""
         self._require_thread("removeEventListener()")
         attribute = self._handlers.get(type)
         for listener in self._listeners.get(type, ()):
@@ -229,7 +229,7 @@ class EventTarget:
         return None if len(listeners) > 1 or listeners[0].once else listeners[0].callback
 
     def handle_returned(self, result: object, event: Event) -> None:
-        """Go on with what the only handler has returned: if that is a coroutine, it is awaited."""
+        """Handle the result of the only handler: await it if it is a coroutine."""
         if iscoroutine(result):
             self._begin(result, event, ())
 
@@ -242,7 +242,7 @@ class EventTarget:
         return bool(self._waiters or self._running or (self._listeners and not but_handlers))
 
     def _taken(self, size: int) -> None:
-        """An event that had to wait has been given to its handlers; `size` is what `_fire` was told."""
+        """Note that a waiting event was given to its handlers; `size` is the size that `_fire` got."""
 
     def _end(self, why: str, *, forget: bool) -> None:
         """See `end_events`."""
@@ -259,10 +259,10 @@ class EventTarget:
         self._rewired()
 
     def _await_event(self, type_: str) -> asyncio.Future[Any]:
-        """What `once` awaits."""
+        """Return the future that `once` awaits."""
         self._require_thread(f"once({type_!r})")
         if self._ended is not None:
-            raise InvalidStateError(f"{type_!r} can not happen any more: {self._ended}")
+            raise InvalidStateError(f"{type_!r} cannot happen now: {self._ended}")
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiters.setdefault(type_, []).append(future)
         self._rewired()
@@ -330,7 +330,7 @@ class EventTarget:
                 return
 
     def _enter(self, listener: _Listener, event: Event) -> Coroutine[Any, Any, Any] | None:
-        """Call one. What it returns is awaited if it is a coroutine."""
+        """Call a handler, and await its result if it is a coroutine."""
         if listener.removed:
             return None
         if listener.once:
@@ -417,7 +417,7 @@ class EventHandler(Generic[E]):
         """Set the handler, or with None remove it.
 
         Raises:
-            TypeError: it can not be called.
+            TypeError: the handler is not callable.
         """
         if callback is not None and not callable(callback):
             raise TypeError(f"on{self._type} is {callback!r}: a function that takes the event, or None")
@@ -425,12 +425,12 @@ class EventHandler(Generic[E]):
 
 
 def end_events(target: EventTarget, why: str, *, forget: bool = False) -> None:
-    """Nothing will happen to this object any more: who awaits an event gets an AbortError.
+    """End an object's events: everything that awaits one gets an AbortError.
 
     Args:
         target: the object.
         why: for the error.
-        forget: what happened and still waits behind an async handler is not handed out either.
+        forget: also drop the events that still wait behind an async handler.
     """
     target._end(why, forget=forget)  # noqa: SLF001 a part of it # pyright: ignore[reportPrivateUsage]
 
@@ -446,11 +446,11 @@ def is_observed(target: EventTarget, *, but_handlers: bool = False) -> bool:
 
 
 async def once(target: EventTarget, type: str) -> Any:
-    """The next event of this type. It comes at once, also while an async handler of the object is running.
+    """Wait for the next event of this type. It comes at once, also while an async handler of the object is running.
 
     Raises:
-        AbortError: the object ends while this waits: the event can not come any more.
-        InvalidStateError: it has ended already.
+        AbortError: the object ends during the wait, so the event cannot come.
+        InvalidStateError: the object has ended already.
 
     Cancellation: nothing is left behind.
     """

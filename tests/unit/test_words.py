@@ -116,6 +116,7 @@ def test_a_sentence_has_at_most_thirty_words() -> None:
     assert (found.line, found.pattern) == (3, "a sentence of 31 words")
     assert english.check("page.md", "word " * 20 + ". " + "word " * 20 + ".") == []
     assert english.check("page.md", "| " + "word " * 20 + "| " + "word " * 20 + "|") == []
+    assert english.check("page.md", "It has " + "`name`, " * 40 + "and `more`.") == []
     assert english.check("page.md", "* " + "word " * 20 + "\n* " + "word " * 20) == []
     assert english.check("code.py", '"""Do it.\n\n' + ("run this      " + "word " * 20 + "\n") * 2 + '"""') == []
 

@@ -1,7 +1,7 @@
 """Between asyncio and the core: one `Driver` for each event loop.
 
-It hands the core's events to the objects they belong to, a batch at each wake-up, and it is where every "queue a task"
-of the W3C's algorithms is decided: an event is a task of its own (`loop.py`).
+It passes the core's events to their objects, a batch at each wake-up. It also decides every "queue a task" of the W3C's
+algorithms: an event is a task of its own (`loop.py`).
 """
 
 from adieu.driver.handlers import ChannelHandler, TransportHandler

@@ -26,7 +26,7 @@ def write(names: Mapping[int, str], connection: int, logger: str, text: str) -> 
 
     Args:
         names: ids of connections in the log, by their handles.
-        connection: the handle; 0 for a line that belongs to none.
+        connection: the handle; 0 for a line without a connection.
         logger: the name of the layer's logger.
         text: the line, which begins with its mark.
     """

@@ -1,7 +1,7 @@
-"""From the core's handles to the objects that want its events.
+"""Maps the core's handles to the objects that get its events.
 
-These are strong references: an object that the core may still have an event for is not collected (closing rules 19,
-20). Closing takes it out.
+The references are strong: an object is not collected while the core may still have an event for it (closing rules 19,
+20). Closing removes it.
 """
 
 from __future__ import annotations

@@ -1,20 +1,20 @@
-"""One `Driver` for each event loop: it takes the core's events and calls the objects.
+"""The `Driver`, one for each event loop: it takes the core's events and calls the objects.
 
 Theory of operation
 -------------------
-The core's event queue has a descriptor that becomes readable when there is something in it. `wake()` then hands out
-what waits at that moment, bounded in events, bytes and time.
+The core's event queue has a descriptor that becomes readable when there is something in it. `wake()` then hands out the
+events that wait at that moment, bounded in events, bytes and time.
 
-Messages are hot: the core hands out all that follow each other by itself (`EventQueue.deliver`). One that goes to a
-single plain handler gets there without a call of Python between (`EventQueue.route`); any other one goes to the
-channel's `handle_message`. All other events the core gives back one by one, and the table `_core.EVENTS` names the
-method that takes each and which kinds are hot (`HOT`).
+Messages are hot: the core itself hands out a run of them (`EventQueue.deliver`). A message for a single plain handler
+gets there without a Python call between (`EventQueue.route`); any other message goes to the channel's `handle_message`.
+The core returns all other events one by one. The table `_core.EVENTS` names the method for each kind of event, and the
+hot kinds (`HOT`).
 
-The W3C queues a task for each thing that happens, and between two tasks a browser runs what awaits a promise. Here
-that is: after a cold event the batch stops and goes on in the next round of the event loop. So a coroutine that was
-woken by `open` has run before the first message is handed out.
+The W3C queues a task for each event, and between two tasks a browser runs code that awaits a promise. So here a batch
+stops after a cold event, and goes on in the next round of the event loop. A coroutine that was woken by `open` has run
+before the first message is handed out.
 
-A *turn* is what the W3C calls a task when it says that bufferedAmount may not fall within one: a number that changes
+A *turn* is a task in the sense of the W3C, within which bufferedAmount may not fall. It is a number that changes
 between two rounds of the event loop, and before each event.
 """
 
@@ -54,19 +54,20 @@ _drivers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, weakref.ref[Drive
 
 
 class Driver:
-    """The door to the core for the objects of one event loop.
+    """Connects the objects of one event loop to the core.
 
     Args:
         loop: the event loop.
-        core: the core's event queue; one of a `VirtualNetwork` is emptied by whoever drives that network.
+        core: the core's event queue. The driver of a `VirtualNetwork` empties its queues itself.
 
     Attributes:
         core: the core's event queue.
-        handles: who gets which events.
+        handles: the objects that get the events.
         clock: the time to show.
         ended: whether `end()` was called.
 
-    Thread safety: none; `queue_task`, `run_here` and `require_thread` may be called from anywhere.
+    Thread safety: use it in the thread of its event loop; `queue_task`, `run_here` and `require_thread` may be called
+    from anywhere.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, core: _core.EventQueue) -> None:
@@ -134,7 +135,7 @@ class Driver:
 
     @contextmanager
     def use(self) -> Generator[Driver]:
-        """Objects that are made in this block, and in tasks begun in it, belong to this driver."""
+        """Let objects that are made in this block, and in tasks started in it, belong to this driver."""
         token = _chosen.set(self)
         try:
             yield self
@@ -143,7 +144,7 @@ class Driver:
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
-        """The event loop; None when it is no more."""
+        """The event loop; None after it is collected."""
         return self._loop()
 
     # --- tasks and turns -----------
@@ -174,10 +175,10 @@ class Driver:
             callback(*args)
 
     def require_thread(self, what: str) -> None:
-        """What follows belongs to the thread of the event loop; while that does not run, to any.
+        """Check that this is the thread of the event loop. While the event loop does not run, any thread is right.
 
         Args:
-            what: is being called, as "RTCPeerConnection.close()".
+            what: the call, such as "RTCPeerConnection.close()".
 
         Raises:
             RuntimeError: this is another thread.
@@ -199,7 +200,7 @@ class Driver:
 
     @property
     def is_over(self) -> bool:
-        """Whether no event and no task will come any more."""
+        """Whether the last event and the last task have come."""
         loop = self.loop
         return self.ended or loop is None or loop.is_closed()
 
@@ -268,7 +269,7 @@ class Driver:
             self._go_on()
 
     def _deliver(self) -> Any:
-        """Have messages handed out. The next event that is none; None if the batch ends here, or has to wait."""
+        """Let the core hand out messages. Return the next other event; None if the batch ends here, or must wait."""
         try:
             event, self._left = self.core.deliver(self.handles.channels, self._left, MAX_BYTES, self._max_seconds)
         except BaseException:
@@ -291,7 +292,7 @@ class Driver:
             loop.call_soon(self._hand_out, rounds, context=self._context)
 
     def _dispatch(self, event: Any) -> None:
-        """Give an event to the method that the core's table names. What belongs to nobody is let go."""
+        """Give an event to the method that the core's table names. An event without an object is dropped."""
         kind, handle, *rest = event
         values: list[Any] = rest
         if kind == _core.ICE_PAIR:
@@ -329,7 +330,7 @@ class Driver:
     # --- back to the core -----------
 
     def consumed(self, transport: int, size: int) -> None:
-        """So many bytes of messages have been taken. The core is told once a round."""
+        """Note that `size` bytes of messages were taken. The core gets the sum once a round."""
         owed = self._owed
         if not owed and (loop := self.loop) is not None and not loop.is_closed():
             loop.call_soon(self._pay)
@@ -341,7 +342,7 @@ class Driver:
             self.core.consumed(transport, size)
 
     async def stats(self, transport: int) -> dict[str, Any]:
-        """The core's figures of a transport; nothing, when it has none or the event loop ends.
+        """Return the transport statistics of the core; empty if the transport is unknown or the event loop ends.
 
         Cancellation: the answer is dropped.
         """
@@ -369,11 +370,11 @@ class Driver:
     # --- the end -----------
 
     def watch_loop(self) -> None:
-        """Learn when the event loop ends.
+        """Notice the end of the event loop.
 
-        asyncio has no hook for it, but before `asyncio.run()` closes its loop it closes every async generator that was
-        begun in it. So one is begun here, and its end is the loop's. Without it a program that forgets to close its
-        connections would keep them alive until it exits, and the peers would wait for nobody.
+        asyncio has no hook for it. But before `asyncio.run()` closes its loop, it closes every async generator that was
+        started in it. So one is started here, and its end is the end of the loop. Without it, connections that a
+        program forgets to close would live until it exits, and their peers would wait for nothing.
         """
         self._guard = self._until_loop_ends()
         with suppress(StopIteration):  # which says that it stands at its yield

@@ -43,16 +43,16 @@ MAX_WORD: Final = 65535
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RTCDataChannelInit:
-    """How a channel works. https://www.w3.org/TR/webrtc/#dom-rtcdatachannelinit
+    """The options of a channel. https://www.w3.org/TR/webrtc/#dom-rtcdatachannelinit
 
     Attributes:
         ordered: messages arrive in the order in which they were sent.
-        maxPacketLifeTime: milliseconds during which a message is sent again; None: as long as it takes.
-        maxRetransmits: how often it is sent again; None: as often as it takes. Only one of the two.
-        protocol: the name of what is spoken on it.
-        negotiated: both sides make it, with the same `id`; nothing is announced.
-        id: of a negotiated channel.
-        priority: among the channels of a connection.
+        maxPacketLifeTime: milliseconds during which a message is retransmitted; None: no limit.
+        maxRetransmits: how often a message is retransmitted; None: no limit. Only one of the two may be set.
+        protocol: the name of the protocol on the channel.
+        negotiated: whether both sides create the channel with the same `id`; nothing is announced.
+        id: the stream id of a negotiated channel.
+        priority: the priority among the channels of a connection.
     """
 
     ordered: bool = True
@@ -83,7 +83,7 @@ class RTCDataChannelInit:
 
 
 class ChannelOwner(Protocol):
-    """What a channel needs of its connection."""
+    """The members of its connection that a channel uses."""
 
     @property
     def is_closed(self) -> bool:
@@ -96,26 +96,26 @@ class ChannelOwner(Protocol):
         ...
 
     def forget_channel(self, channel: RTCDataChannel) -> None:
-        """It is closing: it is not among the [[DataChannels]] any more."""
+        """Note that the channel is closing: remove it from the [[DataChannels]]."""
 
     def channel_opened(self, channel: RTCDataChannel) -> None:
         """For the statistics."""
 
     def channel_closed(self, channel: RTCDataChannel, *, reusable: bool) -> None:
-        """It is closed; whether its id may be used again."""
+        """Note that the channel is closed, and whether its stream id may be used again."""
 
 
 class RTCDataChannel(EventTarget):
-    """A channel for messages in both directions. Made by `createDataChannel()`, or given by a `datachannel` event.
+    """A channel for messages in both directions. It comes from `createDataChannel()`, or from a `datachannel` event.
 
     Events: `open`, `message` (MessageEvent), `bufferedamountlow`, `error` (RTCErrorEvent), `closing`, `close`.
 
-    Beside handlers there are two ways to read: `async for message in channel`, and `await channel.receive()`. From
-    the first use of either on, every message is kept until it is read, and what is not read holds the peer back: all
-    channels of a connection share one window (`TransportSettings.receiveBuffer`). Use one of them already in the
-    `datachannel` handler, and nothing is missed.
+    Besides handlers there are two ways to read: `async for message in channel`, and `await channel.receive()`. From
+    their first use on, every message is kept until it is read. Unread messages hold the peer back: all channels of a
+    connection share one window (`TransportSettings.receiveBuffer`). To miss no message, use one of them already in the
+    `datachannel` handler.
 
-    Thread safety: use it in the thread of its event loop; elsewhere what changes anything raises RuntimeError.
+    Thread safety: use it in the thread of its event loop; in other threads calls that change it raise RuntimeError.
     """
 
     __slots__ = (
@@ -164,7 +164,7 @@ class RTCDataChannel(EventTarget):
 
     @property
     def label(self) -> str:
-        """Its name; several channels may have the same."""
+        """The name of the channel; several channels may have the same."""
         return self._label
 
     @property
@@ -184,7 +184,7 @@ class RTCDataChannel(EventTarget):
 
     @property
     def protocol(self) -> str:
-        """The name of what is spoken on it."""
+        """The name of the protocol on the channel."""
         return self._init.protocol
 
     @property
@@ -194,7 +194,7 @@ class RTCDataChannel(EventTarget):
 
     @property
     def id(self) -> int | None:
-        """The SCTP stream; None until the DTLS roles are negotiated, then it does not change any more."""
+        """The stream id; None until the DTLS roles are negotiated, and then constant."""
         return self._id
 
     @property
@@ -296,10 +296,10 @@ class RTCDataChannel(EventTarget):
                 )
 
     def close(self) -> None:
-        """Close it when everything queued has been sent. https://www.w3.org/TR/webrtc/#dom-rtcdatachannel-close
+        """Close the channel after sending all queued messages. https://www.w3.org/TR/webrtc/#dom-rtcdatachannel-close
 
-        The peer gets `closing` and `close`, this side `close`. What the peer had in flight is thrown away (closing
-        rule 45).
+        The peer gets `closing` and `close`, this side `close`. Messages of the peer that are in flight are discarded
+        (closing rule 45).
         """
         self._require_thread("close()")
         # step 2
@@ -345,7 +345,7 @@ class RTCDataChannel(EventTarget):
             self._core.max_message_size = max_message_size
 
     def handle_attached(self, core: _core.Channel, transport: int) -> None:
-        """It has an underlying data transport."""
+        """Note that the channel has an underlying data transport."""
         self._core = core
         self._transport = transport
         core.low_threshold = self._low_threshold
@@ -402,7 +402,7 @@ class RTCDataChannel(EventTarget):
             self._driver.after_turn(self._has_fallen)
 
     def handle_closing(self) -> None:
-        """W3C closing procedure, begun by the peer (closing rule 42). The core does the rest of it."""
+        """Run the W3C closing procedure that the peer started (closing rule 42). The core does the rest of it."""
         if self._owner.is_closed or self._state in {"closing", "closed"}:
             return
         # steps 3 and 4
@@ -499,7 +499,7 @@ class RTCDataChannel(EventTarget):
         core.watches_amount = not is_above and self._listens("bufferedamountlow")
 
     def _has_fallen(self) -> bool:
-        """Whether it was above the threshold, and is not any more: then it is said."""
+        """Fire `bufferedamountlow` if the amount has fallen to the threshold. Return whether it has."""
         core = self._core
         if core is None or not self._is_above or self._owner.is_closed or core.buffered_amount > self._low_threshold:
             return False
@@ -516,10 +516,10 @@ class RTCDataChannel(EventTarget):
 
 
 def _bytes_of(data: object) -> bytes | memoryview:
-    """The bytes of a buffer that is none of single bytes.
+    """Return the bytes of a buffer whose items are not single bytes.
 
     Raises:
-        TypeError: it is no buffer.
+        TypeError: the object is not a buffer.
     """
     if isinstance(data, memoryview):
         return data.cast("B") if data.c_contiguous else data.tobytes()

@@ -2,7 +2,7 @@
 //!
 //! Lines go through the crate `log`: nothing is formatted while no logger wants them. The target is the layer, which
 //! is also the name of the logger in Python. A line begins with a mark: `>` sent, `<` received, `=` a state, `!`
-//! trouble, `x` an end. No line holds a password, a key or the content of a message, and none is written for each
+//! trouble, `x` an end. No line has a password, a key or the content of a message, and no line is written for each
 //! packet or message.
 
 pub const ICE: &str = "adieu.ice";

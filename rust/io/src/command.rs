@@ -16,7 +16,7 @@ pub type EngineCall = Box<dyn FnOnce(&mut Transport, Instant) + Send>;
 
 /// Kept small for the sake of `Send`.
 pub enum Command {
-    /// There are messages in the outbox of this channel, which was empty before.
+    /// The outbox of this channel, empty before, has messages now.
     Send {
         channel: Arc<ChannelShared>,
     },

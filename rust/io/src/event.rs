@@ -1,4 +1,4 @@
-//! What goes up to an event loop, and the queue it goes through.
+//! The events for an event loop, and their queue.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub enum Event {
 
 #[derive(Debug)]
 pub enum Notice {
-    /// What an engine says of ICE, DTLS and SCTP goes up as it is.
+    /// An event of an engine about ICE, DTLS or SCTP, passed up as it is.
     Engine {
         transport: u64,
         event: adieu_engine::Event,
@@ -69,7 +69,8 @@ pub enum Notice {
         connection: u64,
         message: String,
     },
-    /// Of the log, while it is wanted. Connection 0: of none. [`lines::Waiting::leave`] follows when it is taken.
+    /// A line of the log, while it is wanted. Connection 0: no connection. [`lines::Waiting::leave`] follows when it is
+    /// taken.
     Log {
         connection: u64,
         line: Line,
@@ -109,7 +110,7 @@ pub struct EventQueue {
     pub counters: Counters,
 }
 
-/// Above this many waiting events no more messages are taken in: bytes alone do not bound what small messages cost.
+/// Above this many waiting events, messages are held back: bytes alone do not bound the cost of small messages.
 pub const CONGESTED: usize = 65_536;
 
 impl EventQueue {
@@ -186,7 +187,7 @@ impl EventQueue {
         self.signal.as_ref().map_or(-1, Signal::fileno)
     }
 
-    /// The producer asks whether to hold back; [`EventQueue::relieved`] tells when no more.
+    /// Whether the producer must hold back; [`EventQueue::relieved`] ends that.
     pub fn is_congested(&self) -> bool {
         if self.events.len() <= CONGESTED {
             return false;
@@ -195,7 +196,7 @@ impl EventQueue {
         self.is_still_congested()
     }
 
-    /// The consumer may have taken all of it before it could see the wish, and would tell nobody any more.
+    /// The consumer may have taken everything before it could see the wish. Then it would not report it.
     fn is_still_congested(&self) -> bool {
         let congested = self.events.len() >= CONGESTED / 2;
         if !congested {
@@ -204,7 +205,7 @@ impl EventQueue {
         congested
     }
 
-    /// After the consumer has taken: whether the producer is to be told to go on.
+    /// Whether the producer must be notified to go on, after the consumer has taken events.
     pub fn relieved(&self) -> bool {
         self.congested.load(Ordering::SeqCst)
             && self.events.len() < CONGESTED / 2
@@ -215,14 +216,14 @@ impl EventQueue {
         self.closed.load(Ordering::Relaxed)
     }
 
-    /// Nothing is delivered any more.
+    /// Close the queue: nothing is delivered after this.
     pub fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         while self.events.pop().is_some() {}
     }
 }
 
-/// What a loop holds in the core, and what strangers sent it.
+/// The numbers of things that an event loop holds in the core, and of drops.
 #[derive(Default)]
 pub struct Counters {
     pub connections: AtomicU64,

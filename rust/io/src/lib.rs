@@ -5,8 +5,8 @@
 //!   Python ◀── EventQueue (one per event loop; its descriptor is written only on empty → non-empty) ◀── Hub
 //! ```
 //!
-//! The [`hub::Hub`] runs commands, engines, timers and events; it is generic over the [`hub::network::Network`]: real sockets
-//! with one thread that never takes the GIL ([`udp`]), or a network in memory with its own clock ([`memory`]).
+//! The [`hub::Hub`] runs commands, engines, timers and events. It is generic over the [`hub::network::Network`]: real
+//! sockets with one thread that never takes the GIL ([`udp`]), or a network in memory with its own clock ([`memory`]).
 
 pub mod command;
 pub mod core;

@@ -19,7 +19,7 @@ pub(crate) fn next_id() -> u64 {
 #[derive(Debug)]
 pub struct TransportShared {
     pub id: u64,
-    /// Its index in the hub; NOWHERE before it was made and after it has ended.
+    /// The index in the hub; NOWHERE before it was made and after it has ended.
     pub index: AtomicU64,
     /// Payload bytes of all channels that did not leave yet.
     pub buffered: AtomicUsize,
@@ -38,10 +38,10 @@ struct Outbox {
     is_closed: bool,
 }
 
-/// What has become of a message that was posted.
+/// The result of posting a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Posted {
-    /// It is the only one in the outbox: the hub has to be sent for.
+    /// Posted as the only one in the outbox: the hub must be woken.
     First,
     Behind,
     Dropped,

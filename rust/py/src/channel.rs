@@ -10,7 +10,7 @@ use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyString};
 
 use crate::convert::value_error;
 
-/// What an event loop runs at present: in which thread, and in which turn.
+/// The present thread and turn of an event loop.
 #[derive(Default)]
 pub struct Turns {
     pub thread: AtomicU64,
@@ -92,7 +92,7 @@ impl Channel {
     fn reserve(&self, size: usize) -> PyResult<()> {
         self.inner.reserve(size).map_err(|full| {
             PyBufferError::new_err(format!(
-                "the send buffer can not take {size} bytes more: {} of {} are waiting",
+                "the send buffer cannot take {size} bytes more: {} of {} are waiting",
                 full.buffered,
                 adieu_io::handles::SEND_BUFFER
             ))
@@ -236,7 +236,7 @@ impl Channel {
     }
 }
 
-/// What a channel is opened with, in both directions.
+/// The options of a channel, in both directions.
 #[pyclass(frozen, module = "adieu._core")]
 pub struct ChannelOptions {
     pub inner: adieu_engine::ChannelOptions,
@@ -269,7 +269,7 @@ impl ChannelOptions {
             (Some(milliseconds), None) => Reliability::Lifetime(milliseconds),
             (None, Some(count)) => Reliability::Retransmits(count),
             (Some(_), Some(_)) => {
-                return Err(value_error("max_packet_life_time and max_retransmits can not both be set"));
+                return Err(value_error("max_packet_life_time and max_retransmits cannot both be set"));
             }
         };
         for (name, text) in [("label", label), ("protocol", protocol)] {

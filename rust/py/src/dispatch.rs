@@ -117,7 +117,7 @@ impl Route {
         }
     }
 
-    /// Call the handler. What it returns and what it raises is the target's business, unless it ends the program.
+    /// Call the handler. The target handles its result and its exception, unless the exception ends the program.
     pub fn hand_out(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
         let event = self.factory.get().make(py, &self.target, data)?;
         let null = std::ptr::null_mut::<ffi::PyObject>();

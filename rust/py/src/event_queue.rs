@@ -27,7 +27,7 @@ pub struct EventQueue {
     routes: Mutex<HashMap<u64, Route>>,
     /// Counts the changes of `routes`: who keeps one sees that it is not the same any longer.
     changes: AtomicU64,
-    /// It was taken to be looked at, and is still the next.
+    /// The event that was taken for a look, and is still the next one.
     next: Mutex<Option<Event>>,
 }
 

@@ -270,7 +270,7 @@ async def test_an_end_ends_every_wait(thing):
     for waiting in waits:
         with pytest.raises(AbortError, match="it is over"):
             await waiting
-    with pytest.raises(InvalidStateError, match="'open' can not happen any more: it is over"):
+    with pytest.raises(InvalidStateError, match="'open' cannot happen now: it is over"):
         await once(thing, "open")
 
 

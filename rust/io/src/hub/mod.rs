@@ -1,10 +1,10 @@
 //! The hub: commands, engines, timers and events of all loops that share one network.
 //!
 //! One turn: run what came in — commands, datagrams, timers — each touching some transports, then [`Hub::finish`]:
-//! every touched transport hands up its events, sends what it has, and sets its one timer. What was not touched costs
+//! every touched transport passes its events up, sends its packets, and sets its one timer. Untouched transports cost
 //! nothing.
 //!
-//! Each call into an engine runs under `catch_unwind`: a bug of ours ends one connection, and says so.
+//! Each call into an engine runs under `catch_unwind`: our own bug ends one connection, and is reported.
 
 pub mod network;
 mod transport;
@@ -479,7 +479,7 @@ impl<N: Network> Hub<N> {
         connection.queue.signal();
     }
 
-    /// A bug of ours: this connection alone dies. What it wanted to say last is lost with it.
+    /// End a connection because of our own bug. Its last packets are lost with it.
     fn panicked(&mut self, now: Instant, index: u32, panic: &(dyn std::any::Any + Send)) {
         let Some(transport) = self.transports[index as usize].take() else { return };
         let text = panic.downcast_ref::<String>().map(String::as_str);
@@ -535,7 +535,7 @@ impl<N: Network> Hub<N> {
     }
 }
 
-/// The addresses to gather on. The error says why there are none.
+/// Return the addresses to gather on. If there are no addresses, the error says why.
 fn addresses<N: Network>(net: &mut N, owner: u64, gather: &Gather) -> Result<Vec<IpAddr>, String> {
     if gather.policy == Policy::Relay {
         return Err("only relayed candidates are wanted, and there is no TURN server that could be used: \
@@ -544,6 +544,6 @@ fn addresses<N: Network>(net: &mut N, owner: u64, gather: &Gather) -> Result<Vec
     }
     let interfaces = net
         .interfaces(owner)
-        .map_err(|error| format!("the network interfaces can not be listed: {}", trouble::name(&error)))?;
+        .map_err(|error| format!("the network interfaces cannot be listed: {}", trouble::name(&error)))?;
     gather.choose_addresses(interfaces)
 }

@@ -116,7 +116,7 @@ impl<S: Copy> HubTransport<S> {
         true
     }
 
-    /// Close this transport while its connection goes on: its channels are told.
+    /// Close this transport while its connection goes on. Its channels get their event.
     pub fn close_alone(&mut self, now: Instant, reason: &str, reaped_by: Instant) {
         self.deliver(now);
         for channel in self.channels.iter().flatten() {
@@ -138,7 +138,7 @@ impl<S: Copy> HubTransport<S> {
         self.timer = None;
     }
 
-    /// Commands on these channels do nothing any more.
+    /// Make later commands on these channels do nothing.
     pub fn abandon_channels(&self) {
         for channel in self.channels.iter().flatten() {
             channel.shared.place.store(NOWHERE, Ordering::Relaxed);
@@ -261,8 +261,8 @@ impl<S: Copy> HubTransport<S> {
         Counters::add(&self.queue.counters.channels, 1);
     }
 
-    /// It is closed: commands on it do nothing any more, and what it had queued is free for the others. Its own
-    /// bufferedAmount stays (closing rule 48).
+    /// Note that a channel is closed. Later commands on it do nothing, and its queued bytes are free for the others.
+    /// Its own bufferedAmount stays (closing rule 48).
     fn leave_channel(&mut self, key: ChannelKey) -> Option<u64> {
         let channel = self.channels.get_mut(key.0 as usize)?.take()?;
         channel.shared.place.store(NOWHERE, Ordering::Relaxed);
