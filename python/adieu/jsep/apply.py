@@ -80,7 +80,8 @@ def plan_remote(negotiation: Negotiation, description: Description, state: Signa
         after = replace(with_media, state=state, pending_remote=description, **_stable(negotiation))
     else:
         offer = _pending(negotiation.pending_local)
-        description = replace(description, mids=tuple(section.mid for section in offer.sections))
+        if any(section.mid is None for section in description.sections):
+            description = replace(description, mids=tuple(section.mid for section in offer.sections))
         check_remote_answer(negotiation, offer, description)
         answered = _answered(negotiation, ours=offer, theirs=description, we_offered=True)
         with_media, changes = apply_remote(answered, description)

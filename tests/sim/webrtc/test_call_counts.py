@@ -48,4 +48,4 @@ async def test_descriptions_for_data_take_few_calls(world):
     answered = await calls(a.setRemoteDescription(answer))
     assert "".join(offer["sdp"].split()).count("a=candidate") == 0
     assert offered.total() <= 200, chr(10).join(f"{n} {w}" for w, n in offered.most_common())
-    assert answered.total() <= 330, chr(10).join(f"{n} {w}" for w, n in answered.most_common())
+    assert answered.total() <= 300, chr(10).join(f"{n} {w}" for w, n in answered.most_common())
