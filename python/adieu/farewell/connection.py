@@ -85,7 +85,7 @@ class Connection:
         """Begin to follow a connection; with `add`, data may be added to one without."""
         self.pc = pc
         self.channels: dict[RTCDataChannel, None] = {}
-        self.mutual = False
+        self.mutual: bool = False
         self._owner = owner
         self._add = add
         self._loop = asyncio.get_running_loop()
