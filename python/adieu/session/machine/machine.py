@@ -95,7 +95,7 @@ class SessionMachine(MachineState):
 
     def introduced(self, peer: str, now: float) -> None:
         """Note the other side's peer id. If this side ended before, its word had no name that the other knows."""
-        self.now = now
+        self.now: float = now
         self.identify(peer)
         close.say_closed_again(self)
 
@@ -211,7 +211,7 @@ class SessionMachine(MachineState):
             reset.greeted(self, connection.epoch)
             return
         self.timers.pop("connect", None)
-        self.capabilities = frozenset(self.options.capabilities) & frozenset(hello.capabilities)
+        self.capabilities: frozenset[str] = frozenset(self.options.capabilities) & frozenset(hello.capabilities)
         for channel in self.channels.values():
             channels.count_messages(self, channel)
         self.enter("open")
