@@ -8,7 +8,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Walk } from "./honest.js";
-import { Seen } from "./hostile.js";
+import { Seen } from "./victim.js";
 
 const WALKS = Number(process.env["ADIEU_WALKS"] ?? 40);
 const FIRST = Number(process.env["ADIEU_FIRST_WALK"] ?? 0);

@@ -6,8 +6,8 @@ import { leastBudget } from "../src/session/machine/budget.js";
 import type { SessionMachine } from "../src/session/machine/machine.js";
 import { DEFAULTS, type Options } from "../src/session/machine/options.js";
 import { shellOf } from "../src/session/session.js";
-import { Draw, Seen } from "./hostile.js";
 import { type Pair, pair } from "./pair.js";
+import { Draw, Seen } from "./victim.js";
 
 /** Seconds: how long messages are given to the session, and after how many all has to be there. */
 const BUSY = 10;

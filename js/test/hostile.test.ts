@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { beyond, type Data, ofStruct, schema } from "./bounds.js";
-import { NONSENSE, Seen, WALKS, Walk, walked } from "./hostile.js";
+import { NONSENSE, WALKS, Walk, walked } from "./hostile.js";
+import { Seen } from "./victim.js";
 
 const STEPS = 120;
 /** How often the walks have to be in each state. */
