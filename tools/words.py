@@ -46,9 +46,7 @@ PLAIN = (
 )
 """Files and folders whose texts are plain English (`english.py`)."""
 NOT_YET = (
-    "js/src/session/machine/",
     "python/adieu/driver/handlers.py",
-    "python/adieu/session/machine/",
     "rust/engine/",
     "rust/fuzz/",
     "rust/io/",

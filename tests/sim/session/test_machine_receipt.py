@@ -582,7 +582,7 @@ def test_after_a_long_sleep_nobody_is_said_to_have_ended(seconds: int) -> None:
     assert (a.by, a.cause) == ("network", "frozen, network-lost")
     assert said(world.a) == "Ben could no longer be reached."
     assert b.by == "network" and b.confirmed and b.unheard
-    assert b.cause == "frozen" and any("stood still" in line for line in b.evidence)
+    assert b.cause == "frozen" and any("was suspended" in line for line in b.evidence)
     assert said(world.b) == "This program was suspended, and the connection to Ada was lost."
 
 

@@ -47,8 +47,8 @@ function wasUsed({ open, sender, receiver }: Channel): boolean {
 }
 
 /**
- * Return what of the other side's account cannot be; empty: all of it may be true. Its numbers have to agree with each
- * other, and with what this side knows better.
+ * Return the impossible part of the other side's account; empty: all of it may be true. Its numbers must agree with
+ * each other, and with the facts that this side knows better.
  */
 export function impossible(m: MachineState, word: Closed): string {
   if (![m.me, m.peer, "both", "network"].includes(word.closer)) return `closed by ${quoted(word.closer)}`;
@@ -95,7 +95,7 @@ function rises({ upTo, ranges }: ChannelAccount, most: number): boolean {
   return last <= most;
 }
 
-/** Return the numbers of what the other side has taken, as far as it says: in order they are the first. */
+/** Return the numbers of the messages that the other side has reported as taken; in order, the first ones. */
 function whichTaken({ taken, upTo, ranges }: ChannelAccount, { reliable, ordered }: Channel): Ranges {
   const which = new Ranges();
   if (!reliable) return which;

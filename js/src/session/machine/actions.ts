@@ -1,4 +1,4 @@
-/** What the session machine asks of its shell (actions) and tells the application (events). */
+/** The actions of the session machine for its shell, and its events for the application. */
 
 import type { Level, Word } from "../../protocol/control.js";
 import type { FileMessage, MediaState, Reason, Reliability } from "../../protocol/messages.js";
@@ -43,7 +43,7 @@ export interface SendData {
   data: Uint8Array<ArrayBuffer>;
 }
 
-/** Say `drained()` once this data channel buffers no more than `most` bytes (at once if it does already). */
+/** Feed `drained()` once this data channel buffers at most `most` bytes (at once if it does already). */
 export interface AskDrained {
   type: "AskDrained";
   epoch: number;
@@ -104,7 +104,7 @@ export interface StateChanged {
   evidence: string[];
 }
 
-/** A named channel stands; `incoming` if the other side asked first. */
+/** A named channel is open; `incoming` if the other side asked first. */
 export interface ChannelOpened {
   type: "ChannelOpened";
   name: string;
@@ -144,7 +144,7 @@ export interface WaitAsked {
   eta: number;
 }
 
-/** A reset has begun here. */
+/** A reset has started here. */
 export interface ResetStarted {
   type: "ResetStarted";
   level: Level;
@@ -168,7 +168,7 @@ export interface FileSaid {
   file: FileMessage;
 }
 
-/** What the other side says of its tracks. */
+/** The other side's report about its tracks. */
 export interface MediaSaid {
   type: "MediaSaid";
   media: Map<string, MediaState>;

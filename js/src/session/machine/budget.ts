@@ -1,16 +1,16 @@
-/** What a session may hold for its application, of all channels; `flow.ts` has the theory. */
+/** The budget of a session: the most that it holds for its application, of all channels. `flow.ts` has the theory. */
 
 import { COST, SMALL } from "../../protocol/control.js";
 
 /** The window of a channel where there are so many that no larger one fits: each channel's part of the least budget. */
 const TINY = 1024;
 /**
- * This part of the budget is not given as credit: pieces that come before those in front of them need more than their
- * payload, which is enough for pieces of 8 KiB.
+ * The part of the budget that is not given as credit. Fragments that arrive early need more than their payload; this
+ * part is enough for fragments of 8 KiB.
  */
 const SPARE = 32;
 
-/** What the budget has to know of a receiver; `Receiver` says what each means. */
+/** The members of a receiver that the budget uses; `Receiver` explains each one. */
 interface Holder {
   readonly counted: boolean;
   readonly claimed: boolean;
@@ -23,9 +23,9 @@ interface Holder {
   account(): void;
 }
 
-/** What a session may hold for its application: payload, and `COST` for each message and for each piece of one.
+/** The most that a session holds for its application: payload, and `COST` for each message and each fragment of one.
  *
- * Every receiver keeps its reserve here: what it holds, and what may still come within the credit that it gave.
+ * Every receiver keeps its reserve here: the bytes that it holds, and those that may still come within its credit.
  */
 export class Budget {
   /** All reserves together. */
@@ -45,7 +45,7 @@ export class Budget {
     this.lastRoom = Math.max(maxMessage, SMALL) + COST;
   }
 
-  /** What may be given as credit, or filled by what has no credit. */
+  /** Return the bytes that may be given as credit, or used by messages without credit. */
   get free(): number {
     return this.size - Math.floor(this.size / SPARE) - this.used;
   }
@@ -82,7 +82,7 @@ export class Budget {
   }
 }
 
-/** What a session needs to be of use: a large window, a turn for a largest message, and little for each channel. */
+/** Return the least useful budget: a large window, a turn for a largest message, and a little for each channel. */
 export function leastBudget(window: number, maxMessage: number, maxChannels: number): number {
   const large = window + maxMessage + COST + maxMessage + COST + SMALL;
   const least = large + maxChannels * (TINY + SMALL + COST);

@@ -20,7 +20,7 @@ export const CAUSES = [
   "gave-up",
 ];
 
-/** What a peer may say of itself. Of all else this side judges alone, by what it saw. */
+/** Causes that a peer may claim for itself. This side judges all other causes alone, by its own evidence. */
 export const CLAIMS = new Set(["left", "tab-closed", "reloaded", "navigated", "connection-closed"]);
 
 /** Causes of an end that neither side wanted: each can only say them of the other. */
@@ -33,7 +33,7 @@ export const GONE: ReadonlySet<string> = new Set<Presence>(["left", "kicked", "r
 
 const MAX_EVIDENCE = 32;
 
-/** What is known about the other side's silence. Evidence from before it is never held against the other side. */
+/** The evidence about the other side's silence. Earlier evidence is never held against the other side. */
 export class PeerEvidence {
   presence: Presence = "here";
   /** This side's way to the server is up. */
@@ -45,7 +45,7 @@ export class PeerEvidence {
   probeServer: boolean | undefined;
   /** The other side answered by signaling while the connection was silent. */
   probePeer = false;
-  /** Its ICE agent answers although its program does not. */
+  /** Whether its ICE agent answers although its program does not. */
   iceFresh = false;
   /** For how many seconds this program did not run, just before this silence or in it: asleep, or stopped. */
   stoodStill = 0;
@@ -72,7 +72,7 @@ export class PeerEvidence {
   slept(seconds: number, now: number): void {
     this.stoodStill = seconds;
     this.woke = now;
-    this.note(now, `this program stood still for ${seconds.toFixed(0)} s`);
+    this.note(now, `this program was suspended for ${seconds.toFixed(0)} s`);
   }
 
   /**
@@ -93,12 +93,12 @@ export class PeerEvidence {
     return this.reloaded || GONE.has(this.presence) || this.#crashed;
   }
 
-  /** Its socket ended with it. One that was still open in the silence was given up by the server: no crash. */
+  /** Whether its socket ended with it. If it was still open in the silence, the server gave it up: no crash. */
   get #crashed(): boolean {
     return this.socketEnded !== undefined && this.probeServer !== true;
   }
 
-  /** Return the likely cause by what is known now; where two look the same, both: "frozen, network-lost". */
+  /** Return the likely cause by the evidence; if two causes look the same, both: "frozen, network-lost". */
   cause(): string {
     if (this.reloaded) return "reloaded";
     if (GONE.has(this.presence)) return this.presence;

@@ -16,9 +16,9 @@ const ACKS = 64;
 // --- opening ------------------------------------------------------------------------------------------------------
 
 /**
- * Return the channel of this name; make it if there is none.
+ * Return the channel of this name; make it if it does not exist.
  *
- * @throws ChannelError it is open with other options, or there are too many.
+ * @throws ChannelError it is open with other options, or there are too many channels.
  */
 export function openChannel(m: MachineState, name: string, kind: Kind): Channel {
   const known = m.channels.get(name);
@@ -93,7 +93,7 @@ function openEverywhere(m: MachineState, channel: Channel): void {
   for (const connection of m.connections.values()) openOn(m, connection, channel);
 }
 
-/** Make the data channel of a channel on a connection, if there is none. */
+/** Make the data channel of a channel on a connection, if it does not exist. */
 export function openOn(m: MachineState, { epoch, channels }: ConnectionState, channel: Channel): void {
   const { name, id, ordered, reliability } = channel;
   if (channels.has(id)) return;

@@ -260,7 +260,7 @@ function stalled(m: MachineState, closing: Close): boolean {
   return false;
 }
 
-/** Accept no more last words; what was accepted still goes out. */
+/** Accept no further last words; the accepted ones are still sent. */
 export function lastWordsOver(m: MachineState): void {
   if (m.closing?.step.name === "drain") m.closing.step.maySend = false;
 }

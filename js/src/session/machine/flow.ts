@@ -5,29 +5,29 @@
  * connection can go on where the other side's `have` says. A `Receiver` yields each message once, whatever connection
  * brought it.
  *
- * Credit is counted in bytes, where each message costs `COST` beside its payload, from the first message on: the credit
- * that was given ends at an `edge`, which never goes back. A message may start before the edge and is then sent whole.
- * So what can still come is known, and `Budget` gives no more credit than a session can hold: windows while there is
- * room, and always room for one largest message beside them. A sender that no window helps (what waits is too large for
- * it, and nothing that it sent is still to be taken) asks for a turn and says what the next messages cost; turns are
- * given in the order in which they were asked for. So these hold, whatever is sent on whatever channels:
+ * Credit is counted in bytes. Each message costs its payload and `COST`. Credit ends at an `edge`, counted from the
+ * first message, which never goes back. A message may start before the edge and is then sent whole. So the bytes that
+ * can still come are known, and `Budget` gives at most the credit that a session can hold. It gives windows while there
+ * is space, and keeps space for one largest message. Sometimes no window helps a sender: its next message is too large,
+ * and all its earlier messages are taken. Then it asks for a turn and reports the cost of the next messages. Turns are
+ * given in the order of the requests. The following always holds, on all channels:
  *
- * - A peer that keeps within the credit it was given never meets the budget: only giving credit, or a turn, raises what
- *   is kept for a channel, and both look for room first.
- * - Nothing waits for ever, if the application reads all channels: what a turn was given for comes, is taken, and gives
- *   its room back to the next turn. Windows cannot take that room, however long they stay unused; unreliable channels,
- *   which may, give it back at once.
- * - What is held never exceeds the budget.
+ * - A peer within its credit never exceeds the budget. Only credit or a turn raises the reserve of a channel, and both
+ *   need free space.
+ * - No message waits forever if the application reads all channels. The messages of a turn arrive, are taken, and free
+ *   their space for the next turn. Windows cannot use that space, however long they stay unused. Unreliable channels
+ *   may use it, and free it at once.
+ * - The held bytes never exceed the budget.
  *
- * A peer that does not know this (no capability `credit2`) counts payload alone; from it, too, no more is held than the
- * budget, but one that begins more largest messages at once than fit in there is ended for it.
+ * A peer without the capability `credit2` counts payload alone. Its messages stay within the budget too. If it starts
+ * more largest messages at once than fit, the session ends.
  */
 
 import { COST, SMALL } from "../../protocol/control.js";
 import type { Reliability } from "../../protocol/messages.js";
 import type { Total } from "./receipt.js";
 
-/** So much is asked for in one turn, or one larger message. */
+/** The most bytes of one turn, except for one larger message. */
 export const LOT = SMALL + COST;
 
 /** The other side broke the protocol; the message says how. */
@@ -44,7 +44,7 @@ export class Count implements Total {
     this.bytes += size;
   }
 
-  /** The number as it stands. */
+  /** Return the number without a change. */
   total(): Total {
     return { messages: this.messages, bytes: this.bytes };
   }

@@ -65,7 +65,7 @@ export function giveUpPath(m: MachineState): void {
   m.timers.set("ladder", m.now);
 }
 
-/** Look at how late the timers are: has this program stood still? */
+/** Check how late the timers are: was this program suspended? */
 export function lookForSleep(m: MachineState): void {
   const late = m.now - (m.pollTimeout() ?? m.now);
   if (late >= STOOD_STILL) m.evidence.slept(late, m.now);

@@ -1,4 +1,4 @@
-/** What a channel holds: messages in order, and runs of their numbers. Both take little however many there are. */
+/** The contents of a channel: messages in order, and ranges of their numbers. Both need little memory. */
 
 import { fromHex, hex } from "../../bytes.js";
 import { Deque } from "../../deque.js";
@@ -71,7 +71,7 @@ export class Ranges {
     return this.#firsts.slice(0, most).map((first, at) => [first, this.#lasts[at]!]);
   }
 
-  /** The greatest; 0 if there is none. */
+  /** Return the greatest number; 0 if it is empty. */
   get last(): number {
     return this.#lasts.at(-1) ?? 0;
   }
@@ -202,7 +202,7 @@ export class Line {
     this.#packed++;
   }
 
-  /** The first block becomes objects; no more of them than are kept as such. */
+  /** Unpack the first block; at most as many messages as are kept unpacked. */
   #unpack(): void {
     const block = this.#blocks.first()!;
     let at = this.#read;

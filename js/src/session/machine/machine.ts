@@ -1,16 +1,15 @@
 /**
  * The session machine: everything that a session decides, without a clock, a socket or a promise.
  *
- * Theory of operation. A session is the link of two peers. It lives longer than any connection: connections are
- * numbered by `epoch`, at most one of them is `active` (what is sent goes over it), and all are heard. The machine takes
- * inputs (`controlReceived`, `streamClosed`, `signalReceived`, …, each with `now` in seconds) and gives back, in order,
- * what is to be done (`pollAction`), what is to be reported (`pollEvent`) and when it wants to be called again
- * (`pollTimeout`).
+ * Theory of operation. A session is the link of two peers. It lives longer than any connection. Connections are
+ * numbered by `epoch`. At most one of them is `active` and carries what is sent; all are heard. The machine takes
+ * inputs (`controlReceived`, `streamClosed`, `signalReceived`, …, each with `now` in seconds) and returns, in order,
+ * actions (`pollAction`), events (`pollEvent`) and the time of its next timeout (`pollTimeout`).
  *
  * `docs/reference/session-states.md` has the table of states: what each accepts, and where it leads. `state.ts` has what
- * a machine holds, and names the files of the procedures. Here are the inputs. Each goes through one wrapper, `#feed`,
- * which notes the time, ends the session if the other side broke the protocol, and then goes on as far as the conditions
- * of the recovery and of the close are met. It is the twin of the machine in Python; both replay the traces in
+ * a machine holds, and names the files of the procedures. Here are the inputs. Each goes through one wrapper, `#feed`.
+ * It notes the time, and ends the session if the other side broke the protocol. Then it advances recovery and close as
+ * far as their conditions are met. It is the twin of the machine in Python; both replay the traces in
  * `vectors/session`.
  */
 
@@ -30,7 +29,7 @@ import * as recovery from "./recovery.js";
 import * as reset from "./reset.js";
 import { type Channel, type ConnectionState, type Kind, type LossKind, MachineState, type Timer } from "./state.js";
 
-/** What follows when a timer is due. */
+/** Handle a timer that is due. */
 const DUE: Record<Timer, (m: MachineState) => void> = {
   connect: recovery.cannotMeet,
   ack: channels.sendAcks,
@@ -314,10 +313,10 @@ export class SessionMachine extends MachineState {
   // --- channels ----------------------------------------------------------------------------------------------
 
   /**
-   * Return the channel of this name; make it if there is none.
+   * Return the channel of this name; make it if it does not exist.
    *
-   * @throws ChannelError it is open with other options, or there are too many.
-   * @throws SessionClosedError the session takes nothing new.
+   * @throws ChannelError it is open with other options, or there are too many channels.
+   * @throws SessionClosedError the session accepts nothing new.
    */
   openChannel(name: string, kind: Kind, now: number): Channel {
     return this.#feed(now, () => {
@@ -360,7 +359,7 @@ export class SessionMachine extends MachineState {
    * Accept a message, and return its sequence number. Ask `hasRoom` first.
    *
    * @throws ChannelError larger than `maxMessage`.
-   * @throws SessionClosedError the session takes nothing new.
+   * @throws SessionClosedError the session accepts nothing new.
    */
   send(name: string, payload: Payload, now: number): number {
     return this.#feed(now, () => {
@@ -481,7 +480,7 @@ export class SessionMachine extends MachineState {
 
   // --- what the application asks -----------------------------------------------------------------------------
 
-  /** Begin the five steps (or join them, if they have begun). */
+  /** Start the five steps, or join them if they have started. */
   askClose(reason: messages.Reason, timeout: number, now: number): void {
     this.#feed(now, close.begin, reason, timeout);
   }
@@ -496,11 +495,11 @@ export class SessionMachine extends MachineState {
     this.#feed(now, close.lastWordsOver);
   }
 
-  /** End, as the other side has begun another session of the same two peers. */
+  /** End the session: the other side has started another session of the two peers. */
   superseded(now: number): void {
     this.#feed(now, () => {
       if (!this.closing) {
-        close.end(this, "network", this.evidence.cause(), "the other side has begun a new session");
+        close.end(this, "network", this.evidence.cause(), "the other side has started a new session");
       }
     });
   }

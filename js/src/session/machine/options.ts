@@ -7,10 +7,10 @@ export type Step = "wait" | "ice" | "transport" | "give-up";
 /** When to try what while the other side does not answer (closing rule S10). */
 export interface RecoveryPolicy {
   /**
-   * What is to be done after `silence` seconds without an answer, and when (in the same seconds) to ask again.
+   * Return the action after `silence` seconds without an answer, and when (in the same seconds) to ask again.
    *
    * @param silence seconds since the first question that got no answer.
-   * @param attempts new connections begun since then.
+   * @param attempts new connections since then.
    */
   step(silence: number, attempts: number): [step: Step, again: number];
 }
@@ -54,9 +54,9 @@ export const DEFAULTS = {
   sendBuffer: 16 * 1024 * 1024,
   /** Accepted as one message, and taken as one. */
   maxMessage: DEFAULT_MAX_MESSAGE,
-  /** What a session holds for its application, of all channels: payload, and 256 bytes for each message. */
+  /** The most bytes that a session holds for its application, of all channels: payload, and 256 for each message. */
   budget: 64 * 1024 * 1024,
-  /** What may lie unread and yet count as taken while closing, for the whole session; within the budget. */
+  /** The most bytes of the session that count as taken while closing although they are unread; within the budget. */
   closingBound: 64 * 1024 * 1024,
   /** While the other side closes: so long nothing new may come of it before this side ends the session. */
   closingPatience: 60,
@@ -74,7 +74,7 @@ export const DEFAULTS = {
   peerResetsBurst: 20,
   peerResetsEvery: 2,
   recovery: new Ladder() as RecoveryPolicy,
-  /** What this side says that it can do; less than all of it, and the session does without the rest. */
+  /** The capabilities that this side announces. The session does without those that are left out. */
   capabilities: CAPABILITIES,
 };
 

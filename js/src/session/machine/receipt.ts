@@ -16,8 +16,8 @@ export interface Account {
   /** Taken by the application of the receiver; never overstated. */
   delivered: Total;
   /**
-   * Of `delivered`: what counts as taken only because the session was closing, and what the application had not read
-   * when its side said that it takes no more. It stays readable there.
+   * The part of `delivered` that counts as taken only because the session was closing, and that the application had not
+   * read at its end. It stays readable there.
    */
   unread: Total | null;
   /** Left, and not known to have been taken. */
@@ -70,12 +70,12 @@ export function isClean(outcome: Outcome): boolean {
   );
 }
 
-/** What both sides' words say of one direction: the rest of what was accepted is unknown. */
+/** Merge both sides' counts of one direction: the rest of the accepted messages is unknown. */
 export function account(accepted: Total, unsent: Total, delivered: Total, unread: Total | null = null): Account {
   return { accepted, delivered, unread, unknown: minus(minus(accepted, unsent), delivered), unsent };
 }
 
-/** Whether one can be a part of the other: no more messages, no more bytes, and all the bytes if all messages. */
+/** Whether one total can be a part of the other: at most its messages and bytes; all bytes if all messages. */
 export function isPart(part: Total, whole: Total): boolean {
   if (part.messages === 0) return part.bytes === 0;
   if (part.messages === whole.messages) return part.bytes === whole.bytes;

@@ -70,7 +70,7 @@ export class Receiver {
   /** Whole, and not taken. */
   line = new Line();
   taken = new Count();
-  /** Of `taken`, once `closed` is said: what counts only because the session was closing, and was not read by then. */
+  /** The part of `taken` that counts only because the session was closing, and was not read when `closed` was sent. */
   leftUnread: Total = { messages: 0, bytes: 0 };
   /** The last sequence number up to which everything has been taken. */
   upTo = 0;
@@ -78,7 +78,7 @@ export class Receiver {
   duplicates = 0;
   /** Unreliable: lost halves, and the oldest of a full queue. Any: what came after `closed` was said. */
   dropped = 0;
-  /** `closed` was said: nothing is taken any more. */
+  /** Whether `closed` was sent: nothing is taken after it. */
   frozen = false;
   /** The other side asks for credit up to here: all that it has accepted. */
   wanted = 0;
@@ -92,9 +92,9 @@ export class Receiver {
   largeEdge = 0;
   /** Whole messages and pieces, as they are counted against the edges. */
   arrived = 0;
-  /** Of `arrived`: what can come within the credit given. Only more credit raises it. */
+  /** The most that `arrived` can become within the given credit. Only further credit raises it. */
   limit = 0;
-  /** What the budget counts for this channel. */
+  /** The bytes that the budget counts for this channel. */
   reserve = 0;
   #turnCost = 0;
   /** The latest connection that brought something. */
@@ -117,7 +117,7 @@ export class Receiver {
     if (!reliable) budget.yielding.add(this);
   }
 
-  /** What there is of messages that are not whole yet: how many, their bytes, and pieces that wait for their turn. */
+  /** The unfinished messages: their number, their bytes, and the fragments that arrived early. */
   get unfinished(): { messages: number; bytes: number; waiting: number } {
     return { messages: this.#partials.size, bytes: this.#partialBytes, waiting: this.#waiting };
   }
@@ -127,27 +127,27 @@ export class Receiver {
     return this.line.length + this.kept.length;
   }
 
-  /** What has come and is not taken, as it is counted. */
+  /** The cost of the messages that have arrived and are not taken. */
   get unread(): number {
     return this.arrived - this.takenCost;
   }
 
-  /** Of the reserve: what another window would put in its place. */
+  /** The part of the reserve that another window would replace. */
   get replaceable(): number {
     return this.reserve - this.kept.cost - COST * this.#waiting;
   }
 
-  /** What was taken, as it is counted. */
+  /** The cost of the messages that were taken. */
   get takenCost(): number {
     return this.taken.bytes + this.#each * this.taken.messages;
   }
 
-  /** What the turn that was given costs, until all of it is here. */
+  /** The cost of the given turn, until all of it has arrived. */
   get lent(): number {
     return this.have < this.turn ? this.#turnCost : 0;
   }
 
-  /** What a message costs beside its payload. */
+  /** The cost of a message in addition to its payload. */
   get #each(): number {
     return this.counted ? COST : 0;
   }
@@ -288,12 +288,12 @@ export class Receiver {
     }
   }
 
-  /** What is missing longest is too late now. */
+  /** Give up the message that has been missing longest. */
   #forgetGap(): void {
     this.have = this.beyond.advance(this.beyond.runs(1)[0]![0] - 1);
   }
 
-  /** Halves of messages that came over it are forgotten: the whole comes again. */
+  /** Forget unfinished messages of a lost connection: they will be sent again whole. */
   connectionGone(epoch: number): void {
     for (const [key, partial] of [...this.#partials]) if (partial.epoch === epoch) this.#forget(key);
     this.account();
@@ -306,7 +306,7 @@ export class Receiver {
     else this.#dropOldest();
   }
 
-  /** With no gap it is known what of the credit is used up. It stays so: a gap later changes nothing. */
+  /** Note the used credit, which is known while there is no gap. A later gap does not change it. */
   #useUp(): void {
     if (this.#partials.size || this.beyond.size) return;
     let limit = this.arrived;
@@ -340,7 +340,7 @@ export class Receiver {
     while (this.budget.free < 0 && this.dropOne()) this.account();
   }
 
-  /** Without credit: forget the oldest message, half of one, or gap. False if there is none. Then `account`. */
+  /** Forget the oldest message or gap of a channel without credit. False if it is empty. Then call `account`. */
   dropOne(): boolean {
     if (this.line.length) {
       this.line.shift();
@@ -386,14 +386,14 @@ export class Receiver {
     this.waits = turn ?? this.waits;
   }
 
-  /** The other side waits for a turn, has none that is not over, and no window that it was given helps. */
+  /** Whether the other side waits for a turn: it has no open turn, and its window does not help. */
   get stuck(): boolean {
     if (!this.waits || !this.claimed || this.lent || this.waits.upTo <= this.upTo) return false;
     const window = this.edge - this.takenCost;
     return window <= 0 || (window <= SMALL && this.waits.cost > LOT);
   }
 
-  /** Give the turn that is asked for, if there is room for what it costs. */
+  /** Give the requested turn, if there is space for its cost. */
   giveTurn(): boolean {
     const waits = this.waits!;
     const cost = Math.min(waits.cost, this.budget.lastRoom);
@@ -463,7 +463,7 @@ export class Receiver {
     }
   }
 
-  /** From now on nothing is taken: what was counted can still be read, the rest is dropped. */
+  /** Stop taking messages. Counted messages can still be read; the rest is dropped. */
   freeze(): void {
     this.frozen = true;
     this.leftUnread = { messages: this.kept.length, bytes: this.kept.bytes };
@@ -501,7 +501,7 @@ export class Receiver {
     return this.reliable && this.#ackMessages > 0;
   }
 
-  /** What to tell the sender now. */
+  /** Return the report for the sender. */
   acknowledgement(): Acknowledged {
     this.#ackMessages = this.#ackBytes = 0;
     const window = this.grant();

@@ -1,4 +1,4 @@
-/** What was taken in sessions that have ended. */
+/** Messages that were taken in ended sessions. */
 
 import type { Ranges } from "./held.js";
 import type { Receiver } from "./receiver.js";
@@ -9,7 +9,7 @@ interface Taken {
   beyond: Ranges;
 }
 
-/** What was taken in sessions that have ended, so that a message sent again is known again for a while. */
+/** Messages that were taken in ended sessions, so that a repeated message is recognized for a while. */
 export class Remembered {
   #taken = new Map<string, Taken>();
 

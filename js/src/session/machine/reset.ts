@@ -1,10 +1,11 @@
 /**
  * Reset: a new path or a new connection under the session, as one transaction (closing rule S8).
  *
- * `ice` restarts ICE on the same connection. `transport` makes a new connection beside the old one and switches when it
- * is open. `full` closes the old one first. The side with the smaller peer id offers, whoever asked; only it says
- * `switch` or `cancel`, one of them, once per epoch. The other side says `cancel` when its machine has no socket or no
- * address for the new connection: then there is no path on which a `switch` could have come about.
+ * `ice` restarts ICE on the same connection. `transport` makes a new connection next to the old one and switches when
+ * it is open. `full` closes the old one first. The side with the smaller peer id offers, whichever side asked. Only
+ * this side sends `switch` or `cancel`: one of them, once per epoch. The other side sends `cancel` only when its
+ * computer has no socket or no address for the new connection. Then there is no path on which a `switch` could have
+ * come.
  */
 
 import { SessionClosedError } from "../../errors.js";
@@ -18,7 +19,7 @@ import type { LossKind, MachineState, Reset } from "./state.js";
 const RANK: Record<Level, number> = { ice: 0, transport: 1, full: 2 };
 /** Seconds that the side that does not offer waits longer, so that the offerer's word comes first. */
 const GRACE = 2;
-/** So many resets asked for while one waits end the session. */
+/** The most resets that may be requested while one waits; beyond it the session ends. */
 const PESTERED = 5;
 
 // --- asking -------------------------------------------------------------------------------------------------------

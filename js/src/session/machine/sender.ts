@@ -25,7 +25,7 @@ export class Sender {
   started = 0;
   /** Acknowledged: taken by the other application. */
   delivered = new Count();
-  /** To go out: first what a rewind put back, then what was never started; in order. */
+  /** Messages to send, in order: first those that a rewind put back, then new ones. */
   queue = new Deque<Numbered>();
   queuedBytes = 0;
   /** Reliable: started on this connection, or had by the other side, and not acknowledged; in order. */
@@ -45,7 +45,7 @@ export class Sender {
 
   constructor(
     readonly reliable: boolean,
-    /** What may be under way and not taken, whatever the other side grants. */
+    /** The most messages on their way and not taken, whatever the other side grants. */
     readonly most = 16 * 1024 * 1024,
   ) {}
 
@@ -57,13 +57,13 @@ export class Sender {
     return this.accepted.messages;
   }
 
-  /** What waits to go out, as it is counted. */
+  /** The cost of the messages that wait to be sent. */
   get queued(): number {
     return this.queuedBytes + COST * this.queue.length;
   }
 
   /**
-   * What may go out now: whole messages or fragments, until `room` bytes or the credit are used up.
+   * Return the messages and fragments to send now, until `room` bytes or the credit are used up.
    *
    * @param room bytes that the data channel should still buffer.
    * @param fragment the largest SCTP message in bytes, header included.
@@ -96,8 +96,8 @@ export class Sender {
   }
 
   /**
-   * Up to where credit is asked for, now, and for what a turn; undefined: nothing is. Asked once for each window that the
-   * other side says. A turn only when no acknowledgement is to come that could bring a window: all that was sent is taken.
+   * Return the credit to ask for now, and the turn; undefined: no request. It asks once for each window of the other
+   * side. It asks for a turn only when no acknowledgement can bring a window, because all sent messages are taken.
    */
   wanted(): { wanted: number; turn: Turn | undefined } | undefined {
     const next = this.queue.first();
@@ -250,7 +250,7 @@ export class Sender {
     return [...this.flight, ...[...this.queue].filter((message) => message.seq <= this.started)];
   }
 
-  /** What the other application has taken, if it has these too (reliable channels). */
+  /** Return the messages that the other application has taken, including these (reliable channels). */
   takenWith(also: Ranges): Total {
     const count = new Count();
     Object.assign(count, this.delivered.total());

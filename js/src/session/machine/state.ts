@@ -1,13 +1,13 @@
 /**
- * What a session machine holds, and the few things that every procedure does with it.
+ * The state of a session machine, and the few functions that every procedure uses.
  *
- * Three parts describe a session, each by an object that exists only as long as what it is about:
+ * Three parts describe a session. Each is an object that exists only while it applies:
  *
  * - `phase` until the session closes, then `closing` with its steps: `state` is the name that follows from them;
  * - `silence`, from the first question without an answer until the other side is heard;
  * - `reset`, from its beginning to its end, also while the session is silent or closes.
  *
- * Each procedure has a file of its own, which imports only those before it: `heartbeat.ts`, `channels.ts`,
+ * Each procedure has a file, which imports only the files before it: `heartbeat.ts`, `channels.ts`,
  * `connections.ts`, `reset.ts`, `close.ts` (and the account at its end, `account.ts`), `recovery.ts`; `machine.ts` has
  * the inputs.
  */
@@ -37,7 +37,7 @@ export type Phase = "connecting" | "open" | "suspect" | "recovering" | "resettin
  */
 export type LossKind = "left" | "closed" | "failed" | "security";
 
-/** What a session waits for, beside the hello of a connection (`helloBy`) and the effect of a word (`Repeat.due`). */
+/** The timers of a session, except `helloBy` (hello of a connection) and `Repeat.due` (effect of a message). */
 export type Timer =
   | "connect"
   | "ack"
@@ -62,7 +62,7 @@ export interface ChannelOnConnection {
 
 /** One connection. */
 export class ConnectionState {
-  /** What the other side's engine takes as one SCTP message. */
+  /** The largest SCTP message that the other side's engine accepts. */
   maxMessage = 65536;
   controlOpen = false;
   /** The other side's offer has come. */
@@ -70,7 +70,7 @@ export class ConnectionState {
   heardHello = false;
   /** How often its engine was found alive while no hello came. */
   silent = 0;
-  /** Its data channels, by stream id. */
+  /** The data channels, by stream id. */
   channels = new Map<number, ChannelOnConnection>();
 
   constructor(
@@ -79,7 +79,7 @@ export class ConnectionState {
     public helloBy: number | undefined,
   ) {}
 
-  /** An upper estimate of what all its data channels buffer. */
+  /** Return an upper estimate of the bytes that all its data channels buffer. */
   get buffered(): number {
     let sum = 0;
     for (const { buffered } of this.channels.values()) sum += buffered;
@@ -112,21 +112,21 @@ export interface Channel extends Kind {
 export interface Silence {
   /** When the first question was asked that has no answer: the ladder counts from here. */
   readonly since: number;
-  /** New connections begun in this silence. */
+  /** New connections in this silence. */
   attempts: number;
-  /** It has lasted so long that it is no accident. */
+  /** Whether it has lasted so long that it is no accident. */
   suspected: boolean;
 }
 
 /** The reset that is under way. */
 export interface Reset {
   level: Level;
-  /** Of the new connection; for `ice` of the one that stays. */
+  /** The epoch of the new connection; for `ice` of the current one. */
   epoch: number;
   asker: string;
   n: number;
   began: number;
-  /** Begun by the ladder: it ends when the old connection heals. */
+  /** Whether the recovery started it: then it ends when the old connection heals. */
   recovery: boolean;
   phase: "asked" | "building" | "switching";
   /** `ice`: the ping whose answer proves the new path. */
@@ -137,7 +137,7 @@ export interface Reset {
   raisedTo?: Level;
 }
 
-/** What is remembered between two resets. */
+/** The memory between two resets. */
 export class Resets {
   /** How many this side has asked for. */
   asked = 0;
@@ -197,7 +197,7 @@ export class Close {
   ending: "orderly" | "late" | "abrupt" = "orderly";
   /** How much the other side sends on each channel, once it is known. */
   final: Map<string, number> | undefined;
-  /** By when this side's own `close()` has to end; `deadline` is never later. */
+  /** The time when this side's own `close()` must end; `deadline` is never later. */
   own: number | undefined;
   /** When something new last came of the other side. */
   progressed: number;
@@ -266,16 +266,16 @@ export interface Repeat {
 export interface MachineInit {
   /** This side's peer id. */
   me: string;
-  /** The other's; empty if it is not known yet (then `identify` follows before its first word is fed). */
+  /** The peer id of the other side; empty if it is not known yet (then `identify` follows before its first control message). */
   peer: string;
   /** Where they met; part of the session's id. */
   room?: string;
-  /** Which of the two peers' sessions this is; part of its id. */
+  /** The number of this session of the two peers; part of its id. */
   n?: number;
   /** Whether this side takes the part of the smaller peer id; by default they are compared. */
   smaller?: boolean;
   options?: Partial<Options>;
-  /** What was taken in sessions before. */
+  /** Messages that were taken in earlier sessions. */
   remembered?: Remembered;
 }
 
@@ -311,7 +311,7 @@ export class MachineState {
   /** Channels for whose credit there was no room, the one that has waited longest first. */
   hungry = new Map<string, Channel>();
   evidence = new PeerEvidence();
-  /** What both sides can do: known from the first `hello` on, and the same for the session's life. */
+  /** Return the capabilities of both sides: known from the first `hello` on, and fixed for the session's life. */
   capabilities: ReadonlySet<string> = new Set();
   lastHeard = 0;
   /** How many were sent. */
@@ -321,7 +321,7 @@ export class MachineState {
   /** The stream id of the next channel that this side opens. */
   nextId: number;
   timers = new Map<Timer, number>();
-  /** By type. */
+  /** Messages by type. */
   words = new Map<Word["type"], Repeat>();
   #actions = new Deque<Action>();
   #events = new Deque<Event>();

@@ -45,9 +45,9 @@ def _was_used(channel: Channel) -> bool:
 
 
 def impossible(m: MachineState, word: words.Closed) -> str:
-    """Return what of the other side's account cannot be; empty: all of it may be true.
+    """Return the impossible part of the other side's account; empty: all of it may be true.
 
-    Its numbers have to agree with each other, and with what this side knows better.
+    Its numbers must agree with each other, and with the facts that this side knows better.
     """
     if word.closer not in {m.me, m.peer, "both", "network"}:
         return f"closed by {_quoted(word.closer)}"
@@ -88,7 +88,7 @@ def _rises(their: words.ChannelAccount, most: int) -> bool:
 
 
 def _which_taken(their: words.ChannelAccount, channel: Channel) -> Ranges:
-    """Return the numbers of what the other side has taken, as far as it says: in order they are the first."""
+    """Return the numbers of the messages that the other side has reported as taken; in order, the first ones."""
     which = Ranges()
     if channel.reliable:
         up_to = their.taken.messages if channel.ordered else their.up_to

@@ -1,6 +1,6 @@
-"""What the session machine asks of its shell (actions) and tells the application (events).
+"""The actions of the session machine for its shell, and its events for the application.
 
-Every one is a `msgspec.Struct`, so that a trace of them can be written down and replayed in another language.
+Each one is a `msgspec.Struct`, so that a trace of them can be recorded and replayed in another language.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class StateChanged(Event, frozen=True):
 
 
 class ChannelOpened(Event, frozen=True):
-    """A named channel stands; `incoming` if the other side asked first."""
+    """A named channel is open; `incoming` if the other side asked first."""
 
     name: str
     incoming: bool
@@ -148,7 +148,7 @@ class WaitAsked(Event, frozen=True):
 
 
 class ResetStarted(Event, frozen=True):
-    """A reset has begun here."""
+    """A reset has started here."""
 
     level: Level
     asker: str
@@ -172,7 +172,7 @@ class FileSaid(Event, frozen=True):
 
 
 class MediaSaid(Event, frozen=True):
-    """What the other side says of its tracks."""
+    """The other side's report about its tracks."""
 
     media: dict[str, MediaState]
 

@@ -1,4 +1,4 @@
-"""What a session may hold for its application, of all channels; `flow.py` has the theory."""
+"""The budget of a session: the most that it holds for its application, of all channels. `flow.py` has the theory."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from adieu.protocol.control import COST, SMALL
 TINY = 1024
 """The window of a channel where there are so many that no larger one fits: each channel's part of the least budget."""
 SPARE = 32
-"""This part of the budget is not given as credit: pieces that come before those in front of them need more than their
-payload, which is enough for pieces of 8 KiB."""
+"""The part of the budget that is not given as credit. Fragments that arrive early need more than their payload; this
+part is enough for fragments of 8 KiB."""
 
 
 class Holder(Protocol):
-    """What the budget has to know of a receiver; `Receiver` says what each means."""
+    """The members of a receiver that the budget uses; `Receiver` explains each one."""
 
     counted: bool
     claimed: bool
@@ -27,17 +27,17 @@ class Holder(Protocol):
 
     @property
     def replaceable(self) -> int:
-        """Of the reserve: what another window would put in its place."""
+        """The part of the reserve that another window would replace."""
         ...
 
     @property
     def lent(self) -> int:
-        """What the turn that was given costs, until all of it is here."""
+        """The cost of the given turn, until all of it has arrived."""
         ...
 
     @property
     def taken_cost(self) -> int:
-        """What was taken, as it is counted."""
+        """The cost of the messages that were taken."""
         ...
 
     def drop_one(self) -> bool:
@@ -50,9 +50,9 @@ class Holder(Protocol):
 
 
 class Budget:
-    """What a session may hold for its application: payload, and `COST` for each message and for each piece of one.
+    """The most that a session holds for its application: payload, and `COST` for each message and each fragment of one.
 
-    Every receiver keeps its reserve here: what it holds, and what may still come within the credit that it gave.
+    Every receiver keeps its reserve here: the bytes that it holds, and those that may still come within its credit.
     """
 
     def __init__(self, size: int, window: int, max_message: int) -> None:
@@ -70,7 +70,7 @@ class Budget:
 
     @property
     def free(self) -> int:
-        """What may be given as credit, or filled by what has no credit."""
+        """Return the bytes that may be given as credit, or used by messages without credit."""
         return self.size - self.size // SPARE - self.used
 
     def window_of(self, receiver: Holder) -> int:
@@ -102,7 +102,7 @@ class Budget:
 
 
 def least_budget(window: int, max_message: int, max_channels: int) -> int:
-    """What a session needs to be of use: a large window, a turn for a largest message, and little for each channel."""
+    """Return the least useful budget: a large window, a turn for a largest message, and a little for each channel."""
     large = window + max_message + COST + max_message + COST + SMALL
     least = large + max_channels * (TINY + SMALL + COST)
     return least + least // (SPARE - 1) + 1

@@ -27,7 +27,7 @@ CAUSES = (
 )
 
 CLAIMS = frozenset({"left", "tab-closed", "reloaded", "navigated", "connection-closed"})
-"""What a peer may say of itself. Of all else this side judges alone, by what it saw."""
+"""Causes that a peer may claim for itself. This side judges all other causes alone, by its own evidence."""
 
 DEATHS = frozenset({"crashed", "frozen", "network-lost", "frozen, network-lost", "busy"})
 """Causes of an end that neither side wanted: each can only say them of the other."""
@@ -40,7 +40,7 @@ GONE: frozenset[str] = frozenset({"left", "kicked", "replaced"})
 
 @dataclass(slots=True)
 class PeerEvidence:
-    """What is known about the other side's silence. Evidence from before it is never held against the other side."""
+    """The evidence about the other side's silence. Earlier evidence is never held against the other side."""
 
     presence: Presence = "here"
     signaling: bool = True
@@ -53,7 +53,7 @@ class PeerEvidence:
     probe_peer: bool = False
     """The other side answered by signaling while the connection was silent."""
     ice_fresh: bool = False
-    """Its ICE agent answers although its program does not."""
+    """Whether its ICE agent answers although its program does not."""
     stood_still: float = 0.0
     """For how many seconds this program did not run, just before this silence or in it: asleep, or stopped."""
     woke: float = 0.0
@@ -77,7 +77,7 @@ class PeerEvidence:
     def slept(self, seconds: float, now: float) -> None:
         """Note that this program has not run for so long."""
         self.stood_still, self.woke = seconds, now
-        self.note(now, f"this program stood still for {seconds:.0f} s")
+        self.note(now, f"this program was suspended for {seconds:.0f} s")
 
     def heard(self, now: float, under_way: float) -> None:
         """Forget what was collected during the silence: the other side speaks again.
@@ -100,11 +100,11 @@ class PeerEvidence:
 
     @property
     def _crashed(self) -> bool:
-        """Its socket ended with it. One that was still open in the silence was given up by the server: no crash."""
+        """Whether its socket ended with it. If it was still open in the silence, the server gave it up: no crash."""
         return self.socket_ended is not None and self.probe_server is not True
 
     def cause(self) -> str:
-        """Return the likely cause by what is known now; where two look the same, both: "frozen, network-lost"."""
+        """Return the likely cause by the evidence; if two causes look the same, both: "frozen, network-lost"."""
         if self.reloaded:
             return "reloaded"
         if self.presence in GONE:

@@ -26,10 +26,10 @@ ACKS = 64
 
 
 def open_channel(m: MachineState, name: str, *, ordered: bool, reliability: Reliability) -> Channel:
-    """Return the channel of this name; make it if there is none.
+    """Return the channel of this name; make it if it does not exist.
 
     Raises:
-        ChannelError: it is open with other options, or there are too many.
+        ChannelError: it is open with other options, or there are too many channels.
     """
     channel = m.channels.get(name)
     if channel is not None:
@@ -106,7 +106,7 @@ def open_everywhere(m: MachineState, channel: Channel) -> None:
 
 
 def open_on(m: MachineState, connection: ConnectionState, channel: Channel) -> None:
-    """Make the data channel of a channel on a connection, if there is none."""
+    """Make the data channel of a channel on a connection, if it does not exist."""
     if channel.id not in connection.channels:
         connection.channels[channel.id] = ChannelOnConnection()
         m.act(actions.OpenStream(connection.epoch, channel.id, channel.name, channel.ordered, channel.reliability))

@@ -266,7 +266,7 @@ def _stalled(m: MachineState, closing: Close) -> bool:
 
 
 def last_words_over(m: MachineState) -> None:
-    """Accept no more last words; what was accepted still goes out."""
+    """Accept no further last words; the accepted ones are still sent."""
     if m.closing is not None and isinstance(m.closing.step, Drain):
         m.closing.step.may_send = False
 

@@ -47,10 +47,7 @@ def ask(m: MachineState) -> int:
 
 
 def ping_due(m: MachineState) -> None:
-    """Ask if nothing has been heard for a second, and again each second while it is silent.
-
-    What answers below the program then shows that the program hangs.
-    """
+    """Ask after a second of silence, and again each second. If a layer below the program answers, the program hangs."""
     due = m.last_heard + m.options.heartbeat
     if m.active is None:
         return
@@ -78,7 +75,7 @@ def give_up_path(m: MachineState) -> None:
 
 
 def look_for_sleep(m: MachineState) -> None:
-    """Look at how late the timers are: has this program stood still?"""
+    """Check how late the timers are: was this program suspended?"""
     due = m.poll_timeout()
     if due is not None and m.now - due >= STOOD_STILL:
         m.evidence.slept(m.now - due, m.now)

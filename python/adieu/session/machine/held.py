@@ -1,4 +1,4 @@
-"""What a channel holds: messages in order, and runs of their numbers. Both take little however many there are."""
+"""The contents of a channel: messages in order, and ranges of their numbers. Both need little memory."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Ranges:
 
     @property
     def last(self) -> int:
-        """The greatest; 0 if there is none."""
+        """Return the greatest number; 0 if it is empty."""
         return self.lasts[-1] if self.lasts else 0
 
     def copy(self) -> Ranges:
@@ -183,7 +183,7 @@ class Line:
         self._packed += 1
 
     def _unpack(self) -> None:
-        """The first block becomes objects; a block holds no more messages than `UNPACKED`, and a little."""
+        """Unpack the first block; a block holds `UNPACKED` messages, and a few."""
         block, at = self._blocks[0], self._read
         while at < len(block) and len(self.front) < UNPACKED:
             seq, size, flags = _HEAD.unpack_from(block, at)

@@ -2,15 +2,14 @@ r"""The session machine: everything that a session decides, without a clock, a s
 
 Theory of operation
 -------------------
-A session is the link of two peers. It lives longer than any connection: connections are numbered by `epoch`, at
-most one of them is `active` (what is sent goes over it), and all are heard. The machine takes inputs
-(`control_received`, `channel_closed`, `signal_received`, …, each with `now`) and gives back, in order, what is to be
-done (`poll_action`), what is to be reported (`poll_event`) and when it wants to be called again (`poll_timeout`).
+A session is the link of two peers. It lives longer than any connection. Connections are numbered by `epoch`. At most
+one of them is `active` and carries what is sent; all are heard. The machine takes inputs (`control_received`,
+`channel_closed`, `signal_received`, …, each with `now`) and returns, in order, actions (`poll_action`), events
+(`poll_event`) and the time of its next timeout (`poll_timeout`).
 
 `states.py` has the table of states: what each accepts, and where it leads. `state.py` has what a machine holds, and
-names the files of the procedures. Here are the inputs. Each goes through one wrapper, which notes the time, ends the
-session if the other side broke the protocol, and then goes on as far as the conditions of the recovery and of the
-close are met.
+names the files of the procedures. Here are the inputs. Each goes through one wrapper. It notes the time, and ends the
+session if the other side broke the protocol. Then it advances recovery and close as far as their conditions are met.
 """
 
 from __future__ import annotations
@@ -73,7 +72,7 @@ DUE: dict[Timer, Callable[[MachineState], None]] = {
     "drain": lambda _: None,  # the close looks at the time
     "end": lambda _: None,
 }
-"""What follows when a timer is due."""
+"""Handle a timer that is due."""
 
 
 class SessionMachine(MachineState):
@@ -323,11 +322,11 @@ class SessionMachine(MachineState):
 
     @machine_input
     def open_channel(self, name: str, *, ordered: bool, reliability: Reliability, now: float) -> Channel:
-        """Return the channel of this name; make it if there is none.
+        """Return the channel of this name; make it if it does not exist.
 
         Raises:
-            ChannelError: it is open with other options, or there are too many.
-            SessionClosedError: the session takes nothing new.
+            ChannelError: it is open with other options, or there are too many channels.
+            SessionClosedError: the session accepts nothing new.
         """
         name = sendable(name, control.MAX_NAME)
         self._require_sendable("open a channel")
@@ -365,7 +364,7 @@ class SessionMachine(MachineState):
 
         Raises:
             ChannelError: larger than `max_message`.
-            SessionClosedError: the session takes nothing new.
+            SessionClosedError: the session accepts nothing new.
         """
         self._require_sendable("send")
         if len(payload.data) > self.options.max_message:
@@ -418,7 +417,7 @@ class SessionMachine(MachineState):
 
     @machine_input
     def take(self, name: str, now: float) -> Payload | None:
-        """Take the next message of this channel for the application; None if there is none."""
+        """Take the next message of this channel for the application; None if no message is there."""
         channel = self.channels[name]
         channels.claim(self, channel)
         payload = channel.receiver.take()
@@ -473,7 +472,7 @@ class SessionMachine(MachineState):
 
     @machine_input
     def ask_close(self, reason: Reason, timeout: float, now: float) -> None:
-        """Begin the five steps (or join them, if they have begun)."""
+        """Start the five steps, or join them if they have started."""
         close.begin(self, reason, timeout)
 
     @machine_input
@@ -488,9 +487,9 @@ class SessionMachine(MachineState):
 
     @machine_input
     def superseded(self, now: float) -> None:
-        """End, as the other side has begun another session of the same two peers."""
+        """End the session: the other side has started another session of the two peers."""
         if self.closing is None:
-            close.end(self, "network", self.evidence.cause(), "the other side has begun a new session")
+            close.end(self, "network", self.evidence.cause(), "the other side has started a new session")
 
     def end_by_violation(self, now: float, message: str) -> None:
         """End, as the other side broke the protocol in a way that the shell saw."""

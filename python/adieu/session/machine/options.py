@@ -16,11 +16,11 @@ class RecoveryPolicy(Protocol):
     """When to try what while the other side does not answer (closing rule S10)."""
 
     def step(self, silence: float, attempts: int) -> tuple[Step, float]:
-        """What is to be done after `silence` seconds without an answer, and when (in the same seconds) to ask again.
+        """Return the action after `silence` seconds without an answer, and when (in the same seconds) to ask again.
 
         Args:
             silence: seconds since the first question that got no answer.
-            attempts: new connections begun since then.
+            attempts: new connections since then.
         """
         ...
 
@@ -67,9 +67,9 @@ class Options(Struct, frozen=True, kw_only=True):
     """Accepted and not yet started, per channel; then `send()` waits. No more than this is under way and not taken."""
     max_message: int = control.DEFAULT_MAX_MESSAGE
     budget: int = 64 * 1024 * 1024
-    """What a session holds for its application, of all channels: payload, and 256 bytes for each message."""
+    """The most bytes that a session holds for its application, of all channels: payload, and 256 for each message."""
     closing_bound: int = 64 * 1024 * 1024
-    """What may lie unread and yet count as taken while closing, for the whole session; within the budget."""
+    """The most bytes of the session that count as taken while closing although they are unread; within the budget."""
     closing_patience: float = 60.0
     """While the other side closes: so long nothing new may come of it before this side ends the session."""
     stream_high: int = 1024 * 1024
@@ -87,7 +87,7 @@ class Options(Struct, frozen=True, kw_only=True):
     peer_resets_every: float = 2.0
     recovery: RecoveryPolicy = Ladder()
     capabilities: tuple[str, ...] = control.CAPABILITIES
-    """What this side says that it can do; less than all of it, and the session does without the rest."""
+    """The capabilities that this side announces. The session does without those that are left out."""
 
     def __post_init__(self) -> None:
         if self.budget < (least := least_budget(self.window, self.max_message, self.max_channels)):

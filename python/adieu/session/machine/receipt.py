@@ -22,8 +22,8 @@ class Account(Struct, frozen=True, kw_only=True):
     delivered: Total
     """Taken by the application of the receiver; never overstated."""
     unread: Total | None = None
-    """Of `delivered`: what counts as taken only because the session was closing, and what the application had not read
-    when its side said that it takes no more. It stays readable there."""
+    """The part of `delivered` that counts as taken only because the session was closing, and that the application had
+    not read at its end. It stays readable there."""
     unknown: Total | None
     """Left, and not known to have been taken."""
     unsent: Total | None
@@ -77,20 +77,20 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
 
 def account(accepted: Total, unsent: Total, taken: Total, unread: Total | None = None) -> Account:
-    """What both sides' words say of one direction: the rest of what was accepted is unknown."""
+    """Merge both sides' counts of one direction: the rest of the accepted messages is unknown."""
     unknown = Total(accepted.messages - unsent.messages - taken.messages, accepted.bytes - unsent.bytes - taken.bytes)
     return Account(accepted=accepted, delivered=taken, unread=unread, unknown=unknown, unsent=unsent)
 
 
 def is_part(part: Total, whole: Total) -> bool:
-    """Whether one can be a part of the other: no more messages, no more bytes, and all the bytes if all messages."""
+    """Whether one total can be a part of the other: at most its messages and bytes; all bytes if all messages."""
     if part.messages in {0, whole.messages}:
         return part.bytes == (whole.bytes if part.messages else 0)
     return part.messages < whole.messages and part.bytes <= whole.bytes
 
 
 def left(accepted: Total, unsent: Total) -> Total:
-    """What of the accepted has left, the unsent being a part of it."""
+    """Return the part of the accepted messages that was sent."""
     return Total(accepted.messages - unsent.messages, accepted.bytes - unsent.bytes)
 
 

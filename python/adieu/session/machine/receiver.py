@@ -83,7 +83,7 @@ class Receiver:
     """Whole, and not taken."""
     taken: Count = field(default_factory=Count)
     left_unread: Total = field(default_factory=Total)
-    """Of `taken`, once `closed` is said: what counts only because the session was closing, and was not read by then."""
+    """The part of `taken` that counts only because the session was closing, and was not read when `closed` was sent."""
     up_to: int = 0
     """The last sequence number up to which everything has been taken."""
     taken_beyond: Ranges = field(default_factory=Ranges)
@@ -91,7 +91,7 @@ class Receiver:
     dropped: int = 0
     """Unreliable: lost halves, and the oldest of a full queue. Any: what came after `closed` was said."""
     frozen: bool = False
-    """`closed` was said: nothing is taken any more."""
+    """Whether `closed` was sent: nothing is taken after it."""
     wanted: int = 0
     """The other side asks for credit up to here: all that it has accepted."""
     waits: Turn | None = None
@@ -105,9 +105,9 @@ class Receiver:
     arrived: int = 0
     """Whole messages and pieces, as they are counted against the edges."""
     limit: int = 0
-    """Of `arrived`: what can come within the credit given. Only more credit raises it."""
+    """The most that `arrived` can become within the given credit. Only further credit raises it."""
     reserve: int = 0
-    """What the budget counts for this channel."""
+    """The bytes that the budget counts for this channel."""
     _turn_cost: int = 0
     _newest: int = 0
     """The latest connection that brought something."""
@@ -135,7 +135,7 @@ class Receiver:
 
     @property
     def kept_bytes(self) -> int:
-        """Payload of what was counted as taken while closing and is still here."""
+        """The payload that was counted as taken while closing and is still here."""
         return self.kept.bytes
 
     @property
@@ -145,22 +145,22 @@ class Receiver:
 
     @property
     def unread(self) -> int:
-        """What has come and is not taken, as it is counted."""
+        """The cost of the messages that have arrived and are not taken."""
         return self.arrived - self.taken_cost
 
     @property
     def replaceable(self) -> int:
-        """Of the reserve: what another window would put in its place."""
+        """The part of the reserve that another window would replace."""
         return self.reserve - self.kept.cost - COST * self._waiting
 
     @property
     def taken_cost(self) -> int:
-        """What was taken, as it is counted."""
+        """The cost of the messages that were taken."""
         return self.taken.bytes + (COST * self.taken.messages if self.counted else 0)
 
     @property
     def lent(self) -> int:
-        """What the turn that was given costs, until all of it is here."""
+        """The cost of the given turn, until all of it has arrived."""
         return self._turn_cost if self.have < self.turn else 0
 
     def receive(self, epoch: int, data: bytes, was_taken: Callable[[tuple[str, int]], bool] = lambda _: False) -> bool:
@@ -300,11 +300,11 @@ class Receiver:
             self._forget_gap()
 
     def _forget_gap(self) -> None:
-        """What is missing longest is too late now."""
+        """Give up the message that has been missing longest."""
         self.have = self.beyond.advance(self.beyond.runs(1)[0][0] - 1)
 
     def connection_gone(self, epoch: int) -> None:
-        """Halves of messages that came over it are forgotten: the whole comes again."""
+        """Forget unfinished messages of a lost connection: they will be sent again whole."""
         for key in [key for key in self._partials if key[0] == epoch]:
             self._forget(key)
         self.account()
@@ -312,7 +312,7 @@ class Receiver:
     # --- credit ---------------------------------------------------------------------------------------------
 
     def _use_up(self) -> None:
-        """With no gap it is known what of the credit is used up. It stays so: a gap later changes nothing."""
+        """Note the used credit, which is known while there is no gap. A later gap does not change it."""
         if self._partials or self.beyond.firsts:
             return
         limit = self.arrived
@@ -348,7 +348,7 @@ class Receiver:
             self.account()
 
     def drop_one(self) -> bool:
-        """Without credit: forget the oldest message, half of one, or gap. False if there is none. Then `account`."""
+        """Forget the oldest message or gap of a channel without credit. False if it is empty. Then call `account`."""
         if self.line:
             self.line.shift()
             self.dropped += 1
@@ -391,14 +391,14 @@ class Receiver:
 
     @property
     def stuck(self) -> bool:
-        """The other side waits for a turn, has none that is not over, and no window that it was given helps."""
+        """Whether the other side waits for a turn: it has no open turn, and its window does not help."""
         if self.waits is None or not self.claimed or self.lent or self.waits.up_to <= self.up_to:
             return False
         window = self.edge - self.taken_cost
         return window <= 0 or (window <= SMALL and self.waits.cost > LOT)
 
     def give_turn(self) -> bool:
-        """Give the turn that is asked for, if there is room for what it costs."""
+        """Give the requested turn, if there is space for its cost."""
         assert self.waits is not None
         cost = min(self.waits.cost, self.budget.last_room)
         if not self.budget.make_room(cost):
@@ -468,7 +468,7 @@ class Receiver:
             self._count(message.seq, len(message.payload.data))
 
     def freeze(self) -> None:
-        """From now on nothing is taken: what was counted can still be read, the rest is dropped."""
+        """Stop taking messages. Counted messages can still be read; the rest is dropped."""
         self.frozen = True
         self.left_unread = Total(len(self.kept), self.kept.bytes)
         self.dropped += len(self.line)
@@ -509,7 +509,7 @@ class Receiver:
         return self.reliable and self._ack_messages > 0
 
     def acknowledgement(self) -> Acknowledged:
-        """What to tell the sender now."""
+        """Return the report for the sender."""
         self._ack_messages = self._ack_bytes = 0
         window, turn = self.grant(), self.turn if self.turn > self.up_to else 0
         ranges = self.taken_beyond.runs(MAX_RANGES)

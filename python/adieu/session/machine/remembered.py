@@ -1,4 +1,4 @@
-"""What was taken in sessions that have ended."""
+"""Messages that were taken in ended sessions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Remembered:
-    """What was taken in sessions that have ended, so that a message sent again is known again for a while."""
+    """Messages that were taken in ended sessions, so that a repeated message is recognized for a while."""
 
     def __init__(self, seconds: float = 600.0, size: int = 1000) -> None:
         self._seconds = seconds

@@ -35,7 +35,7 @@ class Sender:
 
     reliable: bool
     most: int = 16 * 1024 * 1024
-    """What may be under way and not taken, whatever the other side grants."""
+    """The most messages on their way and not taken, whatever the other side grants."""
     counted: bool = False
     """Both sides count `COST` for each message (`credit2`)."""
     window: int = 0
@@ -46,7 +46,7 @@ class Sender:
     delivered: Count = field(default_factory=Count)
     """Acknowledged: taken by the other application."""
     queue: deque[Outgoing] = field(default_factory=deque[Outgoing])
-    """To go out: first what a rewind put back, then what was never started; in order."""
+    """Messages to send, in order: first those that a rewind put back, then new ones."""
     queued_bytes: int = 0
     flight: deque[Outgoing] = field(default_factory=deque[Outgoing])
     """Reliable: started on this connection, or had by the other side, and not acknowledged; in order."""
@@ -73,11 +73,11 @@ class Sender:
 
     @property
     def queued(self) -> int:
-        """What waits to go out, as it is counted."""
+        """The cost of the messages that wait to be sent."""
         return self.queued_bytes + COST * len(self.queue)
 
     def frames(self, room: int, fragment: int) -> Iterator[bytes]:
-        """What may go out now: whole messages or fragments, until `room` bytes or the credit are used up.
+        """Return the messages and fragments to send now, until `room` bytes or the credit are used up.
 
         Args:
             room: bytes that the data channel should still buffer.
@@ -110,10 +110,10 @@ class Sender:
         return cost < min(self.window, self.most) and (self.window > SMALL or len(message.payload.data) <= SMALL)
 
     def wanted(self) -> tuple[int, Turn | None]:
-        """Up to where credit is asked for, now, and for what a turn; 0: nothing is.
+        """Return the credit to ask for now, and the turn; 0: no request.
 
-        Asked once for each window that the other side says. A turn only when no acknowledgement is to come that could
-        bring a window: all that was sent is taken.
+        It asks once for each window of the other side. It asks for a turn only when no acknowledgement can bring a
+        window, because all sent messages are taken.
         """
         if self.asked or not self.counted or not self.reliable or not self.queue:
             return 0, None
@@ -258,7 +258,7 @@ class Sender:
         return [*self.flight, *(message for message in self.queue if message.seq <= self.started)]
 
     def taken_with(self, also: Ranges) -> Total:
-        """What the other application has taken, if it has these too (reliable channels)."""
+        """Return the messages that the other application has taken, including these (reliable channels)."""
         count = Count(self.delivered.messages, self.delivered.bytes)
         for message in self.unknown():
             if message.seq in also:

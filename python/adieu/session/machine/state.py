@@ -1,12 +1,12 @@
-"""What a session machine holds, and the few things that every procedure does with it.
+"""The state of a session machine, and the few functions that every procedure uses.
 
-Three parts describe a session, each by an object that exists only as long as what it is about:
+Three parts describe a session. Each is an object that exists only while it applies:
 
 - `phase` until the session closes, then `closing` with its steps: `state` is the name that follows from them;
 - `silence`, from the first question without an answer until the other side is heard;
 - `reset`, from its beginning to its end, also while the session is silent or closes.
 
-Each procedure has a file of its own, which imports only those before it: `heartbeat.py`, `channels.py`,
+Each procedure has a file, which imports only the files before it: `heartbeat.py`, `channels.py`,
 `connections.py`, `reset.py`, `close.py` (and the account at its end, `account.py`), `recovery.py`; `machine.py` has the
 inputs.
 """
@@ -44,7 +44,7 @@ Timer = Literal[
     "reset", "peer-reset",
     "drain", "end",
 ]  # fmt: skip
-"""What a session waits for, beside the hello of a connection (`hello_by`) and the effect of a word (`Repeat.due`)."""
+"""The timers of a session, except `hello_by` (hello of a connection) and `Repeat.due` (effect of a message)."""
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ class ConnectionState:
     hello_by: float | None
     """When its hello is due; None once it has come, or is not waited for."""
     max_message: int = 65536
-    """What the other side's engine takes as one SCTP message."""
+    """The largest SCTP message that the other side's engine accepts."""
     control_open: bool = False
     described: bool = False
     """The other side's offer has come."""
@@ -74,11 +74,11 @@ class ConnectionState:
     silent: int = 0
     """How often its engine was found alive while no hello came."""
     channels: dict[int, ChannelOnConnection] = field(default_factory=dict[int, ChannelOnConnection])
-    """Its data channels, by stream id."""
+    """The data channels, by stream id."""
 
     @property
     def buffered(self) -> int:
-        """An upper estimate of what all its data channels buffer."""
+        """Return an upper estimate of the bytes that all its data channels buffer."""
         return sum(channel.buffered for channel in self.channels.values())
 
 
@@ -112,9 +112,9 @@ class Silence:
     since: float
     """When the first question was asked that has no answer: the ladder counts from here."""
     attempts: int = 0
-    """New connections begun in this silence."""
+    """New connections in this silence."""
     suspected: bool = False
-    """It has lasted so long that it is no accident."""
+    """Whether it has lasted so long that it is no accident."""
 
 
 @dataclass(slots=True)
@@ -123,12 +123,12 @@ class Reset:
 
     level: Level
     epoch: int
-    """Of the new connection; for `ice` of the one that stays."""
+    """The epoch of the new connection; for `ice` of the current one."""
     asker: str
     n: int
     began: float
     recovery: bool
-    """Begun by the ladder: it ends when the old connection heals."""
+    """Whether the recovery started it: then it ends when the old connection heals."""
     phase: Literal["asked", "building", "switching"] = "asked"
     ping: int | None = None
     """`ice`: the ping whose answer proves the new path."""
@@ -140,7 +140,7 @@ class Reset:
 
 @dataclass(slots=True)
 class Resets:
-    """What is remembered between two resets."""
+    """The memory between two resets."""
 
     options: Options
     asked: int = 0
@@ -225,7 +225,7 @@ class Close:
     final: dict[str, int] | None = None
     """How much the other side sends on each channel, once it is known."""
     own: float | None = None
-    """By when this side's own `close()` has to end; `deadline` is never later."""
+    """The time when this side's own `close()` must end; `deadline` is never later."""
     progressed: float = 0.0
     """When something new last came of the other side."""
     said_done: bool = False
@@ -296,12 +296,13 @@ class MachineState:
 
         Args:
             me: this side's peer id.
-            peer: the other's; empty if it is not known yet (then `identify` follows before its first word is fed).
+            peer: the peer id of the other side; empty if it is not known yet (then `identify` follows before its first
+                control message).
             room: where they met; part of the session's id.
-            n: which of the two peers' sessions this is; part of its id.
+            n: the number of this session of the two peers; part of its id.
             smaller: whether this side takes the part of the smaller peer id; None: compare them.
             options: settings.
-            remembered: what was taken in sessions before.
+            remembered: messages that were taken in earlier sessions.
         """
         self.me = me
         self.room = room
@@ -332,7 +333,7 @@ class MachineState:
         """Channels for whose credit there was no room, the one that has waited longest first."""
         self.evidence: PeerEvidence = PeerEvidence()
         self.capabilities: frozenset[str] = frozenset()
-        """What both sides can do: known from the first `hello` on, and the same for the session's life."""
+        """Return the capabilities of both sides: known from the first `hello` on, and fixed for the session's life."""
         self.last_heard: float = 0.0
         self.pings: int = 0
         """How many were sent."""
@@ -342,7 +343,7 @@ class MachineState:
         """The stream id of the next channel that this side opens."""
         self.timers: dict[Timer, float] = {}
         self.words: dict[str, Repeat] = {}
-        """By type."""
+        """Messages by type."""
         self.actions: deque[actions.AnyAction] = deque()
         self.events: deque[actions.AnyEvent] = deque()
 
