@@ -7,7 +7,7 @@ use crate::channel::{ChannelCounts, ChannelKey};
 pub use crate::ice::PairStats;
 pub use crate::traffic::Traffic;
 
-/// What was dropped of what came in, by reason. Counters only grow.
+/// Counters of dropped input, by reason. They only grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Drops {
     /// Not STUN, DTLS or anything else that is spoken here.

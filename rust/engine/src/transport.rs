@@ -27,9 +27,9 @@ use crate::transmit::{Batch, Route};
 pub struct Config {
     pub disconnected_after: Duration,
     pub failed_after: Duration,
-    /// Bytes that the application may leave unread before no more messages are taken.
+    /// Bytes that the application may leave unread before messages are held back.
     pub receive_buffer: usize,
-    /// What we announce as a=max-message-size.
+    /// The size that we announce as a=max-message-size.
     pub max_message_size: usize,
     pub seed: [u8; 32],
 }
@@ -62,7 +62,7 @@ impl From<StateChange> for Event {
 /// The life of a transport: its users are there until it is closed.
 enum Phase {
     Open(Box<Data>),
-    /// Only last words leave. The users' counters of what they dropped are kept.
+    /// Only last packets leave. The drop counters of the users are kept.
     Closed(Drops),
 }
 
@@ -276,7 +276,7 @@ impl Transport {
         data.poll_event().map(Event::Channel)
     }
 
-    /// Fill `batch` with what is to be sent next; false when there is nothing.
+    /// Fill `batch` with the next packets; false if there are no packets.
     pub fn poll_transmit(&mut self, now: Instant, batch: &mut Batch) -> bool {
         let filled = self.secure.poll_transmit(now, batch) || self.next_packets(now, batch);
         if filled {

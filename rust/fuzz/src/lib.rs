@@ -1,5 +1,4 @@
-//! What comes from the network, given to each layer. A target may do anything but panic, run without end or grow
-//! without bound.
+//! Fuzz targets: input from the network for each layer. A target must not panic, run without end or grow without bound.
 //!
 //! `cargo test` replays `seeds/` and mutations of them on a stable compiler (`rust/engine/tests/seeds.rs` includes this
 //! file); libFuzzer goes on from there: `cargo +nightly fuzz run sctp corpus/sctp seeds/sctp`.
@@ -24,7 +23,7 @@ const BOUND: usize = 100_000;
 
 /// The time moves by a second before the datagram.
 pub const LATER: u8 = 1;
-/// From somebody else than the peer. To a DTLS server instead of to a client, for the first.
+/// A flag: the datagram is not from the peer. For the first one: it goes to a DTLS server, not a client.
 pub const STRANGER: u8 = 2;
 
 pub fn frame(flags: u8, datagram: &[u8]) -> Vec<u8> {
@@ -138,7 +137,7 @@ impl Side {
         Side { sctp, channels, received: 0 }
     }
 
-    /// What the packets that came in lead to; the packets that go out.
+    /// Feed the incoming packets, and return the outgoing ones.
     fn turn(&mut self, now: Instant) -> Vec<Vec<u8>> {
         let Side { sctp, channels, received } = self;
         loop {
@@ -292,7 +291,7 @@ pub fn candidate(data: &[u8]) {
     let _ = Fingerprint::parse_all([("sha-256", line.as_ref())]);
 }
 
-/// What a peer sends on a connected association that does what peers do, relative to its numbers: for the seeds.
+/// Return the packets of a well-behaved peer on a connected association, relative to its numbers: for the seeds.
 pub fn record_sctp() -> Vec<Vec<u8>> {
     let mut now = Instant::now();
     let (mut ours, mut theirs, start) = associations(&mut now);

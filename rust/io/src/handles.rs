@@ -1,4 +1,4 @@
-//! What the application holds: a client for each event loop, and channels. All are usable from any thread.
+//! The objects that the application holds: a client for each event loop, and channels. All are usable from any thread.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -23,7 +23,7 @@ pub struct Channel {
     forks: u64,
 }
 
-/// The send buffer can not take it.
+/// The message does not fit into the send buffer.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BufferFull {
     pub buffered: usize,

@@ -73,7 +73,7 @@ impl VirtualNetwork {
         VirtualNetwork { world: Mutex::new(World { hub, start, now: start }), commands, numbers }
     }
 
-    /// Since the beginning.
+    /// Return the time since the beginning.
     pub fn now(&self) -> Duration {
         let world = self.lock();
         world.now - world.start
@@ -102,7 +102,7 @@ impl VirtualNetwork {
         }
     }
 
-    /// The system refuses sockets on this address, and what is sent from it, with this error; None: no more.
+    /// Refuse sockets on this address, and sending from it, with this error; None: stop that.
     pub fn refuse(&self, address: IpAddr, errno: Option<i32>) {
         let mut world = self.lock();
         match errno {
@@ -321,7 +321,7 @@ impl MemoryNetwork {
         self.under_way.peek().map(|Reverse(delivery)| delivery.at)
     }
 
-    /// What has arrived, for whom: (index, (local, remote), bytes).
+    /// Return the datagrams that have arrived: (index, (local, remote), bytes).
     fn pop(&mut self, now: Instant) -> Option<(u32, (SocketAddr, SocketAddr), Vec<u8>)> {
         while self.next()? <= now {
             let Reverse(delivery) = self.under_way.pop()?;
@@ -377,7 +377,7 @@ impl Network for MemoryNetwork {
         0
     }
 
-    /// There are no names here.
+    /// Fail: a network in memory has no names.
     fn resolve(&mut self, lookup: Lookup) {
         let addresses = Err("a virtual network has no names".to_owned());
         self.commands.request(Request::Resolved { lookup, addresses });

@@ -17,18 +17,18 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
 use crate::channel::{Channel, ChannelOptions};
 
-/// W3C RTCPeerConnectionIceErrorEvent.errorCode: what browsers also say when a socket can not be made.
+/// W3C RTCPeerConnectionIceErrorEvent.errorCode: the code of browsers too if a socket cannot be made.
 const UNREACHABLE: u16 = 701;
 
 /// A kind of event: whose method takes it, and what the members of its tuple are after the number and the handle.
 pub struct Row {
     pub name: &'static str,
-    /// "channel", "transport", "connection"; "driver" for what the driver itself has asked.
+    /// "channel", "transport", "connection"; "driver" for answers to the driver itself.
     pub to: &'static str,
     pub method: &'static str,
     pub takes: &'static str,
     pub doc: &'static str,
-    /// It ends no batch of the driver.
+    /// Whether it is hot: it ends no batch of the driver.
     pub hot: bool,
 }
 

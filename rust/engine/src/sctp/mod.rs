@@ -1,4 +1,4 @@
-//! The SCTP association: the crate `dcsctp`, with what it needs around it (RFC 8831, RFC 9260, RFC 6525, RFC 3758).
+//! The SCTP association: the crate `dcsctp` and its surroundings (RFC 8831, RFC 9260, RFC 6525, RFC 3758).
 
 pub mod packet;
 
@@ -13,7 +13,7 @@ use dcsctp::api::{
 use crate::lines;
 use packet::{Cause, inspect_packet};
 
-/// What fits a path of 1280 bytes through DTLS, UDP, IPv6 and TURN; libwebrtc's figure too.
+/// The size that fits a path of 1280 bytes through DTLS, UDP, IPv6 and TURN; libwebrtc's figure too.
 const MTU: usize = 1191;
 /// The caller bounds what is queued (16 MiB a transport) before it comes here; this is only the crate's own bound.
 const SEND_QUEUE: usize = 64 << 20;
@@ -32,13 +32,14 @@ pub enum SctpState {
     Closed,
 }
 
-/// What the association reports.
+/// The events of the association.
 #[derive(Debug)]
 pub enum SctpEvent {
     Connected {
         max_channels: u16,
     },
-    /// It ended: by the peer's ABORT (with its cause), by SHUTDOWN (no cause, no error), or by an error of ours.
+    /// The association ended: by the peer's ABORT (with its cause), by SHUTDOWN (no cause, no error), or by our own
+    /// error.
     Ended {
         error: bool,
         cause: Cause,
@@ -73,7 +74,7 @@ pub struct Association {
     batch: Vec<Message>,
     batch_options: SendOptions,
     packets: VecDeque<Vec<u8>>,
-    /// What does not wait for the application to read.
+    /// Events that do not wait for the application to read.
     notices: VecDeque<SctpEvent>,
     /// Messages and the resets that follow them, in order.
     ordered: VecDeque<SctpEvent>,
@@ -84,10 +85,10 @@ pub struct Association {
     /// Bytes in `ordered` that were taken out although the application does not read: before a stream's reset.
     held: usize,
     window: usize,
-    /// To announce a reopened window: see [`packet::window_probe`].
+    /// Announces a reopened window: see [`packet::window_probe`].
     peer_header: Option<[u8; 8]>,
     acknowledged: Option<u32>,
-    /// What the packet that is being handled says about its ABORT.
+    /// The ABORT of the packet that is being handled.
     abort: Option<Cause>,
     pub dropped: u64,
 }
@@ -270,7 +271,7 @@ impl Association {
         abort
     }
 
-    /// The layer below is gone: no packet can leave any more.
+    /// End the association because the layer below is gone: no packet can leave.
     pub fn drop_silently(&mut self) {
         self.take_all();
         self.socket.close();
@@ -408,7 +409,7 @@ impl Association {
                 }
                 // An association that the peer began anew keeps its channels; what was in flight may be lost.
                 SocketEvent::OnConnectionRestarted() => {
-                    log::debug!(target: lines::SCTP, "! the peer has begun the association anew");
+                    log::debug!(target: lines::SCTP, "! the peer has started the association again");
                 }
                 SocketEvent::OnError(kind, text) => {
                     log::debug!(target: lines::SCTP, "! {kind:?}: {text}");
@@ -423,7 +424,7 @@ impl Association {
         }
     }
 
-    /// Nothing can ever be delivered any more: tell the peer, and end it.
+    /// Abort the association, because nothing can ever be delivered on it.
     fn give_up(&mut self, why: &str) {
         log::debug!(target: lines::SCTP, "> ABORT: {why}");
         self.socket.close();

@@ -223,7 +223,7 @@ impl Pair {
         self.turn(at);
     }
 
-    /// With these fingerprints in place of the right ones, if given.
+    /// Use these fingerprints in place of the right ones, if given.
     pub fn start_dtls(&mut self, fingerprints: Option<Vec<Fingerprint>>) {
         let now = self.now;
         for at in 0..2 {
