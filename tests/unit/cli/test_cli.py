@@ -224,7 +224,8 @@ async def test_the_log_of_a_friend_goes_to_stderr():
         process.terminate()
 
 
-def test_an_unknown_level_of_the_log_is_refused_and_the_levels_are_named():
+def test_an_unknown_log_level_is_refused():
+    """The error names the levels."""
     done = adieu("demo", "--log", "loud")
     assert done.returncode == 2
     assert "'loud' is not" in done.stderr

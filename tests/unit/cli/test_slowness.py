@@ -40,9 +40,8 @@ def test_a_machine_counts_as_no_faster_than_its_processor() -> None:
     ("seen", "stretch"),
     [((), 1.0), ((1.0, IDLE), 1.0), ((3.0, 1.0), 3.0), ((2.0, 7.0, 4.0), 7.0), ((MOST,), MOST), ((MOST * 4,), MOST)],
 )
-def test_bounds_are_as_much_longer_as_the_slowest_that_was_measured_and_not_without_end(
-    seen: tuple[float, ...], stretch: float
-) -> None:
+def test_bounds_grow_with_the_slowest_measurement(seen: tuple[float, ...], stretch: float) -> None:
+    """The factor is bounded."""
     assert pace(*seen).stretch == stretch
 
 
@@ -73,7 +72,8 @@ def test_what_cannot_be_judged_says_so_and_fails() -> None:
 
 
 @simulated()
-async def test_silence_ends_a_part_and_lasts_longer_when_the_machine_turns_out_to_be_slower(world: World) -> None:
+async def test_silence_ends_a_part(world: World) -> None:
+    """The allowed silence is longer on a computer that turns out to be slower."""
     told: asyncio.Queue[tuple[demo.Peer, dict[str, object] | None]] = asyncio.Queue()
     with pytest.raises(TimeoutError):
         await demo.next_told(told, Pace())

@@ -95,7 +95,8 @@ def test_a_malformed_one_names_its_line(name, value):
         ("candidates", "candidate"),
     ],
 )
-def test_a_malformed_one_of_those_that_need_not_be_there_is_left_out_and_known(name, value):
+def test_malformed_optional_attributes_are_left_out(name, value):
+    """They are listed as unusable."""
     some = block("other", value)
     assert not getattr(attributes, name)(some)
     assert not getattr(attributes, name)(some), "read once, said once"

@@ -30,7 +30,8 @@ def raw(message) -> str:
     return msgspec.json.encode(message).decode()
 
 
-def test_a_message_is_passed_on_as_it_stands_with_members_that_this_version_does_not_know():
+def test_a_message_is_relayed_as_it_is():
+    """Members that this version does not know are relayed too."""
     bench = Bench()
     ada, ben = bench.person(), bench.person()
     sent = {"type": "wait", "session": "s", "to": ben.peer, "etaMs": 5, "reason": "…", "new": {"deep": [1, None]}}
@@ -142,7 +143,8 @@ def test_acknowledgements_are_said_in_a_while_or_after_some_messages():
 # --- queues ---------------------------------------------------------------------------------------------------
 
 
-def test_a_client_that_acknowledges_nothing_is_closed_with_3008_and_the_senders_know():
+def test_a_client_without_acknowledgements_is_closed_with_3008():
+    """Its senders are notified."""
     bench = Bench(Settings(queue_bytes=1000))
     ada, ben = bench.person(), bench.person()
     refused = []
@@ -286,7 +288,8 @@ def test_a_word_in_case_the_page_ends_counts_when_its_socket_does(socket):
     assert ben.got(PeerLeft)[0].reason == "left"
 
 
-def test_a_word_in_case_the_page_ends_is_forgotten_when_it_lives_on():
+def test_if_gone_is_forgotten_when_the_page_lives_on():
+    """`if_gone` counts only if the socket ends soon after it."""
     bench = Bench()
     ada, ben = bench.person(), bench.person()
     word = Leaving(resume_token=ada.welcome.resume_token, closing=[closing(ben.peer)], if_gone=True)

@@ -169,7 +169,8 @@ def test_a_resume_token_is_bound_to_its_user():
     assert owner.hello(token="ada", resume=Resume(token=ada.welcome.resume_token, last_seq=0)).resumed
 
 
-def test_a_newer_socket_takes_over_from_one_that_has_not_noticed_its_end():
+def test_a_newer_socket_takes_over():
+    """The older one has not noticed its end yet."""
     bench = Bench()
     ada, ben = bench.person(), bench.person()
     again = bench.back(ada)
@@ -196,7 +197,8 @@ def test_after_the_grace_time_the_seat_is_gone():
 
 
 @pytest.mark.parametrize("last_seq", [0, 99])
-def test_a_claim_to_have_what_was_not_sent_or_less_than_before_is_no_resume(last_seq):
+def test_an_impossible_acknowledgement_is_no_resume(last_seq):
+    """The client claims messages that were never sent, or fewer than it once had."""
     bench = Bench()
     ada, ben = bench.person(), bench.person()
     ada.relay(word(ben.peer))

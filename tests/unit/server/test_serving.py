@@ -63,7 +63,8 @@ async def test_a_page_of_elsewhere_is_refused_on_an_open_loopback_server_too(ori
             assert (answer.status_code, "--origin" in answer.text) == (403, True)
 
 
-async def test_the_remedy_of_a_long_origin_is_whole_and_what_is_not_sane_is_cut():
+async def test_the_remedy_for_a_long_origin_is_whole():
+    """An origin that is not sane is cut."""
     async with serve() as server:
         for origin in ("https://preview-4711.staging.app.example.org:8443", "https://" + "x" * 3000 + ".example"):
             code, reason, error = await turned_away(server, origin=origin)
@@ -74,7 +75,8 @@ async def test_the_remedy_of_a_long_origin_is_whole_and_what_is_not_sane_is_cut(
                 assert f"--origin {origin}:" in reason
 
 
-async def test_a_page_of_the_server_itself_and_one_that_was_named_come_in():
+async def test_own_and_named_pages_may_join():
+    """The page of the server itself, and pages of an origin that was named."""
     async with serve(origins=["https://app.example.org"]) as server:
         for origin in (server.http_url, "https://app.example.org", server.http_url.upper()):
             async with opened(server, origin=origin) as websocket:
@@ -215,7 +217,8 @@ async def test_a_frame_that_is_no_utf_8_is_1007():
         assert await closed_with(websocket) == 1007
 
 
-async def test_a_message_too_long_is_1009_and_the_seat_can_be_taken_back():
+async def test_a_message_that_is_too_long_is_1009():
+    """The seat can be taken back."""
     async with serve() as server, opened(server) as websocket:
         token = (await say(websocket, HELLO))["resumeToken"]
         await websocket.send("x" * (64 * 1024 + 1))
@@ -236,7 +239,8 @@ async def test_too_many_messages_is_3013():
         assert await closed_with(websocket) == 3013
 
 
-async def test_too_many_connections_from_an_address_is_3013_through_a_proxy_that_is_believed():
+async def test_too_many_connections_from_an_address_are_3013():
+    """Also through a trusted proxy."""
     forwarded = {"X-Forwarded-For": "192.0.2.7"}
     async with serve(proxies=["127.0.0.1"], settings=Settings(connects_per_minute=3)) as server:
         for _ in range(3):

@@ -46,7 +46,7 @@ async def test_who_came_as_the_server_stopped_is_not_left_connected(turns):
 # --- places before the upgrade --------------------------------------------------------------------------------
 
 
-async def test_an_address_has_a_bound_before_the_upgrade_and_who_is_new_gets_in():
+async def test_an_address_has_a_bound_before_the_upgrade():
     """Of one address the one that has been silent longest goes, and never one of another address."""
     places = door.Door(places=10, per_address=3)
     made = {number: Recorder() for number in range(20)}
@@ -229,7 +229,8 @@ def transports_of(server):
     ]
 
 
-async def test_two_lengths_of_one_request_are_refused_and_nothing_behind_them_is_heard():
+async def test_two_lengths_of_one_request_are_refused():
+    """The bytes behind the request are ignored."""
     async with serve() as server:
         reader, writer = await asyncio.open_connection(*server.addresses[0])
         writer.write(

@@ -246,7 +246,8 @@ async def test_a_proxy_that_can_not_be_used(monkeypatch):
             await client("ws://no-such-host.invalid/ws").__aenter__()
 
 
-async def test_what_stands_before_the_server_is_no_end_once_we_have_been_in():
+async def test_a_proxy_without_its_server_is_no_end():
+    """The client was connected before, so the refusal comes from a proxy while the server restarts."""
     answers = [None, 404, 403, 503, None]
 
     def before(connection, request):
@@ -629,7 +630,8 @@ async def test_a_server_that_stays_away_is_one_line_at_info(written):
     assert sum("signaling DEBUG ! not connected" in line for _, line in written.lines) >= 3
 
 
-async def test_the_log_has_the_life_of_a_client_at_info_and_its_frames_at_debug(written):
+async def test_the_log_of_a_client(written):
+    """INFO has its life, DEBUG its frames."""
     ice = IceConfig(turn=("turn:192.0.2.1",), secret="the secret of the TURN server")
     async with serve(keys=[SECRET], ice=ice) as server:
         url = f"{server.url}?key=in-the-query"
@@ -654,7 +656,9 @@ async def test_the_log_has_the_life_of_a_client_at_info_and_its_frames_at_debug(
         assert secret not in whole
 
 
-def test_a_client_that_was_never_told_to_end_is_named_with_the_line_that_made_it():
+def test_a_forgotten_client_is_named():
+    """The warning has the line that made it."""
+
     async def forgets():
         async with serve() as server:
             await SignalingClient(server.url, policy=QUICK).__aenter__()

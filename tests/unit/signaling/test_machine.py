@@ -225,7 +225,8 @@ def test_too_many_requests_are_refused():
         (Join(room="x", meta={"x": "y" * 70_000}), "bytes"),
     ],
 )
-def test_a_request_that_the_protocol_does_not_allow_is_the_caller_s_error(message, what):
+def test_a_request_that_is_not_allowed_raises(message, what):
+    """The protocol does not allow it, so the caller gets the error."""
     line = Line()
     line.up()
     with pytest.raises(ValueError, match=what):
@@ -399,7 +400,8 @@ def test_the_outbox_has_a_bound_in_messages_and_bytes():
         (Candidates(to="you", epoch=1, candidates=[Candidate(candidate="")] * 51), "candidates"),
     ],
 )
-def test_a_message_that_the_protocol_does_not_allow_is_the_caller_s_error(message, what):
+def test_a_message_that_is_not_allowed_raises(message, what):
+    """The protocol does not allow it, so the caller gets the error."""
     line = Line()
     line.up()
     with pytest.raises(ValueError, match=what):
@@ -534,7 +536,8 @@ def test_quit_is_said_after_everything_else():
     assert line.machine.want is Want.NOTHING
 
 
-def test_quit_does_not_wait_for_ever_and_what_is_not_known_comes_back():
+def test_quit_has_a_time_limit():
+    """Messages without an acknowledgement come back as `Undelivered`."""
     line = Line()
     line.up()
     line.machine.send(word("last"))
