@@ -128,7 +128,9 @@ class Channel:
         payload = _payload(data)
         while not self._machine.has_room(self.name) and self._machine.state != "closed":
             await self._change()
-        return Sent(self, self._shell.step(lambda now: self._machine.send(self.name, payload, now)))
+        seq = self._machine.send(self.name, payload, self._shell.loop.time())
+        self._shell.settle()
+        return Sent(self, seq)
 
     async def wait_delivered(self, seq: int) -> None:
         """See `Sent.delivered`."""
@@ -219,7 +221,9 @@ class Channel:
         return None if payload is None else _message(payload)
 
     def _take(self) -> Payload | None:
-        return self._shell.step(lambda now: self._machine.take(self.name, now))
+        payload = self._machine.take(self.name, self._shell.loop.time())
+        self._shell.settle()
+        return payload
 
     async def __aiter__(self) -> AsyncIterator[str | bytes]:
         """Yield messages, until the session closes cleanly.

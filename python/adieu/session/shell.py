@@ -168,28 +168,29 @@ class Shell:
         """Do the machine's actions, hand out its events, and set the timer."""
         if self._settling:
             return  # what an action brings about is done by the loop that is doing it
-        self._settling = True
         machine = self.machine
-        try:
-            while True:
-                if (action := machine.poll_action()) is not None:
-                    self._do(action)
-                elif (event := machine.poll_event()) is not None:
-                    self.on_event(event)
-                else:
-                    break
-        finally:
-            self._settling = False
+        if machine.actions or machine.events:
+            self._settling = True
+            try:
+                while True:
+                    if machine.actions:
+                        self._do(machine.actions.popleft())
+                    elif machine.events:
+                        self.on_event(machine.events.popleft())
+                    else:
+                        break
+            finally:
+                self._settling = False
         self.arm()
 
     def arm(self) -> None:
-        """Set the timer to when the machine wants to be called again."""
-        self._set_timer(self.machine.poll_timeout())
+        """Set the timer to when the machine wants to be called again, or leave it earlier."""
+        when = self.machine.poll_timeout()
+        if when is None or self._timer is None or when < self._timer_at:
+            self._set_timer(when)
 
     def _set_timer(self, when: float | None) -> None:
         if self._timer is not None:
-            if when == self._timer_at:
-                return
             self._timer.cancel()
             self._timer = None
         if when is not None:
