@@ -519,7 +519,9 @@ export class SessionMachine extends MachineState {
   /** Ask for `eta` seconds more, while the other side closes. */
   askWait(reason: string, eta: number, now: number): void {
     const etaMs = Math.min(Math.round(eta * 1000), Number.MAX_SAFE_INTEGER);
-    this.#feed(now, () => this.say({ type: "wait", reason: sendable(reason, 1024), etaMs }));
+    this.#feed(now, () => {
+      if (this.state === "closing") this.say({ type: "wait", reason: sendable(reason, 1024), etaMs });
+    });
   }
 
   /** Give the other side `eta` seconds from now, while this side closes. */

@@ -508,7 +508,9 @@ class SessionMachine(MachineState):
     @machine_input
     def ask_wait(self, reason: str, eta: float, now: float) -> None:
         """Ask for `eta` seconds more, while the other side closes."""
-        self.say(words.Wait(reason=sendable(reason, words.MAX_TEXT), eta_ms=min(round(eta * 1000), words.MAX_COUNT)))
+        if self.state == "closing":
+            eta_ms = min(round(eta * 1000), words.MAX_COUNT)
+            self.say(words.Wait(reason=sendable(reason, words.MAX_TEXT), eta_ms=eta_ms))
 
     @machine_input
     def grant_wait(self, eta: float, now: float) -> None:
