@@ -52,9 +52,8 @@ def test_words_have_an_effect_where_the_table_says_so_and_nowhere_else() -> None
             ("switching", words.Switched(epoch=1, have={})),
         ):
             machine = next(m for m in map(machine_in, first(state)) if m.me == "a" and m.outcome is None)
-            machine.reset = Reset(
-                "transport", word.epoch, "a", 7, machine.now, recovery=True, phase=phase
-            )  # rare there
+            # Rare there: no trace has it.
+            machine.reset = Reset("transport", word.epoch, "a", 7, machine.now, recovery=True, phase=phase)
             if states.has_effect(machine, word):
                 seen[state].add("resetOk" if phase == "asked" else "switched")
     assert {state: row.words for state, row in STATES.items()} == seen
