@@ -298,6 +298,10 @@ class EventQueue:
     def turn(self) -> int:
         """The number of the turn, within which a `Channel.amount_in_turn` only grows."""
     def next_turn(self) -> None: ...
+    def hold(self) -> None:
+        """Let commands not wake the I/O thread until `release`, except those that close."""
+    def release(self) -> None:
+        """Wake the I/O thread if it sleeps, and from now on with each command. Without `hold` before, harmless."""
     def drain(self, max_events: int, max_bytes: int) -> tuple[list[Event], bool]:
         """Take events of all kinds, oldest first, until a bound is reached. The bool says that more are waiting."""
     def close(self) -> None:

@@ -115,18 +115,23 @@ def _succeed(internals: Internals, plan: Plan, type_: SdpType) -> None:
     goes_on = move_association(internals, key, after.transports.keys() & closed)
     # steps 5, 6 and 11: descriptions and state
     _store(internals, after, type_)
-    # steps 7 and 10: the transports
-    for action in plan.actions:
-        perform(internals, action)
-    if internals.pool is not None and after.generations:
-        internals.pool.end()
-        internals.pool = None
-    # steps 8 to 10: transceivers and data
-    concerned = transceivers.apply(internals, plan.media)
-    if type_ in {"answer", "pranswer"}:
-        establish_association(internals, key, goes_on=goes_on)
-    elif key is None:
-        offer_association(internals)
+    core = internals.driver.core
+    core.hold()
+    try:
+        # steps 7 and 10: the transports
+        for action in plan.actions:
+            perform(internals, action)
+        if internals.pool is not None and after.generations:
+            internals.pool.end()
+            internals.pool = None
+        # steps 8 to 10: transceivers and data
+        concerned = transceivers.apply(internals, plan.media)
+        if type_ in {"answer", "pranswer"}:
+            establish_association(internals, key, goes_on=goes_on)
+        elif key is None:
+            offer_association(internals)
+    finally:
+        core.release()
     for stopped in plan.media.stopped:
         internals_of(concerned[stopped]).end_receiving()
     # step 13

@@ -103,6 +103,16 @@ impl CommandQueue {
 
     pub fn push(&self, command: Command) {
         self.commands.push(command);
+        self.wake();
+    }
+
+    /// The hub may sleep on: [`CommandQueue::wake`] follows.
+    pub fn push_quietly(&self, command: Command) {
+        self.commands.push(command);
+    }
+
+    /// Wake the hub if it sleeps. Call it after a push.
+    pub fn wake(&self) {
         // Between the push and the look: the hub does the same in the other order (`may_sleep`). A look is cheaper than
         // a swap while the hub is awake.
         fence(Ordering::SeqCst);

@@ -1,7 +1,7 @@
 //! The objects that the application holds: a client for each event loop, and channels. All are usable from any thread.
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -107,6 +107,8 @@ pub struct Client {
     queue: Arc<EventQueue>,
     commands: Arc<CommandQueue>,
     forks: u64,
+    /// Commands do not wake the hub at present.
+    is_held: AtomicBool,
     /// Where the engines' randomness comes from.
     seed: Seeds,
     /// For the calls that need more than the number of a transport.
@@ -130,7 +132,15 @@ impl Client {
     pub(crate) fn new(queue: Arc<EventQueue>, commands: Arc<CommandQueue>, seed: Seeds) -> Client {
         let id = next_id();
         commands.request(Request::OpenClient { id, queue: queue.clone() });
-        Client { id, queue, commands, forks: process::forks(), seed, transports: Mutex::default() }
+        Client {
+            id,
+            queue,
+            commands,
+            forks: process::forks(),
+            is_held: AtomicBool::new(false),
+            seed,
+            transports: Mutex::default(),
+        }
     }
 
     pub fn id(&self) -> u64 {
@@ -176,7 +186,7 @@ impl Client {
             return; // the fork may have stopped the I/O thread in the middle of a push: who pops waits for its end
         }
         self.queue.close();
-        self.request(Request::CloseClient { id: self.id });
+        self.request_now(Request::CloseClient { id: self.id });
         *self.lock() = Transports::default();
     }
 
@@ -189,7 +199,7 @@ impl Client {
 
     pub fn close_connection(&self, connection: u64, reason: String) {
         self.forget(connection);
-        self.request(Request::CloseConnection { id: connection, reason });
+        self.request_now(Request::CloseConnection { id: connection, reason });
     }
 
     pub fn transport(&self, connection: u64, options: TransportOptions) -> u64 {
@@ -214,7 +224,7 @@ impl Client {
 
     pub fn close_transport(&self, transport: u64) {
         self.lock().by_id.remove(&transport);
-        self.request(Request::CloseTransport { transport });
+        self.request_now(Request::CloseTransport { transport });
     }
 
     pub fn gather(&self, transport: u64, gather: Gather) {
@@ -272,7 +282,28 @@ impl Client {
         self.transports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Until [`Client::release`], commands but those that close do not wake the hub: several of them cost one wake-up.
+    pub fn hold(&self) {
+        self.is_held.store(true, Ordering::Relaxed);
+    }
+
+    pub fn release(&self) {
+        self.is_held.store(false, Ordering::Relaxed);
+        if self.is_alive() {
+            self.commands.wake();
+        }
+    }
+
     fn request(&self, request: Request) {
+        if self.is_alive() && self.is_held.load(Ordering::Relaxed) {
+            self.commands.push_quietly(Command::Request(Box::new(request)));
+        } else {
+            self.request_now(request);
+        }
+    }
+
+    /// Also for what closes: nothing that follows may be waited for.
+    fn request_now(&self, request: Request) {
         if self.is_alive() {
             self.commands.request(request);
         }
@@ -282,5 +313,66 @@ impl Client {
 impl Drop for Client {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    /// A client whose hub is asleep, and how often that was woken.
+    fn client() -> (Client, Arc<CommandQueue>, Arc<AtomicUsize>) {
+        let woken = Arc::new(AtomicUsize::new(0));
+        let counter = woken.clone();
+        let waker = move || {
+            counter.fetch_add(1, Ordering::SeqCst);
+        };
+        let commands = Arc::new(CommandQueue::new(Some(Box::new(waker))));
+        let client = Client::new(Arc::new(EventQueue::new(None)), commands.clone(), Box::new(|| [0; 32]));
+        while commands.pop().is_some() {}
+        assert!(commands.may_sleep());
+        (client, commands, woken)
+    }
+
+    #[test]
+    fn commands_that_are_held_wake_the_hub_once() {
+        let (client, commands, woken) = client();
+        client.hold();
+        for request in 0..5 {
+            client.request_stats(1, request);
+        }
+        assert_eq!(woken.load(Ordering::SeqCst), 0);
+        client.release();
+        assert_eq!(woken.load(Ordering::SeqCst), 1);
+        assert_eq!(std::iter::from_fn(|| commands.pop()).count(), 5);
+    }
+
+    #[test]
+    fn what_closes_is_never_held() {
+        let (client, _, woken) = client();
+        client.hold();
+        client.close_connection(1, "gone".to_owned());
+        assert_eq!(woken.load(Ordering::SeqCst), 1);
+    }
+
+    /// They are on their way before the channel is closed; what comes later is not sent before that command.
+    #[test]
+    fn messages_of_one_batch_need_one_command_and_none_follows_a_close() {
+        let (client, commands, woken) = client();
+        let transport = Arc::new(TransportShared::new(1));
+        let channel = client.adopt(Arc::new(ChannelShared::new(0, transport)));
+        for _ in 0..3 {
+            channel.reserve(1).expect("room");
+            channel.send(Kind::Binary, vec![0]);
+        }
+        channel.close();
+        channel.reserve(1).expect("room");
+        channel.send(Kind::Binary, vec![1]);
+        assert_eq!(woken.load(Ordering::SeqCst), 1);
+        assert_eq!(channel.buffered(), 3);
+        assert_eq!(std::iter::from_fn(|| commands.pop()).count(), 2);
+        assert_eq!(channel.shared.take_outbox().len(), 3);
     }
 }

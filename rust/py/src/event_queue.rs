@@ -259,6 +259,14 @@ impl EventQueue {
         self.turns.turn.fetch_add(1, Ordering::Relaxed);
     }
 
+    fn hold(&self) {
+        self.inner.hold();
+    }
+
+    fn release(&self) {
+        self.inner.release();
+    }
+
     fn close(&self) {
         self.inner.close();
         let routes = std::mem::take(&mut *self.routes());
