@@ -43,7 +43,7 @@ def page() -> str:
         "|---|---|---|---|---|",
     ]
     for name, row in STATES.items():
-        leads = "<br>".join(f"**{other}**: {why}" for other, why in row.leads_to.items()) or "—"
+        leads = "<br>".join(f"**{other}**: {why}." for other, why in row.leads_to.items()) or "—"
         said = ", ".join(f"`{word}`" for word in sorted(row.words))
         asked = ", ".join(f"`{request}`" for request in sorted(row.requests)) or "—"
         lines.append(f"| **{name}** | {row.means} | {leads} | {said} | {asked} |")
