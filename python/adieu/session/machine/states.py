@@ -21,7 +21,7 @@ class StateRow(Struct, frozen=True, kw_only=True):
     words: frozenset[str]
     """The words of the other side that may have an effect, in-band or by signaling; all others are ignored."""
     requests: frozenset[str]
-    """What the application may ask for."""
+    """Requests that the application may make."""
     leads_to: dict[StateName, str]
     """The states that may follow, and by what."""
 
@@ -76,8 +76,8 @@ STATES: dict[StateName, StateRow] = {
         words=END | RESET,
         requests=ALWAYS | SEND | {"ask_reset"},
         leads_to={
-            "open": "the new connection or path carries the session, or the old one goes on",
-            "recovering": "no answer, or the reset fails and no connection is left",
+            "open": "`switch`, or the old connection goes on",
+            "recovering": "no answer, or the reset fails",
             "closing": ASKED,
         },
     ),
