@@ -1,4 +1,4 @@
-"""The SDK for browsers, `js/`: its generated files, lint, types, build and tests.
+"""The SDK for browsers, `js/`: its generated files, lint, types, build and tests; and its examples, `examples/web`.
 
 python tools/sdk.py           check, build and test it
 python tools/sdk.py --build   only build it, and its tests
@@ -13,6 +13,7 @@ import sys
 import npm
 
 JS = npm.ROOT / "js"
+EXAMPLES = npm.ROOT / "examples" / "web"
 
 
 def main(arguments: list[str]) -> int:
@@ -24,9 +25,11 @@ def main(arguments: list[str]) -> int:
     if arguments == ["--build"]:
         npm.run(program, JS, "run", "--silent", "build")
         npm.run(program, JS, "run", "--silent", "compile")
-        return 0
-    npm.run(program, JS, "run", "--silent", "check")
-    npm.run(program, JS, "test", "--silent")
+    else:
+        npm.run(program, JS, "run", "--silent", "check")
+        npm.run(program, JS, "test", "--silent")
+    npm.prepare(program, EXAMPLES)
+    npm.run(program, EXAMPLES, "run", "--silent", "build")
     return 0
 
 

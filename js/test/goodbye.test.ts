@@ -43,6 +43,7 @@ class Side implements Host {
   reliable = true;
   said: Word[] = [];
   mutual: boolean;
+  youngUntil = 0;
   other!: Side;
   readonly clock: Clock;
   readonly delay: number;
@@ -290,7 +291,7 @@ describe("goodbye: this side alone", () => {
       { label: "chat", id: 1, sent: 100, received: 400, delivered: undefined, proof: "reset", drained: true },
     ]);
     assert.equal(here.receipt?.confirmed, false);
-    assert.match(here.receipt?.notice.join(" ") ?? "", /whether they were read is unknown/);
+    assert.match(here.receipt?.notice.join(" ") ?? "", /perhaps unread/);
   });
 
   test("a side that never stops sending is left at the deadline", async () => {

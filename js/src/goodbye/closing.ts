@@ -20,6 +20,8 @@ const QUIET = 500;
 export interface Host {
   /** The other side has goodbye: it counts what it receives. */
   readonly mutual: boolean;
+  /** Until then a side with goodbye may not have shown that it has it. */
+  readonly youngUntil: number;
   say(text: string): void;
   /** Have the application send its last. */
   flush(): unknown;
@@ -124,7 +126,8 @@ export class Closing {
       const received = all.reduce((sum, [, each]) => sum + each.received, 0);
       if (received !== before || all.some(([, { given }]) => given?.buffered)) quietSince = this.#host.now();
       before = received;
-      return !all.length || this.#host.now() - quietSince >= QUIET;
+      const now = this.#host.now();
+      return !all.length || (now - quietSince >= QUIET && now >= this.#host.youngUntil);
     });
     if (!said) return;
     this.#host.say(encode({ type: "closed", taken: this.#counts("received") }));

@@ -43,6 +43,8 @@ const ASK = 1000;
 /** After so much silence the other side is gone, if it would have answered; else, if browsers leave no such gap. */
 const UNANSWERED = 3000;
 const UNHEARD = CHROMIUM ? 4000 : 7000;
+/** The time in which a side with goodbye answers the knock, also on a busy machine. */
+const YOUNG = 2000;
 /** The time after the end of a connection in which the browser may still hand out its last words. */
 const WORDS = 100;
 /** The time for which a page is kept from going away, so that a word leaves before the queue. */
@@ -53,6 +55,7 @@ export class Connection implements Host, Leaver {
   readonly channels = new Set<RTCDataChannel>();
   /** The other side has goodbye. */
   mutual = false;
+  youngUntil = 0;
   readonly #owner: Owner;
   readonly #close: () => void;
   readonly #create: RTCPeerConnection["createDataChannel"];
@@ -192,7 +195,10 @@ export class Connection implements Host, Leaver {
       const init = { negotiated: true, protocol: PROTOCOL };
       this.#talk = this.#create("goodbye", { ...init, id: TALK });
       const knock = this.#create("goodbye knock", { ...init, id: KNOCK });
-      knock.onopen = () => knock.close();
+      knock.onopen = () => {
+        this.youngUntil = this.now() + YOUNG;
+        knock.close();
+      };
       knock.onclose = () => this.#isAlive() && this.#greet();
     } catch {
       // The application uses these stream ids itself, or the other side has fewer streams.
@@ -300,8 +306,9 @@ export class Connection implements Host, Leaver {
   abandon(): void {
     if (!this.signal.aborted) this.say(encode({ type: "bye", cause: "left" }));
     this.#close();
-    if (this.#closing) this.#closing.cause ??= "left";
-    else this.#end("local", { receipt: makeId(), reason: "", reset: false }, 0, "left");
+    const cause = this.#gone || "left";
+    if (this.#closing) this.#closing.cause ??= cause;
+    else this.#end("local", { receipt: makeId(), reason: "", reset: false }, 0, cause);
   }
 
   leave(cause: string): void {

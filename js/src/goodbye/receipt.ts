@@ -59,12 +59,12 @@ export function notice({ cause, clean, channels }: Omit<Receipt, "notice">, mutu
   const proved = channels.every(({ proof, drained }) => !drained || proof !== "none");
   const sentences: [unknown, string][] = [
     [cause, `It ended before its close: ${cause}.`],
-    [!clean && !cause, "The time was over first."],
+    [!clean && !cause, "It ran out of time."],
     [missing, `${missing} of your messages did not arrive.`],
     [!proved, "Your messages may be lost."],
-    [!mutual && proved && channels[0], "Your messages arrived; whether they were read is unknown."],
-    [!mutual, "The other side does not know why. Its own messages may be incomplete."],
-    [apart[0], `Not given to goodbye, so not drained: ${apart.join(", ")}.`],
+    [!mutual && proved && channels[0], "Your messages arrived, perhaps unread."],
+    [!mutual, "The other side does not know why; its messages may be lost."],
+    [apart[0], `Not given, so not drained: ${apart.join(", ")}.`],
   ];
   return sentences.filter(([holds]) => holds).map(([, sentence]) => sentence);
 }

@@ -26,6 +26,8 @@ class Host(Protocol):
 
     mutual: bool
     """The other side has goodbye: it counts what it receives."""
+    young_until: float
+    """Until then a side with goodbye may not have shown that it has it; of the event loop's clock."""
 
     def say(self, text: str) -> bool:
         """Say a word to the other side; return whether there was a way."""
@@ -158,7 +160,8 @@ class Closing:
         received = sum(each.received for each in given)
         if received != self._received or any(each.given.buffered for each in given if each.given):
             self._received, self._quiet_since = received, self._loop.time()
-        return not given or self._loop.time() - self._quiet_since >= QUIET
+        now = self._loop.time()
+        return not given or (now - self._quiet_since >= QUIET and now >= self._host.young_until)
 
     def _is_whole(self, id_: int, seen: Seen) -> bool:
         """Whether all that will ever come has come; nothing more comes over a closed channel."""

@@ -44,6 +44,8 @@ UNANSWERED: Final = 3.0
 """After so much silence the other side is gone, if it would have answered."""
 UNHEARD: Final = 4.0
 """After so much silence it is gone, if it has no goodbye."""
+YOUNG: Final = 2.0
+"""The time in which a side with goodbye answers the knock, also on a busy machine."""
 WORDS: Final = 0.1
 """The time after the end of a connection in which its last words may still come."""
 
@@ -79,6 +81,7 @@ class Connection:
         pc: the application's object.
         channels: its data channels.
         mutual: the other side has goodbye.
+        young_until: until then a side with goodbye may not have shown that it has it.
     """
 
     def __init__(self, pc: RTCPeerConnection, owner: Owner, *, add: bool) -> None:
@@ -86,6 +89,7 @@ class Connection:
         self.pc = pc
         self.channels: dict[RTCDataChannel, None] = {}
         self.mutual: bool = False
+        self.young_until: float = 0.0
         self._owner = owner
         self._add = add
         self._loop = asyncio.get_running_loop()
@@ -215,12 +219,16 @@ class Connection:
         with suppress(DOMException):  # the application uses these stream ids itself, or there are fewer streams
             self._talk = self.pc.createDataChannel("goodbye", negotiated=True, id=TALK, protocol=PROTOCOL)
             knock = self.pc.createDataChannel("goodbye knock", negotiated=True, id=KNOCK, protocol=PROTOCOL)
-            knock.addEventListener("open", lambda _: knock.close())
+            knock.addEventListener("open", lambda _: self._knocks(knock))
             knock.addEventListener("close", lambda _: self._greet() if self._is_alive() else None)
         if self._talk is not None:
             self._follow(self._talk)
             self._talk.addEventListener("message", lambda event: self.heard(event.data))
             self._talk.addEventListener("error", lambda event: self._check_end(event.error.sctpCauseCode))
+
+    def _knocks(self, knock: RTCDataChannel) -> None:
+        self.young_until = self._loop.time() + YOUNG
+        knock.close()
 
     def _is_alive(self) -> bool:
         return self.pc.signalingState != "closed" and all(each.state != "closed" for each in self._transports)
@@ -339,6 +347,6 @@ class Connection:
         """The program has closed the connection itself."""
         if self._closing is None:
             begin = Begin(receipt=make_id(), reason="", reset=False, deadline_ms=0)
-            self._begin("local", begin, 0.0, "left")
+            self._begin("local", begin, 0.0, self._gone or "left")
         elif self._closing.cause is None:
-            self._closing.cause = "left"
+            self._closing.cause = self._gone or "left"

@@ -94,11 +94,11 @@ class GoodbyeReceipt:
         proved = all(each.proof != "none" for each in self.channels if each.drained)
         sentences = {
             f"It ended before its close: {self.cause}.": self.cause,
-            "The time was over first.": not self.clean and not self.cause,
+            "It ran out of time.": not self.clean and not self.cause,
             f"{missing} of your messages did not arrive.": missing,
             "Your messages may be lost.": not proved,
-            "Your messages arrived; whether they were read is unknown.": not self.mutual and proved and self.channels,
-            "The other side does not know why. Its own messages may be incomplete.": not self.mutual,
-            f"Not given to goodbye, so not drained: {', '.join(apart)}.": apart,
+            "Your messages arrived, perhaps unread.": not self.mutual and proved and self.channels,
+            "The other side does not know why; its messages may be lost.": not self.mutual,
+            f"Not given, so not drained: {', '.join(apart)}.": apart,
         }
         return [sentence for sentence, holds in sentences.items() if holds]

@@ -62,7 +62,11 @@ class Apps(Tabs):
     def _requested(self, connection: ServerConnection, request: Request) -> Response | None:
         if request.path.partition("?")[0] != "/adieu-rtc.js":
             return super()._requested(connection, request)
-        body = GOODBYE.read_bytes()
+        return self.found(GOODBYE.read_bytes())
+
+    @staticmethod
+    def found(body: bytes) -> Response:
+        """Answer with a script."""
         kind = "text/javascript; charset=utf-8"
         headers = Headers({"Content-Type": kind, "Content-Length": str(len(body)), "Cache-Control": "no-store"})
         return Response(HTTPStatus.OK, "OK", headers, body)

@@ -85,7 +85,7 @@ async def test_a_side_alone_loses_nothing_and_says_what_it_cannot_know(pair: tup
     assert (heard, other) == (PIECES, {"heard": PIECES, "events": ["channel closed"]})
     [account] = receipt["channels"]
     assert (account["proof"], "delivered" in account, receipt["confirmed"]) == ("reset", False, False)
-    assert "whether they were read is unknown" in " ".join(receipt["notice"])
+    assert "perhaps unread" in " ".join(receipt["notice"])
 
 
 async def test_a_side_without_goodbye_sees_nothing_of_it(pair: tuple[Browser, Browser]) -> None:

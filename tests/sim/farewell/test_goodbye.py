@@ -101,7 +101,7 @@ async def test_a_side_alone_loses_nothing_and_says_what_it_cannot_know(world: Wo
         assert (here.heard, there.heard) == (300, 300)
         [account] = receipt.channels
         assert (account.proof, account.delivered, receipt.confirmed) == ("reset", None, False)
-        assert "Your messages arrived; whether they were read is unknown." in receipt.notice
+        assert "Your messages arrived, perhaps unread." in receipt.notice
         assert there.events == ["channel closed"]
 
 
