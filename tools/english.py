@@ -152,7 +152,7 @@ def _page(source: str) -> str:
     """Markdown without code and addresses; every line stays where it is."""
     source = re.sub(r"(?ms)^( *)(```|~~~).*?^\1\2\s*?$", lambda block: "\n" * block.group().count("\n"), source)
     source = re.sub(r"(?s)<!--.*?-->", lambda block: "\n" * block.group().count("\n"), source)
-    source = re.sub(r"\]\([^)\s]*\)", "]", source)
+    source = re.sub(r"\]\([^)\s]*\)", "]", source).replace("<br>", "\0")
     source = re.sub(r"\*\*|(?<!\w)\*(?=\w)|(?<=\w)\*(?!\w)|[\[\]]", "", source)
     return "\n".join(line.replace("|", "\0") if line.lstrip().startswith("|") else line for line in source.split("\n"))
 

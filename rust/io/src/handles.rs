@@ -302,7 +302,7 @@ impl Client {
         }
     }
 
-    /// Also for what closes: nothing that follows may be waited for.
+    /// Send at once. A close needs this too: no later command may be awaited.
     fn request_now(&self, request: Request) {
         if self.is_alive() {
             self.commands.request(request);
