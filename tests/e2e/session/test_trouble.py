@@ -11,6 +11,7 @@ import pytest
 NO_DESCRIPTORS = """
 import asyncio, errno, os, resource, time
 import adieu
+from adieu import ResetFailedError, RTCPeerConnection, memory_pair  # a module cannot be loaded without a descriptor
 
 most = resource.getrlimit(resource.RLIMIT_NOFILE)
 
