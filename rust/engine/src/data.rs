@@ -251,8 +251,12 @@ impl Data {
         Some(event)
     }
 
-    /// The state of the association that was reached before the next event of a channel.
     #[inline]
+    pub fn has_states(&self) -> bool {
+        !self.states.is_empty()
+    }
+
+    /// The state of the association that was reached before the next event of a channel.
     pub fn poll_state(&mut self) -> Option<StateChange> {
         if !self.states.is_next(self.taken) {
             return None;
@@ -262,7 +266,6 @@ impl Data {
     }
 
     /// How many events and states were taken.
-    #[inline]
     pub fn taken(&self) -> u64 {
         self.taken + self.states_taken
     }
@@ -291,11 +294,19 @@ impl Data {
         }
     }
 
+    /// Take what the association reports, and let the channels follow.
     fn pump(&mut self, now: Instant) {
         self.is_dirty = true;
-        while let Some(sctp) = self.phase.sctp_mut() {
-            let Some(event) = sctp.poll_event() else { return };
-            match event {
+        while let Some((error, cause)) = self.pump_to_end(now) {
+            self.end(error, cause);
+        }
+    }
+
+    /// Returns how the association has ended, if it has.
+    fn pump_to_end(&mut self, now: Instant) -> Option<(bool, Cause)> {
+        let sctp = self.phase.sctp_mut()?;
+        loop {
+            match sctp.poll_event()? {
                 SctpEvent::Message { stream, ppid, payload } => {
                     self.unread += self.channels.handle_message(now, sctp, (stream, ppid, payload));
                     if !self.is_full && self.unread >= self.receive_buffer {
@@ -319,7 +330,7 @@ impl Data {
                 SctpEvent::ResetFailed(streams) => {
                     self.channels.handle_reset_answer(now, sctp, &streams, false);
                 }
-                SctpEvent::Ended { error, cause } => self.end(error, cause),
+                SctpEvent::Ended { error, cause } => return Some((error, cause)),
             }
         }
     }

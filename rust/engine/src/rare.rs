@@ -32,6 +32,10 @@ impl<T> Rare<T> {
     }
 
     #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
     pub fn len(&self) -> usize {
         self.events.len()
     }

@@ -106,10 +106,23 @@ impl Secure {
 
     // --- what comes out ---------------------------------------------------------------------------------------------
 
-    /// Write the next decrypted record to `buffer`, and return its size. Call it after every input until nothing is
-    /// left. Poll the events before you use a record: they come first.
+    /// Take the events of ICE: after everything that goes in. The handshake starts on the first pair.
+    #[inline]
+    pub fn follow_ice(&mut self, now: Instant) {
+        while let Some(event) = self.ice.poll_event() {
+            if matches!(event, IceEvent::Pair { .. }) {
+                self.pair_traffic = Traffic::default();
+            }
+            self.events.push_back(SecureEvent::Ice(event));
+        }
+        if self.dtls.state() == DtlsState::New && self.ice.route().is_some() && self.dtls.start(now) {
+            self.events.push_back(SecureEvent::Connecting);
+        }
+    }
+
+    /// The next decrypted record, written to `buffer`; its size. Call it after [`Secure::follow_ice`], until it gives
+    /// None. Poll the events before you use a record: they came before it.
     pub fn poll_record(&mut self, now: Instant, buffer: &mut Vec<u8>) -> Option<usize> {
-        self.follow_ice(now);
         loop {
             match self.dtls.poll_output(buffer) {
                 Output::Idle => return None,
@@ -236,19 +249,6 @@ impl Secure {
     }
 
     // --- helpers ----------------------------------------------------------------------------------------------------
-
-    /// Take what ICE reports. The handshake starts on its first pair.
-    fn follow_ice(&mut self, now: Instant) {
-        while let Some(event) = self.ice.poll_event() {
-            if matches!(event, IceEvent::Pair { .. }) {
-                self.pair_traffic = Traffic::default();
-            }
-            self.events.push_back(SecureEvent::Ice(event));
-        }
-        if self.dtls.state() == DtlsState::New && self.ice.route().is_some() && self.dtls.start(now) {
-            self.events.push_back(SecureEvent::Connecting);
-        }
-    }
 
     /// A record was authentic: the peer lives.
     fn hear(&mut self, now: Instant) {

@@ -267,16 +267,23 @@ impl Transport {
     pub fn poll_event(&mut self, now: Instant) -> Option<Event> {
         let Phase::Open(data) = &mut self.phase else { return None };
         data.flush(now);
-        if self.events.is_next(data.taken()) {
-            return self.events.pop();
-        }
-        if let Some(change) = data.poll_state() {
-            return Some(change.into());
+        if (!self.events.is_empty() || data.has_states())
+            && let Some(event) = Self::poll_rare(&mut self.events, data)
+        {
+            return Some(event);
         }
         data.poll_event().map(Event::Channel)
     }
 
-    /// Fill `batch` with the next packets; false if there are no packets.
+    #[cold]
+    fn poll_rare(events: &mut Rare<Event>, data: &mut Data) -> Option<Event> {
+        if events.is_next(data.taken()) {
+            return events.pop();
+        }
+        data.poll_state().map(Event::from)
+    }
+
+    /// Fill `batch` with the datagrams that leave next. False: nothing is to be sent.
     pub fn poll_transmit(&mut self, now: Instant, batch: &mut Batch) -> bool {
         let filled = self.secure.poll_transmit(now, batch) || self.next_packets(now, batch);
         if filled {
@@ -362,6 +369,7 @@ impl Transport {
     /// Hand up what the secure path gives: events, and records to the data channels, in their order.
     fn pump(&mut self, now: Instant) {
         let Phase::Open(data) = &mut self.phase else { return };
+        self.secure.follow_ice(now);
         loop {
             let record = self.secure.poll_record(now, &mut self.scratch);
             while let Some(event) = self.secure.poll_event() {

@@ -112,14 +112,9 @@ pub fn next(phase: Phase, input: Input) -> (Phase, Action) {
 }
 
 impl Phase {
-    /// Whether the application may still send.
+    /// Whether the application may send, and messages that arrive are for it (rule 45: only while it is open).
     pub fn is_open(self) -> bool {
         self == Phase::Open
-    }
-
-    /// Whether messages that arrive are for the application (rule 45: only while it is open).
-    pub fn hears(self) -> bool {
-        matches!(self, Phase::Open)
     }
 
     /// Whether it waits for an answer of the peer, so that a deadline applies.

@@ -285,10 +285,10 @@ impl Channels {
         let max_receive = self.max_receive;
         let Some(channel) = self.channels[key.0 as usize].as_mut() else { return 0 };
         channel.confirmed = true;
-        if channel.phase.waits_for_peer() {
-            channel.due = Some(now + CLOSING_TIMEOUT); // it still sends what it has
-        }
-        if !channel.phase.hears() || !channel.announced {
+        if !channel.phase.is_open() || !channel.announced {
+            if channel.phase.waits_for_peer() {
+                channel.due = Some(now + CLOSING_TIMEOUT); // it still sends its queue
+            }
             return 0; // closing rule 45
         }
         let (kind, payload) = match ppid {

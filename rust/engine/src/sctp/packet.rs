@@ -41,10 +41,11 @@ impl<'a> Iterator for Chunks<'a> {
     #[inline]
     fn next(&mut self) -> Option<Chunk<'a>> {
         let rest = self.rest;
-        let (&kind, &flags) = (rest.first()?, rest.get(1)?);
-        let length = usize::from(be16(rest, 2)?);
+        let &[kind, flags, high, low, ..] = rest else { return None };
+        let length = usize::from(u16::from_be_bytes([high, low]));
         let value = rest.get(CHUNK_HEADER..length)?;
-        self.rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+        let padded = (length + 3) & !3;
+        self.rest = rest.get(padded..).unwrap_or_default();
         Some(Chunk { kind, flags, value })
     }
 }
