@@ -49,6 +49,7 @@ CHECKS: dict[str, tuple[str, ...]] = {
     "schema": ("python", "tools/schema.py", "--check"),
     "page": ("python", "tools/page.py", "--check"),
     "words": ("python", "tools/words.py"),
+    "structure": ("python", "tools/structure.py"),
     "boundary": ("python", "tools/boundary.py", "--check"),
     "stub": ("python", "-m", "mypy.stubtest", "adieu._core"),
     "rustfmt": ("cargo", "fmt", "--all", "--check"),

@@ -114,6 +114,7 @@ fn candidates_and_fingerprints() {
 /// `cargo test --release -p adieu-engine --test seeds -- --ignored`: make the seeds again.
 #[test]
 #[ignore = "writes rust/fuzz/seeds"]
+#[expect(clippy::too_many_lines, reason = "one list of the cases")]
 fn record() {
     let mut pair = Pair::connected();
     pair.channel(0);
