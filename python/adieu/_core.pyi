@@ -65,9 +65,10 @@ CHANNEL_OPEN: Final = 1
 CHANNEL_INCOMING: Final = 2
 # The peer has reset its direction first.
 CHANNEL_CLOSING: Final = 3
-# Closed. Without an error: by the procedure, and the stream id is free again. With one: the association ended under
-# it (closing rule 56), its transport was closed, or the peer did not finish the closing procedure for ten seconds
-# (then the stream id stays taken). error: str | None, cause_code: int | None
+# The channel is closed. Without an error it was the closing procedure, and the stream id is free again. An error
+# means that the association ended (closing rule 56), that the transport was closed, or that the peer did not finish
+# the procedure for ten seconds. In the last case the stream id stays taken. error: str | None, cause_code: int |
+# None
 CHANNEL_CLOSED: Final = 4
 # The buffered amount fell to the threshold or below it (`watch_low`).
 CHANNEL_LOW: Final = 5
@@ -81,7 +82,7 @@ CANDIDATE: Final = 7
 # descriptor, no interface, no permission, no port. generation: int, address: str | None, port: int | None, url:
 # str, code: int, text: str
 CANDIDATE_ERROR: Final = 8
-# Gathering of a generation has begun ("gathering") or is over ("complete"). generation: int, state: str
+# Gathering of a generation has started ("gathering") or is over ("complete"). generation: int, state: str
 GATHERING: Final = 9
 # A new state, a new selected pair, or both. States: "new", "checking", "connected", "completed", "disconnected",
 # "failed". The event has the transport and the state alone; the driver adds the pair. state: str | None, pair:
@@ -102,7 +103,7 @@ DTLS_CERTIFICATES: Final = 14
 SCTP_STATE: Final = 15
 # The answer to `request_stats`. request: int, stats: dict[str, object]
 STATS: Final = 16
-# The reaper is done. What is still held: all zero is nothing. left: dict[str, int]
+# The reaper is done. `left` has the numbers of things that are still held. left: dict[str, int]
 CONNECTION_ENDED: Final = 17
 # A bug of the core has ended this connection alone. message: str
 CONNECTION_PANICKED: Final = 18

@@ -21,11 +21,11 @@ class ChannelHandler(Protocol):
         """The peer has reset its direction first."""
 
     def handle_closed(self, error: str | None, cause_code: int | None) -> None:
-        """Closed.
+        """The channel is closed.
 
-        Without an error: by the procedure, and the stream id is free again. With one: the association ended
-        under it (closing rule 56), its transport was closed, or the peer did not finish the closing
-        procedure for ten seconds (then the stream id stays taken).
+        Without an error it was the closing procedure, and the stream id is free again. An error means that
+        the association ended (closing rule 56), that the transport was closed, or that the peer did not
+        finish the procedure for ten seconds. In the last case the stream id stays taken.
         """
 
     def handle_low(self) -> None:
@@ -54,7 +54,7 @@ class TransportHandler(Protocol):
         """
 
     def handle_gathering(self, generation: int, state: str) -> None:
-        """Gathering of a generation has begun ("gathering") or is over ("complete")."""
+        """Gathering of a generation has started ("gathering") or is over ("complete")."""
 
     def handle_ice(self, state: str | None, pair: tuple[str, str] | None) -> None:
         """A new state, a new selected pair, or both.
@@ -88,7 +88,7 @@ class ConnectionEvents(Protocol):
     def handle_ended(self, left: dict[str, int]) -> None:
         """The reaper is done.
 
-        What is still held: all zero is nothing.
+        `left` has the numbers of things that are still held.
         """
 
     def handle_panicked(self, message: str) -> None:

@@ -61,9 +61,9 @@ table! {
     CHANNEL_CLOSING => channel.handle_closing("")
         "The peer has reset its direction first."
     CHANNEL_CLOSED => channel.handle_closed("error: str | None, cause_code: int | None")
-        "Closed. Without an error: by the procedure, and the stream id is free again. With one: the association ended \
-         under it (closing rule 56), its transport was closed, or the peer did not finish the closing procedure for \
-         ten seconds (then the stream id stays taken)."
+        "The channel is closed. Without an error it was the closing procedure, and the stream id is free again. An \
+         error means that the association ended (closing rule 56), that the transport was closed, or that the peer \
+         did not finish the procedure for ten seconds. In the last case the stream id stays taken."
     CHANNEL_LOW => channel.handle_low("")
         "The buffered amount fell to the threshold or below it (`watch_low`)."
     CHANNEL_FAILED => channel.handle_failed("message: str")
@@ -76,7 +76,7 @@ table! {
         "A server did not help. `code` is of RFC 5389, or 701. `url` is empty when this machine is in the way: no \
          descriptor, no interface, no permission, no port."
     GATHERING => transport.handle_gathering("generation: int, state: str")
-        "Gathering of a generation has begun (\"gathering\") or is over (\"complete\")."
+        "Gathering of a generation has started (\"gathering\") or is over (\"complete\")."
     ICE_STATE => transport.handle_ice("state: str | None, pair: tuple[str, str] | None")
         "A new state, a new selected pair, or both. States: \"new\", \"checking\", \"connected\", \"completed\", \
          \"disconnected\", \"failed\". The event has the transport and the state alone; the driver adds the pair."
@@ -98,7 +98,7 @@ table! {
     STATS => driver.handle_stats("request: int, stats: dict[str, object]")
         "The answer to `request_stats`."
     CONNECTION_ENDED => connection.handle_ended("left: dict[str, int]")
-        "The reaper is done. What is still held: all zero is nothing."
+        "The reaper is done. `left` has the numbers of things that are still held."
     CONNECTION_PANICKED => connection.handle_panicked("message: str")
         "A bug of the core has ended this connection alone."
     LOG (hot) => driver.handle_log("logger: str, text: str")
