@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
-from weakref import WeakValueDictionary
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 from adieu.events import EventTarget
 from adieu.farewell.connection import Connection, Owner, make_id
@@ -63,7 +63,7 @@ class GoodbyeReset:
     missing: tuple[str, ...]
 
 
-_ends: WeakValueDictionary[RTCPeerConnection, Goodbye] = WeakValueDictionary()
+_ends: WeakKeyDictionary[RTCPeerConnection, ReferenceType[Goodbye]] = WeakKeyDictionary()
 
 
 def goodbye(
@@ -96,7 +96,8 @@ def goodbye(
     """
     if any(each.protocol == PROTOCOL for each in data_channels_of(pc)):
         raise TypeError("this connection belongs to a session of adieu: close the session instead")
-    end = _ends.get(pc)
+    known = _ends.get(pc)
+    end = None if known is None else known()
     if end is None:
         end = Goodbye(pc, devices=devices, channel=channel, say=say, flush=flush)
     end.add(channels=channels, tracks=tracks)
@@ -137,7 +138,7 @@ class Goodbye(EventTarget):
         self._receipt = None
         self._result: asyncio.Future[GoodbyeReceipt] = asyncio.get_running_loop().create_future()
         self._connection = Connection(pc, self._owner, add=self._add_channel)
-        _ends[pc] = self
+        _ends[pc] = ref(self)
 
     @property
     def pc(self) -> RTCPeerConnection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -256,3 +257,15 @@ async def test_a_connection_of_a_session_is_refused(world: World) -> None:
         adieu.goodbye(one)
     one.close()
     other.close()
+
+
+def test_nothing_is_left_of_a_connection_that_was_closed() -> None:
+    @simulated()
+    async def closed(world: World) -> None:
+        async with two(world) as (here, _):
+            await here.end.close()
+
+    closed()
+    gc.collect()
+    kinds = (adieu.RTCPeerConnection, adieu.Goodbye)
+    assert not [thing for thing in gc.get_objects() if isinstance(thing, kinds)]
