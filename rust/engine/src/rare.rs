@@ -61,6 +61,6 @@ mod tests {
         assert_eq!(rare.pop(), Some("after two"));
         assert!(rare.is_next(2));
         assert_eq!(rare.pop(), Some("and at once"));
-        assert!(!rare.is_next(9) && rare.len() == 0);
+        assert!(!rare.is_next(9) && rare.is_empty());
     }
 }
