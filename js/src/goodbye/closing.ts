@@ -117,16 +117,16 @@ export class Closing {
     await this.#until(async () => {
       this.#announce();
       for (const [id, each] of await this.#host.count()) this.#seen.set(id, each);
-      const all = [...this.#seen].filter(([, { given }]) => given);
       if (this.#host.mutual) {
         if (!said) this.#host.say(encode({ type: "done", final: this.#counts("sent") }));
         said = true;
-        return this.final && all.every((each) => this.#isWhole(...each));
+        return this.final && [...this.#seen].every((each) => this.#isWhole(...each));
       }
-      const received = all.reduce((sum, [, each]) => sum + each.received, 0);
-      if (received !== before || all.some(([, { given }]) => given?.buffered)) quietSince = this.#host.now();
-      before = received;
+      const all = [...this.#seen.values()].filter(({ given }) => given);
       const now = this.#host.now();
+      const received = all.reduce((sum, each) => sum + each.received, 0);
+      if (received !== before || all.some(({ given }) => given?.buffered)) quietSince = now;
+      before = received;
       return !all.length || (now - quietSince >= QUIET && now >= this.#host.youngUntil);
     });
     if (!said) return;

@@ -10,9 +10,9 @@
  * that it never knew, which no stack minds; some would mind data there.
  */
 
+import type { Leaver } from "../leaving.js";
 import { CHROMIUM } from "../platform.js";
 import { Closing, type Host } from "./closing.js";
-import type { Leaver } from "./leaving.js";
 import type { GoodbyeEvent, GoodbyeOptions } from "./options.js";
 import type { Begin, Receipt, Seen } from "./receipt.js";
 import { decode, encode, type Word } from "./words.js";
@@ -113,18 +113,13 @@ export class Connection implements Host, Leaver {
     this.#closing = new Closing(this, by, begin, timeout);
     if (cause) this.#closing.cause = cause;
     const receipt = await this.#closing.run();
-    this.release();
-    this.#close();
-    this.#owner.over(receipt);
-  }
-
-  /** Take goodbye's hands off the connection; it is not closed. */
-  release(): void {
     this.#stop.abort();
     clearInterval(this.#looks);
     // The replacements were properties of this object alone.
     delete (this.pc as Partial<RTCPeerConnection>).close;
     delete (this.pc as Partial<RTCPeerConnection>).createDataChannel;
+    this.#close();
+    this.#owner.over(receipt);
   }
 
   // --- what the close needs --------------------------------------------------------------------------------------
@@ -263,8 +258,8 @@ export class Connection implements Host, Leaver {
   #left(cause: string): void {
     if (this.#gone === cause || (this.#gone && this.#gone !== SILENT)) return;
     this.#gone = cause;
-    if (this.#closing) this.#closing.cause ??= this.#gone;
-    else this.#owner.fire("gone", { cause: this.#gone, silence: this.now() - this.#heardAt });
+    if (this.#closing) this.#closing.cause ??= cause;
+    else this.#owner.fire("gone", { cause, silence: this.now() - this.#heardAt });
   }
 
   /** Here is a sign of life. */

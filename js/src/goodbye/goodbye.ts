@@ -3,8 +3,8 @@
  * connections and its own signaling.
  */
 
+import { leaveWithPage } from "../leaving.js";
 import { Connection, makeId } from "./connection.js";
-import { leaveWithPage } from "./leaving.js";
 import type { GoodbyeEvent, GoodbyeOptions } from "./options.js";
 import type { Receipt } from "./receipt.js";
 import { MAX_REASON } from "./words.js";
@@ -111,7 +111,7 @@ export class Goodbye extends EventTarget {
   }
 
   #close(reset: boolean, { reason = "", timeout = 5000 }: CloseOptions): Promise<Receipt> {
-    if (reason.length > MAX_REASON || !(timeout >= 0))
+    if (reason.length > MAX_REASON || !(timeout >= 0 && timeout < Infinity))
       throw new RangeError(`reason: ${reason.length}; timeout: ${timeout}`);
     this.#connection.close({ receipt: makeId(), reason, reset }, timeout);
     return this.#ended;

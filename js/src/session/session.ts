@@ -554,7 +554,7 @@ export function resumePage(session: Session, restored: boolean): void {
   const { media } = shellOf(session);
   shellOf(session).arm();
   if (!restored || session.receipt) return;
-  // How it went is told by the events `reset` and `state`.
+  // The events `reset` and `state` report the result.
   session.reset({ level: media.broken ? "full" : "transport" }).catch(() => undefined);
 }
 

@@ -124,8 +124,8 @@ class Closing:
                 self._announce()
         finally:
             flushed.cancel()
-            await asyncio.wait({flushed})
-        if not flushed.cancelled() and (error := flushed.exception()) is not None:
+            await asyncio.wait({flushed}, timeout=LOOK)  # an application that does not let itself be cancelled is left
+        if flushed.done() and not flushed.cancelled() and (error := flushed.exception()) is not None:
             self._loop.call_exception_handler({"message": "flush() of goodbye failed", "exception": error})
 
     def _announce(self) -> None:

@@ -240,8 +240,7 @@ class Connection:
             self._loop.call_later(WORDS, self._ended)
 
     def _ended(self) -> None:
-        if not self._over:
-            # The program here has closed it, if the other side has not.
+        if self.pc.signalingState != "closed":
             self._left("left")
 
     def _greet(self) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from functools import partial
 from inspect import isawaitable
+from math import inf
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
@@ -201,8 +202,8 @@ class Goodbye(EventTarget):
     async def _close(self, *, reset: bool, reason: str, timeout: float) -> GoodbyeReceipt:  # noqa: ASYNC109
         if len(reason) > MAX_REASON:
             raise ValueError(f"a reason has at most {MAX_REASON} characters, not {len(reason)}")
-        if not timeout >= 0:
-            raise ValueError(f"timeout={timeout!r}: seconds are needed")
+        if not 0 <= timeout < inf:
+            raise ValueError(f"timeout={timeout!r}: a number of seconds is needed")
         ended = self._result
         begin = Begin(receipt=make_id(), reason=reason, reset=reset, deadline_ms=0)
         self._connection.close(begin, timeout)

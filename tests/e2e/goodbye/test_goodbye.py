@@ -204,3 +204,11 @@ async def test_twice_for_one_connection_is_the_same_and_a_session_s_is_refused(b
         code = "const pc = new RTCPeerConnection(); pc[Symbol.for('adieu.session')] = true; adieu.goodbye(pc)"
         with pytest.raises(Exception, match="TypeError: a session of adieu has it"):
             await here.run(code)
+
+
+async def test_a_timeout_that_is_not_a_time_is_refused(both: dict[str, Browser]) -> None:
+    async with two(both[C], both[C]) as (here, _):
+        for timeout in ("Infinity", "NaN", "-1"):
+            with pytest.raises(Exception, match="RangeError"):
+                await here.run(f"await kept.end.close({{ timeout: {timeout} }})")
+        assert await here.run("return kept.pc.connectionState") == "connected"

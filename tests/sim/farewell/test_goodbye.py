@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -160,6 +161,7 @@ async def test_the_program_s_own_close_is_leaving(world: World) -> None:
         assert (receipt.cause, receipt.clean) == ("left", False)
         await until(lambda: here.end.receipt)
         assert here.end.receipt.cause == "left"
+        assert "gone" not in here.events
 
 
 @pytest.mark.parametrize("mutual", [True, False])
@@ -174,6 +176,34 @@ async def test_a_cut_is_noticed_in_time_and_so_is_its_end(world: World, mutual: 
         assert world.now - began <= 5.0
         world.network.cut("10.0.0.1", False)
         await until(lambda: "back" in here.events)
+
+
+@pytest.mark.parametrize("seconds", [-1, float("inf"), float("nan")])
+@simulated()
+async def test_a_timeout_that_is_not_a_time_is_refused(world: World, seconds: float) -> None:
+    async with two(world) as (here, _):
+        with pytest.raises(ValueError, match="a number of seconds is needed"):
+            await here.end.close(timeout=seconds)
+        assert here.pc.connectionState == "connected"
+
+
+@simulated()
+async def test_an_application_that_does_not_let_itself_be_cancelled_holds_no_close(world: World) -> None:
+    over = asyncio.Event()
+
+    async def flush() -> None:
+        while not over.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await over.wait()
+
+    one, other = world.pair()
+    end = adieu.goodbye(one, flush=flush)
+    await world.open_channel(one, other)
+    began = world.now
+    assert not (await end.close(timeout=2)).clean
+    assert world.now - began <= 2.5
+    over.set()
+    other.close()
 
 
 @simulated()

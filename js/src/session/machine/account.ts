@@ -1,4 +1,4 @@
-/** The account at the end of a session: what of the other side's can be true, and what both sides agree on. */
+/** The account at the end of a session: which claims of the other side can be true, and the view of both sides. */
 
 import { MAX_RANGES } from "../../protocol/control.js";
 import type { ChannelAccount, Closed, Reason, Total as WireTotal } from "../../protocol/messages.js";
@@ -47,7 +47,7 @@ function wasUsed({ open, sender, receiver }: Channel): boolean {
 }
 
 /**
- * Return the impossible part of the other side's account; empty: all of it may be true. Its numbers must agree with
+ * Name a claim of the other side's account that cannot be true; empty: all of it may be true. Its numbers must agree with
  * each other, and with the facts that this side knows better.
  */
 export function impossible(m: MachineState, word: Closed): string {

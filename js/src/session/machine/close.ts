@@ -158,7 +158,7 @@ function causeOf(reason: Reason): string {
 
 /** End, as the other side goes away without waiting: what it has sent may be a moment behind. */
 function endByDeparture(m: MachineState, reason: Reason): Close {
-  // Without a connection this side knows, too, that there is none.
+  // Without a connection, this side also knows that there is none.
   const known = m.phase === "connecting" && reason.code === "gave-up";
   return endSoon(m, "remote", reason, known ? reason.code : causeOf(reason));
 }
@@ -247,7 +247,7 @@ function moveDeadline(m: MachineState, closing: Close, deadline: number): void {
   m.timers.set("drain", closing.drainUntil);
 }
 
-/** Give up what is left of the other side's time, if it closes and nothing new comes from it. */
+/** End the drain early, if it is the other side that closes and nothing new comes from it. */
 function stalled(m: MachineState, closing: Close): boolean {
   if (closing.by !== "remote" || closing.own !== undefined) return false;
   const due = closing.progressed + m.options.closingPatience;
