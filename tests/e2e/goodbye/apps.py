@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from websockets.datastructures import Headers
-from websockets.http11 import Request, Response
-
-from e2e.sdk.tabs import BUNDLE, Tabs
+from e2e.sdk.tabs import BUNDLE, Tabs, found
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from websockets.asyncio.server import ServerConnection
+    from websockets.http11 import Request, Response
 
     from e2e.lab.browsers import Browser
     from e2e.sdk.tabs import Tab
@@ -62,14 +59,7 @@ class Apps(Tabs):
     def _requested(self, connection: ServerConnection, request: Request) -> Response | None:
         if request.path.partition("?")[0] != "/adieu-rtc.js":
             return super()._requested(connection, request)
-        return self.found(GOODBYE.read_bytes())
-
-    @staticmethod
-    def found(body: bytes) -> Response:
-        """Answer with a script."""
-        kind = "text/javascript; charset=utf-8"
-        headers = Headers({"Content-Type": kind, "Content-Length": str(len(body)), "Cache-Control": "no-store"})
-        return Response(HTTPStatus.OK, "OK", headers, body)
+        return found(GOODBYE.read_bytes())
 
 
 CHAT = "kept.hear(kept.pc.createDataChannel('chat'));"

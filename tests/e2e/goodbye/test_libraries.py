@@ -13,6 +13,7 @@ import pytest
 
 from conftest import missing
 from e2e.goodbye.apps import Apps
+from e2e.sdk.tabs import found
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -38,7 +39,7 @@ class Examples(Apps):
     def _requested(self, connection: ServerConnection, request: Request) -> Response | None:
         if request.path != "/example.js":
             return super()._requested(connection, request)
-        return self.found(self._file.read_bytes())
+        return found(self._file.read_bytes())
 
 
 @asynccontextmanager
@@ -95,8 +96,9 @@ def test_there_is_an_example_for_each() -> None:
     assert NAMES == ["peerjs", "plain", "react", "simple-peer", "vue"]
 
 
-@pytest.mark.parametrize("name", NAMES)
-async def test_it_ends_well(browser: Any, name: str, port: int) -> None:
+@asynccontextmanager
+async def calling(browser: Any, name: str, port: int) -> AsyncIterator[tuple[Tab, Tab]]:
+    """Two tabs of an example that are connected: the caller, and the callee."""
     if not (WEB / "dist" / f"{name}.js").exists():
         missing("the examples for pages, built", "python tools/sdk.py --build")
     async with Examples(name).serving() as server, server.open(browser) as callee, server.open(browser) as caller:
@@ -105,20 +107,19 @@ async def test_it_ends_well(browser: Any, name: str, port: int) -> None:
             await asyncio.sleep(1)  # its server has no word for "is there"
         await begin(caller, port, "#call")
         await asyncio.gather(says(callee, "connected"), says(caller, "connected"))
+        yield caller, callee
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_it_ends_well(browser: Any, name: str, port: int) -> None:
+    async with calling(browser, name, port) as (caller, callee):
         await caller.run("document.querySelector('#leave').click()")
         await asyncio.gather(says(callee, "closed, on both sides"), says(caller, "closed, on both sides"))
 
 
 @pytest.mark.parametrize("name", NAMES)
 async def test_a_tab_that_closes_has_left(browser: Any, name: str, port: int) -> None:
-    if not (WEB / "dist" / f"{name}.js").exists():
-        missing("the examples for pages, built", "python tools/sdk.py --build")
-    async with Examples(name).serving() as server, server.open(browser) as callee, server.open(browser) as caller:
-        await begin(callee, port, "")
-        if name == "peerjs":
-            await asyncio.sleep(1)
-        await begin(caller, port, "#call")
-        await asyncio.gather(says(callee, "connected"), says(caller, "connected"))
+    async with calling(browser, name, port) as (caller, callee):
         await asyncio.sleep(1)
         await caller.close()
         await says(callee, "tab-closed")  # some libraries close their own connection then, too

@@ -161,10 +161,13 @@ class Tabs:
         if path == "/tab":
             return None
         if path == "/":
-            body, kind = PAGE.encode(), "text/html; charset=utf-8"
-        elif path == "/adieu-rtc.js":
-            body, kind = BUNDLE.read_bytes(), "text/javascript; charset=utf-8"
-        else:
-            return connection.respond(HTTPStatus.NOT_FOUND, "nothing here\n")
-        headers = Headers({"Content-Type": kind, "Content-Length": str(len(body)), "Cache-Control": "no-store"})
-        return Response(HTTPStatus.OK, "OK", headers, body)
+            return found(PAGE.encode(), "text/html; charset=utf-8")
+        if path == "/adieu-rtc.js":
+            return found(BUNDLE.read_bytes())
+        return connection.respond(HTTPStatus.NOT_FOUND, "nothing here\n")
+
+
+def found(body: bytes, kind: str = "text/javascript; charset=utf-8") -> Response:
+    """Answer with a file that no browser keeps."""
+    headers = Headers({"Content-Type": kind, "Content-Length": str(len(body)), "Cache-Control": "no-store"})
+    return Response(HTTPStatus.OK, "OK", headers, body)

@@ -6,18 +6,16 @@ An import map puts `js/test/browser` in the place of Node's modules. Each file o
 from __future__ import annotations
 
 import json
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from websockets.datastructures import Headers
-from websockets.http11 import Request, Response
 
 from conftest import missing
-from e2e.sdk.tabs import BUNDLE, PAGE, Tabs
+from e2e.sdk.tabs import BUNDLE, PAGE, Tabs, found
 
 if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
+    from websockets.http11 import Request, Response
 
 pytestmark = [pytest.mark.anyio, pytest.mark.browser]
 
@@ -49,18 +47,13 @@ class Modules(Tabs):
         path = request.path.partition("?")[0]
         if path == "/":
             imports = f'<script type="importmap">{json.dumps({"imports": IMPORTS})}</script>'
-            return _found(PAGE.replace("<script", f"{imports}<script", 1).encode(), "text/html; charset=utf-8")
+            return found(PAGE.replace("<script", f"{imports}<script", 1).encode(), "text/html; charset=utf-8")
         place = (ROOT / path.lstrip("/")).resolve()
         if not any(place.is_relative_to(folder) for folder in SERVED):
             return super()._requested(connection, request)
         if place.is_dir():
-            return _found(json.dumps([each.name for each in place.iterdir()]).encode(), KINDS[".json"])
-        return _found(place.read_bytes(), KINDS.get(place.suffix, "text/plain"))
-
-
-def _found(body: bytes, kind: str) -> Response:
-    headers = Headers({"Content-Type": kind, "Content-Length": str(len(body)), "Cache-Control": "no-store"})
-    return Response(HTTPStatus.OK, "OK", headers, body)
+            return found(json.dumps([each.name for each in place.iterdir()]).encode(), KINDS[".json"])
+        return found(place.read_bytes(), KINDS.get(place.suffix, "text/plain"))
 
 
 @pytest.mark.parametrize("file", [file for file in FILES if file not in IN_NODE_ONLY])

@@ -22,20 +22,10 @@ if TYPE_CHECKING:
 
     from support.virtual import World
 
+pytestmark = pytest.mark.usefixtures("threads_at_once")
 OLD = Options(capabilities=())
 """As the version before: whole files are hashed before they are offered."""
 BOTH = pytest.mark.parametrize("options", [Options(), OLD], ids=["files2", "files1"])
-
-
-@pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Virtual time would run on while a thread works."""
-
-    async def to_thread(work: Any, *arguments: Any) -> Any:
-        await asyncio.sleep(0)
-        return work(*arguments)
-
-    monkeypatch.setattr(asyncio, "to_thread", to_thread)
 
 
 def made(folder: Path, size: int = 3 * CHUNK + 5, name: str = "f.bin") -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from adieu import log
 from adieu.session import session_log
 from sim.stack.pair import connected
+from support.calls import python_calls
 from support.virtual import simulated
 
 if TYPE_CHECKING:
@@ -20,19 +20,9 @@ if TYPE_CHECKING:
     from support.virtual import World
     from support.written import Written
 
+pytestmark = pytest.mark.usefixtures("threads_at_once")
 CONTENT = "the content of a message"
 FILE = b"the content of a file "
-
-
-@pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Virtual time would run on while a thread works."""
-
-    async def to_thread(work: Any, *arguments: Any) -> Any:
-        await asyncio.sleep(0)
-        return work(*arguments)
-
-    monkeypatch.setattr(asyncio, "to_thread", to_thread)
 
 
 def sides(written: Written) -> list[list[str]]:
@@ -128,19 +118,10 @@ async def test_without_a_level_a_message_costs_no_call_of_the_log(world: World, 
         chat, theirs = await asyncio.gather(pair.first.open("chat"), pair.second.open("chat"))
         await asyncio.sleep(10)
         files = {module.__file__ for module in (log, logging, session_log)}
-        calls: list[str] = []
-
-        def profile(frame: Any, event: str, _: Any) -> None:
-            if event == "call" and frame.f_code.co_filename in files:
-                calls.append(frame.f_code.co_qualname)
-
-        sys.setprofile(profile)
-        try:
+        with python_calls(files.__contains__) as calls:
             for _ in range(50):
                 await chat.send(CONTENT)
                 assert await theirs.receive() == CONTENT
-        finally:
-            sys.setprofile(None)
         assert calls == []
     assert written.lines == []
 

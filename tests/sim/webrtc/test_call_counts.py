@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import adieu
+from support.calls import python_calls
 from support.virtual import simulated
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
-    from types import FrameType
 
 ROOT = str(Path(adieu.__file__).parent)
 
 
 async def calls(operation: Awaitable[object]) -> Counter[str]:
-    """The calls of Python functions in adieu until `operation` is done; a generator counts each time it goes on."""
-    counted: Counter[str] = Counter()
-
-    def count(frame: FrameType, event: str, _: object) -> None:
-        code = frame.f_code
-        if event == "call" and code.co_filename.startswith(ROOT):
-            counted[f"{code.co_filename.removeprefix(ROOT)}: {code.co_name}"] += 1
-
-    sys.setprofile(count)
-    try:
+    """The calls of functions in adieu until `operation` is done."""
+    with python_calls(lambda file: file.startswith(ROOT)) as counted:
         await operation
-    finally:
-        sys.setprofile(None)
-    return counted
+    return Counter(f"{code.co_filename.removeprefix(ROOT)}: {code.co_name}" for code in counted)
 
 
 @simulated()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from adieu import log, once
 from adieu.driver import core_log
 from adieu.webrtc import connection_log
+from support.calls import python_calls
 from support.virtual import simulated
 
 SECRET = "the secret of a message"
@@ -166,20 +166,11 @@ async def test_without_a_level_the_log_costs_no_call_for_a_message(world, writte
     taken: list[Any] = []
     theirs.onmessage = taken.append
     await world.settle(10)
-    calls: list[str] = []
     files = {module.__file__ for module in (log, logging, core_log, connection_log)}
-
-    def profile(frame: Any, event: str, _: Any) -> None:
-        if event == "call" and frame.f_code.co_filename in files:
-            calls.append(frame.f_code.co_qualname)
-
-    sys.setprofile(profile)
-    try:
+    with python_calls(files.__contains__) as calls:
         for _ in range(50):
             ours.send(SECRET)
         await world.settle(0.5)
-    finally:
-        sys.setprofile(None)
     assert len(taken) == 50
     assert calls == []
     assert written.lines == []
