@@ -1,7 +1,7 @@
 """The SDK for browsers, `js/`: its generated files, lint, types, build and tests; and its examples, `examples/web`.
 
 python tools/sdk.py           check, build and test it
-python tools/sdk.py --build   only build it, and its tests
+python tools/sdk.py --build   only build it, its tests and its examples
 
 Without Node it is left out; with CI=true that is a failure.
 """

@@ -60,10 +60,9 @@ def long_functions(paths: list[Path]) -> Iterator[str]:
 def _functions(path: Path) -> Iterator[tuple[str, int]]:
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno is not None:
-            body = node.body[0]
-            has_docstring = ast.get_docstring(node) is not None and body.end_lineno is not None
-            docstring = body.end_lineno - body.lineno + 1 if has_docstring and body.end_lineno else 0
-            lines = node.end_lineno - node.lineno + 1 - docstring
+            lines = node.end_lineno - node.lineno + 1
+            if (docstring := ast.get_docstring(node, clean=False)) is not None:
+                lines -= docstring.count("\n") + 1
             if lines > MAX_FUNCTION:
                 yield f"{_name(path)}: {node.name}", lines
 

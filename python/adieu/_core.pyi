@@ -107,7 +107,8 @@ STATS: Final = 16
 CONNECTION_ENDED: Final = 17
 # A bug of the core has ended this connection alone. message: str
 CONNECTION_PANICKED: Final = 18
-# A line for a logger ("adieu.ice" ...), of this connection; 0 is none. See `set_log`. logger: str, text: str
+# A line for a logger ("adieu.ice" ...), of this connection; 0 if it is of no connection. See `set_log`. logger:
+# str, text: str
 LOG: Final = 19
 # </generated>
 

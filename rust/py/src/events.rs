@@ -102,7 +102,7 @@ table! {
     CONNECTION_PANICKED => connection.handle_panicked("message: str")
         "A bug of the core has ended this connection alone."
     LOG (hot) => driver.handle_log("logger: str, text: str")
-        "A line for a logger (\"adieu.ice\" ...), of this connection; 0 is none. See `set_log`."
+        "A line for a logger (\"adieu.ice\" ...), of this connection; 0 if it is of no connection. See `set_log`."
 }
 
 /// The rows for Python: (name, to, method, takes, doc, hot). The number of a kind is its index.

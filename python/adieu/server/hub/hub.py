@@ -3,8 +3,8 @@
 Theory of operation. A *connection* is a socket; it must send `hello` and then has a *seat*, which is a peer as others
 see it. A seat outlives its connection by the grace time. `hello` with the resume token takes it back, and numbered
 messages that one side does not have are sent again. Rooms are sets of seats. The hub takes the time as an argument and
-randomness as a function. The shell feeds it the frames of the sockets, calls `poll_output` until it is None after every
-call, and calls `handle_timeout` at `poll_timeout`.
+randomness as a function. The shell feeds it the frames of the sockets. After every call it takes the outputs, with
+`poll_output` until that returns None. It calls `handle_timeout` at `poll_timeout`.
 
     connect ──> waiting ──hello──> seated ──socket ends──> away ──resume──> seated
                    │ 5 s, bad          │ quit, kicked         │ grace over

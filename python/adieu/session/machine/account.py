@@ -1,4 +1,4 @@
-"""The account at the end of a session: what of the other side's can be true, and what both sides agree on."""
+"""The account at the end of a session: which claims of the other side can be true, and the view of both sides."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _was_used(channel: Channel) -> bool:
 
 
 def impossible(m: MachineState, word: words.Closed) -> str:
-    """Return the impossible part of the other side's account; empty: all of it may be true.
+    """Name a claim of the other side's account that cannot be true; empty: all of it may be true.
 
     Its numbers must agree with each other, and with the facts that this side knows better.
     """

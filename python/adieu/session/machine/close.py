@@ -253,7 +253,7 @@ def _move_deadline(m: MachineState, closing: Close, deadline: float) -> None:
 
 
 def _stalled(m: MachineState, closing: Close) -> bool:
-    """Give up what is left of the other side's time, if it closes and nothing new comes from it."""
+    """End the drain early, if it is the other side that closes and nothing new comes from it."""
     if closing.by != "remote" or closing.own is not None:
         return False
     due = closing.progressed + m.options.closing_patience
