@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use adieu_congestion::Algorithm;
+
 use crate::channel::{ChannelEvent, ChannelKey, ChannelOptions, Channels, Kind};
 use crate::lines;
 use crate::rare::Rare;
@@ -71,6 +73,8 @@ pub struct Data {
     receive_buffer: usize,
     /// The size that we announce as a=max-message-size.
     max_message_size: usize,
+    /// The congestion controller.
+    congestion: Algorithm,
     /// Bytes given to the application that it did not say to have taken.
     pub unread: usize,
     /// `unread` has reached its bound.
@@ -81,7 +85,7 @@ pub struct Data {
 }
 
 impl Data {
-    pub fn new(receive_buffer: usize, max_message_size: usize) -> Data {
+    pub fn new(receive_buffer: usize, max_message_size: usize, congestion: Algorithm) -> Data {
         Data {
             phase: Phase::New,
             channels: Channels::new(max_message_size),
@@ -90,6 +94,7 @@ impl Data {
             states_taken: 0,
             receive_buffer,
             max_message_size,
+            congestion,
             unread: 0,
             is_full: false,
             is_congested: false,
@@ -120,7 +125,8 @@ impl Data {
     pub fn handle_secured(&mut self, now: Instant) {
         let Phase::Waiting(ports) = self.phase else { return };
         let (buffer, largest) = (self.receive_buffer, self.max_message_size);
-        let mut sctp = Box::new(Association::new(now, ports.local, ports.remote, buffer, largest));
+        let numbers = (ports.local, ports.remote);
+        let mut sctp = Box::new(Association::new(now, numbers, buffer, largest, self.congestion));
         sctp.connect(now);
         sctp.pause(now, self.is_congested);
         self.phase = Phase::Running { sctp, remote_max_message_size: ports.remote_max_message_size };
@@ -351,7 +357,8 @@ impl Data {
     }
 
     pub fn stats(&self) -> Option<SctpStats> {
-        let metrics = self.phase.sctp()?.metrics()?;
+        let sctp = self.phase.sctp()?;
+        let metrics = sctp.metrics()?;
         Some(SctpStats {
             round_trip: metrics.srtt,
             congestion_window: metrics.cwnd_bytes,
@@ -361,6 +368,7 @@ impl Data {
             packets_received: metrics.rx_packets_count,
             packets_retransmitted: metrics.rtx_packets_count,
             zero_checksum: metrics.uses_zero_checksum,
+            congestion: sctp.congestion(),
         })
     }
 }

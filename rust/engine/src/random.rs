@@ -14,6 +14,13 @@ impl Random {
         Random { key: hmac::Key::new(hmac::HMAC_SHA256, &seed), counter: 0 }
     }
 
+    /// Another stream, which takes nothing from this one.
+    pub(crate) fn branch(&self, name: &str) -> Random {
+        let mut seed = [0; 32];
+        seed.copy_from_slice(hmac::sign(&self.key, name.as_bytes()).as_ref());
+        Random::new(seed)
+    }
+
     /// The next `N` bytes, at most 32.
     pub fn bytes<const N: usize>(&mut self) -> [u8; N] {
         const { assert!(N <= 32) };

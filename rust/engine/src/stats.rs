@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::channel::{ChannelCounts, ChannelKey};
 pub use crate::ice::PairStats;
+pub use crate::rtp::MediaStats;
 pub use crate::traffic::Traffic;
 
 /// Counters of dropped input, by reason. They only grow.
@@ -23,6 +24,8 @@ pub struct Drops {
     pub message: u64,
     /// Remote candidates that are not used here.
     pub candidate: u64,
+    /// RTP and RTCP that is not authentic, has come before, or belongs to no section.
+    pub media: u64,
 }
 
 impl Drops {
@@ -35,6 +38,7 @@ impl Drops {
             dcep: self.dcep - before.dcep,
             message: self.message - before.message,
             candidate: self.candidate - before.candidate,
+            media: self.media - before.media,
         }
     }
 }
@@ -42,7 +46,7 @@ impl Drops {
 /// Those that are not 0, as "stun 3, dtls 1".
 impl fmt::Display for Drops {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Drops { unknown, stun, dtls, sctp, dcep, message, candidate } = *self;
+        let Drops { unknown, stun, dtls, sctp, dcep, message, candidate, media } = *self;
         let named = [
             ("unknown", unknown),
             ("stun", stun),
@@ -51,6 +55,7 @@ impl fmt::Display for Drops {
             ("dcep", dcep),
             ("message", message),
             ("candidate", candidate),
+            ("media", media),
         ];
         let mut separator = "";
         for (name, count) in named.into_iter().filter(|(_, count)| *count > 0) {
@@ -71,6 +76,8 @@ pub struct SctpStats {
     pub packets_received: usize,
     pub packets_retransmitted: usize,
     pub zero_checksum: bool,
+    /// State and counts of the congestion controller.
+    pub congestion: Option<crate::sctp::Report>,
 }
 
 /// One look at a transport.
@@ -80,7 +87,7 @@ pub struct Stats {
     pub ice_state: &'static str,
     pub ice_role: Option<&'static str>,
     pub traffic: Traffic,
-    pub pair: Option<PairStats>,
+    pub pairs: Vec<PairStats>,
     pub pair_changes: u64,
     /// Checks over all pairs: sent, answered, and answered by us.
     pub requests_sent: u64,
@@ -97,4 +104,6 @@ pub struct Stats {
     /// Bytes given to the application that it did not say to have taken.
     pub unread: usize,
     pub drops: Drops,
+    /// None: no media has been negotiated.
+    pub media: Option<MediaStats>,
 }

@@ -1,4 +1,4 @@
-//! The users of the secure path, and whose turn it is to send: the data channels, and media when it comes.
+//! The users of the secure path, and whose turn it is to send: the data channels, and media.
 
 use std::time::Instant;
 

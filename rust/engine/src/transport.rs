@@ -1,8 +1,10 @@
 //! One transport: the secure path, and the data channels over it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use adieu_congestion::Algorithm;
 
 use crate::certificate::Certificate;
 use crate::channel::{ChannelEvent, ChannelKey, ChannelOptions, Kind};
@@ -11,17 +13,20 @@ use crate::data::{Data, StateChange};
 use crate::demux::{Class, classify};
 use crate::dtls::fingerprint::Fingerprint;
 use crate::dtls::{DtlsFailure, DtlsState};
-use crate::ice::candidate::RemoteCandidate;
+use crate::ice::candidate::{Outside, RemoteCandidate};
 use crate::ice::consent::Timing;
 use crate::ice::{Credentials, IceEvent, Role};
 use crate::random::Random;
 use crate::rare::Rare;
+use crate::rtp::{AudioUnit, FrameUnit, Media, MediaEvent, Section};
 use crate::sctp::SctpState;
 use crate::sctp::packet::Cause;
 use crate::secure::{Secure, SecureEvent};
 use crate::stats::{Drops, Stats};
 use crate::tenant::Turns;
-use crate::transmit::{Batch, Route};
+use crate::transmit::{Batch, Route, Wire};
+use crate::turn::Server;
+use crate::wire::{WireEvent, WireKey, WireOrder};
 
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -31,6 +36,8 @@ pub struct Config {
     pub receive_buffer: usize,
     /// The size that we announce as a=max-message-size.
     pub max_message_size: usize,
+    /// The congestion controller.
+    pub congestion: Algorithm,
     pub seed: [u8; 32],
 }
 
@@ -72,11 +79,16 @@ enum Phase {
 pub struct Transport {
     secure: Secure,
     phase: Phase,
+    /// None: no section of audio or video has been negotiated, or it is closed.
+    media: Option<Box<Media>>,
     turns: Turns,
     /// Events of the secure path, among those of the data channels.
     events: Rare<Event>,
     scratch: Vec<u8>,
     dropped_unknown: u64,
+    /// RTP and RTCP before media is negotiated, and from addresses that ICE has not checked.
+    dropped_media: u64,
+    seed: [u8; 32],
 }
 
 impl Transport {
@@ -85,11 +97,18 @@ impl Transport {
             Timing { disconnected_after: config.disconnected_after, failed_after: config.failed_after };
         Transport {
             secure: Secure::new(now, certificate, timing, Random::new(config.seed)),
-            phase: Phase::Open(Box::new(Data::new(config.receive_buffer, config.max_message_size))),
+            phase: Phase::Open(Box::new(Data::new(
+                config.receive_buffer,
+                config.max_message_size,
+                config.congestion,
+            ))),
+            media: None,
             turns: Turns::default(),
             events: Rare::new(),
             scratch: vec![0; 2048],
             dropped_unknown: 0,
+            dropped_media: 0,
+            seed: config.seed,
         }
     }
 
@@ -106,8 +125,31 @@ impl Transport {
         self.secure.ice.set_role(generation, role);
     }
 
+    /// Show this name in place of the host address. It comes before [`Transport::add_host`].
+    pub fn hide_address(&mut self, generation: u32, ip: IpAddr, name: Arc<str>) {
+        self.secure.ice.hide_address(generation, ip, name);
+    }
+
     pub fn add_host(&mut self, now: Instant, generation: u32, address: SocketAddr) {
         self.secure.ice.add_host(now, generation, address);
+        self.pump(now);
+    }
+
+    /// An active TCP candidate of this address (RFC 6544): it connects when the peer has a passive one.
+    pub fn add_tcp(&mut self, now: Instant, generation: u32, ip: IpAddr) {
+        self.secure.ice.add_tcp(now, generation, ip);
+        self.pump(now);
+    }
+
+    /// A passive TCP candidate: connections come in on this address.
+    pub fn add_tcp_passive(&mut self, now: Instant, generation: u32, address: SocketAddr) {
+        self.secure.ice.add_tcp_passive(now, generation, address);
+        self.pump(now);
+    }
+
+    /// The same for a socket behind a 1:1 NAT.
+    pub fn add_host_behind(&mut self, now: Instant, generation: u32, address: SocketAddr, outside: Outside) {
+        self.secure.ice.add_host_behind(now, generation, address, outside);
         self.pump(now);
     }
 
@@ -142,9 +184,56 @@ impl Transport {
         self.pump(now);
     }
 
+    /// The next name of a candidate to look up; [`Transport::name_found`] may follow.
+    pub fn poll_name(&mut self) -> Option<Arc<str>> {
+        self.secure.ice.poll_name()
+    }
+
+    pub fn name_found(&mut self, now: Instant, name: &str, addresses: &[IpAddr]) {
+        if let Phase::Open(_) = self.phase {
+            self.secure.ice.name_found(now, name, addresses);
+            self.pump(now);
+        }
+    }
+
     pub fn drop_generation(&mut self, now: Instant, generation: u32) {
         self.secure.ice.drop_generation(now, generation);
         self.pump(now);
+    }
+
+    // --- TURN -------------------------------------------------------------------------------------------------------
+
+    /// The addresses of this machine from which the relays of a generation are asked.
+    pub fn set_bases(&mut self, generation: u32, bases: Vec<IpAddr>) {
+        self.secure.ice.set_bases(generation, bases);
+    }
+
+    /// The address of this TURN server is being looked up; [`Transport::relay_resolved`] follows.
+    pub fn expect_relay(&mut self, now: Instant, generation: u32, server: Arc<Server>) {
+        let is_open = matches!(self.phase, Phase::Open(_));
+        if is_open && self.secure.ice.expect_relays(generation) {
+            self.secure.relays.expect(now, generation, server);
+        }
+    }
+
+    pub fn relay_resolved(
+        &mut self,
+        now: Instant,
+        generation: u32,
+        server: &Arc<Server>,
+        addresses: Result<Vec<SocketAddr>, String>,
+    ) {
+        let bases = self.secure.ice.bases(generation);
+        self.secure.relays.handle_resolved(now, generation, server, addresses, &bases);
+        self.pump(now);
+    }
+
+    /// See [`crate::ice::Ice::network_changed`].
+    pub fn network_changed(&mut self, now: Instant, gone: &[IpAddr]) {
+        if let Phase::Open(_) = self.phase {
+            self.secure.ice.network_changed(now, gone);
+            self.pump(now);
+        }
     }
 
     // --- DTLS and SCTP commands -------------------------------------------------------------------------------------
@@ -210,8 +299,13 @@ impl Transport {
     pub fn close(&mut self, now: Instant, reason: &str) {
         let drops = self.drops();
         let Phase::Open(data) = &mut self.phase else { return };
-        for word in close::plan(data.state(), self.secure.dtls.state()) {
+        for word in close::plan(self.media.is_some(), data.state(), self.secure.dtls.state()) {
             match word {
+                LastWord::RtcpBye => {
+                    if let Some(bye) = self.media.as_mut().and_then(|media| media.last_word(now)) {
+                        self.secure.say_last_protected(bye);
+                    }
+                }
                 LastWord::SctpAbort => {
                     if let Some(abort) = data.abort(now, reason) {
                         self.secure.say_last(now, &abort, &mut self.scratch);
@@ -220,22 +314,128 @@ impl Transport {
                 LastWord::DtlsCloseNotify => self.secure.close(&mut self.scratch),
             }
         }
+        self.secure.release(now);
         self.phase = Phase::Closed(drops);
+        self.media = None;
         self.events.clear();
+    }
+
+    /// Whether relayed addresses are still being given back. It ends by itself, after 2 s at most.
+    pub fn is_releasing(&self) -> bool {
+        matches!(self.phase, Phase::Closed(_)) && !self.secure.relays.is_empty()
+    }
+
+    /// (allocations that TURN servers may hold for this transport, those whose release was not confirmed in time)
+    pub fn allocations(&self) -> (usize, usize) {
+        self.secure.relays.counts()
+    }
+
+    // --- media ------------------------------------------------------------------------------------------------------
+
+    /// Replace what has been negotiated for media. `unix`: the time since 1970, now.
+    pub fn apply_media(
+        &mut self,
+        now: Instant,
+        unix: Duration,
+        (epoch, cname): (u32, String),
+        sections: Vec<Section>,
+    ) {
+        if let Phase::Closed(_) = self.phase {
+            return;
+        }
+        let seed = self.seed;
+        let media = self
+            .media
+            .get_or_insert_with(|| Box::new(Media::new(now, unix, Random::new(seed).branch("media"))));
+        media.apply(now, epoch, cname, sections);
+        secure_media(now, media, &mut self.secure);
+    }
+
+    /// False: it cannot be sent now.
+    pub fn send_audio(&mut self, now: Instant, sender: u64, unit: AudioUnit) -> bool {
+        self.media.as_mut().is_some_and(|media| media.send_audio(now, sender, unit))
+    }
+
+    /// False: it cannot be sent now. The bytes that wait for their turn: [`Transport::unsent_media`].
+    pub fn send_frame(&mut self, now: Instant, sender: u64, unit: FrameUnit) -> bool {
+        self.media.as_mut().is_some_and(|media| media.send_frame(now, sender, unit))
+    }
+
+    /// Bytes of pictures that wait for their turn.
+    pub fn unsent_media(&self) -> usize {
+        self.media.as_ref().map_or(0, |media| media.unsent())
+    }
+
+    /// Play a telephone tone behind those that wait.
+    pub fn send_tone(&mut self, now: Instant, sender: u64, tone: char, length: Duration) {
+        if let Some(media) = &mut self.media {
+            media.send_tone(now, sender, tone, length);
+        }
+    }
+
+    /// Begin or end to put the frames of a receiver together. At the beginning the peer is asked for a key frame.
+    pub fn read_frames(&mut self, now: Instant, receiver: u64, is_read: bool) {
+        if let Some(media) = &mut self.media {
+            media.read(now, receiver, is_read);
+        }
+    }
+
+    /// Ask the peer for a key frame, as soon as it may be asked again.
+    pub fn request_key(&mut self, now: Instant, receiver: u64) {
+        if let Some(media) = &mut self.media {
+            media.request_key(now, receiver);
+        }
+    }
+
+    /// The next event of media.
+    #[inline]
+    pub fn poll_media(&mut self) -> Option<MediaEvent> {
+        self.media.as_mut()?.poll_event()
+    }
+
+    #[inline(never)]
+    fn handle_media(&mut self, now: Instant, route: Route, datagram: &[u8]) {
+        let is_checked = self.secure.ice.accepts(route.remote);
+        match self.media.as_mut().filter(|_| is_checked) {
+            Some(media) => {
+                if media.handle_datagram(now, datagram) {
+                    self.secure.hear(now);
+                    self.pump(now);
+                }
+            }
+            None => self.dropped_media += 1,
+        }
+    }
+
+    // --- wires ------------------------------------------------------------------------------------------------------
+
+    /// Something has happened to a wire that was ordered, or a connection has come in.
+    pub fn handle_wire(&mut self, now: Instant, key: WireKey, event: WireEvent) {
+        match key {
+            WireKey::Turn(key) => self.secure.relays.handle_wire(now, key, event),
+            WireKey::Ice(_) | WireKey::Accepted(_) => self.secure.ice.handle_wire(now, key, event),
+        }
+        self.pump(now);
+    }
+
+    /// Take the orders of wires: after everything that goes in.
+    pub fn poll_order(&mut self) -> Option<WireOrder> {
+        self.secure.relays.poll_order().or_else(|| self.secure.ice.poll_order())
     }
 
     // --- datagrams and time -----------------------------------------------------------------------------------------
 
-    pub fn handle_datagram(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, datagram: &[u8]) {
+    pub fn handle_datagram(&mut self, now: Instant, wire: Wire, datagram: &[u8]) {
+        let Some((route, datagram)) = self.secure.arrive(now, wire, datagram) else { return self.pump(now) };
         if let Phase::Closed(_) = self.phase {
             return;
         }
-        let route = Route { local, remote };
         self.secure.count_received(now, route, datagram.len());
         match classify(datagram) {
             Class::Stun => self.secure.handle_stun(now, route, datagram),
             Class::Dtls => self.secure.handle_dtls(now, route, datagram),
-            Class::TurnChannel | Class::Rtp | Class::Unknown => {
+            Class::Rtp => return self.handle_media(now, route, datagram),
+            Class::TurnChannel | Class::Unknown => {
                 self.dropped_unknown += 1;
                 return;
             }
@@ -245,9 +445,12 @@ impl Transport {
 
     pub fn handle_timeout(&mut self, now: Instant) {
         if let Phase::Closed(_) = self.phase {
-            return;
+            return self.secure.relays.handle_timeout(now);
         }
         self.secure.handle_timeout(now);
+        if let Some(media) = &mut self.media {
+            media.handle_timeout(now);
+        }
         self.pump(now);
         let is_silent = !self.secure.is_alive(now);
         if let Phase::Open(data) = &mut self.phase {
@@ -257,8 +460,9 @@ impl Transport {
 
     /// When [`Transport::handle_timeout`] is due. Call it when nothing is left to poll.
     pub fn poll_timeout(&self, now: Instant) -> Option<Instant> {
-        let Phase::Open(data) = &self.phase else { return None };
-        [self.secure.poll_timeout(now), data.poll_timeout()].into_iter().flatten().min()
+        let Phase::Open(data) = &self.phase else { return self.secure.relays.poll_timeout() };
+        let media = self.media.as_ref().and_then(|media| media.poll_timeout(now));
+        [self.secure.poll_timeout(now), data.poll_timeout(), media].into_iter().flatten().min()
     }
 
     // --- what comes of it -------------------------------------------------------------------------------------------
@@ -296,7 +500,12 @@ impl Transport {
     fn next_packets(&mut self, now: Instant, batch: &mut Batch) -> bool {
         let Phase::Open(data) = &mut self.phase else { return false };
         data.flush(now);
-        let filled = self.turns.poll_transmit(now, &mut [&mut **data], &mut self.secure, batch);
+        let filled = match &mut self.media {
+            None => self.turns.poll_transmit(now, &mut [&mut **data], &mut self.secure, batch),
+            Some(media) => {
+                self.turns.poll_transmit(now, &mut [&mut **media, &mut **data], &mut self.secure, batch)
+            }
+        };
         if filled {
             self.pump(now); // what the DTLS engine has to say besides
         }
@@ -317,18 +526,24 @@ impl Transport {
         }
     }
 
+    /// Grows with each check, or answer to one, whose integrity was right: then the peer is where it came from.
+    pub fn authentic_checks(&self) -> u64 {
+        self.secure.ice.authentic_checks
+    }
+
     pub fn drops(&self) -> Drops {
         let tenants = match &self.phase {
             Phase::Open(data) => {
                 let channels = data.channels().drops;
                 let (sctp, dcep, message) = (data.dropped(), channels.dcep, channels.message);
-                Drops { sctp, dcep, message, ..Drops::default() }
+                let media = self.dropped_media + self.media.as_ref().map_or(0, |media| media.dropped);
+                Drops { sctp, dcep, message, media, ..Drops::default() }
             }
             Phase::Closed(drops) => *drops,
         };
         Drops {
             unknown: self.dropped_unknown,
-            stun: self.secure.ice.drops.stun,
+            stun: self.secure.ice.drops.stun + self.secure.relays.dropped,
             dtls: self.secure.dropped_dtls,
             candidate: self.secure.ice.drops.candidate,
             ..tenants
@@ -347,7 +562,7 @@ impl Transport {
             ice_state: ice.state().name(),
             ice_role: ice.role().map(Role::name),
             traffic: *traffic,
-            pair: self.secure.pair_stats(),
+            pairs: self.secure.pair_stats(now),
             pair_changes: ice.pair_changes,
             requests_sent,
             responses_received,
@@ -361,7 +576,18 @@ impl Transport {
             channels: data.map_or_else(Vec::new, |data| data.channels().counts().collect()),
             unread: data.map_or(0, |data| data.unread),
             drops: self.drops(),
+            media: self.media.as_ref().map(|media| media.stats(now)),
         }
+    }
+
+    /// Keep copies of the packets that DTLS carries, for a capture; [`Transport::poll_tapped`] gives them.
+    pub fn set_tapped(&mut self, is_on: bool) {
+        self.secure.tap.set(is_on);
+    }
+
+    /// The next packet that DTLS has carried, and whether it was sent.
+    pub fn poll_tapped(&mut self) -> Option<(bool, Vec<u8>)> {
+        self.secure.tap.take()
     }
 
     // --- from the path to its users ---------------------------------------------------------------------------------
@@ -387,19 +613,43 @@ impl Transport {
                     }
                     SecureEvent::Closed => {
                         report(data, dtls(DtlsState::Closed));
+                        lose(now, &mut self.media);
                         data.handle_lost(now, "the peer closed the connection (DTLS close_notify)");
                     }
                     SecureEvent::Failed(failure) => {
                         let message = failure.message.clone();
                         let failure = Some(Box::new(failure));
                         report(data, Event::Dtls { state: DtlsState::Failed, failure });
+                        lose(now, &mut self.media);
                         data.handle_lost(now, &message);
                     }
                 }
             }
-            let Some(size) = record else { return };
+            let Some(size) = record else {
+                if let Some(media) = &mut self.media {
+                    secure_media(now, media, &mut self.secure);
+                }
+                return;
+            };
             data.handle_packet(now, &self.scratch[..size]);
         }
+    }
+}
+
+/// Give media its keys, as soon as they are there.
+fn secure_media(now: Instant, media: &mut Media, secure: &mut Secure) {
+    if secure.is_connected()
+        && !media.is_secured()
+        && let Some(material) = secure.dtls.take_material()
+    {
+        media.handle_secured(now, &material);
+    }
+}
+
+/// The secure path has ended.
+fn lose(now: Instant, media: &mut Option<Box<Media>>) {
+    if let Some(media) = media {
+        media.handle_lost(now);
     }
 }
 

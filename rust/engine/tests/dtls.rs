@@ -8,7 +8,7 @@ use std::time::Instant;
 use adieu_engine::demux::Class;
 use adieu_engine::dtls::{DtlsFailure, DtlsState};
 use adieu_engine::sctp::SctpState;
-use adieu_engine::{Fingerprint, Random};
+use adieu_engine::{Fingerprint, Random, Wire};
 use common::{Pair, Setup};
 
 fn fingerprints(list: &[(&str, String)]) -> Vec<Fingerprint> {
@@ -230,7 +230,7 @@ fn a_fatal_alert_in_the_handshake_is_reported_with_its_number_in_both_roles() {
         pair.run_for(0.2);
         let alert = [21, 254, 253, 0, 0, 0, 0, 0, 0, 0, 9, 0, 2, 2, description];
         let (now, local, remote) = (pair.now, pair.peers[at].hosts[0], pair.peers[1 - at].hosts[0]);
-        pair.peers[at].transport.handle_datagram(now, local, remote, &alert);
+        pair.peers[at].transport.handle_datagram(now, Wire::udp(local, remote), &alert);
         pair.turn(at);
         let (state, failure) = pair.peers[at].dtls.last().expect("a state").clone();
         assert_eq!(state, DtlsState::Failed);
@@ -249,7 +249,7 @@ fn a_client_takes_no_harm_from_a_stray_first_datagram() {
         [vec![22, 254, 253], vec![20; 100], vec![23, 254, 253, 0, 1, 0, 0, 0, 0, 0, 1, 0, 3, 1, 2, 3]]
     {
         let now = pair.now;
-        pair.peers[1].transport.handle_datagram(now, local, remote, &stray);
+        pair.peers[1].transport.handle_datagram(now, Wire::udp(local, remote), &stray);
     }
     pair.run_to(3.0, "connected", Pair::is_connected);
 }

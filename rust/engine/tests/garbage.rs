@@ -3,7 +3,7 @@
 mod common;
 
 use adieu_engine::demux::Class;
-use adieu_engine::{Random, RemoteCandidate};
+use adieu_engine::{Random, RemoteCandidate, Wire};
 use common::{Pair, Setup};
 
 fn noise(random: &mut Random, length: usize) -> Vec<u8> {
@@ -29,7 +29,7 @@ fn noise_on_the_port_is_counted_and_changes_nothing() {
         }
         let source = if round % 2 == 0 { stranger } else { peer };
         let now = pair.now;
-        pair.peers[0].transport.handle_datagram(now, local, source, &datagram);
+        pair.peers[0].transport.handle_datagram(now, Wire::udp(local, source), &datagram);
     }
     pair.run_for(1.0);
     assert!(pair.send(0, ours, b"still here".to_vec()));
@@ -63,7 +63,7 @@ fn every_datagram_of_a_session_truncated_flipped_and_repeated_does_no_harm() {
         }
         for variant in variants {
             let now = pair.now;
-            pair.peers[0].transport.handle_datagram(now, local, peer, &variant);
+            pair.peers[0].transport.handle_datagram(now, Wire::udp(local, peer), &variant);
         }
     }
     pair.run_for(3.0);
@@ -82,7 +82,7 @@ fn garbage_in_every_phase_of_the_connection_does_not_stop_it() {
                 let mut datagram = noise(&mut random, 60);
                 datagram[0] = first;
                 let now = pair.now;
-                pair.peers[0].transport.handle_datagram(now, local, peer, &datagram);
+                pair.peers[0].transport.handle_datagram(now, Wire::udp(local, peer), &datagram);
             }
             pair.run_for(0.005);
         }

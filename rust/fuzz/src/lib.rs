@@ -12,11 +12,28 @@ use std::time::{Duration, Instant};
 use adieu_engine::channel::{ChannelEvent, Channels, dcep};
 use adieu_engine::dtls::{Dtls, Output};
 use adieu_engine::ice::{Credentials, Role};
+use adieu_engine::rtp::srtp::{Material, Profile, Srtp};
+use adieu_engine::rtp::wire::header::Header;
+use adieu_engine::rtp::wire::{self, extensions, red, rtcp as reports, tone};
+use adieu_engine::rtp::{AudioCodec, AudioUnit, Format, Media, MediaKind, Section};
 use adieu_engine::sctp::packet;
 use adieu_engine::sctp::{Association, SctpEvent, SctpState};
+use adieu_engine::turn::{Credential, Server};
 use adieu_engine::{
-    Batch, Certificate, ChannelOptions, Config, Fingerprint, Random, Reliability, RemoteCandidate, Transport,
+    Algorithm, Batch, Certificate, ChannelOptions, Config, Event, Fingerprint, Random, Reliability,
+    RemoteCandidate, Transport, Wire, WireEvent, WireKey, WireOrder, WireTransport,
 };
+use framing::{Deframer, Framing, MAX_DATAGRAM};
+use stun_types::attribute::Attribute;
+use stun_types::message::{
+    IntegrityAlgorithm, LongTermKeyCredentials, Message, MessageWrite, MessageWriteExt, MessageWriteVec,
+};
+
+pub mod estimate;
+#[path = "../../io/src/stream/framing.rs"]
+pub mod framing;
+#[path = "pictures.rs"]
+pub mod pictures;
 
 /// More than this and an engine talks without being asked.
 const BOUND: usize = 100_000;
@@ -25,6 +42,8 @@ const BOUND: usize = 100_000;
 pub const LATER: u8 = 1;
 /// A flag: the datagram is not from the peer. For the first one: it goes to a DTLS server, not a client.
 pub const STRANGER: u8 = 2;
+/// A flag for a TURN server's message: it is signed, as one that knows the password does.
+pub const SIGNED: u8 = 4;
 
 pub fn frame(flags: u8, datagram: &[u8]) -> Vec<u8> {
     let mut out = vec![flags];
@@ -62,18 +81,23 @@ pub fn credentials(peer: usize) -> Credentials {
     Credentials { ufrag: format!("{letter}001"), pwd: format!("{}01", letter.repeat(20)) }
 }
 
-/// Datagrams to a whole transport that waits for its peer.
-pub fn transport(data: &[u8]) {
-    let mut now = Instant::now();
-    let (local, peer): (SocketAddr, SocketAddr) =
-        (([10, 0, 0, 1], 1000).into(), ([10, 0, 0, 2], 2000).into());
-    let config = Config {
+fn config() -> Config {
+    Config {
         disconnected_after: Duration::from_secs(3),
         failed_after: Duration::from_secs(15),
         receive_buffer: 1 << 20,
         max_message_size: 262_144,
+        congestion: Algorithm::Tolerant,
         seed: [1; 32],
-    };
+    }
+}
+
+/// Datagrams to a whole transport that waits for its peer.
+pub fn transport(data: &[u8]) {
+    let mut now = Instant::now();
+    let config = config();
+    let (local, peer): (SocketAddr, SocketAddr) =
+        (([10, 0, 0, 1], 1000).into(), ([10, 0, 0, 2], 2000).into());
     let mut transport = Transport::new(now, certificate(), config);
     transport.start_generation(now, 1, credentials(0), Role::Controlling);
     transport.add_host(now, 1, local);
@@ -88,7 +112,7 @@ pub fn transport(data: &[u8]) {
             transport.handle_timeout(now);
         }
         let source = if flags & STRANGER != 0 { ([10, 0, 0, 3], 3000).into() } else { peer };
-        transport.handle_datagram(now, local, source, datagram);
+        transport.handle_datagram(now, Wire::udp(local, source), datagram);
         let mut said = 0;
         while transport.poll_event(now).is_some() || transport.poll_transmit(now, &mut batch) {
             said += 1;
@@ -98,6 +122,145 @@ pub fn transport(data: &[u8]) {
     }
     transport.close(now, "end");
     while transport.poll_transmit(now, &mut batch) {}
+}
+
+/// A transport with one TURN server, and what it has said.
+struct Client {
+    transport: Transport,
+    batch: Batch,
+    wire: Option<Wire>,
+    /// The one of the last request to the server.
+    transaction: [u8; 12],
+    relayed: usize,
+}
+
+impl Client {
+    fn new(now: Instant) -> Client {
+        let transport = Transport::new(now, certificate(), config());
+        let batch = Batch::new(16);
+        let mut client = Client { transport, batch, wire: None, transaction: [0; 12], relayed: 0 };
+        let server = Arc::new(Server {
+            url: "turn:t.example".into(),
+            host: "t.example".into(),
+            transport: WireTransport::Udp,
+            username: "user".into(),
+            credential: Credential("password".into()),
+        });
+        client.transport.start_generation(now, 1, credentials(0), Role::Controlling);
+        client.transport.set_bases(1, vec![[10, 0, 0, 1].into()]);
+        client.transport.expect_relay(now, 1, server.clone());
+        client.transport.relay_resolved(now, 1, &server, Ok(vec![([192, 0, 2, 1], 3478).into()]));
+        client.transport.hosts_done(now, 1);
+        client.transport.set_remote(now, 1, credentials(1), false);
+        let peer = RemoteCandidate::parse("candidate:1 1 udp 2122260223 10.0.0.2 2000 typ host");
+        client.transport.add_candidate(now, 1, Some(peer.expect("a candidate")));
+        client.turn(now);
+        client
+    }
+
+    fn turn(&mut self, now: Instant) {
+        for said in 0.. {
+            assert!(said < BOUND);
+            if let Some(event) = self.transport.poll_event(now) {
+                let is_candidate = |event: &adieu_engine::ice::IceEvent| {
+                    matches!(event, adieu_engine::ice::IceEvent::Candidate { .. })
+                };
+                self.relayed += usize::from(matches!(event, Event::Ice(event) if is_candidate(&event)));
+            } else if let Some(order) = self.transport.poll_order() {
+                if let WireOrder::Open { key: WireKey::Turn(key), local, remote, .. } = order {
+                    let wire = Wire::udp(SocketAddr::new(local, 4000), remote);
+                    self.wire = Some(wire);
+                    self.transport.handle_wire(now, WireKey::Turn(key), WireEvent::Open { wire });
+                }
+            } else if self.transport.poll_transmit(now, &mut self.batch) {
+                for datagram in self.batch.datagrams() {
+                    // A request of TURN's methods: Allocate, Refresh, CreatePermission, ChannelBind.
+                    if let [0, 3 | 4 | 8 | 9, ..] = datagram {
+                        self.transaction.copy_from_slice(&datagram[8..20]);
+                    }
+                }
+            } else {
+                return;
+            }
+        }
+    }
+}
+
+/// Messages of a TURN server to a transport that has asked it for an address. How many addresses it got.
+pub fn turn(data: &[u8]) -> usize {
+    let mut now = Instant::now();
+    let mut client = Client::new(now);
+    for (flags, bytes) in frames(data) {
+        if flags & LATER != 0 {
+            now += Duration::from_secs(1);
+            client.transport.handle_timeout(now);
+            client.turn(now);
+        }
+        let mut bytes = bytes.to_vec();
+        if let (0, Some(field)) = (flags & STRANGER, bytes.get_mut(8..20)) {
+            field.copy_from_slice(&client.transaction);
+        }
+        if flags & SIGNED != 0 {
+            bytes = signed(&bytes).unwrap_or(bytes);
+        }
+        let Some(wire) = client.wire else { break };
+        client.transport.handle_datagram(now, wire, &bytes);
+        client.turn(now);
+        now += Duration::from_millis(1);
+    }
+    client.transport.close(now, "end");
+    for _ in 0..40 {
+        client.turn(now);
+        now += Duration::from_millis(100);
+        client.transport.handle_timeout(now);
+    }
+    assert!(!client.transport.is_releasing(), "what is not given back in two seconds is given up");
+    client.relayed
+}
+
+/// The same message with the signature of a server that knows the password. None: it is no message.
+fn signed(bytes: &[u8]) -> Option<Vec<u8>> {
+    let message = Message::from_bytes(bytes).ok()?;
+    let mut out = Message::builder(message.get_type(), message.transaction_id(), MessageWriteVec::new());
+    /// MESSAGE-INTEGRITY, MESSAGE-INTEGRITY-SHA256 and FINGERPRINT, which the builder writes by itself.
+    const ITS_OWN: [u16; 3] = [0x0008, 0x001C, 0x8028];
+    let attributes = message.iter_attributes().map(|(_, attribute)| attribute);
+    for attribute in attributes.filter(|attribute| !ITS_OWN.contains(&attribute.get_type().value())) {
+        out.add_attribute(&attribute).ok()?;
+    }
+    let credentials = LongTermKeyCredentials::new("user".into(), "password".into(), "realm".into());
+    let key = credentials.make_key(IntegrityAlgorithm::Sha1);
+    out.add_message_integrity_with_key(&key, IntegrityAlgorithm::Sha1).ok()?;
+    Some(out.finish())
+}
+
+/// Pieces of a stream of TURN; with [`STRANGER`] on the first one, of ICE. They give the same datagrams as all of it at
+/// once, and each of these can be written and read again. Returns how many there are.
+pub fn stream(data: &[u8]) -> usize {
+    let is_ice = frames(data).next().is_some_and(|(flags, _)| flags & STRANGER != 0);
+    let framing = if is_ice { Framing::Ice } else { Framing::Turn };
+    let (mut deframer, mut datagrams) = (Deframer::new(framing), Vec::new());
+    let mut whole = Vec::new();
+    let mut result = Ok(());
+    for (_, piece) in frames(data) {
+        whole.extend_from_slice(piece);
+        result = deframer.push(piece, |datagram| datagrams.push(datagram.to_vec()));
+        if result.is_err() {
+            break;
+        }
+        assert!(deframer.held() <= MAX_DATAGRAM + 4, "{}", deframer.held());
+    }
+    let mut at_once = Vec::new();
+    let again = Deframer::new(framing).push(&whole, |datagram| at_once.push(datagram.to_vec()));
+    assert_eq!((result, &datagrams), (again, &at_once));
+    let mut written = Vec::new();
+    for datagram in &datagrams {
+        assert!(framing.write(datagram, &mut written), "what was read may be written");
+    }
+    let mut read = Vec::new();
+    assert_eq!(Deframer::new(framing).push(&written, |datagram| read.push(datagram.to_vec())), Ok(()));
+    assert_eq!(read, datagrams);
+    datagrams.len()
 }
 
 /// Datagrams to a DTLS client or server in its handshake.
@@ -132,7 +295,7 @@ impl Side {
     fn new(now: Instant, is_client: bool) -> Side {
         let mut channels = Channels::new(262_144);
         channels.set_role(is_client);
-        let mut sctp = Association::new(now, 5000, 5000, 1 << 20, 262_144);
+        let mut sctp = Association::new(now, (5000, 5000), 1 << 20, 262_144, Algorithm::Tolerant);
         sctp.connect(now);
         Side { sctp, channels, received: 0 }
     }
@@ -345,4 +508,135 @@ pub fn record_sctp() -> Vec<Vec<u8>> {
         record.push(abort);
     }
     record
+}
+
+// --- media -------------------------------------------------------------------------------------------------------
+
+/// The header of a packet, its extensions, and its payload as redundancy and as a tone.
+pub fn header(data: &[u8]) {
+    let Some(header) = Header::parse(data) else { return };
+    if let Some((profile, range)) = &header.extension {
+        let sizes = extensions::elements(*profile, &data[range.clone()]).map(|(_, value)| value.len());
+        assert!(sizes.sum::<usize>() <= range.len());
+    }
+    if let Some(payload) = header.payload(data) {
+        assert!(payload.len() + header.size <= data.len());
+        let blocks = red::blocks(payload);
+        assert!(blocks.iter().map(|block| block.bytes.len()).sum::<usize>() <= payload.len());
+        if let Some(report) = tone::Report::read(payload) {
+            assert_eq!(tone::Report::read(&report.write()), Some(report));
+        }
+    }
+}
+
+/// A compound of reports.
+pub fn rtcp(data: &[u8]) {
+    let packets: Vec<_> = reports::packets(data).collect();
+    assert!(packets.len() <= data.len() / 4 + 1);
+    assert!(packets.iter().rev().skip(1).all(Option::is_some), "what is malformed is the last");
+}
+
+fn material(is_client: bool) -> Material {
+    Material { profile: Profile::Aes128Gcm, bytes: (0..56).collect(), is_client }
+}
+
+fn section(payload_type: u8) -> Section {
+    let format = |payload_type, name: &str, clock_rate, channels| Format {
+        payload_type,
+        name: name.to_owned(),
+        clock_rate,
+        channels,
+        fmtp: String::new(),
+    };
+    let formats = vec![
+        format(payload_type, "opus", 48_000, 2),
+        format(0, "PCMU", 8000, 1),
+        format(63, "red", 48_000, 2),
+        format(110, "telephone-event", 48_000, 1),
+    ];
+    Section {
+        mid: "0".to_owned(),
+        kind: MediaKind::Audio,
+        sender: Some(1),
+        receiver: Some(2),
+        sends: true,
+        receives: true,
+        send: formats.clone(),
+        receive: formats,
+        extensions: vec![(4, "urn:ietf:params:rtp-hdrext:sdes:mid".to_owned())],
+        ssrcs: Vec::new(),
+        rids: Vec::new(),
+        own_ssrcs: None,
+        active: true,
+        max_bitrate: None,
+        reduced_size: false,
+    }
+}
+
+/// Protected packets, as they come; nothing of those that are not authentic may be kept.
+pub fn srtp(data: &[u8]) {
+    let Some(mut srtp) = Srtp::new(&material(true)) else { return };
+    for (_, datagram) in frames(data) {
+        let mut packet = datagram.to_vec();
+        if wire::is_rtcp(datagram) {
+            srtp.open_rtcp(&mut packet);
+        } else if let Some(header) = Header::parse(datagram) {
+            srtp.open(&header, &mut packet);
+        }
+        assert!(packet.len() <= datagram.len());
+    }
+}
+
+/// Packets of a peer that has the keys and sends what it likes, and negotiations between them. Returns how many were
+/// taken.
+pub fn media(data: &[u8]) -> usize {
+    let mut now = Instant::now();
+    let (mut media, mut peer) = (
+        Media::new(now, Duration::from_secs(1), Random::new([3; 32])),
+        Srtp::new(&material(false)).expect("material"),
+    );
+    media.handle_secured(now, &material(true));
+    media.apply(now, 1, "name".to_owned(), vec![section(111)]);
+    let (mut epoch, mut mark, mut taken) = (1, 0, 0);
+    for (flags, plain) in frames(data) {
+        now += if flags & LATER != 0 { Duration::from_secs(1) } else { Duration::from_millis(1) };
+        if media.poll_timeout(now).is_some_and(|at| at <= now) {
+            media.handle_timeout(now);
+        }
+        if flags & STRANGER != 0 {
+            epoch += 1;
+            let sections = plain.first().map_or_else(Vec::new, |byte| vec![section(96 + byte % 32)]);
+            media.apply(now, epoch, "name".to_owned(), sections);
+            continue;
+        }
+        mark += 1;
+        let unit = AudioUnit {
+            codec: AudioCodec::Opus,
+            timestamp: 960 * mark,
+            marker: false,
+            level: None,
+            captured: now,
+            mark,
+            payload: vec![0; 20],
+        };
+        media.send_audio(now, 1, unit);
+        let mut packet = plain.to_vec();
+        let sealed = if wire::is_rtcp(plain) {
+            peer.seal_rtcp(&mut packet)
+        } else {
+            let header = Header::parse(plain);
+            header.and_then(|one| peer.seal(&mut packet, one.size, one.ssrc, one.sequence.into()))
+        };
+        if sealed.is_some() && media.handle_datagram(now, &packet) {
+            taken += 1;
+        }
+        let mut said = 0;
+        while media.poll_event().is_some() {
+            said += 1;
+            assert!(said < 1000);
+        }
+    }
+    let stats = media.stats(now);
+    assert!(stats.inbound.len() <= 64 && stats.outbound.len() <= 1);
+    taken
 }

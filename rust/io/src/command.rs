@@ -1,13 +1,16 @@
 //! Commands of an event loop to the hub, and the queue that carries them.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use adieu_engine::rtp::{AudioUnit, FrameUnit, Section};
 use adieu_engine::{Certificate, ChannelOptions, Config, Transport};
 use crossbeam_queue::SegQueue;
 
+use crate::capture::Capture;
+use crate::ends::{Outlet, ReceiverShared, SenderShared};
 use crate::event::EventQueue;
 use crate::gathering::{Gather, Lookup};
 use crate::shared::{ChannelShared, TransportShared};
@@ -23,6 +26,16 @@ pub enum Command {
     Consumed {
         transport: Arc<TransportShared>,
         size: usize,
+    },
+    /// A packet of the media thread.
+    Audio {
+        sender: Arc<SenderShared>,
+        unit: Box<AudioUnit>,
+    },
+    /// An encoded picture.
+    Frame {
+        sender: Arc<SenderShared>,
+        unit: Box<FrameUnit>,
     },
     Request(Box<Request>),
 }
@@ -52,6 +65,7 @@ pub enum Request {
         connection: u64,
         shared: Arc<TransportShared>,
         config: Config,
+        capture: Option<Arc<Capture>>,
     },
     /// One transport of a connection that goes on.
     CloseTransport {
@@ -65,6 +79,24 @@ pub enum Request {
     Engine {
         transport: u64,
         call: EngineCall,
+    },
+    /// The negotiated media of a transport.
+    Media {
+        transport: u64,
+        negotiated: Negotiated,
+    },
+    /// Somebody began or ended to read the frames of a receiver.
+    ReadFrames {
+        receiver: Arc<ReceiverShared>,
+    },
+    /// The peer shall send a key frame.
+    RequestKey {
+        receiver: Arc<ReceiverShared>,
+    },
+    Tone {
+        sender: Arc<SenderShared>,
+        tone: char,
+        length: Duration,
     },
     OpenChannel {
         channel: Arc<ChannelShared>,
@@ -83,10 +115,31 @@ pub enum Request {
         lookup: Lookup,
         addresses: Result<Vec<SocketAddr>, String>,
     },
+    /// The roots of trust have been read: the thread looks around.
+    TrustLoaded,
+    /// The name of a candidate was looked up.
+    NameFound {
+        transport: u64,
+        name: Arc<str>,
+        addresses: Vec<IpAddr>,
+    },
     /// The process ends: close everything, and tell when the last words have left.
     Shutdown {
         done: Arc<dyn Fn() + Send + Sync>,
     },
+}
+
+/// All sections of a transport, with their senders and receivers.
+pub struct Negotiated {
+    /// Another number: another negotiation.
+    pub epoch: u32,
+    /// The name of this side in RTCP.
+    pub cname: String,
+    pub sections: Vec<Section>,
+    pub senders: Vec<Arc<SenderShared>>,
+    pub receivers: Vec<Arc<ReceiverShared>>,
+    /// The time since 1970.
+    pub unix: Duration,
 }
 
 /// The queue of commands to one hub, and how to wake it.
@@ -149,5 +202,19 @@ impl CommandQueue {
 
     pub fn is_empty(&self) -> bool {
         self.commands.is_empty()
+    }
+}
+
+impl Outlet for CommandQueue {
+    fn send(&self, sender: &Arc<SenderShared>, unit: AudioUnit) {
+        self.push_quietly(Command::Audio { sender: sender.clone(), unit: Box::new(unit) });
+    }
+
+    fn send_frame(&self, sender: &Arc<SenderShared>, unit: FrameUnit) {
+        self.push(Command::Frame { sender: sender.clone(), unit: Box::new(unit) });
+    }
+
+    fn wake(&self) {
+        CommandQueue::wake(self);
     }
 }

@@ -3,13 +3,14 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use adieu_engine::{Certificate, Random};
 
 use crate::command::{CommandQueue, Request};
 use crate::event::EventQueue;
 use crate::handles::Client;
+use crate::media::Media;
 use crate::process::{self, Signal, entropy, unix_time};
 use crate::udp;
 
@@ -17,9 +18,12 @@ use crate::udp;
 pub const CERTIFICATE_LIFE: Duration = Duration::from_secs(30 * 86_400);
 /// How long a process that exits may wait for last words.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
+/// The same for the media thread, which is at most in the middle of a tick.
+const MEDIA_TIMEOUT: Duration = Duration::from_millis(500);
 
 pub struct Core {
     commands: Arc<CommandQueue>,
+    media: Arc<Media>,
     forks: u64,
 }
 
@@ -57,7 +61,7 @@ impl Core {
                 *ready = made;
             }
         })?;
-        let core = Box::leak(Box::new(Core { commands, forks: process::forks() }));
+        let core = Box::leak(Box::new(Core { commands, media: Media::threaded(), forks: process::forks() }));
         CORE.store(core, Ordering::Release);
         Ok(core)
     }
@@ -72,12 +76,20 @@ impl Core {
     pub fn open_client() -> io::Result<Client> {
         let signal = Signal::new()?;
         let core = Core::get()?;
-        Ok(Client::new(Arc::new(EventQueue::new(Some(signal))), core.commands.clone(), Box::new(entropy)))
+        let queue = Arc::new(EventQueue::new(Some(signal)));
+        Ok(Client::new(
+            queue,
+            core.commands.clone(),
+            core.media.clone(),
+            Box::new(entropy),
+            Box::new(Instant::now),
+        ))
     }
 
     /// Close everything that is open, and wait until the last words have left: at most two seconds.
     pub fn shutdown() {
         let Some(core) = Core::running() else { return };
+        core.media.shutdown(MEDIA_TIMEOUT);
         let done = Arc::new((Mutex::new(false), Condvar::new()));
         let signal = done.clone();
         let tell = move || {

@@ -3,20 +3,37 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use adieu_engine::rtp::VideoPlan;
 use adieu_engine::{ChannelOptions, Drops, Kind, Stats};
 use crossbeam_queue::SegQueue;
 
+use crate::figures::{PlayoutStats, SourceStats};
 use crate::lines::{self, Line};
 use crate::process::Signal;
 use crate::shared::ChannelShared;
+use crate::watch::Change;
 
 /// Kept small: messages come by the hundred thousand, everything else is rare and boxed.
 #[derive(Debug)]
 pub enum Event {
-    Message { channel: u64, kind: Kind, data: Vec<u8> },
-    Low { channel: u64 },
+    Message {
+        channel: u64,
+        kind: Kind,
+        data: Vec<u8>,
+    },
+    Low {
+        channel: u64,
+    },
+    /// A sink that was empty has a frame.
+    AudioReady {
+        sink: u64,
+    },
+    /// The same of pictures.
+    FrameReady {
+        sink: u64,
+    },
     Notice(Box<Notice>),
 }
 
@@ -55,11 +72,58 @@ pub enum Notice {
         port: Option<u16>,
         text: String,
     },
+    /// The machine's addresses have changed, or it has slept.
+    Network {
+        connection: u64,
+        change: Change,
+        slept: Duration,
+    },
     Stats {
         transport: u64,
         request: u64,
         now: Instant,
         stats: Option<Arc<TransportStats>>,
+    },
+    /// The first packet for a receiver, or the first after [`Notice::MediaOff`].
+    MediaOn {
+        receiver: u64,
+        ssrc: u32,
+    },
+    MediaOff {
+        receiver: u64,
+        reason: &'static str,
+    },
+    /// The peer wants a key frame.
+    KeyWanted {
+        sender: u64,
+        encoding: u8,
+    },
+    /// Bits a second that an encoder may use.
+    Target {
+        sender: u64,
+        encoding: u8,
+        bitrate: u32,
+    },
+    /// How to encode pictures. None: it may not send now.
+    VideoPlan {
+        sender: u64,
+        plan: Option<VideoPlan>,
+    },
+    /// A telephone tone of the peer is over.
+    Tone {
+        receiver: u64,
+        tone: char,
+        seconds: f64,
+    },
+    /// A source that was full has room.
+    AudioRoom {
+        source: u64,
+    },
+    /// All that was queued when it was asked for has left, or a report of the peer covers it.
+    Drained {
+        source: u64,
+        position: u64,
+        arrived: bool,
     },
     ConnectionEnded {
         connection: u64,
@@ -84,6 +148,9 @@ pub struct TransportStats {
     /// (channel id, index in `engine.channels`)
     pub channels: Vec<(u64, usize)>,
     pub ended: bool,
+    /// Figures of sources and of played sound, by the handles of senders and receivers.
+    pub sources: Vec<(u64, SourceStats)>,
+    pub playouts: Vec<(u64, PlayoutStats)>,
 }
 
 /// The release ledger of the core: what a connection still holds when the reaper is done with it.
@@ -95,6 +162,8 @@ pub struct Left {
     pub timers: usize,
     /// Last words that the network did not take in time.
     pub unsent: usize,
+    /// Relayed addresses whose release no TURN server has confirmed in time.
+    pub allocations: usize,
 }
 
 /// The event queue of one event loop. Many producers would be fine; there is one.
@@ -230,6 +299,8 @@ pub struct Counters {
     pub transports: AtomicU64,
     pub channels: AtomicU64,
     pub sockets: AtomicU64,
+    /// Allocations that TURN servers hold, or may hold.
+    pub allocations: AtomicU64,
     pub timers: AtomicU64,
     pub panics: AtomicU64,
     pub dropped_unknown: AtomicU64,
@@ -239,8 +310,12 @@ pub struct Counters {
     pub dropped_dcep: AtomicU64,
     pub dropped_message: AtomicU64,
     pub dropped_candidate: AtomicU64,
+    /// RTP and RTCP.
+    pub dropped_media: AtomicU64,
     /// Datagrams that the system refused to send.
     pub dropped_unsent: AtomicU64,
+    /// Connections that came in for a TCP candidate, and said nothing, or nothing that belongs here.
+    pub dropped_stream: AtomicU64,
     /// Lines of the log.
     pub dropped_log: AtomicU64,
 }
@@ -264,15 +339,17 @@ impl Counters {
         Self::add(&self.dropped_dcep, drops.dcep);
         Self::add(&self.dropped_message, drops.message);
         Self::add(&self.dropped_candidate, drops.candidate);
+        Self::add(&self.dropped_media, drops.media);
     }
 
-    pub fn list(&self) -> [(&'static str, u64); 15] {
+    pub fn list(&self) -> [(&'static str, u64); 18] {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         [
             ("connections", get(&self.connections)),
             ("transports", get(&self.transports)),
             ("channels", get(&self.channels)),
             ("sockets", get(&self.sockets)),
+            ("allocations", get(&self.allocations)),
             ("timers", get(&self.timers)),
             ("panics", get(&self.panics)),
             ("dropped_unknown", get(&self.dropped_unknown)),
@@ -282,7 +359,9 @@ impl Counters {
             ("dropped_dcep", get(&self.dropped_dcep)),
             ("dropped_message", get(&self.dropped_message)),
             ("dropped_candidate", get(&self.dropped_candidate)),
+            ("dropped_media", get(&self.dropped_media)),
             ("dropped_unsent", get(&self.dropped_unsent)),
+            ("dropped_stream", get(&self.dropped_stream)),
             ("dropped_log", get(&self.dropped_log)),
         ]
     }

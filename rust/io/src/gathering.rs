@@ -1,21 +1,30 @@
-//! How candidates are gathered: from which addresses of the machine, and with the help of which servers.
+//! How candidates are gathered: with which policy, and with the help of which servers.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use adieu_engine::WireTransport;
 use adieu_engine::ice::{Credentials, Role};
+use adieu_engine::turn::{Credential, Server as TurnServer};
 
-/// Host candidates of one generation (closing rule: nothing grows without bound).
-const MAX_HOSTS: usize = 32;
+use crate::addresses::Addresses;
+use crate::stream::tls::Trust;
 
 /// One order to gather, for one generation.
 pub struct Gather {
     pub generation: u32,
     pub local: Credentials,
     pub role: Role,
-    pub servers: Vec<StunServer>,
+    pub servers: Vec<IceServer>,
     pub policy: Policy,
-    pub loopback: Loopback,
+    pub addresses: Arc<Addresses>,
+    /// The port of passive TCP candidates, which all transports share; 0: one that the system chooses; None: no such
+    /// candidates.
+    pub tcp_port: Option<u16>,
+    /// The certificates that TURN servers must have; None: those that the platform trusts.
+    pub trust: Option<Arc<Trust>>,
+    /// Publish names of mDNS, and show them in place of host addresses.
+    pub hides_addresses: bool,
 }
 
 /// RTCIceTransportPolicy.
@@ -25,84 +34,86 @@ pub enum Policy {
     Relay,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loopback {
-    /// Only where there are no other addresses.
-    Auto,
-    Always,
-    Never,
-}
-
-/// An address of the machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Interface {
-    pub ip: IpAddr,
-    pub is_loopback: bool,
-}
-
-impl Gather {
-    /// Return the addresses to gather on, out of all local addresses. If there are no addresses, the error says why.
-    pub fn choose_addresses(&self, mut interfaces: Vec<Interface>) -> Result<Vec<IpAddr>, String> {
-        let only_loopback = interfaces.iter().all(|interface| interface.is_loopback);
-        let had_some = !interfaces.is_empty();
-        interfaces.retain(|interface| match self.loopback {
-            Loopback::Always => true,
-            Loopback::Never => !interface.is_loopback,
-            Loopback::Auto => only_loopback || !interface.is_loopback,
-        });
-        interfaces.truncate(MAX_HOSTS);
-        match interfaces[..] {
-            [] if had_some => {
-                Err("no network interface but loopback has an address, and loopback is \"never\" used"
-                    .to_owned())
-            }
-            [] => {
-                Err("no network interface has an address: this machine is not connected to a network"
-                    .to_owned())
-            }
-            _ => Ok(interfaces.iter().map(|interface| interface.ip).collect()),
-        }
-    }
-}
-
-/// A server of a `stun:host:port` URL (RFC 7064).
+/// A server of a `stun:host:port` URL (RFC 7064), or of a `turn:` or `turns:` one (RFC 7065).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StunServer {
+pub struct IceServer {
     pub url: Arc<str>,
     pub host: String,
     pub port: u16,
+    /// The relay, if the server is of TURN.
+    pub relay: Option<Arc<TurnServer>>,
 }
 
-impl StunServer {
-    /// Read a URL. The error names it and what is wrong with it.
-    pub fn parse(url: &str) -> Result<StunServer, String> {
+/// RFC 8489 section 14.3: a user name is shorter than 509 bytes. A password has no bound there.
+const MAX_USERNAME: usize = 508;
+const MAX_CREDENTIAL: usize = 4096;
+
+impl IceServer {
+    /// Read the URL of a STUN server. The error names it and what is wrong with it.
+    pub fn stun(url: &str) -> Result<IceServer, String> {
         let wrong =
             |what: &str| format!("server {url:?}: {what}; a STUN server is stun:host or stun:host:port");
         let rest = url.strip_prefix("stun:").ok_or_else(|| wrong("the scheme is not \"stun\""))?;
-        let (host, port) = if let Some(rest) = rest.strip_prefix('[') {
-            let (host, port) = rest.split_once(']').ok_or_else(|| wrong("the \"]\" is missing"))?;
-            if host.parse::<IpAddr>().is_err() {
-                return Err(wrong("no IPv6 address between the brackets"));
-            }
-            (host, port.strip_prefix(':'))
-        } else {
-            match rest.split_once(':') {
-                Some((host, port)) => (host, Some(port)),
-                None => (rest, None),
-            }
-        };
-        if host.is_empty() || host.len() > 253 || host.bytes().any(|c| c.is_ascii_whitespace() || c == b'/') {
-            return Err(wrong("no host"));
-        }
-        let port = match port {
-            None => 3478,
-            Some(port) => match port.parse() {
-                Ok(port) if port > 0 && port_is_digits(rest) => port,
-                _ => return Err(wrong("the port is not a number from 1 to 65535")),
-            },
-        };
-        Ok(StunServer { url: url.into(), host: host.to_owned(), port })
+        let (host, port) = host_and_port(rest).map_err(wrong)?;
+        Ok(IceServer { url: url.into(), host, port: port.unwrap_or(3478), relay: None })
     }
+
+    /// Read the URL of a TURN server. The error names it and what is wrong with it.
+    pub fn turn(url: &str, username: String, credential: String) -> Result<IceServer, String> {
+        let wrong = |what: &str| {
+            format!("server {url:?}: {what}; a TURN server is turn:host:port?transport=udp, or turns: or tcp")
+        };
+        let (path, transport) = match url.split_once("?transport=") {
+            Some((path, transport)) => (path, Some(transport)),
+            None => (url, None),
+        };
+        let (scheme, rest) = path.split_once(':').ok_or_else(|| wrong("the scheme is missing"))?;
+        let (transport, default) = match (scheme, transport) {
+            ("turn", None | Some("udp")) => (WireTransport::Udp, 3478),
+            ("turn", Some("tcp")) => (WireTransport::Tcp, 3478),
+            ("turns", None | Some("tcp")) => (WireTransport::Tls, 5349),
+            ("turns", Some("udp")) => return Err(wrong("TURN over DTLS is not known here")),
+            ("turn" | "turns", _) => return Err(wrong("the transport is neither udp nor tcp")),
+            _ => return Err(wrong("the scheme is neither \"turn\" nor \"turns\"")),
+        };
+        let (host, port) = host_and_port(rest).map_err(wrong)?;
+        if username.len() > MAX_USERNAME || credential.len() > MAX_CREDENTIAL {
+            return Err(wrong(&format!(
+                "the user name has more than {MAX_USERNAME} bytes, or the credential more than {MAX_CREDENTIAL}"
+            )));
+        }
+        let url: Arc<str> = url.into();
+        let credential = Credential(credential);
+        let relay = TurnServer { url: url.clone(), host: host.clone(), transport, username, credential };
+        Ok(IceServer { url, host, port: port.unwrap_or(default), relay: Some(Arc::new(relay)) })
+    }
+}
+
+/// The error says what is wrong.
+fn host_and_port(rest: &str) -> Result<(String, Option<u16>), &'static str> {
+    let (host, port) = if let Some(rest) = rest.strip_prefix('[') {
+        let (host, port) = rest.split_once(']').ok_or("the \"]\" is missing")?;
+        if host.parse::<IpAddr>().is_err() {
+            return Err("no IPv6 address between the brackets");
+        }
+        (host, port.strip_prefix(':'))
+    } else {
+        match rest.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (rest, None),
+        }
+    };
+    if host.is_empty() || host.len() > 253 || host.bytes().any(|c| c.is_ascii_whitespace() || c == b'/') {
+        return Err("no host");
+    }
+    let port = match port {
+        None => None,
+        Some(port) => match port.parse() {
+            Ok(port) if port > 0 && port_is_digits(rest) => Some(port),
+            _ => return Err("the port is not a number from 1 to 65535"),
+        },
+    };
+    Ok((host.to_owned(), port))
 }
 
 /// Digits only: `parse` alone would take "+5" too.
@@ -115,46 +126,16 @@ fn port_is_digits(rest: &str) -> bool {
 pub struct Lookup {
     pub transport: u64,
     pub generation: u32,
-    pub server: StunServer,
+    pub server: IceServer,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn chosen(loopback: Loopback, machine: &[&str]) -> Result<Vec<String>, String> {
-        let local = Credentials { ufrag: "user".into(), pwd: "password".into() };
-        let role = Role::Controlling;
-        let gather =
-            Gather { generation: 1, local, role, servers: Vec::new(), policy: Policy::All, loopback };
-        let interface = |text: &&str| {
-            let ip: IpAddr = text.parse().expect("an address");
-            Interface { ip, is_loopback: ip.is_loopback() }
-        };
-        let addresses = gather.choose_addresses(machine.iter().map(interface).collect())?;
-        Ok(addresses.iter().map(IpAddr::to_string).collect())
-    }
-
-    #[test]
-    fn loopback_is_used_where_there_is_nothing_else_or_as_was_asked() {
-        let machine = ["127.0.0.1", "192.0.2.7", "2001:db8::7"];
-        assert_eq!(chosen(Loopback::Auto, &machine), Ok(vec!["192.0.2.7".into(), "2001:db8::7".into()]));
-        assert_eq!(chosen(Loopback::Auto, &["127.0.0.1", "::1"]), Ok(vec!["127.0.0.1".into(), "::1".into()]));
-        assert_eq!(chosen(Loopback::Always, &machine).map(|all| all.len()), Ok(3));
-        assert!(chosen(Loopback::Never, &["::1"]).is_err_and(|error| error.contains("\"never\"")));
-        assert!(chosen(Loopback::Always, &[]).is_err_and(|error| error.contains("not connected")));
-    }
-
-    #[test]
-    fn a_machine_with_very_many_addresses_gathers_on_some() {
-        let machine: Vec<String> = (0..100).map(|number| format!("192.0.2.{number}")).collect();
-        let machine: Vec<&str> = machine.iter().map(String::as_str).collect();
-        assert_eq!(chosen(Loopback::Auto, &machine).map(|all| all.len()), Ok(MAX_HOSTS));
-    }
-
     #[test]
     fn stun_urls_are_read_with_and_without_port() {
-        let read = |url| StunServer::parse(url).map(|server| (server.host, server.port));
+        let read = |url| IceServer::stun(url).map(|server| (server.host, server.port));
         assert_eq!(read("stun:stun.example.org"), Ok(("stun.example.org".into(), 3478)));
         assert_eq!(read("stun:192.0.2.1:19302"), Ok(("192.0.2.1".into(), 19302)));
         assert_eq!(read("stun:[2001:db8::1]:5000"), Ok(("2001:db8::1".into(), 5000)));
@@ -174,8 +155,28 @@ mod tests {
             "stun:[::1",
             "stun:[x]",
         ] {
-            let error = StunServer::parse(url).expect_err(url);
+            let error = IceServer::stun(url).expect_err(url);
             assert!(error.contains(&format!("{url:?}")), "{error}");
         }
+    }
+
+    #[test]
+    fn turn_urls_say_their_transport_and_never_show_the_credential() {
+        let read = |url| {
+            let server = IceServer::turn(url, "user".into(), "hunter2".into())?;
+            let relay = server.relay.expect("a relay");
+            assert!(!format!("{relay:?}").contains("hunter2"));
+            Ok((server.host, server.port, relay.transport))
+        };
+        let server = |host: &str, port, transport| Ok((host.to_owned(), port, transport));
+        assert_eq!(read("turn:t.example"), server("t.example", 3478, WireTransport::Udp));
+        assert_eq!(read("turn:[2001:db8::1]:1?transport=tcp"), server("2001:db8::1", 1, WireTransport::Tcp));
+        assert_eq!(read("turns:t.example"), server("t.example", 5349, WireTransport::Tls));
+        for url in ["turn:", "turns:x?transport=udp", "turn:x?transport=sctp", "stun:x", "turn:x:0", "x"] {
+            let error: Result<_, String> = read(url);
+            assert!(error.is_err_and(|error| error.contains(&format!("{url:?}"))), "{url}");
+        }
+        let long = IceServer::turn("turn:x", "u".repeat(509), String::new());
+        assert!(long.is_err_and(|error| error.contains("508")));
     }
 }

@@ -5,11 +5,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use adieu_engine::{Certificate, ChannelOptions, Config, Kind, Transport};
+use adieu_engine::rtp::{FrameUnit, MediaKind, Section, VideoCodec};
+use adieu_engine::{Algorithm, Certificate, ChannelOptions, Config, Kind, Transport};
 
-use crate::command::{Command, CommandQueue, Request};
+use crate::capture::Capture;
+use crate::command::{Command, CommandQueue, Negotiated, Request};
+use crate::ends::NO_TARGET;
 use crate::event::{Event, EventQueue};
+use crate::frame_sink::FrameSink;
 use crate::gathering::Gather;
+use crate::heard::Source;
+use crate::media::registry::Registry;
+use crate::media::{AudioSink, AudioSource, Media, SinkOptions};
 use crate::process;
 use crate::shared::{ChannelShared, Posted, TransportShared, next_id};
 
@@ -100,6 +107,7 @@ impl Channel {
 }
 
 pub(crate) type Seeds = Box<dyn Fn() -> [u8; 32] + Send + Sync>;
+pub(crate) type Clock = Box<dyn Fn() -> Instant + Send + Sync>;
 
 /// An event loop's two queues: its commands down, its events up.
 pub struct Client {
@@ -111,8 +119,11 @@ pub struct Client {
     is_held: AtomicBool,
     /// Where the engines' randomness comes from.
     seed: Seeds,
+    clock: Clock,
     /// For the calls that need more than the number of a transport.
     transports: Mutex<Transports>,
+    media: Arc<Media>,
+    ends: Registry,
 }
 
 #[derive(Default)]
@@ -126,10 +137,19 @@ pub struct TransportOptions {
     pub failed_after: Duration,
     pub receive_buffer: usize,
     pub max_message_size: usize,
+    pub congestion: Algorithm,
+    /// The file that gets a copy of every packet.
+    pub capture: Option<Arc<Capture>>,
 }
 
 impl Client {
-    pub(crate) fn new(queue: Arc<EventQueue>, commands: Arc<CommandQueue>, seed: Seeds) -> Client {
+    pub(crate) fn new(
+        queue: Arc<EventQueue>,
+        commands: Arc<CommandQueue>,
+        media: Arc<Media>,
+        seed: Seeds,
+        clock: Clock,
+    ) -> Client {
         let id = next_id();
         commands.request(Request::OpenClient { id, queue: queue.clone() });
         Client {
@@ -139,7 +159,10 @@ impl Client {
             forks: process::forks(),
             is_held: AtomicBool::new(false),
             seed,
+            clock,
             transports: Mutex::default(),
+            media,
+            ends: Registry::default(),
         }
     }
 
@@ -188,6 +211,7 @@ impl Client {
         self.queue.close();
         self.request_now(Request::CloseClient { id: self.id });
         *self.lock() = Transports::default();
+        self.forget_media(None);
     }
 
     pub fn connection(&self, certificate: Arc<Certificate>) -> u64 {
@@ -216,9 +240,11 @@ impl Client {
             failed_after: options.failed_after,
             receive_buffer: options.receive_buffer,
             max_message_size: options.max_message_size,
+            congestion: options.congestion,
             seed: (self.seed)(),
         };
-        self.request(Request::OpenTransport { connection, shared, config });
+        let capture = options.capture;
+        self.request(Request::OpenTransport { connection, shared, config, capture });
         id
     }
 
@@ -271,11 +297,101 @@ impl Client {
         self.request(Request::Stats { owner: self.id, transport, request });
     }
 
+    // --- media ------------------------------------------------------------------------------------------------------
+
+    /// The handle of a new sender. It is forgotten with its connection.
+    pub fn sender(&self, connection: u64, kind: MediaKind) -> u64 {
+        self.ends.add_sender(connection, kind, self.commands.clone())
+    }
+
+    pub fn receiver(&self, connection: u64, kind: MediaKind) -> u64 {
+        self.ends.add_receiver(connection, kind)
+    }
+
+    /// Replace all that has been negotiated for the media of a transport.
+    pub fn apply_media(&self, transport: u64, epoch: u32, cname: String, sections: Vec<Section>) {
+        let (senders, receivers) = self.ends.of_sections(&sections);
+        let unix = process::since_1970();
+        let negotiated = Negotiated { epoch, cname, sections, senders, receivers, unix };
+        self.request(Request::Media { transport, negotiated });
+    }
+
+    /// A source that keeps at most so much.
+    pub fn audio_source(&self, rate: u32, channels: u8, max: Duration) -> AudioSource {
+        self.media.audio_source(self.queue.clone(), rate, channels, max)
+    }
+
+    /// None: there is no such receiver any longer.
+    pub fn audio_sink(&self, receiver: u64, options: SinkOptions) -> Option<AudioSink> {
+        let receiver = self.ends.receiver(receiver)?;
+        Some(self.media.audio_sink(self.queue.clone(), &receiver, options))
+    }
+
+    /// A queue of the pictures of a receiver, at most so many. None: there is no such receiver any longer.
+    pub fn frame_sink(&self, receiver: u64, max_frames: usize) -> Option<FrameSink> {
+        let receiver = self.ends.receiver(receiver)?;
+        Some(FrameSink::new(self.queue.clone(), self.commands.clone(), receiver, max_frames))
+    }
+
+    /// Ask the peer for a key frame of a receiver.
+    pub fn request_key(&self, receiver: u64) {
+        if let Some(receiver) = self.ends.receiver(receiver) {
+            self.request(Request::RequestKey { receiver });
+        }
+    }
+
+    /// Have a sender send what a source gives; None: nothing. While it is not enabled, silence is sent.
+    pub fn attach(&self, sender: u64, source: Option<&AudioSource>, enabled: bool) {
+        if let Some(sender) = self.ends.sender(sender) {
+            self.media.attach(&sender, source, enabled);
+        }
+    }
+
+    /// The codec in which a sender sends pictures now; None: it may not send.
+    pub fn video_codec(&self, sender: u64) -> Option<VideoCodec> {
+        self.ends.sender(sender)?.video_codec()
+    }
+
+    /// Send an encoded picture. Returns the bytes that wait; 0: it may not send, and the picture was dropped.
+    pub fn send_frame(&self, sender: u64, unit: FrameUnit) -> usize {
+        self.ends.sender(sender).map_or(0, |sender| sender.send_frame(unit))
+    }
+
+    /// How long a receiver holds media back, in milliseconds; None: as it chooses.
+    pub fn set_jitter_target(&self, receiver: u64, target: Option<u32>) {
+        if let Some(receiver) = self.ends.receiver(receiver) {
+            receiver.target.store(target.unwrap_or(NO_TARGET), Ordering::Relaxed);
+        }
+    }
+
+    /// The sources of a receiver's media in the last ten seconds, and how long ago each sent.
+    pub fn sources(&self, receiver: u64) -> Vec<(Source, Duration)> {
+        let Some(receiver) = self.ends.receiver(receiver) else { return Vec::new() };
+        let now = (self.clock)();
+        let age = |source: Source| (source, now.saturating_duration_since(source.arrived));
+        receiver.sources(now).into_iter().map(age).collect()
+    }
+
+    /// Play a telephone tone behind those that wait.
+    pub fn send_tone(&self, sender: u64, tone: char, length: Duration) {
+        if let Some(sender) = self.ends.sender(sender) {
+            self.request(Request::Tone { sender, tone, length });
+        }
+    }
+
+    fn forget_media(&self, connection: Option<u64>) {
+        let gone = self.ends.forget(connection);
+        gone.senders.into_iter().for_each(|id| self.media.forget_sender(id));
+        gone.receivers.into_iter().for_each(|id| self.media.forget_receiver(id));
+    }
+
     fn forget(&self, connection: u64) {
         let mut transports = self.lock();
         for id in transports.of_connection.remove(&connection).unwrap_or_default() {
             transports.by_id.remove(&id);
         }
+        drop(transports);
+        self.forget_media(Some(connection));
     }
 
     fn lock(&self) -> MutexGuard<'_, Transports> {
@@ -330,7 +446,13 @@ mod tests {
             counter.fetch_add(1, Ordering::SeqCst);
         };
         let commands = Arc::new(CommandQueue::new(Some(Box::new(waker))));
-        let client = Client::new(Arc::new(EventQueue::new(None)), commands.clone(), Box::new(|| [0; 32]));
+        let client = Client::new(
+            Arc::new(EventQueue::new(None)),
+            commands.clone(),
+            Media::virtual_(),
+            Box::new(|| [0; 32]),
+            Box::new(Instant::now),
+        );
         while commands.pop().is_some() {}
         assert!(commands.may_sleep());
         (client, commands, woken)

@@ -8,22 +8,35 @@
 //! The [`hub::Hub`] runs commands, engines, timers and events. It is generic over the [`hub::network::Network`]: real
 //! sockets with one thread that never takes the GIL ([`udp`]), or a network in memory with its own clock ([`memory`]).
 
+pub mod addresses;
+pub mod capture;
 pub mod command;
 pub mod core;
+pub mod ends;
 pub mod event;
+pub mod figures;
+pub mod frame_sink;
+pub mod frames;
 pub mod gathering;
 pub mod handles;
+pub mod heard;
 pub mod hub;
 pub mod lines;
+mod mdns;
+pub mod media;
 pub mod memory;
 mod process;
 pub mod shared;
+pub mod stream;
 pub mod trouble;
 mod udp;
+pub mod watch;
 mod wheel;
 
+pub use addresses::{Addresses, Filter, Loopback, Ports, Public};
 pub use core::Core;
 pub use event::{Event, Notice};
-pub use gathering::{Gather, Loopback, Policy, StunServer};
+pub use gathering::{Gather, IceServer, Policy};
 pub use handles::{Channel, Client, TransportOptions};
 pub use process::{entropy, forks, unix_time};
+pub use stream::tls::Trust;

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// 32 bytes of the system's generator.
 pub fn entropy() -> [u8; 32] {
@@ -12,9 +12,14 @@ pub fn entropy() -> [u8; 32] {
     seed
 }
 
+/// The time since 1970.
+pub fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
 /// Seconds since 1970.
 pub fn unix_time() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    since_1970().as_secs()
 }
 
 /// A descriptor that becomes readable when raised: an eventfd on Linux, a pipe elsewhere.

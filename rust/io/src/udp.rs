@@ -8,18 +8,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use adieu_engine::Batch;
 use adieu_engine::lines::CONNECTION;
+use adieu_engine::{Batch, Wire};
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 
+use crate::addresses::{FAR, Interface, Ports};
 use crate::command::{CommandQueue, Request};
-use crate::gathering::{Interface, Lookup};
+use crate::gathering::Lookup;
 use crate::hub::Hub;
-use crate::hub::network::{Network, Sent};
+use crate::hub::network::{Network, Place, Port, Sent};
+use crate::mdns;
 use crate::process;
+use crate::stream::{self, Connect, Got, Streams, Taken, UNCLAIMED, listener};
+use crate::watch::Watcher;
 
 const WAKE: Token = Token(usize::MAX);
+/// Those between are of mDNS.
+const NETWORK: Token = Token(usize::MAX - 3);
 /// 208 KiB, the system's default, loses packets on loopback.
 const SOCKET_BUFFER: usize = 4 << 20;
 /// Buffers of one recvmmsg; with GRO each holds up to 64 datagrams.
@@ -33,13 +39,15 @@ const MAX_COMMANDS: usize = 1024;
 const MAX_SLEEP: Duration = Duration::from_secs(10);
 /// Look-ups at the same time; what is more waits for one to end.
 const MAX_LOOKUPS: usize = 4;
+/// Look-ups that wait for that. Gathering has a clock of its own, so what is refused here would hardly be in time.
+const MAX_WAITING_LOOKUPS: usize = 1024;
 
 struct Socket {
     io: mio::net::UdpSocket,
     state: UdpSocketState,
     index: u32,
     local: SocketAddr,
-    /// Datagrams that the system did not accept: at most one batch, because the hub stops then.
+    /// Datagrams that the system did not accept: at most one batch of each transport, because the hub stops then.
     blocked: VecDeque<Blocked>,
 }
 
@@ -53,9 +61,11 @@ pub struct UdpNetwork {
     registry: Registry,
     sockets: Vec<Option<Socket>>,
     free: Vec<usize>,
+    streams: Streams,
     commands: Arc<CommandQueue>,
     lookups: Arc<AtomicUsize>,
     waiting_lookups: VecDeque<Lookup>,
+    names: mdns::Service,
 }
 
 /// Start the thread. `at_start` runs in it before anything else.
@@ -66,25 +76,32 @@ pub fn start(at_start: impl FnOnce() + Send + 'static) -> io::Result<Arc<Command
     let wake = move || drop(waker.wake());
     let commands = Arc::new(CommandQueue::new(Some(Box::new(wake))));
     let registry = poll.registry().try_clone()?;
+    let trust_commands = commands.clone();
+    let wake_for_trust = Arc::new(move || trust_commands.request(Request::TrustLoaded));
+    let names = mdns::Service::new(poll.registry().try_clone()?);
+    // Here, not in the thread: all that the core keeps open for good is open when this returns.
+    let watcher = Watcher::new(Instant::now(), poll.registry(), NETWORK);
     let net = UdpNetwork {
+        streams: Streams::new(registry.try_clone()?, wake_for_trust)?,
         registry,
         sockets: Vec::new(),
         free: Vec::new(),
         commands: commands.clone(),
         lookups: Arc::default(),
         waiting_lookups: VecDeque::new(),
+        names,
     };
     let thread_commands = commands.clone();
     let run = move || {
         at_start();
         // The hub is made here and never leaves: SCTP sockets belong to one thread.
-        run(poll, Hub::new(Instant::now(), net, thread_commands));
+        run(poll, Hub::new(Instant::now(), net, thread_commands), watcher);
     };
     std::thread::Builder::new().name("adieu-io".into()).spawn(run)?;
     Ok(commands)
 }
 
-fn run(mut poll: Poll, mut hub: Hub<UdpNetwork>) {
+fn run(mut poll: Poll, mut hub: Hub<UdpNetwork>, mut watcher: Watcher) {
     let mut events = Events::with_capacity(256);
     let mut receiver = Receiver::new();
     let mut more_commands = false;
@@ -92,11 +109,7 @@ fn run(mut poll: Poll, mut hub: Hub<UdpNetwork>) {
     let mut unread: Vec<usize> = Vec::new();
     loop {
         let busy = more_commands || !unread.is_empty() || !hub.commands().may_sleep();
-        let timeout = match hub.next_timeout() {
-            _ if busy => Duration::ZERO,
-            Some(at) => at.saturating_duration_since(Instant::now()).min(MAX_SLEEP),
-            None => MAX_SLEEP,
-        };
+        let timeout = if busy { Duration::ZERO } else { time_to_sleep(&hub, &watcher) };
         if let Err(error) = poll.poll(&mut events, Some(timeout)) {
             if error.kind() != io::ErrorKind::Interrupted {
                 log::error!(target: CONNECTION, "! waiting for sockets failed: {error}");
@@ -104,27 +117,80 @@ fn run(mut poll: Poll, mut hub: Hub<UdpNetwork>) {
             events.clear();
         }
         hub.commands().awake();
-        let now = Instant::now();
         for token in std::mem::take(&mut unread) {
-            receiver.read(&mut hub, now, token, &mut unread);
+            receiver.read_any(&mut hub, token, &mut unread);
         }
         for event in &events {
-            let token = event.token();
-            if token == WAKE {
+            let (now, token) = (Instant::now(), event.token());
+            match token {
+                WAKE => continue,
+                NETWORK => {
+                    watcher.handle_readable(now);
+                    continue;
+                }
+                _ => {}
+            }
+            if mdns::Service::owns(token) {
+                hub.net.names.read(now);
                 continue;
             }
             if event.is_writable() {
                 hub.net.flush(token.0).into_iter().for_each(|index| hub.handle_writable(index));
+                tell_of_streams(&mut hub, now);
             }
             if event.is_readable() {
-                receiver.read(&mut hub, now, token.0, &mut unread);
+                receiver.read_any(&mut hub, token.0, &mut unread);
             }
         }
+        let now = Instant::now();
         more_commands = hub.run_commands(now, MAX_COMMANDS);
+        look_at_network(&mut hub, &mut watcher, now, timeout);
         hub.handle_timeouts(now);
+        hub.net.streams.handle_timeouts(now);
+        tell_of_streams(&mut hub, now);
         hub.finish(now);
+        // Sending and closing can end a stream. Each ends once.
+        while tell_of_streams(&mut hub, now) {
+            hub.finish(now);
+        }
         hub.net.start_lookups();
+        hub.net.turn_names(now);
     }
+}
+
+/// Return the time until the next timer.
+fn time_to_sleep(hub: &Hub<UdpNetwork>, watcher: &Watcher) -> Duration {
+    let now = Instant::now();
+    let of_network = [hub.net.streams.next_timeout(), hub.net.names.poll_timeout(now)];
+    let timers = [hub.next_timeout(), watcher.next_timeout()].into_iter().chain(of_network);
+    timers.flatten().min().map_or(MAX_SLEEP, |at| at.saturating_duration_since(now).min(MAX_SLEEP))
+}
+
+/// Returns whether there was something to tell.
+fn tell_of_streams(hub: &mut Hub<UdpNetwork>, now: Instant) -> bool {
+    let mut had_some = false;
+    while let Some((index, wire, event)) = hub.net.streams.poll_event() {
+        match event {
+            stream::Event::Closed(text) if index == UNCLAIMED => hub.refuse_stream(wire, &text),
+            event => hub.handle_stream(now, index, wire, event),
+        }
+        had_some = true;
+    }
+    had_some
+}
+
+/// Look for a change of the network and for sleep. After either, every path is in doubt.
+fn look_at_network(hub: &mut Hub<UdpNetwork>, watcher: &mut Watcher, now: Instant, waited: Duration) {
+    let slept = watcher.slept(now, waited).filter(|_| !hub.is_idle());
+    let change = watcher.look(now, !hub.is_idle(), || {
+        Ok(hub.net.interfaces(0)?.iter().map(|interface| interface.ip).collect())
+    });
+    if change.is_none() && slept.is_none() {
+        return;
+    }
+    let (change, slept) = (change.unwrap_or_default(), slept.unwrap_or_default());
+    log::debug!(target: CONNECTION, "= network: gone {:?}, came {:?}, slept {slept:?}", change.gone, change.came);
+    hub.handle_network(now, None, &change, slept);
 }
 
 struct Receiver {
@@ -136,9 +202,51 @@ impl Receiver {
         Receiver { buffers: vec![vec![0; RECEIVE_SIZE]; RECEIVE_BUFFERS] }
     }
 
+    fn read_any(&mut self, hub: &mut Hub<UdpNetwork>, token: usize, unread: &mut Vec<usize>) {
+        match token {
+            stream::FIRST_TOKEN.. => self.read_stream(hub, token, unread),
+            listener::FIRST_TOKEN.. => {
+                let now = Instant::now();
+                if hub.net.streams.accept(now, token) {
+                    unread.push(token);
+                }
+                tell_of_streams(hub, now);
+            }
+            _ => self.read(hub, token, unread),
+        }
+    }
+
+    fn read_stream(&mut self, hub: &mut Hub<UdpNetwork>, token: usize, unread: &mut Vec<usize>) {
+        let buffer = &mut self.buffers[0];
+        for _ in 0..MAX_READS {
+            let got = hub.net.streams.read(token, buffer);
+            let now = Instant::now();
+            tell_of_streams(hub, now);
+            let Got::Bytes(size) = got else { return };
+            let Some((mut deframer, index, wire)) = hub.net.streams.take_deframer(token) else { continue };
+            let (mut owner, mut is_stranger) = (Some(index).filter(|index| *index != UNCLAIMED), false);
+            let result = deframer.push(&buffer[..size], |datagram| {
+                if owner.is_none() && !is_stranger {
+                    owner = hub.claim_stream(now, wire, token, datagram);
+                    is_stranger = owner.is_none();
+                }
+                if let Some(index) = owner {
+                    hub.handle_datagram(now, index, wire, datagram);
+                }
+            });
+            if owner.is_some() || is_stranger {
+                hub.net.streams.claim(token, owner);
+            }
+            hub.net.streams.put_deframer(token, deframer, result);
+            tell_of_streams(hub, now);
+            hub.finish(now);
+        }
+        unread.push(token);
+    }
+
     /// Read until the socket is empty, or its turn is over. Then it goes to `unread`, because its readiness is reported
     /// only once.
-    fn read(&mut self, hub: &mut Hub<UdpNetwork>, now: Instant, token: usize, unread: &mut Vec<usize>) {
+    fn read(&mut self, hub: &mut Hub<UdpNetwork>, token: usize, unread: &mut Vec<usize>) {
         for _ in 0..MAX_READS {
             let Some(socket) = hub.net.sockets.get(token).and_then(Option::as_ref) else { return };
             let (index, local) = (socket.index, socket.local);
@@ -155,10 +263,13 @@ impl Receiver {
                     Err(_) => continue,
                 }
             };
+            // A time from before the reading would be before the arrival: a round trip shorter than any that is, beside
+            // which every later one has a queue. On a busy computer it was 6 ms too short.
+            let now = Instant::now();
             for (buffer, meta) in self.buffers.iter().zip(&meta[..received]) {
                 let stride = meta.stride.max(1);
                 for datagram in buffer[..meta.len.min(RECEIVE_SIZE)].chunks(stride) {
-                    hub.handle_datagram(now, index, (local, meta.addr), datagram);
+                    hub.handle_datagram(now, index, Wire::udp(local, meta.addr), datagram);
                 }
             }
             // What has come goes up and is answered before more is read: the acknowledgements open the peer's window.
@@ -174,6 +285,10 @@ impl Receiver {
 impl UdpNetwork {
     /// Send what a socket had to keep. Its transport, if it takes more now.
     fn flush(&mut self, token: usize) -> Option<u32> {
+        if token >= listener::FIRST_TOKEN {
+            self.streams.handle_writable(token);
+            return None;
+        }
         let socket = self.sockets.get_mut(token)?.as_mut()?;
         if socket.blocked.is_empty() {
             return None;
@@ -186,6 +301,24 @@ impl UdpNetwork {
             socket.blocked.pop_front();
         }
         Some(socket.index)
+    }
+
+    /// Ask and answer for names, and tell the transports that asked.
+    fn turn_names(&mut self, now: Instant) {
+        for found in self.names.turn(now) {
+            for transport in found.askers {
+                let (name, addresses) = (found.name.clone(), found.addresses.clone());
+                self.commands.request(Request::NameFound { transport, name, addresses });
+            }
+        }
+    }
+
+    fn bind_in(&self, ports: Ports, ip: IpAddr) -> io::Result<UdpSocket> {
+        ports.try_each(|port| UdpSocket::bind((ip, port))).unwrap_or_else(|| {
+            let is_ours = |socket: &&Socket| socket.local.ip() == ip && ports.contains(socket.local.port());
+            let ours = self.sockets.iter().flatten().filter(is_ours).count();
+            Err(ports.used_up("UDP", ip, ours))
+        })
     }
 
     fn start_lookups(&mut self) {
@@ -214,6 +347,8 @@ impl UdpNetwork {
 
 impl Network for UdpNetwork {
     type Socket = usize;
+    type Stream = usize;
+    type Listener = usize;
 
     /// IPv4 and IPv6; link-local addresses mean nothing to a peer.
     fn interfaces(&mut self, _owner: u64) -> io::Result<Vec<Interface>> {
@@ -225,14 +360,31 @@ impl Network for UdpNetwork {
                 IpAddr::V6(ip) => ip.is_unicast_link_local(),
             };
             if !link_local && !ip.is_unspecified() && interfaces.iter().all(|known| known.ip != ip) {
-                interfaces.push(Interface { ip, is_loopback: one.is_loopback() });
+                let is_loopback = one.is_loopback();
+                interfaces.push(Interface { name: one.name, ip, is_loopback });
             }
         }
         Ok(interfaces)
     }
 
-    fn bind(&mut self, _owner: u64, ip: IpAddr, index: u32) -> io::Result<(usize, SocketAddr)> {
-        let socket = UdpSocket::bind((ip, 0))?;
+    /// The source addresses that the system would choose for addresses far away.
+    fn default_routes(&mut self, _owner: u64) -> Vec<IpAddr> {
+        let source = |far: &IpAddr| {
+            let any = if far.is_ipv4() { IpAddr::from([0; 4]) } else { IpAddr::from([0; 16]) };
+            let socket = UdpSocket::bind((any, 0)).ok()?;
+            socket.connect((*far, 9)).ok()?;
+            Some(socket.local_addr().ok()?.ip())
+        };
+        FAR.iter().filter_map(source).collect()
+    }
+
+    fn bind(&mut self, index: u32, place: Place) -> io::Result<(usize, SocketAddr)> {
+        let ip = place.ip;
+        let socket = match place.port {
+            Port::Any => UdpSocket::bind((ip, 0))?,
+            Port::One(port) => UdpSocket::bind((ip, port))?,
+            Port::Of(ports) => self.bind_in(ports, ip)?,
+        };
         socket.set_nonblocking(true)?;
         let sock = socket2::SockRef::from(&socket);
         // The system may give less; then it loses more, and SCTP sends it again.
@@ -260,11 +412,11 @@ impl Network for UdpNetwork {
         let Some(socket) = self.sockets.get_mut(socket).and_then(Option::as_mut) else {
             return Sent::Refused(io::ErrorKind::NotFound.into());
         };
-        let sent = try_send(socket, batch.route.remote, batch.contents(), batch.segment());
+        let sent = try_send(socket, batch.wire.remote, batch.contents(), batch.segment());
         if matches!(sent, Sent::Full) {
             let contents = batch.contents().to_vec();
             socket.blocked.push_back(Blocked {
-                remote: batch.route.remote,
+                remote: batch.wire.remote,
                 contents,
                 segment: batch.segment(),
             });
@@ -282,8 +434,52 @@ impl Network for UdpNetwork {
         socket.blocked.iter().map(|blocked| datagrams(blocked.contents.len(), blocked.segment)).sum()
     }
 
+    fn connect(&mut self, now: Instant, order: Connect) -> io::Result<(usize, Wire)> {
+        self.streams.connect(now, order)
+    }
+
+    fn send_stream(&mut self, now: Instant, stream: usize, batch: &Batch) -> Sent {
+        match self.streams.send(now, stream, batch.datagrams()) {
+            Taken::All => Sent::Taken,
+            Taken::Full => Sent::Full,
+            Taken::Lost(_) => Sent::Refused(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    fn close_stream(&mut self, now: Instant, stream: usize) -> usize {
+        self.streams.close(now, stream)
+    }
+
+    fn listen(&mut self, ip: IpAddr, port: u16) -> io::Result<(usize, SocketAddr)> {
+        self.streams.listen(SocketAddr::new(ip, port))
+    }
+
+    fn stop_listening(&mut self, listener: usize) {
+        self.streams.stop_listening(listener);
+    }
+
+    fn lingers(&self) -> bool {
+        self.streams.lingers()
+    }
+
     fn resolve(&mut self, lookup: Lookup) {
+        if self.waiting_lookups.len() == MAX_WAITING_LOOKUPS {
+            let addresses = Err("too many names are being looked up".to_owned());
+            return self.commands.request(Request::Resolved { lookup, addresses });
+        }
         self.waiting_lookups.push_back(lookup);
+    }
+
+    fn find_name(&mut self, now: Instant, transport: u64, name: &str) {
+        self.names.ask(now, name, transport);
+    }
+
+    fn publish_name(&mut self, now: Instant, ip: IpAddr) -> (Arc<str>, io::Result<()>) {
+        self.names.publish(now, ip)
+    }
+
+    fn withdraw_name(&mut self, name: &str) {
+        self.names.withdraw(name);
     }
 
     fn max_segments(&self) -> usize {

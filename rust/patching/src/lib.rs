@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::{env, fs, panic};
 
 /// Text of the original, and its replacement.
+#[derive(Clone, Copy)]
 pub struct Edit {
     pub file: &'static str,
     pub find: &'static str,

@@ -4,21 +4,31 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use adieu_engine::ice::{Credentials, Role};
-use adieu_engine::{Fingerprint, RemoteCandidate};
+use adieu_engine::rtp::FrameUnit;
+use adieu_engine::{Algorithm, Fingerprint, RemoteCandidate};
+use adieu_io::heard::Source;
 use adieu_io::shared::{ChannelShared, TransportShared};
-use adieu_io::{Client, Core, Event, Gather, Loopback, Notice, Policy, StunServer, TransportOptions};
+use adieu_io::{Client, Core, Event, Gather, IceServer, Notice, Policy, TransportOptions};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyDict, PyList, PyTuple};
 
+use crate::addresses::Addresses;
+use crate::capture::Capture;
 use crate::certificate::Certificate;
 use crate::channel::{Channel, ChannelOptions, Turns};
 use crate::convert::{choice, os_error, seconds, value_error};
 use crate::dispatch::{MessageFactory, Route};
 use crate::events;
+use crate::media::{
+    AudioSink, AudioSource, FrameSink, Section, check_format, frame_data, media_kind, sink_options,
+};
+use crate::trust::Trust;
 
 /// How often the clock is looked at: after this many events.
 const EVENTS_BETWEEN_LOOKS: usize = 32;
+/// W3C insertDTMF: the longest tone.
+const MAX_TONE: Duration = Duration::from_secs(6);
 
 #[pyclass(frozen, module = "adieu._core")]
 pub struct EventQueue {
@@ -63,6 +73,10 @@ impl EventQueue {
             changes: AtomicU64::new(0),
             next: Mutex::default(),
         }
+    }
+
+    pub fn id(&self) -> u64 {
+        self.inner.id()
     }
 
     fn adopt(&self, channel: Arc<ChannelShared>) -> Channel {
@@ -315,7 +329,10 @@ impl EventQueue {
         failed_after = 15.0,
         receive_buffer = 8388608,
         max_message_size = 262144,
+        congestion = "tolerant",
+        capture = None,
     ))]
+    #[expect(clippy::too_many_arguments, reason = "the shape of the Python call")]
     fn transport(
         &self,
         connection: u64,
@@ -323,12 +340,20 @@ impl EventQueue {
         failed_after: f64,
         receive_buffer: usize,
         max_message_size: usize,
+        congestion: &str,
+        capture: Option<&Capture>,
     ) -> PyResult<u64> {
         let options = TransportOptions {
             disconnected_after: seconds("disconnected_after", disconnected_after)?,
             failed_after: seconds("failed_after", failed_after)?,
             receive_buffer,
             max_message_size,
+            congestion: choice(
+                "congestion",
+                congestion,
+                &[("tolerant", Algorithm::Tolerant), ("cubic", Algorithm::Cubic)],
+            )?,
+            capture: capture.map(|capture| capture.inner.clone()),
         };
         Ok(self.inner.transport(connection, options))
     }
@@ -338,7 +363,9 @@ impl EventQueue {
     }
 
     #[pyo3(signature = (
-        transport, generation, ufrag, pwd, controlling, servers, policy = "all", loopback = "auto",
+        transport, generation, ufrag, pwd, controlling, servers, policy = "all", addresses = None,
+        tcp_port = None, trust = None, relays = Vec::new(),
+        hides_addresses = false,
     ))]
     #[expect(clippy::too_many_arguments, reason = "the shape of the Python call")]
     fn gather(
@@ -350,21 +377,26 @@ impl EventQueue {
         controlling: bool,
         servers: Vec<String>,
         policy: &str,
-        loopback: &str,
+        addresses: Option<&Addresses>,
+        tcp_port: Option<u16>,
+        trust: Option<PyRef<'_, Trust>>,
+        relays: Vec<(String, String, String)>,
+        hides_addresses: bool,
     ) -> PyResult<()> {
-        let servers: Result<Vec<StunServer>, String> =
-            servers.iter().map(|url| StunServer::parse(url)).collect();
+        let relays =
+            relays.into_iter().map(|(url, username, credential)| IceServer::turn(&url, username, credential));
+        let servers: Result<Vec<IceServer>, String> =
+            servers.iter().map(|url| IceServer::stun(url)).chain(relays).collect();
         let gather = Gather {
             generation,
             local: credentials(ufrag, pwd)?,
             role: role(controlling),
             servers: servers.map_err(value_error)?,
             policy: choice("policy", policy, &[("all", Policy::All), ("relay", Policy::Relay)])?,
-            loopback: choice(
-                "loopback",
-                loopback,
-                &[("auto", Loopback::Auto), ("always", Loopback::Always), ("never", Loopback::Never)],
-            )?,
+            addresses: addresses.map(|addresses| addresses.inner.clone()).unwrap_or_default(),
+            tcp_port,
+            trust: trust.map(|trust| trust.inner.clone()),
+            hides_addresses,
         };
         self.inner.gather(transport, gather);
         Ok(())
@@ -421,6 +453,113 @@ impl EventQueue {
 
     fn consumed(&self, transport: u64, size: usize) {
         self.inner.consumed(transport, size);
+    }
+
+    fn sender(&self, connection: u64, kind: &str) -> PyResult<u64> {
+        Ok(self.inner.sender(connection, media_kind(kind)?))
+    }
+
+    fn receiver(&self, connection: u64, kind: &str) -> PyResult<u64> {
+        Ok(self.inner.receiver(connection, media_kind(kind)?))
+    }
+
+    fn media_apply(&self, transport: u64, epoch: u32, cname: String, sections: Vec<PyRef<'_, Section>>) {
+        let sections = sections.iter().map(|section| section.inner.clone()).collect();
+        self.inner.apply_media(transport, epoch, cname, sections);
+    }
+
+    #[pyo3(signature = (rate, channels, max_seconds = 10.0))]
+    fn audio_source(&self, rate: u32, channels: u8, max_seconds: f64) -> PyResult<AudioSource> {
+        check_format(rate, channels)?;
+        if !(0.02..=60.0).contains(&max_seconds) {
+            return Err(value_error(format!("max_seconds={max_seconds} is not from 0.02 to 60")));
+        }
+        let max = Duration::from_secs_f64(max_seconds);
+        Ok(AudioSource::new(self.inner.audio_source(rate, channels, max), channels))
+    }
+
+    #[pyo3(signature = (receiver, rate, channels, frame_ms = 20, max_frames = 50))]
+    fn audio_sink(
+        &self,
+        receiver: u64,
+        rate: u32,
+        channels: u8,
+        frame_ms: u64,
+        max_frames: usize,
+    ) -> PyResult<AudioSink> {
+        let options = sink_options(rate, channels, frame_ms, max_frames)?;
+        match self.inner.audio_sink(receiver, options) {
+            Some(inner) => Ok(AudioSink { inner }),
+            None => Err(value_error(format!("receiver={receiver} is gone: its connection is closed"))),
+        }
+    }
+
+    #[pyo3(signature = (receiver, max_frames = 60))]
+    fn frame_sink(&self, receiver: u64, max_frames: usize) -> PyResult<FrameSink> {
+        if !(1..=1000).contains(&max_frames) {
+            return Err(value_error(format!("max_frames={max_frames} is not from 1 to 1000")));
+        }
+        match self.inner.frame_sink(receiver, max_frames) {
+            Some(inner) => Ok(FrameSink { inner }),
+            None => Err(value_error(format!("receiver={receiver} is gone: its connection is closed"))),
+        }
+    }
+
+    fn request_key(&self, receiver: u64) {
+        self.inner.request_key(receiver);
+    }
+
+    #[pyo3(signature = (sender, source, enabled = true))]
+    fn attach(&self, sender: u64, source: Option<&AudioSource>, enabled: bool) {
+        self.inner.attach(sender, source.map(AudioSource::inner), enabled);
+    }
+
+    #[pyo3(signature = (sender, encoding, data, timestamp, age, key, temporal = 0))]
+    #[expect(clippy::too_many_arguments, reason = "the shape of the Python call")]
+    fn send_frame(
+        &self,
+        sender: u64,
+        encoding: u8,
+        data: &Bound<'_, PyAny>,
+        timestamp: u64,
+        age: f64,
+        key: bool,
+        temporal: u8,
+    ) -> PyResult<usize> {
+        if encoding != 0 {
+            return Err(value_error(format!(
+                "encoding={encoding} does not exist: a sender has one, which is 0"
+            )));
+        }
+        let age = seconds("age", age)?;
+        let Some(codec) = self.inner.video_codec(sender) else { return Ok(0) };
+        let data = frame_data(data, codec)?;
+        let unit = FrameUnit { encoding, codec, key, temporal, timestamp, age, mark: 0, data };
+        Ok(self.inner.send_frame(sender, unit))
+    }
+
+    #[pyo3(signature = (receiver, seconds))]
+    fn jitter_target(&self, receiver: u64, seconds: Option<f64>) -> PyResult<()> {
+        let target = seconds.map(|time| crate::convert::seconds("seconds", time)).transpose()?;
+        let millis = target.map(|time| time.as_millis().min(4000) as u32);
+        self.inner.set_jitter_target(receiver, millis);
+        Ok(())
+    }
+
+    fn sources(&self, receiver: u64) -> Vec<(u32, f64, u32, Option<f64>)> {
+        let row = |(source, age): (Source, Duration)| {
+            (source.ssrc, age.as_secs_f64(), source.timestamp, source.level)
+        };
+        self.inner.sources(receiver).into_iter().map(row).collect()
+    }
+
+    fn dtmf(&self, sender: u64, tone: char, duration: f64) -> PyResult<()> {
+        if !adieu_engine::rtp::wire::tone::TONES.contains(tone) {
+            return Err(value_error(format!("tone={tone:?} is not one of 0-9, A-D, #, *")));
+        }
+        let length = seconds("duration", duration)?.min(MAX_TONE);
+        self.inner.send_tone(sender, tone, length);
+        Ok(())
     }
 
     fn request_stats(&self, transport: u64, request: u64) {

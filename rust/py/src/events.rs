@@ -1,11 +1,12 @@
 //! Events as tuples: a number, the handle, and what the table below says.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use adieu_engine::Kind;
 use adieu_engine::ice::IceEvent;
-use adieu_engine::sctp::SctpState;
+use adieu_engine::sctp::{Report, SctpState};
 use adieu_engine::stats::{PairStats, SctpStats, Traffic};
 use adieu_io::event::{Left, TransportStats};
 use adieu_io::shared::ChannelShared;
@@ -16,6 +17,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
 use crate::channel::{Channel, ChannelOptions};
+use crate::media_stats;
 
 /// W3C RTCPeerConnectionIceErrorEvent.errorCode: the code of browsers too if a socket cannot be made.
 const UNREACHABLE: u16 = 701;
@@ -23,7 +25,7 @@ const UNREACHABLE: u16 = 701;
 /// A kind of event: whose method takes it, and what the members of its tuple are after the number and the handle.
 pub struct Row {
     pub name: &'static str,
-    /// "channel", "transport", "connection"; "driver" for answers to the driver itself.
+    /// "channel", "transport", "connection", "receiver", "sender", "source", "sink"; "driver" for answers to the driver itself.
     pub to: &'static str,
     pub method: &'static str,
     pub takes: &'static str,
@@ -68,8 +70,11 @@ table! {
         "The buffered amount fell to the threshold or below it (`watch_low`)."
     CHANNEL_FAILED => channel.handle_failed("message: str")
         "The transport could not be made (closing rule 51), or the peer sent a message larger than was announced."
-    CANDIDATE => transport.handle_candidate("generation: int, line: str, url: str | None")
-        "A local candidate (\"candidate:…\"), and the server that it was learned from."
+    CANDIDATE => transport.handle_candidate(
+        "generation: int, line: str, url: str | None, relay_protocol: str | None"
+    )
+        "A local candidate (\"candidate:…\"), and the server that it was learned from. Of a relayed one also the protocol \
+         between this side and its server: \"udp\", \"tcp\" or \"tls\"."
     CANDIDATE_ERROR => transport.handle_candidate_error(
         "generation: int, address: str | None, port: int | None, url: str, code: int, text: str"
     )
@@ -101,6 +106,29 @@ table! {
         "The reaper is done. `left` has the numbers of things that are still held."
     CONNECTION_PANICKED => connection.handle_panicked("message: str")
         "A bug of the core has ended this connection alone."
+    NETWORK => connection.handle_network("gone: list[str], came: list[str], slept: float")
+        "The machine's addresses have changed, or it has slept for so many seconds: all paths are being checked."
+    MEDIA_ON => receiver.handle_on("ssrc: int")
+        "The first packet of this receiver, or the first after MEDIA_OFF."
+    MEDIA_OFF => receiver.handle_off("reason: str")
+        "Nothing more comes for this receiver. The reason is \"bye\": the peer said so."
+    KEY_WANTED => sender.handle_key_wanted("encoding: int")
+        "The peer wants a key frame; at most one in 300 ms."
+    TARGET => sender.handle_target("encoding: int, bitrate: int")
+        "Bits a second that the encoder may use; again on a change of a tenth."
+    VIDEO_PLAN => sender.handle_plan("codec: str, fmtp: str, max_bitrate: int")
+        "How to encode pictures: \"VP8\" or \"H264\" with the peer's parameters, and bits a second at most (0: no limit). An \
+         empty codec: nothing may be sent now."
+    TONE => receiver.handle_tone("tone: str, duration: float")
+        "The peer has played a telephone tone of so many seconds."
+    AUDIO_READY (hot) => sink.handle_ready("")
+        "The sink was empty, and has a frame."
+    FRAME_READY (hot) => sink.handle_ready("")
+        "The same of a sink of pictures."
+    AUDIO_ROOM => source.handle_room("")
+        "A write did not fit into the source, and half of it is free now."
+    DRAINED => source.handle_drained("position: int, arrived: bool")
+        "All that was queued at `watch` has left, or a report of the peer covers it. `position` is in frames."
     LOG (hot) => driver.handle_log("logger: str, text: str")
         "A line for a logger (\"adieu.ice\" ...), of this connection; 0 if it is of no connection. See `set_log`."
 }
@@ -131,6 +159,8 @@ pub fn to_tuple<'py>(
             let data = payload(py, kind, &data);
             PyTuple::new(py, [MESSAGE.into_bound_py_any(py)?, channel.into_bound_py_any(py)?, data, size])
         }
+        Event::AudioReady { sink } => (AUDIO_READY, sink).into_pyobject(py),
+        Event::FrameReady { sink } => (FRAME_READY, sink).into_pyobject(py),
         Event::Low { channel } => (CHANNEL_LOW, channel).into_pyobject(py),
         Event::Notice(notice) => notice_tuple(py, adopt, *notice),
     }
@@ -186,6 +216,25 @@ fn notice_tuple<'py>(
         Notice::ConnectionPanicked { connection, message } => {
             (CONNECTION_PANICKED, connection, message).into_pyobject(py)
         }
+        Notice::Network { connection, change, slept } => {
+            let texts = |ips: &[IpAddr]| ips.iter().map(IpAddr::to_string).collect::<Vec<_>>();
+            (NETWORK, connection, texts(&change.gone), texts(&change.came), slept.as_secs_f64())
+                .into_pyobject(py)
+        }
+        Notice::MediaOn { receiver, ssrc } => (MEDIA_ON, receiver, ssrc).into_pyobject(py),
+        Notice::MediaOff { receiver, reason } => (MEDIA_OFF, receiver, reason).into_pyobject(py),
+        Notice::KeyWanted { sender, encoding } => (KEY_WANTED, sender, encoding).into_pyobject(py),
+        Notice::Target { sender, encoding, bitrate } => (TARGET, sender, encoding, bitrate).into_pyobject(py),
+        Notice::VideoPlan { sender, plan } => {
+            let (codec, fmtp, most) = plan
+                .map_or(("", String::new(), None), |plan| (plan.codec.name(), plan.fmtp, plan.max_bitrate));
+            (VIDEO_PLAN, sender, codec, fmtp, most.unwrap_or(0)).into_pyobject(py)
+        }
+        Notice::Tone { receiver, tone, seconds } => (TONE, receiver, tone, seconds).into_pyobject(py),
+        Notice::AudioRoom { source } => (AUDIO_ROOM, source).into_pyobject(py),
+        Notice::Drained { source, position, arrived } => {
+            (DRAINED, source, position, arrived).into_pyobject(py)
+        }
         Notice::Log { connection, line } => (LOG, connection, line.layer, line.text).into_pyobject(py),
     }
 }
@@ -223,8 +272,8 @@ fn engine_tuple<'py>(
 
 fn ice_tuple<'py>(py: Python<'py>, transport: u64, event: IceEvent) -> PyResult<Bound<'py, PyTuple>> {
     match event {
-        IceEvent::Candidate { generation, line, url } => {
-            (CANDIDATE, transport, generation, line, url.as_deref()).into_pyobject(py)
+        IceEvent::Candidate { generation, line, url, relay_protocol } => {
+            (CANDIDATE, transport, generation, line, url.as_deref(), relay_protocol).into_pyobject(py)
         }
         IceEvent::CandidateError { generation, local, url, code, text } => {
             let (address, port) = local.map(|local| (local.ip().to_string(), local.port())).unzip();
@@ -263,6 +312,7 @@ fn left_dict<'py>(py: Python<'py>, left: &Left) -> PyResult<Bound<'py, PyDict>> 
     dict.set_item("sockets", left.sockets)?;
     dict.set_item("timers", left.timers)?;
     dict.set_item("unsent", left.unsent)?;
+    dict.set_item("allocations", left.allocations)?;
     Ok(dict)
 }
 
@@ -278,8 +328,10 @@ fn stats_dict<'py>(py: Python<'py>, now: Instant, stats: &TransportStats) -> PyR
     dict.set_item("responses_received", engine.responses_received)?;
     dict.set_item("requests_received", engine.requests_received)?;
     dict.set_item("selected_pair_changes", engine.pair_changes)?;
-    let pairs = engine.pair.as_ref().map(|pair| pair_dict(py, engine.at, pair)).transpose()?;
-    dict.set_item("pairs", PyList::new(py, pairs)?)?;
+    let available = engine.media.as_ref().and_then(|media| media.available);
+    let pairs: PyResult<Vec<_>> =
+        engine.pairs.iter().map(|pair| pair_dict(py, engine.at, pair, available)).collect();
+    dict.set_item("pairs", PyList::new(py, pairs?)?)?;
     let dtls = PyDict::new(py);
     dtls.set_item("state", engine.dtls_state)?;
     put_known(&dtls, "version", engine.dtls_version)?;
@@ -292,23 +344,38 @@ fn stats_dict<'py>(py: Python<'py>, now: Instant, stats: &TransportStats) -> PyR
     }
     dict.set_item("channels", channels_dict(py, stats)?)?;
     dict.set_item("unread", engine.unread)?;
+    dict.set_item("media", media_stats::list(py, stats)?)?;
     Ok(dict)
 }
 
-fn pair_dict<'py>(py: Python<'py>, at: Instant, pair: &PairStats) -> PyResult<Bound<'py, PyDict>> {
+/// `available`: bits a second for all that is sent by the selected pair.
+fn pair_dict<'py>(
+    py: Python<'py>,
+    at: Instant,
+    pair: &PairStats,
+    available: Option<u32>,
+) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
     dict.set_item("generation", pair.generation)?;
     dict.set_item("local", &pair.local)?;
     dict.set_item("remote", &pair.remote)?;
-    dict.set_item("state", "succeeded")?;
-    dict.set_item("nominated", true)?;
-    dict.set_item("selected", true)?;
-    put_traffic(&dict, at, &pair.traffic)?;
-    dict.set_item("consent_requests_sent", pair.checks.checks_sent)?;
-    dict.set_item("responses_received", pair.agent_responses + pair.checks.answers)?;
-    put_known(&dict, "current_round_trip_time", pair.checks.round_trip.map(|time| time.as_secs_f64()))?;
-    dict.set_item("total_round_trip_time", pair.checks.total_round_trip.as_secs_f64())?;
-    dict.set_item("last_response_age", age(at, pair.last_response))?;
+    dict.set_item("state", pair.state)?;
+    dict.set_item("nominated", pair.selected.is_some())?;
+    dict.set_item("selected", pair.selected.is_some())?;
+    dict.set_item("requests_sent", pair.counts.requests_sent)?;
+    dict.set_item("requests_received", pair.counts.requests_received)?;
+    dict.set_item("responses_sent", pair.counts.responses_sent)?;
+    let Some(selected) = &pair.selected else {
+        dict.set_item("responses_received", pair.counts.responses_received)?;
+        return Ok(dict);
+    };
+    put_traffic(&dict, at, &selected.traffic)?;
+    dict.set_item("consent_requests_sent", selected.checks.checks_sent)?;
+    dict.set_item("responses_received", pair.counts.responses_received + selected.checks.answers)?;
+    put_known(&dict, "available_outgoing_bitrate", available)?;
+    put_known(&dict, "current_round_trip_time", selected.checks.round_trip.map(|time| time.as_secs_f64()))?;
+    dict.set_item("total_round_trip_time", selected.checks.total_round_trip.as_secs_f64())?;
+    dict.set_item("last_response_age", age(at, selected.last_response))?;
     Ok(dict)
 }
 
@@ -322,7 +389,25 @@ fn sctp_dict<'py>(py: Python<'py>, sctp: &SctpStats) -> PyResult<Bound<'py, PyDi
     dict.set_item("packets_received", sctp.packets_received)?;
     dict.set_item("packets_retransmitted", sctp.packets_retransmitted)?;
     dict.set_item("zero_checksum", sctp.zero_checksum)?;
+    if let Some(report) = &sctp.congestion {
+        put_congestion(&dict, report)?;
+    }
     Ok(dict)
+}
+
+fn put_congestion(dict: &Bound<'_, PyDict>, report: &Report) -> PyResult<()> {
+    dict.set_item("controller", report.algorithm.to_string())?;
+    dict.set_item("delivery_rate", report.delivery_rate)?;
+    dict.set_item("queue", report.queue.as_secs_f64())?;
+    put_known(dict, "shortest_round_trip_time", report.shortest_round_trip.map(|time| time.as_secs_f64()))?;
+    put_known(dict, "threshold", report.threshold)?;
+    dict.set_item("lost", report.lost)?;
+    dict.set_item("mistaken", report.mistaken)?;
+    dict.set_item("tolerated", report.tolerated)?;
+    dict.set_item("reductions", report.reductions)?;
+    dict.set_item("caps", report.caps)?;
+    dict.set_item("timeouts", report.timeouts)?;
+    dict.set_item("probes", report.probes)
 }
 
 fn channels_dict<'py>(py: Python<'py>, stats: &TransportStats) -> PyResult<Bound<'py, PyDict>> {

@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use adieu_io::memory::Link;
+use adieu_io::memory::{Link, Way};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
@@ -35,30 +35,110 @@ impl VirtualNetwork {
         Ok(EventQueue::new(self.inner.host(addresses?)))
     }
 
-    #[pyo3(signature = (*, loss = 0.0, delay = 0.0, jitter = 0.0, rate = None, queue = 262144))]
-    fn link(&self, loss: f64, delay: f64, jitter: f64, rate: Option<f64>, queue: usize) -> PyResult<()> {
-        if !(0.0..=1.0).contains(&loss) {
-            return Err(value_error(format!("loss={loss} is not between 0 and 1")));
+    #[pyo3(signature = (
+        *,
+        loss = 0.0,
+        delay = 0.0,
+        jitter = 0.0,
+        rate = None,
+        queue = 262144,
+        late_loss = 0.0,
+        burst = 1.0,
+        ordered = false,
+        reorder = 0.0,
+        reorder_delay = 0.005,
+        codel = false,
+        others = 0.0,
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "the shape of the Python call")]
+    fn link(
+        &self,
+        loss: f64,
+        delay: f64,
+        jitter: f64,
+        rate: Option<f64>,
+        queue: usize,
+        late_loss: f64,
+        burst: f64,
+        ordered: bool,
+        reorder: f64,
+        reorder_delay: f64,
+        codel: bool,
+        others: f64,
+    ) -> PyResult<()> {
+        for (name, value) in [("loss", loss), ("late_loss", late_loss), ("reorder", reorder)] {
+            if !(0.0..=1.0).contains(&value) {
+                return Err(value_error(format!("{name}={value} is not between 0 and 1")));
+            }
         }
         if let Some(rate) = rate.filter(|rate| !(*rate > 0.0 && rate.is_finite())) {
             return Err(value_error(format!(
                 "rate={rate} is not a number of bytes a second above 0, or None"
             )));
         }
+        if !(burst >= 1.0 && burst.is_finite()) {
+            return Err(value_error(format!("burst={burst} is not a number of datagrams from 1")));
+        }
+        if !(0.0..=rate.unwrap_or(f64::MAX)).contains(&others) {
+            return Err(value_error(format!("others={others} is not between 0 and the rate")));
+        }
         let (delay, jitter) = (seconds("delay", delay)?, seconds("jitter", jitter)?);
-        self.inner.set_link(Link { loss, delay, jitter, rate, queue });
+        let reorder_delay = seconds("reorder_delay", reorder_delay)?;
+        self.inner.set_link(Link {
+            loss,
+            late_loss,
+            burst,
+            delay,
+            jitter,
+            ordered,
+            reorder,
+            reorder_delay,
+            rate,
+            queue,
+            codel,
+            others,
+        });
         Ok(())
     }
 
-    #[pyo3(signature = (address, cut = true))]
-    fn cut(&self, address: &str, cut: bool) -> PyResult<()> {
-        self.inner.cut(crate::convert::address(address)?, cut);
+    #[pyo3(signature = (address, cut = true, *, way = "both"))]
+    fn cut(&self, address: &str, cut: bool, way: &str) -> PyResult<()> {
+        let way = match way {
+            "both" => Way::Both,
+            "in" => Way::In,
+            "out" => Way::Out,
+            _ => return Err(value_error(format!("way={way:?} is not \"in\", \"out\" or \"both\""))),
+        };
+        self.inner.cut_way(crate::convert::address(address)?, way, cut);
+        Ok(())
+    }
+
+    #[pyo3(signature = (address, blocked = true))]
+    fn block_udp(&self, address: &str, blocked: bool) -> PyResult<()> {
+        self.inner.block_udp(crate::convert::address(address)?, blocked);
         Ok(())
     }
 
     #[pyo3(signature = (address, errno))]
     fn refuse(&self, address: &str, errno: Option<i32>) -> PyResult<()> {
         self.inner.refuse(crate::convert::address(address)?, errno);
+        Ok(())
+    }
+
+    fn nat(&self, inside: &str, outside: &str) -> PyResult<()> {
+        self.inner.nat(address(inside)?, address(outside)?);
+        Ok(())
+    }
+
+    #[pyo3(signature = (host, *addresses))]
+    fn move_host(&self, host: &EventQueue, addresses: Vec<String>) -> PyResult<()> {
+        let addresses: PyResult<Vec<IpAddr>> = addresses.iter().map(|text| address(text)).collect();
+        self.inner.move_host(host.id(), addresses?);
+        Ok(())
+    }
+
+    fn wake_host(&self, host: &EventQueue, slept: f64) -> PyResult<()> {
+        self.inner.wake_host(host.id(), seconds("slept", slept)?);
         Ok(())
     }
 

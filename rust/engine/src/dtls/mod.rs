@@ -3,6 +3,7 @@
 //! The crate `dimpl` speaks DTLS 1.2 and 1.3 and knows ECDSA certificates only.
 
 pub mod fingerprint;
+pub mod material;
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use dimpl::{CertificateError, Error, SecurityError, SrtpProfile, UnexpectedMessa
 use crate::certificate::{self, Certificate};
 use crate::lines;
 use fingerprint::Fingerprint;
+use material::Material;
 
 /// 1280 bytes, the smallest IPv6 MTU, less the headers of IPv6 and UDP. An SCTP packet of 1191 bytes fits with the
 /// overhead of either version, and a handshake flight passes every path.
@@ -90,6 +92,8 @@ pub struct Dtls {
     state: DtlsState,
     peer_certificate: Option<Vec<u8>>,
     srtp_profile: Option<&'static str>,
+    /// The keys for media, until they are taken.
+    material: Option<Material>,
     timeout: Option<Instant>,
     now: Instant,
     failure: Option<DtlsFailure>,
@@ -125,6 +129,7 @@ impl Dtls {
             state: DtlsState::New,
             peer_certificate: None,
             srtp_profile: None,
+            material: None,
             timeout: None,
             now,
             failure: None,
@@ -163,6 +168,11 @@ impl Dtls {
     /// The SRTP protection profile that was agreed on, by its name in IANA's registry.
     pub fn srtp_profile(&self) -> Option<&'static str> {
         self.srtp_profile
+    }
+
+    /// The keys for media, once: with the same keys no second context may begin.
+    pub fn take_material(&mut self) -> Option<Material> {
+        self.material.take()
     }
 
     pub fn is_client(&self) -> Option<bool> {
@@ -314,8 +324,10 @@ impl Dtls {
                     Some(certificate) => return Output::Connected { certificate },
                     None => continue,
                 },
-                dimpl::Output::KeyingMaterial(_, profile) => {
+                dimpl::Output::KeyingMaterial(keys, profile) => {
                     self.srtp_profile = srtp_profile_name(profile);
+                    let is_client = self.is_client().unwrap_or(false);
+                    self.material = Material::new(profile, &keys, is_client);
                     continue;
                 }
                 dimpl::Output::CloseNotify => {

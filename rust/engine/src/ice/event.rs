@@ -12,6 +12,8 @@ pub enum IceEvent {
         generation: u32,
         line: String,
         url: Option<Arc<str>>,
+        /// The protocol between this side and the server of a relayed candidate.
+        relay_protocol: Option<&'static str>,
     },
     CandidateError {
         generation: u32,

@@ -144,7 +144,7 @@ impl Gatherer {
             query.tries += 1;
             query.due =
                 now + if query.tries == MAX_TRIES { LAST_WAIT } else { RTO * (1 << (query.tries - 1)) };
-            let route = Route { local: query.base, remote: query.server };
+            let route = Route::udp(query.base, query.server);
             sent.push_back(Datagram { route, bytes: request(query.transaction) });
             true
         });

@@ -10,26 +10,31 @@ mod credentials;
 mod event;
 pub mod gather;
 mod generation;
+mod names;
+mod pairs;
 mod role;
 pub mod state;
+mod tcp;
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use is::Protocol;
 use is::stun::{StunMessage, StunPacket};
 
 use crate::lines;
 use crate::random::Random;
 use crate::traffic::Traffic;
-use crate::transmit::{Datagram, Route};
-use candidate::RemoteCandidate;
+use crate::transmit::{Datagram, Route, Wire};
+use crate::turn::Relayed;
+use crate::wire::{WireEvent, WireKey, WireOrder};
+use candidate::{Outside, RemoteCandidate, TcpType};
 use consent::{Asker, Consent, ConsentCounts, Liveness, Timing};
 pub use credentials::Credentials;
 pub use event::IceEvent;
 use generation::Generation;
+pub use pairs::PairCounts;
 pub use role::Role;
 pub use state::IceState;
 use state::{Age, Facts, Pairs};
@@ -40,27 +45,41 @@ const COMPLETED_AFTER: Duration = Duration::from_secs(3);
 /// A description may restart ICE as often as it likes; more than these are not kept beside each other.
 const MAX_GENERATIONS: usize = 8;
 
+/// The ufrag of the agent that a check is for. None: it is no check.
+pub fn wanted_ufrag(datagram: &[u8]) -> Option<String> {
+    let message = StunMessage::parse(datagram).ok()?;
+    let (ufrag, _) = message.is_binding_request().then(|| message.split_username()).flatten()?;
+    Some(ufrag.to_owned())
+}
+
 /// Counters of dropped and skipped input.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct IceDrops {
     /// STUN that is malformed, not for us, or fails its integrity check.
     pub stun: u64,
-    /// Candidates that are not used here: TCP, names, a second component.
+    /// Candidates that are not used here: TCP, names that were not found, a second component.
     pub candidate: u64,
 }
 
-/// The pair that carries the traffic.
+/// A candidate pair on which something has passed.
 #[derive(Clone, Debug)]
 pub struct PairStats {
     pub generation: u32,
     /// Candidate lines.
     pub local: String,
     pub remote: String,
+    pub state: &'static str,
+    /// The checks of the ICE agents.
+    pub counts: PairCounts,
+    /// More of the pair that carries the traffic.
+    pub selected: Option<Selected>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Selected {
     pub traffic: Traffic,
     /// Our own checks of it: see [`consent`].
     pub checks: ConsentCounts,
-    /// Answers to the checks of the ICE agent before it was selected, and since.
-    pub agent_responses: u64,
     pub last_response: Instant,
 }
 
@@ -79,11 +98,14 @@ pub struct Ice {
     state: IceState,
     /// The time since which no candidate is missing and no pair is left to check.
     checked_since: Option<Instant>,
+    links: tcp::Links,
     out: VecDeque<Datagram>,
     events: VecDeque<IceEvent>,
     /// How often the selected pair has changed.
     pub pair_changes: u64,
     pub drops: IceDrops,
+    /// Checks of the peer, and its answers to our own, whose integrity was right.
+    pub authentic_checks: u64,
 }
 
 impl Ice {
@@ -96,10 +118,12 @@ impl Ice {
             random,
             state: IceState::New,
             checked_since: None,
+            links: tcp::Links::default(),
             out: VecDeque::new(),
             events: VecDeque::new(),
             pair_changes: 0,
             drops: IceDrops::default(),
+            authentic_checks: 0,
         }
     }
 
@@ -108,6 +132,7 @@ impl Ice {
     /// Begin a generation; its candidates follow by [`Ice::add_host`].
     pub fn start_generation(&mut self, now: Instant, number: u32, local: Credentials, role: Role) {
         self.generations.retain(|generation| generation.number != number);
+        self.links.retain(|other| other != number);
         if self.generations.len() == MAX_GENERATIONS {
             let carrying = self.path.as_ref().map(|path| path.generation);
             let oldest = self.generations.iter().position(|generation| Some(generation.number) != carrying);
@@ -129,10 +154,37 @@ impl Ice {
         }
     }
 
+    /// Show this name in place of the host address, in all candidates of the generation. It comes before
+    /// [`Ice::add_host`].
+    pub fn hide_address(&mut self, number: u32, ip: IpAddr, name: Arc<str>) {
+        if let Some(generation) = self.find(number) {
+            generation.hide(ip, name);
+        }
+    }
+
     /// A socket was bound to this address.
     pub fn add_host(&mut self, now: Instant, number: u32, address: SocketAddr) {
         let Some(generation) = self.find(number) else { return };
         generation.add_host(address);
+        self.pump(now);
+    }
+
+    pub fn add_tcp(&mut self, now: Instant, number: u32, ip: IpAddr) {
+        let Some(generation) = self.find(number) else { return };
+        generation.add_tcp(tcp::active_address(ip, number), TcpType::Active);
+        self.pump(now);
+    }
+
+    pub fn add_tcp_passive(&mut self, now: Instant, number: u32, address: SocketAddr) {
+        let Some(generation) = self.find(number) else { return };
+        generation.add_tcp(address, TcpType::Passive);
+        self.pump(now);
+    }
+
+    /// The same, behind a 1:1 NAT.
+    pub fn add_host_behind(&mut self, now: Instant, number: u32, address: SocketAddr, outside: Outside) {
+        let Some(generation) = self.find(number) else { return };
+        generation.add_host_behind(address, outside);
         self.pump(now);
     }
 
@@ -164,6 +216,52 @@ impl Ice {
         self.pump(now);
     }
 
+    /// The addresses of this machine from which relays are asked.
+    pub fn set_bases(&mut self, number: u32, bases: Vec<IpAddr>) {
+        if let Some(generation) = self.find(number) {
+            generation.bases = bases;
+        }
+    }
+
+    pub fn bases(&self, number: u32) -> Vec<IpAddr> {
+        let generation = self.generations.iter().find(|generation| generation.number == number);
+        generation.map_or_else(Vec::new, |generation| generation.bases.clone())
+    }
+
+    /// Relays are asked: gathering waits for [`Ice::relays_settled`]. False: there is no such generation.
+    pub fn expect_relays(&mut self, number: u32) -> bool {
+        self.find(number).is_some_and(Generation::expect_relays)
+    }
+
+    pub fn add_relayed(&mut self, now: Instant, relayed: Relayed) {
+        if let Some(generation) = self.find(relayed.generation) {
+            generation.add_relayed(relayed);
+        }
+        self.pump(now);
+    }
+
+    pub fn relay_failed(
+        &mut self,
+        generation: u32,
+        local: Option<SocketAddr>,
+        url: Arc<str>,
+        code: u16,
+        text: String,
+    ) {
+        self.events.push_back(IceEvent::CandidateError { generation, local, url, code, text });
+    }
+
+    pub fn relays_settled(&mut self, now: Instant, number: u32) {
+        if let Some(generation) = self.find(number) {
+            generation.relays_settled();
+        }
+        self.pump(now);
+    }
+
+    pub fn has_generation(&self, number: u32) -> bool {
+        self.generations.iter().any(|generation| generation.number == number)
+    }
+
     pub fn set_remote(&mut self, now: Instant, number: u32, remote: Credentials, lite: bool) {
         let Some(generation) = self.find(number) else { return };
         generation.set_remote(now, remote, lite);
@@ -174,8 +272,20 @@ impl Ice {
     /// None: end-of-candidates (RFC 8838 section 13).
     pub fn add_candidate(&mut self, now: Instant, number: u32, candidate: Option<RemoteCandidate>) {
         let Some(generation) = self.find(number) else { return };
-        let is_used = generation.add_candidate(candidate);
+        let is_used = generation.add_candidate(now, candidate);
         self.drops.candidate += u64::from(!is_used);
+        self.pump(now);
+    }
+
+    /// The next name to look up; [`Ice::name_found`] may follow.
+    pub fn poll_name(&mut self) -> Option<Arc<str>> {
+        self.generations.iter_mut().find_map(|generation| generation.names.poll_wanted())
+    }
+
+    pub fn name_found(&mut self, now: Instant, name: &str, addresses: &[IpAddr]) {
+        for generation in &mut self.generations {
+            generation.handle_name(name, addresses);
+        }
         self.pump(now);
     }
 
@@ -185,6 +295,20 @@ impl Ice {
         self.generations.retain(|generation| generation.number != number);
         if self.path.as_ref().is_some_and(|path| path.generation == number) {
             self.path = None;
+        }
+        self.pump(now);
+    }
+
+    /// Check the pair that carries the traffic at once: the network has changed, or this machine has slept. `gone` are
+    /// addresses that the machine has no longer.
+    pub fn network_changed(&mut self, now: Instant, gone: &[IpAddr]) {
+        if let Some(Path { consent, .. }) = &mut self.path {
+            consent.check_soon(now);
+            let local = consent.route.local.ip();
+            if gone.contains(&local) {
+                log::debug!(target: lines::ICE, "! {local} has gone, the address of the pair that carries the traffic");
+                consent.cut_off();
+            }
         }
         self.pump(now);
     }
@@ -205,15 +329,24 @@ impl Ice {
         }
         let Ok(message) = StunMessage::parse(datagram) else { return false };
         if self.is_consent_answer(now, route, &message) {
+            self.authentic_checks += 1;
             return true;
         }
         let packet = |message| StunPacket {
-            proto: Protocol::Udp,
+            proto: candidate::protocol(route.protocol),
             source: route.remote,
             destination: route.local,
             message,
         };
-        self.generations.iter_mut().rev().any(|generation| generation.handle_check(now, packet(message)))
+        let mut generations = self.generations.iter_mut().rev();
+        let Some(taken) =
+            generations.find_map(|one| one.handle_check(now, packet(message)).then_some(one.number))
+        else {
+            return false;
+        };
+        self.authentic_checks += 1;
+        self.links.claim(route, taken);
+        true
     }
 
     /// One of our own checks of the selected pair was answered.
@@ -249,7 +382,30 @@ impl Ice {
     }
 
     pub fn poll_transmit(&mut self) -> Option<Datagram> {
-        self.out.pop_front()
+        self.out.pop_front().or_else(|| self.links.poll_transmit())
+    }
+
+    // --- streams ----------------------------------------------------------------------------------------------------
+
+    pub fn handle_wire(&mut self, now: Instant, key: WireKey, event: WireEvent) {
+        self.links.handle_wire(key, event);
+        self.pump(now);
+    }
+
+    pub fn poll_order(&mut self) -> Option<WireOrder> {
+        self.links.poll_order()
+    }
+
+    /// The route of datagrams that come in on this wire, which belongs to no relay.
+    #[inline]
+    pub fn route_of(&self, wire: Wire) -> Route {
+        self.links.route_of(wire)
+    }
+
+    /// The wire of a route that needs no relay. None: its stream is over.
+    #[inline]
+    pub fn wire_of(&self, route: Route) -> Option<Wire> {
+        self.links.wire_of(route)
     }
 
     #[inline]
@@ -278,7 +434,7 @@ impl Ice {
         self.path.as_ref().is_some_and(|path| path.consent.liveness(now) == Liveness::Alive)
     }
 
-    /// True if a packet that is not STUN may come from `remote`: ICE has checked this address.
+    /// True if a packet that is not STUN may come from `remote`: one of the two sides has checked this address.
     #[inline]
     pub fn accepts(&self, remote: SocketAddr) -> bool {
         if self.path.as_ref().is_some_and(|path| path.consent.route.remote == remote) {
@@ -299,20 +455,25 @@ impl Ice {
         self.generations.last().map(Generation::role)
     }
 
-    /// The selected pair without its traffic, which is not counted here.
-    pub fn pair_stats(&self) -> Option<PairStats> {
-        let path = self.path.as_ref()?;
-        let generation = self.generations.iter().find(|generation| generation.number == path.generation)?;
-        let (local, remote) = generation.lines(path.consent.route);
-        Some(PairStats {
-            generation: path.generation,
-            local,
-            remote,
-            traffic: Traffic::default(),
-            checks: path.consent.counts,
-            agent_responses: generation.answers(),
-            last_response: path.consent.last_answer(),
-        })
+    /// All pairs, oldest generation first. `traffic` is that of the selected one, which is counted elsewhere.
+    pub fn pair_stats(&self, now: Instant, traffic: Traffic) -> Vec<PairStats> {
+        let of = |generation: &Generation| {
+            let number = generation.number;
+            let path = self.path.as_ref().filter(|path| path.generation == number);
+            let stats = generation.accounts.iter().map(|counts| {
+                let (local, remote) = generation.lines(counts.route);
+                let path = path.filter(|path| path.consent.route == counts.route);
+                let selected = path.map(|path| Selected {
+                    traffic,
+                    checks: path.consent.counts,
+                    last_response: path.consent.last_answer(),
+                });
+                let state = if path.is_some() { "succeeded" } else { counts.state(now) };
+                PairStats { generation: number, local, remote, state, counts: *counts, selected }
+            });
+            stats.collect::<Vec<_>>()
+        };
+        self.generations.iter().flat_map(of).collect()
     }
 
     /// (requests sent, answers received, requests received) of the agents' checks.
@@ -326,6 +487,8 @@ impl Ice {
     /// Let every generation handle its timeouts, then look for changes.
     fn pump(&mut self, now: Instant) {
         self.generations.retain(|generation| !generation.has_retired(now));
+        let generations = &self.generations;
+        self.links.retain(|number| generations.iter().any(|generation| generation.number == number));
         for at in 0..self.generations.len() {
             self.pump_generation(now, at);
         }
@@ -337,10 +500,15 @@ impl Ice {
         let is_newest = at + 1 == self.generations.len();
         let consents = self.consents(now, self.generations[at].number);
         let generation = &mut self.generations[at];
+        let unfound = generation.names.expire(now);
+        if unfound > 0 {
+            log::debug!(target: lines::ICE, "! {unfound} candidates are not used: their names were not found");
+            self.drops.candidate += unfound as u64;
+        }
         let role = generation.role();
         generation.handle_timeout(now, consents);
         while let Some(datagram) = generation.poll_transmit() {
-            self.out.push_back(datagram);
+            self.out.extend(self.links.send(generation.number, datagram));
         }
         while let Some(event) = generation.poll_event() {
             self.events.push_back(event);
@@ -366,9 +534,10 @@ impl Ice {
         for generation in self.generations.iter_mut().filter(|generation| generation.number < number) {
             generation.retire(now);
         }
-        let Route { local, remote } = route;
+        let Route { local, remote, .. } = route;
         log::debug!(target: lines::ICE, "= pair {local} -> {remote} is nominated, generation {number}");
-        let consent = Consent::new(now, self.timing, route, self.random.unit());
+        let (answered, open) = self.find(number).map_or((None, None), |one| one.accounts.answers(route));
+        let consent = Consent::new(now, self.timing, route, self.random.unit()).since(answered, open);
         self.path = Some(Path { generation: number, consent });
         self.checked_since = None;
         self.pair_changes += 1;
@@ -390,7 +559,8 @@ impl Ice {
             is_controlling: generation.is_controlling(),
             tie_breaker: self.tie_breaker,
         };
-        self.out.extend(path.consent.poll_transmit(now, &asker));
+        let check = path.consent.poll_transmit(now, &asker);
+        self.out.extend(check.and_then(|check| self.links.send(path.generation, check)));
     }
 
     /// The pair that carries traffic owes no answer.

@@ -1,16 +1,20 @@
 //! The SCTP association: the crate `dcsctp` and its surroundings (RFC 8831, RFC 9260, RFC 6525, RFC 3758).
 
+mod answers;
 pub mod packet;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use adieu_congestion::Algorithm;
+pub use adieu_congestion::Report;
 use dcsctp::api::{
     DcSctpSocket, ErrorKind, Message, Options, PpId, ResetStreamsError, SendOptions, Socket, SocketEvent,
     SocketTime, StreamId, ZERO_CHECKSUM_ALTERNATE_ERROR_DETECTION_METHOD_LOWER_LAYER_DTLS,
 };
 
 use crate::lines;
+use answers::Answers;
 use packet::{Cause, inspect_packet};
 
 /// The size that fits a path of 1280 bytes through DTLS, UDP, IPv6 and TURN; libwebrtc's figure too.
@@ -24,6 +28,12 @@ const MAX_READY: usize = 65_536;
 const MAX_LATE: usize = 100;
 /// A healed link is to be back within 3 s, so no back-off may be longer than 1 s.
 const MAX_BACKOFF: Duration = Duration::from_secs(1);
+
+/// Packets that may leave at once: the pacer bounds them, this only a fault in it.
+const MAX_BURST: i32 = 256;
+/// Gaps that our acknowledgements name. A sender is blind above them: with the crate's 20 a loss of 1 % bounds its
+/// window to 1000 packets.
+const MAX_GAPS: usize = 128;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SctpState {
@@ -88,6 +98,7 @@ pub struct Association {
     /// Announces a reopened window: see [`packet::window_probe`].
     peer_header: Option<[u8; 8]>,
     acknowledged: Option<u32>,
+    answers: Answers,
     /// The ABORT of the packet that is being handled.
     abort: Option<Cause>,
     pub dropped: u64,
@@ -96,33 +107,21 @@ pub struct Association {
 impl Association {
     pub fn new(
         now: Instant,
-        local_port: u16,
-        remote_port: u16,
+        ports: (u16, u16),
         receive_buffer: usize,
         largest: usize,
+        congestion: Algorithm,
     ) -> Association {
         // A message above 0.9 of the window would stall it for ever, without a word.
         let window = receive_buffer.max(largest.saturating_mul(10) / 8).clamp(256 << 10, 1 << 30);
-        let options = Options {
-            local_port,
-            remote_port,
-            mtu: MTU,
-            max_message_size: usize::MAX,
-            max_send_buffer_size: SEND_QUEUE,
-            per_stream_send_queue_limit: SEND_QUEUE,
-            max_receiver_window_buffer_size: window,
-            // ICE decides whether the peer lives; SCTP never gives up by itself (closing rule 55).
-            max_retransmissions: None,
-            max_init_retransmits: None,
-            max_timer_backoff_duration: Some(MAX_BACKOFF),
-            t1_init_timeout: Duration::from_millis(500),
-            t1_cookie_timeout: Duration::from_millis(500),
-            zero_checksum_alternate_error_detection_method:
-                ZERO_CHECKSUM_ALTERNATE_ERROR_DETECTION_METHOD_LOWER_LAYER_DTLS,
-            ..Options::default()
-        };
+        Association::with_options(now, &options(ports, window, congestion))
+    }
+
+    /// For tests: an association with other options than [`options`].
+    pub fn with_options(now: Instant, options: &Options) -> Association {
         Association {
-            socket: Socket::new("", &options),
+            socket: Socket::new("", options),
+            window: options.max_receiver_window_buffer_size,
             epoch: now,
             now,
             state: SctpState::Connecting,
@@ -134,9 +133,9 @@ impl Association {
             paused: false,
             window_opens: false,
             held: 0,
-            window,
             peer_header: None,
             acknowledged: None,
+            answers: Answers::default(),
             abort: None,
             dropped: 0,
         }
@@ -177,6 +176,7 @@ impl Association {
     }
 
     pub fn handle_timeout(&mut self, now: Instant) {
+        let timeouts = self.timeouts();
         self.advance(now);
         // Each call fires a timer once, and sets it anew from when it was due: after a stall that is past as well.
         for _ in 0..MAX_LATE {
@@ -185,7 +185,33 @@ impl Association {
             }
             self.socket.advance_time(SocketTime::zero() + (self.now - self.epoch));
         }
+        if self.timeouts() > timeouts {
+            log::debug!(target: lines::SCTP, "! nothing was acknowledged in time: all is sent again");
+        }
         self.collect();
+    }
+
+    /// Timeouts of the controller so far, while somebody wants their lines.
+    fn timeouts(&self) -> u64 {
+        let is_wanted = log::log_enabled!(target: lines::SCTP, log::Level::Debug);
+        if is_wanted { self.congestion().map_or(0, |report| report.timeouts) } else { 0 }
+    }
+
+    /// Say how the sender fared, at the end of an association that lost something.
+    fn tell_congestion(&self) {
+        if !log::log_enabled!(target: lines::SCTP, log::Level::Debug) {
+            return;
+        }
+        let Some(report) = self.congestion().filter(|report| report.lost + report.timeouts > 0) else {
+            return;
+        };
+        let Report { algorithm, window, lost, tolerated, reductions, timeouts, .. } = report;
+        let (rate, queue) = (report.delivery_rate * 8e-6, report.queue.as_millis());
+        log::debug!(
+            target: lines::SCTP,
+            "= {algorithm} controller: {lost} chunks lost, {tolerated} tolerated, {reductions} reductions, \
+             {timeouts} timeouts; at last a window of {window} bytes, {rate:.1} Mbit/s, a queue of {queue} ms",
+        );
     }
 
     pub fn poll_timeout(&self) -> Option<Instant> {
@@ -254,6 +280,7 @@ impl Association {
     /// Abrupt end (closing rules 12 and 70): what is queued is gone. The ABORT, if there is an association to abort.
     pub fn abort(&mut self, now: Instant, reason: &str) -> Option<Vec<u8>> {
         self.advance(now);
+        self.tell_congestion();
         self.batch.clear();
         self.packets.clear();
         self.notices.clear();
@@ -273,6 +300,7 @@ impl Association {
 
     /// End the association because the layer below is gone: no packet can leave.
     pub fn drop_silently(&mut self) {
+        self.tell_congestion();
         self.take_all();
         self.socket.close();
         while self.socket.poll_event().is_some() {}
@@ -324,6 +352,11 @@ impl Association {
             }
     }
 
+    /// Give state and counts of the congestion controller.
+    pub fn congestion(&self) -> Option<Report> {
+        self.socket.congestion_report()
+    }
+
     pub fn metrics(&self) -> Option<dcsctp::api::Metrics> {
         self.socket.get_metrics()
     }
@@ -364,12 +397,7 @@ impl Association {
     fn collect(&mut self) {
         while let Some(event) = self.socket.poll_event() {
             match event {
-                SocketEvent::SendPacket(packet) => {
-                    if let Some(tsn) = packet::cumulative_ack(&packet) {
-                        self.acknowledged = Some(tsn);
-                    }
-                    self.packets.push_back(packet);
-                }
+                SocketEvent::SendPacket(packet) => self.queue(packet),
                 SocketEvent::OnConnected() => {
                     self.state = SctpState::Connected;
                     let streams = self.socket.get_metrics().map_or(u16::MAX, |metrics| {
@@ -424,9 +452,21 @@ impl Association {
         }
     }
 
+    fn queue(&mut self, packet: Vec<u8>) {
+        if let Some(tsn) = packet::cumulative_ack(&packet) {
+            self.acknowledged = Some(tsn);
+            let last = self.packets.back().map(Vec::as_slice);
+            if self.answers.supersedes(last, &packet) {
+                self.packets.pop_back();
+            }
+        }
+        self.packets.push_back(packet);
+    }
+
     /// Abort the association, because nothing can ever be delivered on it.
     fn give_up(&mut self, why: &str) {
         log::debug!(target: lines::SCTP, "> ABORT: {why}");
+        self.tell_congestion();
         self.socket.close();
         while let Some(event) = self.socket.poll_event() {
             if let SocketEvent::SendPacket(packet) = event {
@@ -448,6 +488,31 @@ impl Association {
             self.held += message.payload.len();
             self.ordered.push_back(message_event(message));
         }
+    }
+}
+
+/// The options of an association: (local, remote) ports, the window in bytes, and who decides what is sent.
+pub fn options(ports: (u16, u16), window: usize, congestion: Algorithm) -> Options {
+    Options {
+        local_port: ports.0,
+        remote_port: ports.1,
+        mtu: MTU,
+        max_message_size: usize::MAX,
+        max_send_buffer_size: SEND_QUEUE,
+        per_stream_send_queue_limit: SEND_QUEUE,
+        max_receiver_window_buffer_size: window,
+        // ICE decides whether the peer lives; SCTP never gives up by itself (closing rule 55).
+        max_retransmissions: None,
+        max_init_retransmits: None,
+        max_timer_backoff_duration: Some(MAX_BACKOFF),
+        t1_init_timeout: Duration::from_millis(500),
+        t1_cookie_timeout: Duration::from_millis(500),
+        zero_checksum_alternate_error_detection_method:
+            ZERO_CHECKSUM_ALTERNATE_ERROR_DETECTION_METHOD_LOWER_LAYER_DTLS,
+        congestion: Some(congestion),
+        max_burst: MAX_BURST,
+        max_gap_ack_blocks: MAX_GAPS,
+        ..Options::default()
     }
 }
 

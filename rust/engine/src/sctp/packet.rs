@@ -119,6 +119,51 @@ fn cause_name(code: u16) -> &'static str {
     }
 }
 
+/// The chunk of a packet that is a SACK and nothing else (RFC 9260 section 3.3.4).
+#[derive(Clone, Copy)]
+pub struct Sack<'a> {
+    cumulative: u32,
+    /// Each has a start and an end, relative to the cumulative TSN.
+    gaps: &'a [u8],
+    has_duplicates: bool,
+}
+
+impl<'a> Sack<'a> {
+    /// None: there is something else in the packet.
+    #[inline]
+    pub fn alone_in(packet: &'a [u8]) -> Option<Sack<'a>> {
+        /// Cumulative TSN, window, number of gaps, number of duplicates.
+        const FIXED: usize = 12;
+        let mut chunks = chunks(packet);
+        let sack = chunks.next().filter(|chunk| chunk.kind == SACK)?;
+        if chunks.next().is_some() {
+            return None;
+        }
+        let gaps = usize::from(be16(sack.value, 8)?);
+        Some(Sack {
+            cumulative: be32(sack.value, 0)?,
+            gaps: sack.value.get(FIXED..FIXED + 4 * gaps)?,
+            has_duplicates: be16(sack.value, 10)? > 0,
+        })
+    }
+
+    /// The TSN behind the newest hole. None: nothing is missing.
+    pub fn behind_newest_hole(&self) -> Option<u32> {
+        let start = be16(self.gaps, self.gaps.len().checked_sub(4)?)?;
+        Some(self.cumulative.wrapping_add(u32::from(start)))
+    }
+
+    /// Whether both name the same TSNs.
+    pub fn says_the_same(&self, other: &Sack<'_>) -> bool {
+        self.cumulative == other.cumulative && self.gaps == other.gaps
+    }
+
+    /// Whether something is known to have come twice, which later ones do not say again.
+    pub fn has_duplicates(&self) -> bool {
+        self.has_duplicates
+    }
+}
+
 /// The cumulative TSN of a packet that begins with a SACK.
 #[inline]
 pub fn cumulative_ack(packet: &[u8]) -> Option<u32> {

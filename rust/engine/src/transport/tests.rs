@@ -36,6 +36,7 @@ impl Pair {
                 failed_after: Duration::from_secs(15),
                 receive_buffer: 1 << 24,
                 max_message_size: 1 << 18,
+                congestion: Algorithm::Tolerant,
                 seed: [at as u8; 32],
             };
             let mut side = Transport::new(now, certificate.clone(), config);
@@ -81,7 +82,8 @@ impl Pair {
 
     fn deliver(&mut self, to: usize, batch: &Batch) {
         for datagram in batch.datagrams() {
-            self.sides[to].handle_datagram(self.now, self.addresses[to], self.addresses[1 - to], datagram);
+            let wire = Wire::udp(self.addresses[to], self.addresses[1 - to]);
+            self.sides[to].handle_datagram(self.now, wire, datagram);
         }
     }
 }
@@ -158,7 +160,7 @@ fn what_was_dropped_is_still_counted_after_the_close() {
     pair.run(10);
     let now = pair.now;
     let side = &mut pair.sides[0];
-    side.handle_datagram(now, pair.addresses[0], pair.addresses[1], &[255; 40]);
+    side.handle_datagram(now, Wire::udp(pair.addresses[0], pair.addresses[1]), &[255; 40]);
     let before = side.drops();
     assert_eq!((before.unknown, before.dcep), (1, 1));
     side.close(now, "bye");

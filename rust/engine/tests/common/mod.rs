@@ -11,12 +11,17 @@ use adieu_engine::channel::ChannelEvent;
 use adieu_engine::demux::{Class, classify};
 use adieu_engine::dtls::{DtlsFailure, DtlsState};
 use adieu_engine::ice::{Credentials, IceEvent, IceState, Role};
+use adieu_engine::rtp::{Format, MediaEvent, MediaKind, Section};
 use adieu_engine::sctp::SctpState;
 use adieu_engine::sctp::packet::Cause;
 use adieu_engine::{
-    Batch, Certificate, ChannelKey, ChannelOptions, Config, Event, Fingerprint, Kind, Random, Reliability,
-    RemoteCandidate, Route, Transport,
+    Algorithm, Batch, Certificate, ChannelKey, ChannelOptions, Config, Event, Fingerprint, Kind, Random,
+    Reliability, RemoteCandidate, Transport, Wire,
 };
+use adieu_links::{Fate, Link, Numbers, Path};
+
+/// UDP and IP around a datagram.
+const AROUND: usize = 28;
 
 pub fn seconds(count: f64) -> Duration {
     Duration::from_secs_f64(count)
@@ -42,6 +47,7 @@ pub struct Peer {
     pub closed: Vec<(ChannelKey, Option<String>, Option<u16>)>,
     pub failed: Vec<(ChannelKey, String)>,
     pub certificates: usize,
+    pub media: Vec<MediaEvent>,
     /// Tell the engine that messages were taken as soon as they come.
     pub reads: bool,
 }
@@ -65,6 +71,31 @@ type Filter = Box<dyn FnMut(usize, &[u8]) -> bool>;
 /// When, in which order, to whom: (local, remote, datagram).
 type Arrival = (Instant, u64, usize, SocketAddr, SocketAddr, Vec<u8>);
 
+/// A link, and the longest wait for it.
+pub struct Bottleneck {
+    link: Link,
+    path: Path,
+    numbers: Numbers,
+    pub longest: Duration,
+}
+
+impl Bottleneck {
+    pub fn new(link: Link) -> Bottleneck {
+        Bottleneck { link, path: Path::default(), numbers: Numbers::new(1), longest: Duration::ZERO }
+    }
+
+    /// When a datagram arrives; None: lost.
+    fn send(&mut self, now: Instant, size: usize) -> Option<Instant> {
+        match self.path.send(&self.link, now, size + AROUND, &mut self.numbers) {
+            Fate::Arrives { at, waits, .. } => {
+                self.longest = self.longest.max(waits);
+                Some(at)
+            }
+            _ => None,
+        }
+    }
+}
+
 pub struct Pair {
     pub peers: [Peer; 2],
     pub start: Instant,
@@ -72,6 +103,8 @@ pub struct Pair {
     pub delay: Duration,
     pub loss: f64,
     pub is_cut: bool,
+    /// A link with a rate and a queue from side 0 to side 1, in place of delay and loss.
+    pub link: Option<Bottleneck>,
     /// (from, datagram) -> deliver?
     pub filter: Filter,
     pub sent: Vec<Sent>,
@@ -121,6 +154,7 @@ impl Pair {
                 failed_after: seconds(15.0),
                 receive_buffer,
                 max_message_size: 262_144,
+                congestion: Algorithm::Tolerant,
                 seed: [seed.wrapping_mul(2).wrapping_add(index); 32],
             };
             let role = roles[usize::from(index)];
@@ -144,6 +178,7 @@ impl Pair {
                 closed: Vec::new(),
                 failed: Vec::new(),
                 certificates: 0,
+                media: Vec::new(),
                 reads: true,
             }
         });
@@ -154,6 +189,7 @@ impl Pair {
             delay: seconds(0.01),
             loss: 0.0,
             is_cut: false,
+            link: None,
             filter: Box::new(|_, _| true),
             sent: Vec::new(),
             under_way: BinaryHeap::new(),
@@ -271,7 +307,7 @@ impl Pair {
                     break;
                 }
                 let Some(Reverse((_, _, to, local, remote, bytes))) = self.under_way.pop() else { break };
-                self.peers[to].transport.handle_datagram(self.now, local, remote, &bytes);
+                self.peers[to].transport.handle_datagram(self.now, Wire::udp(local, remote), &bytes);
                 self.turn(to);
             }
             for at in 0..2 {
@@ -289,6 +325,20 @@ impl Pair {
         timers.chain([arrival]).flatten().min()
     }
 
+    /// Have the link from side 0 to side 1 carry so many bytes a second from now on.
+    pub fn set_rate(&mut self, rate: f64) {
+        let Some(link) = &mut self.link else { return };
+        let to = Link { rate: Some(rate), ..link.link };
+        let mut arrivals: Vec<Arrival> = self.under_way.drain().map(|Reverse(arrival)| arrival).collect();
+        arrivals.sort();
+        let delay = link.link.delay;
+        let mut left: Vec<Instant> = arrivals.iter().map(|arrival| arrival.0 - delay).collect();
+        let under_way = left.iter_mut().zip(&mut arrivals).filter(|(_, arrival)| arrival.2 == 1);
+        link.path.change(self.now, &link.link, &to, under_way.map(|(left, arrival)| (left, &mut arrival.0)));
+        link.link = to;
+        self.under_way.extend(arrivals.into_iter().map(Reverse));
+    }
+
     pub fn turn(&mut self, at: usize) {
         let mut batch = Batch::new(16);
         loop {
@@ -297,7 +347,7 @@ impl Pair {
             if !self.peers[at].transport.poll_transmit(now, &mut batch) {
                 break;
             }
-            let Route { local, remote } = batch.route;
+            let Wire { local, remote, .. } = batch.wire;
             for bytes in batch.datagrams() {
                 self.sent.push(Sent { at: now - self.start, from: at, local, remote, bytes: bytes.to_vec() });
                 let lost = self.is_cut || (self.loss > 0.0 && self.random.unit() < self.loss);
@@ -305,16 +355,14 @@ impl Pair {
                     continue;
                 }
                 let to = 1 - at;
+                let arrival = match &mut self.link {
+                    Some(link) if at == 0 => link.send(now, bytes.len()),
+                    _ => Some(now + self.delay),
+                };
+                let Some(arrival) = arrival else { continue };
                 if self.peers[to].hosts.contains(&remote) {
                     self.order += 1;
-                    self.under_way.push(Reverse((
-                        now + self.delay,
-                        self.order,
-                        to,
-                        remote,
-                        local,
-                        bytes.to_vec(),
-                    )));
+                    self.under_way.push(Reverse((arrival, self.order, to, remote, local, bytes.to_vec())));
                 }
             }
         }
@@ -358,6 +406,7 @@ impl Pair {
                 },
             }
         }
+        peer.media.extend(std::iter::from_fn(|| peer.transport.poll_media()));
         if peer.reads && read > 0 {
             peer.transport.consumed(now, read);
         }
@@ -426,5 +475,44 @@ pub fn options() -> ChannelOptions {
         ordered: true,
         reliability: Reliability::Full,
         priority: 256,
+    }
+}
+
+/// A payload type: its number, name, clock rate, channels (0 for video) and parameters.
+pub type Row<'a> = (u8, &'a str, u32, u8, &'a str);
+
+/// A section that sends and receives these formats, with the extensions that the repair of pictures needs.
+pub fn section(
+    mid: &str,
+    kind: MediaKind,
+    (sender, receiver): (u64, u64),
+    rows: &[Row],
+    max_bitrate: Option<u32>,
+) -> Section {
+    let format = |&(payload_type, name, clock_rate, channels, fmtp): &Row| Format {
+        payload_type,
+        name: name.to_owned(),
+        clock_rate,
+        channels,
+        fmtp: fmtp.to_owned(),
+    };
+    let formats: Vec<Format> = rows.iter().map(format).collect();
+    let number = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
+    Section {
+        mid: mid.to_owned(),
+        kind,
+        sender: Some(sender),
+        receiver: Some(receiver),
+        sends: true,
+        receives: true,
+        send: formats.clone(),
+        receive: formats,
+        extensions: vec![(4, "urn:ietf:params:rtp-hdrext:sdes:mid".to_owned()), (3, number.to_owned())],
+        ssrcs: Vec::new(),
+        rids: Vec::new(),
+        own_ssrcs: None,
+        active: true,
+        max_bitrate,
+        reduced_size: true,
     }
 }

@@ -6,7 +6,11 @@
 //!
 //! Each call into an engine runs under `catch_unwind`: our own bug ends one connection, and is reported.
 
+mod media;
 pub mod network;
+mod passive;
+mod shared;
+mod streams;
 mod transport;
 
 use std::collections::{HashMap, VecDeque};
@@ -16,16 +20,23 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use adieu_engine::{Batch, Certificate, ChannelKey, Config, Kind, Transport};
+use adieu_engine::lines as layers;
+use adieu_engine::{Batch, Certificate, ChannelKey, Config, Kind, Transport, Wire, wanted_ufrag};
 
+use crate::capture::Capture;
 use crate::command::{Command, CommandQueue, Request};
+use crate::ends::{ReceiverShared, SenderShared};
 use crate::event::{Counters, EventQueue, Left, Notice, TransportStats};
-use crate::gathering::{Gather, Lookup, Policy};
+use crate::gathering::{Gather, IceServer, Lookup, Policy};
 use crate::lines;
 use crate::shared::{ChannelShared, NOWHERE, TransportShared};
+use crate::stream;
 use crate::trouble;
+use crate::watch::Change;
 use crate::wheel::Wheel;
 use network::Network;
+use passive::Passive;
+use shared::{Destination, SharedSockets};
 use transport::HubTransport;
 
 /// How long the last words of a closed connection may wait for the network to take them.
@@ -49,12 +60,14 @@ pub struct Hub<N: Network> {
     commands: Arc<CommandQueue>,
     clients: HashMap<u64, Arc<EventQueue>>,
     connections: HashMap<u64, Connection>,
-    transports: Vec<Option<HubTransport<N::Socket>>>,
+    transports: Vec<Option<HubTransport<N>>>,
     /// Indices of `transports` that are free.
     free: Vec<u32>,
     /// id of a transport -> its index
     indices: HashMap<u64, u32>,
     ended: VecDeque<(u64, Arc<TransportStats>)>,
+    passive: Passive<N::Listener>,
+    shared: SharedSockets<N::Socket>,
     wheel: Wheel,
     touched: Vec<u32>,
     batch: Batch,
@@ -89,6 +102,8 @@ impl<N: Network> Hub<N> {
             free: Vec::new(),
             indices: HashMap::new(),
             ended: VecDeque::new(),
+            passive: Passive::default(),
+            shared: SharedSockets::new(),
             wheel: Wheel::new(now),
             touched: Vec::new(),
             batch,
@@ -124,10 +139,31 @@ impl<N: Network> Hub<N> {
                         self.guarded(index, |transport| transport.engine.consumed(now, size));
                     }
                 }
+                Some(Command::Audio { sender, unit }) => {
+                    self.on_sender(&sender, |engine| engine.send_audio(now, sender.id, *unit));
+                }
+                Some(Command::Frame { sender, unit }) => {
+                    sender.is_taken(unit.data.len());
+                    self.on_sender(&sender, |engine| engine.send_frame(now, sender.id, *unit));
+                }
                 Some(Command::Request(request)) => self.run(now, *request),
             }
         }
         true
+    }
+
+    /// Call the engine that a sender sends by now.
+    fn on_sender<T>(&mut self, sender: &SenderShared, call: impl FnOnce(&mut Transport) -> T) {
+        if let Ok(index) = u32::try_from(sender.place()) {
+            self.guarded(index, |transport| call(&mut transport.engine));
+        }
+    }
+
+    /// Call the engine that a receiver hears by now.
+    fn on_receiver(&mut self, receiver: &ReceiverShared, call: impl FnOnce(&mut Transport)) {
+        if let Ok(index) = u32::try_from(receiver.place()) {
+            self.guarded(index, |transport| call(&mut transport.engine));
+        }
     }
 
     fn send(&mut self, now: Instant, channel: &ChannelShared, kind: Kind, data: Vec<u8>) {
@@ -142,19 +178,95 @@ impl<N: Network> Hub<N> {
         }
     }
 
-    pub fn handle_datagram(
-        &mut self,
-        now: Instant,
-        index: u32,
-        (local, remote): (SocketAddr, SocketAddr),
-        datagram: &[u8],
-    ) {
-        self.guarded(index, |transport| transport.engine.handle_datagram(now, local, remote, datagram));
+    pub fn handle_datagram(&mut self, now: Instant, index: u32, wire: Wire, datagram: &[u8]) {
+        match SharedSockets::<N::Socket>::number(index) {
+            None => {
+                self.guarded(index, |transport| transport.handle_datagram(now, wire, datagram));
+            }
+            Some(number) => self.handle_shared(now, number, wire, datagram),
+        }
     }
 
-    /// A socket of this transport takes datagrams again.
+    /// Something has happened to a stream of this transport.
+    pub fn handle_stream(&mut self, now: Instant, index: u32, wire: Wire, event: stream::Event) {
+        self.guarded(index, |transport| transport.handle_stream(now, wire, event));
+    }
+
+    /// A connection has come in, and this is its first datagram. Returns the transport that it is for; None: no
+    /// transport knows it.
+    pub fn claim_stream(&mut self, now: Instant, wire: Wire, stream: N::Stream, first: &[u8]) -> Option<u32> {
+        let index = self.passive.owner(&wanted_ufrag(first)?)?;
+        self.guarded(index, |transport| transport.accept_stream(now, wire, stream))?.then_some(index)
+    }
+
+    /// A connection that came in was dropped, and no transport knows it.
+    pub fn refuse_stream(&mut self, wire: Wire, why: &str) {
+        log::debug!(target: layers::ICE, "! a TCP connection from {} was dropped: {why}", wire.remote);
+        let mut transports = self.transports.iter().flatten();
+        if let Some(one) = transports.find(|one| one.passive.iter().any(|wish| wish.0 == wire.local.ip())) {
+            Counters::add(&one.queue.counters.dropped_stream, 1);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn handle_shared(&mut self, now: Instant, number: u32, wire: Wire, datagram: &[u8]) {
+        let Some(shared) = self.shared.get(number) else { return };
+        match shared.demux.find(now, wire.remote, datagram) {
+            Destination::Owner(index) => {
+                self.guarded(index, |transport| transport.handle_datagram(now, wire, datagram));
+            }
+            Destination::Claimant(index) => {
+                let is_authentic = self.guarded(index, |transport| {
+                    let before = transport.engine.authentic_checks();
+                    transport.handle_datagram(now, wire, datagram);
+                    transport.engine.authentic_checks() != before
+                });
+                if let (Some(true), Some(shared)) = (is_authentic, self.shared.get(number)) {
+                    shared.demux.heard(now, index, wire.remote);
+                }
+            }
+            Destination::Taken => {
+                let Wire { local, remote, .. } = wire;
+                log::debug!(target: adieu_engine::lines::ICE, "! {local}: another connection has {remote}, its peer is there");
+                Counters::add(&shared.queue.counters.dropped_stun, 1);
+            }
+            Destination::Nobody => Counters::add(&shared.queue.counters.dropped_unknown, 1),
+        }
+    }
+
+    /// The socket with this index takes datagrams again.
     pub fn handle_writable(&mut self, index: u32) {
-        self.guarded(index, |transport| transport.is_blocked = false);
+        let waiting = match SharedSockets::<N::Socket>::number(index) {
+            None => vec![index],
+            Some(number) => self.shared.unblock(number),
+        };
+        for index in waiting {
+            self.guarded(index, |transport| transport.is_blocked = false);
+        }
+    }
+
+    /// The addresses of the machine have changed, or it has slept: every path is checked at once, and the connections
+    /// learn of it. `owner`: of this loop's host alone.
+    pub fn handle_network(&mut self, now: Instant, owner: Option<u64>, change: &Change, slept: Duration) {
+        self.now = now;
+        for index in 0..self.transports.len() as u32 {
+            let transport = self.transports[index as usize].as_ref();
+            if transport.is_some_and(|transport| owner.is_none_or(|owner| transport.owner == owner)) {
+                self.guarded(index, |transport| transport.engine.network_changed(now, &change.gone));
+            }
+        }
+        for (&connection, one) in &self.connections {
+            if owner.is_none_or(|owner| one.owner == owner) && !one.is_closing {
+                one.queue.notice(Notice::Network { connection, change: change.clone(), slept });
+                one.queue.signal();
+            }
+        }
+    }
+
+    /// Whether no connection is open.
+    pub fn is_idle(&self) -> bool {
+        self.connections.is_empty()
     }
 
     /// Fire what is due.
@@ -189,6 +301,7 @@ impl<N: Network> Hub<N> {
 
     /// End of a turn: see the module's text.
     pub fn finish(&mut self, now: Instant) {
+        self.now = now;
         while let Some(index) = self.touched.pop() {
             let Some(transport) = self.transports[index as usize].as_mut() else { continue };
             transport.is_touched = false;
@@ -201,7 +314,7 @@ impl<N: Network> Hub<N> {
         if lines::are_wanted() {
             self.hand_up_lines();
         }
-        if !self.shutdown.is_empty() && self.connections.is_empty() {
+        if !self.shutdown.is_empty() && self.connections.is_empty() && !self.net.lingers() {
             for done in self.shutdown.drain(..) {
                 done();
             }
@@ -220,21 +333,22 @@ impl<N: Network> Hub<N> {
 
     fn pump(&mut self, now: Instant, index: u32) {
         let Some(transport) = self.transports[index as usize].as_mut() else { return };
-        let (net, batch) = (&mut self.net, &mut self.batch);
-        let result = catch_unwind(AssertUnwindSafe(|| transport.pump(now, net, batch)));
+        let (net, shared, batch) = (&mut self.net, &mut self.shared, &mut self.batch);
+        let result = catch_unwind(AssertUnwindSafe(|| transport.pump(now, net, shared, batch)));
         if lines::are_wanted() {
             transport.hand_up_lines();
         }
         if let Err(panic) = result {
             return self.panicked(now, index, &*panic);
         }
-        if transport.reaped_by.is_some_and(|deadline| !transport.is_blocked || now >= deadline) {
+        if transport.reaped_by.is_some_and(|deadline| !transport.has_last_words() || now >= deadline) {
             return self.end_transport(index);
         }
-        let wanted = match transport.reaped_by {
-            Some(deadline) => Some(deadline),
-            None => transport.engine.poll_timeout(now),
-        };
+        if transport.reaped_by.is_some() && !transport.is_blocked {
+            // From here on it only gives its relays back.
+            transport.close_sockets(&mut self.net, &mut self.shared);
+        }
+        let wanted = [transport.engine.poll_timeout(now), transport.reaped_by].into_iter().flatten().min();
         // A timer that fires too early is set again then: cheaper than moving it with every datagram.
         let Some(at) = wanted else { return };
         if transport.timer.is_none_or(|set| at < set) {
@@ -248,6 +362,7 @@ impl<N: Network> Hub<N> {
 
     // --- commands ---------------------------------------------------------------------------------------------------
 
+    #[expect(clippy::too_many_lines, reason = "one match")]
     fn run(&mut self, now: Instant, request: Request) {
         match request {
             Request::OpenClient { id, queue } => {
@@ -259,8 +374,8 @@ impl<N: Network> Hub<N> {
                 self.open_connection(owner, id, certificate)
             }
             Request::CloseConnection { id, reason } => self.close_connection(now, id, &reason),
-            Request::OpenTransport { connection, shared, config } => {
-                self.open_transport(now, connection, shared, config);
+            Request::OpenTransport { connection, shared, config, capture } => {
+                self.open_transport(now, connection, (shared, config), capture);
             }
             Request::CloseTransport { transport } => {
                 let reaped_by = now + REAPER_TIMEOUT;
@@ -271,6 +386,19 @@ impl<N: Network> Hub<N> {
             Request::Gather { transport, gather } => self.gather(now, transport, gather),
             Request::Engine { transport, call } => {
                 self.on_transport(transport, |transport| call(&mut transport.engine, now));
+            }
+            Request::ReadFrames { receiver } => {
+                let is_read = receiver.is_wanted();
+                self.on_receiver(&receiver, |engine| engine.read_frames(now, receiver.id, is_read));
+            }
+            Request::RequestKey { receiver } => {
+                self.on_receiver(&receiver, |engine| engine.request_key(now, receiver.id));
+            }
+            Request::Media { transport, negotiated } => {
+                self.on_transport(transport, |transport| transport.apply_media(now, negotiated));
+            }
+            Request::Tone { sender, tone, length } => {
+                self.on_sender(&sender, |engine| engine.send_tone(now, sender.id, tone, length));
             }
             Request::OpenChannel { channel, options } => {
                 let index = channel.transport.index.load(Ordering::Relaxed);
@@ -284,7 +412,13 @@ impl<N: Network> Hub<N> {
             Request::Stats { owner, transport, request } => self.stats(now, owner, transport, request),
             Request::Resolved { lookup, addresses } => {
                 self.on_transport(lookup.transport, |transport| {
-                    transport.engine.server_resolved(now, lookup.generation, &lookup.server.url, addresses);
+                    transport.server_resolved(now, lookup.generation, &lookup.server, addresses);
+                });
+            }
+            Request::TrustLoaded => {}
+            Request::NameFound { transport, name, addresses } => {
+                self.on_transport(transport, |transport| {
+                    transport.engine.name_found(now, &name, &addresses);
                 });
             }
             Request::Shutdown { done } => {
@@ -312,12 +446,26 @@ impl<N: Network> Hub<N> {
         self.connections.insert(id, connection);
     }
 
+    /// The names that hide these addresses, if they are to be hidden.
+    fn names_of(
+        &mut self,
+        now: Instant,
+        index: u32,
+        hosts: &[SocketAddr],
+        are_hidden: bool,
+    ) -> Vec<(IpAddr, Arc<str>)> {
+        let Some(transport) = self.transports[index as usize].as_mut().filter(|_| are_hidden) else {
+            return Vec::new();
+        };
+        hosts.iter().map(|host| (host.ip(), transport.name_of(now, &mut self.net, host.ip()))).collect()
+    }
+
     fn open_transport(
         &mut self,
         now: Instant,
         connection_id: u64,
-        shared: Arc<TransportShared>,
-        config: Config,
+        (shared, config): (Arc<TransportShared>, Config),
+        capture: Option<Arc<Capture>>,
     ) {
         let Some(connection) = self.connections.get_mut(&connection_id).filter(|one| !one.is_closing) else {
             return;
@@ -332,8 +480,10 @@ impl<N: Network> Hub<N> {
         connection.transports.push(index);
         Counters::add(&connection.queue.counters.transports, 1);
         let queue = connection.queue.clone();
-        self.transports[index as usize] =
-            Some(HubTransport::new(index, (connection_id, connection.owner), shared, queue, engine));
+        let mut transport =
+            HubTransport::new(index, (connection_id, connection.owner), shared, queue, engine);
+        transport.set_capture(capture);
+        self.transports[index as usize] = Some(transport);
     }
 
     fn gather(&mut self, now: Instant, id: u64, gather: Gather) {
@@ -341,11 +491,15 @@ impl<N: Network> Hub<N> {
         let Some(transport) = self.transports[index as usize].as_mut() else { return };
         let generation = gather.generation;
         transport.generation = generation;
-        let mut hosts = Vec::new();
+        transport.trust = gather.trust.clone();
+        transport.ports = gather.addresses.ports;
+        let (mut hosts, mut bases) = (Vec::new(), Vec::new());
         match addresses(&mut self.net, transport.owner, &gather) {
+            // No candidate is of these addresses: each relay has a socket of its own.
+            Ok(addresses) if gather.policy == Policy::Relay => bases = addresses,
             Ok(addresses) => {
                 for ip in addresses {
-                    match transport.socket_on(&mut self.net, ip) {
+                    match transport.socket_on(&mut self.net, &mut self.shared, ip, &gather) {
                         Ok(local) => hosts.push(local),
                         Err(error) => {
                             let text = format!("no socket on {ip}: {}", trouble::name(&error));
@@ -358,23 +512,31 @@ impl<N: Network> Hub<N> {
                 transport.tell_trouble(None, None, text);
                 if gather.policy == Policy::All {
                     // Those of the generation before are still there.
-                    hosts.extend(transport.sockets.iter().map(|(local, _)| *local));
+                    hosts.extend(transport.sockets.iter().map(|held| held.local));
                 }
             }
         }
-        let servers = if gather.policy == Policy::All { gather.servers } else { Vec::new() };
+        let passive = self.listen(index, &hosts, &gather);
+        bases.extend(hosts.iter().map(SocketAddr::ip));
+        let hidden = self.names_of(now, index, &hosts, gather.hides_addresses);
+        let servers = wanted(gather.policy, gather.servers);
         let mut lookups = Vec::new();
         self.guarded(index, |transport| {
             transport.engine.start_generation(now, generation, gather.local, gather.role);
-            for host in hosts {
-                transport.engine.add_host(now, generation, host);
+            for (ip, name) in hidden {
+                transport.engine.hide_address(generation, ip, name);
             }
+            transport.add_candidates(now, &hosts, passive, &gather.addresses);
+            transport.engine.set_bases(generation, bases);
             for server in servers {
-                transport.engine.expect_server(now, generation, server.url.clone());
+                match &server.relay {
+                    Some(relay) => transport.engine.expect_relay(now, generation, relay.clone()),
+                    None => transport.engine.expect_server(now, generation, server.url.clone()),
+                }
                 match server.host.parse::<IpAddr>() {
                     Ok(ip) => {
                         let address = vec![SocketAddr::new(ip, server.port)];
-                        transport.engine.server_resolved(now, generation, &server.url, Ok(address));
+                        transport.server_resolved(now, generation, &server, Ok(address));
                     }
                     Err(_) => lookups.push(Lookup { transport: id, generation, server }),
                 }
@@ -384,6 +546,32 @@ impl<N: Network> Hub<N> {
         for lookup in lookups {
             self.net.resolve(lookup);
         }
+    }
+
+    /// Have connections come in for the passive TCP candidates of a generation. Returns their addresses.
+    fn listen(&mut self, index: u32, hosts: &[SocketAddr], gather: &Gather) -> Vec<SocketAddr> {
+        let mut addresses = Vec::new();
+        let Some(port) = gather.tcp_port.filter(|_| gather.policy == Policy::All) else { return addresses };
+        let Some(transport) = self.transports[index as usize].as_mut() else { return addresses };
+        self.passive.expect(gather.local.ufrag.clone(), index);
+        for host in hosts {
+            let wish = (host.ip(), port);
+            if transport.passive.contains(&wish) {
+                addresses.extend(self.passive.address(wish));
+                continue;
+            }
+            match self.passive.join(&mut self.net, wish) {
+                Ok(address) => {
+                    transport.passive.push(wish);
+                    addresses.push(address);
+                }
+                Err(error) => {
+                    let text = format!("no TCP port {port} on {}: {}", host.ip(), trouble::name(&error));
+                    transport.tell_trouble(Some(host.ip()), Some(port), text);
+                }
+            }
+        }
+        addresses
     }
 
     fn stats(&mut self, now: Instant, owner: u64, transport: u64, request: u64) {
@@ -448,19 +636,33 @@ impl<N: Network> Hub<N> {
     }
 
     /// Give back all that a transport holds.
-    fn release(&mut self, index: u32, transport: HubTransport<N::Socket>) {
+    fn release(&mut self, index: u32, mut transport: HubTransport<N>) {
         self.wheel.remove(index);
         self.indices.remove(&transport.shared.id);
         self.free.push(index);
         transport.shared.index.store(NOWHERE, Ordering::Relaxed);
-        let counters = &transport.queue.counters;
+        let queue = transport.queue.clone();
+        let counters = &queue.counters;
         Counters::subtract(&counters.transports, 1);
         Counters::subtract(&counters.timers, u64::from(transport.counted_timer));
-        let unsent: usize = transport.sockets.iter().map(|(_, socket)| self.net.close(*socket)).sum();
-        Counters::subtract(&counters.sockets, transport.sockets.len() as u64);
+        for (_, name) in &transport.names {
+            self.net.withdraw_name(name);
+        }
+        let (held, given_up) = transport.engine.allocations();
+        Counters::subtract(&counters.allocations, transport.counted_allocations as u64);
+        let mut unsent = transport.close_sockets(&mut self.net, &mut self.shared);
+        let (relays, streams) = (&transport.relay_sockets, transport.streams.iter());
+        unsent += relays.iter().map(|(_, _, socket)| self.net.close(*socket)).sum::<usize>();
+        Counters::subtract(&counters.sockets, (relays.len() + streams.len()) as u64);
+        for wish in &transport.passive {
+            self.passive.leave(&mut self.net, *wish);
+        }
+        self.passive.forget(index);
+        unsent += streams.map(|one| self.net.close_stream(self.now, one.stream)).sum::<usize>();
         let id = transport.connection;
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.left.unsent += unsent;
+            connection.left.allocations += held + given_up;
             connection.transports.retain(|one| *one != index);
         }
         // An engine that has panicked may panic again when it is dropped.
@@ -497,7 +699,7 @@ impl<N: Network> Hub<N> {
 
     // --- helpers ----------------------------------------------------------------------------------------------------
 
-    fn on_transport(&mut self, transport: u64, call: impl FnOnce(&mut HubTransport<N::Socket>)) {
+    fn on_transport(&mut self, transport: u64, call: impl FnOnce(&mut HubTransport<N>)) {
         if let Some(&index) = self.indices.get(&transport) {
             self.guarded(index, call);
         }
@@ -506,7 +708,7 @@ impl<N: Network> Hub<N> {
     fn on_channel<T>(
         &mut self,
         channel: &ChannelShared,
-        call: impl FnOnce(&mut HubTransport<N::Socket>, ChannelKey) -> T,
+        call: impl FnOnce(&mut HubTransport<N>, ChannelKey) -> T,
     ) -> Option<T> {
         let place = channel.place.load(Ordering::Relaxed);
         if place == NOWHERE {
@@ -516,7 +718,7 @@ impl<N: Network> Hub<N> {
     }
 
     /// Run something on a transport, and look at it at the end of the turn.
-    fn guarded<T>(&mut self, index: u32, call: impl FnOnce(&mut HubTransport<N::Socket>) -> T) -> Option<T> {
+    fn guarded<T>(&mut self, index: u32, call: impl FnOnce(&mut HubTransport<N>) -> T) -> Option<T> {
         let transport = self.transports.get_mut(index as usize)?.as_mut()?;
         if !std::mem::replace(&mut transport.is_touched, true) {
             self.touched.push(index);
@@ -535,9 +737,14 @@ impl<N: Network> Hub<N> {
     }
 }
 
+/// The servers that this policy wants.
+fn wanted(policy: Policy, servers: Vec<IceServer>) -> Vec<IceServer> {
+    servers.into_iter().filter(|server| policy == Policy::All || server.relay.is_some()).collect()
+}
+
 /// Return the addresses to gather on. If there are no addresses, the error says why.
 fn addresses<N: Network>(net: &mut N, owner: u64, gather: &Gather) -> Result<Vec<IpAddr>, String> {
-    if gather.policy == Policy::Relay {
+    if gather.policy == Policy::Relay && gather.servers.iter().all(|server| server.relay.is_none()) {
         return Err("only relayed candidates are wanted, and there is no TURN server that could be used: \
                     set iceTransportPolicy to \"all\""
             .to_owned());
@@ -545,5 +752,6 @@ fn addresses<N: Network>(net: &mut N, owner: u64, gather: &Gather) -> Result<Vec
     let interfaces = net
         .interfaces(owner)
         .map_err(|error| format!("the network interfaces cannot be listed: {}", trouble::name(&error)))?;
-    gather.choose_addresses(interfaces)
+    let routes = if gather.addresses.default_route_only { net.default_routes(owner) } else { Vec::new() };
+    gather.addresses.choose(&interfaces, &routes)
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::Algorithm;
 use crate::channel::*;
 use crate::sctp::SctpEvent;
 use crate::sctp::packet::chunks;
@@ -45,7 +46,7 @@ impl World {
         let side = |client| {
             let mut channels = Channels::new(1 << 20);
             channels.set_role(client);
-            let mut sctp = Association::new(now, 5000, 5000, 1 << 20, 1 << 18);
+            let mut sctp = Association::new(now, (5000, 5000), 1 << 20, 1 << 18, Algorithm::Tolerant);
             sctp.connect(now);
             Side { sctp, channels }
         };

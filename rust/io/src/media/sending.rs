@@ -1,0 +1,269 @@
+//! A sender at each tick: from blocks of 10 ms to packets.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
+
+use adieu_codec::{Codec, Encoder, Level, Resampler, Settings};
+use adieu_engine::rtp::{AudioCodec, AudioUnit, SendPlan};
+
+use super::source::{Block, Source};
+use super::{TICK, codec};
+use crate::ends::SenderShared;
+
+/// Marks that no report has covered: a minute and more. A peer that never reports makes nothing grow.
+const MAX_MARKS: usize = 8192;
+
+pub struct Sending {
+    shared: Arc<SenderShared>,
+    /// The id of its source.
+    pub source: Option<u64>,
+    /// Not enabled: silence is sent.
+    is_enabled: bool,
+    /// The encoder was made for these: the plan's revision, the rate and the channels of the source.
+    made_for: Option<(u64, u32, usize)>,
+    voice: Option<Voice>,
+    /// Ticks since it was first attached; 0: the first one comes.
+    axis: u64,
+    /// Nothing was sent just before: what comes is marked as a beginning.
+    has_paused: bool,
+    was_spoken: bool,
+    mark: u64,
+    /// Marks, and the frame of the source up to which each of them carries it.
+    marks: VecDeque<(u64, u64)>,
+}
+
+/// Makes packets of one source by one plan.
+struct Voice {
+    codec: AudioCodec,
+    encoder: Encoder,
+    /// The rate of the source.
+    rate: u32,
+    resampler: Resampler,
+    /// Frames of a packet, and its ticks in time.
+    frames: usize,
+    ticks: u64,
+    /// Samples that fill no packet yet, and whether any of them was spoken.
+    samples: Vec<f32>,
+    is_spoken: bool,
+    /// The timestamp of the first of them.
+    timestamp: u64,
+    mixed: Vec<f32>,
+}
+
+impl Sending {
+    pub fn new(shared: Arc<SenderShared>) -> Sending {
+        Sending {
+            shared,
+            source: None,
+            is_enabled: true,
+            made_for: None,
+            voice: None,
+            axis: 0,
+            has_paused: true,
+            was_spoken: false,
+            mark: 0,
+            marks: VecDeque::new(),
+        }
+    }
+
+    pub fn attach(&mut self, source: Option<u64>, is_enabled: bool) {
+        if self.source != source {
+            // Positions are those of one source.
+            self.marks.clear();
+        }
+        self.source = source;
+        self.is_enabled = is_enabled;
+    }
+
+    /// Another source comes: all that it has of this one is with the hub.
+    pub fn leave(&self, source: &Source) {
+        if let Some((_, position)) = self.marks.back() {
+            source.progress(*position, 0);
+        }
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.shared.is_open()
+    }
+
+    pub fn flush(&self) {
+        self.shared.flush();
+    }
+
+    /// Send what is due. Whether a packet was sent.
+    pub fn tick(&mut self, now: Instant, passed: u64, fed: Option<(&Source, &Block)>) -> bool {
+        self.axis += if self.axis == 0 { 1 } else { passed };
+        let Some((source, block)) = fed else {
+            self.rest();
+            return false;
+        };
+        self.report(source);
+        if !self.is_open() || block.samples.is_empty() {
+            self.rest();
+            return false;
+        }
+        self.follow_plan(source);
+        let Some(voice) = &mut self.voice else { return false };
+        let axis = (self.axis - 1) * voice.ticks_of_tick();
+        voice.add(source.channels, block, self.is_enabled, axis);
+        let mut has_sent = false;
+        while self.send_packet(now, source, block.position) {
+            has_sent = true;
+        }
+        has_sent
+    }
+
+    /// Nothing is sent now, and the packet that was half full is not sent later.
+    fn rest(&mut self) {
+        self.has_paused = true;
+        if let Some(voice) = &mut self.voice {
+            voice.samples.clear();
+        }
+    }
+
+    /// Tell the source what has left and arrived.
+    fn report(&mut self, source: &Source) {
+        let upto = |marks: &VecDeque<(u64, u64)>, mark: u64| {
+            let count = marks.partition_point(|(made, _)| *made <= mark);
+            (count, count.checked_sub(1).map_or(0, |last| marks[last].1))
+        };
+        let (_, sent) = upto(&self.marks, self.shared.sent.load(Ordering::Acquire));
+        let (count, arrived) = upto(&self.marks, self.shared.arrived.load(Ordering::Acquire));
+        if sent > 0 {
+            source.progress(sent, arrived);
+        }
+        self.marks.drain(..count);
+    }
+
+    /// Have the encoder that the plan wants, for this source.
+    fn follow_plan(&mut self, source: &Source) {
+        let wanted = Some((self.shared.revision(), source.rate, source.channels));
+        if let Some(voice) = &mut self.voice {
+            voice.encoder.set_loss(self.shared.loss.load(Ordering::Relaxed) as f32 / 1000.0);
+        }
+        if self.made_for == wanted {
+            return;
+        }
+        self.made_for = wanted;
+        let plan = self.shared.plan();
+        let old = self.voice.take();
+        self.voice = plan.and_then(|plan| Voice::new(&plan, source.rate, old));
+    }
+
+    fn send_packet(&mut self, now: Instant, source: &Source, position: u64) -> bool {
+        let Some(voice) = &mut self.voice else { return false };
+        let size = voice.frames * voice.encoder.settings().channels;
+        if voice.samples.len() < size {
+            return false;
+        }
+        let level = Level::of(&voice.samples[..size]);
+        let seconds = voice.ticks as f64 * TICK.as_secs_f64();
+        if let Ok(mut stats) = self.shared.source.lock().map_err(PoisonError::into_inner) {
+            stats.level = f64::from(level.rms);
+            stats.energy += f64::from(level.rms).powi(2) * seconds;
+            stats.duration += seconds;
+        }
+        let is_spoken = std::mem::take(&mut voice.is_spoken);
+        let was_spoken = std::mem::replace(&mut self.was_spoken, is_spoken);
+        let begins = is_spoken && !was_spoken;
+        let timestamp = voice.timestamp;
+        voice.timestamp += voice.ticks * voice.ticks_of_tick();
+        let payload = voice.encoder.encode(&voice.samples[..size]).map(<[u8]>::to_vec);
+        voice.samples.drain(..size);
+        let Some(payload) = payload else {
+            self.has_paused = true;
+            // Nothing is to be heard of these: they are where the packet before is.
+            match self.marks.back_mut() {
+                Some(last) => last.1 = position,
+                None => source.progress(position, position),
+            }
+            return true;
+        };
+        self.mark += 1;
+        if self.marks.len() == MAX_MARKS {
+            self.marks.pop_front();
+        }
+        self.marks.push_back((self.mark, position));
+        self.shared.send(AudioUnit {
+            codec: voice.codec,
+            timestamp,
+            marker: begins | std::mem::take(&mut self.has_paused),
+            level: Some((level.dbov(), is_spoken)),
+            captured: now.checked_sub(TICK * (voice.ticks - 1) as u32).unwrap_or(now),
+            mark: self.mark,
+            payload,
+        });
+        true
+    }
+}
+
+impl Voice {
+    fn new(plan: &SendPlan, rate: u32, old: Option<Voice>) -> Option<Voice> {
+        let wanted = codec(plan.codec)?;
+        let settings = Settings {
+            codec: wanted,
+            rate: wanted.working_rate(rate),
+            channels: usize::from(plan.channels.clamp(1, 2)),
+            max_bitrate: plan.max_bitrate,
+            fec: plan.fec,
+            dtx: plan.dtx,
+        };
+        let ticks = match (plan.frame.as_millis() / TICK.as_millis()) as u64 {
+            0 | 1 => 1,
+            // Opus has no frames of 30 or 50 ms.
+            ticks @ 2.. if wanted == Codec::Opus => [2, 4, 6][(ticks.min(6) / 2 - 1) as usize],
+            ticks => ticks.min(6),
+        };
+        let frames = settings.rate as usize / 100 * ticks as usize;
+        if let Some(mut old) = old.filter(|old| old.rate == rate)
+            && old.encoder.adjust(settings)
+        {
+            // What it has heard is continued, and nothing of it is lost.
+            return Some(Voice { frames, ticks, ..old });
+        }
+        Some(Voice {
+            codec: plan.codec,
+            encoder: Encoder::new(settings)?,
+            rate,
+            resampler: Resampler::new(rate, settings.rate, settings.channels)?,
+            frames,
+            ticks,
+            samples: Vec::new(),
+            is_spoken: false,
+            timestamp: 0,
+            mixed: Vec::new(),
+        })
+    }
+
+    /// Ticks of the timestamp in 10 ms.
+    fn ticks_of_tick(&self) -> u64 {
+        u64::from(self.codec.clock_rate() / 100)
+    }
+
+    /// Add a block, which begins at `axis`.
+    fn add(&mut self, channels: usize, block: &Block, is_enabled: bool, axis: u64) {
+        let settings = self.encoder.settings();
+        let waiting = (self.samples.len() / settings.channels) as u64 * u64::from(self.codec.clock_rate())
+            / u64::from(settings.rate);
+        // Pauses and lost time advance the axis. Less than a block is what a resampler keeps for the next one.
+        let begin = axis.saturating_sub(waiting);
+        if self.timestamp.abs_diff(begin) >= self.ticks_of_tick() {
+            self.timestamp = begin;
+        }
+        self.mixed.clear();
+        match (channels, settings.channels) {
+            _ if !is_enabled => {
+                self.mixed.resize(block.samples.len() / channels * settings.channels, 0.0);
+            }
+            (1, 2) => self.mixed.extend(block.samples.iter().flat_map(|sample| [*sample; 2])),
+            (2, 1) => {
+                self.mixed.extend(block.samples.chunks_exact(2).map(|pair| (pair[0] + pair[1]) / 2.0));
+            }
+            _ => self.mixed.extend_from_slice(&block.samples),
+        }
+        self.is_spoken |= block.is_spoken && is_enabled;
+        self.resampler.push(&self.mixed, &mut self.samples);
+    }
+}
