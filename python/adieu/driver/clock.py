@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 class Clock:
     """Wall-clock time that runs with the event loop's clock: it never jumps, and a test's loop can set it.
 
-    Args:
+    Attributes:
         monotonic: the event loop's clock, in seconds.
     """
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
-        self._monotonic = monotonic
+        self.monotonic: Final = monotonic
         self._epoch = time.time() - monotonic()
 
     def now(self) -> float:
         """A DOMHighResTimeStamp: milliseconds since 1970."""
-        return (self._epoch + self._monotonic()) * 1000
+        return (self._epoch + self.monotonic()) * 1000

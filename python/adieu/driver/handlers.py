@@ -41,8 +41,11 @@ class TransportHandler(Protocol):
     def handle_incoming(self, channel: _core.Channel, options: _core.ChannelOptions) -> None:
         """The peer has opened a channel."""
 
-    def handle_candidate(self, generation: int, line: str, url: str | None) -> None:
-        """A local candidate ("candidate:…"), and the server that it was learned from."""
+    def handle_candidate(self, generation: int, line: str, url: str | None, relay_protocol: str | None) -> None:
+        """A local candidate ("candidate:…"), and the server that it was learned from.
+
+        Of a relayed one also the protocol between this side and its server: "udp", "tcp" or "tls".
+        """
 
     def handle_candidate_error(
         self, generation: int, address: str | None, port: int | None, url: str, code: int, text: str
@@ -82,6 +85,58 @@ class TransportHandler(Protocol):
         """A new state: "connected" or "closed"."""
 
 
+class ReceiverHandler(Protocol):
+    """The reports of the core to a receiver of media."""
+
+    def handle_on(self, ssrc: int) -> None:
+        """The first packet of this receiver, or the first after MEDIA_OFF."""
+
+    def handle_off(self, reason: str) -> None:
+        """Nothing more comes for this receiver.
+
+        The reason is "bye": the peer said so.
+        """
+
+    def handle_tone(self, tone: str, duration: float) -> None:
+        """The peer has played a telephone tone of so many seconds."""
+
+
+class SenderHandler(Protocol):
+    """The reports of the core to a sender of pictures."""
+
+    def handle_key_wanted(self, encoding: int) -> None:
+        """The peer wants a key frame; at most one in 300 ms."""
+
+    def handle_target(self, encoding: int, bitrate: int) -> None:
+        """Bits a second that the encoder may use; again on a change of a tenth."""
+
+    def handle_plan(self, codec: str, fmtp: str, max_bitrate: int) -> None:
+        """How to encode pictures: "VP8" or "H264" with the peer's parameters, and bits a second at most (0: no limit).
+
+        An empty codec: nothing may be sent now.
+        """
+
+
+class SourceHandler(Protocol):
+    """The reports of the core to an audio source."""
+
+    def handle_room(self) -> None:
+        """A write did not fit into the source, and half of it is free now."""
+
+    def handle_drained(self, position: int, arrived: bool) -> None:
+        """All that was queued at `watch` has left, or a report of the peer covers it.
+
+        `position` is in frames.
+        """
+
+
+class SinkHandler(Protocol):
+    """The reports of the core to a sink of sound or pictures."""
+
+    def handle_ready(self) -> None:
+        """The sink was empty, and has a frame."""
+
+
 class ConnectionEvents(Protocol):
     """The reports of the core to a connection."""
 
@@ -93,3 +148,6 @@ class ConnectionEvents(Protocol):
 
     def handle_panicked(self, message: str) -> None:
         """A bug of the core has ended this connection alone."""
+
+    def handle_network(self, gone: list[str], came: list[str], slept: float) -> None:
+        """The machine's addresses have changed, or it has slept for so many seconds: all paths are being checked."""

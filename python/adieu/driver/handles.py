@@ -27,10 +27,12 @@ class Handles:
         connections: the connections of the core.
         transports: their transports.
         channels: their data channels.
+        media: the receivers, sources and sinks of media that wait for something.
         names: the ids of connections in the log, until the core has released them.
     """
 
     connections: dict[int, ConnectionHandler] = field(default_factory=dict[int, ConnectionHandler])
     transports: dict[int, TransportHandler] = field(default_factory=dict[int, TransportHandler])
     channels: dict[int, ChannelHandler] = field(default_factory=dict[int, ChannelHandler])
+    media: dict[int, object] = field(default_factory=dict[int, object])
     names: dict[int, str] = field(default_factory=dict[int, str])

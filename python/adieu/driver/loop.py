@@ -103,7 +103,13 @@ class Driver:
             NotSupportedError: the event loop has no `add_reader`.
             OSError: the system refuses: no descriptor, no thread.
         """
-        loop = asyncio.get_running_loop()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise RuntimeError(
+                "there is no running event loop here, and a connection belongs to one: make it in a coroutine, as in"
+                " `async def main(): pc = RTCPeerConnection()` and asyncio.run(main())"
+            ) from None
         chosen = _chosen.get()
         if chosen is not None and not chosen.ended and chosen.loop is loop:
             return chosen
@@ -324,6 +330,8 @@ class Driver:
                 return self.handles.transports.get(handle)
             case "connection":
                 return self.handles.connections.get(handle)
+            case "receiver" | "sender" | "source" | "sink":
+                return self.handles.media.get(handle)
             case _:
                 return self
 
@@ -341,21 +349,21 @@ class Driver:
         for transport, size in owed.items():
             self.core.consumed(transport, size)
 
-    async def stats(self, transport: int) -> dict[str, Any]:
-        """Return the transport statistics of the core; empty if the transport is unknown or the event loop ends.
+    def stats(self, transport: int) -> asyncio.Future[dict[str, Any]]:
+        """Ask the core for the statistics of a transport, as they are now.
 
-        Cancellation: the answer is dropped.
+        The result is empty if the transport is unknown or the event loop ends. If it is cancelled, the answer is
+        dropped.
         """
-        if self.ended:
-            return {}
-        request = next(self._requests)
         future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        if self.ended:
+            future.set_result({})
+            return future
+        request = next(self._requests)
         self._stats[request] = future
+        future.add_done_callback(lambda _: self._stats.pop(request, None))
         self.core.request_stats(transport, request)
-        try:
-            return await future
-        finally:
-            self._stats.pop(request, None)
+        return future
 
     def handle_log(self, connection: int, logger: str, text: str) -> None:
         """Write a line of the core into the log."""

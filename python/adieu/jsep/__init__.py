@@ -41,6 +41,7 @@ from adieu.jsep.plan import (
     StartSctp,
 )
 from adieu.jsep.signaling import SdpType, SignalingState, Source, next_signaling_state
+from adieu.jsep.ssrcs import own_ssrcs
 from adieu.jsep.transceiver import MAX_ENCODINGS, Encoding, Transceiver
 from adieu.jsep.transceivers import NAMELESS, MediaChanges, default_encoding, stopped
 
@@ -84,6 +85,7 @@ __all__ = [
     "new_transceivers",
     "next_signaling_state",
     "offer_sections",
+    "own_ssrcs",
     "parse_description",
     "plan_local",
     "plan_remote",

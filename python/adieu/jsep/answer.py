@@ -15,7 +15,6 @@ from adieu.sdp import attributes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from adieu.jsep.capabilities import Capabilities
     from adieu.jsep.description import Description, Section
     from adieu.jsep.negotiation import IceCredentials, Negotiation
     from adieu.jsep.offer import LocalParameters
@@ -29,7 +28,7 @@ def create_answer(negotiation: Negotiation, parameters: LocalParameters) -> str:
     offer = negotiation.pending_remote
     if offer is None:
         raise AssertionError("there is no offer to answer")
-    contents = [_content(negotiation, section, parameters.capabilities) for section in offer.sections]
+    contents = [_content(negotiation, section, parameters) for section in offer.sections]
     taken = _acceptable(offer, contents, max_bundle=parameters.bundle_policy == "max-bundle")
     groups = _groups(offer, taken)
     kept = [(section.key if section.index in taken else None, section.mid) for section in offer.sections]
@@ -59,12 +58,13 @@ def first_data(offer: Description) -> Section | None:
     return next((s for s in offer.sections if s.is_data and not s.rejected and s.sctp_port != 0), None)
 
 
-def _content(negotiation: Negotiation, section: Section, capabilities: Capabilities) -> RtpContent | None:
+def _content(negotiation: Negotiation, section: Section, parameters: LocalParameters) -> RtpContent | None:
     """Return the answer to an offered section for media; None if it is rejected (RFC 9429 section 5.3.1)."""
     transceiver = negotiation.transceiver_at(section.index)
     # A stopping transceiver is answered "inactive", as its direction is: our next offer ends it (W3C stop()).
     if transceiver is None or transceiver.stopped or section.rejected or not section.is_rtp:
         return None
+    capabilities = parameters.capabilities
     codecs = answered_codecs(capabilities.codecs[transceiver.kind], transceiver.preferences, section.codecs)
     if not codecs:
         return None
@@ -76,6 +76,7 @@ def _content(negotiation: Negotiation, section: Section, capabilities: Capabilit
         direction=answered,
         streams=transceiver.streams if direction.sends(transceiver.direction) else None,
         rids=_answered_rids(transceiver, section) if direction.sends(answered) else (),
+        ssrcs=parameters.ssrcs(transceiver, answered, codecs),
     )
 
 

@@ -53,7 +53,6 @@ NEGOTIABLE: Final = Capabilities(
         "audio": (
             Codec(111, "audio", "opus", 48000, 2, "minptime=10;useinbandfec=1", ("transport-cc",)),
             Codec(63, "audio", "red", 48000, 2, "111/111"),
-            Codec(9, "audio", "G722", 8000, 1),
             Codec(0, "audio", "PCMU", 8000, 1),
             Codec(8, "audio", "PCMA", 8000, 1),
             Codec(110, "audio", "telephone-event", 48000, 1),
@@ -62,8 +61,6 @@ NEGOTIABLE: Final = Capabilities(
         "video": (
             Codec(96, "video", "VP8", 90000, None, "", _VIDEO_FEEDBACK),
             _rtx(97, 96),
-            Codec(98, "video", "VP9", 90000, None, "profile-id=0", _VIDEO_FEEDBACK),
-            _rtx(99, 98),
             _h264(102, "42e01f", 1),
             _rtx(103, 102),
             _h264(104, "42e01f", 0),
@@ -74,11 +71,8 @@ NEGOTIABLE: Final = Capabilities(
             _rtx(109, 108),
             _h264(112, "4d001f", 1),
             _rtx(113, 112),
-            Codec(45, "video", "AV1", 90000, None, "level-idx=5;profile=0;tier=0", _VIDEO_FEEDBACK),
-            _rtx(46, 45),
             Codec(118, "video", "red", 90000),
             _rtx(119, 118),
-            Codec(120, "video", "ulpfec", 90000),
         ),
     },
     extensions={
@@ -99,4 +93,4 @@ NEGOTIABLE: Final = Capabilities(
         ),
     },
 )
-"""All that adieu can negotiate. Whether a program can encode and decode it is another question."""
+"""All that adieu can negotiate: what the core understands, and nothing else."""

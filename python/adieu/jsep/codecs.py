@@ -172,7 +172,10 @@ class Numbers:
     taken: dict[int, object] = field(default_factory=dict[int, object])
 
     def take(self, wanted: int, meaning: object, others: Iterable[int]) -> int | None:
-        """Take the wanted number if it is free or has this meaning, or else another one; None if no number is free."""
+        """Take the number that has this meaning, or the wanted one, or else another one; None if no number is free."""
+        for number, known in self.taken.items():
+            if known == meaning:
+                return number
         for number in (wanted, *others):
             if self.taken.setdefault(number, meaning) == meaning:
                 return number
@@ -226,6 +229,12 @@ def preferred(codecs: Sequence[Codec], preferences: Sequence[Codec]) -> tuple[Co
 
 def meaning_of(codec: Codec, among: Sequence[Codec]) -> object:
     """Return the meaning of a payload type: two sections of a bundle may share a number if it is equal."""
+    if codec.name.lower() == "red" and codec.fmtp:
+        # Its fmtp has numbers of this section: another section may have others for the same codecs.
+        inner = (
+            next((other for other in among if str(other.payload_type) == part), None) for part in codec.fmtp.split("/")
+        )
+        return _key(codec), tuple(part and meaning_of(part, ()) for part in inner)
     repeated = _repeated(codec, among)
     return _key(codec), _format(codec), codec.fmtp if repeated is None else meaning_of(repeated, ())
 

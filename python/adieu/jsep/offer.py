@@ -11,6 +11,7 @@ from adieu.jsep.bundle import bundle_key, speaker
 from adieu.jsep.codecs import Numbers, meaning_of, negotiated_codecs, offered_codecs
 from adieu.jsep.extensions import offered_extensions
 from adieu.jsep.rtp_section import DISCARD_PORT, NO_ADDRESS, RtpContent, rtp_media
+from adieu.jsep.ssrcs import own_ssrcs, ssrc_lines
 from adieu.sdp import Block, Line, Media, Origin, SessionDescription, attribute
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from adieu.jsep.description import Section
     from adieu.jsep.negotiation import IceCredentials, Negotiation
     from adieu.jsep.transceiver import Transceiver
-    from adieu.sdp.attributes import ExtMap, Fingerprint, Setup
+    from adieu.sdp.attributes import Direction, ExtMap, Fingerprint, Setup
 
 BundlePolicy: TypeAlias = Literal["balanced", "max-compat", "max-bundle"]
 
@@ -43,6 +44,7 @@ class LocalParameters:
         replace: credentials that must not be offered again (the W3C's [[LocalIceCredentialsToReplace]]).
         max_message_size: the largest message that we take, in bytes.
         bundle_policy: how many transports are offered (RFC 9429 section 4.1.1).
+        cname: the name of this side in RTCP; None: the streams of senders are not named.
     """
 
     session_id: str
@@ -54,10 +56,18 @@ class LocalParameters:
     replace: frozenset[IceCredentials] = frozenset()
     max_message_size: int = 262144
     bundle_policy: BundlePolicy = "balanced"
+    cname: str | None = None
 
     def credentials(self, earlier: IceCredentials | None) -> IceCredentials:
         """Return the credentials as before, unless they must be replaced."""
         return self.fresh if earlier is None or self.restart or earlier in self.replace else earlier
+
+    def ssrcs(self, transceiver: Transceiver, wanted: Direction, codecs: Sequence[Codec]) -> tuple[Line, ...]:
+        """Return the lines that name the streams of a sender that sends packets again in a stream of its own."""
+        is_repaired = any(codec.name.lower() == "rtx" for codec in codecs)
+        if self.cname is None or not is_repaired or not direction.sends(wanted) or len(transceiver.rids) > 1:
+            return ()
+        return tuple(ssrc_lines(self.cname, own_ssrcs(self.session_id, transceiver.id)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +108,7 @@ def create_offer(negotiation: Negotiation, parameters: LocalParameters) -> str:
             like = offered.earlier.media if offered.earlier is not None else None
             described = data_media(mid=offered.mid, transport=transport, parameters=parameters, like=like)
         else:
-            content = _content(negotiation, index, offered, numbers, parameters.capabilities)
+            content = _content(negotiation, index, offered, numbers, parameters)
             described = rtp_media(content, transport, offered.mid)
         speaks = keys.index(key) == index
         described = with_candidates(described, gathered_lines(negotiation, key, credentials), speaks=speaks)
@@ -194,7 +204,7 @@ def _content(
     index: int,
     offered: OfferSection,
     numbers: tuple[Numbers, Numbers],
-    capabilities: Capabilities,
+    parameters: LocalParameters,
 ) -> RtpContent:
     """Return the media lines of an offered section."""
     transceiver = offered.transceiver
@@ -202,14 +212,17 @@ def _content(
         raise AssertionError("a section for data has no media")
     payload_types, identifiers = numbers
     kind = transceiver.kind
-    codecs, extensions = _agreed(negotiation, index) if offered.earlier is not None else ((), ())
+    agreed, extensions = _agreed(negotiation, index) if offered.earlier is not None else ((), ())
+    capabilities = parameters.capabilities
+    codecs = offered_codecs(capabilities.codecs[kind], transceiver.preferences, agreed, payload_types)
     return RtpContent(
         kind=kind,
-        codecs=offered_codecs(capabilities.codecs[kind], transceiver.preferences, codecs, payload_types),
+        codecs=codecs,
         extensions=offered_extensions(capabilities.extensions[kind], extensions, identifiers),
         direction=transceiver.direction,
         streams=transceiver.streams if direction.sends(transceiver.direction) else None,
         rids=transceiver.rids if direction.sends(transceiver.direction) else (),
+        ssrcs=parameters.ssrcs(transceiver, transceiver.direction, codecs),
     )
 
 

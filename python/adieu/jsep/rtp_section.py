@@ -32,6 +32,7 @@ class RtpContent:
             if the offer does not want them (RFC 9429 section 5.3.1). Otherwise the W3C's check would ask for another
             negotiation.
         rids: of the simulcast.
+        ssrcs: the lines that name the streams of the sender.
     """
 
     kind: str
@@ -40,6 +41,7 @@ class RtpContent:
     direction: Direction
     streams: Sequence[str] | None
     rids: Sequence[str] = ()
+    ssrcs: Sequence[Line] = ()
 
 
 def rtp_media(
@@ -67,6 +69,7 @@ def rtp_media(
     lines.extend((attribute("rtcp-mux"), attribute("rtcp-rsize")))
     for codec in content.codecs:
         lines.extend(_codec_lines(codec))
+    lines.extend(content.ssrcs)
     if len(content.rids) > 1:
         lines.extend(attribute("rid", f"{rid} send") for rid in content.rids)
         lines.append(attribute("simulcast", f"send {';'.join(content.rids)}"))

@@ -273,6 +273,16 @@ def msids(block: Block) -> tuple[Msid, ...]:
     return block.each("msid", _msid)
 
 
+def ssrcs(block: Block) -> tuple[int, ...]:
+    """The synchronization sources in `a=ssrc:<number> ...` (RFC 5576), each once; what is no such number is ignored."""
+    found: dict[int, None] = {}
+    for line in block.attributes("ssrc"):
+        number = line.value.partition(":")[2].partition(" ")[0]
+        if number.isascii() and number.isdigit() and len(number) <= 10 and int(number) < 2**32:
+            found[int(number)] = None
+    return tuple(found)
+
+
 def ssrc_streams(block: Block) -> list[str]:
     """The ids of streams in `a=ssrc:<number> msid:<stream> <track>`, the form before RFC 8830."""
     found: list[str] = []

@@ -21,7 +21,7 @@ _AGENT_EXTENSIONS: Final = ("generation", "ufrag", "network-id", "network-cost")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """One candidate. `priority` and `port` are as on the line. None stands for a value that the line does not have.
+    """One candidate. `priority` and `port` are as on the line. None: the line has no such value.
 
     Attributes:
         foundation: equal for candidates of the same type, base and server; most often 1 to 32 ice-chars.

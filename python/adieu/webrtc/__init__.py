@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from adieu.webrtc.ice_events import RTCPeerConnectionIceErrorEvent, RTCPeerConnectionIceEvent
     from adieu.webrtc.ice_transport import RTCIceCandidatePair, RTCIceParameters, RTCIceTransport
     from adieu.webrtc.ledger import ReleaseLedger
-    from adieu.webrtc.media_devices import MediaDeviceInfo, MediaDevices, MediaStreamConstraints, mediaDevices
     from adieu.webrtc.media_stream import MediaStream, MediaStreamTrackEvent
     from adieu.webrtc.media_stream_track import MediaStreamTrack
+    from adieu.webrtc.network_events import NetworkChangeEvent
     from adieu.webrtc.peer_connection import RTCAnswerOptions, RTCOfferOptions, RTCPeerConnection
     from adieu.webrtc.rtp_parameters import (
         RTCRtcpParameters,
@@ -46,12 +46,10 @@ if TYPE_CHECKING:
     from adieu.webrtc.track_event import RTCTrackEvent
 
 __all__ = [
-    "MediaDeviceInfo",
-    "MediaDevices",
     "MediaStream",
-    "MediaStreamConstraints",
     "MediaStreamTrack",
     "MediaStreamTrackEvent",
+    "NetworkChangeEvent",
     "RTCAnswerOptions",
     "RTCCertificate",
     "RTCConfiguration",
@@ -97,7 +95,6 @@ __all__ = [
     "RTCTrackEvent",
     "ReleaseLedger",
     "TransportSettings",
-    "mediaDevices",
     "strict_specification",
 ]
 
@@ -117,7 +114,7 @@ if not TYPE_CHECKING:  # a module's __getattr__ would hide misspelled names from
             "adieu.webrtc.ice_events": ("RTCPeerConnectionIceErrorEvent RTCPeerConnectionIceEvent",),
             "adieu.webrtc.ice_transport": ("RTCIceCandidatePair RTCIceParameters RTCIceTransport",),
             "adieu.webrtc.ledger": ("ReleaseLedger",),
-            "adieu.webrtc.media_devices": ("MediaDeviceInfo MediaDevices MediaStreamConstraints mediaDevices",),
+            "adieu.webrtc.network_events": ("NetworkChangeEvent",),
             "adieu.webrtc.media_stream": ("MediaStream MediaStreamTrackEvent",),
             "adieu.webrtc.media_stream_track": ("MediaStreamTrack",),
             "adieu.webrtc.peer_connection": ("RTCAnswerOptions RTCOfferOptions RTCPeerConnection",),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from adieu import jsep
 from adieu.events import Event, end_events
-from adieu.webrtc import connection_log, transceivers
+from adieu.webrtc import connection_log, media_transport, transceivers
 
 if TYPE_CHECKING:
     from adieu.webrtc.internals import Internals
@@ -30,6 +30,7 @@ def close_the_connection(internals: Internals) -> None:
     ended = tuple(jsep.stopped(transceiver) for transceiver in before.transceivers)
     internals.negotiation = replace(before, state="closed", transceivers=ended)
     transceivers.stop_all(internals)
+    media_transport.end(internals)
     # step 5 (closing rules 10, 11)
     for channel in internals.channels.unclosed:
         channel.handle_connection_closed(announce=not internals.strict)

@@ -6,13 +6,16 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
+from adieu import _core
 from adieu.errors import DOMSyntaxError, InvalidAccessError, InvalidModificationError, NotSupportedError
+from adieu.webrtc.addresses import native, port_range, public_addresses, rules
+from adieu.webrtc.capture import Capture
 from adieu.webrtc.certificate import RTCCertificate
-from adieu.webrtc.dictionaries import choice, dictionary, string, unsigned
+from adieu.webrtc.dictionaries import boolean, choice, dictionary, string, unsigned
 from adieu.webrtc.ice_server import IceUrl, parse_ice_url
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 RTCIceTransportPolicy: TypeAlias = Literal["all", "relay"]
 RTCBundlePolicy: TypeAlias = Literal["balanced", "max-compat", "max-bundle"]
@@ -70,7 +73,7 @@ class RTCConfiguration:
     """The configuration of a connection. https://www.w3.org/TR/webrtc/#rtcconfiguration-dictionary
 
     Attributes:
-        iceServers: STUN and TURN servers. TURN, and STUN over TLS, are not supported yet: such a URL fires an
+        iceServers: STUN and TURN servers. STUN over TLS and TURN over DTLS are not supported: such a URL fires an
             `icecandidateerror` with code 701 when it would be used.
         iceTransportPolicy: "relay" uses relayed candidates only.
         bundlePolicy: how many transports are offered before it is known whether the other side bundles.
@@ -110,6 +113,15 @@ class RTCConfiguration:
         """Return the URLs of all servers."""
         return [url for server in self.iceServers for url in server.parsed()]
 
+    def relays(self) -> list[tuple[str, str, str]]:
+        """Return the TURN servers that can be used: URL, username and credential of each."""
+        return [
+            (str(url), server.username or "", server.credential or "")
+            for server in self.iceServers
+            for url in server.parsed()
+            if url.is_turn and url.is_supported
+        ]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransportSettings:
@@ -121,6 +133,28 @@ class TransportSettings:
         receiveBuffer: the unread bytes, of all channels together, that stop the peer.
         maxMessageSize: the largest message that is accepted; the peer learns it from the description.
         loopback: whether loopback addresses are candidates; "auto": only if there are no others.
+        tcpPort: the port on which TCP connections of peers come in, for networks that let no UDP through. All
+            connections of the process share it. 0: a port that the system chooses. None: only this side connects, if
+            the peer has such a port.
+        trustedCertificates: certificates in PEM for `turns:` URLs: of CAs, or of the servers themselves. Then no others
+            are trusted. None: those that the operating system trusts.
+        congestion: who decides how much is sent, see docs/topics/congestion.md. "tolerant": a loss without a queue does
+            not slow the sender down; "cubic": each loss does, as in most TCPs.
+        hideAddresses: whether host candidates show names of mDNS in place of addresses, as in browsers. Only peers on
+            the same local network can look such a name up. Names of peers are looked up in any case.
+        capture: the file of `adieu.debug` that gets a copy of every packet.
+        ports: the UDP ports that may be used, such as `(50000, 50999)`, both included. Each address of each connection
+            takes one of them. None: the system chooses.
+        sharedPort: the UDP port that all connections with this setting share, with one socket for each address of the
+            machine; 0: one port that the system chooses. None: each connection has its own sockets. Two programs that
+            both share a port have one connection with each other, and no second one.
+        publicAddresses: the addresses of a 1:1 NAT, which passes on to this machine, port for port. A list: each is for
+            all addresses of its family; or a mapping of inside to public addresses.
+        publicAddressMode: "replace": the other side learns the public address in place of the inside one; "add": it
+            learns both.
+        interfaces: which of the machine's addresses are used: names of interfaces ("eth0", "docker*"), addresses, and
+            networks ("10.0.0.0/8"). Those with "!" before them are left out. Empty: all are used.
+        defaultRouteOnly: use only the addresses by which the default routes lead out, one of IPv4 and one of IPv6.
     """
 
     disconnectedAfter: float = 2.5
@@ -128,6 +162,17 @@ class TransportSettings:
     receiveBuffer: int = 8388608
     maxMessageSize: int = 262144
     loopback: Literal["auto", "always", "never"] = "auto"
+    tcpPort: int | None = None
+    trustedCertificates: str | bytes | None = None
+    congestion: Literal["tolerant", "cubic"] = "tolerant"
+    hideAddresses: bool = False
+    capture: Capture | None = None
+    ports: tuple[int, int] | None = None
+    sharedPort: int | None = None
+    publicAddresses: str | Sequence[str] | Mapping[str, str] | tuple[tuple[str | None, str], ...] = ()
+    publicAddressMode: Literal["replace", "add"] = "replace"
+    interfaces: Sequence[str] = ()
+    defaultRouteOnly: bool = False
 
     def __post_init__(self) -> None:
         for name in ("disconnectedAfter", "failedAfter"):
@@ -143,6 +188,52 @@ class TransportSettings:
                 f"and at most 0.9 of receiveBuffer, {self.receiveBuffer}"
             )
         choice("TransportSettings.loopback", self.loopback, Literal["auto", "always", "never"])
+        choice("TransportSettings.congestion", self.congestion, Literal["tolerant", "cubic"])
+        if self.tcpPort is not None:
+            unsigned("TransportSettings.tcpPort", self.tcpPort, 65535)
+        self._check_certificates()
+        boolean("TransportSettings.hideAddresses", self.hideAddresses)
+        if not _is_capture(self.capture):
+            raise TypeError(f"TransportSettings.capture is {self.capture!r}, not an adieu.debug.Capture")
+        choice("TransportSettings.publicAddressMode", self.publicAddressMode, Literal["replace", "add"])
+        boolean("TransportSettings.defaultRouteOnly", self.defaultRouteOnly)
+        for name, read in (("ports", port_range), ("interfaces", rules), ("publicAddresses", public_addresses)):
+            object.__setattr__(self, name, read(f"TransportSettings.{name}", getattr(self, name)))
+        if self.sharedPort is not None:
+            unsigned("TransportSettings.sharedPort", self.sharedPort, 65535)
+            if self.ports is not None:
+                raise ValueError(
+                    f"TransportSettings.sharedPort is {self.sharedPort} and ports is {self.ports}: set one of them"
+                )
+        try:
+            self.addresses()
+        except ValueError as error:
+            raise ValueError(f"TransportSettings: {error}") from None
+
+    def _check_certificates(self) -> None:
+        given: Any = self.trustedCertificates
+        if given is None:
+            return
+        if not isinstance(given, str | bytes):
+            raise TypeError(f"TransportSettings.trustedCertificates is {given!r}, not text or bytes in PEM")
+        try:
+            _core.Trust(given.encode() if isinstance(given, str) else given)
+        except ValueError as error:
+            raise ValueError(
+                f"TransportSettings.trustedCertificates: {error}; give the contents of a PEM file, not its name"
+            ) from None
+
+    def addresses(self) -> _core.Addresses:
+        """Return the settings of addresses as the core takes them."""
+        return native(
+            loopback=self.loopback,
+            ports=self.ports,
+            shared_port=self.sharedPort,
+            publics=public_addresses("TransportSettings.publicAddresses", self.publicAddresses),
+            keeps_inside=self.publicAddressMode == "add",
+            interfaces=rules("TransportSettings.interfaces", self.interfaces),
+            default_route_only=self.defaultRouteOnly,
+        )
 
 
 def checked_configuration(
@@ -187,3 +278,7 @@ def checked_configuration(
     stored = replace(configuration, iceServers=listed)
     stored.urls()
     return stored
+
+
+def _is_capture(value: object) -> bool:
+    return value is None or isinstance(value, Capture)

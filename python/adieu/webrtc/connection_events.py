@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 from weakref import ref
 
 from adieu import log
+from adieu.webrtc import connection_log
 from adieu.webrtc.close_connection import close_the_connection
+from adieu.webrtc.network_events import NetworkChangeEvent
 from adieu.webrtc.transport_events import TransportEvents
 
 if TYPE_CHECKING:
@@ -35,6 +37,12 @@ class ConnectionEvents:
         for channel in list(self._internals.channels.unclosed):
             channel.handle_closed(message, None)
 
+    def handle_network(self, gone: list[str], came: list[str], slept: float) -> None:
+        """Tell the program that this machine's network has changed, or that it has slept."""
+        if not self._internals.is_closed:
+            connection_log.network(self._internals, gone, came, slept)
+            self._internals.fire(NetworkChangeEvent("networkchange", gone=gone, came=came, slept=slept))
+
     def handle_loop_ended(self) -> None:
         """Close: the event loop ends before the program closed the connection."""
         internals = self._internals
@@ -60,6 +68,9 @@ class UnnegotiatedConnectionEvents:
         """See ConnectionEvents."""
         if (internals := self._internals()) is not None:
             ConnectionEvents(internals).handle_panicked(message)
+
+    def handle_network(self, gone: list[str], came: list[str], slept: float) -> None:
+        """Do nothing: pooled candidates are gathered again with the first description."""
 
     def handle_loop_ended(self) -> None:
         """See ConnectionEvents."""

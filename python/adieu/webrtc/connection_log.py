@@ -10,11 +10,27 @@ from typing import TYPE_CHECKING
 
 from adieu import log
 from adieu.driver import core_log
+from adieu.events import is_heard
 
 if TYPE_CHECKING:
+    from adieu.events import EventTarget
     from adieu.jsep import SdpType, Source
     from adieu.webrtc.data_channel import RTCDataChannel
     from adieu.webrtc.internals import Internals
+
+
+def read_early(internals: Internals, connection: EventTarget, sdp: str) -> None:
+    """Warn once that a local description was read without its candidates, if nothing else will send them."""
+    if internals.is_warned or internals.is_closed or "\nm=" not in sdp:
+        return
+    if is_heard(connection, "icecandidate") or is_heard(connection, "icegatheringstatechange"):
+        return
+    internals.is_warned = True
+    log.WEBRTC.warning(
+        "%s ! localDescription was read before its candidates were found, and nothing listens to icecandidate. Without"
+        " them the other side may not get through: send the result of `await pc.gathered()`, or each candidate",
+        internals.log_id,
+    )
 
 
 def made(internals: Internals) -> None:
@@ -52,6 +68,14 @@ def connection_state(internals: Internals) -> None:
             ended(internals, "failed: the other side cannot be reached")
         case _:
             pass
+
+
+def network(internals: Internals, gone: list[str], came: list[str], slept: float) -> None:
+    """Log a change of this machine's network, or its sleep."""
+    words = [f"{', '.join(gone)} gone"] if gone else []
+    words += [f"{', '.join(came)} new"] if came else []
+    words += [f"this machine slept {slept:.0f} s"] if slept else []
+    log.WEBRTC.debug("%s ! network: %s", internals.log_id, "; ".join(words))
 
 
 def ended(internals: Internals, how: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from adieu import _core
+
 if TYPE_CHECKING:
     from adieu.driver import Driver
     from adieu.jsep import IceCredentials
@@ -18,7 +20,14 @@ def open_transport(driver: Driver, connection: int, settings: TransportSettings)
         failed_after=settings.failedAfter,
         receive_buffer=settings.receiveBuffer,
         max_message_size=settings.maxMessageSize,
+        congestion=settings.congestion,
+        capture=settings.capture.native if settings.capture is not None else None,
     )
+
+
+def _trust(settings: TransportSettings) -> _core.Trust | None:
+    given = settings.trustedCertificates
+    return None if given is None else _core.Trust(given.encode() if isinstance(given, str) else given)
 
 
 def gather(
@@ -38,7 +47,11 @@ def gather(
         local.ufrag,
         local.pwd,
         controlling,
-        [str(url) for url in configuration.urls() if url.is_supported],
+        [str(url) for url in configuration.urls() if url.is_supported and not url.is_turn],
         configuration.iceTransportPolicy,
-        settings.loopback,
+        settings.addresses(),
+        settings.tcpPort,
+        _trust(settings),
+        configuration.relays(),
+        settings.hideAddresses,
     )

@@ -70,4 +70,5 @@ def _parameters(internals: Internals, *, restart: bool) -> LocalParameters:
         max_message_size=internals.settings.maxMessageSize,
         bundle_policy=internals.configuration.bundlePolicy,
         capabilities=internals.capabilities,
+        cname=internals.cname,
     )

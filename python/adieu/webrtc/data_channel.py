@@ -14,7 +14,7 @@ sees of it, and when.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, overload
 
 from adieu import _core
 from adieu.errors import DOMSyntaxError, InvalidStateError, OperationError, RTCError
@@ -24,9 +24,10 @@ from adieu.webrtc.error_event import RTCErrorEvent
 from adieu.webrtc.inbox import Inbox, MessageIterator
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Mapping
 
     from adieu.driver import Driver
+    from adieu.events import Handler
 
 RTCDataChannelState: TypeAlias = Literal["connecting", "open", "closing", "closed"]
 RTCPriorityType: TypeAlias = Literal["very-low", "low", "medium", "high"]
@@ -141,6 +142,45 @@ class RTCDataChannel(EventTarget):
     onerror: EventHandler[RTCErrorEvent] = EventHandler("error")
     onclosing: EventHandler[Event] = EventHandler("closing")
     onclose: EventHandler[Event] = EventHandler("close")
+
+    if TYPE_CHECKING:
+
+        @overload
+        def addEventListener(
+            self,
+            type: Literal["message"],
+            callback: Handler[MessageEvent],
+            options: bool | Mapping[str, Any] | None = None,
+            *,
+            once: bool = False,
+        ) -> None: ...
+        @overload
+        def addEventListener(
+            self,
+            type: Literal["error"],
+            callback: Handler[RTCErrorEvent],
+            options: bool | Mapping[str, Any] | None = None,
+            *,
+            once: bool = False,
+        ) -> None: ...
+        @overload
+        def addEventListener(
+            self,
+            type: str,
+            callback: Handler[Event],
+            options: bool | Mapping[str, Any] | None = None,
+            *,
+            once: bool = False,
+        ) -> None: ...
+        def addEventListener(
+            self,
+            type: str,
+            callback: Handler[Any],
+            options: bool | Mapping[str, Any] | None = None,
+            *,
+            once: bool = False,
+        ) -> None:
+            """See EventTarget."""
 
     def __init__(self, owner: ChannelOwner, label: str, init: RTCDataChannelInit) -> None:
         super().__init__(owner.driver)

@@ -21,6 +21,8 @@ class RTCDataChannelEvent(Event):
 
     __slots__ = ("_channel",)
 
+    _holds = "channel"
+
     def __init__(self, type: str, eventInitDict: Mapping[str, Any] | None = None, **members: Any) -> None:
         super().__init__(type)
         channel = {**(eventInitDict or {}), **members}.get("channel")

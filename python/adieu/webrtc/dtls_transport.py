@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 from adieu.events import Event, EventHandler, EventTarget
 
 if TYPE_CHECKING:
-    from adieu.events import Home
+    from collections.abc import Mapping
+
+    from adieu.events import Handler, Home
     from adieu.webrtc.error_event import RTCErrorEvent
     from adieu.webrtc.ice_transport import RTCIceTransport
 
@@ -34,6 +36,36 @@ class RTCDtlsTransport(EventTarget):
 
     onstatechange: EventHandler[Event] = EventHandler("statechange")
     onerror: EventHandler[RTCErrorEvent] = EventHandler("error")
+
+    if TYPE_CHECKING:
+
+        @overload
+        def addEventListener(
+            self,
+            type: Literal["error"],
+            callback: Handler[RTCErrorEvent],
+            options: bool | Mapping[str, Any] | None = None,
+            *,
+            once: bool = False,
+        ) -> None: ...
+        @overload
+        def addEventListener(
+            self,
+            type: str,
+            callback: Handler[Event],
+            options: bool | Mapping[str, Any] | None = None,
+            *,
+            once: bool = False,
+        ) -> None: ...
+        def addEventListener(
+            self,
+            type: str,
+            callback: Handler[Any],
+            options: bool | Mapping[str, Any] | None = None,
+            *,
+            once: bool = False,
+        ) -> None:
+            """See EventTarget."""
 
     def __init__(self, internals: DtlsTransportInternals, home: Home) -> None:
         super().__init__(home)

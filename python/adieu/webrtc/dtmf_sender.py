@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 from adieu.errors import InvalidCharacterError, InvalidStateError
 from adieu.events import Event, EventHandler, EventTarget
 from adieu.webrtc.dictionaries import dictionary, string, unsigned
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from adieu.events import Handler
     from adieu.webrtc.transceiver_internals import TransceiverInternals
 
 _TONES: Final = frozenset("0123456789ABCD#*,")
@@ -47,7 +50,7 @@ class RTCDTMFToneChangeEvent(Event):
 
 
 class RTCDTMFSender(EventTarget):
-    """Sends the tones of a telephone. The events come at their times; no tone is sent yet.
+    """Sends the tones of a telephone (RFC 4733).
 
     Events: `tonechange`.
     """
@@ -55,6 +58,36 @@ class RTCDTMFSender(EventTarget):
     __slots__ = ("_buffer", "_duration", "_gap", "_internals", "_playing")
 
     ontonechange: EventHandler[RTCDTMFToneChangeEvent] = EventHandler("tonechange")
+
+    if TYPE_CHECKING:
+
+        @overload
+        def addEventListener(
+            self,
+            type: Literal["tonechange"],
+            callback: Handler[RTCDTMFToneChangeEvent],
+            options: bool | Mapping[str, Any] | None = None,
+            *,
+            once: bool = False,
+        ) -> None: ...
+        @overload
+        def addEventListener(
+            self,
+            type: str,
+            callback: Handler[Event],
+            options: bool | Mapping[str, Any] | None = None,
+            *,
+            once: bool = False,
+        ) -> None: ...
+        def addEventListener(
+            self,
+            type: str,
+            callback: Handler[Any],
+            options: bool | Mapping[str, Any] | None = None,
+            *,
+            once: bool = False,
+        ) -> None:
+            """See EventTarget."""
 
     def __init__(self, internals: TransceiverInternals) -> None:
         super().__init__(internals.owner.driver)
@@ -133,6 +166,8 @@ class RTCDTMFSender(EventTarget):
         # steps 4 to 6
         tone, self._buffer = self._buffer[0], self._buffer[1:]
         wait = _PAUSE if tone == "," else self._duration + self._gap
+        if tone != "," and internals.media_sender is not None:
+            internals.owner.driver.core.dtmf(internals.media_sender, tone, self._duration / 1000)
         internals.owner.driver.call_later(wait / 1000, self._play)
         # step 7
         self.dispatchEvent(RTCDTMFToneChangeEvent("tonechange", tone=tone))

@@ -30,11 +30,17 @@ class IceUrl:
     @property
     def is_supported(self) -> bool:
         """Whether the core can use it."""
-        return self.scheme == "stun"
+        return self.scheme == "stun" or (self.is_turn and (self.scheme, self.transport) != ("turns", "udp"))
+
+    @property
+    def is_turn(self) -> bool:
+        """Whether it is of a TURN server."""
+        return self.scheme in {"turn", "turns"}
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}:{host}:{self.port}"
+        transport = f"?transport={self.transport}" if self.transport is not None else ""
+        return f"{self.scheme}:{host}:{self.port}{transport}"
 
 
 def parse_ice_url(url: str) -> IceUrl:

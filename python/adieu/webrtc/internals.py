@@ -70,6 +70,7 @@ class Internals:
         operations: [[Operations]].
         capabilities: the codecs and header extensions that can be negotiated.
         is_forgotten: the end of the event loop closed it, and not the program.
+        is_warned: the log has said that its description was read too early.
         is_closed: [[IsClosed]].
         negotiation: [[SignalingState]], the four descriptions, the transceivers and the negotiated transports.
         negotiation_needed: [[NegotiationNeeded]].
@@ -89,11 +90,15 @@ class Internals:
         senders_made: all senders of this connection, also those of removed transceivers.
         remote_streams: the streams of the other side's tracks, by the ids that it gives.
         cname: the name of this side in RTCP.
+        media_epoch: counts the descriptions that have changed the core's tables of media.
+        media_keys: of the transports that have such a table.
+        media_ends: the ids of the transceivers of the core's receivers, and of its senders of video, by their handles.
         certificate: the local certificate, once one was needed.
         handle: the core's connection, once there is one.
         release: the waiters for the end of the connection.
         ignored_lines: counts the other side's lines that cannot be used.
         update_negotiation_needed: W3C update the negotiation-needed flag, for the objects below.
+        follow_media: have the core follow a change that needs no negotiation, for the objects below.
         collect_stats: getStats() for the objects below.
     """
 
@@ -111,6 +116,7 @@ class Internals:
     kept: EventTarget | None = None
     is_dropped: bool = False
     is_forgotten: bool = False
+    is_warned: bool = False
     is_closed: bool = False
     negotiation: Negotiation = field(default_factory=Negotiation)
     negotiation_needed: bool = False
@@ -130,11 +136,15 @@ class Internals:
     senders_made: WeakSet[RTCRtpSender] = field(default_factory=WeakSet["RTCRtpSender"])
     remote_streams: dict[str, StreamInternals] = field(default_factory=dict[str, "StreamInternals"])
     cname: str = field(default_factory=new_cname)
+    media_epoch: int = 0
+    media_keys: set[str] = field(default_factory=set[str])
+    media_ends: dict[int, int] = field(default_factory=dict[int, int])
     certificate: RTCCertificate | None = None
     handle: int | None = None
     release: Release = field(default_factory=Release)
     ignored_lines: IgnoredLines = field(init=False)
     update_negotiation_needed: Callable[[], None]
+    follow_media: Callable[[], None]
     collect_stats: StatsCollector
 
     def __post_init__(self) -> None:

@@ -70,6 +70,9 @@ class Release:
     def handle_panicked(self, message: str) -> None:
         """Ignore it: `handle_ended` follows."""
 
+    def handle_network(self, gone: list[str], came: list[str], slept: float) -> None:
+        """Ignore it: the connection is closed."""
+
     def handle_loop_ended(self) -> None:
         """Finish: the core goes on by itself, and its end is not seen."""
         self.finish({"unwatched": 1})

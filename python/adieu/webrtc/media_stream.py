@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from adieu.events import Event, EventHandler, EventTarget
 from adieu.webrtc.dictionaries import dictionary, is_list
 from adieu.webrtc.media_stream_track import MediaStreamTrack
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from adieu.events import Handler
     from adieu.jsep import Kind
 
 
@@ -86,6 +87,36 @@ class MediaStream(EventTarget):
 
     onaddtrack: EventHandler[MediaStreamTrackEvent] = EventHandler("addtrack")
     onremovetrack: EventHandler[MediaStreamTrackEvent] = EventHandler("removetrack")
+
+    if TYPE_CHECKING:
+
+        @overload
+        def addEventListener(
+            self,
+            type: Literal["addtrack", "removetrack"],
+            callback: Handler[MediaStreamTrackEvent],
+            options: bool | Mapping[str, Any] | None = None,
+            *,
+            once: bool = False,
+        ) -> None: ...
+        @overload
+        def addEventListener(
+            self,
+            type: str,
+            callback: Handler[Event],
+            options: bool | Mapping[str, Any] | None = None,
+            *,
+            once: bool = False,
+        ) -> None: ...
+        def addEventListener(
+            self,
+            type: str,
+            callback: Handler[Any],
+            options: bool | Mapping[str, Any] | None = None,
+            *,
+            once: bool = False,
+        ) -> None:
+            """See EventTarget."""
 
     def __init__(self, tracks: MediaStream | Sequence[MediaStreamTrack] = ()) -> None:
         super().__init__()

@@ -1,14 +1,13 @@
 """MediaStreamTrack. https://www.w3.org/TR/mediacapture-streams/#mediastreamtrack
 
-A track is a handle on a source. Clones share the source; it is released when the last of them ends. No media flows
-through tracks yet: they have states, settings and constraints, and they can be negotiated.
+A track is a handle on a source. Clones share the source; it is released when the last of them ends.
 """
 
 from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from adieu.events import Event, EventHandler, EventTarget
 from adieu.webrtc.constraints import Constraints, fit
@@ -17,9 +16,33 @@ from adieu.webrtc.dictionaries import boolean
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from adieu import _core
+    from adieu.driver import Driver
     from adieu.jsep import Kind
+    from adieu.webrtc.video_sender import VideoFeed
 
 MediaStreamTrackState: TypeAlias = Literal["live", "ended"]
+
+
+class Feed(Protocol):
+    """A program's own source of media: it knows its senders, so that nobody waits for one that is gone."""
+
+    @property
+    def queued(self) -> float:
+        """The seconds that have not left yet."""
+        ...
+
+    def hold(self, who: object) -> None:
+        """Note that a sender, or a session, sends it."""
+
+    def let_go(self, who: object) -> None:
+        """Note that this one no longer sends it. After the last one, each waiting call raises."""
+
+    def finish(self, who: object) -> None:
+        """Note that this one sends what is queued, and nothing that is written from now on."""
+
+    async def drained(self, arrived: bool = False) -> None:
+        """Wait until what is queued now has left."""
 
 
 @dataclass(slots=True, eq=False)
@@ -31,12 +54,28 @@ class TrackSource:
         capabilities: the supported values (see `constraints`).
         release: called when the last of its tracks has ended.
         live: how many of its tracks are live.
+        audio: the sound that a program writes; None if the source is another one.
+        feed: the program's object that writes it.
+        video: the program's object that gives pictures; None if the source is another one.
+        codec: the name of the codec in which it gives them; empty if it gives them as they are.
+        decoder: the figures of the decoder, for getStats, of a remote video track that is read.
+        receiver: the handle of the core's receiver, of a remote track; None before its description is answered.
+        driver: of a remote track.
+        when_received: called once, when `receiver` is set.
     """
 
     label: str = ""
     capabilities: Mapping[str, Any] = field(default_factory=dict[str, Any])
     release: Callable[[], None] | None = None
     live: int = 0
+    audio: _core.AudioSource | None = None
+    feed: Feed | None = None
+    video: VideoFeed | None = None
+    codec: str = ""
+    decoder: dict[str, Any] = field(default_factory=dict[str, Any])
+    receiver: int | None = None
+    driver: Driver | None = None
+    when_received: list[Callable[[], None]] = field(default_factory=list["Callable[[], None]"])
 
     def add(self) -> None:
         """Count a new track."""
@@ -62,6 +101,10 @@ class TrackInternals:
     constraints: Constraints = field(default_factory=Constraints)
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     track: MediaStreamTrack | None = None
+    when_stopped: list[Callable[[], None]] = field(default_factory=list["Callable[[], None]"])
+    """Called once, when it ends for whatever reason: `ended` is no event of a track that its own program stops."""
+    when_changed: list[Callable[[], None]] = field(default_factory=list["Callable[[], None]"])
+    """Called when it ends, and when it is enabled or not: its senders follow."""
 
     def set_muted(self, muted: bool) -> None:
         """Mediacapture-streams, set a track's muted state. Called in a task of its own."""
@@ -81,6 +124,9 @@ class TrackInternals:
             return False
         self.state = "ended"
         self.source.drop()
+        calls, self.when_stopped = self.when_stopped, []
+        for call in (*calls, *self.when_changed):
+            call()
         return True
 
 
@@ -131,6 +177,8 @@ class MediaStreamTrack(EventTarget):
     def enabled(self, enabled: bool) -> None:
         boolean("MediaStreamTrack.enabled", enabled)
         self._internals.enabled = enabled
+        for call in tuple(self._internals.when_changed):
+            call()
 
     @property
     def muted(self) -> bool:
@@ -202,3 +250,8 @@ class MediaStreamTrack(EventTarget):
 
     def __repr__(self) -> str:
         return f"<MediaStreamTrack {self.kind} {self.id}, {self.readyState}>"
+
+
+def internals_of(track: MediaStreamTrack) -> TrackInternals:
+    """Return the internals of a track, for its makers, senders and readers."""
+    return track._internals  # noqa: SLF001 its own module # pyright: ignore[reportPrivateUsage]

@@ -14,7 +14,7 @@ from weakref import ref
 
 from adieu.driver import Driver
 from adieu.errors import InvalidAccessError, InvalidStateError
-from adieu.events import Event, EventHandler, EventTarget
+from adieu.events import Event, EventHandler, once
 from adieu.unclosed import where_made
 from adieu.webrtc import (
     channels,
@@ -22,6 +22,7 @@ from adieu.webrtc import (
     connection_log,
     create_description,
     lifetime,
+    media_transport,
     set_description,
     stats,
     transceivers,
@@ -37,6 +38,7 @@ from adieu.webrtc.dictionaries import boolean, dictionary, scalar, string
 from adieu.webrtc.ice_candidate import candidate_init
 from adieu.webrtc.internals import Internals
 from adieu.webrtc.legacy import call_back
+from adieu.webrtc.listeners import ConnectionListeners
 from adieu.webrtc.negotiation_needed import on_empty_chain, update_negotiation_needed_flag
 from adieu.webrtc.operations import OperationsChain, begun_by_the_call
 from adieu.webrtc.rtp_transceiver import RTCRtpTransceiver, RTCRtpTransceiverInit
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from adieu.webrtc.legacy import FailureCallback, SuccessCallback
     from adieu.webrtc.media_stream import MediaStream
     from adieu.webrtc.media_stream_track import MediaStreamTrack
+    from adieu.webrtc.network_events import NetworkChangeEvent
     from adieu.webrtc.rtp_receiver import RTCRtpReceiver
     from adieu.webrtc.rtp_sender import RTCRtpSender
     from adieu.webrtc.sctp_transport import RTCSctpTransport
@@ -99,7 +102,7 @@ def _is_closed(connection: RTCPeerConnection) -> bool:
     return connection._internals.is_closed  # noqa: SLF001 its own module # pyright: ignore[reportPrivateUsage]
 
 
-class RTCPeerConnection(EventTarget):
+class RTCPeerConnection(ConnectionListeners):
     """A connection to one peer.
 
     Args:
@@ -114,9 +117,10 @@ class RTCPeerConnection(EventTarget):
         OSError: the system has no descriptor or no thread for it; the message names what is missing.
 
     Events: `negotiationneeded`, `icecandidate`, `icecandidateerror`, `signalingstatechange`,
-    `iceconnectionstatechange`, `icegatheringstatechange`, `connectionstatechange`, `datachannel`, `track`.
+    `iceconnectionstatechange`, `icegatheringstatechange`, `connectionstatechange`, `datachannel`, `track`; and one that
+    is not the W3C's, `networkchange`.
 
-    Audio and video are negotiated, and their transports connect; no media flows over them yet.
+    Audio and video are negotiated. Their sources and sinks are in `adieu.media`.
 
     Call `close()`. A negotiated connection is kept alive while events may fire at its handlers. If it is dropped
     without handlers, or after it has failed, it is closed as soon as it has no open channels. The end of the event loop
@@ -136,6 +140,7 @@ class RTCPeerConnection(EventTarget):
     onconnectionstatechange: EventHandler[Event] = EventHandler("connectionstatechange")
     ondatachannel: EventHandler[RTCDataChannelEvent] = EventHandler("datachannel")
     ontrack: EventHandler[RTCTrackEvent] = EventHandler("track")
+    onnetworkchange: EventHandler[NetworkChangeEvent] = EventHandler("networkchange")
 
     def __init__(
         self,
@@ -159,7 +164,8 @@ class RTCPeerConnection(EventTarget):
             operations=OperationsChain(lambda: on_empty_chain(internals), strict=strict),
             capabilities=negotiable(),
             update_negotiation_needed=lambda: update_negotiation_needed_flag(internals),
-            collect_stats=lambda transport, senders: stats.collect(internals, transport, senders),
+            follow_media=lambda: media_transport.follow(internals),
+            collect_stats=lambda transport, senders, receivers: stats.collect(internals, transport, senders, receivers),
         )
         self._internals = internals
         self._shown: dict[int, tuple[Description, RTCSessionDescription]] = {}
@@ -380,8 +386,15 @@ class RTCPeerConnection(EventTarget):
 
     @property
     def localDescription(self) -> RTCSessionDescription | None:
-        """The pending description, or else the current one."""
-        return self._show(self._internals.negotiation.local)
+        """The pending description, or else the current one.
+
+        A description that is read before its candidates are found lacks them. If nothing listens to `icecandidate`
+        either, the log has a warning: see `gathered()`.
+        """
+        description = self._show(self._internals.negotiation.local)
+        if description is not None and self._internals.ice_gathering_state != "complete":
+            connection_log.read_early(self._internals, self, description.sdp)
+        return description
 
     @property
     def currentLocalDescription(self) -> RTCSessionDescription | None:
@@ -616,7 +629,7 @@ class RTCPeerConnection(EventTarget):
 
         https://www.w3.org/TR/webrtc/#dom-rtcpeerconnection-close. No state event follows; each channel that was not
         closed gets a `close` event soon after. Pending calls end with AbortError. To let everything arrive, close the
-        channels and await their `close` first.
+        channels and await their `close` first. To wait until the last packets have left: `await pc.wait_closed()`.
 
         It may be called at any time: while connecting, in a handler, after the event loop has ended.
 
@@ -626,6 +639,25 @@ class RTCPeerConnection(EventTarget):
         self._require_thread("close()")
         self._internals.is_forgotten = False
         close_the_connection(self._internals)
+
+    async def gathered(self) -> RTCSessionDescription:
+        """Wait until the local description has all its candidates, and return it: for signaling that sends it whole.
+
+        Raises:
+            InvalidStateError: no local description is set, or the connection is closed.
+            AbortError: the connection was closed meanwhile (closing rule 35).
+
+        Cancellation: gathering goes on.
+        """
+        self._require_thread("gathered()")
+        self._require_open()
+        if (description := self._show(self._internals.negotiation.local)) is None:
+            raise InvalidStateError("no local description is set: call setLocalDescription() before gathered()")
+        # A description without sections has nothing to gather for.
+        while "\nm=" in description.sdp and self.iceGatheringState != "complete":
+            await once(self, "icegatheringstatechange")
+            description = self._show(self._internals.negotiation.local) or description
+        return description
 
     async def wait_closed(self) -> ReleaseLedger:
         """Wait until the last packets have left and all resources have been given back after `close()`.

@@ -44,13 +44,12 @@ class RTCRtpSynchronizationSource(RTCRtpContributingSource):
 
 
 class RTCRtpReceiver:
-    """The receiving half of a transceiver. No media arrives yet: its track stays muted."""
+    """The receiving half of a transceiver. The sinks of `adieu.media` hear its sound and see its pictures."""
 
-    __slots__ = ("__weakref__", "_internals", "_jitter_buffer_target")
+    __slots__ = ("__weakref__", "_internals")
 
     def __init__(self, internals: TransceiverInternals) -> None:
         self._internals = internals
-        self._jitter_buffer_target: float | None = None
 
     @property
     def track(self) -> MediaStreamTrack:
@@ -68,7 +67,7 @@ class RTCRtpReceiver:
 
         https://www.w3.org/TR/webrtc-extensions/#dom-rtcrtpreceiver-jitterbuffertarget
         """
-        return self._jitter_buffer_target
+        return self._internals.jitter_target
 
     @jitterBufferTarget.setter
     def jitterBufferTarget(self, target: float | None) -> None:
@@ -77,7 +76,8 @@ class RTCRtpReceiver:
             number("RTCRtpReceiver.jitterBufferTarget", target)
             if not 0 <= target <= 4000:
                 raise ValueError(f"RTCRtpReceiver.jitterBufferTarget is {target}, not from 0 to 4000")
-        self._jitter_buffer_target = target
+        self._internals.jitter_target = target
+        self._internals.follow_jitter_target()
 
     @staticmethod
     def getCapabilities(kind: str) -> RTCRtpCapabilities | None:
@@ -94,20 +94,33 @@ class RTCRtpReceiver:
         )
 
     def getContributingSources(self) -> list[RTCRtpContributingSource]:
-        """Return the sources that contributed in the last ten seconds; empty, because no media arrives yet."""
+        """Return the sources that contributed in the last ten seconds; empty: mixers are not read yet."""
         return []
 
     def getSynchronizationSources(self) -> list[RTCRtpSynchronizationSource]:
-        """Return the sources that sent in the last ten seconds; empty, because no media arrives yet."""
-        return []
+        """Return the sources that sent in the last ten seconds, the newest first.
+
+        https://www.w3.org/TR/webrtc/#dom-rtcrtpreceiver-getsynchronizationsources. Pictures count when something reads
+        them; sound also counts unread, so that the loudest speaker is found without decoding.
+        """
+        self._internals.require_thread("RTCRtpReceiver.getSynchronizationSources()")
+        receiver = self._internals.media_receiver
+        if receiver is None:
+            return []
+        driver = self._internals.owner.driver
+        now = driver.clock.now()
+        return [
+            RTCRtpSynchronizationSource(now - 1000 * age, ssrc, timestamp, level)
+            for ssrc, age, timestamp, level in driver.core.sources(receiver)
+        ]
 
     async def getStats(self) -> RTCStatsReport:
-        """Return the statistics of its transport, also after a close (closing rule 28).
+        """Return the statistics of its stream and of its transport, also after a close (closing rule 28).
 
         Cancellation: nothing changes.
         """
         self._internals.require_thread("RTCRtpReceiver.getStats()")
-        return await self._internals.owner.collect_stats(self._internals.transport, ())
+        return await self._internals.owner.collect_stats(self._internals.transport, (), (self._internals,))
 
     def __repr__(self) -> str:
         return f"<RTCRtpReceiver {self.track.kind}>"

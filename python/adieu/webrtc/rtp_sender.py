@@ -37,7 +37,7 @@ def _is_closed(sender: RTCRtpSender) -> bool:
 
 
 class RTCRtpSender:
-    """The sending half of a transceiver. It is negotiated; no media leaves yet."""
+    """The sending half of a transceiver. The sources of `adieu.media` give it sound and pictures."""
 
     __slots__ = ("__weakref__", "_dtmf", "_internals", "_last")
 
@@ -82,7 +82,7 @@ class RTCRtpSender:
                 [RTCRtpEncodingParameters.of(encoding) for encoding in value.encodings],
                 [RTCRtpCodecParameters.of(codec) for codec in value.send_codecs],
                 [RTCRtpHeaderExtensionParameters.of(extension) for extension in value.extensions],
-                RTCRtcpParameters(self._internals.owner.cname, value.reduced_size),
+                RTCRtcpParameters(self._internals.cname, value.reduced_size),
             )
             # step 4
             self._internals.owner.driver.queue_task(self.forget_parameters)
@@ -128,6 +128,7 @@ class RTCRtpSender:
         # A description that came meanwhile may have changed the encodings. The values count for those that are left.
         given_by_rid = {encoding.rid: encoding for encoding in encodings}
         internals.change(encodings=tuple(given_by_rid.get(now.rid, now) for now in internals.value.encodings))
+        internals.owner.follow_media()
 
     def _checked(self, given: RTCRtpSendParameters, last: RTCRtpSendParameters) -> tuple[Encoding, ...]:
         """W3C setParameters validation steps."""
@@ -188,7 +189,7 @@ class RTCRtpSender:
         await self._internals.owner.next_task()
         if track is not self._internals.sender_track and self._dtmf is not None:
             self._dtmf.clear()
-        self._internals.sender_track = track
+        self._internals.set_track(track)
 
     def setStreams(self, *streams: MediaStream) -> None:
         """Set the streams that its track is in for the other side. https://www.w3.org/TR/webrtc/#dom-rtcrtpsender-setstreams
@@ -211,7 +212,7 @@ class RTCRtpSender:
         Cancellation: nothing changes.
         """
         self._internals.require_thread("RTCRtpSender.getStats()")
-        return await self._internals.owner.collect_stats(self._internals.transport, (self._internals,))
+        return await self._internals.owner.collect_stats(self._internals.transport, (self._internals,), ())
 
     def __repr__(self) -> str:
         return f"<RTCRtpSender {self._internals.value.kind}>"

@@ -129,6 +129,8 @@ class RTCRtpTransceiver:
         if internals.value.stopping:
             return
         internals.change(direction="inactive", stopping=True)
+        internals.follow_track()
+        internals.owner.follow_media()
         internals.end_receiving()
         internals.owner.update_negotiation_needed()
 

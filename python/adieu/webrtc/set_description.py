@@ -8,7 +8,7 @@ from adieu import jsep
 from adieu.errors import InvalidModificationError
 from adieu.events import Event
 from adieu.jsep import CloseTransport
-from adieu.webrtc import connection_log, transceivers
+from adieu.webrtc import connection_log, media_transport, transceivers
 from adieu.webrtc.connection_states import derive_gathering_state
 from adieu.webrtc.create_description import create_answer, create_offer, system_state
 from adieu.webrtc.data_negotiation import establish_association, move_association, offer_association
@@ -130,6 +130,7 @@ def _succeed(internals: Internals, plan: Plan, type_: SdpType) -> None:
             establish_association(internals, key, goes_on=goes_on)
         elif key is None:
             offer_association(internals)
+        media_transport.follow_description(internals)
     finally:
         core.release()
     for stopped in plan.media.stopped:

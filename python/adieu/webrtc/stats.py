@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from adieu.jsep import same_codec
 from adieu.sdp import Candidate
+from adieu.webrtc.media_stream_track import internals_of as internals_of_track
 from adieu.webrtc.rtp_transceiver import internals_of
 from adieu.webrtc.stats_report import RTCStatsReport
 
@@ -17,13 +18,17 @@ if TYPE_CHECKING:
     from adieu.jsep import Codec
     from adieu.webrtc.certificate import RTCCertificate
     from adieu.webrtc.dtls_transport import RTCDtlsTransport
+    from adieu.webrtc.ice_candidate import RTCIceCandidate
     from adieu.webrtc.internals import Internals
     from adieu.webrtc.transceiver_internals import TransceiverInternals
     from adieu.webrtc.transport import Transport
 
 
 async def collect(
-    internals: Internals, only: RTCDtlsTransport | None = None, senders: Iterable[TransceiverInternals] | None = None
+    internals: Internals,
+    only: RTCDtlsTransport | None = None,
+    senders: Iterable[TransceiverInternals] | None = None,
+    receivers: Iterable[TransceiverInternals] | None = None,
 ) -> RTCStatsReport:
     """Return the statistics of a connection, also of a closed one (closing rule 28).
 
@@ -31,8 +36,11 @@ async def collect(
         internals: of the connection.
         only: this transport alone, and the connection as a whole.
         senders: the senders with statistics; None: all.
+        receivers: the receivers with statistics; None: all.
     """
-    # getStats step 6: in parallel
+    # getStats step 6: in parallel. The figures are those of this moment, whatever the program does next.
+    transports = [transport for transport in internals.transports.values() if only is None or transport.dtls is only]
+    asked = [(transport, internals.driver.stats(transport.handle)) for transport in transports]
     await internals.driver.next_task()
     report = _Report(internals.driver.clock.now())
     report.add(
@@ -42,17 +50,21 @@ async def collect(
         dataChannelsClosed=internals.channels.closed,
         remoteLinesDropped=internals.ignored_lines.count,  # adieu's own
     )
-    transports = [transport for transport in internals.transports.values() if only is None or transport.dtls is only]
-    for transport in transports:
-        figures = await internals.driver.stats(transport.handle)
+    flows: list[Mapping[str, Any]] = []
+    for transport, answer in asked:
+        figures = await answer
         report.now = internals.driver.clock.now() - 1000 * figures.get("age", 0.0)
         local = _certificate(report, internals.certificate)
         remote = _remote_certificate(report, transport)
         _transport(report, internals, transport, figures, local, remote)
         if transport.sctp is not None:
             _channels(report, internals, transport, figures)
-    for sender in senders if senders is not None else map(internals_of, internals.transceivers.values()):
-        _sender(report, internals, sender)
+        flows += figures.get("media", [])
+    everyone = [internals_of(transceiver) for transceiver in internals.transceivers.values()]
+    for sender in everyone if senders is None else senders:
+        _sender(report, internals, sender, flows)
+    for receiver in everyone if receivers is None else receivers:
+        _receiver(report, internals, receiver, flows)
     return RTCStatsReport(report.stats)
 
 
@@ -90,6 +102,20 @@ _PAIR = _TRAFFIC | {
     "consentRequestsSent": "consent_requests_sent",
     "totalRoundTripTime": "total_round_trip_time",
     "currentRoundTripTime": "current_round_trip_time",
+    "availableOutgoingBitrate": "available_outgoing_bitrate",
+}
+# adieu's own: how the congestion controller fares (docs/topics/congestion.md).
+_CONGESTION = {
+    "congestionController": "controller",
+    "congestionWindow": "congestion_window",
+    "deliveryRate": "delivery_rate",
+    "queueTime": "queue",
+    "sctpRoundTripTime": "smoothed_round_trip_time",
+    "sctpPacketsRetransmitted": "packets_retransmitted",
+    "chunksLost": "lost",
+    "lossesTolerated": "tolerated",
+    "windowReductions": "reductions",
+    "retransmissionTimeouts": "timeouts",
 }
 _CHANNEL = {
     "messagesSent": "messages_sent",
@@ -136,6 +162,7 @@ def _transport(
         localCertificateId=local,
         remoteCertificateId=remote,
         **_named(_TRAFFIC, figures),
+        **_named(_CONGESTION, figures.get("sctp", {})),
     )
 
 
@@ -143,7 +170,8 @@ def _pairs(report: _Report, transport: str, pairs: list[dict[str, Any]]) -> str 
     """Add https://www.w3.org/TR/webrtc-stats/#candidatepair-dict*. Returns the id of the selected pair."""
     selected = None
     for pair in pairs:
-        id_ = f"{transport}-{pair.get('generation', 0)}-{pair['local'].split()[0]}-{pair['remote'].split()[0]}"
+        ends = (":".join(pair[side].split()[4:6]) for side in ("local", "remote"))
+        id_ = "-".join((transport, str(pair.get("generation", 0)), *ends))
         if pair.get("selected"):
             selected = id_
         report.add(
@@ -166,17 +194,15 @@ def _candidates(report: _Report, id_: str, transport: Transport) -> None:
         ("remote-candidate", transport.ice.getRemoteCandidates()),
     ):
         for candidate in candidates:
-            _candidate(report, side, id_, candidate.candidate, candidate.usernameFragment, candidate.url)
+            _candidate(report, side, id_, candidate.candidate, candidate)
 
 
-def _candidate(
-    report: _Report, side: str, transport: str, line: str, ufrag: str | None = None, url: str | None = None
-) -> str:
+def _candidate(report: _Report, side: str, transport: str, line: str, known: RTCIceCandidate | None = None) -> str:
     """https://www.w3.org/TR/webrtc-stats/#icecandidate-dict*."""
     candidate = Candidate.parse(line)
     host = f"[{candidate.address}]" if ":" in candidate.address else candidate.address
     id_ = f"{transport}-{side[0].upper()}-{candidate.transport}-{host}-{candidate.port}-{candidate.type}"
-    if id_ in report.stats and ufrag is None:
+    if id_ in report.stats and known is None:
         return id_
     return report.add(
         side,
@@ -191,8 +217,9 @@ def _candidate(
         relatedAddress=candidate.related_address,
         relatedPort=candidate.related_port,
         tcpType=candidate.tcp_type,
-        usernameFragment=ufrag,
-        url=url,
+        usernameFragment=known.usernameFragment if known is not None else None,
+        url=known.url if known is not None else None,
+        relayProtocol=known.relayProtocol if known is not None else None,
     )
 
 
@@ -212,24 +239,30 @@ def _channels(report: _Report, internals: Internals, transport: Transport, figur
         )
 
 
-def _sender(report: _Report, internals: Internals, sender: TransceiverInternals) -> None:
-    """https://www.w3.org/TR/webrtc-stats/#outboundrtpstats-dict*, with its source and its codec.
+def _sender(
+    report: _Report, internals: Internals, sender: TransceiverInternals, flows: Iterable[Mapping[str, Any]]
+) -> None:
+    """https://www.w3.org/TR/webrtc-stats/#outboundrtpstats-dict*, with its source, its codec, and the peer's report.
 
-    There is one for each encoding, from its negotiation to the end of the transceiver. All counts are 0: no media
-    leaves yet.
+    There is one for each encoding, from its negotiation to the end of the transceiver.
     """
     value, track = sender.value, sender.sender_track
     if internals.is_closed or value.stopping:
         return
+    own = {flow["type"]: flow for flow in flows if flow.get("sender") == sender.media_sender is not None}
     source = None
     if track is not None:
-        source = report.add("media-source", f"S{track.id}", trackIdentifier=track.id, kind=track.kind)
-    transport = next((key for key, known in internals.transports.items() if known.dtls is sender.transport), None)
+        video = internals_of_track(track).source.video
+        more = _flow(report, {**own.get("media-source", {}), **(video.stats() if video is not None else {})})
+        source = report.add("media-source", f"S{track.id}", trackIdentifier=track.id, **{"kind": track.kind, **more})
+    transport = _transport_key(internals, sender)
     if transport is None or not sender.is_sending:
         return
+    encoder = sender.video.figures if sender.video is not None else {}
+    outbound = {"packetsSent": 0, "bytesSent": 0, **_flow(report, {**own.get("outbound-rtp", {}), **encoder})}
     for index, encoding in enumerate(value.encodings):
         wanted = encoding.codec
-        known = (c for c in value.send_codecs if (c.is_media if wanted is None else same_codec(c, wanted)))
+        known = (c for c in sender.send_codecs if (c.is_media if wanted is None else same_codec(c, wanted)))
         report.add(
             "outbound-rtp",
             f"O{sender.id}-{index}",
@@ -241,9 +274,62 @@ def _sender(report: _Report, internals: Internals, sender: TransceiverInternals)
             transportId=f"T{transport}",
             mediaSourceId=source,
             codecId=_codec(report, transport, next(known, None)),
-            packetsSent=0,
-            bytesSent=0,
+            remoteId=f"R{sender.id}-{index}" if index == 0 and "remote-inbound-rtp" in own else None,
+            **(outbound if index == 0 else {"packetsSent": 0, "bytesSent": 0}),
         )
+    if (remote := own.get("remote-inbound-rtp")) is not None:
+        id_ = f"O{sender.id}-0"
+        members = {"kind": value.kind, "transportId": f"T{transport}", "localId": id_, **_flow(report, remote)}
+        report.add("remote-inbound-rtp", f"R{sender.id}-0", **members)
+
+
+def _receiver(
+    report: _Report, internals: Internals, receiver: TransceiverInternals, flows: Iterable[Mapping[str, Any]]
+) -> None:
+    """https://www.w3.org/TR/webrtc-stats/#inboundrtpstats-dict*, and the peer's report: once packets have come."""
+    value, transport = receiver.value, _transport_key(internals, receiver)
+    own = {flow["type"]: flow for flow in flows if flow.get("receiver") == receiver.media_receiver is not None}
+    if (inbound := own.get("inbound-rtp")) is None or transport is None or internals.is_closed:
+        return
+    number = inbound.get("payload_type")
+    codec = next((codec for codec in value.receive_codecs if codec.payload_type == number), None)
+    here, there = f"I{receiver.id}", f"Q{receiver.id}"
+    shared = {"kind": value.kind, "transportId": f"T{transport}"}
+    remote = own.get("remote-outbound-rtp")
+    known = {
+        **shared,
+        "mid": value.mid,
+        "trackIdentifier": receiver.receiver.id,
+        "codecId": _codec(report, transport, codec),
+        "remoteId": there if remote is not None else None,
+    }
+    report.add("inbound-rtp", here, **{**known, **_flow(report, {**inbound, **receiver.receiver.source.decoder})})
+    if remote is not None:
+        report.add("remote-outbound-rtp", there, **{**shared, "localId": here, **_flow(report, remote)})
+
+
+def _transport_key(internals: Internals, transceiver: TransceiverInternals) -> str | None:
+    return next((key for key, known in internals.transports.items() if known.dtls is transceiver.transport), None)
+
+
+_OF_THE_CORE = frozenset({"type", "sender", "receiver", "mid", "payload_type", "active"})
+
+
+def _flow(report: _Report, figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the core's figures of a stream by the W3C's names; what ends in `_age` becomes a timestamp."""
+    members: dict[str, Any] = {}
+    for name, value in figures.items():
+        if name in _OF_THE_CORE:
+            continue
+        if name == "age":  # of the whole object: when the peer's report came
+            members["timestamp"] = report.moment(value)
+            continue
+        first, *rest = name.removesuffix("_age").split("_")
+        camel = first + "".join(part.capitalize() for part in rest)
+        members[camel if not name.endswith("_age") else f"{camel}Timestamp"] = (
+            report.moment(value) if name.endswith("_age") else value
+        )
+    return members
 
 
 def _codec(report: _Report, transport: str, codec: Codec | None) -> str | None:

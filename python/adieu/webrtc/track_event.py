@@ -49,6 +49,8 @@ class RTCTrackEvent(Event):
 
     __slots__ = ("_init", "_streams")
 
+    _holds = "track"
+
     def __init__(self, type: str, eventInitDict: object = None, **members: Any) -> None:
         super().__init__(type)
         self._init = dictionary(RTCTrackEventInit, eventInitDict, members)

@@ -84,7 +84,7 @@ def add_track(internals: Internals, track: object, streams: Sequence[MediaStream
     if chosen is not None:
         reused = internals_of(chosen)
         wanted = jsep.direction.of(send=True, receive=jsep.direction.receives(reused.value.direction))
-        reused.sender_track = track
+        reused.set_track(track)
         reused.change(streams=ids, direction=wanted, taken_by_track=True)
     else:
         chosen = _create(internals, track.kind, "sendrecv", track, ids, by_track=True)
@@ -117,7 +117,7 @@ def remove_track(internals: Internals, sender: object) -> None:
         return
     # steps 8 to 10
     transceiver = internals_of(found)
-    transceiver.sender_track = None
+    transceiver.set_track(None)
     receive = jsep.direction.receives(transceiver.value.direction)
     transceiver.change(direction=jsep.direction.of(send=False, receive=receive))
     # step 11
@@ -166,7 +166,7 @@ def _create(
 
 
 def _new_object(internals: Internals, value: Transceiver, track: MediaStreamTrack | None) -> RTCRtpTransceiver:
-    transceiver = RTCRtpTransceiver(TransceiverInternals.create(internals, value, track))
+    transceiver = RTCRtpTransceiver(TransceiverInternals.create(internals, value, track, internals.cname))
     internals.transceivers[value.id] = transceiver
     internals.senders_made.add(transceiver.sender)
     return transceiver

@@ -38,7 +38,7 @@ class TransportEvents:
 
     # --- candidates -----------
 
-    def handle_candidate(self, generation: int, line: str, url: str | None) -> None:
+    def handle_candidate(self, generation: int, line: str, url: str | None, relay_protocol: str | None) -> None:
         """W3C surface the candidate."""
         internals, transport = self._internals, self._transport
         ufrag = transport.ufrags.get(generation)
@@ -51,7 +51,7 @@ class TransportEvents:
             return
         internals.negotiation = negotiation
         # steps 5 to 7
-        candidate = self._candidate(line, ufrag, url)
+        candidate = self._candidate(line, ufrag, url, relay_protocol)
         connection_log.local_candidate(internals, line)
         transport.ice_internals.local_candidates.append(candidate)
         internals.fire(RTCPeerConnectionIceEvent("icecandidate", candidate=candidate, url=url))
@@ -105,7 +105,7 @@ class TransportEvents:
         self._transport.ice.dispatchEvent(Event("gatheringstatechange"))
         internals.fire_all(events)
 
-    def _candidate(self, line: str, ufrag: str, url: str | None) -> RTCIceCandidate:
+    def _candidate(self, line: str, ufrag: str, url: str | None, relay_protocol: str | None = None) -> RTCIceCandidate:
         negotiation, key = self._internals.negotiation, self._transport.key
         section = jsep.speaker(negotiation, negotiation.local, key) if negotiation.local is not None else None
         return RTCIceCandidate(
@@ -114,6 +114,7 @@ class TransportEvents:
             sdpMLineIndex=section.index if section is not None else None,
             usernameFragment=ufrag,
             url=url,
+            relayProtocol=relay_protocol,
         )
 
     # --- ICE -----------

@@ -1,7 +1,7 @@
 """MediaDevices: `adieu.mediaDevices`. https://www.w3.org/TR/mediacapture-streams/#mediadevices
 
-There are no real devices yet. With `ADIEU_FAKE_MEDIA=1` in the environment there are a generated microphone and a
-generated camera. Their tracks can be negotiated; no media flows yet.
+There are no real devices yet. With `ADIEU_FAKE_MEDIA=1` in the environment there are a generated microphone, which
+gives a soft tone, and a generated camera, which gives moving pictures if PyAV is installed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from adieu.errors import NotFoundError
 from adieu.events import Event, EventHandler, EventTarget
+from adieu.media.generated_camera import GeneratedCamera
+from adieu.media.generated_microphone import GeneratedSound
 from adieu.webrtc.constraints import Constraints, fit
 from adieu.webrtc.dictionaries import dictionary, is_mapping
 from adieu.webrtc.media_stream import MediaStream
@@ -178,6 +180,12 @@ class MediaDevices(EventTarget):
         ids = {"deviceId": fake.info.deviceId, "groupId": fake.info.groupId}
         settings = fit(constraints, fake.capabilities, {**fake.settings, **ids})
         source = TrackSource(fake.info.label, fake.capabilities)
+        if kind == "audio":
+            sound = GeneratedSound()
+            source.audio, source.feed, source.release = sound.core, sound, sound.release
+        else:
+            camera = GeneratedCamera(settings)
+            source.video, source.release = camera, camera.release
         return TrackInternals(kind, source, constraints=constraints, settings=settings)
 
 

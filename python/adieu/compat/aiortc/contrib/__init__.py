@@ -1,0 +1,1 @@
+"""Media files and signaling, as aiortc has them."""
