@@ -217,18 +217,23 @@ class Connection:
         if self._talk is not None:
             return
         with suppress(DOMException):  # the application uses these stream ids itself, or there are fewer streams
-            self._talk = self.pc.createDataChannel("goodbye", negotiated=True, id=TALK, protocol=PROTOCOL)
+            talk = self._talk = self.pc.createDataChannel("goodbye", negotiated=True, id=TALK, protocol=PROTOCOL)
+            self._follow(talk)
+            talk.addEventListener("message", lambda event: self.heard(event.data))
+            talk.addEventListener("error", lambda event: self._check_end(event.error.sctpCauseCode))
             knock = self.pc.createDataChannel("goodbye knock", negotiated=True, id=KNOCK, protocol=PROTOCOL)
             knock.addEventListener("open", lambda _: self._knocks(knock))
-            knock.addEventListener("close", lambda _: self._greet() if self._is_alive() else None)
-        if self._talk is not None:
-            self._follow(self._talk)
-            self._talk.addEventListener("message", lambda event: self.heard(event.data))
-            self._talk.addEventListener("error", lambda event: self._check_end(event.error.sctpCauseCode))
+            # The knock may close, because the other side's is closed, before the talk channel is open.
+            for channel, event in ((knock, "close"), (talk, "open")):
+                channel.addEventListener(event, lambda _: self._answer(knock))
 
     def _knocks(self, knock: RTCDataChannel) -> None:
         self.young_until = self._loop.time() + YOUNG
         knock.close()
+
+    def _answer(self, knock: RTCDataChannel) -> None:
+        if knock.readyState == "closed" and self._is_alive():
+            self._greet()
 
     def _is_alive(self) -> bool:
         return self.pc.signalingState != "closed" and all(each.state != "closed" for each in self._transports)

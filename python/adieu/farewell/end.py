@@ -7,28 +7,28 @@ from dataclasses import dataclass
 from functools import partial
 from inspect import isawaitable
 from math import inf
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, get_args, overload
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
 from adieu.events import EventTarget
 from adieu.farewell.connection import Connection, Owner, make_id
 from adieu.farewell.event import GoodbyeEvent
 from adieu.farewell.words import MAX_REASON, Begin
+from adieu.media.devices import mediaDevices
 from adieu.protocol.control import PROTOCOL
-from adieu.webrtc.media_devices import mediaDevices
 from adieu.webrtc.peer_connection import data_channels_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-    from adieu.events import Handler
     from adieu.farewell.receipt import GoodbyeReceipt
     from adieu.webrtc import MediaStream, MediaStreamTrack, RTCDataChannel, RTCPeerConnection
 
     Make: TypeAlias = Callable[["Old"], Awaitable[RTCPeerConnection] | RTCPeerConnection]
 
-H = TypeVar("H")
-EVENTS = frozenset({"closing", "closed", "reset", "gone", "back"})
+R = TypeVar("R")
+EventName: TypeAlias = Literal["closing", "closed", "reset", "gone", "back"]
+EVENTS = frozenset(get_args(EventName))
 LOOK = 0.025
 
 
@@ -167,9 +167,9 @@ class Goodbye(EventTarget):
         self._connection.heard(text)
 
     @overload
-    def on(self, name: str) -> Callable[[H], H]: ...
+    def on(self, name: EventName) -> Callable[[Callable[[GoodbyeEvent], R]], Callable[[GoodbyeEvent], R]]: ...
     @overload
-    def on(self, name: str, handler: Handler[GoodbyeEvent]) -> Handler[GoodbyeEvent]: ...
+    def on(self, name: EventName, handler: Callable[[GoodbyeEvent], R]) -> Callable[[GoodbyeEvent], R]: ...
     def on(self, name: str, handler: Any = None) -> Any:
         """Add a handler, or decorate one.
 
@@ -179,7 +179,8 @@ class Goodbye(EventTarget):
         if name not in EVENTS:
             raise ValueError(f"goodbye has no event {name!r}; it has {', '.join(sorted(EVENTS))}")
         if handler is None:
-            return partial(self.on, name)
+            on: Any = self.on
+            return partial(on, name)
         self.addEventListener(name, handler)
         return handler
 

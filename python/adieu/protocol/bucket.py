@@ -19,9 +19,17 @@ class Bucket:
 
     def __init__(self, rate: float, capacity: float, now: float) -> None:
         self.rate: float = rate
-        self.capacity: float = capacity
-        self._level = capacity
+        self.capacity: float = float(capacity)
+        self._level = self.capacity
         self._at = now
+
+    def kept(self) -> tuple[float, float]:
+        """Return its level, and since when: with `restore` another bucket of the same size continues from here."""
+        return self._level, self._at
+
+    def restore(self, level: float, at: float) -> None:
+        """Continue where another bucket was."""
+        self._level, self._at = level, at
 
     def level(self, now: float) -> float:
         """Return the number of tokens."""

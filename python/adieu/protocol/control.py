@@ -14,8 +14,10 @@ from adieu.protocol.nesting import check_nesting
 from adieu.protocol.words import (
     MAX_CHANNELS,
     MAX_COUNT,
+    MAX_SECTIONS,
     Cancel,
     Capabilities,
+    ChannelAccount,
     Closed,
     Closing,
     Count,
@@ -53,20 +55,22 @@ COST = 256
 """Bytes of credit that a message needs in addition to its payload, with `credit2` on both sides."""
 SMALL = 64 * 1024
 """Bytes. If the window is at most this, larger messages do not start (`credit2`)."""
-MAX_SECTIONS = 256
-"""Most sections in a description."""
 
-CAPABILITIES: tuple[str, ...] = ("credit2", "files2", "unread1")
+CAPABILITIES: tuple[str, ...] = ("channels1", "credit2", "files2", "files3", "media1", "unread1")
 """Capabilities of this version beyond `VERSION`, sent in `hello`. A session uses those that both sides have."""
 
 MAX_NAME = 128
 """Characters of a channel's name."""
 MAX_FILE_TEXT = 255
 """Characters of a file's name, and of its type."""
+FILE_CHANNEL = "file "
+"""Channels whose names begin so belong to files."""
 CHUNK, MIN_CHUNK, MAX_CHUNK = 1024 * 1024, 16 * 1024, 8 * 1024 * 1024
 """Bytes of a chunk, which is verified as a whole: as sent by this side, and the bounds that it accepts."""
 HASH = 32
 """Bytes of a SHA-256."""
+MAX_MODE = 0o777
+"""All permission bits of a file."""
 
 StreamId = Annotated[int, Meta(ge=0, le=65534)]
 
@@ -165,6 +169,41 @@ class Want(Message, frozen=True, kw_only=True, tag="want"):
     """Channel name to the messages that ask for a turn. Turns are given in the order of the requests."""
 
 
+class ChannelClosing(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """Announces the close of a channel. This side accepts no new messages on it, and still sends those in `final`."""
+
+    reason: Line = ""
+    deadline_ms: Count
+    """Milliseconds from the time of sending."""
+    final: Count
+    """The number of messages accepted on the channel."""
+
+    def __post_init__(self) -> None:
+        clean(self, "reason")
+
+
+class EndChannel(Message, frozen=True, kw_only=True, tag="endChannel"):
+    """A stage of the close of a channel, while the session goes on (`channels1`).
+
+    Exactly one member of `closing`, `done`, `closed` and `gone` is set. Name and id together name the channel: the name
+    may belong to a later one.
+    """
+
+    name: Name
+    id: StreamId
+    closing: ChannelClosing | None = None
+    done: Count | None = None
+    """This side sends nothing else on it: so many messages in all. And it has taken all that the peer sends (reliable
+    channels)."""
+    closed: ChannelAccount | None = None
+    """This side neither sends nor takes messages on it. It is sent after both `done`, or at the deadline."""
+    heard: bool = False
+    """Whether the `closed` of the peer is here; with `closed`."""
+    gone: bool | None = None
+    """This side has both `closed`, or does not know the channel. True: it closes the data channel of this id on this
+    connection now."""
+
+
 class MediaState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The state of one m-line, for notices."""
 
@@ -188,6 +227,8 @@ class FileOffer(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="c
     With the capability `files2` it has `chunk` and `key`. Each message of the channel is then one chunk followed by its
     SHA-256 (`HASH` bytes). The last message is the proof alone: the SHA-256 over all these hashes. Without the
     capability it has `sha256`, and the channel carries the bytes of the file in parts of any size.
+
+    With the capability `files3` it may have the members after `key`.
     """
 
     name: Annotated[str, Meta(min_length=1, max_length=MAX_FILE_TEXT)]
@@ -199,6 +240,14 @@ class FileOffer(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="c
     """Bytes of each chunk except the last."""
     key: Annotated[str, Meta(max_length=32, pattern="^([0-9a-f]{32})?$")] = ""
     """A key that is equal only for equal bytes. With it the receiver finds the part that an earlier attempt left."""
+    entries: Count | None = None
+    """The number of files and folders in a folder, which has `size` bytes in all. See `protocol/folders.py`."""
+    stream: bool = False
+    """True if the size is not known, and `size` is 0. The file ends with the chunk before the proof."""
+    modified: Count | None = None
+    """When it was changed last, in microseconds since 1970."""
+    mode: Annotated[int, Meta(ge=0, le=MAX_MODE)] | None = None
+    """Permission bits."""
 
 
 class File(Message, frozen=True, kw_only=True, tag="file"):
@@ -220,7 +269,7 @@ class File(Message, frozen=True, kw_only=True, tag="file"):
 
 
 AnyControl = (
-    Hello | Ping | Pong | Open | Opened | Ack | Want | Moved | Media | File
+    Hello | Ping | Pong | Open | Opened | Ack | Want | EndChannel | Moved | Media | File
     | Closing | Wait | Done | Closed | Reset | ResetOk | Switch | Switched | Cancel
 )  # fmt: skip
 

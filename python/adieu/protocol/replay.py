@@ -10,7 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 Item = TypeVar("Item")
 
@@ -55,6 +55,13 @@ class Outgoing(Generic[Item]):
             self.acknowledged += 1
             forgotten.append(item)
         return forgotten
+
+    def restore(self, acknowledged: int, items: Iterable[tuple[Item, int]]) -> None:
+        """Continue where another sending half was: up to which item the peer has them, and the kept ones with sizes."""
+        self._kept = deque(items)
+        self.acknowledged = acknowledged
+        self.last = acknowledged + len(self._kept)
+        self.size = sum(size for _, size in self._kept)
 
     def kept(self) -> Iterator[tuple[int, Item]]:
         """Yield the items that are not acknowledged, in order: (number, item)."""

@@ -149,6 +149,19 @@ class Kick(Message, frozen=True, kw_only=True, tag="kick"):
         clean(self, "reason")
 
 
+class CloseRoom(Message, frozen=True, kw_only=True, tag="closeRoom"):
+    """Closes a room for everybody in it; needs the right `close`. The others get `kicked` or `left`, as at `Kicked`.
+
+    The answer is a plain yes. The asker stays until it leaves.
+    """
+
+    room: Room
+    reason: Line = ""
+
+    def __post_init__(self) -> None:
+        clean(self, "reason")
+
+
 class Quit(Message, frozen=True, kw_only=True, tag="quit"):
     """Leaves for good. The answer is `goodbye` and close code 1000; the seat is free at once."""
 
@@ -166,7 +179,7 @@ Relayed = (
     Description | Candidates | Probe | Moved
     | Closing | Wait | Done | Closed | Reset | ResetOk | Switch | Switched | Cancel
 )  # fmt: skip
-FromClient = Hello | Join | Leave | IceServersRequest | Refresh | Kick | Quit | BareAck | Relayed
+FromClient = Hello | Join | Leave | IceServersRequest | Refresh | Kick | CloseRoom | Quit | BareAck | Relayed
 
 
 # --- from the server ----------------------------------------------------------------------------------------
@@ -207,6 +220,8 @@ class Welcome(Message, frozen=True, kw_only=True, tag="welcome"):
     ice_servers: ServerList = []
     ice_ttl: Count = 0
     """Seconds that the credentials in `ice_servers` are valid; 0: forever."""
+    can: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=64)] = []
+    """The rights that the token grants, such as `kick` and `close`."""
 
 
 class Peer(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -227,9 +242,15 @@ class Joined(Message, frozen=True, kw_only=True, tag="joined"):
 
 
 class Left(Message, frozen=True, kw_only=True, tag="left"):
-    """The answer to `leave`."""
+    """The answer to `leave`; or, without a request, this client was put out of the room."""
 
     room: Room
+    code: Annotated[str, Meta(max_length=64)] = ""
+    """Without a request: `room-closed`, or empty if a new token does not allow the room."""
+    text: Line = ""
+
+    def __post_init__(self) -> None:
+        clean(self, "text")
 
 
 class PeerJoined(Message, frozen=True, kw_only=True, tag="peerJoined"):
@@ -271,9 +292,11 @@ class PeerLeft(Message, frozen=True, kw_only=True, tag="peerLeft"):
 
 
 class Kicked(Message, frozen=True, kw_only=True, tag="kicked"):
-    """This client was removed from the room; close code 3509 follows."""
+    """This client was removed; close code 3509 follows."""
 
     reason: Line = ""
+    code: Literal["kicked", "room-closed"] = "kicked"
+    """`room-closed`: its only room was closed, for everybody in it."""
 
     def __post_init__(self) -> None:
         clean(self, "reason")

@@ -31,6 +31,8 @@ MAX_CHANNELS = 1024
 """Most channels in a map of channels: more than there are stream ids."""
 Counts = Annotated[dict[Name, Count], Meta(max_length=MAX_CHANNELS)]
 """A number for each channel."""
+MAX_SECTIONS = 256
+"""Most sections in a description."""
 MAX_RANGES = 256
 """Most ranges in one acknowledgement (the rest waits for the next), and in one account of a channel."""
 Runs = Annotated[list[tuple[Count, Count]], Meta(max_length=MAX_RANGES)]
@@ -118,11 +120,23 @@ class ChannelAccount(Struct, frozen=True, kw_only=True, omit_defaults=True, rena
     taken: Total = Total()
     unread: Total = Total()
     """The part of `taken` that the application had not read at the time of sending. It counts as taken only because the
-    session is closing (capability `unread1`)."""
+    session, or the channel, is closing (capability `unread1`)."""
     up_to: Count | None = None
     """For an unordered reliable channel: all messages up to this one were taken, and those in `ranges`."""
     ranges: Runs = []
     """First and last of each range that was taken beyond `up_to`, rising; at most `MAX_RANGES`."""
+
+
+class MediaAccount(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """The counts of one side for the media of one section, when it said its last word (capability `media1`)."""
+
+    packets: Count = 0
+    """RTP packets that it sent, and the bytes that they carried."""
+    bytes: Count = 0
+    unsent_ms: Count = 0
+    """Milliseconds of sound that its program had queued, and that did not leave."""
+    arrived: Count = 0
+    """RTP packets of the peer that came."""
 
 
 class Closed(Word, frozen=True, kw_only=True, tag="closed"):
@@ -134,6 +148,9 @@ class Closed(Word, frozen=True, kw_only=True, tag="closed"):
     on one by the same rule."""
     reason: Reason
     channels: Annotated[dict[Name, ChannelAccount], Meta(max_length=MAX_CHANNELS)]
+    media: Annotated[dict[Annotated[str, Meta(max_length=16)], MediaAccount], Meta(max_length=MAX_SECTIONS)] = {}
+    """Mid to account, of the connection that carried the session last. Empty without media, and without `media1` on
+    both sides."""
 
 
 class Reset(Word, frozen=True, kw_only=True, tag="reset"):

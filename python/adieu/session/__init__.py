@@ -5,37 +5,63 @@ from typing import TYPE_CHECKING
 from adieu.lazy import lazy
 
 if TYPE_CHECKING:
+    from adieu.protocol.folders import FolderEntry
     from adieu.session.channel import Channel, ChannelEvent, Sent
     from adieu.session.entering import join
-    from adieu.session.events import ClosedEvent, ClosingEvent, ResetEvent, SignalingChange, StateEvent
+    from adieu.session.events import (
+        ChannelClosedEvent,
+        ChannelClosingEvent,
+        ClosedEvent,
+        ClosingEvent,
+        ProgressEvent,
+        ResetEvent,
+        SignalingChange,
+        StateEvent,
+        TrackEvent,
+    )
+    from adieu.session.files.file import IncomingFile
+    from adieu.session.files.folder import IncomingFolder
+    from adieu.session.files.transfer import Transfer
     from adieu.session.ledger import Held, Ledger
     from adieu.session.machine.cause import CAUSES
     from adieu.session.machine.options import Ladder, Options, RecoveryPolicy
-    from adieu.session.machine.receipt import Account, ChannelReceipt, StepReceipt
+    from adieu.session.machine.receipt import Account, ChannelEndReceipt, ChannelReceipt, StepReceipt
+    from adieu.session.media import MediaReceipt, MediaReceived, MediaSent
     from adieu.session.memory import memory_pair
     from adieu.session.pair import Unconnected
-    from adieu.session.receipt import CloseReceipt, FileReceipt, Message, ResetReport
+    from adieu.session.receipt import CloseReceipt, FileReceipt, Message, PartialFile, ResetReport
     from adieu.session.recorder import Recorder
     from adieu.session.room import Room
     from adieu.session.session import Session
-    from adieu.session.transfer import IncomingFile, Transfer
+    from adieu.session.succession import CarriedTransfer
 
 __all__ = [
     "CAUSES",
     "Account",
+    "CarriedTransfer",
     "Channel",
+    "ChannelClosedEvent",
+    "ChannelClosingEvent",
+    "ChannelEndReceipt",
     "ChannelEvent",
     "ChannelReceipt",
     "CloseReceipt",
     "ClosedEvent",
     "ClosingEvent",
     "FileReceipt",
+    "FolderEntry",
     "Held",
     "IncomingFile",
+    "IncomingFolder",
     "Ladder",
     "Ledger",
+    "MediaReceipt",
+    "MediaReceived",
+    "MediaSent",
     "Message",
     "Options",
+    "PartialFile",
+    "ProgressEvent",
     "Recorder",
     "RecoveryPolicy",
     "ResetEvent",
@@ -46,6 +72,7 @@ __all__ = [
     "SignalingChange",
     "StateEvent",
     "StepReceipt",
+    "TrackEvent",
     "Transfer",
     "Unconnected",
     "join",
@@ -57,18 +84,26 @@ if not TYPE_CHECKING:  # a module's __getattr__ would hide misspelled names from
         __name__,
         {
             "adieu.session.channel": ("Channel ChannelEvent Sent",),
-            "adieu.session.events": ("ClosedEvent ClosingEvent ResetEvent SignalingChange StateEvent",),
+            "adieu.session.events": (
+                "ChannelClosedEvent ChannelClosingEvent ClosedEvent ClosingEvent ProgressEvent ResetEvent",
+                "SignalingChange StateEvent TrackEvent",
+            ),
             "adieu.session.entering": ("join",),
+            "adieu.protocol.folders": ("FolderEntry",),
+            "adieu.session.files.file": ("IncomingFile",),
+            "adieu.session.files.folder": ("IncomingFolder",),
+            "adieu.session.files.transfer": ("Transfer",),
             "adieu.session.ledger": ("Held Ledger",),
             "adieu.session.machine.cause": ("CAUSES",),
             "adieu.session.machine.options": ("Ladder Options RecoveryPolicy",),
-            "adieu.session.machine.receipt": ("Account ChannelReceipt StepReceipt",),
+            "adieu.session.machine.receipt": ("Account ChannelEndReceipt ChannelReceipt StepReceipt",),
+            "adieu.session.media": ("MediaReceipt MediaReceived MediaSent",),
             "adieu.session.memory": ("memory_pair",),
             "adieu.session.pair": ("Unconnected",),
-            "adieu.session.receipt": ("CloseReceipt FileReceipt Message ResetReport",),
+            "adieu.session.receipt": ("CloseReceipt FileReceipt Message PartialFile ResetReport",),
             "adieu.session.recorder": ("Recorder",),
             "adieu.session.room": ("Room",),
             "adieu.session.session": ("Session",),
-            "adieu.session.transfer": ("IncomingFile Transfer",),
+            "adieu.session.succession": ("CarriedTransfer",),
         },
     )

@@ -6,25 +6,31 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, overload
 
-from adieu.errors import SessionClosedError, UndeliveredError
+from adieu.errors import AdieuError, ChannelError, SessionClosedError, UndeliveredError
 from adieu.protocol.text import scalar
-from adieu.session.emitter import Emitter
+from adieu.protocol.words import Total
+from adieu.session.emitter import Emitter, settle_current
+from adieu.session.events import ChannelClosedEvent, ChannelClosingEvent
+from adieu.session.ledger import Held
 from adieu.session.machine.held import Payload
+from adieu.session.machine.receipt import Account, ChannelEndReceipt
 from adieu.session.receipt import Message
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
     from adieu.protocol.words import Level
-    from adieu.session.emitter import Handler
+    from adieu.session.emitter import Handler, On, R, Reacts
     from adieu.session.machine.actions import StateName
+    from adieu.session.machine.receipt import Outcome
     from adieu.session.receipt import CloseReceipt, ResetReport
     from adieu.session.shell import Shell
 
-H = TypeVar("H")
 
+NOTHING = Account(accepted=Total(), delivered=Total(), unread=Total(), unknown=Total(), unsent=Total())
+EVENTS = frozenset({"message", "closing", "closed"})
 AT_ONCE = 32
 """Messages that are handed to a handler before other work has its turn, where more of them wait."""
 
@@ -64,7 +70,8 @@ class Sent:
         """Wait until the other application has taken it, or, while closing, has it safe in its queue.
 
         Raises:
-            UndeliveredError: the session ended first (`state` says whether it left), or the channel is unreliable.
+            UndeliveredError: the session or the channel ended first (`state` says whether it left), or the channel is
+                unreliable.
 
         Cancellation: the message is not affected.
         """
@@ -77,12 +84,16 @@ class Sent:
 class Channel:
     """One of a session's named channels; made by `session.open()`.
 
-    Receive with one of: `async for message in channel`, `await channel.receive()`, `channel.on("message", handler)`.
+    Receive with one of: `async for message in channel`, `await channel.receive()`, `await channel.latest()`,
+    `channel.on("message", handler)`.
     A message is taken, and acknowledged, when it is yielded or its handler is entered. Text is `str`, else `bytes`.
+
+    `close()` ends it, and the session goes on. Delivered messages that were not read by then stay readable.
 
     Attributes:
         name: the same on both sides.
         session: the session that it belongs to.
+        receipt: how it ended; None before.
 
     Thread safety: of the session's event loop.
     """
@@ -90,15 +101,20 @@ class Channel:
     def __init__(self, shell: Shell, session: ChannelSession, name: str) -> None:
         self.session = session
         self.name = name
+        self.where: str = ""
+        """The line that opened it here; empty if the other side did."""
         self._shell = shell
         self._machine = shell.machine
+        self._here = shell.machine.channels[name]
+        self.receipt: ChannelEndReceipt | None = None
         self._senders: set[asyncio.Future[None]] = set()
         """Calls that wait for room to send or for an acknowledgement: each looks again after a change."""
-        self._emitter = Emitter(shell.tasks, frozenset({"message"}), f"channel {name!r}")
+        self._emitter = Emitter(shell.tasks, EVENTS, f"channel {name!r}")
         self._readers: deque[asyncio.Future[str | bytes | None]] = deque()
         """Calls of `receive` that wait. A result of None makes the call look again."""
         self._handed: Payload | None = None
         """A `receive` has a message and has not gone on: until then it may be cancelled, and nothing overtakes it."""
+        self._ended_with_session = False
         self._has_handler = False
         self._handling = False
         """A handler runs."""
@@ -107,7 +123,9 @@ class Channel:
         self._reading = False
         """`_read` is about to run."""
         self.opened: asyncio.Future[None] = shell.loop.create_future()
-        self.opened.add_done_callback(lambda future: future.cancelled() or future.exception())
+        self._closed: asyncio.Future[ChannelEndReceipt] = shell.loop.create_future()
+        for future in (self.opened, self._closed):
+            future.add_done_callback(lambda future: future.cancelled() or future.exception())
 
     # --- sending ------------------------------------------------------------------------------------------
 
@@ -119,27 +137,29 @@ class Channel:
 
         Raises:
             SessionClosedError: the session has ended, or is closing and this side may not send now.
-            ChannelError: larger than `max_message` (16 MiB).
+            ChannelError: larger than `max_message` (16 MiB); or the channel has ended, or is closing and this side may
+                not send now.
             TypeError: neither text nor bytes.
 
         Cancellation: while it waits nothing has been accepted.
         """
         self._shell.check_loop()
-        payload = _payload(data)
+        payload = payload_of(data)
+        self._require_here()
         while not self._machine.has_room(self.name) and self._machine.state != "closed":
             await self._change()
+            self._require_here()
         seq = self._machine.send(self.name, payload, self._shell.loop.time())
         self._shell.settle()
         return Sent(self, seq)
 
     async def wait_delivered(self, seq: int) -> None:
         """See `Sent.delivered`."""
-        channel = self._machine.channels[self.name]
-        if not channel.reliable:
+        if not self._here.reliable:
             raise UndeliveredError(f"channel {self.name!r} is unreliable and keeps no account", "unreliable")
-        while not channel.sender.is_acknowledged(seq):
-            if self._machine.outcome is not None:
-                self._check_taken(seq)
+        while not self._here.sender.is_acknowledged(seq):
+            if self.receipt is not None:
+                self._check_taken(seq, self.receipt)
                 return
             self._shell.check_loop()
             await self._change()
@@ -152,30 +172,41 @@ class Channel:
         finally:
             self._senders.discard(sender)
 
-    def _check_taken(self, seq: int) -> None:
-        """Return if the other side's last word covers the message; the session is over.
+    def _check_taken(self, seq: int, receipt: ChannelEndReceipt) -> None:
+        """Return if the other side's last word covers the message; the channel has ended.
 
         Raises:
             UndeliveredError: it does not.
         """
-        channel, outcome = self._machine.channels[self.name], self._machine.outcome
-        assert outcome is not None  # noqa: S101 looked at by the caller
-        account = outcome.channels[self.name].sent
-        if outcome.confirmed and channel.ordered and seq <= account.delivered.messages:
+        if receipt.confirmed and self._here.ordered and seq <= receipt.sent.delivered.messages:
             return
-        if seq > channel.sender.started:
-            raise UndeliveredError(f"message {seq} on {self.name!r} never left: the session has ended", "unsent")
-        raise UndeliveredError(f"message {seq} on {self.name!r} may not have arrived: the session has ended", "unknown")
+        what = "session" if self._ended_with_session else "channel"
+        if seq > self._here.sender.started:
+            error = UndeliveredError(f"message {seq} on {self.name!r} never left: the {what} has ended", "unsent")
+        else:
+            error = UndeliveredError(
+                f"message {seq} on {self.name!r} may not have arrived: the {what} has ended", "unknown"
+            )
+        error.recording = self._shell.recorder
+        raise error
+
+    def unsent(self) -> list[Message]:
+        """Return what was accepted and never left, in order. After the channel's end it is safe to send it again."""
+        receipt = self._machine.receipt
+        return [
+            Message(_message(message.payload), message.seq, receipt, sent=False)
+            for message in self._here.sender.unsent()
+        ]
 
     @property
     def buffered(self) -> int:
         """Bytes accepted and not yet handed to the connection."""
-        return self._machine.channels[self.name].sender.queued_bytes
+        return self._here.sender.queued_bytes
 
     @property
     def unacknowledged(self) -> int:
         """Bytes handed to the connection and not yet taken by the other application (reliable channels)."""
-        return self._machine.channels[self.name].sender.flight_bytes
+        return self._here.sender.flight_bytes
 
     # --- receiving ----------------------------------------------------------------------------------------
 
@@ -184,12 +215,14 @@ class Channel:
 
         Raises:
             SessionClosedError: the session has ended, and nothing is left; `receipt` says how.
+            ChannelError: the channel has ended, and nothing is left; `receipt` says how.
 
         Cancellation: no message is lost.
         """
         while (payload := self._take()) is None:
-            if (receipt := self._shell.receipt) is not None:
+            if (receipt := self._shell.receipt) is not None and self._ended_with_session:
                 raise SessionClosedError(receipt.notice, receipt)
+            self._require_here()
             self._shell.check_loop()
             if (message := await self._next()) is not None:
                 return message
@@ -205,7 +238,7 @@ class Channel:
             return await reader
         except (asyncio.CancelledError, GeneratorExit):
             if self._handed is not None and reader.done() and not reader.cancelled():
-                self._machine.give_back(self.name, self._handed, self._shell.loop.time())
+                self._here.receiver.give_back(self._handed)
             raise
         finally:
             if reader in self._readers:
@@ -220,47 +253,148 @@ class Channel:
         payload = self._take()
         return None if payload is None else _message(payload)
 
+    async def latest(self) -> str | bytes:
+        """Return the newest message that is here, and skip those before it.
+
+        It is for readings, of which only the last one counts. It waits if no message is here. Skipped messages count as
+        taken.
+
+        Raises:
+            SessionClosedError: as `receive`.
+
+        Cancellation: no message is lost.
+        """
+        message = await self.receive()
+        while (newer := self.receive_now()) is not None:
+            message = newer
+        return message
+
     def _take(self) -> Payload | None:
+        if self.receipt is not None and not self._ended_with_session:
+            return self._here.receiver.take()
         payload = self._machine.take(self.name, self._shell.loop.time())
         self._shell.settle()
         return payload
 
     async def __aiter__(self) -> AsyncIterator[str | bytes]:
-        """Yield messages, until the session closes cleanly.
+        """Yield messages, until the channel or its session closes cleanly.
 
         Raises:
-            SessionClosedError: it ended otherwise; `receipt` says how.
+            SessionClosedError: the session ended otherwise; `receipt` says how.
+            ChannelError: the channel ended otherwise; `receipt` says how.
         """
         while True:
             try:
                 message = await self.receive()
-            except SessionClosedError as error:
+            except (SessionClosedError, ChannelError) as error:
                 if error.receipt is not None and error.receipt.clean:
                     return
                 raise
             yield message
 
     @overload
-    def on(self, name: str) -> Callable[[H], H]: ...
+    def on(self, name: Literal["message"]) -> On[str | bytes]: ...
     @overload
-    def on(self, name: str, handler: Handler) -> Handler: ...
+    def on(self, name: Literal["message"], handler: Reacts[str | bytes, R]) -> Reacts[str | bytes, R]: ...
+    @overload
+    def on(self, name: Literal["closing"]) -> On[ChannelClosingEvent]: ...
+    @overload
+    def on(
+        self, name: Literal["closing"], handler: Reacts[ChannelClosingEvent, R]
+    ) -> Reacts[ChannelClosingEvent, R]: ...
+    @overload
+    def on(self, name: Literal["closed"]) -> On[ChannelClosedEvent]: ...
+    @overload
+    def on(self, name: Literal["closed"], handler: Reacts[ChannelClosedEvent, R]) -> Reacts[ChannelClosedEvent, R]: ...
     def on(self, name: str, handler: Handler | None = None) -> Any:
-        """Have `handler(message)` called for each message, one after the other. The only event is `message`.
+        """Add a handler (plain or async), or decorate one. Handlers run one after the other.
 
-        Usable as a decorator. Handlers may be plain or async; what arrives while an async one runs waits.
+        Events: `message`, with the message itself: what arrives while an async handler runs waits. `closing`
+        (ChannelClosingEvent): the other side closes the channel. `closed` (ChannelClosedEvent): it has ended, by itself
+        or with its session.
         """
         if handler is None:
-            return partial(self.on, name)
+            on: Any = self.on
+            return partial(on, name)
         result = self._emitter.on(name, handler)
-        self._has_handler = True
-        self._read_soon()
+        if name == "message":
+            self._has_handler = True
+            self._read_soon()
         return result
 
     def off(self, name: str, handler: Handler) -> None:
         """Remove a handler."""
         self._emitter.off(name, handler)
-        self._has_handler = self._emitter.has(name)
+        self._has_handler = self._emitter.has("message")
         self._look_again()
+
+    # --- its end -------------------------------------------------------------------------------------------
+
+    async def close(
+        self,
+        reason: str = "",
+        timeout: float | None = None,  # noqa: ASYNC109 the deadline is the protocol's, not only the waiting's
+    ) -> ChannelEndReceipt:
+        """Close the channel gracefully, and leave the session open: what was sent arrives, then its place is free.
+
+        The other side gets `closing`, and may send last words; then both get `closed`. In a session that is closing,
+        the channel ends with it.
+
+        Args:
+            reason: a few words for the other side.
+            timeout: seconds for everything, 5 by default. The receipt has what has not arrived by then.
+
+        Returns:
+            The receipt; the same again if it has ended already. A peer of a version that knows no close of a channel
+            learns nothing of it: then `path` is `untold`, and the name stays taken until the session ends.
+
+        Cancellation: the close goes on, within its time.
+        """
+        settle_current()
+        if self.receipt is not None:
+            return self.receipt
+        self._shell.check_loop()
+        seconds = self._shell.close_seconds(timeout)
+        given: Any = reason
+        if not isinstance(given, str):
+            raise TypeError(f"a reason must be text, not {type(given).__name__}")
+        self._shell.step(lambda now: self._machine.close_channel(self.name, reason, seconds, now))
+        return await asyncio.shield(self._closed)
+
+    async def wait_closed(self) -> ChannelEndReceipt:
+        """Wait for the end, by itself or with the session, and return the receipt.
+
+        Cancellation: the channel goes on.
+        """
+        return await self._shell.wait_for_end(self.receipt, self._closed)
+
+    @property
+    def state(self) -> Literal["connecting", "open", "closing", "closed"]:
+        """How far it is: it is `closing` from the call of `close()` on either side, and in a session that closes."""
+        if self.receipt is not None:
+            return "closed"
+        if self.is_closing or self._machine.state == "closing":
+            return "closing"
+        return "open" if self._here.open else "connecting"
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether it is being closed, while its session goes on."""
+        return self.receipt is None and self._here.end is not None
+
+    def _require_here(self) -> None:
+        """See whether it has not ended.
+
+        Raises:
+            ChannelError: it has.
+        """
+        if self.receipt is not None and not self._ended_with_session:
+            raise ChannelError(self._words(), self.receipt)
+
+    def _words(self) -> str:
+        receipt = self.receipt
+        why = f": {receipt.reason}" if receipt is not None and receipt.reason else ""
+        return f"channel {self.name!r} was closed{why}; open it again to go on"
 
     # --- how a message gets to its reader: as it comes if one waits, else when there is one -------------------
 
@@ -268,8 +402,7 @@ class Channel:
         """Hand a message that has just come to the reader that waits for it."""
         self._hand_out(payload)
         if self._handed is not None:
-            self._waits = False
-            self._machine.reader_changed(self.name, False, self._shell.loop.time())
+            self._stop_waiting()
         elif self._handling or not self._waits or not self._has_handler:  # else the handler waits again
             self._look_again()
 
@@ -282,7 +415,7 @@ class Channel:
                 self._handed = payload
                 return
         if not self._has_handler:  # the reader was cancelled a moment ago
-            self._machine.give_back(self.name, payload, self._shell.loop.time())
+            self._here.receiver.give_back(payload)
             return
         self._handling = True
         self._handling = not self._emitter.enter("message", message, self._handled)
@@ -307,12 +440,14 @@ class Channel:
     def _wait(self) -> None:
         if not self._waits:
             self._waits = True
-            self._machine.reader_changed(self.name, True, self._shell.loop.time())
+            if self.receipt is None:
+                self._machine.reader_changed(self.name, True, self._shell.loop.time())
 
     def _stop_waiting(self) -> None:
         if self._waits:
             self._waits = False
-            self._machine.reader_changed(self.name, False, self._shell.loop.time())
+            if self.receipt is None:
+                self._machine.reader_changed(self.name, False, self._shell.loop.time())
 
     def _read_soon(self) -> None:
         if not self._reading:
@@ -345,22 +480,63 @@ class Channel:
             if not sender.done():
                 sender.set_result(None)
 
-    def ended(self) -> None:
-        """Note that the session has ended: each waiter looks again."""
+    def other_closes(self, reason: str, deadline: float) -> None:
+        """Note that the other side closes the channel: last words may be sent until all handlers have settled."""
+        event = ChannelClosingEvent(reason, max(deadline - self._shell.loop.time(), 0.0))
+        over = self._machine.channel_last_words_over
+        self._emitter.emit("closing", event, lambda: self._shell.step(lambda now: over(self.name, now)))
+
+    def failed(self, error: AdieuError) -> None:
+        """Note that it cannot be opened."""
+        for future in (self.opened, self._closed):
+            if not future.done():
+                future.set_exception(error)
+
+    def end(self, receipt: ChannelEndReceipt) -> None:
+        """Note that it has ended: each waiter looks again."""
+        if self.receipt is not None:
+            return
+        self.receipt = receipt
+        if not self.opened.done():
+            self.opened.set_exception(ChannelError(self._words(), receipt))
+        self._closed.set_result(receipt)
+        self._emitter.emit("closed", ChannelClosedEvent(receipt))
         self.changed()
+        if self._has_handler:
+            self._read_soon()
         while self._readers:
             if not (reader := self._readers.popleft()).done():
                 reader.set_result(None)
+
+    def session_ended(self, outcome: Outcome, error: SessionClosedError) -> None:
+        """Note that the session has ended, and the channel with it."""
+        self._ended_with_session = True
+        if not self.opened.done():
+            self.opened.set_exception(error)
+        account = outcome.channels.get(self.name)
+        self.end(
+            ChannelEndReceipt(
+                sent=NOTHING if account is None else account.sent,
+                received=NOTHING if account is None else account.received,
+                reliable=self._here.reliable,
+                name=self.name,
+                by=outcome.by,
+                reason=outcome.reason.text,
+                path="session",
+                duration=0.0,
+                confirmed=outcome.confirmed,
+            )
+        )
 
     def forget(self) -> None:
         """Forget the handlers: the session has ended."""
         self._emitter.clear()
         self._has_handler = False
 
-    @property
-    def handlers(self) -> int:
-        """Return how many handlers there are, for the ledger."""
-        return self._emitter.count()
+    def held(self) -> list[Held]:
+        """Return the channel, until the session ends, and its handlers, for the ledger."""
+        mine = [Held("channel", repr(self.name), self.where)] if self._shell.receipt is None else []
+        return mine + self._emitter.held()
 
     def __repr__(self) -> str:
         return f"<Channel {self.name!r} of {self.session!r}>"
@@ -377,7 +553,12 @@ def _message(payload: Payload) -> str | bytes:
     return payload.data.decode(errors="replace") if payload.text else payload.data
 
 
-def _payload(data: object) -> Payload:
+def payload_of(data: object) -> Payload:
+    """Return what `send()` was given as the machine holds it.
+
+    Raises:
+        TypeError: neither text nor bytes.
+    """
     match data:
         case str():
             return Payload(scalar(data).encode(), text=True)
@@ -386,7 +567,7 @@ def _payload(data: object) -> Payload:
         case bytearray() | memoryview():
             return Payload(bytes(cast("bytearray | memoryview", data)), text=False)
         case Message(data=inner, sent=sent):
-            payload = _payload(inner)
+            payload = payload_of(inner)
             return Payload(payload.data, payload.text, (data.receipt, data.seq) if sent else None)
         case _:
             raise TypeError(f"send() takes str or bytes, not {type(data).__name__}")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from adieu import jsep
 from adieu.errors import DOMException, InvalidAccessError, OperationError
+from adieu.log import path as path_in_words
 from adieu.protocol import control
 from adieu.protocol.signaling import Candidate, Candidates, Description
 from adieu.session.ledger import Held
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from adieu.session.machine.actions import OpenStream
     from adieu.session.machine.state import LossKind
     from adieu.session.tasks import Tasks
-    from adieu.webrtc import RTCDataChannel, RTCPeerConnection
+    from adieu.webrtc import NetworkChangeEvent, RTCDataChannel, RTCPeerConnection, RTCTrackEvent
 
 MAX_BATCH = 50
 USER_INITIATED_ABORT = 12
@@ -44,10 +45,13 @@ class Sink(Protocol):
     def connection_lost(self, epoch: int, kind: LossKind, text: str) -> None: ...  # noqa: D102
     def no_way_out(self, epoch: int, text: str) -> None: ...  # noqa: D102
     def ice_changed(self, epoch: int, state: str) -> None: ...  # noqa: D102
+    def network_changed(self, epoch: int, event: NetworkChangeEvent) -> None: ...  # noqa: D102
     def negotiated(self, epoch: int) -> None: ...  # noqa: D102
     def fresh(self, epoch: int, age: float | None) -> None: ...  # noqa: D102
     def released(self, epoch: int) -> None: ...  # noqa: D102
     def signal(self, message: Description | Candidates) -> None: ...  # noqa: D102
+    def wants_tracks(self, epoch: int, pc: RTCPeerConnection) -> None: ...  # noqa: D102
+    def track_came(self, epoch: int, event: RTCTrackEvent) -> None: ...  # noqa: D102
 
 
 class Connection:
@@ -86,6 +90,8 @@ class Connection:
         self._worker: asyncio.Task[Any] | None = None
         self._answered = ""
         """The last offer of the other side that was answered."""
+        self._accepted = ""
+        """The `o=` line of the peer's last answer. It tells a repeated answer from a new one."""
         self._batch: list[Candidate] = []
         self._error: Any = None
         """The last error of the control channel: it says how the connection ended."""
@@ -93,6 +99,7 @@ class Connection:
         """Candidates of this gathering."""
         self._troubles: list[str] = []
         """Errors of this machine that were in its way."""
+        self._track_came: Callable[[RTCTrackEvent], None] = partial(sink.track_came, epoch)
         self._attach()
         if offer:
             self._open_control()
@@ -155,6 +162,8 @@ class Connection:
 
     def close_stream(self, id_: int | None) -> None:
         """Close a data channel (None: the control channel) by the closing procedure."""
+        if self._wanted is not None:
+            self._wanted = [stream for stream in self._wanted if stream.id != id_]
         channel = self._control if id_ is None else self._streams.get(id_)
         if channel is not None and channel.readyState != "closed":
             channel.close()
@@ -241,8 +250,12 @@ class Connection:
         self._ignored = not self._polite and collision
         if self._ignored:
             return
+        if not offer and origin(description.sdp) == self._accepted:
+            return  # said again: it answers the offer before this one
         check_bundle(description)
         await pc.setRemoteDescription({"type": description.sdp_type, "sdp": description.sdp})
+        if not offer:
+            self._accepted = origin(description.sdp)
         if offer:
             self._open_wanted()
             await pc.setLocalDescription()
@@ -329,11 +342,14 @@ class Connection:
         pc.onicecandidateerror = self._candidate_error
         pc.onicegatheringstatechange = _then(self._gathering_changed)
         pc.oniceconnectionstatechange = _then(self._ice_changed)
+        pc.onnetworkchange = self._network_changed
+        pc.addEventListener("track", self._track_came)
 
     def _detach(self) -> None:
         pc = self.pc
         pc.onnegotiationneeded = pc.onicecandidate = pc.onicecandidateerror = None
-        pc.oniceconnectionstatechange = pc.onicegatheringstatechange = None
+        pc.oniceconnectionstatechange = pc.onicegatheringstatechange = pc.onnetworkchange = None
+        pc.removeEventListener("track", self._track_came)
         if pc.sctp is not None:
             pc.sctp.transport.onstatechange = pc.sctp.transport.onerror = None
         for channel in (self._control, *self._streams.values()):
@@ -358,6 +374,7 @@ class Connection:
         channel.onmessage = _with_data(self._sink.control_received, self.epoch)
         channel.onerror = self._control_error
         channel.onclose = _then(self._control_closed)
+        self._sink.wants_tracks(self.epoch, self.pc)
 
     def _control_open(self) -> None:
         if self.pc.sctp is None:
@@ -394,6 +411,15 @@ class Connection:
 
     def _ice_changed(self) -> None:
         self._sink.ice_changed(self.epoch, self.pc.iceConnectionState)
+
+    def _network_changed(self, event: NetworkChangeEvent) -> None:
+        self._sink.network_changed(self.epoch, event)
+
+    def path(self) -> str:
+        """Return the path in words; empty while it is not known."""
+        sctp = self.pc.sctp
+        pair = sctp.transport.iceTransport.getSelectedCandidatePair() if sctp is not None else None
+        return path_in_words(pair.local.candidate, pair.remote.candidate) if pair is not None else ""
 
     def _dtls_error(self, event: Any) -> None:
         self._error = event.error
@@ -434,6 +460,11 @@ def check_bundle(description: Description) -> None:
         raise InvalidAccessError(
             f"the description has {len(outside) + 1} transports, and a session's connection has one"
         )
+
+
+def origin(text: str) -> str:
+    """Return the `o=` line of a description (RFC 8866 section 5.2): another one for each version of it."""
+    return next((line.strip() for line in text.splitlines() if line.startswith("o=")), "")
 
 
 def _then(callback: Callable[..., object], *arguments: Any) -> Handler[Event]:

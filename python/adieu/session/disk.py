@@ -11,13 +11,14 @@ import errno
 import hashlib
 import os
 import secrets
+import shutil
 import stat
 import threading
 from typing import TYPE_CHECKING, BinaryIO
 from weakref import WeakValueDictionary
 
 from adieu.errors import TransferError
-from adieu.protocol.control import HASH
+from adieu.protocol.control import HASH, MAX_MODE
 from adieu.session import names
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class Source:
         path: where it is.
         size: bytes, when it was looked at; so many are sent.
         key: equal only for the same bytes at the same place.
+        modified: when it was changed, in microseconds since 1970; None: unknown.
+        mode: its permission bits; None: unknown.
         hashed: bytes that were hashed so far.
     """
 
@@ -53,6 +56,11 @@ class Source:
         self.key: str = hashlib.sha256(repr((str(path.absolute()), self.identity(self._stat))).encode()).hexdigest()[
             :32
         ]
+        self.modified: int | None = max(self._stat.st_mtime_ns // 1000, 0)
+        self.mode: int | None = stat.S_IMODE(self._stat.st_mode) & MAX_MODE
+        self._forget_hashes()
+
+    def _forget_hashes(self) -> None:
         self.hashed: int = 0
         self._hashes: dict[tuple[int, int], bytes] = {}
         self._whole = ""
@@ -160,6 +168,18 @@ class Source:
             return self._whole
 
 
+class Memory(Source):
+    """Bytes to be sent: a source without a file."""
+
+    def __init__(self, data: bytes) -> None:
+        self._all = data
+        self.size: int = len(self._all)
+        self.key: str = hashlib.sha256(self._all).hexdigest()[:32]
+        self.modified: int | None = None
+        self.mode: int | None = None
+        self._forget_hashes()
+
+
 _sources: WeakValueDictionary[tuple[str, tuple[int, ...]], Source] = WeakValueDictionary()
 _sources_lock = threading.Lock()
 
@@ -216,7 +236,7 @@ class Part:
             self._target.lstat()  # a name that this disk cannot have is known now, not at the end
         self.path: Path = folder / f".{short}.{key}.part"
         self._found = self.path
-        claimed = _claim(self.path)
+        claimed = claim(self.path)
         if claimed is None:
             self.path = folder / f".{short}.{key[:8]}-{secrets.token_hex(4)}.part"
             claimed = self.path.open("x+b")
@@ -296,8 +316,13 @@ class Part:
         """The hash over all that is here: of the bytes, or of the hashes of the chunks. Hex."""
         return self._digest.hexdigest()
 
-    def keep(self) -> Path:
-        """Give it its name; one that is taken gets a number.
+    def keep(self, *, overwrite: bool = False, modified: int | None = None, mode: int | None = None) -> Path:
+        """Give it its name.
+
+        Args:
+            overwrite: replace a file that has the name; else the new one gets a number.
+            modified: its time, in microseconds since 1970; None: now.
+            mode: its permission bits; None: as other files that are made here.
 
         Raises:
             OSError: it cannot have it.
@@ -308,6 +333,10 @@ class Part:
             raise TransferError(f"somebody else has changed {self.path} while it came")
         if os.name == "nt":
             self._file.close()  # an open file cannot be moved there
+        stamp(self.path, mine, modified, mode)
+        if overwrite:
+            self.path.replace(self._target)
+            return self._target
         number = 0
         while True:
             path = self._target.with_name(names.numbered(self._target.name, number))
@@ -348,7 +377,41 @@ class Part:
         self.path.unlink(missing_ok=True)
 
 
-def _claim(path: Path) -> BinaryIO | None:
+def stamp(path: str | Path, made: os.stat_result, modified: int | None, mode: int | None) -> None:
+    """Give a file or a folder that was made here its time and its permissions.
+
+    It has no permission that those made here do not have; a reader of a file may execute it. The owner
+    keeps the permissions to change it again.
+
+    Args:
+        path: where it is; a link is not followed.
+        made: how it was when it was made.
+        modified: microseconds since 1970; None: as it is.
+        mode: the permission bits; None: as they are.
+    """
+    if mode is not None and os.name != "nt":
+        most = made.st_mode & MAX_MODE
+        owner = stat.S_IRUSR | stat.S_IWUSR | (stat.S_IXUSR if stat.S_ISDIR(made.st_mode) else 0)
+        os.chmod(path, mode & (most | (most & 0o444) >> 2) | owner)  # noqa: PTH101 of thousands of files
+    if modified is not None:
+        # A time that this disk cannot have is no reason to lose a file.
+        with contextlib.suppress(OSError, OverflowError):
+            os.utime(path, ns=(modified * 1000, modified * 1000))
+
+
+def check_free(folder: Path, size: int) -> None:
+    """See whether so many bytes have room.
+
+    Raises:
+        OSError: there is no such folder.
+        TransferError: they have not.
+    """
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise TransferError(f"{size} bytes are to come, but the disk of {folder} has {free} bytes left")
+
+
+def claim(path: Path) -> BinaryIO | None:
     """Open it for this transfer alone, made if need be; None: somebody else has it."""
     for _ in range(8):
         # No link is followed: in a folder of several people somebody else might have put it there.

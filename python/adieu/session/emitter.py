@@ -11,18 +11,34 @@ import inspect
 from collections import deque
 from contextvars import ContextVar, copy_context
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, overload
 
+from adieu.session.ledger import Held
 from adieu.session.tasks import report
+from adieu.unclosed import where_made
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from adieu.session.tasks import Tasks
 
-    Handler: TypeAlias = Callable[[Any], Awaitable[Any] | None]
+    Handler: TypeAlias = Callable[[Any], object]
 
 H = TypeVar("H")
+E = TypeVar("E")
+R = TypeVar("R")
+
+if TYPE_CHECKING:
+    Reacts: TypeAlias = Callable[[E], R]
+    """A handler that takes such an event."""
+
+
+class On(Protocol[E]):
+    """A decorator of handlers that take such an event."""
+
+    def __call__(self, handler: Callable[[E], R], /) -> Callable[[E], R]:
+        """Add the handler, and return it."""
+        ...
 
 
 class HandlerRun:
@@ -63,6 +79,8 @@ class Emitter:
         self._names = names
         self._owner = owner
         self._handlers: dict[str, list[Handler]] = {}
+        self._places: dict[str, list[str]] = {}
+        """The lines that added the handlers, in the same order."""
         self._queue: deque[tuple[str, Any, Callable[[], None] | None]] = deque()
         self._running = False
         self._idle: asyncio.Event | None = None
@@ -83,24 +101,31 @@ class Emitter:
         if handler is None:
             return partial(self.on, name)
         self._handlers.setdefault(name, []).append(handler)
+        self._places.setdefault(name, []).append(where_made())
         return handler
 
     def off(self, name: str, handler: Handler) -> None:
         """Remove a handler; one that is not there is no error."""
         if handler in (handlers := self._handlers.get(name, [])):
-            handlers.remove(handler)
+            place = handlers.index(handler)
+            del handlers[place], self._places[name][place]
 
     def has(self, name: str) -> bool:
         """Whether the event has a handler."""
         return bool(self._handlers.get(name))
 
-    def count(self) -> int:
-        """Return how many handlers there are."""
-        return sum(len(handlers) for handlers in self._handlers.values())
+    def held(self) -> list[Held]:
+        """Return the handlers, each with the line that added it."""
+        return [
+            Held("handler", f"of {name!r} of {self._owner}", place)
+            for name, places in self._places.items()
+            for place in places
+        ]
 
     def clear(self) -> None:
         """Forget all handlers."""
         self._handlers.clear()
+        self._places.clear()
 
     def emit(self, name: str, event: Any, then: Callable[[], None] | None = None) -> None:
         """Have the handlers of `name` run, soon; `then` is called when all of them have settled."""

@@ -10,7 +10,8 @@ class Held:
     """One thing that has not been given back.
 
     Attributes:
-        kind: `connection`, `task`, `timer`, `handler`, `signaling`, or a kind that the connection's own ledger names.
+        kind: `connection`, `channel`, `file`, `task`, `timer`, `handler`, or a kind that the connection's own ledger
+            names.
         what: for a person.
         where: the line that made it, as `file.py:12`, if it is known.
         count: how many.
@@ -38,3 +39,12 @@ class Ledger:
 
     def __str__(self) -> str:
         return "; ".join(map(str, self.held)) or "nothing"
+
+    def assert_released(self) -> None:
+        """Check that nothing is held, for tests.
+
+        Raises:
+            AssertionError: something is; the message names each thing, and the line that made it.
+        """
+        if self.held:
+            raise AssertionError("still held: " + "".join(f"\n- {held}" for held in self.held))

@@ -33,6 +33,11 @@ def safe(name: str) -> str:
     return f"_{clean}" if clean.startswith("~") or _RESERVED.fullmatch(stem) else clean or NO_NAME
 
 
+def inner(name: str) -> str:
+    """Return a safe name inside a folder that is received: as `safe`, but it may be hidden."""
+    return f".{safe(name[1:])}" if name.startswith(".") and name.strip(". ") else safe(name)
+
+
 def cut(name: str, most: int) -> str:
     """A name of at most `most` bytes in UTF-8, which keeps its suffix, and ends in no dot or blank if it was cut."""
     if _size(name) <= most:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from adieu.protocol.control import FILE_CHANNEL
 from adieu.protocol.text import MOST, line
-from adieu.session.machine.cause import CLAIMS
+from adieu.session.machine.cause import CLAIMS, ROOM_CLOSED
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from adieu.session.machine.receipt import Account, Outcome
+    from adieu.session.receipt import FileReceipt, PartialFile
 
 _REMOTE = {
     "left": "{who} left",
@@ -16,6 +20,7 @@ _REMOTE = {
     "reloaded": "{who} reloaded the page",
     "navigated": "{who} went to another page",
     "kicked": "{who} was removed from the room",
+    "room-closed": "The room was closed for everybody",
     "replaced": "{who} joined from somewhere else",
     "crashed": "{who}'s program ended without a word",
     "connection-closed": "{who} closed the connection",
@@ -30,20 +35,26 @@ _REMOTE = {
 }
 
 
-def sentence(outcome: Outcome, name: str) -> str:
+def sentence(
+    outcome: Outcome, name: str, files: Sequence[FileReceipt] = (), partial: Sequence[PartialFile] = ()
+) -> str:
     """Return how it ended, and what was lost or is not read yet, in both directions: one line, no control characters.
 
     Args:
         outcome: the outcome of the session.
         name: the name of the other side for people; empty if it has no name.
+        files: those that arrived whole.
+        partial: those that did not.
     """
     name = line(name).strip()
-    return line(f"{_opening(outcome, name)}. {_rest(outcome)}", 4 * MOST).strip()
+    return line(f"{_opening(outcome, name)}. {_rest(outcome, files, partial)}", 4 * MOST).strip()
 
 
 def _opening(outcome: Outcome, name: str) -> str:
     who = name or "The other side"
     text = line(outcome.reason.text)
+    if outcome.cause == ROOM_CLOSED:
+        return _REMOTE[ROOM_CLOSED] + (f" ({text})" if text else "")
     match outcome.by:
         case "both":
             return f"You and {who} left at the same time" if name else "Both sides left at the same time"
@@ -70,8 +81,12 @@ def _remote(cause: str, who: str) -> str:
     return _REMOTE.get(cause, "{who} left").format(who=who)
 
 
-def _rest(outcome: Outcome) -> str:
-    reliable = [channel for channel in outcome.channels.values() if channel.reliable]
+def _rest(outcome: Outcome, files: Sequence[FileReceipt], partial: Sequence[PartialFile]) -> str:
+    reliable = [
+        channel
+        for name, channel in outcome.channels.items()
+        if channel.reliable and not name.startswith(FILE_CHANNEL)  # files are named, their pieces are not counted
+    ]
     ours, theirs = [channel.sent for channel in reliable], [channel.received for channel in reliable]
     unsent, unknown = _sum(ours, "unsent"), _sum(ours, "unknown")
     missing = _sum(theirs, "unsent") + _sum(theirs, "unknown")
@@ -83,6 +98,7 @@ def _rest(outcome: Outcome) -> str:
     if missing:
         lost.append(f"{missing} of their messages did not arrive")
     parts = [" and ".join(lost)] if lost else []
+    parts += [_cut_off([each for each in partial if each.sent is sent], sent=sent) for sent in (True, False)]
     delivered, unread = _sum(ours, "delivered"), _sum(ours, "unread")
     if unread:
         parts += [
@@ -90,14 +106,31 @@ def _rest(outcome: Outcome) -> str:
             f"{unread} of them {_were(unread)} not read yet",
         ]
     elif delivered and not unsent and not unknown:
-        parts.append(_all_delivered(outcome, missing))
+        parts.append(_all_delivered(outcome, bool(missing or partial)))
+    elif not lost and not partial:
+        parts.append(_arrived([file.name for file in files]))
     if unread := _sum(theirs, "unread"):
         parts.append(f"{unread} of their messages {_were(unread)} not read yet")
     text = "; ".join(part for part in parts if part)
     return f"{text[0].upper()}{text[1:]}." if text else ""
 
 
-def _all_delivered(outcome: Outcome, missing: int) -> str:
+def _cut_off(files: list[PartialFile], *, sent: bool) -> str:
+    if len(files) > 1:
+        return f"{len(files)} files {'were not sent' if sent else 'did not arrive'} whole"
+    for file in files:
+        share = 100 * file.done // max(file.size, 1)
+        return f"{share} % of {line(file.name)} {'was sent' if sent else 'arrived'}"
+    return ""
+
+
+def _arrived(names: list[str]) -> str:
+    if len(names) > 1:
+        return f"{len(names)} files were delivered"
+    return f"the file {line(names[0])} was delivered" if names else ""
+
+
+def _all_delivered(outcome: Outcome, missing: bool) -> str:
     """Return the text if this side lost nothing on a reliable channel. "Everything" must be true of both directions."""
     if missing or not outcome.confirmed:
         return "all your messages were delivered"

@@ -36,8 +36,8 @@ class Unconnected:
     Attributes:
         peer: the peer id.
         why: `away`: the server has lost its socket. `considered`: `accept` has not decided. `refused`: `accept`
-        refused. `connecting`: for the first time, or again. `again`: the last session ended unwanted, and the next one
-        is about to start. `over`: the last session ended because somebody wanted it; no other starts by itself.
+            refused. `connecting`: for the first time, or again. `again`: the last session ended unwanted, and the next
+            one is about to start. `over`: the last session ended because somebody wanted it; no other starts by itself.
         text: the same for people, with the end of the last session, if there was one.
         again: seconds until the next attempt, approximately; None: no attempt is planned.
     """

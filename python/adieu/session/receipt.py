@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from adieu.protocol.control import FILE_CHANNEL
+from adieu.session.machine.cause import confidence
+
 if TYPE_CHECKING:
     from adieu.protocol.words import Level, Reason
     from adieu.session.ledger import Ledger
+    from adieu.session.machine.cause import Confidence
     from adieu.session.machine.receipt import Account, By, ChannelReceipt, Outcome, Path, StepReceipt
     from adieu.session.machine.sender import Outgoing, Sender
+    from adieu.session.media import MediaReceipt
+    from adieu.session.recorder import Recorder
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +40,38 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class FileReceipt:
-    """A file that arrived whole.
+    """A file, or a folder, that arrived whole.
 
     Attributes:
         name: as it was offered; on the receiving side, fit for a disk.
         size: bytes.
-        proof: the SHA-256 over the hashes of its chunks, or of the file where the other program is of the version
-            before; hex. Equal on both sides.
+        proof: the SHA-256 over the hashes of its chunks, hex; equal on both sides. That of a folder is over its
+            manifest and the proofs of its files. If the other program is of the first version, it is that of the file.
         sent: by this side; else it was received.
+        files: the number of files in the folder; None: it is a file.
     """
 
     name: str
     size: int
     proof: str
+    sent: bool
+    files: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PartialFile:
+    """A file that is not whole: under way, or cut off by the end of the session.
+
+    Attributes:
+        name: as it was offered; on the receiving side, fit for a disk.
+        size: bytes.
+        done: bytes that are there, as far as this side knows.
+        sent: by this side; else it is received.
+    """
+
+    name: str
+    size: int
+    done: int
     sent: bool
 
 
@@ -60,19 +85,25 @@ class CloseReceipt:
         path: `graceful`, `deadline` or `abrupt`.
         cause: why, one of `adieu.session.CAUSES`; two joined by a comma where they look the same from here. Of a
             session that was closed here while the other side was dead: the cause of that.
+        confidence: how sure the cause is: `certain`, `likely` or `possible`.
         evidence: what speaks for the cause.
-        channels: name to `sent` and `received`, each with `accepted`, `delivered`, `unread` (a part of `delivered`),
-            `unknown`, `unsent`, each with `messages` and `bytes`; None where this side cannot know.
+        channels: the program's own, name to `sent` and `received`, each with `accepted`, `delivered`, `unread` (a part
+            of `delivered`), `unknown`, `unsent`, each with `messages` and `bytes`; None where this side cannot know.
         steps: the five steps, with start and duration in seconds and an outcome.
         ledger: what is still held; false when nothing is.
         confirmed: this side has the other's last word.
         agreed: the canonical part, JSON; equal byte for byte on both sides where both are confirmed. (With a peer of
             the version before, a reason of its own that has control characters is cleaned here alone.)
-        clean: confirmed, and nothing of a reliable channel is unknown or unsent. Messages that were delivered and not
-            read yet do not count against it.
+        clean: confirmed, nothing of a reliable channel is unknown or unsent, and no file is partial. Messages that were
+            delivered and not read yet do not count against it.
         notice: one sentence for a person.
         files: the last thousand that arrived whole, in either direction. Each side keeps its own account: it is not
             part of `agreed`, but the proofs are equal.
+        partial: the files that the end has cut off. They can go on in the next session, where they stopped.
+        media: by the mid of a section, what became of its media on the last connection (`MediaReceipt`). This side's
+            own account: it is not part of `agreed`. Empty after an abrupt end.
+        recording: the flight recorder, if the receipt is not clean: `receipt.recording.save("trouble.json")`, then
+            `adieu explain trouble.json`. None if it is clean; `session.recording()` has it always.
     """
 
     def __init__(
@@ -82,21 +113,30 @@ class CloseReceipt:
         notice: str,
         senders: dict[str, Sender],
         files: tuple[FileReceipt, ...] = (),
+        recorder: Recorder | None = None,
+        partial: tuple[PartialFile, ...] = (),
+        media: dict[str, MediaReceipt] | None = None,
     ) -> None:
         self.id: str = outcome.id
         self.by: By = outcome.by
         self.reason: Reason = outcome.reason
         self.path: Path = outcome.path
         self.cause: str = outcome.cause
+        self.confidence: Confidence = confidence(outcome.cause)
         self.evidence: list[str] = outcome.evidence
-        self.channels: dict[str, ChannelReceipt] = outcome.channels
+        self.channels: dict[str, ChannelReceipt] = {
+            name: channel for name, channel in outcome.channels.items() if not name.startswith(FILE_CHANNEL)
+        }
         self.steps: list[StepReceipt] = outcome.steps
         self.ledger = ledger
         self.confirmed: bool = outcome.confirmed
         self.agreed: str = outcome.agreed
-        self.clean: bool = outcome.clean
+        self.clean: bool = outcome.clean and not partial
         self.notice = notice
         self.files = files
+        self.partial = partial
+        self.media: dict[str, MediaReceipt] = media or {}
+        self.recording: Recorder | None = None if self.clean else recorder
         self._senders = senders
 
     def unsent(self, name: str) -> list[Message]:
@@ -129,12 +169,22 @@ class CloseReceipt:
 
     def to_json(self) -> str:
         """All of it but the messages, as JSON."""
-        members: dict[str, Any] = {
+        files = {"files": self.files, "partial": self.partial}
+        return msgspec.json.encode({**self._members(), **files, "agreed": msgspec.json.decode(self.agreed)}).decode()
+
+    def recorded(self) -> dict[str, Any]:
+        """Return the part that a recording shows, as JSON has it."""
+        members: dict[str, Any] = msgspec.to_builtins(self._members())
+        return members
+
+    def _members(self) -> dict[str, Any]:
+        return {
             "id": self.id,
             "by": self.by,
             "reason": self.reason,
             "path": self.path,
             "cause": self.cause,
+            "confidence": self.confidence,
             "evidence": self.evidence,
             "channels": {
                 name: {
@@ -146,12 +196,11 @@ class CloseReceipt:
             },
             "steps": self.steps,
             "ledger": [str(held) for held in self.ledger.held],
+            "media": self.media,
             "confirmed": self.confirmed,
-            "agreed": msgspec.json.decode(self.agreed),
             "clean": self.clean,
             "notice": self.notice,
         }
-        return msgspec.json.encode(members).decode()
 
     def __repr__(self) -> str:
         return f"<CloseReceipt {self.id} {self.path} by {self.by}: {self.notice}>"
@@ -181,6 +230,7 @@ class ResetReport:
         epoch: the number of the connection that carries the session now.
         duration: seconds.
         replayed: messages of this side that were sent again over the new connection.
+        path: the pair of addresses that carries the session now, in words; empty if it is not known.
     """
 
     level: Level
@@ -188,3 +238,4 @@ class ResetReport:
     epoch: int
     duration: float
     replayed: int
+    path: str = ""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import msgspec
 
-from adieu.errors import SessionClosedError, SignalingError, SignalingLostError
+from adieu.errors import SessionClosedError, SessionError, SignalingError, SignalingLostError
 from adieu.protocol import words
 from adieu.protocol.ids import receipt_id, session_id
 from adieu.protocol.signaling import (
@@ -23,32 +23,36 @@ from adieu.protocol.signaling import (
     PeerJoined,
     PeerLeft,
 )
+from adieu.session.channel import payload_of
+from adieu.session.connect_for import for_session
 from adieu.session.emitter import Emitter
 from adieu.session.machine.machine import SessionMachine
 from adieu.session.pair import Pair, Unconnected, describe, is_wanted, new_early, who
 from adieu.session.room_route import RoomRoute
 from adieu.session.session import REMEMBERED, session_over, shell_of
 from adieu.session.shell import Shell
+from adieu.session.succession import Succession
 from adieu.session.tasks import Tasks, report
-from adieu.signaling import Down, Ended, Moved, SignalingClient, Up
-from adieu.webrtc import RTCPeerConnection
+from adieu.signaling import Down, Ended, Moved, RoomLost, SignalingClient, Up
+from adieu.webrtc import RTCPeerConnection, TransportSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
     from typing import TypeAlias
 
     from adieu.protocol.signaling import Peer, Relayed
     from adieu.protocol.words import Level
-    from adieu.session.emitter import Handler
+    from adieu.session.channel import Sent
+    from adieu.session.connect_for import Connect
+    from adieu.session.emitter import Handler, On, R, Reacts
     from adieu.session.machine.cause import Presence
     from adieu.session.machine.options import Options
     from adieu.session.receipt import CloseReceipt, ResetReport
     from adieu.session.session import Session
     from adieu.signaling import SignalingEvent
 
+    PeerReport: TypeAlias = PeerJoined | PeerAway | PeerBack | PeerLeft
     Accept: TypeAlias = Callable[[Peer], bool | Awaitable[bool]]
-
-H = TypeVar("H")
 
 EVENTS = frozenset({"session", "peer", "unconnected", "signaling"})
 REMEMBER = 60.0
@@ -63,7 +67,7 @@ MAX_GONE = 256
 MAX_SPOKEN = 16
 
 
-class Room:
+class Room(Succession):
     """A room on a signaling server; made by `adieu.join()`.
 
     Attributes:
@@ -78,16 +82,19 @@ class Room:
         client: SignalingClient,
         name: str,
         *,
-        connect: Callable[[], RTCPeerConnection] | None,
+        connect: Connect | None,
+        settings: TransportSettings | None = None,
         accept: Accept | None,
         options: Options | None,
         on_wait: Callable[[str, float], bool] | None,
     ) -> None:
+        super().__init__()
         self.name = name
         self.client = client
         self.tasks: Tasks = Tasks(f"room {name!r}")
         self._connect = connect
         """The user's own, if there is one."""
+        self._settings = settings
         self._ice: list[dict[str, Any]] = []
         self._ice_known = asyncio.Event()
         self._accept = accept
@@ -126,13 +133,55 @@ class Room:
                     self._arrivals.remove(session)
                     return session
             if self._over is not None or self._closing:
-                raise SignalingLostError(f"room {self.name!r} is over: {self._over or 'it was left'}")
+                raise SignalingLostError(f"room {self.name!r} is over: {self.over}")
             await self._changed.wait()
+
+    async def __aiter__(self) -> AsyncIterator[Session]:
+        """Yield each session as it connects, until this side leaves the room.
+
+        Raises:
+            SignalingLostError: the server has ended the room.
+        """
+        async for session in self._arriving(None):
+            yield session
+
+    async def broadcast(
+        self, channel: str, data: str | bytes | bytearray | memoryview
+    ) -> dict[Session, Sent | SessionError]:
+        """Send one message to everybody with a session, on their channel of this name. Opens it where it is not open.
+
+        Each peer gets it as fast as it can take it: a slow one does not hold the others up.
+
+        Returns:
+            For each session the accepted message, or the error that it met: most often that it ended meanwhile.
+
+        Raises:
+            TypeError: neither text nor bytes.
+
+        Cancellation: peers that have not accepted it yet do not get it.
+        """
+        payload_of(data)  # before anybody gets it
+
+        async def send(session: Session) -> Sent | SessionError:
+            try:
+                here = session.channels.get(channel) or await session.open(channel)
+                return await here.send(data)
+            except SessionError as error:
+                return error
+
+        async with asyncio.TaskGroup() as group:
+            sends = {session: group.create_task(send(session)) for session in self.sessions}
+        return {session: task.result() for session, task in sends.items()}
 
     @property
     def sessions(self) -> list[Session]:
         """Those that have not ended."""
         return [session for session in self._by_id.values() if session.receipt is None]
+
+    @property
+    def over(self) -> str | None:
+        """Why the room is over; None: it is not."""
+        return "it was left" if self._over is None and self._closing else self._over
 
     @property
     def _shells(self) -> list[Shell]:
@@ -198,10 +247,49 @@ class Room:
             closes = [group.create_task(session.close(reason, timeout)) for session in sessions]
         return [close.result() for close in closes]
 
+    @property
+    def may_close_for_all(self) -> bool:
+        """Whether `close_for_all` is allowed: the token grants the right `close`."""
+        return "close" in self.client.can
+
+    async def close_for_all(self, reason: str = "", timeout: float | None = None) -> list[CloseReceipt]:  # noqa: ASYNC109
+        """Close the room for everybody in it, with the cause `room-closed`; as `close` for the rest.
+
+        Raises:
+            SignalingRefusedError: the token does not grant the right `close`. Nothing is closed.
+            SignalingLostError: the server cannot be reached. Nothing is closed.
+        """
+        self.room_closing(True)  # the others may know it, and close, before the answer is here
+        try:
+            await self.client.close_room(self.name, reason)
+        except BaseException:
+            self.room_closing(False)
+            raise
+        return await self.close(reason, timeout)
+
+    def _closed_for_all(self, reason: str) -> None:
+        """Close all sessions: the server says that the room was closed for everybody."""
+        self._over = f"the room was closed: {reason}" if reason else "the room was closed"
+        self.room_closing(True)
+        for session in self.sessions:
+            self.tasks.spawn(session.close(reason), "closes a session with its room")
+
     @overload
-    def on(self, name: str) -> Callable[[H], H]: ...
+    def on(self, name: Literal["session"]) -> On[Session]: ...
     @overload
-    def on(self, name: str, handler: Handler) -> Handler: ...
+    def on(self, name: Literal["session"], handler: Reacts[Session, R]) -> Reacts[Session, R]: ...
+    @overload
+    def on(self, name: Literal["peer"]) -> On[PeerReport]: ...
+    @overload
+    def on(self, name: Literal["peer"], handler: Reacts[PeerReport, R]) -> Reacts[PeerReport, R]: ...
+    @overload
+    def on(self, name: Literal["unconnected"]) -> On[Unconnected]: ...
+    @overload
+    def on(self, name: Literal["unconnected"], handler: Reacts[Unconnected, R]) -> Reacts[Unconnected, R]: ...
+    @overload
+    def on(self, name: Literal["signaling"]) -> On[SignalingEvent]: ...
+    @overload
+    def on(self, name: Literal["signaling"], handler: Reacts[SignalingEvent, R]) -> Reacts[SignalingEvent, R]: ...
     def on(self, name: str, handler: Handler | None = None) -> Any:
         """Add a handler, or decorate one.
 
@@ -232,7 +320,7 @@ class Room:
         await self.tasks.end()
 
     def _make_connection(self) -> RTCPeerConnection:
-        return RTCPeerConnection({"iceServers": self._ice})
+        return RTCPeerConnection({"iceServers": self._ice}, settings=self._settings)
 
     async def _renew_ice(self) -> None:
         """Refresh TURN credentials, which expire. New connections get fresh ones, and open connections too."""
@@ -252,6 +340,7 @@ class Room:
     def _wake(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
+        self.look_again()
 
     async def _follow(self) -> None:
         async for event in self.client.events():
@@ -264,7 +353,7 @@ class Room:
             case PeerJoined() | PeerAway() | PeerBack() | PeerLeft():
                 if event.room == self.name:
                     self._peer_changed(event)
-            case Up() | Down() | Moved() | Ended() | Kicked() | Goaway():
+            case Up() | Down() | Moved() | Ended() | Kicked() | Goaway() | RoomLost(room=self.name):
                 self._signaling(event)
             case words.Moved():
                 self._moved_said(event)
@@ -294,8 +383,10 @@ class Room:
                     pair.n = 0  # of the sessions between the new ids there was none
                 for shell in self._shells:
                     shell.say_moved(new)
+            case Kicked(code="room-closed", reason=reason) | RoomLost(code="room-closed", text=reason):
+                self._closed_for_all(reason)
             case Ended(error=error):
-                self._over = str(error) if error is not None else "it was left"
+                self._over = self._over or (str(error) if error is not None else "it was left")
                 for session in self._by_id.values():
                     shell_of(session).signaling_changed(False, self._over)
             case _:
@@ -499,8 +590,8 @@ class Room:
             me=self._me, peer=peer.peer, room=self.name, n=n, options=self._options, remembered=REMEMBERED
         )
         route = RoomRoute(self, peer.peer)
-        connect = self._connect or self._make_connection
-        shell = route.shell = Shell(machine, name=peer.name, connect=connect, route=route)
+        make = for_session(self._connect or self._make_connection)
+        shell = route.shell = Shell(machine, name=peer.name, connect=lambda: make(session), route=route)
         session = session_over(shell, self._on_wait)
         pair.forget_timer()
         pair.n, pair.session, pair.standing, pair.early = n, session, "together", None
@@ -607,6 +698,7 @@ class Room:
 
     def state_changed(self, shell: Shell) -> None:
         """Handle the messages that were kept for a session that is in another state now."""
+        self.look_again()
         pair = self._pair_of(shell)
         if pair is not None and pair.early and pair.session is not None and not _is_well(pair.session):
             asyncio.get_running_loop().call_soon(self._take_early, pair)

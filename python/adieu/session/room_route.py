@@ -11,6 +11,8 @@ from adieu.errors import SignalingLostError
 from adieu.session.signaling_route import SignalingRoute
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from adieu.protocol.signaling import Relayed
     from adieu.session.shell import Shell
     from adieu.session.tasks import Tasks
@@ -58,6 +60,10 @@ class RoomRoute(SignalingRoute):
         self.shell.probed(by_peer=False, alive=probed.socket)
         if probed.program:
             self.shell.probed(by_peer=True, alive=True)
+
+    def network_changed(self, gone: Sequence[str]) -> None:
+        """See `SignalingRoute.network_changed`."""
+        self._room.client.network_changed(gone)
 
     def moved(self, peer: str) -> None:
         """See `SignalingRoute.moved`."""

@@ -8,25 +8,30 @@ and in order, and passes its events to the session. Above the shell are `Session
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeVar
+import math
+from contextlib import suppress
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from adieu.errors import SessionClosedError
+from adieu.errors import DOMException, SessionClosedError
 from adieu.protocol import words
 from adieu.protocol.signaling import Candidates, Description, Probe, Relayed
 from adieu.session import events
 from adieu.session.connect import check_connection
 from adieu.session.connection import Connection
-from adieu.session.emitter import Emitter
+from adieu.session.emitter import Emitter, settle_current
 from adieu.session.ledger import Held
 from adieu.session.machine import actions
-from adieu.session.recorder import Recorder
+from adieu.session.machine.cause import ROOM_CLOSED
+from adieu.session.media import COUNTED, SessionMedia
+from adieu.session.recorder import Recorder, unreadable
 from adieu.session.session_log import SessionLog
 from adieu.session.tasks import Tasks, report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from adieu.events import MessageEvent
     from adieu.protocol.words import AnyWord
@@ -35,12 +40,18 @@ if TYPE_CHECKING:
     from adieu.session.machine.machine import SessionMachine
     from adieu.session.machine.state import LossKind
     from adieu.session.receipt import CloseReceipt
+    from adieu.session.recorder import Mark
     from adieu.session.signaling_route import SignalingRoute
-    from adieu.webrtc import RTCPeerConnection
+    from adieu.webrtc import NetworkChangeEvent, RTCPeerConnection, RTCTrackEvent
 
 T = TypeVar("T")
 
-EVENTS = frozenset({"state", "closing", "closed", "channel", "file", "signaling", "reset"})
+EVENTS = frozenset(
+    {"state", "closing", "closed", "channel", "file", "folder", "signaling", "reset", "progress", "track"}
+)
+
+ROOM_TOLD = 1.0
+"""Seconds in which this side's server says that the room is closed for all, after the other side has."""
 
 
 class Shell:
@@ -52,6 +63,7 @@ class Shell:
         route: carries the signaling messages.
         tasks: owns all tasks of the session.
         emitter: runs the handlers of the session's events.
+        media: sends its tracks.
         recorder: the flight recorder.
         log: writes lines of the log.
         receipt: how the session ended; None before. Set by the session.
@@ -73,7 +85,8 @@ class Shell:
         self.route = route
         self.tasks: Tasks = Tasks(f"session {machine.session[:8]}")
         self.emitter: Emitter = Emitter(self.tasks, EVENTS, "the session")
-        self.recorder: Recorder = Recorder()
+        self.media: SessionMedia = SessionMedia(self.tasks)
+        self.recorder: Recorder = Recorder(self._head)
         self.log: SessionLog = SessionLog()
         self.receipt: CloseReceipt | None = None
         self.signaling_up: bool = True
@@ -82,17 +95,26 @@ class Shell:
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self.on_event: Callable[[actions.AnyEvent], None] = _ignore
         """Called with each event of the machine. Set by the session."""
+        self._context = copy_context()  # the timer is the session's, whoever makes it set one
         self._connect = connect
         self._left: list[Held] = []
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         """When it runs: never later than the machine wants, perhaps earlier."""
         self._settling = False
+        self._counting: asyncio.Task[Any] | None = None
+        self._hearing: asyncio.Task[Any] | None = None
+        self._room_closes = asyncio.Event()
 
     @property
     def id(self) -> str:
         """The session's id."""
         return self.machine.session
+
+    @property
+    def close_code(self) -> str:
+        """The code of the reason when this side closes."""
+        return ROOM_CLOSED if self.machine.room_closes else "left"
 
     @property
     def peer_now(self) -> str:
@@ -112,6 +134,28 @@ class Shell:
         await self.route.stop()
         await self.tasks.end()
         self.emitter.clear()
+
+    async def wait_for_end(self, receipt: T | None, end: asyncio.Future[T]) -> T:
+        """Return the receipt of the session or of a channel, now or when its end comes.
+
+        Cancellation: the end still comes.
+        """
+        settle_current()
+        if receipt is not None:
+            return receipt
+        self.check_loop()
+        return await asyncio.shield(end)
+
+    def close_seconds(self, timeout: float | None) -> float:
+        """Return the time of a close that the caller gave, or the one of the options.
+
+        Raises:
+            ValueError: it is no time.
+        """
+        seconds = self.machine.options.close_timeout if timeout is None else timeout
+        if not 0 <= seconds < math.inf:
+            raise ValueError(f"timeout must be 0 or more seconds, not {seconds}")
+        return seconds
 
     def check_loop(self) -> None:
         """Refuse a caller in another event loop: a session lives in one, and ends with it.
@@ -140,17 +184,27 @@ class Shell:
         """Whether the machine's timer is set."""
         return self._timer is not None
 
-    def note(self, direction: str, text: str) -> None:
-        """Keep a line in the flight recorder, see `Recorder.note`, and write it to the log."""
-        self.recorder.note(self.loop.time(), direction, text)
-        self.log.line(direction, text)
+    def _head(self) -> dict[str, Any]:
+        """Return what a recording says of the session as a whole."""
+        machine = self.machine
+        receipt = None if self.receipt is None else self.receipt.recorded()
+        return {"session": machine.session, "me": machine.me, "peer": machine.peer, "receipt": receipt}
 
-    def note_control(self, direction: str, message: str | bytes) -> None:
+    def record(self, mark: Mark, /, **members: Any) -> None:
+        """Keep a line in the flight recorder, see `Recorder.note`."""
+        self.recorder.note(self.loop.time(), mark, members)
+
+    def note(self, mark: Mark, text: str, /, **members: Any) -> None:
+        """Keep a line in the flight recorder, and write the text to the log."""
+        self.record(mark, **members)
+        self.log.line(mark, text)
+
+    def note_control(self, mark: Mark, message: str | bytes) -> None:
         """Keep a control message in the flight recorder, and write what can be shown of it to the log."""
-        shown = message[:200] if isinstance(message, str) else f"{len(message)} bytes"
-        self.recorder.note(self.loop.time(), direction, shown)
+        kept = message if isinstance(message, str) else unreadable(message)
+        self.recorder.note(self.loop.time(), mark, kept)
         if self.log.is_detailed:
-            self.log.control(direction, message)
+            self.log.control(mark, message)
 
     def __repr__(self) -> str:
         machine = self.machine
@@ -181,6 +235,7 @@ class Shell:
                         break
             finally:
                 self._settling = False
+            self.media.switch(machine.active or 0)
         self.arm()
 
     def arm(self) -> None:
@@ -195,7 +250,7 @@ class Shell:
             self._timer = None
         if when is not None:
             self._timer_at = when
-            self._timer = self.loop.call_at(when, self._due)
+            self._timer = self.loop.call_at(when, self._due, context=self._context)
 
     def _due(self) -> None:
         self._timer = None
@@ -224,6 +279,8 @@ class Shell:
                 if (connection := self.connections.get(epoch)) is not None:
                     connection.open_stream(action)
             case actions.CloseStream(epoch=epoch, id=id_):
+                if id_ is None and self.media.is_in_use:
+                    self.tasks.spawn(self.media.take_account(), "accounts for media")
                 if (connection := self.connections.get(epoch)) is not None:
                     connection.close_stream(id_)
             case actions.RestartIce(epoch=epoch):
@@ -246,12 +303,12 @@ class Shell:
         try:
             pc = check_connection(self._connect(), [connection.pc for connection in self.connections.values()])
         except Exception as error:  # noqa: BLE001 it is the user's function
-            self.note("!", f"connection {epoch}: {error!r}")
+            self.note("!", f"connection {epoch}: {error!r}", type="lost", epoch=epoch, text=type(error).__name__)
             report(self.loop, f"connection {epoch} of {self!r} could not be made", error)
             text = str(error) or type(error).__name__
             self.step(lambda now: self.machine.cannot_connect(epoch, text, now))
             return
-        self.note("=", f"connection {epoch} is made: {pc.log_id}")
+        self.note("=", f"connection {epoch} is made: {pc.log_id}", type="made", epoch=epoch)
         self.connections[epoch] = Connection(
             epoch,
             pc,
@@ -300,22 +357,46 @@ class Shell:
 
     def connection_lost(self, epoch: int, kind: LossKind, text: str) -> None:
         """See `SessionMachine.connection_lost`."""
-        self.note("!", f"connection {epoch}: {text}")
+        self.note("!", f"connection {epoch}: {text}", type="lost", epoch=epoch, text=text)
         self.step(lambda now: self.machine.connection_lost(epoch, kind, text, now))
 
     def no_way_out(self, epoch: int, text: str) -> None:
         """See `SessionMachine.no_way_out`."""
-        self.note("!", f"connection {epoch}: {text}")
+        self.note("!", f"connection {epoch}: {text}", type="lost", epoch=epoch, text=text)
         self.step(lambda now: self.machine.no_way_out(epoch, text, now))
 
     def ice_changed(self, epoch: int, state: str) -> None:
         """See `SessionMachine.ice_changed`."""
-        self.note("=", f"connection {epoch}: ICE {state}")
+        self.note("=", f"connection {epoch}: ICE {state}", type="ice", epoch=epoch, state=state)
         self.step(lambda now: self.machine.ice_changed(epoch, state, now))
+
+    def network_changed(self, epoch: int, event: NetworkChangeEvent) -> None:
+        """Look at the path and at signaling: this machine's network has changed, or it has slept."""
+        if epoch == self.machine.active:
+            words = [f"{', '.join(event.gone)} has gone"] if event.gone else []
+            words += [f"{', '.join(event.came)} has come"] if event.came else []
+            words += [f"it has slept {event.slept:.0f} s"] if event.slept else []
+            self.look_at_network(f"this machine's network: {'; '.join(words)}", event.gone)
+
+    def look_at_network(self, text: str, gone: Sequence[str] = (), *, at_once: bool = False) -> None:
+        """See `SessionMachine.network_changed`."""
+        self.note("!", text)
+        self.route.network_changed(gone)
+        self.step(lambda now: self.machine.network_changed(text, now, at_once=at_once))
 
     def negotiated(self, epoch: int) -> None:
         """See `SessionMachine.negotiated`."""
         self.step(lambda now: self.machine.negotiated(epoch, now))
+        self._begin_counting()  # a track may come while the session closes
+
+    def wants_tracks(self, epoch: int, pc: RTCPeerConnection) -> None:
+        """Offer the session's tracks: the first description of this connection is about to be made."""
+        self.media.attach(epoch, pc)
+
+    def track_came(self, epoch: int, event: RTCTrackEvent) -> None:
+        """Report a track of the other side; after a reset it is another one, in streams of the same ids."""
+        self.log.line("=", f"connection {epoch}: {event.track.kind} comes")
+        self.emitter.emit("track", events.TrackEvent(event.track, event.streams, event.transceiver))
 
     def fresh(self, epoch: int, age: float | None) -> None:
         """See `SessionMachine.fresh`."""
@@ -324,21 +405,101 @@ class Shell:
     def released(self, epoch: int) -> None:
         """See `SessionMachine.released`."""
         connection = self.connections.pop(epoch, None)
+        self.media.detach(epoch)
         if connection is not None:
             self._left += connection.left
         self.step(lambda now: self.machine.released(epoch, now))
+
+    # --- the end of media ---------------------------------------------------------------------------------
+
+    def finish_media(self, *, heard: bool) -> None:
+        """Let what is queued be spoken (`heard`), take the account, then let the drain end; the deadline ends both."""
+
+        async def finish() -> None:
+            self._begin_counting()
+            try:
+                await self.media.finish(heard=heard)
+            except (
+                DOMException
+            ) as error:  # its track was stopped, its connection is lost: the account says what is unsent
+                self.log.line("!", f"media: {error}")
+            finally:
+                if self.receipt is None:
+                    self._tell_media()
+                    self.step(self.machine.media_finished)
+
+        self.tasks.spawn(finish(), "lets media finish")
+
+    def _begin_counting(self) -> None:
+        if self.machine.closing is not None and self.media.is_in_use and self._counting is None:
+            self._counting = self.tasks.spawn(self._count_media(), "counts media")
+
+    def stop_waiting(self) -> None:
+        """Count media no longer, and hear no server: the session has ended."""
+        for task in (self._counting, self._hearing):
+            if task is not None:
+                task.cancel()
+
+    async def _count_media(self) -> None:
+        """Keep the account of media fresh until this side says its last word, which carries it."""
+        while (closing := self.machine.closing) is not None and closing.said_closed is None:
+            await self.media.take_account()
+            self._tell_media()
+            await asyncio.sleep(COUNTED)
+
+    def _tell_media(self) -> None:
+        self.step(lambda now: self.machine.media_counted(self.media.accounts, now))
+
+    def room_closing(self, closes: bool) -> None:
+        """Note that the room is closed for all, or that this side asks for it; False: it is refused."""
+        self.step(lambda now: self.machine.room_closing(closes, now))
+        if closes:
+            self._room_closes.set()
+        else:
+            self._room_closes.clear()
+
+    def handlers_over(self) -> None:
+        """Note that the `closing` handlers have ended.
+
+        If the other side says that the room is closed for all, this side's server is heard first: a receipt names that
+        cause only if its own side knows it.
+        """
+        closing = self.machine.closing
+        if closing is not None and closing.reason.code == ROOM_CLOSED and not self.machine.room_closes:
+            self._hearing = self.tasks.spawn(self._hear_server(), "hears whether the room is closed")
+        else:
+            self.last_words_over()
+
+    async def _hear_server(self) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._room_closes.wait(), ROOM_TOLD)
+        self.last_words_over()
+
+    def last_words_over(self) -> None:
+        """Let the end come. Sound that the `closing` handlers have queued is spoken before."""
+        speaking = self.machine.closing is not None and self.media.is_in_use
+        self.step(lambda now: self.machine.last_words_over(now, speaking=speaking))
+        if speaking:
+            self.finish_media(heard=True)
 
     # --- signaling ----------------------------------------------------------------------------------------
 
     def signal(self, message: Relayed) -> None:
         """Hand a message to the other side's session by signaling."""
         addressed = msgspec.structs.replace(message, session=self.machine.session, to=self.machine.peer)
-        if not isinstance(message, (Description, Candidates)):
-            self.note(">", f"by signaling: {type(message).__name__}")
+        self._note_signal(">", message)
         self.route.send(addressed)
+
+    def _note_signal(self, mark: Mark, message: Relayed) -> None:
+        if isinstance(message, Description):
+            self.record(mark, type="signal", word="description", epoch=message.epoch)
+        elif not isinstance(message, (Candidates, Probe, words.Moved)):
+            word = str(type(message).__struct_config__.tag)
+            self.note(mark, f"by signaling: {type(message).__name__}", type="signal", word=word)
 
     def signaled(self, message: Relayed) -> None:
         """Take a message of the other side's session by signaling."""
+        self._note_signal("<", message)
         match message:
             case Description(epoch=epoch) | Candidates(epoch=epoch):
                 if isinstance(message, Description):
@@ -351,7 +512,6 @@ class Shell:
                 pass  # answered by the client; heard by the room
             case _:
                 word: AnyWord = message
-                self.note("<", f"by signaling: {type(message).__name__}")
                 self.step(lambda now: self.machine.signal_received(word, now))
 
     def signaling_changed(self, up: bool, reason: str = "") -> None:
@@ -359,7 +519,8 @@ class Shell:
         if up == self.signaling_up:
             return
         self.signaling_up = up
-        self.log.line("=" if up else "!", "signaling is up" if up else f"signaling is down: {reason}")
+        text = "signaling is up" if up else f"signaling is down: {reason}"
+        self.note("=" if up else "!", text, type="signaling", up=up)
         self.emitter.emit("signaling", events.SignalingChange(up, reason))
         self.step(lambda now: self.machine.signaling_changed(up, now))
 
@@ -389,11 +550,13 @@ class Shell:
 
     def presence_changed(self, presence: Presence, *, reloaded: bool = False) -> None:
         """See `SessionMachine.presence_changed`: what the server says of the other side."""
-        self.log.line("<", f"the server says: {presence}{', reloaded' if reloaded else ''}")
+        text = f"the server says: {presence}{', reloaded' if reloaded else ''}"
+        self.note("<", text, type="presence", presence=presence, reloaded=reloaded)
         self.step(lambda now: self.machine.presence_changed(presence, now, reloaded=reloaded))
 
     def probed(self, *, by_peer: bool, alive: bool) -> None:
         """See `SessionMachine.probed`: the answer to a probe."""
+        self.record("<", type="probed", byPeer=by_peer, alive=alive)
         self.step(lambda now: self.machine.probed(by_peer, alive, now))
 
 

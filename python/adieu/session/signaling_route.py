@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from adieu.protocol.signaling import Relayed
 
 
@@ -26,6 +28,9 @@ class SignalingRoute:
 
     def probe(self) -> None:
         """Ask whether the other side is there; the answer is given to `Shell.probed`."""
+
+    def network_changed(self, gone: Sequence[str]) -> None:
+        """Look whether signaling still works: this machine's network has changed, and these addresses have gone."""
 
     def moved(self, peer: str) -> None:
         """Note that the other side says in-band that it has a new peer id."""

@@ -22,21 +22,30 @@ def accounts_of_this_side(m: MachineState) -> dict[str, words.ChannelAccount]:
     accounts: dict[str, words.ChannelAccount] = {}
     room = words.MAX_RANGES
     for name, channel in m.channels.items():
-        sender, receiver = channel.sender, channel.receiver
-        if not _was_used(channel):
+        if not _was_used(channel) or has_own(channel):
             continue
-        which = channel.reliable and not channel.ordered
-        ranges = receiver.taken_beyond.runs(room) if which else []
-        room -= len(ranges)
-        accounts[name] = words.ChannelAccount(
-            accepted=sender.accepted.total(),
-            unsent=sender.unsent_total(),
-            taken=receiver.taken.total(),
-            **({"unread": receiver.left_unread} if unread else {}),
-            up_to=receiver.up_to if which else None,
-            ranges=ranges,
-        )
+        accounts[name] = account_of(channel, unread=unread, ranges=room)
+        room -= len(accounts[name].ranges)
     return accounts
+
+
+def account_of(channel: Channel, *, unread: bool, ranges: int = words.MAX_RANGES) -> words.ChannelAccount:
+    """Return what this side has sent and taken on a channel, with at most so many ranges."""
+    sender, receiver = channel.sender, channel.receiver
+    which = channel.reliable and not channel.ordered
+    return words.ChannelAccount(
+        accepted=sender.accepted.total(),
+        unsent=sender.unsent_total(),
+        taken=receiver.taken.total(),
+        **({"unread": receiver.left_unread} if unread else {}),
+        up_to=receiver.up_to if which else None,
+        ranges=receiver.taken_beyond.runs(ranges) if which else [],
+    )
+
+
+def has_own(channel: Channel) -> bool:
+    """Both sides have said their account of the channel: its own receipt has it, and the session's has not."""
+    return channel.end is not None and channel.end.said is not None and channel.end.heard is not None
 
 
 def _was_used(channel: Channel) -> bool:
@@ -45,7 +54,7 @@ def _was_used(channel: Channel) -> bool:
 
 
 def impossible(m: MachineState, word: words.Closed) -> str:
-    """Name a claim of the other side's account that cannot be true; empty: all of it may be true.
+    """Return the first impossible claim in the other side's account; an empty text if there is no such claim.
 
     Its numbers must agree with each other, and with the facts that this side knows better.
     """
@@ -54,11 +63,23 @@ def impossible(m: MachineState, word: words.Closed) -> str:
     nothing = words.ChannelAccount()
     for name in dict.fromkeys((*word.channels, *m.channels)):
         their, channel = word.channels.get(name, nothing), m.channels.get(name)
+        if channel is not None and channel.end is not None and channel.end.said is not None:
+            if name not in word.channels or has_own(channel):
+                continue  # the other side may have both accounts of it already, or not yet
         if not _may_be(their, channel):
-            totals = (their.accepted, their.unsent, their.taken, their.unread)
-            numbers = ", ".join(f"{total.messages} ({total.bytes} bytes)" for total in totals)
-            return f"{numbers} accepted, unsent, taken and unread of channel {_quoted(name)}"
+            return _says(name, their)
     return ""
+
+
+def impossible_of(channel: Channel, their: words.ChannelAccount) -> str:
+    """Return the other side's account of a channel, in words, if it cannot be true; empty: it may be true."""
+    return "" if _may_be(their, channel) else _says(channel.name, their)
+
+
+def _says(name: str, their: words.ChannelAccount) -> str:
+    totals = (their.accepted, their.unsent, their.taken, their.unread)
+    numbers = ", ".join(f"{total.messages} ({total.bytes} bytes)" for total in totals)
+    return f"{numbers} accepted, unsent, taken and unread of channel {_quoted(name)}"
 
 
 def _may_be(their: words.ChannelAccount, channel: Channel | None) -> bool:
@@ -72,7 +93,7 @@ def _may_be(their: words.ChannelAccount, channel: Channel | None) -> bool:
         mine = left(sender.accepted.total(), sender.unsent_total())
         if not _rises(their, mine.messages):
             return False
-        known = sender.taken_with(_which_taken(their, channel))
+        known = sender.taken_with(which_taken(their, channel))
         parts += [(their.taken, mine), (known, their.taken), (taken, theirs)]
     seen = 0 if channel is None else channel.receiver.seen
     return all(is_part(part, whole) for part, whole in parts) and theirs.messages >= seen
@@ -87,7 +108,7 @@ def _rises(their: words.ChannelAccount, most: int) -> bool:
     return last <= most
 
 
-def _which_taken(their: words.ChannelAccount, channel: Channel) -> Ranges:
+def which_taken(their: words.ChannelAccount, channel: Channel) -> Ranges:
     """Return the numbers of the messages that the other side has reported as taken; in order, the first ones."""
     which = Ranges()
     if channel.reliable:
@@ -131,9 +152,43 @@ def outcome(m: MachineState, closing: Close, said: words.Closed) -> Outcome:
         channels=channels,
         steps=closing.steps,
         confirmed=closing.heard_closed is not None,
-        agreed=agreed_text(m.receipt, reason, closer, channels, m.me, m.peer, unread=unread),
+        agreed=agreed_text(
+            m.receipt,
+            reason,
+            closer,
+            _agreed(channels, said, closing),
+            _media(m, said, closing.heard_closed),
+            m.me,
+            m.peer,
+            unread=unread,
+        ),
         unheard=closing.unheard,
     )
+
+
+def _agreed(channels: dict[str, ChannelReceipt], said: words.Closed, closing: Close) -> dict[str, ChannelReceipt]:
+    """Return the channels of which both sides have given an account.
+
+    One alone may have opened a channel, or may have closed it, and no connection was left to say so.
+    """
+    heard = closing.heard_closed
+    if heard is None:
+        return channels
+    return {name: channels[name] for name in channels if name in said.channels and name in heard.channels}
+
+
+def _media(
+    m: MachineState, said: words.Closed, heard: words.Closed | None
+) -> dict[str, dict[str, tuple[words.MediaAccount, int]]]:
+    """Return, by mid and sender, what it sent, and how many of these packets came: if both accounts have media."""
+    if heard is None or not said.media or not heard.media:
+        return {}
+    nothing = words.MediaAccount()
+    both = {mid: (said.media.get(mid, nothing), heard.media.get(mid, nothing)) for mid in {*said.media, *heard.media}}
+    return {
+        mid: {m.me: (mine, min(theirs.arrived, mine.packets)), m.peer: (theirs, min(mine.arrived, theirs.packets))}
+        for mid, (mine, theirs) in both.items()
+    }
 
 
 def _cause_here(m: MachineState, closing: Close) -> str:
@@ -180,16 +235,26 @@ def _accounts(
     nothing = words.ChannelAccount()
     receipts: dict[str, ChannelReceipt] = {}
     for name in sorted(m.channels.keys() & {*mine, *(theirs or ())}):
-        my, channel = mine.get(name, nothing), m.channels[name]
-        if theirs is None:
-            sent = account(my.accepted, my.unsent, channel.sender.delivered.total())  # what it acknowledged
-            received = Account(
-                accepted=None, delivered=my.taken, unread=channel.receiver.left_unread, unknown=None, unsent=None
-            )
-        else:
-            their = theirs.get(name, nothing)
-            channel.sender.count_delivered(_which_taken(their, channel))
-            sent = account(my.accepted, my.unsent, their.taken, their.unread if unread else None)
-            received = account(their.accepted, their.unsent, my.taken, channel.receiver.left_unread)
+        channel = m.channels[name]
+        ended = channel.end is not None and channel.end.said is not None
+        if ended and (name not in mine or (theirs is not None and name not in theirs)):
+            continue  # one side at least has both accounts of it
+        their = None if theirs is None else theirs.get(name, nothing)
+        sent, received = both_directions(channel, mine.get(name, nothing), their, unread=unread)
         receipts[name] = ChannelReceipt(sent=sent, received=received, reliable=channel.reliable)
     return receipts
+
+
+def both_directions(
+    channel: Channel, my: words.ChannelAccount, their: words.ChannelAccount | None, *, unread: bool
+) -> tuple[Account, Account]:
+    """Return what became of the messages that were sent, and of those that were received."""
+    if their is None:
+        sent = account(my.accepted, my.unsent, channel.sender.delivered.total())  # what it acknowledged
+        received = Account(
+            accepted=None, delivered=my.taken, unread=channel.receiver.left_unread, unknown=None, unsent=None
+        )
+        return sent, received
+    channel.sender.count_delivered(which_taken(their, channel))
+    sent = account(my.accepted, my.unsent, their.taken, their.unread if unread else None)
+    return sent, account(their.accepted, their.unsent, my.taken, channel.receiver.left_unread)

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from adieu.protocol.control import File, MediaState, Reliability
 from adieu.protocol.words import AnyWord, Level, Reason
+from adieu.session.machine.receipt import ChannelEndReceipt
 
 StateName = Literal["connecting", "open", "suspect", "recovering", "resetting", "closing", "closed"]
 
@@ -121,6 +122,21 @@ class ChannelFailed(Event, frozen=True):
     message: str
 
 
+class ChannelClosing(Event, frozen=True):
+    """The other side closes a channel: last words may be sent on it until `deadline` (absolute)."""
+
+    name: str
+    reason: str
+    deadline: float
+
+
+class ChannelClosed(Event, frozen=True):
+    """A channel has ended, and the session may go on. Its name may belong to another one from now on."""
+
+    name: str
+    receipt: ChannelEndReceipt
+
+
 class Readable(Event, frozen=True):
     """Messages wait on this channel."""
 
@@ -165,6 +181,20 @@ class ResetEnded(Event, frozen=True):
     error: str
 
 
+class Progressed(Event, frozen=True):
+    """A step of a close or a reset, and what is still under way in it."""
+
+    work: Literal["close", "reset"]
+    step: str
+    messages: int
+    """Accepted here and not known to be delivered; pieces of files are not counted."""
+    bytes: int
+    incoming: int
+    """Messages that the other side has announced and this one has not taken."""
+    seconds: float
+    """Until it ends at the latest."""
+
+
 class FileSaid(Event, frozen=True):
     """A step of a file transfer."""
 
@@ -192,6 +222,6 @@ AnyAction = (
     | Signal | Probe
 )  # fmt: skip
 AnyEvent = (
-    StateChanged | ChannelOpened | ChannelFailed | Readable | Acknowledged | ClosingAsked | WaitAsked
-    | ResetStarted | ResetEnded | FileSaid | MediaSaid | PeerMoved | Ended
+    StateChanged | ChannelOpened | ChannelFailed | ChannelClosing | ChannelClosed | Readable | Acknowledged
+    | ClosingAsked | WaitAsked | ResetStarted | ResetEnded | Progressed | FileSaid | MediaSaid | PeerMoved | Ended
 )  # fmt: skip

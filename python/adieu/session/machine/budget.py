@@ -68,6 +68,10 @@ class Budget:
         self.yielding: dict[int, Holder] = {}
         """Those without credit, by `id`: what they hold makes way for a turn."""
 
+    def apart(self) -> Budget:
+        """Return a budget of the same size for a channel that has ended."""
+        return Budget(self.size, self.window, self.max_message)
+
     @property
     def free(self) -> int:
         """Return the bytes that may be given as credit, or used by messages without credit."""

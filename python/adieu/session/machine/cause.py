@@ -18,6 +18,7 @@ CAUSES = (
     "network-lost",
     "busy",
     "kicked",
+    "room-closed",
     "replaced",
     "server-shutdown",
     "connection-closed",
@@ -26,11 +27,31 @@ CAUSES = (
     "gave-up",
 )
 
+ROOM_CLOSED = "room-closed"
+"""The code of the reason when a room was closed for all. A cause only if this side's server says it too."""
+
 CLAIMS = frozenset({"left", "tab-closed", "reloaded", "navigated", "connection-closed"})
 """Causes that a peer may claim for itself. This side judges all other causes alone, by its own evidence."""
 
 DEATHS = frozenset({"crashed", "frozen", "network-lost", "frozen, network-lost", "busy"})
 """Causes of an end that neither side wanted: each can only say them of the other."""
+
+Confidence = Literal["possible", "likely", "certain"]
+
+STEADY = 5.0
+"""Seconds: a cause that was corrected holds so long. Two pieces of evidence in turn do not make it flicker."""
+
+
+def confidence(cause: str) -> Confidence:
+    """Return how sure a cause is.
+
+    `certain`: the other side or the server said it, or this side saw it. `likely`: the evidence fits nothing better.
+    `possible`: more than one cause looks the same from here.
+    """
+    if "," in cause:
+        return "possible"
+    return "likely" if cause in {"crashed", "frozen"} else "certain"
+
 
 Presence = Literal["here", "away", "left", "kicked", "replaced", "timeout", "shutdown"]
 
@@ -60,6 +81,8 @@ class PeerEvidence:
     """When that was over."""
     reported: str = ""
     """The cause that the application knows."""
+    held_until: float = 0.0
+    """The time before which the reported cause is not corrected again."""
     log: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=32))
 
     def note(self, now: float, text: str) -> None:
@@ -87,6 +110,7 @@ class PeerEvidence:
             under_way: seconds that what it said before may have been under way.
         """
         self.probe_server, self.probe_peer, self.ice_fresh = None, False, False
+        self.held_until = 0.0
         if self.socket_ended is not None and now > self.socket_ended + under_way:
             self.socket_ended = None
         if now > self.woke + under_way:
@@ -116,6 +140,15 @@ class PeerEvidence:
         if self.probe_peer:
             return "network-lost"
         return "frozen, network-lost"
+
+    def told(self, now: float) -> str:
+        """Return the cause to report: the likely one, but after a correction it holds for `STEADY` seconds."""
+        cause = self.cause()
+        if self.reported and cause != self.reported:
+            if now < self.held_until:
+                return self.reported
+            self.held_until = now + STEADY
+        return cause
 
     def lines(self) -> list[str]:
         """Return the lines, oldest first, with the seconds since the oldest."""

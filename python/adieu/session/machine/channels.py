@@ -33,6 +33,11 @@ def open_channel(m: MachineState, name: str, *, ordered: bool, reliability: Reli
     """
     channel = m.channels.get(name)
     if channel is not None:
+        if channel.end is not None:
+            raise ChannelError(
+                f"channel {name!r} is {'closed, but' if channel.end.over else 'closing:'} its name is not free yet: "
+                "the other side has not said that it knows"
+            )
         if (channel.ordered, channel.reliability) != (ordered, reliability):
             raise ChannelError(
                 f"channel {name!r} is already open with ordered={channel.ordered}, {_in_words(channel.reliability)}; "
@@ -42,12 +47,24 @@ def open_channel(m: MachineState, name: str, *, ordered: bool, reliability: Reli
         return channel
     if len(m.channels) >= m.options.max_channels:
         raise ChannelError(f"{len(m.channels)} channels are open; the limit is {m.options.max_channels}")
-    if m.next_id < 0:
-        raise ChannelError(f"no stream id is left for channel {name!r}: a session has 511 on each side")
-    channel = _make(m, name, ordered, reliability, m.next_id, mine=True)
-    m.next_id -= 2
+    channel = _make(m, name, ordered, reliability, _free_id(m, name), mine=True)
     say_open(m, channel)
     return channel
+
+
+def _free_id(m: MachineState, name: str) -> int:
+    """Return the next stream id that is free on all connections, in turn: one that is used again has rested longest."""
+    first = control.FIRST_ID_SMALLER if m.smaller else control.FIRST_ID_LARGER
+    for _ in range(first // 2 + 1):
+        id_ = m.next_id
+        m.next_id = id_ - 2 if id_ >= 2 else first
+        if not _is_used(m, id_):
+            return id_
+    raise ChannelError(f"no stream id is left for channel {name!r}: a session has 511 on each side")
+
+
+def _is_used(m: MachineState, id_: int) -> bool:
+    return id_ in m.by_id or any(id_ in connection.channels for connection in m.connections.values())
 
 
 def _make(m: MachineState, name: str, ordered: bool, reliability: Reliability, id_: int, *, mine: bool) -> Channel:
@@ -124,6 +141,10 @@ def handle_open(m: MachineState, message: control.Open) -> None:
     if message.id > first or (first - message.id) % 2:
         raise ViolationError(f"channel {message.name!r} opened with id {message.id}, which is not its to give")
     channel = m.channels.get(message.name)
+    if _must_wait(m, message, channel):
+        if channel is None or channel.end is None or channel.id != message.id or channel.end.heard_gone:
+            m.later[message.id] = message
+        return  # said again of the one that ends: what is said of its end answers it
     if channel is None:
         if len(m.channels) >= m.options.max_channels or message.id in m.by_id:
             _refuse(m, m.active, message, f"no room for channel {message.name!r}")
@@ -142,14 +163,30 @@ def handle_open(m: MachineState, message: control.Open) -> None:
         if m.smaller:
             # Both open the same name at once: the smaller peer's `open` counts, and the other answers it. The data
             # channel that the other has made, and closes now, is closed from here too, or its procedure would not end.
-            m.act(actions.OpenStream(m.active, message.id, message.name, message.ordered, message.reliability))
-            m.act(actions.CloseStream(m.active, message.id))
+            close_unmatched(m, message.id)
             return
         _adopt(m, channel, message.id)
     answer = control.Opened(name=channel.name, id=channel.id, window=channel.receiver.grant())
     open_everywhere(m, channel)
     m.send_control(m.active, answer)
     _opened(m, channel, message.window, incoming=True)
+
+
+def _must_wait(m: MachineState, message: control.Open, channel: Channel | None) -> bool:
+    """Whether an earlier channel still holds the name or the id: the other side knows of its end already."""
+    if channel is not None and channel.end is not None:
+        return channel.open  # one that is not open yet was asked for by both at once
+    holder = m.by_id.get(message.id)
+    if holder is not None:
+        return holder.end is not None
+    return channel is None and _is_used(m, message.id)
+
+
+def open_later(m: MachineState) -> None:
+    """Look again at the channels for which there was no name or no id."""
+    for id_, message in list(m.later.items()):
+        if m.later.pop(id_, None) is not None:
+            handle_open(m, message)
 
 
 def _refuse(m: MachineState, epoch: int, message: control.Open, error: str) -> None:
@@ -166,8 +203,41 @@ def _adopt(m: MachineState, channel: Channel, id_: int) -> None:
 
 def _close_everywhere(m: MachineState, channel: Channel) -> None:
     for connection in m.connections.values():
-        if connection.channels.pop(channel.id, None):
-            m.act(actions.CloseStream(connection.epoch, channel.id))
+        if channel.id in connection.channels:
+            close_stream(m, connection, channel.id)
+
+
+def close_stream(m: MachineState, connection: ConnectionState, id_: int) -> None:
+    """Close a data channel: its id is free when it is closed."""
+    under = connection.channels[id_]
+    if not under.closing:
+        under.closing, under.open, under.buffered = True, False, 0
+        m.act(actions.CloseStream(connection.epoch, id_))
+
+
+def close_unmatched(m: MachineState, id_: int) -> None:
+    """Close the data channel that the other side closes on the active connection.
+
+    If this side has no data channel of that id, it makes one first: the other's procedure ends when both directions
+    are reset.
+    """
+    assert m.active is not None
+    connection = m.connections[m.active]
+    if id_ not in connection.channels:
+        connection.channels[id_] = ChannelOnConnection()
+        m.act(actions.OpenStream(m.active, id_, "", True, control.Reliability()))
+    close_stream(m, connection, id_)
+
+
+def forget(m: MachineState, channel: Channel) -> None:
+    """Give the name and the place of a channel back."""
+    m.channels.pop(channel.name, None)
+    m.by_id.pop(channel.id, None)
+    m.hungry.pop(channel.name, None)
+    m.ending.pop(channel.name, None)
+    channel.receiver.leave()
+    feed(m)
+    open_later(m)
 
 
 def handle_opened(m: MachineState, message: control.Opened) -> None:
@@ -189,20 +259,21 @@ def handle_opened(m: MachineState, message: control.Opened) -> None:
 
 
 def _opened(m: MachineState, channel: Channel, window: int, *, incoming: bool) -> None:
-    if not channel.open:
-        channel.open = True
-        m.report(actions.ChannelOpened(channel.name, incoming))
+    is_open(m, channel, incoming=incoming)
     channel.sender.granted(window)
     pump(m, channel)
 
 
+def is_open(m: MachineState, channel: Channel, *, incoming: bool = False) -> None:
+    """Note that both sides have a channel."""
+    if not channel.open:
+        channel.open = True
+        m.report(actions.ChannelOpened(channel.name, incoming))
+
+
 def _drop(m: MachineState, channel: Channel, error: str) -> None:
-    m.channels.pop(channel.name, None)
-    m.by_id.pop(channel.id, None)
-    m.hungry.pop(channel.name, None)
-    channel.receiver.leave()
-    feed(m)
     _close_everywhere(m, channel)
+    forget(m, channel)
     m.report(actions.ChannelFailed(channel.name, error))
 
 
@@ -217,6 +288,8 @@ def has_room(m: MachineState, channel: Channel) -> bool:
 def pump(m: MachineState, channel: Channel) -> None:
     """Hand to the active connection what credit and buffer allow."""
     if m.active is None or not channel.open or (m.closing is not None and m.closing.said_closed):
+        return
+    if channel.end is not None and (channel.end.said is not None or channel.end.over):
         return
     connection = m.connections[m.active]
     under = connection.channels.get(channel.id)
@@ -280,6 +353,8 @@ def handle_ack(m: MachineState, message: control.Ack) -> bool:
         pump(m, channel)
         if news:
             any_news = True
+            if channel.end is not None:
+                channel.end.progressed = m.now
             m.report(actions.Acknowledged(name))
     return any_news
 
@@ -309,7 +384,7 @@ def ack_later(m: MachineState, channel: Channel) -> None:
     due = channel.receiver.ack_due(m.options.ack_messages, m.options.ack_bytes)
     if not due:
         return
-    if m.closing is not None or due == "now":
+    if m.closing is not None or channel.end is not None or due == "now":
         send_acks(m)
     else:
         m.timers.setdefault("ack", m.now + m.options.ack_delay)
@@ -323,6 +398,8 @@ def send_acks(m: MachineState, *, every: bool = False, also: Channel | None = No
     acks: dict[str, control.Acknowledged] = {}
     ranges = 0
     for name, channel in m.channels.items():
+        if channel.end is not None and channel.end.said is not None:
+            continue  # its account says it; an acknowledgement might come when its name belongs to another
         if channel.receiver.ack_wanted or channel is also or (every and channel.open and channel.reliable):
             acks[name] = channel.receiver.acknowledgement()
             ranges += len(acks[name].ranges)
@@ -370,11 +447,22 @@ def feed(m: MachineState) -> None:
 
 def keep_queued(m: MachineState) -> None:
     """Count what is queued as taken, and give its credit back, up to a bound for the session."""
-    room = m.options.closing_bound - sum(channel.receiver.kept_bytes for channel in m.channels.values())
+    room = _room_to_keep(m)
     for channel in m.channels.values():
         room -= channel.receiver.keep(room)
         ack_later(m, channel)
     feed(m)
+
+
+def keep(m: MachineState, channel: Channel) -> None:
+    """Do the same for one channel, which is being closed."""
+    channel.receiver.keep(_room_to_keep(m))
+    ack_later(m, channel)
+    feed(m)
+
+
+def _room_to_keep(m: MachineState) -> int:
+    return m.options.closing_bound - sum(channel.receiver.kept_bytes for channel in m.channels.values())
 
 
 def _in_words(reliability: Reliability) -> str:

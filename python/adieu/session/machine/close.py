@@ -15,8 +15,8 @@ import msgspec
 
 from adieu.protocol import words
 from adieu.protocol.words import Reason
-from adieu.session.machine import account, actions, channels, connections, heartbeat, reset
-from adieu.session.machine.cause import CLAIMS, DEATHS
+from adieu.session.machine import account, actions, channels, connections, ending, heartbeat, reset
+from adieu.session.machine.cause import CLAIMS, DEATHS, ROOM_CLOSED
 from adieu.session.machine.flow import ViolationError
 from adieu.session.machine.receipt import StepReceipt
 from adieu.session.machine.state import CleanUp, Close, CloseChannels, Drain, EndConnections, Over
@@ -32,16 +32,14 @@ LAST_WORD = 0.5
 """Seconds: after an end without agreement, wait so long for the other's `closed` by signaling."""
 
 
-def _drain_until(now: float, deadline: float) -> float:
-    total = deadline - now
-    return deadline - min(max(0.1 * total, 0.2), total / 2)
-
-
 # --- how it begins --------------------------------------------------------------------------------------------------
 
 
-def begin(m: MachineState, reason: Reason, timeout: float) -> None:
-    """Close from this side. A close that is under way already goes on, and ends within the shorter time."""
+def begin(m: MachineState, reason: Reason, timeout: float, *, speaking: bool = False) -> None:
+    """Close from this side. A close that is under way already goes on, and ends within the shorter time.
+
+    `speaking`: sound of this side is still to be heard.
+    """
     if m.outcome is not None:
         return
     reason = words.reason(reason.code, reason.text)
@@ -52,11 +50,14 @@ def begin(m: MachineState, reason: Reason, timeout: float) -> None:
         return
     elif m.closing is None:
         deadline = m.now + timeout
-        closing = Close("local", reason, m.now, deadline, _drain_until(m.now, deadline))
+        closing = Close("local", reason, m.now, deadline, ending.drain_until(m.now, deadline))
+        closing.step = Drain(speaking=speaking)
         _open(m, closing)
         m.say(_announcement(m, closing), both=True)
         heartbeat.expect_answer(m, closing)
     if m.closing is not None:
+        if reason.code == ROOM_CLOSED:
+            m.closing.cause = ROOM_CLOSED  # also if the other side has heard it first, and closes already
         _hurry(m, m.closing, m.now + timeout)
 
 
@@ -65,7 +66,7 @@ def _hurry(m: MachineState, closing: Close, own: float) -> None:
     closing.own = own if closing.own is None else min(closing.own, own)
     if closing.own < closing.deadline:
         closing.deadline = closing.own
-        closing.drain_until = min(closing.drain_until, _drain_until(m.now, closing.own))
+        closing.drain_until = min(closing.drain_until, ending.drain_until(m.now, closing.own))
     if closing.said_closed is None:
         m.timers["drain"] = closing.drain_until
 
@@ -90,7 +91,11 @@ def _announcement(m: MachineState, closing: Close, deadline_ms: int | None = Non
 
 
 def _final(m: MachineState) -> dict[str, int]:
-    return {name: channel.sender.accepted.messages for name, channel in m.channels.items()}
+    return {
+        name: channel.sender.accepted.messages
+        for name, channel in m.channels.items()
+        if channel.end is None or channel.end.said is None
+    }
 
 
 def handle_word(m: MachineState, word: words.Closing | words.Wait | words.Done | words.Closed) -> None:
@@ -118,7 +123,9 @@ def _announced(m: MachineState, word: words.Closing) -> None:
         if word.deadline_ms == 0 or m.phase == "connecting":
             _end_by_departure(m, word.reason)
             return
-        closing = Close("remote", word.reason, m.now, deadline, _drain_until(m.now, deadline), _cause_of(word.reason))
+        closing = Close(
+            "remote", word.reason, m.now, deadline, ending.drain_until(m.now, deadline), _cause_of(m, word.reason)
+        )
         closing.final, closing.step = word.final, Drain(may_send=True)
         _open(m, closing)
         m.report(actions.ClosingAsked(word.reason, closing.drain_until))
@@ -145,13 +152,14 @@ def _closed(m: MachineState, word: words.Closed) -> None:
     m.took_effect("closed", "done")
 
 
-def _cause_of(reason: Reason) -> str:
-    return reason.code if reason.code in CLAIMS else "left"
+def _cause_of(m: MachineState, reason: Reason) -> str:
+    is_known = reason.code in CLAIMS or (reason.code == ROOM_CLOSED and m.room_closes)
+    return reason.code if is_known else "left"
 
 
 def _end_by_departure(m: MachineState, reason: Reason) -> Close:
     """End, as the other side goes away without waiting: what it has sent may be a moment behind."""
-    cause = _cause_of(reason)
+    cause = _cause_of(m, reason)
     if m.phase == "connecting" and reason.code == "gave-up":
         cause = reason.code  # there is no connection: this side knows that too
     return _end_soon(m, "remote", reason, cause)
@@ -168,7 +176,7 @@ def _end_unheard(m: MachineState, reason: Reason) -> Close:
         cause = "frozen" if m.evidence.stood_still else "frozen, network-lost"
         m.note(f"the other side says: {reason.text}")
     else:
-        cause = _cause_of(reason)
+        cause = _cause_of(m, reason)
     closing = _end_soon(m, "network", reason, cause)
     closing.unheard = unheard
     return closing
@@ -248,7 +256,7 @@ def _move_deadline(m: MachineState, closing: Close, deadline: float) -> None:
         deadline = min(deadline, closing.own)
     if isinstance(closing.step, Drain):
         closing.deadline = deadline
-        closing.drain_until = max(_drain_until(closing.began, deadline), m.now)
+        closing.drain_until = max(ending.drain_until(closing.began, deadline), m.now)
         m.timers["drain"] = closing.drain_until
 
 
@@ -265,10 +273,16 @@ def _stalled(m: MachineState, closing: Close) -> bool:
     return False
 
 
-def last_words_over(m: MachineState) -> None:
-    """Accept no further last words; the accepted ones are still sent."""
+def last_words_over(m: MachineState, *, speaking: bool) -> None:
+    """Accept no further last words; the accepted ones are still sent. `speaking`: sound of this side is to be heard."""
     if m.closing is not None and isinstance(m.closing.step, Drain):
-        m.closing.step.may_send = False
+        m.closing.step.may_send, m.closing.step.speaking = False, speaking
+
+
+def spoken(m: MachineState) -> None:
+    """Let the drain wait no longer for sound of this side."""
+    if m.closing is not None and isinstance(m.closing.step, Drain):
+        m.closing.step.speaking = False
 
 
 # --- the steps ------------------------------------------------------------------------------------------------------
@@ -294,7 +308,7 @@ def progress(m: MachineState, closing: Close) -> None:
 
 
 def _drain(m: MachineState, closing: Close, step: Drain) -> None:
-    if not closing.is_abrupt and not closing.said_done and not step.may_send:
+    if not closing.is_abrupt and not closing.said_done and not step.may_send and not step.speaking:
         if closing.final is not None and _has_taken(m, closing.final):
             closing.said_done = True
             m.say(words.Done(final=_final(m)))
@@ -316,6 +330,8 @@ def _has_taken(m: MachineState, final: dict[str, int]) -> bool:
         if channel is None:
             if count:
                 return False
+        elif channel.end is not None and channel.end.said is not None:
+            continue  # this side has taken its last of it
         elif channel.reliable and channel.receiver.up_to < count:
             return False
     return True
@@ -332,6 +348,7 @@ def _say_closed(m: MachineState, closing: Close, outcome: str) -> None:
         closer=account.closer_of(m, closing),
         reason=closing.reason,
         channels=account.accounts_of_this_side(m),
+        media=m.media if "media1" in m.capabilities else {},
     )
     m.say(said, both=closing.is_abrupt)
     if closing.own is None:
@@ -404,6 +421,7 @@ def _clean_up(m: MachineState, closing: Close, step: CleanUp) -> None:
     _next_step(m, closing, Over(step.said, outcome), "ok")  # the outcome has the list of steps, too
     m.timers.clear()
     m.words.clear()
+    ending.end_with_session(m, outcome)
     for channel in m.channels.values():
         m.remembered.add(m.receipt, channel.name, channel.receiver, m.now)
     m.changed("closing", outcome.cause)

@@ -23,7 +23,8 @@ def connect(m: MachineState, epoch: int) -> ConnectionState:
     m.act(actions.Connect(epoch, m.smaller))
     for channel in m.channels.values():
         # Also one whose `opened` was lost with the connection before: the other side may send on it at once.
-        if channel.open or (channel.mine and epoch > 1):
+        known = channel.end is not None and channel.end.said is not None and channel.end.heard is not None
+        if (channel.open or (channel.mine and epoch > 1)) and not known:
             channels.open_on(m, connection, channel)
     return connection
 
@@ -93,6 +94,7 @@ def activate(m: MachineState, epoch: int, have: dict[str, int]) -> int:
         ViolationError: the other side has what was never sent.
     """
     m.active = epoch
+    m.later.clear()  # asked again on this connection
     heartbeat.heard(m, epoch)
     replayed = 0
     for channel in m.channels.values():

@@ -70,7 +70,7 @@ def give_up_path(m: MachineState) -> None:
     if m.silence is None:
         m.silence = Silence(m.now)
     m.silence.suspected = True
-    m.enter("recovering", m.evidence.cause())
+    m.enter("recovering", m.evidence.told(m.now))
     m.wake_in("ladder", 0.0)
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, assert_never,
 from adieu.errors import ChannelError, SessionClosedError
 from adieu.protocol import control, words
 from adieu.protocol.text import sendable
-from adieu.session.machine import actions, channels, close, connections, heartbeat, recovery, reset
+from adieu.session.machine import actions, channels, close, connections, ending, heartbeat, progress, recovery, reset
 from adieu.session.machine.flow import ViolationError
 from adieu.session.machine.state import Drain, MachineState
 
@@ -40,7 +40,10 @@ R = TypeVar("R")
 def machine_input(
     method: Callable[Concatenate[SessionMachine, P], R],
 ) -> Callable[Concatenate[SessionMachine, P], R]:
-    """Make a method an input; its last argument, or the one named so, is `now`."""
+    """Make a method an input. Its last positional argument is `now`."""
+    code = method.__code__
+    if code.co_varnames[code.co_argcount - 1] != "now":
+        raise TypeError(f"{method.__qualname__}: the last positional argument of an input is `now`")
 
     @wraps(method)
     def feed(self: SessionMachine, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -50,10 +53,14 @@ def machine_input(
         except ViolationError as error:
             close.end_by_violation(self, str(error))
             result = cast("R", None)  # what the other side says is answered with nothing
+        if self.ending:
+            ending.progress(self)
         if self.closing is not None:
             close.progress(self, self.closing)
         elif self.silence is not None or self.reset is not None:
             self.recover()
+        if self.watch is not None:
+            progress.look(self, self.watch)
         return result
 
     return feed
@@ -67,10 +74,13 @@ DUE: dict[Timer, Callable[[MachineState], None]] = {
     "fresh": recovery.ask_packet_age,
     "ladder": recovery.climb,
     "farewell": recovery.farewell_over,
+    "network": recovery.doubt_is_over,
     "reset": reset.failed,
     "peer-reset": reset.wait_is_over,
     "drain": lambda _: None,  # the close looks at the time
     "end": lambda _: None,
+    "channels": lambda _: None,
+    "progress": lambda _: None,
 }
 """Handle a timer that is due."""
 
@@ -194,6 +204,8 @@ class SessionMachine(MachineState):
                     self._progressed()
             case control.Want():
                 channels.handle_want(self, message)
+            case control.EndChannel():
+                ending.handle(self, message)
             case words.Moved(peer=peer):
                 self.report(actions.PeerMoved(peer))
             case control.Media(media=media):
@@ -244,6 +256,12 @@ class SessionMachine(MachineState):
         if epoch == self.active and state in {"disconnected", "failed"}:
             self.note(f"ICE {state}")
             heartbeat.ask(self)
+            recovery.cut_off(self)
+
+    @machine_input
+    def network_changed(self, text: str, now: float, *, at_once: bool = False) -> None:
+        """Look at the path: this machine's network has changed. `at_once`: renew it even if it still answers."""
+        recovery.network_changed(self, text, at_once=at_once)
 
     @machine_input
     def negotiated(self, epoch: int, now: float) -> None:
@@ -292,6 +310,8 @@ class SessionMachine(MachineState):
         self.evidence.signaling = up
         if up and self.is_troubled:
             self.timers["ladder"] = now
+        if up and self.silence is not None:
+            recovery.cut_off(self)
 
     @machine_input
     def presence_changed(self, presence: Presence, now: float, *, reloaded: bool = False) -> None:
@@ -321,7 +341,7 @@ class SessionMachine(MachineState):
     # --- channels ----------------------------------------------------------------------------------------------
 
     @machine_input
-    def open_channel(self, name: str, *, ordered: bool, reliability: Reliability, now: float) -> Channel:
+    def open_channel(self, name: str, now: float, *, ordered: bool, reliability: Reliability) -> Channel:
         """Return the channel of this name; make it if it does not exist.
 
         Raises:
@@ -347,8 +367,15 @@ class SessionMachine(MachineState):
         if connection is None:
             return
         expected = close.channel_closed(self, epoch, id_)
-        known = id_ is None or connection.channels.pop(id_, None) is not None
-        if known and not expected and epoch == self.active:
+        under = None if id_ is None else connection.channels.pop(id_, None)
+        if under is not None:
+            channel = None if id_ is None else self.by_id.get(id_)
+            said = channel is not None and channel.end is not None and channel.end.said is not None
+            # It opens the same name with an id of its own: its `open` may come later than the end of this stream.
+            gives_way = channel is not None and not channel.open and not self.smaller
+            expected = expected or under.closing or said or gives_way
+            channels.open_later(self)
+        if (id_ is None or under is not None) and not expected and epoch == self.active:
             recovery.connection_lost(self, epoch, "left", "the other side closed a data channel of the session")
 
     @machine_input
@@ -363,10 +390,12 @@ class SessionMachine(MachineState):
         """Accept a message, and return its sequence number. Ask `has_room` first.
 
         Raises:
-            ChannelError: larger than `max_message`.
+            ChannelError: larger than `max_message`; or the channel is closing.
             SessionClosedError: the session accepts nothing new.
         """
         self._require_sendable("send")
+        if self.ending:
+            ending.require_sendable(self.channels[name])
         if len(payload.data) > self.options.max_message:
             raise ChannelError(
                 f"a message of {len(payload.data)} bytes on channel {name!r}; the limit is {self.options.max_message}. "
@@ -376,6 +405,18 @@ class SessionMachine(MachineState):
         seq = channel.sender.accept(payload)
         channels.pump(self, channel)
         return seq
+
+    @machine_input
+    def close_channel(self, name: str, reason: str, timeout: float, now: float) -> None:
+        """Close a channel within `timeout` seconds, or join its close; the session goes on."""
+        if self.closing is None:
+            ending.begin(self, self.channels[name], reason, timeout)
+
+    @machine_input
+    def channel_last_words_over(self, name: str, now: float) -> None:
+        """Note that all `closing` handlers of a channel have ended."""
+        if (channel := self.channels.get(name)) is not None:
+            ending.last_words_over(channel)
 
     def has_room(self, name: str) -> bool:
         """Whether `send` may be called: what waits to go out is below the buffer's bound."""
@@ -406,6 +447,10 @@ class SessionMachine(MachineState):
             self.closing.progressed = now
             if complete is not None:
                 self._keep_queued()
+        elif channel.end is not None:
+            channel.end.progressed = now
+            if complete is not None:
+                channels.keep(self, channel)
         receiver = channel.receiver
         if complete is not None and (taken is None or receiver.line.count or receiver.kept.count):
             self.report(actions.Readable(channel.name))
@@ -424,6 +469,8 @@ class SessionMachine(MachineState):
         channels.feed(self)
         if payload is not None:
             self._keep_queued()
+            if channel.end is not None and channel.end.said is None:
+                channels.keep(self, channel)
             channels.ack_later(self, channel)
         return payload
 
@@ -450,11 +497,6 @@ class SessionMachine(MachineState):
         if waits:
             channels.claim(self, channel)
 
-    def give_back(self, name: str, payload: Payload, now: float) -> None:
-        """Put a message back in front: `data_received` gave it to a reader that was cancelled at that moment."""
-        self.now = now
-        self.channels[name].receiver.give_back(payload)
-
     @machine_input
     def say_moved(self, peer: str, now: float) -> None:
         """Say this side's new peer id, from a restarted server: the session keeps its own."""
@@ -471,9 +513,16 @@ class SessionMachine(MachineState):
     # --- what the application asks -----------------------------------------------------------------------------
 
     @machine_input
-    def ask_close(self, reason: Reason, timeout: float, now: float) -> None:
-        """Start the five steps, or join them if they have started."""
-        close.begin(self, reason, timeout)
+    def ask_close(self, reason: Reason, timeout: float, now: float, *, speaking: bool = False) -> None:
+        """Start the five steps, or join them if they have started.
+
+        Args:
+            reason: for the other side.
+            timeout: seconds for everything.
+            now: the time.
+            speaking: sound is still to be heard: `media_finished` ends that.
+        """
+        close.begin(self, reason, timeout, speaking=speaking)
 
     @machine_input
     def abort(self, now: float) -> None:
@@ -481,9 +530,24 @@ class SessionMachine(MachineState):
         close.abort(self)
 
     @machine_input
-    def last_words_over(self, now: float) -> None:
-        """Note that all `closing` handlers of the application have ended."""
-        close.last_words_over(self)
+    def room_closing(self, closes: bool, now: float) -> None:
+        """Note that the room is closed for all, or that this side asks for it; False: it is refused."""
+        self.room_closes = closes
+
+    @machine_input
+    def last_words_over(self, now: float, *, speaking: bool = False) -> None:
+        """Note that all `closing` handlers of the application have ended. `speaking`: see `ask_close`."""
+        close.last_words_over(self, speaking=speaking)
+
+    @machine_input
+    def media_finished(self, now: float) -> None:
+        """Note that the sound of this side was heard, or that nothing more can be done for it."""
+        close.spoken(self)
+
+    @machine_input
+    def media_counted(self, media: dict[str, words.MediaAccount], now: float) -> None:
+        """Take this side's account of its media, by mid. The last one before `closed` is said is said with it."""
+        self.media = media
 
     @machine_input
     def superseded(self, now: float) -> None:
@@ -516,6 +580,11 @@ class SessionMachine(MachineState):
     def grant_wait(self, eta: float, now: float) -> None:
         """Give the other side `eta` seconds from now, while this side closes."""
         close.extend(self, eta)
+
+    @machine_input
+    def watch_progress(self, on: bool, now: float) -> None:
+        """Report the steps of a close or a reset from now on, or no longer."""
+        progress.watch(self, on)
 
     @machine_input
     def ask_reset(self, level: words.Level, now: float) -> None:

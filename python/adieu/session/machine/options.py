@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 from msgspec import Struct
 
@@ -10,13 +10,22 @@ from adieu.protocol import control
 from adieu.session.machine.budget import least_budget
 
 Step = Literal["wait", "ice", "transport", "give-up"]
+STEPS: tuple[str, ...] = get_args(Step)
 
 
 class RecoveryPolicy(Protocol):
-    """When to try what while the other side does not answer (closing rule S10)."""
+    """When to try what while the other side does not answer (closing rule S10).
+
+    It is asked from the moment the session is `suspect`. `wait`: nothing. `ice`: an ICE restart. `transport`: a new
+    connection beside the old one. `give-up`: the session ends. Both sides may have different ones: what one of them
+    begins, the other follows.
+    """
 
     def step(self, silence: float, attempts: int) -> tuple[Step, float]:
         """Return the action after `silence` seconds without an answer, and when (in the same seconds) to ask again.
+
+        It must be quick and pure: the same answer to the same question. If it raises, or returns something else, the
+        default `Ladder` decides, and the evidence of the cause says so.
 
         Args:
             silence: seconds since the first question that got no answer.
@@ -26,7 +35,10 @@ class RecoveryPolicy(Protocol):
 
 
 class Ladder(Struct, frozen=True, kw_only=True):
-    """The default: ICE restart at 5 s, a new connection beside the old one at 8 s and every 10 s, an end at 60 s."""
+    """The default: ICE restart at 5 s, a new connection beside the old one at 8 s and every 10 s, an end at 60 s.
+
+    `Options(recovery=Ladder(give_up=15.0))` gives up sooner. All numbers are seconds without an answer.
+    """
 
     ice_restart: float = 5.0
     new_connection: float = 8.0
@@ -86,10 +98,13 @@ class Options(Struct, frozen=True, kw_only=True):
     peer_resets_burst: int = 20
     peer_resets_every: float = 2.0
     recovery: RecoveryPolicy = Ladder()
+    """When to try what while the other side does not answer, see `RecoveryPolicy`."""
     capabilities: tuple[str, ...] = control.CAPABILITIES
     """The capabilities that this side announces. The session does without those that are left out."""
 
     def __post_init__(self) -> None:
+        if not callable(getattr(self.recovery, "step", None)):
+            raise TypeError(f"recovery={self.recovery!r}: it needs a method step(silence, attempts), as Ladder has")
         if self.budget < (least := least_budget(self.window, self.max_message, self.max_channels)):
             raise ValueError(
                 f"budget={self.budget}: a session with window={self.window}, max_message={self.max_message} and "

@@ -7,10 +7,13 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from adieu.protocol.words import Reason, Total
+from adieu.protocol.words import MediaAccount, Reason, Total
 
 By = Literal["local", "remote", "both", "network"]
 Path = Literal["graceful", "deadline", "abrupt"]
+ChannelPath = Literal["graceful", "deadline", "session", "untold"]
+"""How a channel ended: both sides agreed; the time was over; the session ended; the other side's version knows no close
+of a channel."""
 StepName = Literal["announce", "drain", "channels", "connection", "clean-up"]
 
 
@@ -36,6 +39,41 @@ class ChannelReceipt(Struct, frozen=True, kw_only=True):
     sent: Account
     received: Account
     reliable: bool = True
+
+    @property
+    def lacks(self) -> bool:
+        """Whether anything is unknown or unsent, in either direction."""
+        totals = [total for account in (self.sent, self.received) for total in (account.unknown, account.unsent)]
+        return any(total is None or total.messages > 0 for total in totals)
+
+
+class ChannelEndReceipt(ChannelReceipt, frozen=True, kw_only=True):
+    """How a channel ended, and what became of each of its messages.
+
+    Attributes:
+        by: the closer: `local`, `remote`, `both`; `network` if the session ended without anybody's wish.
+        reason: the text that the closer gave.
+        path: `graceful`; `deadline`: the time was over; `session`: the session ended meanwhile; `untold`: the other
+            side's version knows no close of a channel, and learns nothing of it.
+        duration: seconds since the close began.
+        confirmed: this side has the other's last word about the channel.
+    """
+
+    name: str
+    by: By
+    reason: str
+    path: ChannelPath
+    duration: float
+    confirmed: bool
+
+    @property
+    def clean(self) -> bool:
+        """Confirmed, and nothing of a reliable channel is unknown or unsent."""
+        return self.confirmed and not (self.reliable and self.lacks)
+
+    def to_json(self) -> str:
+        """Return all of it as JSON."""
+        return msgspec.json.encode(self).decode()
 
 
 class StepReceipt(Struct, frozen=True, kw_only=True):
@@ -68,12 +106,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     @property
     def clean(self) -> bool:
         """Confirmed, and nothing of a reliable channel is unknown or unsent."""
-        return self.confirmed and not any(
-            account.unknown is None or account.unknown.messages or account.unsent is None or account.unsent.messages
-            for channel in self.channels.values()
-            if channel.reliable
-            for account in (channel.sent, channel.received)
-        )
+        return self.confirmed and not any(channel.reliable and channel.lacks for channel in self.channels.values())
 
 
 def account(accepted: Total, unsent: Total, taken: Total, unread: Total | None = None) -> Account:
@@ -99,6 +132,7 @@ def agreed_text(
     reason: Reason,
     closer: str,
     channels: dict[str, ChannelReceipt],
+    media: dict[str, dict[str, tuple[MediaAccount, int]]],
     me: str,
     peer: str,
     *,
@@ -106,10 +140,21 @@ def agreed_text(
 ) -> str:
     """The canonical part: JSON with sorted keys, directions keyed by the sender's peer id.
 
-    With `unread` if both sides tell it: a peer of the version before does not, and its text has no such word.
+    With `unread`, it has the counts of unread messages that are not 0. A peer of the version before does not give them.
+    If one side alone knows that both give them, nothing was read, so the texts are still equal. `media` is in it if
+    there is any: by mid and sender, packets and bytes that it sent, milliseconds that it did not send, and packets that
+    came.
     """
+    sections = {
+        mid: {
+            sender: {"sent": [account.packets, account.bytes], "unsentMs": account.unsent_ms, "arrived": arrived}
+            for sender, (account, arrived) in senders.items()
+        }
+        for mid, senders in media.items()
+    }
     return msgspec.json.encode(
         {
+            **({"media": sections} if sections else {}),
             "receipt": receipt,
             "reason": {"code": reason.code, "text": reason.text},
             "closer": closer,
@@ -129,6 +174,6 @@ def _canonical(account: Account, unread: bool) -> dict[str, list[int] | None]:
         "unknown": account.unknown,
         "unsent": account.unsent,
     }
-    if unread:
+    if unread and account.unread is not None and account.unread.messages:
         totals["unread"] = account.unread
     return {name: None if total is None else [total.messages, total.bytes] for name, total in totals.items()}

@@ -416,6 +416,8 @@ class Receiver:
         self.budget.channels -= 1
         self.budget.yielding.pop(id(self), None)
         self.reserve = 0
+        # What is here stays readable, and belongs to the application with its channel.
+        self.budget = self.budget.apart()
 
     # --- taking ---------------------------------------------------------------------------------------------
 

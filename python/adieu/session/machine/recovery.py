@@ -6,12 +6,15 @@ Anything heard on the active connection ends all of it.
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING, assert_never
 
 from adieu.session.machine import actions, close, connections, heartbeat, reset
 from adieu.session.machine.cause import GONE
+from adieu.session.machine.options import STEPS, Ladder
 
 if TYPE_CHECKING:
+    from adieu.session.machine.options import Step
     from adieu.session.machine.state import ConnectionState, LossKind, MachineState
 
 FAREWELL = 0.7
@@ -21,6 +24,14 @@ the news that its socket has ended. A browser closes the connections of a page w
 FRESH = 2.0
 """Seconds: packets younger than this show that the other side's machine and network are alive, if they came within the
 silence: what came before it, or was under way when it began, shows nothing."""
+
+DOUBT = 1.0
+"""Seconds that the path has for an answer after a change of this machine's network, before it is renewed."""
+SLACK = 0.001
+"""Seconds: sums of times are not exact."""
+
+LATER = 0.05
+"""Seconds: the times of two looks at one packet differ by less."""
 
 NOT_ADIEU = "the other side said no hello: it does not speak adieu"
 
@@ -43,9 +54,9 @@ def suspect(m: MachineState) -> None:
             close.end(m, "remote", m.evidence.cause(), "")
             return
         if m.phase == "open":
-            m.enter("suspect", m.evidence.cause())
+            m.enter("suspect", m.evidence.told(m.now))
         elif m.phase == "resetting":
-            m.enter("recovering", m.evidence.cause())  # the reset goes on
+            m.enter("recovering", m.evidence.told(m.now))  # the reset goes on
     ask_packet_age(m)
     if m.evidence.signaling:
         m.act(actions.Probe())
@@ -61,8 +72,9 @@ def climb(m: MachineState) -> None:
     silence = m.silence
     if silence is None or not m.is_troubled or m.evidence.ice_fresh:
         return
+    update_cause(m)
     seconds = m.now - silence.since
-    step, again = m.options.recovery.step(seconds, silence.attempts)
+    step, again = _ask_policy(m, seconds, silence.attempts)
     if m.active is None and step in {"wait", "ice"} and m.reset is None:
         step = "transport"  # nothing is left that could heal
     m.timers["ladder"] = max(silence.since + again, m.now + 0.05)
@@ -76,12 +88,24 @@ def climb(m: MachineState) -> None:
             if not m.evidence.signaling:
                 m.wake_in("ladder", 1.0)  # or as soon as signaling is up
                 return
-            m.enter("recovering", m.evidence.cause())
+            m.enter("recovering", m.evidence.told(m.now))
             if step == "transport":
                 silence.attempts += 1
             reset.recover(m, step)
         case _:
             assert_never(step)
+
+
+def _ask_policy(m: MachineState, seconds: float, attempts: int) -> tuple[Step, float]:
+    """Ask the recovery policy. It is the program's: where it fails, the default decides, and the evidence says so."""
+    try:
+        step, again = m.options.recovery.step(seconds, attempts)
+        if step in STEPS and isfinite(again):
+            return step, again
+    except Exception:  # noqa: BLE001, S110 # else the session would never end
+        pass
+    m.note("the recovery policy failed: the default decides")
+    return Ladder().step(seconds, attempts)
 
 
 def ask_packet_age(m: MachineState) -> None:
@@ -97,8 +121,11 @@ def packet_age(m: MachineState, connection: ConnectionState, age: float | None) 
     twice without a hello belongs to a program that does not speak adieu.
     """
     if m.state == "connecting":
-        connection.silent = connection.silent + 1 if age is not None and age < FRESH else 0
-        if connection.silent == 2:
+        if age is None or age >= FRESH:
+            connection.alive_at = None
+        elif connection.alive_at is None:
+            connection.alive_at = m.now - age
+        elif m.now - age > connection.alive_at + LATER:  # a later packet than the one that was seen before
             close.end(m, "network", "protocol-error", NOT_ADIEU)
     elif m.silence is not None and connection.epoch == m.active and (m.is_troubled or m.closing is not None):
         within = m.now - m.silence.since - m.options.burst
@@ -114,9 +141,9 @@ def packet_age(m: MachineState, connection: ConnectionState, age: float | None) 
 
 
 def update_cause(m: MachineState) -> None:
-    """Report the state again if the evidence now shows another cause."""
-    if m.is_troubled and m.evidence.cause() != m.evidence.reported:
-        m.changed(m.state, m.evidence.cause())
+    """Report the state again if the evidence now shows another cause; one that was just corrected holds for a while."""
+    if m.is_troubled and (cause := m.evidence.told(m.now)) != m.evidence.reported:
+        m.changed(m.state, cause)
 
 
 def presence_changed(m: MachineState) -> None:
@@ -132,6 +159,48 @@ def presence_changed(m: MachineState) -> None:
         heartbeat.ask(m)
     update_cause(m)
     m.timers["suspect"] = min(m.timers.get("suspect", m.now + m.options.burst), m.now + m.options.burst)
+
+
+def network_changed(m: MachineState, text: str, *, at_once: bool) -> None:
+    """Look at the path: this machine's network has changed. If it does not answer soon, or `at_once`, it is renewed.
+
+    An address that has come is no reason by itself: on a server they come with each container, and the path works.
+    """
+    m.note(text)
+    if m.active is None or m.phase == "connecting":
+        return
+    if m.silence is None:
+        heartbeat.ask(m)
+    if m.closing is not None or m.silence is None:
+        return
+    if at_once and m.evidence.signaling and m.reset is None:
+        reset.renew(m)
+    else:
+        m.wake_in("network", max(m.silence.since + DOUBT - m.now, 0.0))
+
+
+def cut_off(m: MachineState) -> None:
+    """Renew the path at once, if ICE has lost it by the change of this machine's network."""
+    if "network" in m.timers:
+        _renew_path(m)
+
+
+def doubt_is_over(m: MachineState) -> None:
+    """Renew the path, if nothing has come over it since the change."""
+    if m.silence is not None and m.now >= m.silence.since + DOUBT - SLACK:
+        _renew_path(m)
+
+
+def _renew_path(m: MachineState) -> None:
+    m.timers.pop("network", None)
+    if m.active is None or m.closing is not None:
+        return
+    if m.reset is not None and not reset.may_be_renewed(m.reset):
+        return
+    if m.evidence.signaling:
+        reset.renew(m)
+    else:
+        m.wake_in("network", DOUBT)  # or as soon as signaling is up
 
 
 def hello_missing(m: MachineState, connection: ConnectionState) -> None:

@@ -57,12 +57,26 @@ def recover(m: MachineState, level: Literal["ice", "transport"]) -> None:
     _begin(m, level, recovery=True)
 
 
-def _begin(m: MachineState, level: Level, *, recovery: bool) -> None:
+def may_be_renewed(reset: Reset) -> bool:
+    """Whether it only makes a new path, perhaps from addresses that have gone meanwhile, and nobody waits for it."""
+    return reset.level == "ice" and reset.recovery
+
+
+def renew(m: MachineState) -> None:
+    """Begin a reset of the path: this machine's network has changed, and what is used may soon be gone."""
+    if m.reset is not None:
+        _abandon(m, m.reset, "tried again")
+    # A path to addresses that have gone may still be under way on the side that offers: a connection goes beside it.
+    is_pending = not m.smaller and m.now < m.resets.ice_pending_until
+    _begin(m, "transport" if is_pending else "ice", recovery=True, renews=True)
+
+
+def _begin(m: MachineState, level: Level, *, recovery: bool, renews: bool = False) -> None:
     if m.reset is not None:
         _abandon(m, m.reset, f"raised to {level}")
     level = _possible(m, level)
     m.resets.asked += 1
-    reset = Reset(level, _epoch_of(m, level), m.me, m.resets.asked, m.now, recovery)
+    reset = Reset(level, _epoch_of(m, level), m.me, m.resets.asked, m.now, recovery, renews)
     _started(m, reset)
     m.say(words.Reset(asker=m.me, n=reset.n, epoch=reset.epoch, level=level), both=recovery)
 
@@ -310,7 +324,7 @@ def end_if_healed(m: MachineState) -> None:
     reset = m.reset
     if m.silence is not None or m.closing is not None or not m.smaller:
         return
-    if reset is not None and reset.recovery and reset.phase != "switching":
+    if reset is not None and reset.recovery and not reset.renews and reset.phase != "switching":
         _give_up(m, reset, "the old connection healed")
 
 
@@ -329,6 +343,8 @@ def _give_up(m: MachineState, reset: Reset, why: str) -> None:
 def _abandon(m: MachineState, reset: Reset, why: str, duration: float = 0.0) -> None:
     """Forget it: the number of its connection is burnt."""
     _forget(m)
+    if reset.level == "ice":
+        m.resets.ice_pending_until = reset.began + m.options.reset_timeout
     if reset.level != "ice":
         m.last_epoch = max(m.last_epoch, reset.epoch)
         if reset.epoch != m.active:

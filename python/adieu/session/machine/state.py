@@ -6,15 +6,16 @@ Three parts describe a session. Each is an object that exists only while it appl
 - `silence`, from the first question without an answer until the other side is heard;
 - `reset`, from its beginning to its end, also while the session is silent or closes.
 
-Each procedure has a file, which imports only the files before it: `heartbeat.py`, `channels.py`,
-`connections.py`, `reset.py`, `close.py` (and the account at its end, `account.py`), `recovery.py`; `machine.py` has the
-inputs.
+Each procedure has a file, which imports only the files before it: `heartbeat.py`, `channels.py`, `ending.py`,
+`connections.py`, `reset.py`, `close.py` (and the account at its end, `account.py`), `recovery.py`, `progress.py`;
+`machine.py` has the inputs.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from adieu.protocol import control, ids, words
@@ -40,9 +41,9 @@ certificate was not the one announced."""
 
 Timer = Literal[
     "connect", "ack",
-    "ping", "suspect", "fresh", "ladder", "farewell",
+    "ping", "suspect", "fresh", "ladder", "farewell", "network",
     "reset", "peer-reset",
-    "drain", "end",
+    "drain", "end", "channels", "progress",
 ]  # fmt: skip
 """The timers of a session, except `hello_by` (hello of a connection) and `Repeat.due` (effect of a message)."""
 
@@ -56,6 +57,8 @@ class ChannelOnConnection:
     """An upper estimate of its bufferedAmount."""
     asked: bool = False
     """`AskDrained` is out."""
+    closing: bool = False
+    """Whether it is being closed: it carries nothing, and its id is free afterwards."""
 
 
 @dataclass(slots=True)
@@ -71,8 +74,8 @@ class ConnectionState:
     described: bool = False
     """The other side's offer has come."""
     heard_hello: bool = False
-    silent: int = 0
-    """How often its engine was found alive while no hello came."""
+    alive_at: float | None = None
+    """When its engine was heard last, if it was found alive while no hello came."""
     channels: dict[int, ChannelOnConnection] = field(default_factory=dict[int, ChannelOnConnection])
     """The data channels, by stream id."""
 
@@ -98,11 +101,51 @@ class Channel:
     receiver: Receiver
     reader_waits: bool = False
     """`data_received` returns the next message."""
+    end: ChannelEnd | None = None
+    """The close that is under way, or over."""
 
     @property
     def reliable(self) -> bool:
         """Every message arrives, or the receipt says which did not."""
         return self.receiver.reliable
+
+
+@dataclass(slots=True)
+class ChannelEnd:
+    """The close of a channel, while the session goes on."""
+
+    by: Literal["local", "remote", "both"]
+    reason: str
+    began: float
+    deadline: float
+    """When the application learns of the end at the latest."""
+    drain_until: float
+    progressed: float
+    """When something new of this channel last came."""
+    own: bool = False
+    """This side's application has asked for it: its time is kept, whatever the other side says."""
+    may_send: bool = False
+    """Last words: the other side closes, and the `closing` handlers here have not ended."""
+    final: int | None = None
+    """How many messages the other side sends, once that is known."""
+    said_done: bool = False
+    heard_done: bool = False
+    said: words.ChannelAccount | None = None
+    """This side's last word: from then on it neither sends nor takes."""
+    heard: words.ChannelAccount | None = None
+    """The other side's last word."""
+    agreed: bool = False
+    """Each side is known to have both last words: the data channel is reset, and all of it is forgotten."""
+    heard_gone: bool = False
+    """The other side closes its data channel, or has forgotten the channel."""
+    gone_on: int | None = None
+    """The connection on which one side has said `gone`."""
+    over: bool = False
+    """Whether the application knows of the end. The rest is for the other side."""
+    spoken_on: int | None = None
+    """The connection that carried the last stage of this side; on another it is said again."""
+    spoken: int = 0
+    """The last stage said there: 1 closing, 2 done, 3 closed, 4 closed and heard."""
 
 
 @dataclass(slots=True)
@@ -129,6 +172,8 @@ class Reset:
     began: float
     recovery: bool
     """Whether the recovery started it: then it ends when the old connection heals."""
+    renews: bool = False
+    """Whether a change of this machine's network started it: the new path is wanted even if the old one still works."""
     phase: Literal["asked", "building", "switching"] = "asked"
     ping: int | None = None
     """`ice`: the ping whose answer proves the new path."""
@@ -151,6 +196,8 @@ class Resets:
     filled: float | None = None
     waiting: words.Reset | None = None
     pestered: int = 0
+    ice_pending_until: float = -inf
+    """Until then the side that offers may still be making a path, in an `ice` reset that was given up here."""
 
     def admit(self, now: float) -> bool:
         """Whether a reset that the other side asks for may begin now: a burst, then one in so many seconds."""
@@ -173,6 +220,8 @@ class Drain:
     name: ClassVar[StepName] = "drain"
     may_send: bool = False
     """Last words: the other side closes, and the `closing` handlers here have not ended."""
+    speaking: bool = False
+    """Sound of this side is still to be heard."""
 
 
 @dataclass(slots=True)
@@ -278,8 +327,21 @@ class Repeat:
     """When to say it by signaling too."""
 
 
+@dataclass(slots=True)
+class Watch:
+    """Somebody watches the steps of a close or a reset."""
+
+    at: tuple[str, str] | None = None
+    """The step that was reported last."""
+    due: float = 0.0
+    """When to report it again."""
+
+
 class MachineState:
     """One side of a session: its data, what it has to do, and what it has to report."""
+
+    room_closes: bool = False
+    """The room is closed for all, or this side asks for it: the other side may know it first."""
 
     def __init__(
         self,
@@ -329,9 +391,15 @@ class MachineState:
         """Connections that were ended and still hold something."""
         self.channels: dict[str, Channel] = {}
         self.by_id: dict[int, Channel] = {}
+        self.ending: dict[str, Channel] = {}
+        """Channels that are being closed."""
+        self.later: dict[int, control.Open] = {}
+        """Channels that the other side opens while an earlier one holds the name or the id; by stream id."""
         self.hungry: dict[str, Channel] = {}
         """Channels for whose credit there was no room, the one that has waited longest first."""
         self.evidence: PeerEvidence = PeerEvidence()
+        self.media: dict[str, words.MediaAccount] = {}
+        """Mid to this side's account, for its last word."""
         self.capabilities: frozenset[str] = frozenset()
         """Return the capabilities of both sides: known from the first `hello` on, and fixed for the session's life."""
         self.last_heard: float = 0.0
@@ -341,6 +409,7 @@ class MachineState:
         """This side's new peer id, after its server was restarted."""
         self.next_id: int = control.FIRST_ID_SMALLER if self.smaller else control.FIRST_ID_LARGER
         """The stream id of the next channel that this side opens."""
+        self.watch: Watch | None = None
         self.timers: dict[Timer, float] = {}
         self.words: dict[str, Repeat] = {}
         """Messages by type."""
