@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Devices, LET_GO, type TrackEvent } from "../src/model/devices.js";
-import { FakeMedia, settled } from "./browser.js";
+import { FakeMedia, install, settled } from "./browser.js";
 
 function make() {
   const media = new FakeMedia();
@@ -186,4 +186,57 @@ test("an answer that comes after the end is stopped", async () => {
     media.given.map(({ readyState }) => readyState),
     ["ended", "ended"],
   );
+});
+
+test("a chosen device is asked for, remembered, and takes the place of the old one; a muted one stays muted", async () => {
+  const kept = new Map<string, string>();
+  install({ localStorage: { getItem: (key: string) => kept.get(key) ?? null, setItem: kept.set.bind(kept) } });
+  const { media, devices } = make();
+  await devices.turnOn(["audio", "video"]);
+  const old = devices.track("video");
+  await devices.choose("video", "second camera");
+  assert.deepEqual((media.asked.at(-1)!.video as MediaTrackConstraints).deviceId, { ideal: "second camera" });
+  assert.deepEqual([old!.readyState, devices.track("video")!.readyState], ["ended", "live"]);
+  await devices.toggle("audio");
+  await devices.choose("audio", "headset");
+  assert.deepEqual([devices.state("audio"), devices.track("audio")!.enabled], ["muted", false]);
+  const next = make();
+  assert.equal(next.devices.chosen("audio"), "headset");
+  await next.devices.turnOn(["audio", "video"]);
+  const { audio, video } = next.media.asked[0] as Record<"audio" | "video", MediaTrackConstraints>;
+  assert.deepEqual([audio.deviceId, video.deviceId], [{ ideal: "headset" }, { ideal: "second camera" }]);
+  assert.equal(video.facingMode, undefined);
+});
+
+test("a device that is turned off while it is asked for is let go", async () => {
+  const { media, devices, states } = make();
+  let answer = () => {};
+  media.wait = new Promise((resolve) => (answer = resolve));
+  const asking = devices.turnOn(["audio", "video"]);
+  devices.turnOff("video");
+  answer();
+  await asking;
+  assert.deepEqual(states(), ["on", "off"]);
+  assert.equal(media.given.find(({ kind }) => kind === "video")!.readyState, "ended");
+  devices.turnOff("audio");
+  assert.deepEqual([states(), devices.tracks], [["off", "off"], []]);
+});
+
+test("the list of devices is that of the last look, and what is lacking is known from it", async () => {
+  const answers: ((listed: object[]) => void)[] = [];
+  const media = Object.assign(new FakeMedia(), {
+    enumerateDevices: () => new Promise<object[]>((resolve) => answers.push(resolve)),
+  });
+  const devices = new Devices(media as unknown as MediaDevices);
+  assert.ok(!devices.lacks("video"), "nothing is known yet");
+  const looks = [devices.look(), devices.look()];
+  answers[1]!([
+    { kind: "audioinput", deviceId: "", label: "" },
+    { kind: "audiooutput", deviceId: "s", label: "" },
+  ]);
+  answers[0]!([]);
+  await Promise.all(looks);
+  assert.deepEqual([devices.lacks("audio"), devices.lacks("video")], [false, true]);
+  assert.deepEqual(devices.list("speaker"), [{ id: "s", label: "Speaker 1" }]);
+  assert.deepEqual(devices.list("audio"), [], "without a permission there is nothing to choose");
 });

@@ -5,7 +5,7 @@ import { Devices } from "../src/model/devices.js";
 import type { FileEntry } from "../src/model/entries.js";
 import { ASK_ABOVE, MAX_FILE, Receiving, Sending } from "../src/model/file.js";
 import { Meeting } from "../src/model/meeting.js";
-import { FakeMedia, settled } from "./browser.js";
+import { FakeMedia, install, settled } from "./browser.js";
 import { FakeRoom, FakeSession } from "./room.js";
 
 async function inside({ resend = false } = {}) {
@@ -277,7 +277,7 @@ test("a page that went away, and is back after all, has left", async () => {
   await settled();
   assert.equal(meeting.phase, "left");
   assert.deepEqual(
-    meeting.farewells.map(({ notice }) => notice),
+    meeting.farewells.map(({ receipt }) => receipt.notice),
     ["Ben left."],
   );
   assert.deepEqual(meeting.devices.tracks, []);
@@ -311,6 +311,43 @@ test("a reset renews connections and devices, and says so", async () => {
   assert.deepEqual(rooms[0]!.resets, ["full"]);
   assert.notEqual(devices.track("video"), before);
   assert.match(texts(meeting).at(-1)!, /^The connection with Ben is new/);
+});
+
+test("a reset of the connection alone leaves the devices, and one of the devices leaves the connection", async () => {
+  const { meeting, meet, devices, rooms } = await inside();
+  await devices.turnOn(["video"]);
+  const ben = await meet();
+  const before = devices.track("video");
+  meeting.askToReset();
+  assert.ok(meeting.resetAsked);
+  await meeting.reset("connection");
+  assert.ok(!meeting.resetAsked);
+  assert.deepEqual([rooms[0]!.resets, devices.track("video")], [["transport"], before]);
+  await meeting.reset("devices");
+  assert.deepEqual(rooms[0]!.resets, ["transport"]);
+  assert.notEqual(devices.track("video"), before);
+  assert.equal(texts(meeting).at(-1), "Your devices were requested again.");
+  const asked: string[] = [];
+  Object.assign(ben, { reset: async ({ level }: { level: string }) => void asked.push(level) });
+  await meet("Cy");
+  await meeting.reset("everything", meeting.friends[0]);
+  assert.deepEqual([asked, rooms[0]!.resets], [["full"], ["transport"]]);
+  assert.match(texts(meeting).at(-1)!, /^The connection with Ben is new/);
+});
+
+test("a goodbye says what it waits for", async () => {
+  const { meeting, meet } = await inside();
+  const ben = await meet();
+  const files = [{ name: "film.mp4", size: 10, done: 3, sent: true }];
+  const step = { work: "close", step: "drain", messages: 1, bytes: 5, incoming: 2, files, timeout: 4100 };
+  meeting.phase = "leaving";
+  assert.equal(meeting.line.more, "");
+  ben.tell("progress", step);
+  assert.deepEqual(meeting.line, {
+    text: "Saying goodbye to Ben: 1 message, film.mp4 (30 %) and 2 from the other side under way …",
+    tone: "wait",
+    more: "4 seconds left at most",
+  });
 });
 
 test("a reset that fails says why, and nothing is over", async () => {
@@ -357,6 +394,39 @@ test("a device that is muted is told to those who are there, and to those who co
       ["audio", true],
     ],
   );
+});
+
+test("leaving is asked while a file is under way, and may wait for it", async () => {
+  const { meeting, meet } = await inside();
+  const ben = await meet();
+  let arrives = () => {};
+  ben.fileArrives = new Promise((resolve) => {
+    arrives = resolve;
+  });
+  meeting.sendFiles([new File(["abc"], "film.mp4")]);
+  await settled();
+  assert.deepEqual(
+    meeting.underWay.map(({ name }) => name),
+    ["film.mp4"],
+  );
+  meeting.askToLeave();
+  assert.deepEqual([meeting.phase, meeting.leavingAsked], ["inside", true]);
+  meeting.stay();
+  assert.ok(!meeting.leavingAsked);
+  meeting.askToLeave();
+  meeting.leaveLater();
+  assert.equal(meeting.phase, "inside");
+  arrives();
+  await settled();
+  assert.notEqual(meeting.phase, "inside");
+});
+
+test("leaving is not asked when nothing is under way", async () => {
+  const { meeting, meet } = await inside();
+  await meet();
+  meeting.askToLeave();
+  assert.ok(!meeting.leavingAsked);
+  assert.notEqual(meeting.phase, "inside");
 });
 
 test("a file that failed can be sent again to whoever is back", async () => {
@@ -422,7 +492,7 @@ test("a large file waits until its receiver has said yes", async () => {
   const gone = await offer(MAX_FILE);
   gone.file.dispatchEvent(new Event("withdrawn"));
   assert.deepEqual([gone.shared.state, gone.shared.why], ["failed", "the offer was withdrawn"]);
-  assert.match((await offer(MAX_FILE + 1)).file.answer, /^refused: too large/);
+  assert.match((await offer(MAX_FILE + 1)).file.answer, /^refused: it is too large/);
 });
 
 test("a server that is away is told; one that sends us away, too", async () => {
@@ -445,4 +515,78 @@ test("who can not come in stays outside", async () => {
   });
   await assert.rejects(meeting.enter("Ada"), /full/);
   assert.equal(meeting.phase, "outside");
+});
+
+/** A folder that somebody offers. */
+class FolderOffer extends Offer {
+  readonly count = 2;
+  override accept(options?: { to?: unknown }): Promise<File> {
+    this.answer = options?.to ? "to the disk" : "accepted";
+    return Promise.resolve(new Map([["inner/a.txt", new File(["deep"], "a.txt")]]) as never);
+  }
+}
+
+test("a folder is sent with its paths, and received as a ZIP file", async () => {
+  const { meeting, meet } = await inside();
+  const ben = await meet();
+  const inner = Object.defineProperty(new File(["abc"], "a.txt"), "webkitRelativePath", {
+    value: "holiday/inner/a.txt",
+  });
+  meeting.sendFiles([{ name: "holiday", files: [inner] }]);
+  await settled();
+  assert.deepEqual(ben.folders, [["holiday", ["holiday/inner/a.txt"]]]);
+  const sent = meeting.entries.at(-1)!;
+  assert.ok(sent.kind === "file" && sent.shared.isFolder);
+  assert.deepEqual([sent.shared.size, sent.shared.state], [3, "here"]);
+  ben.tell("folder", new FolderOffer(4));
+  const got = meeting.entries.at(-1)!;
+  assert.ok(got.kind === "file" && got.shared instanceof Receiving && got.shared.isFolder);
+  const { shared } = got;
+  await new Promise<void>((done) => shared.addEventListener("change", () => shared.state === "here" && done()));
+  const packed = await (await fetch(got.shared.url)).text();
+  assert.match(packed, /holiday|film/);
+  assert.match(packed, /inner\/a\.txt/);
+  got.shared.forget();
+});
+
+test("where the browser can, a file of any size goes to the disk; a place that is not chosen changes nothing", async () => {
+  const { meeting, meet } = await inside();
+  const ben = await meet();
+  const offer = (offered: Offer) => {
+    ben.tell(offered instanceof FolderOffer ? "folder" : "file", offered);
+    const entry = meeting.entries.at(-1)!;
+    assert.ok(entry.kind === "file" && entry.shared instanceof Receiving);
+    return entry.shared;
+  };
+  assert.equal(offer(new Offer(MAX_FILE + 1)).state, "failed", "this browser cannot");
+  const places: (object | undefined)[] = [undefined, {}, {}];
+  const pick = async () => {
+    const place = places.shift();
+    if (!place) throw new DOMException("no", "AbortError");
+    return place;
+  };
+  install({ showSaveFilePicker: pick, showDirectoryPicker: pick });
+  try {
+    const large = offer(new Offer(MAX_FILE + 1));
+    assert.deepEqual([large.state, large.fits, large.canSave], ["asked", false, true]);
+    await large.save();
+    assert.equal(large.state, "asked");
+    await large.save();
+    assert.deepEqual([large.state, large.isSaved, large.url], ["here", true, ""]);
+    const folder = new FolderOffer(MAX_FILE + 1);
+    const shared = offer(folder);
+    await shared.save();
+    assert.deepEqual([folder.answer, shared.isSaved], ["to the disk", true]);
+  } finally {
+    install({ showSaveFilePicker: undefined, showDirectoryPicker: undefined });
+  }
+});
+
+test("the page says whether the room was closed for all or only this person was sent out", async () => {
+  const closed = await inside();
+  closed.rooms[0]!.say({ type: "kicked", room: "lab", code: "room-closed" });
+  assert.match(texts(closed.meeting).at(-1)!, /\(the room was closed\)/);
+  const sentOut = await inside();
+  sentOut.rooms[0]!.say({ type: "kicked", room: "lab" });
+  assert.match(texts(sentOut.meeting).at(-1)!, /\(you were sent out\)/);
 });

@@ -64,6 +64,8 @@ export class FakeSession extends Told {
   readonly said: [kind: string, muted: boolean][] = [];
   /** What sending a file brings. */
   fileError: Error | undefined;
+  /** When a file is there; at once by default. */
+  fileArrives: Promise<void> = Promise.resolve();
   /** What is not delivered when it is closed. */
   willLose: number[] = [];
   #stream: FakeStream | undefined;
@@ -93,6 +95,11 @@ export class FakeSession extends Told {
     this.receipt = {
       id: this.id,
       notice: `${this.name} left.`,
+      cause: code,
+      channels: {},
+      files: [],
+      partial: [],
+      confirmed: true,
       clean: !unsent.length,
       by,
       reason: { code },
@@ -124,9 +131,15 @@ export class FakeSession extends Told {
   mute(track: FakeTrack, muted: boolean): void {
     this.said.push([track.kind, muted]);
   }
+  readonly folders: [name: string, paths: string[]][] = [];
+  async sendFolder(files: Iterable<File>, { name }: { name: string }) {
+    const all = [...files];
+    this.folders.push([name, all.map((file) => file.webkitRelativePath)]);
+    return this.sendFile(all[0]!);
+  }
   async sendFile(file: File) {
     if (this.fileError) throw this.fileError;
-    return { addEventListener() {}, cancel() {}, wait: async () => {}, done: file.size };
+    return { addEventListener() {}, cancel() {}, wait: () => this.fileArrives, done: file.size };
   }
 }
 

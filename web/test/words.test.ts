@@ -4,10 +4,8 @@ import type { Account, ChannelReceipt } from "adieu-rtc";
 import type { DeviceState, Kind } from "../src/model/devices.js";
 import {
   couldNotJoin,
-  counted,
   deviceTroubles,
   fileSize,
-  foldersNotSent,
   joinTrouble,
   list,
   parting,
@@ -127,14 +125,6 @@ test("what is wrong with a device says what to do", () => {
   for (const state of ["off", "asking", "on", "muted"] as const) assert.deepEqual(troubles(state, state), []);
 });
 
-test("folders are told, with what to do", () => {
-  assert.equal(
-    foldersNotSent(["holiday"]),
-    "“holiday” is a folder, and was not sent. Send the files in it, or pack it into one file (zip) first.",
-  );
-  assert.match(foldersNotSent(["a", "b"]), /^“a” and “b” are folders/);
-});
-
 test("who is not let in learns why", () => {
   const refused = (code: number | string) => ({ name: "SignalingRefusedError", code, message: "no" });
   assert.equal(joinTrouble(refused(3500)), "unauthorized");
@@ -172,6 +162,10 @@ test("everything is said to be delivered only when it was", () => {
     `${everything} 3 of your messages were not read yet.`,
   );
   assert.equal(
+    parting([{ ...ended(false), partial: [{ name: "film.mp4", size: 9, done: 3, sent: true }] } as never]),
+    "film.mp4 is not whole; it can go on when you meet again.",
+  );
+  assert.equal(
     parting([ended(true, {}, { unread: total(1) })]),
     `${everything} You have not read 1 of their messages yet.`,
   );
@@ -199,8 +193,6 @@ test("what is missing is told, and kept only if it is this person's own", () => 
 });
 
 test("numbers for people", () => {
-  assert.equal(counted(1, "message"), "1 message");
-  assert.equal(counted(3, "unsent message"), "3 unsent messages");
   assert.equal(fileSize(0), "0 bytes");
   assert.equal(fileSize(999), "999 bytes");
   assert.equal(fileSize(3_100_000), "3.1 MB");

@@ -1,6 +1,7 @@
 """The signaling server: rooms, presence, relay and resume over WebSockets, and the page for people.
 
-`hub` makes the decisions, without a network, and needs nothing but adieu. `serve` needs the extra `adieu[server]`.
+`hub` makes the decisions, without a network, and needs nothing but adieu. `serve`, `SignalingApp` and `make_token` need
+the extra `adieu[server]`.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from adieu.lazy import lazy
 from adieu.server.hub import Hub, Settings
 from adieu.server.ice import IceConfig
 
@@ -15,9 +17,23 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
     from pathlib import Path
 
+    from adieu.server.mounted import SignalingApp
     from adieu.server.serving import Server
+    from adieu.server.tokens import make_token
 
-__all__ = ["Hub", "IceConfig", "Settings", "serve"]
+__all__ = ["Hub", "IceConfig", "Settings", "SignalingApp", "make_token", "serve"]
+
+if not TYPE_CHECKING:  # a module's __getattr__ would hide misspelled names from type checkers
+    _HOMES = {"adieu.server.mounted": ("SignalingApp",), "adieu.server.tokens": ("make_token",)}
+    _named, __dir__ = lazy(__name__, _HOMES)
+
+    def __getattr__(name: str) -> object:
+        try:
+            return _named(name)
+        except ImportError as error:
+            raise ImportError(
+                f"adieu.server.{name} needs more packages: pip install 'adieu[server]' ({error})"
+            ) from error
 
 
 @asynccontextmanager
@@ -38,6 +54,10 @@ async def serve(
     page: bool = True,
     settings: Settings | None = None,
     drain: float = 0.0,
+    jwks: str | Path | None = None,
+    admin_token: str | None = None,
+    bus: str | None = None,
+    bus_prefix: str = "adieu",
 ) -> AsyncGenerator[Server]:
     """Run a signaling server inside this program while the block runs.
 
@@ -63,6 +83,11 @@ async def serve(
         page: whether to serve the page for people at `/`.
         settings: limits.
         drain: seconds between `goaway` and the close with 3001 at the end.
+        jwks: a set of public keys that somebody else keeps (RFC 7517): `https://…`, or a file. It is read again by
+        itself.
+        admin_token: a secret of 32 characters or more that opens `/v1/admin` to operators; None: nothing is there.
+        bus: the url of a Redis, such as `redis://127.0.0.1:6379`, by which several servers share their rooms.
+        bus_prefix: servers with the same one share their rooms.
 
     Raises:
         ValueError: options contradict each other, or would open the server by mistake; the error names the remedy.
@@ -91,5 +116,9 @@ async def serve(
         page=page,
         settings=settings,
         drain=drain,
+        jwks=jwks,
+        admin_token=admin_token,
+        bus=bus,
+        bus_prefix=bus_prefix,
     ) as server:
         yield server

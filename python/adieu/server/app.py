@@ -1,14 +1,15 @@
-"""The hub on the network: routes, and a bridge that carries frames between sockets and the hub."""
+"""The hub on the network: the routes of the server. `bridge` carries frames between its sockets and the hub."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import logging
 import os
-from collections import deque
+from email.utils import formatdate
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect
@@ -17,64 +18,33 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from adieu.protocol.bucket import Bucket
-from adieu.protocol.redact import redact
 from adieu.protocol.signaling import SUBPROTOCOL, CloseCode, Error, encode
+from adieu.server import network
 from adieu.server import page as web_page
+from adieu.server.admin import routes as admin_routes
+from adieu.server.bridge import GoneError
 from adieu.server.guard import Authority
-from adieu.server.hub import Close, Hub, Send
 from adieu.server.hub.state import close_reason
 from adieu.server.metrics import CONTENT_TYPE, Metrics
-from adieu.server.transport import FAREWELL_TIMEOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Generator
 
     from starlette.requests import HTTPConnection, Request
     from starlette.routing import BaseRoute
     from starlette.types import ASGIApp, Receive, Scope
     from starlette.types import Send as AsgiSend
 
+    from adieu.server.admin import AdminToken
+    from adieu.server.bridge import Bridge, CutOff
     from adieu.server.guard import Guard
 
 logger: Final = logging.getLogger("adieu.server")
 
-CutOff: TypeAlias = "Callable[[float | None], None]"
-"""Ends a connection within this many seconds; None: within its own timeout."""
 LINES_AT_ONCE = 20
 LINES_PER_MINUTE = 6
 MAX_BEACON = 64 * 1024
 BEACON_TIMEOUT = 5.0
-OUTBOX_FACTOR = 3
-"""Times `Settings.queue_bytes`. The hub bounds what it keeps for one client; this bounds the answers too."""
-
-
-class _Outlet:
-    """Frames that wait to be written to one socket."""
-
-    def __init__(self, cut_off: CutOff) -> None:
-        self.frames: deque[str] = deque()
-        self.size = 0
-        self.close: Close | None = None
-        self.woken = asyncio.Event()
-        self._cut_off = cut_off
-
-    def put(self, frame: str) -> None:
-        """Add a frame."""
-        self.frames.append(frame)
-        self.size += len(frame)
-        self.woken.set()
-
-    def pop(self) -> str:
-        """Return the next frame."""
-        frame = self.frames.popleft()
-        self.size -= len(frame)
-        return frame
-
-    def end(self, close: Close) -> None:
-        """End the socket after the queued frames, and soon, even if the client does not read."""
-        self.close = close
-        self.woken.set()
-        self._cut_off(FAREWELL_TIMEOUT if close.code is CloseCode.SHUTDOWN else None)
 
 
 class _Sparing:
@@ -98,117 +68,39 @@ class _Sparing:
         logger.info(text, *values)
 
 
-class Bridge:
-    """Carries frames between sockets and one hub, and keeps the hub's time. Use it in one event loop only."""
+class _Frames:
+    """Starlette's WebSocket, as the bridge uses it."""
 
-    def __init__(self, hub: Hub) -> None:
-        self.hub = hub
-        self._outlets: dict[int, _Outlet] = {}
-        self._limit = OUTBOX_FACTOR * hub.settings.queue_bytes
-        self._timer: asyncio.TimerHandle | None = None
-        self._emptied = asyncio.Event()
-        self._emptied.set()
+    def __init__(self, websocket: WebSocket) -> None:
+        self._websocket = websocket
 
-    async def carry(self, websocket: WebSocket, address: str, cut_off: CutOff) -> None:
-        """Serve a socket from its opening to its end."""
-        await websocket.accept(subprotocol=SUBPROTOCOL)
-        outlet = _Outlet(cut_off)
-        number = self.hub.handle_connect(address, self._now())
-        self._outlets[number] = outlet
-        self._emptied.clear()
-        self.flush()
-        try:
-            async with asyncio.TaskGroup() as group:
-                writer = group.create_task(self._write(websocket, outlet, number))
-                await self._read(websocket, outlet, number)
-                writer.cancel()
-        finally:
-            self.hub.handle_disconnect(number, self._now())
-            self.flush()
-            del self._outlets[number]
-            if not self._outlets:
-                self._emptied.set()
+    async def receive(self) -> str | bytes | None:
+        """Return the next frame; None: there will be no other."""
+        message = await self._websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            return None
+        text: str | None = message.get("text")
+        frame: bytes = message.get("bytes", b"")
+        return frame if text is None else text
 
-    async def _read(self, websocket: WebSocket, outlet: _Outlet, number: int) -> None:
-        while True:
-            message = await websocket.receive()
-            if message["type"] == "websocket.disconnect":
-                return
-            if outlet.close is not None:
-                continue  # the hub has closed it: its frames are ignored
-            text: str | None = message.get("text")
-            frame: str | bytes = message.get("bytes", b"") if text is None else text
-            if logger.isEnabledFor(logging.DEBUG):
-                logger.debug("%d > %s", number, redact(frame))
-            self.hub.handle_message(number, frame, self._now())
-            self.flush()
+    async def send(self, text: str) -> None:
+        """Send a frame."""
+        with _gone():
+            await self._websocket.send_text(text)
 
-    async def _write(self, websocket: WebSocket, outlet: _Outlet, number: int) -> None:
-        try:
-            while True:
-                outlet.woken.clear()
-                while outlet.frames:
-                    frame = outlet.pop()
-                    if logger.isEnabledFor(logging.DEBUG):
-                        logger.debug("%d < %s", number, redact(frame))
-                    await websocket.send_text(frame)
-                if outlet.close is not None:
-                    await websocket.close(int(outlet.close.code), outlet.close.reason)
-                    return
-                await outlet.woken.wait()
-        except (WebSocketDisconnect, RuntimeError):
-            # # RuntimeError: the connection was closed between two frames. The reader notices in either case.
-            return
+    async def close(self, code: int, reason: str) -> None:
+        """Send the close frame."""
+        with _gone():
+            await self._websocket.close(code, reason)
 
-    def flush(self) -> None:
-        """Carry out all outputs of the hub, then set its timer."""
-        while (output := self.hub.poll_output()) is not None:
-            outlet = self._outlets.get(output.connection)
-            if outlet is None or outlet.close is not None:
-                continue
-            match output:
-                case Send(connection=connection, text=text):
-                    outlet.put(text)
-                    if outlet.size > self._limit:
-                        self.hub.handle_slow(connection, self._now())
-                case Close():
-                    outlet.end(output)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        due = self.hub.poll_timeout()
-        if due is not None:
-            self._timer = asyncio.get_running_loop().call_at(due, self._tick)
 
-    def _tick(self) -> None:
-        self._timer = None
-        self.hub.handle_timeout(self._now())
-        self.flush()
-
-    def leaving(self, body: bytes) -> bool:
-        """Handle the goodbye of a page."""
-        known = self.hub.handle_leaving(body, self._now())
-        self.flush()
-        return known
-
-    async def shut_down(self, after: float, patience: float) -> None:
-        """Send `goaway`, wait `after` seconds, close all sockets, and wait at most `patience` seconds."""
-        self.hub.handle_shutdown(after if self._outlets else 0.0, self._now())
-        self.flush()
-        try:
-            async with asyncio.timeout(after + patience):
-                await self._emptied.wait()
-        except TimeoutError:
-            logger.info("%d sockets have not read everything yet: they are closed after that", len(self._outlets))
-
-    def stop(self) -> None:
-        """Stop the hub's timer."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _now(self) -> float:
-        return asyncio.get_running_loop().time()
+@contextlib.contextmanager
+def _gone() -> Generator[None]:
+    try:
+        yield
+    except (WebSocketDisconnect, RuntimeError):
+        # # RuntimeError: the connection was closed between two frames.
+        raise GoneError from None
 
 
 class Access(Enum):
@@ -220,8 +112,27 @@ class Access(Enum):
     ALL = auto()
 
 
-def make_app(bridge: Bridge, guard: Guard, *, metrics: Access, page: bool) -> ASGIApp:
-    """Return the application with all routes, behind the guard."""
+def make_app(
+    bridge: Bridge,
+    guard: Guard,
+    *,
+    metrics: Access,
+    page: bool,
+    everywhere: bool = False,
+    date: bool = True,
+    admin: AdminToken | None = None,
+) -> ASGIApp:
+    """Return the application with all routes, behind the guard.
+
+    Args:
+        bridge: carries the frames.
+        guard: refuses requests.
+        metrics: the access to `/metrics`.
+        page: whether there is a page for people.
+        everywhere: whether the server listens on all addresses, so that the page may name one for other devices.
+        date: whether `/healthz` says the time; False: the web server does.
+        admin: the token of the operators; None: they have no part of their own.
+    """
     hub = bridge.hub
 
     async def websocket(websocket: WebSocket) -> None:
@@ -229,11 +140,8 @@ def make_app(bridge: Bridge, guard: Guard, *, metrics: Access, page: bool) -> AS
             text = f"the WebSocket subprotocol is {SUBPROTOCOL}"
             await websocket.send_denial_response(PlainTextResponse(text, status_code=400))
             return
-        await bridge.carry(websocket, _address(websocket), _cut_off_of(websocket))
-
-    async def elsewhere(websocket: WebSocket) -> None:
-        text = "the path of a signaling server ends with /ws, and this one does not"
-        await _turn_away(websocket, CloseCode.BAD_REQUEST, "path", text)
+        await websocket.accept(subprotocol=SUBPROTOCOL)
+        await bridge.carry(_Frames(websocket), _address(websocket), _cut_off_of(websocket))
 
     async def leave(request: Request) -> Response:
         body = await _read_body(request)
@@ -243,14 +151,14 @@ def make_app(bridge: Bridge, guard: Guard, *, metrics: Access, page: bool) -> AS
         return Response(status_code=204)  # the same answer for unknown tokens, so guessing reveals nothing
 
     async def healthz(_: Request) -> Response:
-        return PlainTextResponse(
-            "ok"
-        )  # alive, also when full or about to stop: a supervisor restarts the server without this answer
+        # # Alive, also when full or about to stop: a supervisor restarts the server without this answer.
+        headers = {"Date": formatdate(usegmt=True)} if date else None  # `adieu doctor` compares the clocks
+        return PlainTextResponse("ok", headers=headers)
 
     async def readyz(_: Request) -> Response:
         return PlainTextResponse("ok") if hub.ready else PlainTextResponse("full, or stopping", status_code=503)
 
-    numbers = Metrics(hub)
+    numbers = Metrics(bridge)
 
     async def show_metrics(request: Request) -> Response:
         if metrics is Access.LOCAL and not _is_local(request):
@@ -259,15 +167,20 @@ def make_app(bridge: Bridge, guard: Guard, *, metrics: Access, page: bool) -> AS
 
     routes: list[BaseRoute] = [
         WebSocketRoute("/ws", websocket),
-        WebSocketRoute("/{path:path}", elsewhere),
+        # # A shard is for the proxy in front, which chooses a server by it; each server takes all.
+        WebSocketRoute("/ws/{shard}", websocket),
+        WebSocketRoute("/{path:path}", _elsewhere),
         Route("/v1/leave", leave, methods=["POST"]),
+        Route("/ws/{shard}/v1/leave", leave, methods=["POST"]),
         Route("/healthz", healthz),
         Route("/readyz", readyz),
     ]
     if metrics is not Access.NOBODY:
         routes.append(Route("/metrics", show_metrics))
+    if admin is not None:
+        routes += admin_routes(bridge, admin, _read_body)
     if page:
-        routes += web_page.routes()
+        routes += [*web_page.routes(), *([network.route(_is_local)] if everywhere else [])]
     return _Guarded(Starlette(routes=routes), guard)
 
 
@@ -303,6 +216,11 @@ class _Guarded:
                 await PlainTextResponse(refusal.text, status_code=403)(scope, receive, send)
         except (WebSocketDisconnect, ClientDisconnect):
             return  # the stranger has hung up meanwhile
+
+
+async def _elsewhere(websocket: WebSocket) -> None:
+    text = "the path of a signaling server ends with /ws, and this one does not"
+    await _turn_away(websocket, CloseCode.BAD_REQUEST, "path", text)
 
 
 async def _turn_away(websocket: WebSocket, close: CloseCode, code: str, text: str) -> None:
@@ -341,7 +259,8 @@ def _is_loopback(address: str) -> bool:
 
 async def _read_body(request: Request) -> bytes | None:
     body = bytearray()
-    if int(request.headers.get("content-length", "0")) > MAX_BEACON:  # a number: h11 has checked it
+    declared = request.headers.get("content-length", "0")
+    if not declared.isdecimal() or int(declared) > MAX_BEACON:  # h11 has checked that it is a number, others may not
         return None
     try:
         async with asyncio.timeout(BEACON_TIMEOUT):

@@ -15,6 +15,23 @@ _DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 
 @dataclass(frozen=True, slots=True)
+class Remedies:
+    """The words by which the program that runs the server would allow a request.
+
+    Attributes:
+        name: for another host name; `{}` is its place.
+        origin: for another origin.
+    """
+
+    name: str
+    origin: str
+
+
+ON_THE_COMMAND_LINE = Remedies("--name {}", "--origin {}")
+IN_CODE = Remedies("names=['{}']", "origins=['{}']")
+
+
+@dataclass(frozen=True, slots=True)
 class Authority:
     """A host and optionally a port, as in the header `Host`."""
 
@@ -64,16 +81,25 @@ class Guard:
         origins: origins of pages from other servers, such as `https://app.example.org`; `*` for all, which is safe only
         if tokens are needed.
         secure: whether this server itself uses TLS, which decides the default port of `Host`.
+        remedies: the words of the remedy in refusals.
 
     Raises:
         ValueError: an origin or a host is not valid.
     """
 
-    def __init__(self, *, hosts: tuple[str, ...] = (), origins: tuple[str, ...] = (), secure: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        hosts: tuple[str, ...] = (),
+        origins: tuple[str, ...] = (),
+        secure: bool = False,
+        remedies: Remedies = ON_THE_COMMAND_LINE,
+    ) -> None:
         self._any_origin = "*" in origins
         self._origins = frozenset(_origin(text) for text in origins if text != "*")
         self._hosts = frozenset(_host(text) for text in hosts)
         self._own_port = 443 if secure else 80
+        self._remedies = remedies
 
     def refusal(self, host: str | None, origin: str | None) -> Refusal | None:
         """Return the reason for refusing this request, with the remedy; None: it is allowed.
@@ -86,19 +112,21 @@ class Guard:
         known = authority.host == "localhost" or authority.is_address or authority.host in self._hosts
         if not known:
             name = _short(authority.host)
-            return Refusal("host", f"start the server with --name {name}: it does not know this host name")
+            return Refusal(
+                "host", f"start the server with {self._remedies.name.format(name)}: it does not know this host name"
+            )
         if origin is None or self._any_origin or self._is_same(origin, authority) or origin in self._origins:
             return None
         try:
             _origin(origin)
         except ValueError:
             text = (
-                f"a page without an origin, such as a file, may not use this server (--origin '*'): {_short(origin)!r}"
+                "a page without an origin, such as a file, may not use this server"
+                f" ({self._remedies.origin.format('*')}): {_short(origin)!r}"
             )
             return Refusal("origin", text)
-        return Refusal(
-            "origin", f"start the server with --origin {_short(origin)}: pages from other servers may not use it"
-        )
+        remedy = self._remedies.origin.format(_short(origin))
+        return Refusal("origin", f"start the server with {remedy}: pages from other servers may not use it")
 
     def _is_same(self, origin: str, authority: Authority) -> bool:
         try:

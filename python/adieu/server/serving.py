@@ -13,22 +13,25 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from adieu.server.app import Access, Bridge, make_app, random_bytes
+from adieu.server.admin import AdminToken
+from adieu.server.app import Access, make_app, random_bytes
+from adieu.server.bridge import FAREWELL_TIMEOUT, ORDERLY, Bridge
 from adieu.server.door import Door
 from adieu.server.guard import Guard
-from adieu.server.hub import Hub, Settings
+from adieu.server.hub import Hub, Replica, Settings
 from adieu.server.hub.state import everybody
 from adieu.server.ice import IceConfig
+from adieu.server.jwks import KeySet
+from adieu.server.renewal import Certificate
 from adieu.server.tokens import TokenReader
-from adieu.server.transport import CLOSE_TIMEOUT, FAREWELL_TIMEOUT, UvicornServer, WebSocketConnection
+from adieu.server.transport import CLOSE_TIMEOUT, UvicornServer, WebSocketConnection
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    import ssl
+    from collections.abc import AsyncGenerator, Callable, Sequence
     from pathlib import Path
 
 BACKLOG = 512
-ORDERLY = 1.0
-"""Seconds for closes that wait behind queued frames; after that each client gets its close frame at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +43,14 @@ class Server:
         http_url: the url of the page; `/healthz` and `/metrics` are below it.
         addresses: the addresses that it listens on: host and port.
         hub: the server hub, for reading.
+        reload: reads the certificate and the set of keys (JWKS) again now. Both are also followed by themselves.
     """
 
     url: str
     http_url: str
     addresses: tuple[tuple[str, int], ...]
-    hub: Hub
+    hub: Hub | Replica
+    reload: Callable[[], None]
 
 
 @asynccontextmanager
@@ -66,13 +71,16 @@ async def run(
     page: bool,
     settings: Settings | None,
     drain: float,
+    jwks: str | Path | None = None,
+    admin_token: str | None = None,
+    bus: str | None = None,
+    bus_prefix: str = "adieu",
 ) -> AsyncGenerator[Server]:
     """Run a server; see `adieu.server.serve`."""
-    if (cert is None) != (key is None):
-        raise ValueError("TLS needs both the certificate and its key (cert and key)")
+    _check(cert=cert, key=key, keys=keys, jwks=jwks, audience=audience, drain=drain, proxies=proxies)
     addresses = await _resolve(host, port)
     loopback = all(_is_loopback(address) for _, address in addresses)
-    if not (loopback or keys or open_to_all):
+    if not (loopback or keys or jwks or open_to_all):
         raise ValueError(
             f"{host} is reachable from outside, and without a key everybody may join: give a key, or confirm this"
             " (open_to_all, --open)"
@@ -80,15 +88,24 @@ async def run(
     secure = cert is not None
     local = loopback and not (names or origins or proxies)
     guard = Guard(hosts=tuple(names), origins=tuple(origins), secure=secure)
-    hub = Hub(
-        settings,
-        random=random_bytes,
-        authenticate=TokenReader(keys, audience=audience) if keys else everybody,
-        ice_servers=(ice or IceConfig()).servers,
-    )
+    key_set = None if jwks is None else KeySet(jwks, now=asyncio.get_running_loop().time)
+    authenticate = TokenReader(keys, audience=audience, jwks=key_set) if keys or key_set else everybody
+    servers = (ice or IceConfig()).servers
+    hub: Hub | Replica
+    if bus is None:
+        hub = Hub(settings, random=random_bytes, authenticate=authenticate, ice_servers=servers)
+    else:
+        hub = Replica(settings, node=_name(), random=random_bytes, authenticate=authenticate, ice_servers=servers)
     bridge = Bridge(hub)
     config = uvicorn.Config(
-        make_app(bridge, guard, metrics=_metrics(metrics, local=local), page=page),
+        make_app(
+            bridge,
+            guard,
+            metrics=_metrics(metrics, local=local),
+            page=page,
+            everywhere=not proxies and any(_is_every(each) for _, each in addresses),
+            admin=None if admin_token is None else AdminToken(admin_token),
+        ),
         http="h11",  # the server adds its own, which are stricter
         ws=WebSocketConnection,
         ws_max_size=hub.settings.message_bytes,
@@ -115,15 +132,21 @@ async def run(
     server = UvicornServer(config, places, limits.connections + limits.pending)
     serving = asyncio.create_task(server.serve(sockets), name="adieu server")
     ready = asyncio.create_task(server.ready.wait())
+    followed = _followed(config.ssl, cert, key, key_set)
+    on_bus = _on_bus(bus, bus_prefix, bridge)
+    following = [asyncio.create_task(each.run(), name="adieu server follows files") for each in followed]
     try:
         await asyncio.wait({serving, ready}, return_when=asyncio.FIRST_COMPLETED)
         if serving.done():
             serving.result()
             raise OSError("the server ended before it started")
-        yield _describe(host, sockets, hub, secure=secure)
-        await bridge.shut_down(drain, ORDERLY)
+        async with on_bus:
+            yield _describe(host, sockets, hub, followed, secure=secure)
+            await bridge.shut_down(drain, ORDERLY)
     finally:
         ready.cancel()
+        for task in following:
+            task.cancel()
         server.stop()
         try:
             await asyncio.wait({serving})
@@ -136,6 +159,56 @@ async def run(
             for connection in list(server.server_state.connections):
                 connection.transport.abort()
         serving.result()
+
+
+def _check(
+    *,
+    cert: str | Path | None,
+    key: str | Path | None,
+    keys: Sequence[str | bytes],
+    jwks: str | Path | None,
+    audience: str | None,
+    drain: float,
+    proxies: Sequence[str],
+) -> None:
+    """Check options that contradict each other. Raises ValueError."""
+    if (cert is None) != (key is None):
+        raise ValueError("TLS needs both the certificate and its key (cert and key)")
+    if not 0 <= drain < math.inf:
+        raise ValueError(f"the seconds between goaway and the close must be 0 or more, not {drain} (drain)")
+    if audience is not None and not (keys or jwks):
+        raise ValueError("an audience needs a key: without one no token is looked at (audience, keys)")
+    for proxy in proxies:
+        _check_proxy(proxy)
+
+
+def _name() -> str:
+    """Return a name for a server on a bus that nobody else ever had."""
+    return random_bytes(8).hex()
+
+
+@asynccontextmanager
+async def _on_bus(url: str | None, prefix: str, bridge: Bridge) -> AsyncGenerator[None]:
+    """Take part in the bus, if there is one."""
+    if url is None or not isinstance(bridge.hub, Replica):
+        yield
+        return
+    try:
+        from adieu.server.bus import taking_part  # noqa: PLC0415 the extra may be missing
+    except ImportError as error:
+        raise ImportError(f"a bus needs one package more: pip install 'adieu[redis]' ({error})") from None
+    async with taking_part(url, prefix, bridge.hub, flush=bridge.flush, name=_name) as bus:
+        bridge.wake = bus.wake
+        yield
+        bridge.wake = None
+
+
+def _followed(
+    context: ssl.SSLContext | None, cert: str | Path | None, key: str | Path | None, key_set: KeySet | None
+) -> list[Certificate | KeySet]:
+    """Return the things that change while the server runs."""
+    certificate = [] if context is None or cert is None or key is None else [Certificate(context, cert, key)]
+    return [*certificate, *([] if key_set is None else [key_set])]
 
 
 def _metrics(wanted: bool | None, *, local: bool) -> Access:
@@ -164,6 +237,16 @@ def _load(config: uvicorn.Config, cert: str | Path | None, key: str | Path | Non
         raise ValueError(f"the certificate {cert} and its key {key} cannot be used: {reason}") from error
 
 
+def _check_proxy(proxy: str) -> None:
+    try:
+        if proxy != "*":
+            ipaddress.ip_network(proxy, strict=False)
+    except ValueError:
+        raise ValueError(
+            f"{proxy!r} is not the address of a proxy: give one such as 127.0.0.1, a network such as 10.0.0.0/8, or *"
+        ) from None
+
+
 async def _resolve(host: str, port: int) -> list[tuple[socket.AddressFamily, tuple[str, int]]]:
     if not 0 <= port <= 65535:
         raise ValueError(f"{port} is not a port: give a number from 0 (any free port) to 65535")
@@ -183,6 +266,10 @@ def _is_loopback(address: tuple[str, int]) -> bool:
     return ipaddress.ip_address(address[0].partition("%")[0]).is_loopback
 
 
+def _is_every(address: tuple[str, int]) -> bool:
+    return ipaddress.ip_address(address[0].partition("%")[0]).is_unspecified
+
+
 def _listen(addresses: list[tuple[socket.AddressFamily, tuple[str, int]]]) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     port = 0
@@ -199,11 +286,18 @@ def _listen(addresses: list[tuple[socket.AddressFamily, tuple[str, int]]]) -> li
     return sockets
 
 
-def _describe(host: str, sockets: list[socket.socket], hub: Hub, *, secure: bool) -> Server:
+def _describe(
+    host: str, sockets: list[socket.socket], hub: Hub | Replica, followed: list[Certificate | KeySet], *, secure: bool
+) -> Server:
     addresses = tuple((str(name[0]), int(name[1])) for name in (listener.getsockname() for listener in sockets))
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}.get(  # noqa: S104 compared, not bound
         host, f"[{host}]" if ":" in host else host
     )
     s = "s" if secure else ""
     place = f"{shown}:{addresses[0][1]}"
-    return Server(f"ws{s}://{place}/ws", f"http{s}://{place}", addresses, hub)
+
+    def reload() -> None:
+        for each in followed:
+            each.look_now()
+
+    return Server(f"ws{s}://{place}/ws", f"http{s}://{place}", addresses, hub, reload)

@@ -17,6 +17,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from adieu.protocol.signaling import CloseCode
 from adieu.server import door
+from adieu.server.bridge import FAREWELL_TIMEOUT
 from adieu.server.door import Door, Doorway
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ NO_UTF8 = 1007
 """The close code of RFC 6455 for text that is not UTF-8."""
 CLOSE_TIMEOUT = 2.0
 """Seconds for the client's close frame, and for reading the frames before the close."""
-FAREWELL_TIMEOUT = 5.0
-"""The same when the server stops: at full load its clients have much to read first."""
 REQUEST_TIMEOUT = 20.0
 """Seconds for an HTTP connection, from its first byte to its upgrade or its last answer."""
 MAX_RECEIVED = 1024 * 1024

@@ -31,6 +31,7 @@ from adieu.protocol.signaling import (
     SUBPROTOCOL,
     BareAck,
     CloseCode,
+    CloseRoom,
     IceServers,
     IceServersRequest,
     Join,
@@ -53,7 +54,7 @@ from adieu.signaling.trust import context_of, explain
 from adieu.unclosed import warn_unclosed, where_made
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
     from types import TracebackType
     from typing import Self, TypeAlias
 
@@ -72,6 +73,8 @@ _COME_AGAIN = frozenset({408, 425, 429, 503})
 MAX_FRAME = 1024 * 1024
 MAX_ROOM = 256
 CLOSE_TIMEOUT = 1.0
+LOOK_TIMEOUT = 1.0
+"""How long the server may take to answer after a change of the network."""
 
 T = TypeVar("T")
 
@@ -151,6 +154,8 @@ class SignalingClient:
         self._owner: asyncio.Task[None] | None = None
         self._begun: asyncio.Future[None] | None = None
         self._socket: ClientConnection | None = None
+        self._look: asyncio.Task[None] | None = None
+        """Ends within a second, whatever becomes of its socket."""
         self._token_due = False
         self._patient_until = 0.0
         self._cause: BaseException | None = None
@@ -231,6 +236,11 @@ class SignalingClient:
         return self._machine.peer
 
     @property
+    def can(self) -> frozenset[str]:
+        """Return the rights that the token grants here, such as `kick` and `close`."""
+        return self._machine.can
+
+    @property
     def up(self) -> bool:
         """Whether the client is connected to the server."""
         return self._machine.up
@@ -276,6 +286,13 @@ class SignalingClient:
     async def kick(self, peer: str, reason: str = "") -> None:
         """Remove a peer from the room; needs a token with the right `kick`. Raises as `join`."""
         _expect(await self._ask(Kick(peer=peer, reason=reason)), BareAck)
+
+    async def close_room(self, room: str, reason: str = "") -> None:
+        """Close a room for everybody in it; needs a token with the right `close`. This client stays until it leaves.
+
+        Raises as `join`.
+        """
+        _expect(await self._ask(CloseRoom(room=room, reason=reason)), BareAck)
 
     async def refresh(self, token: str) -> float:
         """Give the server a new token before the old one expires.
@@ -323,6 +340,23 @@ class SignalingClient:
         """
         self._machine.send(message)
         self._hand_out()
+        self._wake.set()
+
+    def network_changed(self, gone: Sequence[str] = ()) -> None:
+        """Look at the socket at once: the network of this machine has changed, or will in a moment.
+
+        A socket from an address that has gone is replaced, and so is one on which the server does not answer within a
+        second. While the client waits to try again, it tries at once.
+
+        Args:
+            gone: the addresses that this machine has no longer.
+        """
+        self._machine.network_changed(self._now())
+        websocket = self._socket
+        if websocket is not None and websocket.transport.get_extra_info("sockname", ("",))[0] in gone:
+            websocket.transport.abort()
+        elif websocket is not None and (self._look is None or self._look.done()):
+            self._look = asyncio.get_running_loop().create_task(_look(websocket), name="adieu looks at its socket")
         self._wake.set()
 
     def events(self) -> AsyncIterator[SignalingEvent]:
@@ -564,7 +598,7 @@ class SignalingClient:
         return _DialError(text, final=not again and status < 500, by_server=again)
 
     def _path_hint(self) -> str:
-        if self._path.rstrip("/").endswith("/ws"):
+        if re.search(r"/ws(/[\w-]+)?/?$", self._path):
             return ""
         path = f"{self._path.rstrip('/')}/ws"
         return f"; the path of a signaling server ends with /ws, but here it is {self._path!r}: try {path!r}"
@@ -589,6 +623,15 @@ class SignalingClient:
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
+
+
+async def _look(websocket: ClientConnection) -> None:
+    """Give the socket up if the server does not answer in time."""
+    try:
+        async with asyncio.timeout(LOOK_TIMEOUT):
+            await (await websocket.ping())
+    except (TimeoutError, ConnectionClosed):
+        websocket.transport.abort()
 
 
 class _DialError(Exception):

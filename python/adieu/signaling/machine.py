@@ -145,6 +145,8 @@ class Machine:
         self._random = random
         self._token_shown: str | None = None
         self._resume_token: str | None = None
+        self.can: frozenset[str] = frozenset()
+        """The rights that the token grants, as the server says."""
         self._rooms: dict[str, Join] = {}
         self._events: deque[Output] = deque()
         self._attempt = 0
@@ -305,6 +307,12 @@ class Machine:
             # # The numbers do not fit: this socket is useless, and a new one starts where both sides agree.
             self.handle_lost(f"the server has miscounted: {error}", now)
 
+    def network_changed(self, now: float) -> None:
+        """Dial at once, if this client waits to try again: the network may be another one now."""
+        if isinstance(self.state, Resting):
+            self._attempt = 0
+            self.state = Resting(now)
+
     def handle_lost(
         self,
         reason: str,
@@ -398,6 +406,7 @@ class Machine:
         self.welcome = message
         self.peer = message.peer
         self._resume_token = message.resume_token
+        self.can = frozenset(message.can)
         self._down_since = None
         self._last_error = None
         limits = message.limits
@@ -487,7 +496,8 @@ class Machine:
         waiting = self._answered(request, message)
         was_in = self._rooms.pop(message.room, None) is not None
         if waiting is None and was_in:
-            self._events.append(RoomLost(message.room, "denied", "the server says that this client is no longer in it"))
+            text = message.text or "the server says that this client is no longer in it"
+            self._events.append(RoomLost(message.room, message.code or "denied", text))
 
     def _refused(self, request: int | None, message: Error) -> None:
         waiting = None if request is None else self._waiting.pop(request, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextvars import Context
 from typing import Any
 
 import msgspec
@@ -40,7 +41,8 @@ class _Link:
         """Start to carry a message."""
         way.underway.append(data)
         if self.delay > 0:
-            asyncio.get_running_loop().call_later(self.delay, self._ripen, way)
+            # It is on the wire: it arrives whatever becomes of its sender.
+            asyncio.get_running_loop().call_later(self.delay, self._ripen, way, context=Context())
         else:
             self._ripen(way)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, TypeAlias
 
-from adieu.protocol.signaling import FromServer, IceServersRequest, Join, Kick, Leave, Probe, Refresh
+from adieu.protocol.signaling import CloseRoom, FromServer, IceServersRequest, Join, Kick, Leave, Probe, Refresh
 from adieu.signaling.events import SignalingEvent
 
 if TYPE_CHECKING:
@@ -96,4 +96,4 @@ class Alive:
 
 
 Output: TypeAlias = SignalingEvent | Answer | Refusal | Alive
-Request: TypeAlias = Join | Leave | IceServersRequest | Refresh | Kick | Probe
+Request: TypeAlias = Join | Leave | IceServersRequest | Refresh | Kick | CloseRoom | Probe

@@ -1,6 +1,7 @@
 /** The numbers of a receipt, as a table. */
 
 import type { ChannelReceipt, CloseReceipt, Total } from "adieu-rtc";
+import { words } from "../words/language.js";
 
 /** The prefix of channels for files. Each has a number; the table shows them as one row. */
 const FILES = /^file /;
@@ -15,7 +16,7 @@ export type Counts = [name: string, totals: (Total | null)[]];
 export function accounts({ channels }: Pick<CloseReceipt, "channels">): Counts[] {
   const rows = new Map<string, (Total | null)[]>();
   for (const [channel, receipt] of Object.entries(channels)) {
-    const name = FILES.test(channel) ? "pieces of files" : channel;
+    const name = FILES.test(channel) ? words().receipt.pieces : channel;
     const totals = totalsOf(receipt);
     const known = rows.get(name);
     rows.set(name, known ? known.map((total, column) => sum(total, totals[column]!)) : totals);

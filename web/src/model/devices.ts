@@ -1,5 +1,7 @@
 /** The camera and microphone of this person. One capture serves everybody in the room. */
 
+import { words } from "../words/language.js";
+import { known, remember } from "./memory.js";
 import { Model } from "./model.js";
 
 export type Kind = "audio" | "video";
@@ -11,6 +13,17 @@ export const KINDS: readonly Kind[] = ["audio", "video"];
  * gives no device to this page).
  */
 export type DeviceState = "off" | "asking" | "on" | "muted" | "denied" | "missing" | "busy" | "unplugged" | "blocked";
+
+/** The devices that can be chosen. A speaker only where the browser can play on another than its own choice. */
+export type Choice = Kind | "speaker";
+export const CHOICES: readonly Choice[] = ["audio", "video", "speaker"];
+const INFO = { audio: "audioinput", video: "videoinput", speaker: "audiooutput" } as const;
+
+/** A device that can be chosen. */
+export interface Listed {
+  id: string;
+  label: string;
+}
 
 const CONSTRAINTS = {
   audio: { echoCancellation: true, noiseSuppression: true },
@@ -49,6 +62,12 @@ export class Devices extends Model {
   readonly #tracks = new Map<Kind, MediaStreamTrack>();
   /** Kinds whose trouble this person has read. */
   readonly #read = new Set<Kind>();
+  /** The ids of the chosen devices; empty for the browser's choice. */
+  readonly #chosen = new Map<Choice, string>(CHOICES.map((kind) => [kind, known(`device-${kind}`)]));
+  /** The last list of the browser. */
+  #listed: MediaDeviceInfo[] | undefined;
+  #looks = 0;
+  readonly #over = new AbortController();
   #lettingGo: ReturnType<typeof setTimeout> | undefined;
   /** Counts changes, to notice an answer that comes too late. */
   #generation = 0;
@@ -56,6 +75,8 @@ export class Devices extends Model {
   constructor(media: MediaDevices | undefined = globalThis.navigator?.mediaDevices) {
     super();
     this.#media = media;
+    // A headset comes or goes.
+    media?.addEventListener?.("devicechange", () => void this.look(), { signal: this.#over.signal });
   }
 
   state(kind: Kind): DeviceState {
@@ -97,25 +118,83 @@ export class Devices extends Model {
   }
 
   async #ask(kinds: readonly Kind[], generation: number): Promise<void> {
-    const constraints = Object.fromEntries(kinds.map((kind) => [kind, CONSTRAINTS[kind]]));
+    const constraints = Object.fromEntries(kinds.map((kind) => [kind, this.#constraints(kind)]));
     let stream: MediaStream;
     try {
       stream = await this.#media!.getUserMedia(constraints);
     } catch (error) {
       if (generation !== this.#generation) return;
       const { name } = error as DOMException;
-      // // One of two may exist; after a refusal, do not ask again.
+      // One of two may exist; after a refusal, do not ask again.
       if (kinds.length > 1 && name !== "NotAllowedError") {
         for (const kind of kinds) await this.#ask([kind], generation);
       } else {
-        this.#set(kinds, refusal(name));
+        const still = kinds.filter((kind) => this.state(kind) === "asking");
+        this.#set(still, refusal(name));
       }
       return;
     }
     for (const track of stream.getTracks()) {
-      if (generation === this.#generation) this.#have(track);
+      // Meanwhile all may be over, or this kind turned off.
+      const wanted = generation === this.#generation && this.state(track.kind as Kind) === "asking";
+      if (wanted) this.#have(track);
       else track.stop();
     }
+    void this.look(); // now the devices have names
+  }
+
+  #constraints(kind: Kind): MediaTrackConstraints {
+    const id = this.#chosen.get(kind);
+    if (!id) return CONSTRAINTS[kind];
+    const deviceId = { ideal: id }; // it may be gone: any other is better than no device
+    if (kind === "audio") return { ...CONSTRAINTS.audio, deviceId };
+    const { facingMode: _, ...video } = CONSTRAINTS.video;
+    return { ...video, deviceId };
+  }
+
+  /** Ask the browser which devices there are. */
+  async look(): Promise<void> {
+    const look = ++this.#looks;
+    const listed = await this.#media?.enumerateDevices?.().catch(() => undefined);
+    if (!listed || look !== this.#looks) return; // a later look knows more
+    this.#listed = listed;
+    this.changed();
+  }
+
+  /** Return the devices that can be chosen, as of the last look. They have names only while this page may use one. */
+  list(kind: Choice): Listed[] {
+    const all = (this.#listed ?? []).filter(({ kind: of, deviceId }) => of === INFO[kind] && deviceId);
+    return all.map(({ deviceId, label }, at) => ({
+      id: deviceId,
+      label: label || words().devices.numbered(kind, at + 1),
+    }));
+  }
+
+  /** Whether there is no such device, as of the last look. A browser that lists nothing yet is not believed. */
+  lacks(kind: Kind): boolean {
+    return !!this.#listed && !this.#listed.some(({ kind: of }) => of === INFO[kind]);
+  }
+
+  /** Whether the browser gives no devices to this page, as it has no TLS. */
+  get isBlocked(): boolean {
+    return !this.#media?.getUserMedia;
+  }
+
+  /** Return the id of the chosen device, or of the one that is used; empty: the browser's choice. */
+  chosen(kind: Choice): string {
+    const used = kind === "speaker" ? undefined : this.track(kind)?.getSettings?.().deviceId;
+    return this.#chosen.get(kind) || used || "";
+  }
+
+  /** Use another device from now on, and remember it. */
+  async choose(kind: Choice, id: string): Promise<void> {
+    this.#chosen.set(kind, id);
+    remember(`device-${kind}`, id);
+    this.changed();
+    if (kind === "speaker" || this.track(kind)?.readyState !== "live") return;
+    const muted = this.state(kind) === "muted";
+    await this.turnOn([kind]);
+    if (muted && this.state(kind) === "on") await this.toggle(kind);
   }
 
   #have(track: MediaStreamTrack): void {
@@ -123,7 +202,7 @@ export class Devices extends Model {
     const old = this.#tracks.get(kind);
     old?.stop();
     this.#tracks.set(kind, track);
-    // // The browser fires this when a device was unplugged or its permission revoked, not when a track is stopped.
+    // The browser fires this when a device was unplugged or its permission revoked, not when a track is stopped.
     track.addEventListener("ended", () => {
       if (this.#tracks.get(kind) !== track) return;
       this.#set([kind], "unplugged");
@@ -164,6 +243,19 @@ export class Devices extends Model {
     await this.turnOn(wanted);
     if (generation !== this.#generation) return;
     for (const kind of muted) if (this.state(kind) === "on") await this.toggle(kind);
+  }
+
+  /** Release one kind of device: it is not wanted. */
+  turnOff(kind: Kind): void {
+    this.#tracks.get(kind)?.stop();
+    this.#tracks.delete(kind);
+    this.#set([kind], "off");
+  }
+
+  /** Release everything, and follow the browser's list no longer. */
+  end(): void {
+    this.#over.abort();
+    this.stop();
   }
 
   /** Release everything, also devices that are still requested. */

@@ -43,6 +43,7 @@ export interface FileEntry {
 /** The end of a session. */
 export interface Farewell {
   readonly kind: "farewell";
+  /** The name of the peer; empty if it has no name. */
   readonly who: string;
   readonly receipt: CloseReceipt;
   readonly at: Date;

@@ -1,17 +1,34 @@
 /** A peer in the room: its session, the messages and tracks of it, and its status. */
 
-import type { Channel, CloseReceipt, IncomingFile, Message, ResetEvent, Sent, Session, StateName } from "adieu-rtc";
+import type {
+  Channel,
+  CloseReceipt,
+  IncomingFile,
+  IncomingFolder,
+  Message,
+  ProgressEvent,
+  ResetEvent,
+  Sent,
+  Session,
+  StateName,
+} from "adieu-rtc";
+import { words } from "../words/language.js";
 import { type Devices, KINDS, type Kind, type MutedEvent, type TrackEvent } from "./devices.js";
 import { Model } from "./model.js";
+import { Pictures } from "./pictures.js";
+import type { Gauge, Quality } from "./quality.js";
+import type { HiddenEvent, Screen, ShownEvent } from "./screen.js";
 
 const CHAT = "chat";
 /** Milliseconds between two updates of the length of a silence. */
 const LOOK_AGAIN = 5000;
+/** Tracks that something is said of before they come. */
+const MAX_EARLY = 64;
 
 /** The outputs of a friend for the meeting. */
 export interface Host {
   heard(friend: Friend, text: string): void;
-  offered(friend: Friend, file: IncomingFile): Promise<void>;
+  offered(friend: Friend, file: IncomingFile | IncomingFolder): Promise<void>;
   renewed(friend: Friend, event: ResetEvent): void;
   left(friend: Friend, receipt: CloseReceipt): void;
 }
@@ -21,20 +38,26 @@ export class Friend extends Model {
   readonly name: string;
   /** The name to show, with a number if another peer has the same name. */
   readonly label: string;
-  /** The tracks that they send. */
-  readonly stream = new MediaStream();
+  /** The pictures and the sound that they send. */
+  readonly pictures: Pictures;
   state: StateName;
   cause = "";
+  /** The step of a close or a reset that runs. */
+  step: ProgressEvent | undefined;
   /** Whether it was connected once. */
   met = false;
-  /** The kinds that they have turned off themselves. */
-  readonly quiet = new Set<Kind>();
+  /** How good the connection is, once it was measured. */
+  quality: Quality | undefined;
   #chat: Promise<Channel> | undefined;
   /** The time of their last answer, while they are silent. */
   #since: number | undefined;
   #looking: ReturnType<typeof setInterval> | undefined;
   readonly #sent = new MediaStream();
+  readonly #shown = new MediaStream();
   readonly #over = new AbortController();
+  #gauge: Gauge | undefined;
+  /** Reports about tracks that are not here yet, by mid. */
+  readonly #early = new Map<string, boolean>();
   /** The last exchange of tracks; exchanges run one after the other. */
   #exchanging: Promise<void> = Promise.resolve();
 
@@ -43,26 +66,43 @@ export class Friend extends Model {
     readonly devices: Devices,
     host: Host,
     labels: readonly string[] = [],
+    readonly screen?: Screen,
   ) {
     super();
     this.name = session.name;
     this.label = numbered(this.name, labels);
     this.state = session.state;
+    this.pictures = new Pictures(() => new Set(session.pc?.getReceivers().map(({ track }) => track)));
+    this.pictures.addEventListener("change", () => this.changed());
     session.addEventListener("state", ({ state, cause }) => {
       this.state = state;
       this.cause = cause;
+      if (state === "open") this.step = undefined;
       this.#timed();
       if (state === "open") this.#opened(host);
       this.changed();
     });
-    session.addEventListener("track", ({ track }) => this.#see(track));
+    session.addEventListener("track", ({ track, streams, transceiver }) => {
+      this.pictures.see(track, streams?.[0]?.id);
+      const on = this.#early.get(transceiver?.mid ?? "");
+      if (on !== undefined) this.pictures.say(track, on);
+    });
     session.addEventListener("media", ({ media }) => {
       for (const [mid, { enabled = true, ended = false }] of media) this.#said(mid, enabled && !ended);
     });
     session.addEventListener("file", (file) => host.offered(this, file));
+    session.addEventListener("folder", (folder) => host.offered(this, folder));
     session.addEventListener("reset", (event) => {
-      if (event.report) this.#sayMuted();
+      this.#early.clear(); // a new connection numbers its tracks anew
+      if (event.report) {
+        this.#sayMuted();
+        this.pictures.prune();
+      }
       host.renewed(this, event);
+    });
+    session.addEventListener("progress", (step) => {
+      this.step = step;
+      this.changed();
     });
     session.addEventListener("closed", ({ receipt }) => {
       this.state = "closed";
@@ -75,11 +115,27 @@ export class Friend extends Model {
     devices.addEventListener("track", (event) => this.#give(event as TrackEvent), { signal });
     devices.addEventListener("muted", ({ kind }: Event & Partial<MutedEvent>) => this.#sayMuted(kind), { signal });
     for (const track of devices.tracks) this.#give({ track, old: undefined });
+    screen?.addEventListener("shown", (event) => this.#show((event as ShownEvent).track), { signal });
+    screen?.addEventListener("hidden", (event) => this.#hide((event as HiddenEvent).track), { signal });
+    if (screen?.track) this.#show(screen.track);
   }
 
   /** Return the seconds of their silence. */
   get silent(): number {
     return this.#since === undefined ? 0 : (Date.now() - this.#since) / 1000;
+  }
+
+  /** Look how good the connection is. */
+  async measure(): Promise<void> {
+    const { pc } = this.session;
+    if (this.state !== "open" || !pc?.getStats) return;
+    const [{ Gauge, sampleOf }, report] = await Promise.all([import("./quality.js"), pc.getStats()]);
+    const sample = sampleOf(report as never);
+    if (!sample) return;
+    this.#gauge ??= new Gauge();
+    const { trouble } = this.quality ?? {};
+    this.quality = this.#gauge.add(sample);
+    if (this.quality.trouble || trouble) this.changed(); // nothing is to be seen of one that is fine
   }
 
   #timed(): void {
@@ -104,7 +160,7 @@ export class Friend extends Model {
     this.#chat
       .then((chat) => {
         chat.addEventListener("message", (data) => {
-          host.heard(this, typeof data === "string" ? data : `(${data.length} bytes that are no text)`);
+          host.heard(this, typeof data === "string" ? data : words().chat.noText(data.length));
         });
       })
       .catch(() => undefined); // the writer learns it from `say`
@@ -128,11 +184,30 @@ export class Friend extends Model {
       try {
         if (old && this.#sent.getTracks().includes(old)) await this.session.replace(old, track);
         else this.#sent.addTrack(track);
-        // // This also adds it to a connection that was made without such a device.
+        // This also adds it to a connection that was made without such a device.
         await this.session.addStream(this.#sent);
         this.#sayMuted(track.kind as Kind);
       } catch (error) {
         if (!this.#over.signal.aborted) console.warn("a device could not be sent:", error);
+      }
+    });
+  }
+
+  /** Send a picture of the screen, without a report about it, which makes it different from a camera. */
+  #show(track: MediaStreamTrack): void {
+    this.#exchanging = this.#exchanging.then(async () => {
+      if (track.readyState !== "live" || this.#over.signal.aborted) return;
+      this.#shown.addTrack(track);
+      await this.session.addStream(this.#shown).catch(() => undefined); // it has ended meanwhile
+    });
+  }
+
+  /** Send it no longer, and give its place in the description back. */
+  #hide(track: MediaStreamTrack): void {
+    this.#exchanging = this.#exchanging.then(() => {
+      this.#shown.removeTrack(track);
+      for (const transceiver of this.session.pc?.getTransceivers() ?? []) {
+        if (transceiver.sender.track === track) transceiver.stop();
       }
     });
   }
@@ -147,33 +222,20 @@ export class Friend extends Model {
 
   // --- what they send -------------------------------------------------------------------------------------------
 
-  #see(track: MediaStreamTrack): void {
-    for (const old of this.stream.getTracks()) {
-      if (old.kind === track.kind && old !== track) this.stream.removeTrack(old);
-    }
-    this.stream.addTrack(track);
-    track.addEventListener("ended", () => {
-      this.stream.removeTrack(track);
-      this.changed();
-    });
-    this.changed();
-  }
-
   #said(mid: string, on: boolean): void {
     const transceiver = this.session.pc?.getTransceivers().find((one) => one.mid === mid);
-    const kind = transceiver?.receiver.track.kind as Kind | undefined;
-    if (!kind) return;
-    if (on) this.quiet.delete(kind);
-    else this.quiet.add(kind);
-    this.changed();
+    if (!transceiver || !this.pictures.say(transceiver.receiver.track, on)) this.#early.set(mid, on);
+    if (this.#early.size > MAX_EARLY) this.#early.clear();
   }
 
-  /**
-   * Whether there is something to see or hear. A track's own `muted` is no help: in Chromium it stays true forever if
-   * the first packets come before their description is applied.
-   */
+  /** Return the stream of themselves: their camera, or the one picture that they send, and their sound. */
+  get stream(): MediaStream {
+    return this.pictures.stream;
+  }
+
+  /** Whether there is something to see or hear of themselves. */
   sends(kind: Kind): boolean {
-    return this.stream.getTracks().some((track) => track.kind === kind) && !this.quiet.has(kind);
+    return this.pictures.sends(kind);
   }
 }
 

@@ -31,7 +31,7 @@ export function newRoom(): string {
 }
 
 function letter(): string {
-  // // Every letter is equally likely: draws beyond the last whole run of letters are discarded.
+  // Every letter is equally likely: draws beyond the last whole run of letters are discarded.
   const runs = Math.floor(256 / LETTERS.length) * LETTERS.length;
   for (;;) {
     const [draw = 0] = crypto.getRandomValues(new Uint8Array(1));
@@ -45,6 +45,17 @@ export function serverOf(place: { href: string }): string {
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
   url.search = url.hash = "";
   return url.href;
+}
+
+/** Return the address of this page for other devices in the network, if the server listens there; otherwise nothing. */
+export async function networkAddress(place: { href: string }, load: typeof fetch = fetch): Promise<string> {
+  try {
+    const answer = await load(new URL("v1/address", place.href));
+    const { address } = answer.ok ? ((await answer.json()) as { address?: unknown }) : {};
+    return typeof address === "string" && /^https?:\/\//.test(address) && URL.canParse(address) ? address : "";
+  } catch {
+    return ""; // another server, or it is away
+  }
 }
 
 /** Whether an address works on this computer only. */

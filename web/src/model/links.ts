@@ -6,7 +6,7 @@ export interface Part {
   href?: string;
 }
 
-// // No control characters and no marks that change the reading direction: the shown address is the real one.
+// No control characters and no marks that change the reading direction: the shown address is the real one.
 const ADDRESS = /https?:\/\/[^\s\p{C}<>"“”«»]+/giu;
 /** Punctuation that belongs to the sentence if it ends an address. */
 const AFTER = /[.,:;!?'’…*_]$/u;

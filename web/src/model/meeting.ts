@@ -1,16 +1,21 @@
 /** A room as a person sees it: the peers, the conversation, the status, and the end. */
 
-import { type CloseReceipt, type IncomingFile, type JoinOptions, join, type ResetEvent, type Room } from "adieu-rtc";
+import type { CloseReceipt, IncomingFile, IncomingFolder, JoinOptions, ResetEvent, Room } from "adieu-rtc";
+import { words } from "../words/language.js";
 import { type Devices, KINDS, type Kind } from "./devices.js";
-import { allOwed, type Entry, type Mark, type Owed, owedTo, type Said } from "./entries.js";
-import { Receiving, Sending } from "./file.js";
+import { ending } from "./ending.js";
+import { allOwed, type Entry, type Farewell, type Mark, type Owed, owedTo, type Said } from "./entries.js";
+import { type Folder, Receiving, Sending, type SharedFile } from "./file.js";
 import { Friend, type Host } from "./friend.js";
 import { Model } from "./model.js";
+import { Screen } from "./screen.js";
 import { whoIs } from "./who.js";
-import { type Apart, type Line, list, seconds, summary, type Tone } from "./words.js";
+import { type Apart, atMost, type Line, nameOf, seconds, short, stillUnderWay, summary, type Tone } from "./words.js";
 
 /** Milliseconds that a goodbye may take. */
 const GOODBYE = 5000;
+
+export type ResetChoice = "connection" | "devices" | "everything";
 
 export type Phase = "outside" | "entering" | "inside" | "leaving" | "left";
 
@@ -18,22 +23,48 @@ export interface MeetingInit {
   server: string;
   room: string;
   devices: Devices;
+  screen?: Screen;
   /** Joins a room; tests replace it. */
   enter?: (url: string, options: JoinOptions) => Promise<Room>;
+}
+
+/** The event `news`: something new is in the conversation that this person did not do. */
+export class NewsEvent extends Event {
+  constructor(readonly entry: Entry) {
+    super("news");
+  }
+}
+
+/** Join a room by the SDK, which is loaded meanwhile: the page before the room does without. */
+async function enterRoom(url: string, options: JoinOptions): Promise<Room> {
+  const { join } = await loadSdk();
+  return join(url, options);
+}
+
+/** Load the SDK. */
+export function loadSdk(): Promise<{ join: (url: string, options: JoinOptions) => Promise<Room> }> {
+  return import("../../../js/src/session/join.js");
 }
 
 /** A meeting in a room. A person may leave and join again; the conversation stays. */
 export class Meeting extends Model implements Host {
   readonly room: string;
   readonly devices: Devices;
+  readonly screen: Screen;
   name = "";
   phase: Phase = "outside";
   friends: Friend[] = [];
   readonly entries: Entry[] = [];
-  /** The receipts of the sessions that were open when this person left. */
-  farewells: CloseReceipt[] = [];
+  /** The ends of the sessions that were open when this person left. */
+  farewells: Farewell[] = [];
   /** The devices that were on when this person left. */
   brought: Kind[] = [];
+  /** Whether this person is asked how to leave, as files are under way. */
+  leavingAsked = false;
+  /** Whether this person leaves when the files have arrived. */
+  leavesLater = false;
+  /** Whether this person is asked what to renew. */
+  resetAsked = false;
   /** The reason why the server removed this person, if it did. */
   sentAway = "";
   readonly #server: string;
@@ -51,10 +82,12 @@ export class Meeting extends Model implements Host {
   /** Ids of peers that are here and could not be reached. They are tried again and again; one note says so. */
   readonly #missed = new Set<string>();
 
-  constructor({ server, room, devices, enter = join }: MeetingInit) {
+  constructor({ server, room, devices, screen = new Screen(), enter = enterRoom }: MeetingInit) {
     super();
     this.room = room;
     this.devices = devices;
+    this.screen = screen;
+    screen.addEventListener("change", () => this.changed());
     this.#server = server;
     this.#enter = enter;
   }
@@ -96,7 +129,7 @@ export class Meeting extends Model implements Host {
     this.farewells = [];
     room.addEventListener("session", ({ session }) => {
       const labels = this.friends.map(({ label }) => label);
-      const friend = new Friend(session, this.devices, this, labels);
+      const friend = new Friend(session, this.devices, this, labels, this.screen);
       this.friends = [...this.friends, friend];
       friend.addEventListener("change", () => this.changed());
       session.waitOpen().then(
@@ -112,7 +145,8 @@ export class Meeting extends Model implements Host {
       else if (event.type === "ended" && event.error) this.#sentAway(event.error.message);
       else if (event.type === "ended" && this.phase === "inside")
         void this.leave(); // the page went away and has returned
-      else if (event.type === "kicked") this.#sentAway("you were sent out");
+      else if (event.type === "kicked")
+        this.#sentAway(event.code === "room-closed" ? words().call.roomClosed : words().call.sentOut);
       this.changed();
     });
     this.#set("inside");
@@ -122,13 +156,53 @@ export class Meeting extends Model implements Host {
     if (this.sentAway || this.phase !== "inside") return;
     this.#serverUp = false;
     this.sentAway = why;
-    this.#note(`The server has removed you from the room (${why}). Open connections stay open.`, "bad");
+    this.#note(() => words().call.sentAway(why), "bad");
   }
 
   #arrived(friend: Friend): void {
     this.#missed.delete(friend.session.peer);
-    this.#note(`${nameOf(friend)} came in.`, "good");
+    this.#note(() => words().call.cameIn(nameOf(friend)), "good");
     if (this.#resend) void this.sendOwed(friend);
+  }
+
+  /** Return the files under way: one of several peers' counts once, by the peer that has least of it. */
+  get underWay(): SharedFile[] {
+    const least = new Map<unknown, SharedFile>();
+    for (const entry of this.entries) {
+      if (entry.kind !== "file" || !entry.shared.under) continue;
+      const { shared } = entry;
+      const key = shared instanceof Sending ? shared.file : shared;
+      const other = least.get(key);
+      if (!other || shared.part < other.part) least.set(key, shared);
+    }
+    return [...least.values()];
+  }
+
+  /** Leave; while files are under way this person is asked first. */
+  askToLeave(): void {
+    if (this.phase !== "inside") return;
+    if (!this.underWay.length) return void this.leave();
+    this.leavingAsked = true;
+    this.changed();
+  }
+
+  /** Answer: stay. */
+  stay(): void {
+    this.leavingAsked = this.leavesLater = false;
+    this.changed();
+  }
+
+  /** Answer: leave when the files have arrived. */
+  leaveLater(): void {
+    this.leavesLater = true;
+    this.changed();
+  }
+
+  override changed(): void {
+    super.changed();
+    if (this.phase !== "inside" || !this.leavingAsked || this.underWay.length) return;
+    if (this.leavesLater) void this.leave();
+    else this.stay(); // nothing is left to ask about
   }
 
   /** Say goodbye to everybody, within a few seconds, and leave. A second call waits for the first. */
@@ -138,28 +212,46 @@ export class Meeting extends Model implements Host {
   }
 
   async #leave(reason: string): Promise<void> {
+    this.leavingAsked = this.leavesLater = this.resetAsked = false;
     this.#set("leaving");
-    // // Peers that left earlier have had their goodbye; peers that never came need no goodbye.
-    const staying = this.friends.filter(({ met }) => met).map(({ session }) => session);
+    // Peers that left earlier have had their goodbye; peers that never came need no goodbye.
+    const staying = this.friends.filter(({ met }) => met);
     this.farewells = [];
     await this.#room!.close({ reason, timeout: GOODBYE });
-    this.farewells = staying.length ? staying.flatMap(({ receipt }) => receipt ?? []) : this.#leftWithPage;
+    this.farewells = staying.length ? staying.flatMap(farewellOf) : this.#leftWithPage;
     this.brought = KINDS.filter((kind) => this.devices.track(kind));
     this.devices.stop();
+    this.screen.hide();
     this.#set("left");
   }
 
   /** Handle the receipts of the sessions that ended when the page went away; it has returned after all. */
-  get #leftWithPage(): CloseReceipt[] {
+  get #leftWithPage(): Farewell[] {
     return this.entries.flatMap((entry) => {
       const alone = entry.kind === "farewell" && entry.receipt.by === "local" && entry.receipt.reason.code !== "left";
-      return alone ? [entry.receipt] : [];
+      return alone ? [entry] : [];
     });
   }
 
   #set(phase: Phase): void {
     this.phase = phase;
     this.changed();
+  }
+
+  /** Look how good the connections are. */
+  measure(): void {
+    for (const friend of this.friends) void friend.measure().catch(() => undefined); // it has ended meanwhile
+  }
+
+  /** Show a screen, or hide it. */
+  async share(): Promise<void> {
+    if (this.screen.track) return this.screen.hide();
+    try {
+      await this.screen.show();
+    } catch (error) {
+      const { message } = error as Error;
+      this.#note(() => words().call.noScreen(message), "bad");
+    }
   }
 
   /** Return the peers to show: not those that are away and were never met, nor those that are tried again. */
@@ -217,7 +309,7 @@ export class Meeting extends Model implements Host {
       await sent.delivered();
       mark.state = "delivered";
     } catch {
-      // // The session ended first: `left` has the message, if it had been accepted.
+      // The session ended first: `left` has the message, if it had been accepted.
       mark.state = "owed";
     }
     this.changed();
@@ -252,8 +344,8 @@ export class Meeting extends Model implements Host {
 
   // --- files ----------------------------------------------------------------------------------------------------
 
-  /** Send files to everybody; false if nobody is there. */
-  sendFiles(files: Iterable<File>): boolean {
+  /** Send files and folders to everybody; false if nobody is there. */
+  sendFiles(files: Iterable<File | Folder>): boolean {
     const { present } = this;
     for (const file of files) {
       for (const friend of present) {
@@ -292,36 +384,65 @@ export class Meeting extends Model implements Host {
     return this.#resetting > 0;
   }
 
-  /** Make new connections and request devices again. Messages and files stay. */
-  async reset(): Promise<void> {
+  /** Ask what to renew. */
+  askToReset(): void {
     if (this.phase !== "inside" || this.resetting) return;
+    this.resetAsked = true;
+    this.changed();
+  }
+
+  /** Answer: nothing. */
+  keep(): void {
+    this.resetAsked = false;
+    this.changed();
+  }
+
+  /**
+   * Make new connections, request devices again, or both. Messages and files stay.
+   *
+   * @param what the connection, the devices, or everything.
+   * @param only the one peer whose connection it is; without it, everybody's.
+   */
+  async reset(what: ResetChoice = "everything", only?: Friend): Promise<void> {
+    if (this.phase !== "inside" || this.resetting) return;
+    this.resetAsked = false;
     this.#resetting++;
     this.changed();
     const began = performance.now();
-    const names = list(this.friends.map(nameOf));
-    const [results] = await Promise.all([this.#room!.reset({ level: "full" }), this.devices.renew()]);
+    const names = what === "devices" ? [] : (only ? [only] : this.friends).map(nameOf);
+    const level = what === "everything" ? "full" : "transport";
+    const connections = what === "devices" ? [] : this.#renew(level, only);
+    const devices = what === "connection" ? undefined : this.devices.renew();
+    const [results] = await Promise.all([connections, devices]);
     const failed = results.find(({ status }) => status === "rejected") as PromiseRejectedResult | undefined;
     this.#resetting--;
     const took = seconds((performance.now() - began) / 1000);
-    if (failed) this.#note(`The reset failed: ${failed.reason.message}`, "bad");
-    else if (names) this.#note(`The connection with ${names} is new, after ${took}. Nothing was lost.`, "good");
-    else this.#note("Your devices were requested again. There is no connection to renew: nobody else is here.", "good");
+    const texts = () => words().call;
+    if (failed) this.#note(() => texts().resetFailed(failed.reason.message), "bad");
+    else if (names.length) this.#note(() => texts().isNew(names, took), "good");
+    else if (what === "devices") this.#note(() => texts().devicesAgain, "good");
+    else if (what === "connection") this.#note(() => texts().nothingToRenew, "good");
+    else this.#note(() => `${texts().devicesAgain} ${texts().nothingToRenew}`, "good");
   }
 
-  // // --- from friends ------------------------------------------------------------------------------------------
+  #renew(level: "transport" | "full", only: Friend | undefined): Promise<PromiseSettledResult<unknown>[]> {
+    return only ? Promise.allSettled([only.session.reset({ level })]) : this.#room!.reset({ level });
+  }
+
+  // --- from friends ------------------------------------------------------------------------------------------
 
   heard(friend: Friend, text: string): void {
     this.#add({ kind: "said", from: nameOf(friend), text, at: new Date(), marks: [] });
   }
 
-  offered(friend: Friend, file: IncomingFile): Promise<void> {
+  offered(friend: Friend, file: IncomingFile | IncomingFolder): Promise<void> {
     const shared = new Receiving(whoIs(friend), file);
     this.#add({ kind: "file", shared, at: new Date() });
     return shared.receive();
   }
 
   renewed(friend: Friend, { asker, report }: ResetEvent): void {
-    if (report && asker === friend.session.peer) this.#note(`${nameOf(friend)} renewed the connection.`, "good");
+    if (report && asker === friend.session.peer) this.#note(() => words().call.renewed(nameOf(friend)), "good");
   }
 
   left(friend: Friend, receipt: CloseReceipt): void {
@@ -332,12 +453,12 @@ export class Meeting extends Model implements Host {
     this.friends = this.friends.filter((one) => one !== friend);
     if (!friend.met) {
       const { peer } = friend.session;
-      if (receipt.by !== "local" && !this.#missed.has(peer)) this.#note(receipt.notice, "bad");
+      if (receipt.by !== "local" && !this.#missed.has(peer)) this.#note(() => ending(receipt, friend.label), "bad");
       this.#missed.add(peer);
       this.changed();
       return;
     }
-    this.#add({ kind: "farewell", who: nameOf(friend), receipt, at: new Date() });
+    this.#add({ kind: "farewell", who: friend.label, receipt, at: new Date() });
   }
 
   #markOf(friend: Friend, receipt: CloseReceipt, message: { seq: number; receipt: string }): Mark | undefined {
@@ -349,32 +470,44 @@ export class Meeting extends Model implements Host {
     });
   }
 
-  // // --- status --------------------------------------------------------------------------------------------
+  // --- status --------------------------------------------------------------------------------------------
 
   get line(): Line {
+    const steps = this.friends.flatMap(({ step }) => step ?? []);
+    const going = stillUnderWay(steps);
+    const more = { tone: "wait", more: going && atMost(steps) } as const;
+    const { state } = words();
     if (this.phase === "leaving") {
-      const names = list(this.friends.map(nameOf));
-      return { text: names ? `Saying goodbye to ${names} …` : "Leaving …", tone: "wait" };
+      const names = this.friends.map(nameOf).map(short);
+      return { text: names.length ? state.goodbye(names, going) : state.leaving, ...more };
     }
-    if (this.resetting) return { text: "Renewing the connection …", tone: "wait" };
+    if (this.resetting) return { text: state.renewing(going), ...more };
     const { shown, apart } = this;
     return summary(shown, { online: navigator.onLine, server: this.#serverUp, apart });
   }
 
-  #note(text: string, tone: Tone): void {
-    this.#add({ kind: "note", text, tone, at: new Date() });
+  /** Add a note. It follows the language of the page. */
+  #note(say: () => string, tone: Tone): void {
+    this.#add({
+      kind: "note",
+      get text() {
+        return say();
+      },
+      tone,
+      at: new Date(),
+    });
   }
 
   #add(entry: Entry): void {
     this.entries.push(entry);
+    this.dispatchEvent(new NewsEvent(entry));
     if (entry.kind === "file") entry.shared.addEventListener("change", () => this.changed());
     this.changed();
   }
 }
 
-/** Return the name to show for a peer. */
-export function nameOf({ label }: { label: string }): string {
-  return label || "Somebody without a name";
+function farewellOf({ label, session: { receipt } }: Friend): Farewell[] {
+  return receipt ? [{ kind: "farewell", who: label, receipt, at: new Date() }] : [];
 }
 
 function isNews(entry: Entry): boolean {

@@ -1,22 +1,31 @@
-/** The name of the person, remembered from one visit to the next if storage is not blocked. */
+/** The choices of the person, remembered from one visit to the next if storage is not blocked. */
 
-const NAME = "adieu-name";
 export const MAX_NAME = 64;
 
-/** Return the last name. */
-export function knownName(storage: () => Storage = () => localStorage): string {
+/** Return what was remembered; empty if there is nothing. */
+export function known(key: string, storage: () => Storage = () => localStorage): string {
   try {
-    return storage().getItem(NAME)?.slice(0, MAX_NAME) ?? "";
+    return storage().getItem(`adieu-${key}`) ?? "";
   } catch {
     return "";
   }
 }
 
-/** Remember a name. */
-export function rememberName(name: string, storage: () => Storage = () => localStorage): void {
+/** Remember a choice. */
+export function remember(key: string, value: string, storage: () => Storage = () => localStorage): void {
   try {
-    storage().setItem(NAME, name);
+    storage().setItem(`adieu-${key}`, value);
   } catch {
-    // // Storage is blocked or full: the page asks for the name again next time.
+    // Storage is blocked or full: the page asks again next time.
   }
+}
+
+/** Return the last name. */
+export function knownName(storage?: () => Storage): string {
+  return known("name", storage).slice(0, MAX_NAME);
+}
+
+/** Remember a name. */
+export function rememberName(name: string, storage?: () => Storage): void {
+  remember("name", name, storage);
 }

@@ -1,7 +1,10 @@
-/** The texts of the page about people, devices, files and the end of a call. */
+/** Chooses what the page says about people, devices, files and the end of a call. The texts are in `words/`. */
 
-import type { Account, ChannelReceipt, CloseReceipt, StateName } from "adieu-rtc";
+import type { Account, ChannelReceipt, CloseReceipt, ProgressEvent, StateName } from "adieu-rtc";
+import { en } from "../words/en.js";
+import { words } from "../words/language.js";
 import type { DeviceState, Kind } from "./devices.js";
+import type { Quality } from "./quality.js";
 
 export type Tone = "good" | "wait" | "bad";
 
@@ -9,6 +12,8 @@ export type Tone = "good" | "wait" | "bad";
 export interface Line {
   text: string;
   tone: Tone;
+  /** The time that is left; it changes too often to be read out. */
+  more?: string;
 }
 
 /** The status of a peer. */
@@ -32,44 +37,57 @@ export interface Apart {
   wanted: boolean;
 }
 
-const CANNOT_BE_REACHED = "{who} can’t be reached, trying again …";
-const TROUBLE = new Map([
-  ["network-lost", "{who}’s network dropped, trying again …"],
-  ["frozen", "{who}’s program does not respond, waiting for it …"],
-  ["frozen, network-lost", CANNOT_BE_REACHED],
-  ["crashed", "{who}’s program ended without a word. Waiting in case it returns …"],
-  ["busy", "{who}’s program is busy, waiting for it …"],
-  ["reloaded", "{who} loaded the page again, waiting for it …"],
-]);
+/** Return the name to show for a peer. */
+export function nameOf({ label }: { label: string }): string {
+  return label || words().people.nameless;
+}
 
 /** Return the status of a peer in words. */
 export function standing({ label, state, cause, silent = 0 }: Standing): Line {
-  const who = short(label) || "The other side";
-  const whom = short(label) || "the other side";
+  const name = short(label);
+  const texts = words().state;
   switch (state) {
-    case "connecting":
-      return { text: `${who} is here, connecting …`, tone: "wait" };
-    case "open":
-      return { text: `Connected with ${stop(whom)}`, tone: "good" };
     case "suspect":
     case "recovering":
-      return { text: trouble(who, state, cause, silent), tone: "wait" };
-    case "resetting":
-      return { text: `Renewing the connection with ${whom} …`, tone: "wait" };
-    case "closing":
-      return { text: `Saying goodbye to ${whom} …`, tone: "wait" };
+      return { text: trouble(name, state, cause, silent), tone: "wait" };
+    case "open":
+      return { text: texts.open(name), tone: "good" };
     case "closed":
-      return { text: `${who} is gone.`, tone: "bad" };
+      return { text: texts.closed(name), tone: "bad" };
+    default:
+      return { text: texts[state](name), tone: "wait" };
   }
 }
 
 /** Return the trouble in words: the cause if it is known, otherwise only the silence. */
-function trouble(who: string, state: "suspect" | "recovering", cause: string, silent: number): string {
+function trouble(name: string, state: "suspect" | "recovering", cause: string, silent: number): string {
+  const texts = words().state;
   const lasts = spell(silent);
-  const known = state === "suspect" && cause.includes(",") ? undefined : TROUBLE.get(cause);
-  if (!known && state === "suspect") return `${who} has not answered for ${lasts || "a moment"} …`;
-  const text = (known ?? CANNOT_BE_REACHED).replace("{who}", () => who);
-  return lasts ? `${text} (${lasts} so far)` : text;
+  const all: Record<string, (name: string) => string> = texts.trouble;
+  const known = Object.hasOwn(all, cause) ? all[cause] : undefined;
+  if (!known && state === "suspect") return texts.quiet(name, lasts);
+  const text = (known ?? texts.unreachable)(name);
+  return lasts ? texts.soFar(text, lasts) : text;
+}
+
+/** Return what is wrong with a connection, and why; empty while it is fine. */
+export function connectionTrouble(quality: Quality | undefined): string {
+  if (!quality?.trouble) return "";
+  const { connection, percent } = words();
+  const { trip = 0, loss = 0 } = quality;
+  const text = quality.trouble === "lossy" ? connection.lossy(percent(loss)) : connection.slow(seconds(trip));
+  return quality.relay ? connection.byRelay(text) : text;
+}
+
+/** Return all that is known of a connection: the way, the time there and back, the losses. */
+export function connectionWords(quality: Quality | undefined): string {
+  const { connection, percent } = words();
+  if (!quality) return connection.unknown;
+  const { relay, trip, loss } = quality;
+  const parts = [relay ? connection.relay : connection.direct];
+  if (trip !== undefined) parts.push(connection.trip(seconds(Math.max(trip, 0.001))));
+  if (loss !== undefined) parts.push(loss < 0.005 ? connection.lossless : connection.lost(percent(loss)));
+  return `${parts.join(", ")}.`;
 }
 
 /** Return one line about the state of the room, with the most urgent first. */
@@ -77,36 +95,26 @@ export function summary(
   others: readonly Standing[],
   { online, server, apart = [] }: { online: boolean; server: boolean; apart?: readonly Apart[] },
 ): Line {
+  const texts = words().state;
   const troubled = others.filter(({ state }) => state === "recovering" || state === "suspect");
-  if (!online) return { text: "You are offline. Trying again as soon as your network is back …", tone: "bad" };
-  if (troubled.length && !server) return { text: "Your network dropped, trying again …", tone: "bad" };
+  if (!online) return { text: texts.offline, tone: "bad" };
+  if (troubled.length && !server) return { text: texts.ownNetwork, tone: "bad" };
   const urgent = troubled[0] ?? others.find(({ state }) => state !== "open" && state !== "connecting");
   if (urgent) return standing(urgent);
-  const called = (all: readonly { label: string }[]) => list(all.map(({ label }) => short(label) || "somebody"));
+  const called = (all: readonly { label: string }[]) => all.map(({ label }) => short(label) || words().people.somebody);
   const open = others.filter(({ state }) => state === "open");
   const coming = others.filter(({ state }) => state === "connecting");
   const lines: Line[] = [];
-  if (open.length) lines.push({ text: `Connected with ${stop(called(open))}`, tone: "good" });
-  if (coming.length) lines.push({ text: `${called(coming)} ${isAre(coming)} here, connecting …`, tone: "wait" });
-  if (apart.length) lines.push({ text: `${called(apart)} ${isAre(apart)} here, not connected to you.`, tone: "bad" });
-  if (!server) lines.push({ text: AWAY, tone: open.length ? "wait" : "bad" });
-  if (!lines.length) return { text: "Nobody else is here yet.", tone: "wait" };
+  if (open.length) lines.push({ text: texts.connected(called(open)), tone: "good" });
+  if (coming.length) lines.push({ text: texts.coming(called(coming)), tone: "wait" });
+  if (apart.length) lines.push({ text: texts.apart(called(apart)), tone: "bad" });
+  if (!server) lines.push({ text: texts.server, tone: open.length ? "wait" : "bad" });
+  if (!lines.length) return { text: texts.alone, tone: "wait" };
   const tones = lines.map(({ tone }) => tone);
   return {
     text: lines.map(({ text }) => text).join(" "),
     tone: (["bad", "wait"] as const).find((tone) => tones.includes(tone)) ?? "good",
   };
-}
-
-const AWAY = "The server does not answer, so nobody new can join. Trying again …";
-
-function isAre(all: readonly unknown[]): string {
-  return all.length === 1 ? "is" : "are";
-}
-
-/** Add the full stop of a sentence. */
-function stop(text: string): string {
-  return text.endsWith("…") ? text : `${text}.`;
 }
 
 /** The most letters of a name in a line. */
@@ -121,62 +129,48 @@ export function short(name: string): string {
 
 /** Return a duration for people, rounded so that it does not change all the time; empty for a moment. */
 export function spell(duration: number): string {
+  const { second, minute, hour } = words().duration;
   if (duration < 10) return "";
-  if (duration < 60) return duration < 30 ? "10 seconds" : "30 seconds";
+  if (duration < 60) return second(duration < 30 ? 10 : 30);
   const minutes = Math.floor(duration / 60);
-  return minutes < 60 ? counted(minutes, "minute") : counted(Math.floor(minutes / 60), "hour");
+  return minutes < 60 ? minute(minutes) : hour(Math.floor(minutes / 60));
 }
 
 /** Return names as a list: "Ada, Ben and Cy". */
 export function list(names: readonly string[]): string {
-  return names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
+  return words().list(names);
 }
-
-const DEVICES: Record<Kind, string> = { audio: "microphone", video: "camera" };
 
 /** Return the troubles of devices with their remedies: one sentence for devices with the same trouble. */
 export function deviceTroubles(states: ReadonlyMap<Kind, DeviceState>): string[] {
   const kinds = new Map<DeviceState, Kind[]>();
   for (const [kind, state] of states) kinds.set(state, [...(kinds.get(state) ?? []), kind]);
-  return [...kinds].map(([state, those]) => deviceTrouble(those, state)).filter(Boolean);
+  return [...kinds].flatMap(([state, those]) => {
+    if (state === "off" || state === "asking" || state === "on" || state === "muted") return [];
+    return words().devices[state](those);
+  });
 }
 
-function deviceTrouble(kinds: readonly Kind[], state: DeviceState): string {
-  const devices = list(kinds.map((kind) => DEVICES[kind]));
-  const one = kinds.length === 1;
-  const [are, it, one_] = one ? ["is", "it", "one"] : ["are", "them", "them"];
-  switch (state) {
-    case "denied":
-      return `Your browser blocks your ${devices} on this page. Allow ${it} in the address bar, then turn ${it} on again.`;
-    case "missing":
-      return `No ${one ? devices : devices.replace(" and ", " and no ")} was found. Connect ${one_}, then turn ${it} on. Everything else works without ${it}.`;
-    case "busy":
-      return `Another program uses your ${devices}. Close it, then turn ${it} on again.`;
-    case "unplugged":
-      return `Your ${devices} ${are} gone. ${one ? "Was it" : "Were they"} unplugged? Connect ${it}, then turn ${it} on again.`;
-    case "blocked":
-      return `Your browser allows no ${devices} on a page without TLS (https). Chat and files work.`;
-    default:
-      return "";
-  }
+/** Return what is still under way in a close or a reset: "3 messages and film.mp4 (30 %)"; empty for nothing. */
+export function stillUnderWay(steps: readonly Pick<ProgressEvent, "messages" | "incoming" | "files">[]): string {
+  const texts = words().state.underWay;
+  const sum = (of: "messages" | "incoming") => steps.reduce((all, step) => all + step[of], 0);
+  const files = steps.flatMap((step) => step.files);
+  const percent = (file: { done: number; size: number }) => words().percent(file.done / (file.size || 1));
+  const parts = files.slice(0, 2).map((file) => `${short(file.name)} (${percent(file)})`);
+  if (files.length > 2) parts.push(texts.files(files.length - 2));
+  if (sum("messages")) parts.unshift(texts.messages(sum("messages")));
+  const coming = sum("incoming");
+  return list(coming ? [...parts, texts.incoming(coming)] : parts);
 }
 
-/** Return why dropped folders are not sent, and the remedy. */
-export function foldersNotSent(names: readonly string[]): string {
-  const quoted = list(names.map((name) => `“${short(name)}”`));
-  return names.length === 1
-    ? `${quoted} is a folder, and was not sent. Send the files in it, or pack it into one file (zip) first.`
-    : `${quoted} are folders, and were not sent. Send the files in them, or pack them into one file (zip) first.`;
+/** Return the time that a step may still take; empty if it is short. */
+export function atMost(steps: readonly Pick<ProgressEvent, "timeout">[]): string {
+  const longest = Math.max(0, ...steps.map(({ timeout }) => timeout / 1000));
+  return longest < 1 ? "" : words().atMost(left(longest));
 }
 
-const COULD_NOT_JOIN: Record<string, string> = {
-  unauthorized: "This server asks for a key. Ask the person who invited you for it.",
-  denied: "Your key does not open this room. Ask the person who invited you for another key.",
-  full: "The room or the server is full at the moment. Try again later.",
-  away: "The server does not answer. Check that it is running and that you are online, then try again.",
-};
-
-export type JoinTrouble = keyof typeof COULD_NOT_JOIN | "other";
+export type JoinTrouble = "unauthorized" | "denied" | "full" | "away" | "other";
 
 /** Return the kind of trouble of an error of `join()`. */
 export function joinTrouble(error: unknown): JoinTrouble {
@@ -199,61 +193,85 @@ export function joinTrouble(error: unknown): JoinTrouble {
 
 /** Return why joining failed, and the remedy. */
 export function couldNotJoin(trouble: JoinTrouble, error: unknown): string {
-  return COULD_NOT_JOIN[trouble] ?? `The server refused: ${(error as Error).message}.`;
+  const { join } = words();
+  return trouble === "other" ? join.other((error as Error).message) : join[trouble];
 }
 
-/** Return a count: "3 unsent messages", "1 unsent message". */
-export function counted(number: number, what: string): string {
-  return `${number} ${what}${number === 1 ? "" : "s"}`;
+/** Return a sentence for each file that is under way. */
+export function underWayWords(files: readonly { name: string; part: number; direction: "in" | "out" }[]): string[] {
+  return files.map(({ name, part, direction }) => words().file[direction](short(name), words().percent(part)));
+}
+
+/** The end of an error of the SDK, and its text here. */
+const FILE_TROUBLES: [RegExp, keyof typeof en.file.why][] = [
+  [new RegExp(`${en.file.why.unwanted}$`), "unwanted"],
+  [/too large for a browser$/, "tooLarge"],
+  [/withdrawn$/, "withdrawn"],
+  [/cancelled/, "cancelled"],
+  [/the session (has )?ended|is closing/, "ended"],
+];
+
+/** Return why a file was not delivered. An error that is not known is in English. */
+export function fileTrouble(message: string): string {
+  const found = FILE_TROUBLES.find(([pattern]) => pattern.test(message));
+  return found ? words().file.why[found[1]] : message;
 }
 
 /** Return a size: "3.1 MB". */
 export function fileSize(bytes: number): string {
-  const units = ["bytes", "kB", "MB", "GB", "TB"];
+  const { units, number } = words();
   let unit = 0;
   let size = bytes;
   for (; size >= 999.5 && unit < units.length - 1; unit++) size /= 1000;
-  return `${unit && size < 9.95 ? size.toFixed(1) : Math.round(size)} ${units[unit]}`;
+  return `${number(size, unit && size < 9.95 ? 1 : 0)} ${units[unit]}`;
 }
 
 /** Return a time: "12 ms", "0.3 seconds". */
 export function seconds(duration: number): string {
-  if (duration < 0.0995) return `${Math.round(duration * 1000)} ms`;
-  return `${duration < 9.95 ? duration.toFixed(1) : Math.round(duration)} seconds`;
+  if (duration < 0.0995) return words().milliseconds(Math.round(duration * 1000));
+  return words().seconds(duration, duration < 9.95 ? 1 : 0);
 }
 
-const STEPS: Record<string, string> = {
-  announce: "Said goodbye",
-  drain: "Waited until everything had arrived",
-  channels: "Closed the channels",
-  connection: "Closed the connection",
-  "clean-up": "Released everything",
-};
+/** Return the time that is left: "20 seconds left", "3 minutes left". */
+export function left(duration: number): string {
+  const { second, minute, hour } = words().duration;
+  if (duration < 100) return words().left(second(Math.round(duration)));
+  return words().left(duration < 6000 ? minute(Math.round(duration / 60)) : hour(Math.round(duration / 3600)));
+}
 
 /** Return the words for one of the five steps of a close. */
 export function stepWords(name: string): string {
-  return STEPS[name] ?? name;
+  return (words().receipt.steps as Record<string, string>)[name] ?? name;
 }
 
 /** Return one text for all receipts after leaving. It says nothing that is not true of each of them. */
-export function parting(receipts: readonly Pick<CloseReceipt, "clean" | "channels">[]): string {
+export function parting(receipts: readonly Parted[]): string {
   const channels = receipts.flatMap((receipt) => Object.values(receipt.channels));
-  return [fate(receipts, channels), notRead(channels)].filter(Boolean).join(" ");
+  const partial = receipts.flatMap((receipt) => receipt.partial ?? []);
+  const lacksFilesOnly = partial.length > 0 && receipts.every(({ confirmed = true }) => confirmed);
+  const messages = lacksFilesOnly && channels.every(({ sent, received }) => !lost(sent) && !lost(received));
+  return [messages ? "" : fate(receipts, channels), notWhole(partial), notRead(channels)].filter(Boolean).join(" ");
+}
+
+type Parted = Pick<CloseReceipt, "clean" | "channels"> & Partial<Pick<CloseReceipt, "partial" | "confirmed">>;
+
+function notWhole(files: CloseReceipt["partial"]): string {
+  const [file] = files;
+  const { end } = words();
+  if (!file) return "";
+  return files.length === 1 ? end.fileNotWhole(short(file.name)) : end.filesNotWhole(files.length);
 }
 
 function fate(receipts: readonly Pick<CloseReceipt, "clean">[], channels: readonly ChannelReceipt[]): string {
+  const { end } = words();
   const strict = channels.filter(({ reliable }) => reliable);
   if (receipts.every(({ clean }) => clean)) {
     // An unreliable channel may lose messages, and unknown messages may be lost.
     const loose = channels.some(({ sent, received }) => lost(sent) !== 0 || lost(received) !== 0);
-    return `Everything ${loose ? "that must not be lost " : ""}was delivered, and both sides know it.`;
+    return loose ? end.everythingStrict : end.everything;
   }
-  if (strict.some(({ sent }) => lost(sent) !== 0)) {
-    return "Some of your messages may not have arrived. They are kept in this tab.";
-  }
-  return strict.some(({ received }) => lost(received))
-    ? "All your messages were delivered, but some of their messages did not arrive."
-    : "All your messages were delivered. Some of their messages may not have arrived.";
+  if (strict.some(({ sent }) => lost(sent) !== 0)) return end.kept;
+  return strict.some(({ received }) => lost(received)) ? end.theirsLost : end.theirsUnknown;
 }
 
 /** Return the number of unknown and unsent messages; undefined: this side cannot know. */
@@ -263,11 +281,12 @@ function lost({ unknown, unsent }: Account): number | undefined {
 
 /** Return the texts about unread messages. Delivered does not mean read: a program may end before it reads. */
 function notRead(channels: readonly ChannelReceipt[]): string {
+  const { end } = words();
   const sum = (of: (channel: ChannelReceipt) => Account) =>
     channels.reduce((all, channel) => all + (of(channel).unread?.messages ?? 0), 0);
   const [theirs, yours] = [sum(({ sent }) => sent), sum(({ received }) => received)];
   const lines = [];
-  if (theirs) lines.push(`${theirs} of your messages ${theirs === 1 ? "was" : "were"} not read yet.`);
-  if (yours) lines.push(`You have not read ${yours} of their messages yet.`);
+  if (theirs) lines.push(end.unreadThere(theirs));
+  if (yours) lines.push(end.unreadHere(yours));
   return lines.join(" ");
 }

@@ -5,11 +5,11 @@ import { Devices } from "../model/devices.js";
 import { newRoom, roomOf, serverOf } from "../model/link.js";
 import { Meeting } from "../model/meeting.js";
 import { Place } from "../model/tabs.js";
-import "./call.js";
+import { linkOf } from "../receive/link.js";
 import { keepPage } from "./drop.js";
-import "./end.js";
 import "./enter.js";
 import "./start.js";
+import { language } from "../words/language.js";
 import { View } from "./view.js";
 
 export class App extends View<Meeting | undefined> {
@@ -17,6 +17,7 @@ export class App extends View<Meeting | undefined> {
 
   constructor() {
     super();
+    void language.begin();
     this.#open();
     addEventListener("hashchange", () => void this.#moved());
     for (const type of ["online", "offline"]) addEventListener(type, () => this.model?.changed());
@@ -30,6 +31,7 @@ export class App extends View<Meeting | undefined> {
 
   /** The room in the address. */
   #open(): void {
+    if (linkOf(location)) return void import("./receive.js"); // most visitors do not need it
     const room = roomOf(location);
     if (room) {
       this.model = new Meeting({ server: serverOf(location), room, devices: new Devices() });
@@ -55,6 +57,7 @@ export class App extends View<Meeting | undefined> {
   async #moved(): Promise<void> {
     if (this.model?.room === roomOf(location)) return;
     await this.model?.leave();
+    this.model?.devices.end();
     this.#place?.free();
     this.model = undefined;
     this.#open();
@@ -66,6 +69,7 @@ export class App extends View<Meeting | undefined> {
 
   protected override render() {
     const { model } = this;
+    if (linkOf(location)) return html`<receive-page></receive-page>`;
     if (!model) return html`<start-page @room=${({ detail }: CustomEvent<string>) => this.#go(detail)}></start-page>`;
     switch (model.phase) {
       case "outside":

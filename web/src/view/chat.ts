@@ -2,11 +2,14 @@
 
 import { html, nothing } from "lit";
 import { repeat } from "lit/directives/repeat.js";
+import { ending } from "../model/ending.js";
 import type { Entry, Mark, Said } from "../model/entries.js";
+import type { Folder } from "../model/file.js";
 import type { Friend } from "../model/friend.js";
 import { type Part, parts } from "../model/links.js";
-import { type Meeting, nameOf } from "../model/meeting.js";
-import { counted, foldersNotSent, list } from "../model/words.js";
+import type { Meeting } from "../model/meeting.js";
+import { nameOf } from "../model/words.js";
+import { words } from "../words/language.js";
 import { fileEntry } from "./file.js";
 import { icon } from "./icons.js";
 import { receiptDetails } from "./receipt.js";
@@ -27,7 +30,7 @@ export class ChatPanel extends View<Meeting> {
       input.value = "";
       this.hint = "";
     } else {
-      this.hint = "Nobody is here to read it yet. Your text stays in the box.";
+      this.hint = words().chat.nobody;
     }
     input.focus();
   }
@@ -39,10 +42,13 @@ export class ChatPanel extends View<Meeting> {
   }
 
   /** Send files. The reasons for files that are not sent appear above the box. */
-  take({ files, folders = [] }: { files: readonly File[]; folders?: readonly string[] }): void {
-    const hints = folders.length ? [foldersNotSent(folders)] : [];
-    if (files.length && !this.model.sendFiles(files)) hints.push("Nobody is here to take a file yet.");
-    this.hint = hints.join(" ");
+  take(files: readonly (File | Folder)[]): void {
+    this.hint = files.length && !this.model.sendFiles(files) ? words().chat.nobodyTakes : "";
+  }
+
+  /** Say that a folder could not be read. */
+  lacks(): void {
+    this.hint = words().chat.unreadable;
   }
 
   #scrolled({ currentTarget }: Event): void {
@@ -64,10 +70,11 @@ export class ChatPanel extends View<Meeting> {
   protected override render() {
     const { model } = this;
     const ended = model.phase === "left";
+    const { chat } = words();
     return html`
-      <section class="chat" aria-label="Conversation">
-        <div class="log" role="log" aria-label="Chat and files" tabindex="0" @scroll=${this.#scrolled}>
-          ${model.entries.length ? nothing : html`<p class="hint">What you write goes straight to the others; no server keeps it.</p>`}
+      <section class="chat" aria-label=${chat.conversation}>
+        <div class="log" role="log" aria-label=${chat.log} tabindex="0" @scroll=${this.#scrolled}>
+          ${model.entries.length ? nothing : html`<p class="hint">${chat.empty}</p>`}
           ${repeat(
             model.entries,
             (entry) => entry,
@@ -81,27 +88,28 @@ export class ChatPanel extends View<Meeting> {
   }
 
   #form() {
+    const { chat } = words();
     return html`
       <form class="write" @submit=${this.#submit}>
         <p class="hint" role="status">${this.hint}</p>
         <div class="row">
           <button type="button" class="quiet square" @click=${() => this.querySelector<HTMLInputElement>("#files")!.click()}>
-            ${icon("clip")}<span class="hidden">Send a file</span>
+            ${icon("clip")}<span class="hidden">${chat.sendFile}</span>
           </button>
           <input
             id="files"
             type="file"
             multiple
             hidden
-            aria-label="Files to send"
+            aria-label=${chat.files}
             @change=${({ target }: Event & { target: HTMLInputElement }) => {
-              this.take({ files: [...(target.files ?? [])] });
+              this.take([...(target.files ?? [])]);
               target.value = "";
             }}
           />
-          <label class="hidden" for="words">Message</label>
-          <textarea id="words" rows="1" placeholder="Write a message" @keydown=${this.#key}></textarea>
-          <button class="primary square">${icon("send")}<span class="hidden">Send</span></button>
+          <label class="hidden" for="words">${chat.message}</label>
+          <textarea id="words" rows="1" placeholder=${chat.placeholder} @keydown=${this.#key}></textarea>
+          <button class="primary square">${icon("send")}<span class="hidden">${chat.send}</span></button>
         </div>
       </form>
     `;
@@ -110,12 +118,13 @@ export class ChatPanel extends View<Meeting> {
   /** Return the messages that a returning peer missed last time. */
   #owed(friend: Friend) {
     const owed = this.model.owedTo(friend).length;
+    const { chat } = words();
     if (!owed) return nothing;
     return html`
       <div class="notice owed">
-        <p>${counted(owed, "message")} from before did not reach ${nameOf(friend)}.</p>
+        <p>${chat.owed(owed, nameOf(friend))}</p>
         <button class="primary" @click=${() => this.model.sendOwed(friend)}>
-          Send the ${counted(owed, "unsent message")} again
+          ${chat.sendOwed(owed)}
         </button>
       </div>
     `;
@@ -130,7 +139,7 @@ export class ChatPanel extends View<Meeting> {
       case "file":
         return fileEntry(entry, this.model);
       case "farewell":
-        return html`<div class="note farewell"><p>${entry.receipt.notice}</p>${receiptDetails(entry.receipt)}</div>`;
+        return html`<div class="note farewell"><p>${ending(entry.receipt, entry.who)}</p>${receiptDetails(entry.receipt)}</div>`;
     }
   }
 }
@@ -139,7 +148,7 @@ function said({ from, text, at, marks }: Said) {
   return html`
     <article class="said ${from === undefined ? "mine" : ""}">
       <p class="who">
-        <span>${from ?? "You"}</span> ${time(at)}
+        <span>${from ?? words().people.you}</span> ${time(at)}
       </p>
       <p class="text">${parts(text).map(part)}</p>
       ${from === undefined ? fate(marks) : nothing}
@@ -153,11 +162,12 @@ function part({ text, href }: Part) {
 
 /** Return the fate of a message. */
 function fate(marks: readonly Mark[]) {
+  const { chat } = words();
   const of = (state: Mark["state"]) => marks.filter((mark) => mark.state === state).map(nameOfMark);
   const owed = of("owed");
-  if (owed.length) return html`<p class="fate owed">Not delivered to ${list(owed)}</p>`;
-  if (of("sending").length) return html`<p class="fate">Sending …</p>`;
-  return html`<p class="fate">${icon("check")} Delivered</p>`;
+  if (owed.length) return html`<p class="fate owed">${chat.notDelivered(owed)}</p>`;
+  if (of("sending").length) return html`<p class="fate">${chat.sending}</p>`;
+  return html`<p class="fate">${icon("check")} ${chat.delivered}</p>`;
 }
 
 function nameOfMark({ who }: Mark): string {

@@ -1,12 +1,13 @@
-/** Handles files that are dropped anywhere in the window. */
+/** Handles files and folders that are dropped anywhere in the window. */
 
 import type { ReactiveController, ReactiveControllerHost } from "lit";
+import type { Folder } from "../model/file.js";
 
-export interface Dropped {
-  files: File[];
-  /** Names of folders, for which a browser gives no file. */
-  folders: string[];
-}
+/** The most files and folders of one folder; the SDK has the same bound. */
+const MOST = 100_000;
+
+/** Files and folders that are dropped. A folder is read when it is dropped. */
+export type Dropping = Promise<(File | Folder)[]>;
 
 /** Lets the window accept files while its view is shown. */
 export class DropTarget implements ReactiveController {
@@ -16,7 +17,7 @@ export class DropTarget implements ReactiveController {
 
   constructor(
     private readonly host: ReactiveControllerHost,
-    private readonly take: (dropped: Dropped) => void,
+    private readonly take: (dropping: Dropping) => void,
   ) {
     host.addController(this);
   }
@@ -27,7 +28,7 @@ export class DropTarget implements ReactiveController {
     const hold = (event: DragEvent) => hasFiles(event) && this.#set(true);
     addEventListener("dragenter", hold, { signal });
     addEventListener("dragover", hold, { signal });
-    // // `relatedTarget` is the next element, or nothing when the pointer leaves the window.
+    // `relatedTarget` is the next element, or nothing when the pointer leaves the window.
     addEventListener("dragleave", ({ relatedTarget }) => relatedTarget === null && this.#set(false), { signal });
     addEventListener(
       "drop",
@@ -64,9 +65,42 @@ function hasFiles({ dataTransfer }: DragEvent): boolean {
   return dataTransfer?.types.includes("Files") ?? false;
 }
 
-function dropped({ items, files }: DataTransfer): Dropped {
+/** The entries have to be asked for at once: they are gone when the event is over. */
+function dropped({ items, files }: DataTransfer): Dropping {
   const entries = [...items].filter(({ kind }) => kind === "file").map((item) => item.webkitGetAsEntry?.());
-  const folders = entries.flatMap((entry) => (entry?.isDirectory ? entry.name : []));
+  const folders = entries.filter((entry) => entry?.isDirectory) as FileSystemDirectoryEntry[];
   // Some browsers list a folder among the files, too.
-  return { files: [...files].filter((_, number) => !entries[number]?.isDirectory), folders };
+  const single = [...files].filter((_, number) => !entries[number]?.isDirectory);
+  return Promise.all(folders.map(read)).then((read) => [...single, ...read]);
+}
+
+/** Read a folder with all that is in it. Empty folders are left out. */
+async function read(folder: FileSystemDirectoryEntry): Promise<Folder> {
+  const files: File[] = [];
+  for (const folders = [folder]; folders.length; ) {
+    for (const entry of await listed(folders.pop()!)) {
+      if (entry.isDirectory) folders.push(entry as FileSystemDirectoryEntry);
+      else files.push(await fileOf(entry as FileSystemFileEntry));
+      if (files.length + folders.length > MOST) throw new RangeError("too many files for one folder");
+    }
+  }
+  return { name: folder.name, files };
+}
+
+/** A browser lists some at a time; an empty list is the end. */
+async function listed(folder: FileSystemDirectoryEntry): Promise<FileSystemEntry[]> {
+  const reader = folder.createReader();
+  const all: FileSystemEntry[] = [];
+  for (;;) {
+    const some = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
+    if (!some.length) return all;
+    all.push(...some);
+    if (all.length > MOST) return all;
+  }
+}
+
+/** Return the file with its path in the dropped folder, as a field for folders gives it. */
+async function fileOf(entry: FileSystemFileEntry): Promise<File> {
+  const file = await new Promise<File>((resolve, reject) => entry.file(resolve, reject));
+  return Object.defineProperty(file, "webkitRelativePath", { value: entry.fullPath.replace(/^\//, "") });
 }

@@ -1,9 +1,12 @@
 /** The screen after the goodbye: how it ended, and what to do about missing messages. */
 
 import { html, nothing } from "lit";
+import { ending } from "../model/ending.js";
 import type { Meeting } from "../model/meeting.js";
 import type { Place } from "../model/tabs.js";
-import { couldNotJoin, counted, joinTrouble, parting } from "../model/words.js";
+import { couldNotJoin, joinTrouble, parting } from "../model/words.js";
+import { en } from "../words/en.js";
+import { words } from "../words/language.js";
 import "./chat.js";
 import { receiptDetails } from "./receipt.js";
 import { View } from "./view.js";
@@ -26,8 +29,8 @@ export class EndPage extends View<Meeting> {
   async #again(resend: boolean): Promise<void> {
     const { model, place } = this;
     this.trouble = "";
-    if (!(await place.take(() => model.leave("went on in another tab")))) {
-      this.trouble = "You are in this room already, in another tab.";
+    if (!(await place.take(() => model.leave(en.ending.reasons.elsewhere)))) {
+      this.trouble = words().enter.elsewhere;
       return;
     }
     try {
@@ -42,35 +45,37 @@ export class EndPage extends View<Meeting> {
 
   protected override render() {
     const { farewells, owed, entries } = this.model;
+    const { end, chat } = words();
+    const receipts = farewells.map(({ receipt }) => receipt);
     return html`
       <main class="card end">
         <p class="mark" aria-hidden="true"></p>
-        <h1 tabindex="-1">Adieu</h1>
-        <p class="lead" role="status">${farewells.length ? parting(farewells) : "You have left the room; nobody else was there."}</p>
+        <h1 tabindex="-1">${end.title}</h1>
+        <p class="lead" role="status">${farewells.length ? parting(receipts) : end.alone}</p>
         ${farewells.map(
-          (receipt) => html`
+          ({ receipt, who }) => html`
             <section class="farewell">
-              <p class="text">${receipt.notice}</p>
+              <p class="text">${ending(receipt, who)}</p>
               ${receiptDetails(receipt)}
             </section>
           `,
         )}
-        <p class="hint">Your camera and microphone are off, and every connection is closed.</p>
+        <p class="hint">${end.off}</p>
         <p class="alert" role="alert" ?hidden=${!this.trouble}>${this.trouble}</p>
         <div class="row">
           ${
             owed.length
               ? html`<button class="primary" @click=${() => this.#again(true)}>
-                  Go back and send the ${counted(owed.length, "unsent message")} again
+                  ${end.sendOwed(owed.length)}
                 </button>`
               : nothing
           }
-          <button class=${owed.length ? "" : "primary"} @click=${() => this.#again(false)}>Come in again</button>
-          <button @click=${() => this.dispatchEvent(new CustomEvent("room"))}>New conversation</button>
+          <button class=${owed.length ? "" : "primary"} @click=${() => this.#again(false)}>${end.again}</button>
+          <button @click=${() => this.dispatchEvent(new CustomEvent("room"))}>${end.new}</button>
         </div>
         ${
           entries.length
-            ? html`<details class="before"><summary>Chat and files</summary><chat-panel .model=${this.model}></chat-panel></details>`
+            ? html`<details class="before"><summary>${chat.log}</summary><chat-panel .model=${this.model}></chat-panel></details>`
             : nothing
         }
       </main>

@@ -4,60 +4,67 @@ import { html, nothing } from "lit";
 import type { FileEntry } from "../model/entries.js";
 import { type Receiving, Sending, type SharedFile } from "../model/file.js";
 import type { Meeting } from "../model/meeting.js";
-import { nameOf } from "../model/meeting.js";
-import { fileSize } from "../model/words.js";
+import { fileSize, fileTrouble, nameOf } from "../model/words.js";
+import { words } from "../words/language.js";
 import { icon } from "./icons.js";
 import { time } from "./view.js";
 
 export function fileEntry({ shared, at }: FileEntry, meeting: Meeting) {
   const mine = shared instanceof Sending;
+  const { file } = words();
   return html`
     <article class="said file ${mine ? "mine" : ""}">
-      <p class="who"><span>${mine ? `You, to ${nameOf(shared.who)}` : nameOf(shared.who)}</span> ${time(at)}</p>
-      <p class="text">${icon("file")} <span class="filename">${shared.name}</span> <span class="size">${fileSize(shared.size)}</span></p>
-      ${shared.under ? html`<progress max="1" .value=${shared.part} aria-label="${shared.name}, how much is there"></progress>` : nothing}
-      <p class="fate ${shared.state === "failed" ? "owed" : ""}">${words(shared)}</p>
+      <p class="who"><span>${mine ? file.to(nameOf(shared.who)) : nameOf(shared.who)}</span> ${time(at)}</p>
+      <p class="text">${icon(shared.isFolder ? "folder" : "file")} <span class="filename">${shared.name}</span> <span class="size">${fileSize(shared.size)}</span></p>
+      ${shared.under ? html`<progress max="1" .value=${shared.part} aria-label=${file.progress(shared.name)}></progress>` : nothing}
+      <p class="fate ${shared.state === "failed" ? "owed" : ""}">${fate(shared)}</p>
       ${mine ? sending(shared, meeting) : receiving(shared as Receiving)}
     </article>
   `;
 }
 
-function words(shared: SharedFile) {
+function fate(shared: SharedFile) {
+  const { file } = words();
   switch (shared.state) {
     case "asked":
-      return `Larger than usual: ${fileSize(shared.size)}. Do you want it?`;
+      return file.asked(fileSize(shared.size));
     case "declined":
-      return "You did not want it.";
+      return file.declined;
     case "moving":
-      if (shared instanceof Sending && !shared.done) return `Waiting for ${nameOf(shared.who)} …`;
-      return html`<span aria-hidden="true">${fileSize(shared.done)} of ${fileSize(shared.size)}</span>`;
+      if (shared instanceof Sending && !shared.done) return file.waiting(nameOf(shared.who));
+      return html`<span aria-hidden="true">${file.of(fileSize(shared.done), fileSize(shared.size))}</span>`;
     case "here":
-      return shared.direction === "out" ? html`${icon("check")} Delivered` : html`${icon("check")} It is here`;
+      return shared.direction === "out"
+        ? html`${icon("check")} ${file.delivered}`
+        : html`${icon("check")} ${(shared as Receiving).isSaved ? file.onDisk : file.here}`;
     case "failed":
-      return `Not delivered: ${shared.why}`;
+      return file.failed(fileTrouble(shared.why));
   }
 }
 
 function sending(shared: Sending, meeting: Meeting) {
-  if (shared.under) return html`<button class="small" @click=${then(() => shared.cancel())}>Cancel</button>`;
+  const { file } = words();
+  if (shared.under) return html`<button class="small" @click=${then(() => shared.cancel())}>${file.cancel}</button>`;
   if (shared.state !== "failed") return nothing;
   const friend = meeting.receiverOf(shared);
-  if (!friend) return html`<p class="hint">It can be sent again when ${nameOf(shared.who)} is back.</p>`;
-  return html`<button class="small" @click=${then(() => shared.send(friend))}>Send again</button>`;
+  if (!friend) return html`<p class="hint">${file.later(nameOf(shared.who))}</p>`;
+  return html`<button class="small" @click=${then(() => shared.send(friend))}>${file.again}</button>`;
 }
 
 function receiving(shared: Receiving) {
+  const { file } = words();
   if (shared.state === "asked") {
     const what = html`<span class="hidden"> ${shared.name}</span>`;
     return html`
       <p class="answers">
-        <button class="small primary" @click=${then(() => shared.take())}>Take it${what}</button>
-        <button class="small" @click=${then(() => shared.decline())}>No, thanks${what}</button>
+        ${shared.fits ? html`<button class="small primary" @click=${then(() => shared.take())}>${file.take}${what}</button>` : nothing}
+        ${shared.canSave ? html`<button class="small" @click=${then(() => shared.save())}>${file.toDisk}${what}</button>` : nothing}
+        <button class="small" @click=${then(() => shared.decline())}>${file.refuse}${what}</button>
       </p>
     `;
   }
   if (!shared.url) return nothing;
-  return html`<a class="button small" href=${shared.url} download=${shared.name}>Save<span class="hidden"> ${shared.name}</span></a>`;
+  return html`<a class="button small" href=${shared.url} download=${shared.isFolder ? `${shared.name}.zip` : shared.name}>${file.save}<span class="hidden"> ${shared.name}</span></a>`;
 }
 
 /** Keep the focus in the conversation when the button disappears. */

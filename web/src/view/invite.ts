@@ -1,7 +1,8 @@
 /** The link to the room, for other people. */
 
 import { html, nothing } from "lit";
-import { isLocal, linkTo } from "../model/link.js";
+import { isLocal, linkTo, networkAddress } from "../model/link.js";
+import { words } from "../words/language.js";
 import { icon } from "./icons.js";
 import { View } from "./view.js";
 
@@ -11,55 +12,84 @@ export class InviteLink extends View {
     room: { attribute: false },
     short: { type: Boolean },
     said: { state: true },
+    network: { state: true },
+    code: { state: true },
   };
   declare room: string;
   /** Whether only the button is shown. */
   declare short: boolean;
   /** The result of copying. */
-  declare said: string;
+  declare said: "" | "copied" | "mark" | "address";
+
+  /** The address of the page in the network, if this one works on this computer only. */
+  declare network: string;
+  /** The picture of the link; undefined: it is not shown. */
+  declare code: unknown;
 
   constructor() {
     super();
-    this.said = "";
+    this.said = this.network = "";
+  }
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    if (!this.short && isLocal(location)) void networkAddress(location).then((address) => (this.network = address));
   }
 
   get #link(): string {
-    return linkTo(this.room, location);
+    return linkTo(this.room, { href: this.network || location.href });
+  }
+
+  /** Show the link as a picture for a camera, or hide it. */
+  async #showCode(): Promise<void> {
+    if (this.code) this.code = undefined;
+    else this.code = (await import("./qr.js")).qrCode(this.#link);
+  }
+
+  /** Say where the link works. */
+  get #where(): string {
+    const { invite } = words();
+    if (!isLocal(location)) return "";
+    if (!this.network) return invite.local;
+    return this.network.startsWith("https:") ? invite.network : `${invite.network} ${invite.plain}`;
   }
 
   async #copy(): Promise<void> {
     try {
       await navigator.clipboard.writeText(this.#link);
-      this.said = "The link is copied.";
+      this.said = "copied";
     } catch {
-      // // Pages without TLS have no clipboard, or it was refused.
+      // Pages without TLS have no clipboard, or it was refused.
       this.querySelector("input")?.select();
-      this.said = this.short ? "Copy the address of this page." : "Copy the marked link.";
+      this.said = this.short ? "address" : "mark";
     }
   }
 
   async #share(): Promise<void> {
     try {
-      await navigator.share({ title: "adieu", text: "Come and talk to me", url: this.#link });
+      await navigator.share({ title: "adieu", text: words().invite.shareText, url: this.#link });
     } catch {
-      // // The person cancelled, or sharing is not possible: the link can still be copied.
+      // The person cancelled, or sharing is not possible: the link can still be copied.
     }
   }
 
   protected override render() {
-    const button = html`<button class=${this.short ? "quiet" : "primary"} @click=${this.#copy}>${icon("link")} Copy link</button>`;
-    const said = html`<span class="said" role="status">${this.said}</span>`;
+    const { invite } = words();
+    const button = html`<button class=${this.short ? "quiet" : "primary"} @click=${this.#copy}>${icon("link")} ${invite.copy}</button>`;
+    const said = html`<span class="said" role="status">${this.said && invite[this.said]}</span>`;
     if (this.short) return html`${said} ${button}`;
     return html`
       <section class="invite" aria-labelledby="invite-title">
-        <h2 id="invite-title">Give this link to somebody</h2>
-        <label class="hidden" for="link">Link to this room</label>
+        <h2 id="invite-title">${invite.title}</h2>
+        <label class="hidden" for="link">${invite.link}</label>
         <div class="row">
           <input id="link" readonly .value=${this.#link} @focus=${(event: Event) => (event.target as HTMLInputElement).select()} />
           ${button}
-          ${typeof navigator.share === "function" ? html`<button @click=${this.#share}>Share …</button>` : nothing}
+          <button aria-expanded=${!!this.code} @click=${this.#showCode}>${icon("qr")} ${invite.showCode}</button>
+          ${typeof navigator.share === "function" ? html`<button @click=${this.#share}>${invite.share}</button>` : nothing}
         </div>
-        ${isLocal(location) ? html`<p class="hint">This address works on this computer only: open it in a second tab.</p>` : nothing}
+        ${this.code ?? nothing}
+        ${this.#where ? html`<p class="hint">${this.#where}</p>` : nothing}
         <p>${said}</p>
       </section>
     `;

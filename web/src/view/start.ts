@@ -2,6 +2,8 @@
 
 import { html } from "lit";
 import { MAX_ROOM, newRoom, roomOf } from "../model/link.js";
+import { words } from "../words/language.js";
+import { languageChoice } from "./language.js";
 import { View } from "./view.js";
 
 export class StartPage extends View {
@@ -12,27 +14,26 @@ export class StartPage extends View {
   #submit(event: SubmitEvent): void {
     event.preventDefault();
     const text = String(new FormData(event.target as HTMLFormElement).get("room")).trim();
-    // // Accept a whole link as a name.
+    // Accept a whole link as a name.
     this.#choose(URL.canParse(text) ? roomOf(new URL(text)) : text);
   }
 
   protected override render() {
+    const { start } = words();
     return html`
       <main class="card hero">
         <p class="mark" aria-hidden="true"></p>
-        <h1>Meet, talk, and part properly</h1>
-        <p class="lead">
-          Camera, chat and files go straight from browser to browser. When you say goodbye, everything that was on its
-          way arrives first, and both of you hold the same receipt.
-        </p>
-        <button class="primary large" @click=${() => this.#choose(newRoom())}>Start a conversation</button>
+        <h1>${start.title}</h1>
+        <p class="lead">${start.lead}</p>
+        <button class="primary large" @click=${() => this.#choose(newRoom())}>${start.start}</button>
         <form class="inline" @submit=${this.#submit}>
-          <label for="room">Or enter a room or link you were given</label>
+          <label for="room">${start.given}</label>
           <div class="row">
             <input id="room" name="room" required maxlength=${MAX_ROOM * 4} autocomplete="off" autocapitalize="none" spellcheck="false" />
-            <button>Go there</button>
+            <button>${start.go}</button>
           </div>
         </form>
+        ${languageChoice()}
       </main>
     `;
   }

@@ -1,7 +1,8 @@
-/** The base of all views: they render into the page itself, share its style, and follow their model. */
+/** The base of all views: they render into the page itself, share its style, and follow their model and the language. */
 
 import { html, LitElement, type PropertyValues } from "lit";
 import type { Model } from "../model/model.js";
+import { language } from "../words/language.js";
 
 export class View<M extends Model | undefined = undefined> extends LitElement {
   static override properties: Record<string, object> = { model: { attribute: false } };
@@ -16,11 +17,13 @@ export class View<M extends Model | undefined = undefined> extends LitElement {
   override connectedCallback(): void {
     super.connectedCallback();
     this.#follow(this.model);
+    language.addEventListener("change", this.#look);
   }
 
   override disconnectedCallback(): void {
     super.disconnectedCallback();
     this.#follow(undefined);
+    language.removeEventListener("change", this.#look);
   }
 
   protected override willUpdate(changed: PropertyValues): void {
@@ -43,6 +46,6 @@ export class View<M extends Model | undefined = undefined> extends LitElement {
 
 /** Return the time of an entry. */
 export function time(at: Date) {
-  const shown = at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  const shown = at.toLocaleTimeString(language.tag, { hour: "2-digit", minute: "2-digit" });
   return html`<time datetime=${at.toISOString()}>${shown}</time>`;
 }

@@ -2,6 +2,7 @@
 
 from adieu.server.hub.hub import Hub
 from adieu.server.hub.limits import Settings
+from adieu.server.hub.replica import Replica
 from adieu.server.hub.state import Close, Grant, IceSource, Output, Send, TokenRefusedError
 
-__all__ = ["Close", "Grant", "Hub", "IceSource", "Output", "Send", "Settings", "TokenRefusedError"]
+__all__ = ["Close", "Grant", "Hub", "IceSource", "Output", "Replica", "Send", "Settings", "TokenRefusedError"]

@@ -16,13 +16,14 @@ The hub never raises because of a stranger, and never keeps more than `Settings`
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_never, cast
+from typing import TYPE_CHECKING, Literal, assert_never, cast
 
 import msgspec
 
 from adieu.protocol.signaling import (
     BareAck,
     CloseCode,
+    CloseRoom,
     Envelope,
     Error,
     FromClient,
@@ -33,6 +34,7 @@ from adieu.protocol.signaling import (
     IceServersRequest,
     Join,
     Kick,
+    Kicked,
     Leave,
     LeaveReason,
     Leaving,
@@ -46,7 +48,7 @@ from adieu.protocol.signaling import (
     encode,
 )
 from adieu.protocol.words import Word
-from adieu.server.hub import presence, relay, resume
+from adieu.server.hub import overview, presence, relay, resume, snapshot
 from adieu.server.hub.limits import Settings
 from adieu.server.hub.state import Connection, Grant, IceSource, Output, Seat, State, Timer, everybody, no_ice_servers
 
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable
 
+    from adieu.histogram import Histogram
     from adieu.server.hub.state import TabKey
 
 _leaving_decoder = msgspec.json.Decoder(Leaving)
@@ -80,7 +83,6 @@ class Hub:
         ice_servers: IceSource = no_ice_servers,
     ) -> None:
         self._state = State(settings or Settings(), random=random, authenticate=authenticate, ice_servers=ice_servers)
-        self._last_connection = 0
         self._closing_at: float | None = None
 
     # --- in -----------------------------------------------------------------------------------------------
@@ -92,8 +94,8 @@ class Hub:
             The number of the socket, for the other calls.
         """
         state = self._state
-        self._last_connection += 1
-        connection = Connection(self._last_connection, address)
+        state.last_connection += 1
+        connection = Connection(state.last_connection, address, now)
         state.connections[connection.id] = connection
         state.counters["connections"] += 1
         if self._closing_at is not None:
@@ -160,6 +162,38 @@ class Hub:
                 state.send(connection, text)
         state.timers.set((Timer.SHUTDOWN, None), self._closing_at)
 
+    def handle_kick(self, peer: str, reason: str, now: float) -> bool:
+        """Handle an operator's wish to remove a peer: it gets `kicked`, and then close code 3509.
+
+        Returns:
+            Whether there was such a peer.
+        """
+        seat = self._state.seats.get(peer)
+        if seat is not None:
+            self._kick(seat, "kicked", reason, now)
+            self._settle(now)
+        return seat is not None
+
+    def handle_close_room(self, room: str, reason: str, now: float) -> int:
+        """Handle the wish to close a room: every peer leaves it, with the code `room-closed` and the reason.
+
+        A peer that is in no other room loses its seat, as if it was kicked. The others get `left`.
+
+        Returns:
+            The number of peers that were in the room.
+        """
+        return self._close_room(room, reason, now)
+
+    def _close_room(self, room: str, reason: str, now: float, but: Seat | None = None) -> int:
+        members = [seat for seat in self._state.rooms.get(room, {}).values() if seat is not but]
+        for seat in members:
+            if len(seat.rooms) > 1:
+                presence.dismiss(self._state, seat, room, reason, now)
+            else:
+                self._kick(seat, "room-closed", reason, now)
+        self._settle(now)
+        return len(members)
+
     def handle_timeout(self, now: float) -> None:
         """Do what is due."""
         state = self._state
@@ -182,6 +216,11 @@ class Hub:
     def settings(self) -> Settings:
         """Return the limits."""
         return self._state.settings
+
+    @property
+    def joining(self) -> Histogram:
+        """Seconds from the beginning of a socket to its first room."""
+        return self._state.joining
 
     @property
     def counters(self) -> Counter[str]:
@@ -208,6 +247,32 @@ class Hub:
             "timers": len(state.timers),
             "departed": len(state.departed),
         }
+
+    def has_peer(self, peer: str) -> bool:
+        """Whether this peer has a seat."""
+        return peer in self._state.seats
+
+    def room_size(self, room: str) -> int:
+        """Return the number of peers in a room."""
+        return len(self._state.rooms.get(room, ()))
+
+    def dump(self) -> bytes:
+        """Return the whole state as bytes, for `load` in another hub with the same settings."""
+        return snapshot.dump(self._state)
+
+    def load(self, data: bytes) -> None:
+        """Continue, in a new hub, where another one was. Raises ValueError."""
+        snapshot.load(self._state, data)
+
+    def rooms(self, *, after: str = "", count: int = overview.MAX_PAGE) -> list[overview.RoomView]:
+        """Return a page of the rooms, in the order of their names: the first `count` after the name `after`."""
+        return overview.rooms(self._state, after, count)
+
+    def peers(
+        self, *, room: str | None = None, after: str = "", count: int = overview.MAX_PAGE
+    ) -> list[overview.PeerView]:
+        """Return a page of the peers of a room (None: of all rooms), in the order of their ids."""
+        return overview.peers(self._state, room, after, count)
 
     # --- a frame ------------------------------------------------------------------------------------------
 
@@ -288,7 +353,11 @@ class Hub:
             case Kick():
                 kicked = relay.kick(state, seat, message, request)
                 if kicked is not None:
-                    self._free(kicked, "kicked", message.reason, CloseCode.KICKED, now)
+                    self._kick(kicked, "kicked", message.reason, now)
+            case CloseRoom():
+                if relay.may_close(state, seat, message, request):
+                    self._close_room(message.room, message.reason, now, seat)
+                    state.reply(seat, BareAck(), request)  # last: the others hear it first
             case Quit():
                 state.reply(seat, Goodbye(), request)
                 self._free(seat, "left", message.reason, CloseCode.QUIT, now)
@@ -384,6 +453,11 @@ class Hub:
     def _part(self, seat: Seat, leaving: Leaving, now: float) -> None:
         relay.last_words(self._state, seat, list[Relayed](leaving.closing))
         self._free(seat, "left", leaving.reason, CloseCode.QUIT, now)
+
+    def _kick(self, seat: Seat, code: Literal["kicked", "room-closed"], text: str, now: float) -> None:
+        if seat.connection is not None:
+            self._state.send(seat.connection, encode(Kicked(reason=text, code=code)))
+        self._free(seat, "kicked", text, CloseCode.KICKED, now)
 
     def _free(self, seat: Seat, reason: LeaveReason, text: str, close: CloseCode, now: float) -> None:
         if seat.connection is not None:

@@ -121,6 +121,18 @@ class Gate:
         self._buckets = {key: bucket for key, bucket in self._buckets.items() if bucket.level(now) < bucket.capacity}
         self._sweep_at = max(self._SWEEP, 2 * len(self._buckets))
 
+    def kept(self) -> list[tuple[str, tuple[float, float]]]:
+        """Return the buckets; seats are counted again by `take_seat`."""
+        return [(origin, bucket.kept()) for origin, bucket in self._buckets.items()]
+
+    def restore(self, buckets: list[tuple[str, tuple[float, float]]]) -> None:
+        """Continue where another gate was."""
+        per_minute = self._settings.connects_per_minute
+        for origin, (level, at) in buckets:
+            bucket = self._buckets[origin] = Bucket(per_minute / 60, per_minute, at)
+            bucket.restore(level, at)
+        self._sweep_at = max(self._SWEEP, 2 * len(self._buckets))
+
     def take_seat(self, address: str) -> bool:
         """Whether this address may have another seat; if so, count it."""
         origin = network_of(address)

@@ -81,6 +81,9 @@ def _enter(state: State, seat: Seat, room: str, data: str, request: int | None, 
     seat.rooms[room] = membership
     state.rooms.setdefault(room, {})[seat.peer] = seat
     state.counters["joins"] += 1
+    if (connection := seat.connection) is not None and not connection.joined:
+        connection.joined = True
+        state.joining.add(now - connection.since)
     for other in others:
         state.announce(other, PeerJoined(room=room, peer=_describe(seat, room), reloaded=reloaded))
     return True
@@ -134,6 +137,12 @@ def leave(state: State, seat: Seat, room: str, text: str, now: float) -> None:
     """Leave one room; the seat stays."""
     if room in seat.rooms:
         _remove(state, seat, room, "left", text, now)
+
+
+def dismiss(state: State, seat: Seat, room: str, text: str, now: float) -> None:
+    """Leave a room that is being closed. The peer learns it also if it is away: it would not join again otherwise."""
+    _remove(state, seat, room, "kicked", text, now)
+    state.announce(seat, Left(room=room, code="room-closed", text=text))
 
 
 def confine(state: State, seat: Seat, now: float) -> None:

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from adieu.protocol.signaling import BareAck, Candidates, Description, Error, Probe, encode, encode_body
-from adieu.protocol.signaling import Kicked as KickedMessage
+from adieu.protocol.signaling import BareAck, Candidates, Description, Error, Probe, encode_body
 
 if TYPE_CHECKING:
-    from adieu.protocol.signaling import Kick, Relayed
+    from adieu.protocol.signaling import CloseRoom, Kick, Relayed
     from adieu.server.hub.state import Seat, State
 
 _members_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -93,7 +92,7 @@ def probe(state: State, seat: Seat, message: Probe, data: str, request: int | No
 
 
 def kick(state: State, seat: Seat, message: Kick, request: int | None) -> Seat | None:
-    """Send `kicked` to a peer and a yes to the asker. The caller frees the returned seat."""
+    """Say yes to the asker. The caller kicks the returned seat."""
     if "kick" not in seat.grant.can:
         state.refuse(seat, request, "denied", "the token does not grant the right `kick`")
         return None
@@ -101,10 +100,19 @@ def kick(state: State, seat: Seat, message: Kick, request: int | None) -> Seat |
     if target is None:
         state.refuse(seat, request, "gone", _GONE)
         return None
-    if target.connection is not None:
-        state.send(target.connection, encode(KickedMessage(reason=message.reason)))
     state.reply(seat, BareAck(), request)
     return target
+
+
+def may_close(state: State, seat: Seat, message: CloseRoom, request: int | None) -> bool:
+    """Whether the peer may close this room for everybody; else it is refused."""
+    if "close" not in seat.grant.can:
+        state.refuse(seat, request, "denied", "the token does not grant the right `close`")
+    elif message.room not in seat.rooms:
+        state.refuse(seat, request, "gone", "this client is not in that room")
+    else:
+        return True
+    return False
 
 
 def last_words(state: State, seat: Seat, closing: list[Relayed]) -> None:

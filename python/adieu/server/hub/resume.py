@@ -15,7 +15,7 @@ from adieu.protocol import VERSION
 from adieu.protocol.bucket import Bucket
 from adieu.protocol.signaling import CloseCode, Error, Refreshed, Resume, Welcome, encode
 from adieu.server.hub import presence
-from adieu.server.hub.state import Grant, Seat, Timer, TokenRefusedError
+from adieu.server.hub.state import RIGHTS, Grant, Seat, Timer, TokenRefusedError
 
 if TYPE_CHECKING:
     from adieu.protocol.signaling import Hello, Refresh
@@ -33,7 +33,7 @@ def hello(state: State, connection: Connection, message: Hello, request: int | N
     try:
         grant = state.authenticate(message.token)
     except TokenRefusedError as error:
-        code = "expired" if error.code is CloseCode.EXPIRED else "invalid-token"
+        code = {CloseCode.EXPIRED: "expired", CloseCode.TOO_MANY: "busy"}.get(error.code, "invalid-token")
         turn_away(state, connection, error.code, code, str(error), request)
         return
     claim = message.resume
@@ -151,6 +151,7 @@ def _welcome(state: State, seat: Seat, token: str, request: int | None, *, resum
         limits=state.settings.announced(),
         ice_servers=servers,
         ice_ttl=ttl,
+        can=[right for right in RIGHTS if right in seat.grant.can],
     )
     state.reply(seat, message, request)
 

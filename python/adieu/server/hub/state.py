@@ -15,6 +15,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from adieu.errors import AdieuError
+from adieu.histogram import Histogram
 from adieu.protocol.replay import Incoming, Outgoing
 from adieu.protocol.signaling import CloseCode, Error, encode, encode_body, wrap
 from adieu.server.hub.limits import Gate, Settings
@@ -33,12 +34,17 @@ class TokenRefusedError(AdieuError):
     """The token was refused.
 
     Attributes:
-        code: the close code: `EXPIRED` if a fresh token helps, otherwise `INVALID_TOKEN`.
+        code: the close code: `EXPIRED` if a fresh token helps, `TOO_MANY` if the same may be accepted a moment later,
+            otherwise `INVALID_TOKEN`.
     """
 
     def __init__(self, message: str, code: CloseCode = CloseCode.INVALID_TOKEN) -> None:
         super().__init__(message)
         self.code = code
+
+
+RIGHTS = ("close", "kick")
+"""The rights that there are: to close a room for everybody in it, and to remove a peer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +54,7 @@ class Grant:
     Attributes:
         user: the user; empty on a server without keys.
         rooms: the rooms that it may join; None: all.
-        can: rights by name; the only one is `kick`.
+        can: rights by name: those of `RIGHTS`.
         expires_in: seconds from now; None: never.
     """
 
@@ -117,8 +123,10 @@ class Connection:
 
     id: int
     address: str
+    since: float
     seat: Seat | None = None
     strikes: int = 0
+    joined: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +210,7 @@ class State:
         self.authenticate = authenticate
         self.ice_servers = ice_servers
         self.connections: dict[int, Connection] = {}
+        self.last_connection: int = 0
         self.seats: dict[str, Seat] = {}
         self.tokens: dict[bytes, Seat] = {}
         self.rooms: dict[str, dict[str, Seat]] = {}
@@ -210,6 +219,7 @@ class State:
         self.gate: Gate = Gate(settings)
         self.timers: Timers[TimerKey] = Timers()
         self.counters: Counter[str] = Counter()
+        self.joining: Histogram = Histogram()
         self.outputs: deque[Output] = deque()
         self.kept: int = 0
         """Bytes that are kept for clients."""

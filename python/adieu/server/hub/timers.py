@@ -14,10 +14,13 @@ Key = TypeVar("Key", bound="_Bound")
 
 
 class Timers(Generic[Key]):
-    """At most one deadline for each key. A cancelled one stays in the heap until the next clean-up."""
+    """At most one deadline for each key. A cancelled one stays in the heap until the next clean-up.
+
+    Of deadlines at the same time the one that was set first is due first, also after a clean-up.
+    """
 
     def __init__(self) -> None:
-        self._at: dict[Key, float] = {}
+        self._at: dict[Key, tuple[float, int]] = {}
         self._heap: list[tuple[float, int, Key]] = []
         self._count = 0
 
@@ -29,20 +32,25 @@ class Timers(Generic[Key]):
 
     def set(self, key: Key, at: float) -> None:
         """Set the deadline of `key`, in place of an earlier one."""
-        self._at[key] = at
         self._count += 1
+        self._at[key] = at, self._count
         heapq.heappush(self._heap, (at, self._count, key))
         if len(self._heap) > 2 * len(self._at) + 64:
-            self._heap = [(when, index, which) for index, (which, when) in enumerate(self._at.items())]
+            self._heap = [(when, count, which) for which, (when, count) in self._at.items()]
             heapq.heapify(self._heap)
 
     def cancel(self, key: Key) -> None:
         """Cancel the deadline of `key`."""
         self._at.pop(key, None)
 
+    def kept(self) -> list[tuple[Key, float]]:
+        """Return all deadlines in the order in which they are due; `set` in this order makes equal timers."""
+        ordered = sorted(self._at.items(), key=lambda entry: entry[1])
+        return [(key, at) for key, (at, _) in ordered]
+
     def next(self) -> float | None:
         """Return the time of the first deadline; None if there is no deadline."""
-        while self._heap and self._at.get(self._heap[0][2]) != self._heap[0][0]:
+        while self._heap and self._at.get(self._heap[0][2]) != self._heap[0][:2]:
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 

@@ -1,0 +1,170 @@
+"""The signaling server as an ASGI application, for a program that has a web server already."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from adieu.server.admin import AdminToken
+from adieu.server.app import Access, make_app, random_bytes
+from adieu.server.bridge import ORDERLY, Bridge
+from adieu.server.guard import IN_CODE, Guard
+from adieu.server.hub import Hub, Settings
+from adieu.server.hub.state import everybody
+from adieu.server.ice import IceConfig
+from adieu.server.jwks import KeySet
+from adieu.server.tokens import TokenReader
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+    from pathlib import Path
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+
+class SignalingApp:
+    """The signaling server as an ASGI application: mount it under a prefix, or give it to a web server whole.
+
+    ```python
+    signaling = adieu.server.SignalingApp(keys=[secret], names=["example.org"])
+    app = Starlette(routes=[Mount("/talk", signaling)], lifespan=signaling.lifespan)
+    ```
+
+    Programs then join `wss://example.org/talk/ws`, and people open `https://example.org/talk/`. Below the prefix are
+    also `healthz` and `readyz`. One process serves all of a room: of several workers each would have its own rooms.
+
+    Args:
+        keys: keys of the tokens: secrets of 32 bytes or more, or public keys in PEM. `make_token` makes tokens.
+        audience: required value in the tokens' `aud`.
+        open_to_all: confirms that without a key everybody who reaches the application may join.
+        names: host names of the application, in addition to `localhost` and addresses.
+        origins: origins of pages from other servers that may use it, such as `https://app.example.org`; `*` for all.
+        ice: STUN and TURN servers for clients.
+        metrics: whether to serve `metrics` below the prefix, to everybody.
+        page: whether to serve the page for people.
+        settings: limits. The limits of connections that are not WebSockets yet are those of your web server, and so is
+            the longest frame that it reads before `message_bytes` is looked at.
+        drain: seconds between `goaway` and the close with 3001 at the end.
+        jwks: a set of public keys that somebody else keeps (RFC 7517): `https://…`, or a file. It is read again by
+            itself.
+        admin_token: a secret of 32 characters or more that opens `v1/admin` below the prefix to operators.
+
+    Raises:
+        ValueError: options contradict each other, or would open the server by mistake; the error names the remedy.
+        ImportError: the extra is not installed.
+    """
+
+    def __init__(
+        self,
+        *,
+        keys: Sequence[str | bytes] = (),
+        audience: str | None = None,
+        open_to_all: bool = False,
+        names: Sequence[str] = (),
+        origins: Sequence[str] = (),
+        ice: IceConfig | None = None,
+        metrics: bool = False,
+        page: bool = True,
+        settings: Settings | None = None,
+        drain: float = 0.0,
+        jwks: str | Path | None = None,
+        admin_token: str | None = None,
+    ) -> None:
+        if not (keys or jwks or open_to_all):
+            raise ValueError(
+                "without a key everybody who reaches the application may join: give keys=[...], or confirm this"
+                " (open_to_all=True)"
+            )
+        if audience is not None and not (keys or jwks):
+            raise ValueError("an audience needs a key: without one no token is looked at (audience, keys)")
+        self._guard = Guard(hosts=tuple(names), origins=tuple(origins), remedies=IN_CODE)
+        self._jwks = None if jwks is None else KeySet(jwks, now=time.monotonic)
+        checked = bool(keys) or self._jwks is not None
+        self._authenticate = TokenReader(keys, audience=audience, jwks=self._jwks) if checked else everybody
+        self._admin = None if admin_token is None else AdminToken(admin_token)
+        self._settings = settings
+        self._ice = ice or IceConfig()
+        self._access = Access.ALL if metrics else Access.NOBODY
+        self._page = page
+        self._drain = drain
+        self._running: tuple[Bridge, ASGIApp] | None = None
+
+    @property
+    def hub(self) -> Hub:
+        """The server hub, for reading.
+
+        Raises:
+            RuntimeError: the lifespan has not been entered, or is over.
+        """
+        hub = self._now_running()[0].hub
+        assert isinstance(hub, Hub)  # noqa: S101 `lifespan` makes it
+        return hub
+
+    @asynccontextmanager
+    async def lifespan(self, app: object = None) -> AsyncGenerator[None]:
+        """Run while the application does: give it as `lifespan=` to Starlette or FastAPI, or enter it in your own.
+
+        At its end all clients get `goaway`, and after `drain` seconds the close code 3001. Some web servers close the
+        WebSockets before that; then clients connect again to whatever comes next, and their sessions go on.
+
+        Args:
+            app: the application, as Starlette and FastAPI give it; not used.
+
+        Raises:
+            RuntimeError: it is running already.
+
+        Cancellation: sockets are closed without a goodbye.
+        """
+        del app
+        if self._running is not None:
+            raise RuntimeError("the lifespan of this SignalingApp has been entered already: enter it once")
+        hub = Hub(
+            self._settings,
+            random=random_bytes,
+            authenticate=self._authenticate,
+            ice_servers=self._ice.servers,
+        )
+        bridge = Bridge(hub)
+        self._running = (
+            bridge,
+            make_app(bridge, self._guard, metrics=self._access, page=self._page, date=False, admin=self._admin),
+        )
+        following = None if self._jwks is None else asyncio.create_task(self._jwks.run(), name="adieu jwks")
+        try:
+            yield
+            await bridge.shut_down(self._drain, ORDERLY)
+        finally:
+            if following is not None:
+                following.cancel()
+            self._running = None
+            bridge.stop()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection, as ASGI says.
+
+        Raises:
+            RuntimeError: the lifespan has not been entered.
+        """
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
+        _, app = self._now_running()
+        await app(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """Serve the lifespan of ASGI, for a web server that was given this application itself."""
+        await receive()  # startup
+        async with self.lifespan():
+            await send({"type": "lifespan.startup.complete"})
+            await receive()  # shutdown
+        await send({"type": "lifespan.shutdown.complete"})
+
+    def _now_running(self) -> tuple[Bridge, ASGIApp]:
+        if self._running is None:
+            raise RuntimeError(
+                "the lifespan of this SignalingApp has not been entered, and a mounted application's own is not run:"
+                " give it to the outer one, FastAPI(lifespan=signaling.lifespan), or enter signaling.lifespan() there"
+            )
+        return self._running

@@ -1,0 +1,1 @@
+function e(e){let t=new Intl.PluralRules(e),n=new Intl.ListFormat(e,{type:`conjunction`}),r=(t,n=0)=>t.toLocaleString(e,{minimumFractionDigits:n,maximumFractionDigits:n}),i=(e,n,r)=>t.select(e)===`one`?n:r;return{number:r,form:i,count:(e,t,n)=>`${r(e)} ${i(e,t,n)}`,list:e=>n.format(e)}}export{e as t};

@@ -1,0 +1,1 @@
+var e=1024,t=/[\t-\r\x85\u2028\u2029]+/gu,n=/[\p{Cc}\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{1d173}-\u{1d17a}\u{e0000}-\u{e007f}]/gu,r=/\p{Surrogate}/gu;function i(i,a=e){let o=i.replace(t,` `).replace(n,``).replace(r,`�`);return o.length>a?[...o].slice(0,a).join(``):o}export{i as n,e as t};

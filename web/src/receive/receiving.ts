@@ -1,0 +1,288 @@
+/** The receiving side of `adieu send` in a page: proves the link, takes the files that it lacks, and the receipt. */
+
+import { type IncomingFile, join, type Room, type Session } from "adieu-rtc";
+import { safe } from "../../../js/src/session/names.js";
+import { isWanted } from "../../../js/src/session/pair.js";
+import { ending } from "../model/ending.js";
+import { MAX_FILE } from "../model/file.js";
+import { Model } from "../model/model.js";
+import { en } from "../words/en.js";
+import { words } from "../words/language.js";
+import type { Link } from "./link.js";
+import { AT_ONCE, CHANNEL, type Entry, ExchangeError, FOLDER, Line, MAX_ENTRIES } from "./messages.js";
+import { digestOf, Pin, prove } from "./proof.js";
+
+/** The member of a peer's metadata that says which side it is. */
+const ROLE = "adieu send";
+/** Seconds to wait for the sender. */
+const TO_MEET = 60;
+/** Seconds over which the rate is measured. */
+const OVER = 4;
+
+/** `lost`: the connection ended, and the sender may come back. */
+export type Phase = "ready" | "meeting" | "receiving" | "lost" | "done" | "failed";
+
+/** A file of the sender's list. */
+export interface Item {
+  readonly number: number;
+  /** The path with slashes, as the sender has it. */
+  readonly path: string;
+  /** Fit for a disk. */
+  readonly name: string;
+  readonly size: number;
+  /** Bytes that are here. */
+  done: number;
+  proof: string;
+  file: File | undefined;
+}
+
+export class Receiving extends Model {
+  phase: Phase = "ready";
+  #why = () => "";
+  items: Item[] = [];
+  /** Bytes of all files. */
+  size = 0;
+  /** Bytes that are here. */
+  done = 0;
+  /** The number of the receipt. */
+  receipt = "";
+  readonly #server: string;
+  readonly #link: Link;
+  readonly #enter: typeof join;
+  #ice: RTCIceServer[] = [];
+  #entries: Entry[] = [];
+  #seen: [at: number, done: number][] = [];
+
+  constructor({ server, link, enter = join }: { server: string; link: Link; enter?: typeof join }) {
+    super();
+    this.#server = server;
+    this.#link = link;
+    this.#enter = enter;
+  }
+
+  /** Why it failed, or is lost. */
+  get why(): string {
+    return this.#why();
+  }
+
+  /** Bytes a second, over the last seconds. */
+  get rate(): number {
+    const [first, last] = [this.#seen[0], this.#seen.at(-1)];
+    return first && last && last[0] > first[0] ? (last[1] - first[1]) / (last[0] - first[0]) : 0;
+  }
+
+  /** Whether leaving the page would lose something. */
+  get underWay(): boolean {
+    return this.phase === "receiving" || this.phase === "lost";
+  }
+
+  /**
+   * Meet the sender and take everything.
+   *
+   * @throws SignalingError the server cannot be reached, or refuses this page.
+   */
+  async begin(options: { token?: string } = {}): Promise<void> {
+    this.#to("meeting");
+    const pin = new Pin(
+      await RTCPeerConnection.generateCertificate({ name: "ECDSA", namedCurve: "P-256" } as EcKeyGenParams),
+    );
+    let here: (room: Room) => void = () => undefined;
+    const entered = new Promise<Room>((resolve) => (here = resolve));
+    let room: Room;
+    try {
+      room = await this.#enter(this.#server, {
+        room: this.#link.room,
+        meta: { [ROLE]: "receiver" },
+        // Other receivers may be here too.
+        accept: async ({ meta }) => {
+          [this.#ice] = await (await entered).client.iceServers();
+          return meta?.[ROLE] === "sender";
+        },
+        connect: () => pin.connection(this.#ice),
+        ...options,
+      });
+    } catch (error) {
+      this.#to("ready");
+      throw error;
+    }
+    here(room);
+    try {
+      while (!(await this.#attempt(room, pin)));
+    } finally {
+      await room.close();
+    }
+  }
+
+  /** Take everything in one session. Return whether it is over, well or not. */
+  async #attempt(room: Room, pin: Pin): Promise<boolean> {
+    let session: Session;
+    try {
+      session = await room.session({ signal: AbortSignal.timeout(TO_MEET * 1000) });
+    } catch (error) {
+      return this.#fail(isLate(error) ? whyNobody(room) : shown(error));
+    }
+    try {
+      await this.#take(session, pin);
+    } catch (error) {
+      const { receipt } = session;
+      if (receipt && pin.isSet && !isWanted(receipt)) {
+        this.#to("lost", () => ending(receipt, session.name));
+        return false;
+      }
+      await session.close({ reason: wordsOf(error).slice(0, 100), timeout: 1 });
+      return this.#fail(receipt && pin.isSet ? () => ending(receipt, session.name) : shown(error));
+    } finally {
+      pin.clear();
+    }
+    return true;
+  }
+
+  async #take(session: Session, pin: Pin): Promise<void> {
+    const line = new Line(await session.open(CHANNEL));
+    await prove(session, line, this.#link, pin);
+    try {
+      await this.#list(line);
+      await this.#takeAll(session, line);
+    } catch (error) {
+      if (error instanceof ExchangeError && !session.receipt) {
+        await line.send({ type: "failed", text: wordsOf(error).slice(0, 500) });
+      }
+      throw error;
+    }
+  }
+
+  /** Hear the list. Files of the same list that an earlier attempt took are kept. */
+  async #list(line: Line): Promise<void> {
+    const entries: Entry[] = [];
+    for (let last = false; !last; ) {
+      const heard = await line.next("entries", Number.POSITIVE_INFINITY);
+      entries.push(...heard.entries);
+      last = heard.last;
+      if (entries.length > MAX_ENTRIES) throw new ExchangeError((why) => why.tooMany(MAX_ENTRIES));
+    }
+    const large = entries.find(({ size }) => size > MAX_FILE);
+    if (large) throw new ExchangeError((why) => why.tooLarge(safe(large.path)));
+    if (JSON.stringify(entries) !== JSON.stringify(this.#entries)) {
+      this.items = itemsOf(entries);
+      this.size = this.items.reduce((sum, { size }) => sum + size, 0);
+      this.done = 0;
+    }
+    this.#entries = entries;
+    this.#to("receiving");
+  }
+
+  async #takeAll(session: Session, line: Line): Promise<void> {
+    const missing = await this.#compare(line);
+    const answer = line.next("done", Number.POSITIVE_INFINITY);
+    await Promise.race([this.#receive(session, missing), early(answer), session.waitClosed().then(ended)]);
+    const own = digestOfList(this.#entries, new Map(this.items.map(({ number, proof }) => [number, proof])));
+    await line.send({ type: "done", digest: own });
+    if ((await answer).digest !== own) throw new ExchangeError((why) => why.otherHashes);
+    const receipt = await session.waitClosed();
+    this.receipt = receipt.id;
+    if (receipt.confirmed && receipt.clean) this.#to("done");
+    else this.#fail(() => words().receive.notConfirmed(ending(receipt, session.name)));
+  }
+
+  /** Say which files are here already, and forget those that are others now. Return those that are missing. */
+  async #compare(line: Line): Promise<Map<string, Item>> {
+    const known = this.items.filter(({ file }) => file).map(({ number, proof }) => [number, proof] as const);
+    for (let at = 0; at < Math.max(known.length, 1); at += AT_ONCE) {
+      await line.send({ type: "have", files: known.slice(at, at + AT_ONCE), last: at + AT_ONCE >= known.length });
+    }
+    const others = new Set<number>();
+    for (let last = false; !last; ) {
+      const heard = await line.next("missing", Number.POSITIVE_INFINITY); // it hashes them first
+      for (const number of heard.files) others.add(number);
+      last = heard.last;
+    }
+    for (const item of this.items) {
+      if (others.has(item.number)) item.file = undefined;
+      if (!item.file) this.#moved(item, 0);
+    }
+    return new Map(this.items.filter(({ file }) => !file).map((item) => [`${item.number}`, item]));
+  }
+
+  /** Take the missing files, which are offered by their numbers. */
+  #receive(session: Session, missing: Map<string, Item>): Promise<void> {
+    let left = missing.size;
+    return new Promise((resolve, reject) => {
+      if (!left) resolve();
+      session.addEventListener("file", (offered: IncomingFile) => {
+        const item = missing.get(offered.name);
+        if (offered.size !== item?.size) return offered.refuse(en.receive.why.notInList);
+        missing.delete(offered.name);
+        offered.addEventListener("progress", () => this.#moved(item, offered.done));
+        // The handler waits, so that nobody takes the offer for one without an answer.
+        return this.#accept(offered, item).then(() => --left || resolve(), reject);
+      });
+    });
+  }
+
+  async #accept(offered: IncomingFile, item: Item): Promise<void> {
+    const file = await offered.accept();
+    item.file = new File([file], item.name);
+    item.proof = offered.proof;
+    this.#moved(item, item.size);
+  }
+
+  #moved(item: Item, done: number): void {
+    this.done += done - item.done;
+    item.done = done;
+    const now = performance.now() / 1000;
+    this.#seen.push([now, this.done]);
+    while (this.#seen.length > 2 && now - this.#seen[0]![0] > OVER) this.#seen.shift();
+    this.changed();
+  }
+
+  #to(phase: Phase, why = () => ""): void {
+    this.phase = phase;
+    this.#why = why;
+    this.#seen = [];
+    this.changed();
+  }
+
+  #fail(why: () => string): true {
+    this.#to("failed", why);
+    return true;
+  }
+}
+
+/** Return the digest of a list; both sides compare it at the end. */
+export function digestOfList(entries: readonly Entry[], proofs: ReadonlyMap<number, string>): string {
+  return digestOf(JSON.stringify(entries.map(({ path, size }, number) => [path, size, proofs.get(number) ?? ""])));
+}
+
+function itemsOf(entries: readonly Entry[]): Item[] {
+  return entries.flatMap(({ path, size }, number) =>
+    size === FOLDER ? [] : [{ number, path, name: safe(path), size, done: 0, proof: "", file: undefined }],
+  );
+}
+
+/** Fail with the sender's last word, if it comes before the files do. */
+async function early(answer: Promise<unknown>): Promise<never> {
+  await answer;
+  throw new ExchangeError((why) => why.filesMissing);
+}
+
+function ended(): never {
+  throw new ExchangeError((why) => why.ended);
+}
+
+function isLate(error: unknown): boolean {
+  return error instanceof DOMException && error.name === "TimeoutError";
+}
+
+function whyNobody(room: Room): () => string {
+  const busy = room.peers.some(({ meta }) => meta?.[ROLE] === "sender");
+  return () => words().receive.why[busy ? "busy" : "nobody"];
+}
+
+/** Return the error in the language of the page, if it is one of the exchange. */
+function shown(error: unknown): () => string {
+  return () => (error instanceof ExchangeError ? error.shown : wordsOf(error));
+}
+
+function wordsOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,191 @@
+/** The sender's side of a link, over sessions that a test ends. */
+
+import { Sha256 } from "../../js/src/sha256.js";
+import type { Link } from "../src/receive/link.js";
+import { linkMac } from "../src/receive/proof.js";
+import { digestOfList } from "../src/receive/receiving.js";
+
+/** What this sender does wrong. */
+export interface Trouble {
+  /** The session ends after so many files, once. */
+  endsAfter?: number;
+  /** The first file is another one in the second session. */
+  changes?: boolean;
+  wrongProof?: boolean;
+  extra?: boolean;
+  wrongDigest?: boolean;
+  unconfirmed?: boolean;
+  early?: boolean;
+  large?: boolean;
+}
+
+interface Heard {
+  type: string;
+  mac?: string;
+  digest?: string;
+  files?: [number, string][];
+}
+
+const SENDER = "0f".repeat(32);
+const RECEIVER = "a0".repeat(32);
+const described = (fingerprint: string) => ({ sdp: `a=fingerprint:sha-256 ${fingerprint.match(/../g)!.join(":")}` });
+
+class Pipe {
+  readonly #waiting: unknown[] = [];
+  #wake: (() => void) | undefined;
+  push(message: unknown): void {
+    this.#waiting.push(message);
+    this.#wake?.();
+  }
+  async next(): Promise<unknown> {
+    while (!this.#waiting.length) await new Promise<void>((resolve) => (this.#wake = resolve));
+    return this.#waiting.shift();
+  }
+}
+
+class FakeOffer {
+  proof: string;
+  done = 0;
+  readonly size: number;
+  constructor(
+    readonly name: string,
+    readonly text: string,
+    readonly answers: { accepted: (name: string) => void; refused: (reason: string) => void },
+  ) {
+    this.size = text.length;
+    this.proof = new Sha256().add(new TextEncoder().encode(text)).hex();
+  }
+  addEventListener(): void {}
+  hold(): void {}
+  refuse(reason: string): void {
+    this.answers.refused(reason);
+  }
+  async accept(): Promise<File> {
+    this.answers.accepted(this.name);
+    return new File([this.text], this.name);
+  }
+}
+
+class FakeSession {
+  readonly id: string;
+  readonly pc = { remoteDescription: described(SENDER), localDescription: described(RECEIVER) };
+  readonly toPage = new Pipe();
+  readonly toSender = new Pipe();
+  receipt: object | undefined;
+  file: ((offer: FakeOffer) => unknown) | undefined;
+  #closed: (receipt: object) => void = () => undefined;
+  readonly #end = new Promise<object>((resolve) => (this.#closed = resolve));
+
+  constructor(number: number) {
+    this.id = `receipt ${number}`;
+  }
+  async open() {
+    return {
+      send: async (text: string) => this.toSender.push(JSON.parse(text)),
+      receive: async () => JSON.stringify(await this.toPage.next()),
+    };
+  }
+  addEventListener(_: "file", handler: (offer: FakeOffer) => unknown): void {
+    this.file = handler;
+  }
+  end(code: string, confirmed = true): void {
+    this.receipt ??= {
+      ...{ id: this.id, notice: code, cause: code, confirmed, clean: true, by: "remote", reason: { code } },
+      ...{ channels: {}, files: [], partial: [] },
+    };
+    this.#closed(this.receipt);
+  }
+  async close({ reason }: { reason: string }): Promise<object> {
+    this.end(reason);
+    return this.#end;
+  }
+  waitClosed(): Promise<object> {
+    return this.#end;
+  }
+}
+
+export class FakeSender {
+  readonly link: Link = { room: "send-x", key: new Uint8Array(16) };
+  readonly sessions: FakeSession[] = [];
+  /** The files that were taken, by session. */
+  readonly sent: string[][] = [];
+  /** The files that the page had already, by session. */
+  readonly claimed: number[][] = [];
+  readonly refused: string[] = [];
+  listed = 0;
+  readonly #entries: { path: string; size: number }[];
+  readonly #proofs = new Map<number, string>();
+
+  constructor(
+    readonly files: Record<string, string>,
+    readonly trouble: Trouble = {},
+  ) {
+    this.#entries = Object.entries(files).map(([path, text]) => ({ path, size: text.length }));
+    if (trouble.large) this.#entries[0]!.size = 2 ** 40;
+  }
+
+  /** What a browser has. */
+  install(): void {
+    Object.assign(globalThis, { RTCPeerConnection: { generateCertificate: async () => ({}) } });
+  }
+
+  readonly enter = async () => ({
+    client: { iceServers: async () => [[], 0] },
+    peers: [],
+    session: async () => {
+      const session = new FakeSession(this.sessions.length);
+      this.sessions.push(session);
+      void this.#serve(session, this.sessions.length - 1);
+      return session;
+    },
+    close: async () => [],
+  });
+
+  async #serve(session: FakeSession, nth: number): Promise<void> {
+    const { trouble } = this;
+    const heard = () => session.toSender.next() as Promise<Heard>;
+    const say = (message: object) => session.toPage.push(message);
+    const mac = (who: "sender" | "receiver") =>
+      btoa(String.fromCharCode(...linkMac(this.link.key, who, SENDER, RECEIVER)));
+    if ((await heard()).mac !== mac("receiver")) return say({ type: "refused" });
+    say({ type: "confirm", mac: trouble.wrongProof ? mac("receiver") : mac("sender") });
+    if (trouble.wrongProof) return;
+    this.listed++;
+    say({ type: "entries", entries: this.#entries.map(({ path, size }) => [path, size, 420, 0]), last: true });
+    const have = await heard();
+    if (have.type !== "have") return;
+    const { files = [] } = have;
+    this.claimed.push(files.map(([number]) => number));
+    const changed = trouble.changes && nth === 1 ? [0] : [];
+    say({ type: "missing", files: changed, last: true });
+    if (trouble.early) return say({ type: "done", digest: "0".repeat(64) });
+    await this.#send(
+      session,
+      nth,
+      new Set(files.map(([number]) => number).filter((number) => !changed.includes(number))),
+    );
+    if (session.receipt) return;
+    const done = await heard();
+    const own = trouble.wrongDigest ? "0".repeat(64) : digestOfList(this.#entries, this.#proofs);
+    say({ type: "done", digest: own });
+    if (done.digest === own) session.end("everything was sent", !trouble.unconfirmed);
+  }
+
+  async #send(session: FakeSession, nth: number, known: Set<number>): Promise<void> {
+    const sent: string[] = [];
+    this.sent.push(sent);
+    const answers = { accepted: (name: string) => sent.push(name), refused: (why: string) => this.refused.push(why) };
+    while (!session.file) await new Promise((resolve) => setTimeout(resolve));
+    if (this.trouble.extra) {
+      await session.file(new FakeOffer("99", "x", answers));
+      await session.file(new FakeOffer("0", "of another size", answers));
+    }
+    for (const [number, text] of Object.values(this.files).entries()) {
+      if (known.has(number)) continue;
+      const offer = new FakeOffer(`${number}`, text, answers);
+      this.#proofs.set(number, offer.proof);
+      await session.file(offer);
+      if (!nth && sent.length === this.trouble.endsAfter) return session.end("network-lost");
+    }
+  }
+}
