@@ -44,13 +44,17 @@ if TYPE_CHECKING:
     )
     from adieu.events import Event, EventTarget, MessageEvent, once
     from adieu.farewell import Goodbye, GoodbyeEvent, GoodbyeReceipt, GoodbyeReset, goodbye
+    from adieu.media.devices import MediaDeviceInfo, MediaDevices, MediaStreamConstraints, mediaDevices
     from adieu.session import (
         ChannelEvent,
         ClosedEvent,
         CloseReceipt,
         ClosingEvent,
+        FolderEntry,
         IncomingFile,
+        IncomingFolder,
         Options,
+        ProgressEvent,
         ResetEvent,
         ResetReport,
         Room,
@@ -64,12 +68,10 @@ if TYPE_CHECKING:
     )
     from adieu.session.channel import Channel
     from adieu.webrtc import (
-        MediaDeviceInfo,
-        MediaDevices,
         MediaStream,
-        MediaStreamConstraints,
         MediaStreamTrack,
         MediaStreamTrackEvent,
+        NetworkChangeEvent,
         ReleaseLedger,
         RTCAnswerOptions,
         RTCCertificate,
@@ -114,7 +116,6 @@ if TYPE_CHECKING:
         RTCStatsReport,
         RTCTrackEvent,
         TransportSettings,
-        mediaDevices,
     )
 
 __all__ = [
@@ -132,11 +133,13 @@ __all__ = [
     "EncodingError",
     "Event",
     "EventTarget",
+    "FolderEntry",
     "Goodbye",
     "GoodbyeEvent",
     "GoodbyeReceipt",
     "GoodbyeReset",
     "IncomingFile",
+    "IncomingFolder",
     "InvalidAccessError",
     "InvalidCharacterError",
     "InvalidModificationError",
@@ -148,6 +151,7 @@ __all__ = [
     "MediaStreamTrack",
     "MediaStreamTrackEvent",
     "MessageEvent",
+    "NetworkChangeEvent",
     "NetworkError",
     "NotAdieuPeerError",
     "NotAllowedError",
@@ -157,6 +161,7 @@ __all__ = [
     "OperationError",
     "Options",
     "OverconstrainedError",
+    "ProgressEvent",
     "RTCAnswerOptions",
     "RTCCertificate",
     "RTCConfiguration",
@@ -241,14 +246,16 @@ if not TYPE_CHECKING:  # a module's __getattr__ would hide misspelled names from
             ),
             "adieu.events": ("Event EventTarget MessageEvent once",),
             "adieu.farewell": ("Goodbye GoodbyeEvent GoodbyeReceipt GoodbyeReset goodbye",),
+            "adieu.media.devices": ("MediaDeviceInfo MediaDevices MediaStreamConstraints mediaDevices",),
             "adieu.session": (
-                "ChannelEvent CloseReceipt ClosedEvent ClosingEvent IncomingFile Options ResetEvent ResetReport",
+                "ChannelEvent CloseReceipt ClosedEvent ClosingEvent FolderEntry IncomingFile IncomingFolder",
+                "Options ProgressEvent ResetEvent ResetReport",
                 "Room Session SignalingChange StateEvent Transfer Unconnected join memory_pair",
             ),
             "adieu.session.channel": ("Channel",),
             "adieu.webrtc": (
-                "MediaDeviceInfo MediaDevices MediaStream MediaStreamConstraints MediaStreamTrack",
-                "MediaStreamTrackEvent RTCAnswerOptions RTCCertificate RTCConfiguration RTCDTMFSender",
+                "MediaStream MediaStreamTrack MediaStreamTrackEvent NetworkChangeEvent",
+                "RTCAnswerOptions RTCCertificate RTCConfiguration RTCDTMFSender",
                 "RTCDTMFToneChangeEvent RTCDataChannel RTCDataChannelEvent RTCDataChannelInit RTCDtlsFingerprint",
                 "RTCDtlsTransport RTCErrorEvent RTCIceCandidate RTCIceCandidateInit RTCIceCandidatePair",
                 "RTCIceParameters RTCIceServer RTCIceTransport RTCOfferOptions RTCPeerConnection",
@@ -258,7 +265,7 @@ if not TYPE_CHECKING:  # a module's __getattr__ would hide misspelled names from
                 "RTCRtpReceiver RTCRtpSendParameters RTCRtpSender RTCRtpSetParameterOptions",
                 "RTCRtpSynchronizationSource RTCRtpTransceiver RTCRtpTransceiverInit RTCSctpTransport",
                 "RTCSessionDescription RTCSessionDescriptionInit RTCStatsReport RTCTrackEvent ReleaseLedger",
-                "TransportSettings mediaDevices",
+                "TransportSettings",
             ),
         },
     )

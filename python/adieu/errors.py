@@ -24,7 +24,7 @@ Exception
 │   ├── SessionError                 errors of a session
 │   │   ├── SessionClosedError       the session has ended (`.receipt`), or is closing (then the receipt is None)
 │   │   ├── UndeliveredError         a message that was not delivered, or whose delivery is not known
-│   │   ├── ChannelError             a channel opened with other options there, or a message that is too large
+│   │   ├── ChannelError             a channel that is wanted differently there, or closed (`.receipt`); too large
 │   │   ├── ResetFailedError         a reset that failed; `session.state` says whether the session goes on
 │   │   ├── TransferError            a file that was refused, or could not be sent or saved
 │   │   └── NotAdieuPeerError        the peer does not use adieu
@@ -200,7 +200,14 @@ class RTCError(OperationError):
 
 
 class SessionError(AdieuError):
-    """The base class of errors of a session."""
+    """The base class of errors of a session.
+
+    Attributes:
+        recording: the session's flight recorder, where the error tells of trouble: `error.recording.save("x.json")`
+            writes a file for `adieu explain`. None elsewhere.
+    """
+
+    recording: Any = None
 
 
 class SessionClosedError(SessionError):
@@ -208,11 +215,13 @@ class SessionClosedError(SessionError):
 
     Attributes:
         receipt: the receipt of the session; None while it is still closing.
+        recording: that of the receipt: not None if the receipt is not clean.
     """
 
     def __init__(self, message: str, receipt: Any = None) -> None:
         super().__init__(message)
         self.receipt = receipt
+        self.recording: Any = getattr(receipt, "recording", None)
 
 
 class UndeliveredError(SessionError):
@@ -220,7 +229,7 @@ class UndeliveredError(SessionError):
 
     Attributes:
         state: "unsent" (it never left: you can send it again), "unknown" (it may have arrived), or "unreliable" (its
-        channel does not track delivery).
+            channel does not track delivery).
     """
 
     def __init__(self, message: str, state: Literal["unsent", "unknown", "unreliable"]) -> None:
@@ -229,7 +238,15 @@ class UndeliveredError(SessionError):
 
 
 class ChannelError(SessionError):
-    """A channel cannot be opened with these options, or cannot send this message."""
+    """A channel cannot be opened with these options, has ended, or cannot send this message.
+
+    Attributes:
+        receipt: the receipt of the channel, if it has ended and the session goes on; else None.
+    """
+
+    def __init__(self, message: str, receipt: Any = None) -> None:
+        super().__init__(message)
+        self.receipt = receipt
 
 
 class ResetFailedError(SessionError):
@@ -239,9 +256,10 @@ class ResetFailedError(SessionError):
         report: the attempts and their results; None if the reset did not start.
     """
 
-    def __init__(self, message: str, report: Any = None) -> None:
+    def __init__(self, message: str, report: Any = None, recording: Any = None) -> None:
         super().__init__(message)
         self.report = report
+        self.recording = recording
 
 
 class TransferError(SessionError):

@@ -15,7 +15,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from inspect import iscoroutine
-from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Protocol, TypeAlias, TypeVar, overload
 
 from adieu.errors import AbortError, InvalidStateError
 
@@ -40,6 +40,9 @@ class Event:
 
     __slots__ = ("target", "type")
 
+    _holds: ClassVar[str | None] = None
+    """The attribute with the thing that the event is about."""
+
     def __init__(self, type: str) -> None:
         self.type: str = type
         self.target: EventTarget | None = None
@@ -52,6 +55,16 @@ class Event:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.type!r})"
 
+    if not TYPE_CHECKING:  # which would then believe in every name
+
+        def __getattr__(self, name: str) -> object:
+            """Refuse a name that is not there. Say where it is, if the event was taken for the thing it is about."""
+            text = f"{type(self).__name__!r} object has no attribute {name!r}"
+            holds = None if name.startswith("_") else self._holds
+            if holds is not None and hasattr(type(getattr(self, holds)), name):
+                text += f": this is the event; you want event.{holds}.{name}"
+            raise AttributeError(text, name=name, obj=self)
+
 
 class MessageEvent(Event):
     """A message. https://html.spec.whatwg.org/#messageevent
@@ -62,6 +75,8 @@ class MessageEvent(Event):
 
     __slots__ = ("data",)
 
+    _holds = "data"
+
     def __init__(self, type: str, data: str | bytes) -> None:
         self.type: str = type
         self.target: EventTarget | None = None
@@ -71,6 +86,18 @@ class MessageEvent(Event):
     def origin(self) -> str:
         """Empty: there is no document."""
         return ""
+
+
+_OF_EMITTERS: Final = {
+    "on": "use target.on<name> = handler, as pc.ondatachannel, or target.addEventListener(name, handler)",
+    "once": "use await adieu.once(target, name), or target.addEventListener(name, handler, once=True)",
+    "emit": "use target.dispatchEvent(event)",
+    "add_listener": "use target.addEventListener(name, handler)",
+    "remove_listener": "use target.removeEventListener(name, handler)",
+    "remove_all_listeners": "use target.removeEventListener(name, handler) for each",
+    "listeners": "keep your handlers yourself; target.on<name> is the one that was set",
+}
+"""The remedies for methods that event emitters of other libraries have."""
 
 
 class _Listener:
@@ -118,6 +145,15 @@ class EventTarget:
         self._running: asyncio.Task[None] | None = None
         self._since = 0.0
         self._ended: str | None = None
+
+    if not TYPE_CHECKING:  # which would then believe in every name
+
+        def __getattr__(self, name: str) -> object:
+            """Refuse a name that is not there. Say what to use for the methods of event emitters."""
+            text = f"{type(self).__name__!r} object has no attribute {name!r}"
+            if name in _OF_EMITTERS:
+                text += f": {_OF_EMITTERS[name]}. Handlers get an event, as in a browser (docs/guides/from-aiortc.md)"
+            raise AttributeError(text, name=name, obj=self)
 
     # --- the DOM's methods -----------
 
@@ -443,6 +479,11 @@ def is_observed(target: EventTarget, *, but_handlers: bool = False) -> bool:
         but_handlers: handlers do not count.
     """
     return target._is_observed(but_handlers=but_handlers)  # noqa: SLF001 a part of it # pyright: ignore[reportPrivateUsage]
+
+
+def is_heard(target: EventTarget, type: str) -> bool:
+    """Whether anybody has a handler for this event, or awaits it."""
+    return target._listens(type)  # noqa: SLF001 a part of it # pyright: ignore[reportPrivateUsage]
 
 
 async def once(target: EventTarget, type: str) -> Any:

@@ -1,4 +1,7 @@
-"""The command line, `adieu --help`. It needs the extra `adieu[cli]`. Each command has a file; see `app`."""
+"""The command line, `adieu --help`. Each command has a file; `app` lists them. It needs no extra.
+
+A command imports what it uses when it runs, so that `adieu --help` and the completion of a shell stay quick.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,6 @@ import sys
 
 def main() -> None:
     """The entry point of `adieu`."""
-    try:
-        from adieu.cli.app import app  # noqa: PLC0415 the extra may be missing
-    except ImportError as error:
-        print(f"adieu: the command line needs more packages: pip install 'adieu[cli]' ({error})", file=sys.stderr)
-        raise SystemExit(1) from None
-    app()
+    from adieu.cli.app import run  # noqa: PLC0415 quick import of the package
+
+    sys.exit(run(sys.argv[1:]))

@@ -1,46 +1,116 @@
-"""The program `adieu`: `--version`, and the commands.
+"""The program `adieu`: `--help`, `--version`, and the choice of a command.
 
-To add a command, write a module next to this file with a function `register(app)` that decorates its own function with
-`app.command(…)`, and add its name to `COMMANDS`. A command imports packages beyond the standard library, typer and rich
-only when it runs, so that `adieu --help` stays quick.
+To add a command, write a module next to this file and add a line to `COMMANDS`. Its `options(parser)`
+adds its options. Its `run(given)` returns the exit code: 0 if all went well, 1 if it did not, 2 for wrong use, 130 if
+it was interrupted. The module is imported when its command is chosen.
 """
 
 from __future__ import annotations
 
-from importlib import metadata
-from typing import Annotated, Final
+import difflib
+import os
+import sys
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
-import typer
+from adieu.cli.arguments import Parser, filled
 
-from adieu.cli import demo, serve
-
-COMMANDS = (serve, demo)
-
-app: Final = typer.Typer(
-    name="adieu",
-    help="WebRTC for Python that knows how to say goodbye.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_show_locals=False,  # they would show tokens and keys
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"adieu {metadata.version('adieu')}")
-        raise typer.Exit
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command.
+
+    Attributes:
+        module: its module in this package.
+        summary: its line in `adieu --help`.
+    """
+
+    module: str
+    summary: str
 
 
-@app.callback()
-def _frame(  # pyright: ignore[reportUnusedFunction] typer calls it
-    *,
-    version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
-    ] = False,
-) -> None:
-    pass
+COMMANDS: Final = {
+    "demo": Command("demo", "two programs meet here, talk, close, reset, and one is killed"),
+    "send": Command("send", "send files and folders, by a code or a link"),
+    "receive": Command("receive", "receive what `adieu send` sends"),
+    "share": Command("share", "stay up, and serve a folder to all who have a code or a link"),
+    "serve": Command("serve", "a signaling server, and a page for people"),
+    "doctor": Command("doctor", "say what works from here: UDP, NAT, IPv6, servers, and what to do if not"),
+    "explain": Command("explain", "say why a close, a reset or a recovery took its time, from its recording"),
+    "token": Command("make_token", "make a token for a server that asks for one"),
+    "completion": Command("completion", "print a script with which your shell completes commands and options"),
+}
+
+EXAMPLES: Final = """\
+  adieu demo                      see what adieu does, in this terminal
+  adieu send film.mp4             send a file; shows the command for the other side
+  adieu serve                     a server and a page at http://127.0.0.1:8080/
+  adieu doctor                    say what works from this computer
+  adieu serve --help              every option of a command
+  eval "$(adieu completion bash)" complete with the Tab key"""
 
 
-for _command in COMMANDS:
-    _command.register(app)
+def parser_of(name: str) -> Parser:
+    """Return the parser of a command with its options."""
+    module = import_module(f"adieu.cli.{COMMANDS[name].module}")
+    parser = Parser(name, module.run.__doc__ or "", getattr(module, "EXAMPLES", ""))
+    module.options(parser)
+    return parser
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command that the arguments name. Return its exit code."""
+    name, *rest = arguments or ["--help"]
+    match name:
+        case "-h" | "--help" | "help":
+            if rest and rest[0] in COMMANDS:
+                return run([rest[0], "--help"])
+            print(_help())
+            return 0 if arguments else 2  # nothing was asked for: the help, but not a success
+        case "-V" | "--version":
+            from adieu import __version__  # noqa: PLC0415 it loads the core
+
+            print(f"adieu {__version__}")
+            return 0
+        case _ if name in COMMANDS:
+            return _run(name, rest)
+        case _:
+            print(f"adieu: {_unknown(name)} (adieu --help)", file=sys.stderr)
+            return 2
+
+
+def _run(name: str, arguments: Sequence[str]) -> int:
+    parser = parser_of(name)
+    module = import_module(f"adieu.cli.{COMMANDS[name].module}")
+    try:
+        code: int = module.run(parser.read(arguments))
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of this output, such as `head`, has ended
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter complains at its end
+        return 1
+    return code
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS)) + 2
+    rows = "\n".join(f"  {name:<{width}}{command.summary}" for name, command in COMMANDS.items())
+    intro = filled("WebRTC for Python that knows how to say goodbye.")
+    options = "  -h, --help     show this help\n  -V, --version  show the version"
+    return (
+        f"usage: adieu COMMAND [OPTION ...]\n\n{intro}\n\ncommands:\n{rows}\n\noptions:\n{options}\n\n"
+        f"examples:\n{EXAMPLES}"
+    )
+
+
+def _unknown(name: str) -> str:
+    if name.startswith("-"):
+        return f"there is no option {name}"
+    near = difflib.get_close_matches(name, COMMANDS, n=1)
+    meant = f"did you mean {near[0]!r}?" if near else f"the commands are {', '.join(COMMANDS)}"
+    return f"there is no command {name!r}; {meant}"

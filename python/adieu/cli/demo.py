@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import json
@@ -15,19 +16,19 @@ from collections import deque
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from typing import TYPE_CHECKING, Any
 
 from adieu.cli.demo_page import FRIEND, beside, interrupted
-from adieu.cli.log_option import VARIABLE, LogOption, write_log
+from adieu.cli.log_option import VARIABLE, log_option, write_log
+from adieu.cli.screen import Screen
 from adieu.cli.slowness import Pace
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from adieu.cli.arguments import Parser
+    from adieu.cli.demo_page import Page
+    from adieu.cli.screen import Part
 
 QUIET = 30.0
 """Seconds of silence after which a part of the demo has failed."""
@@ -37,78 +38,68 @@ FILE_SIZE = 32 * 1024 * 1024
 MIB = 1024 * 1024
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("demo")(demo)
+def options(parser: Parser) -> None:
+    """Add the options of the command."""
+    add = parser.add_argument
+    add("--plain", action="store_true", help="No colors and no bars.")
+    add(
+        "--keep",
+        action=argparse.BooleanOptionalAction,
+        help="Serve the page, with the demo friend in it, until Ctrl-C. By default, in a terminal, the page is served,"
+        " and stays if you open it or press Enter.",
+    )
+    add(
+        "--join",
+        metavar="URL/ROOM",
+        help="Instead of the demo, join a room of a running `adieu serve` as a friend: answer chat, send files back,"
+        " answer a camera with a picture and a voice, say goodbye. Give the address of the page, such as"
+        " http://127.0.0.1:8080/#lab. For a server with keys, put the token into ADIEU_TOKEN.",
+    )
+    add("--name", default=FRIEND, help="The name of the friend. With --join.")
+    add(
+        "--ca",
+        type=Path,
+        metavar="FILE",
+        help="PEM file with the CAs to trust instead of the system's, or with the server's own certificate. For https://"
+        " and wss:// addresses, with --join.",
+    )
+    log_option(parser)
 
 
-def demo(
-    *,
-    plain: Annotated[bool, typer.Option("--plain", help="No colours and no progress bars.")] = False,
-    keep: Annotated[
-        bool | None,
-        typer.Option(
-            "--keep/--no-keep",
-            help="Serve the page, with the demo friend in it, until Ctrl-C. By default, in a terminal, the page is"
-            " served, and stays if you open it or press Enter.",
-            show_default=False,
-        ),
-    ] = None,
-    join: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL/ROOM",
-            help="Instead of the demo, join a room of a running `adieu serve` as a friend: answer chat, send"
-            " files back, say goodbye. Give the address of the page, such as http://127.0.0.1:8080/#lab. For a server"
-            " with keys, put the token into ADIEU_TOKEN.",
-        ),
-    ] = None,
-    name: Annotated[str, typer.Option(help="The name of the friend. With --join.")] = FRIEND,
-    token: Annotated[str | None, typer.Option(envvar="ADIEU_TOKEN", hidden=True)] = None,
-    ca: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="PEM file with the CAs to trust instead of the system's, or with the server's own certificate. For"
-            " https:// and wss:// addresses, with --join.",
-        ),
-    ] = None,
-    log: LogOption = None,
-) -> None:
+def run(given: argparse.Namespace) -> int:
     """Let two Python programs meet, talk, close properly and reset in this terminal, and kill one of them.
 
     A signaling server runs inside this program. The two peers are separate programs, and their data goes over real UDP
-    between them. The exit code is 0 if every check passed.
+    between them. It takes about half a minute. The exit code is 0 if every check passed.
     """
-    write_log(log)
-    console = Console(no_color=plain, force_terminal=False if plain else None, highlight=False)
-    if join is not None:
-        raise typer.Exit(_join(console, join, name, token, ca))
+    write_log(given.log)
+    screen = Screen(plain=given.plain)
+    if given.join is not None:
+        return _join(screen, given)
     on_terminal = sys.stdin.isatty() and sys.stdout.isatty()
-    failures = asyncio.run(_play(console, page=on_terminal if keep is None else keep, ask=keep is None))
+    keep = on_terminal if given.keep is None else given.keep
+    failures = asyncio.run(_play(screen, page=keep, ask=given.keep is None))
     if failures is None:
-        console.print("Stopped.")
-        raise typer.Exit(130)
+        screen.line("Stopped.")
+        return 130
     for failure in failures:
-        console.print(f"[bold red]FAILED[/] {failure}")
-    raise typer.Exit(1 if failures else 0)
+        screen.line(("bad", "FAILED"), f" {failure}")
+    return 1 if failures else 0
 
 
-def _join(console: Console, where: str, name: str, token: str | None, ca: Path | None) -> int:
+def _join(screen: Screen, given: argparse.Namespace) -> int:
     from adieu.cli.friend import Place, keep_company  # noqa: PLC0415 quick help
     from adieu.errors import AdieuError  # noqa: PLC0415 quick help
 
-    def say(text: str) -> None:
-        console.print(text, markup=False, soft_wrap=True)
-
     async def stay() -> None:
+        token = os.environ.get("ADIEU_TOKEN") or None
         with interrupted() as stop:
-            await keep_company(Place.parse(where), name, say, stop, token, ca)
+            await keep_company(Place.parse(given.join), given.name, screen.line, stop, token, given.ca)
 
     try:
         asyncio.run(stay())
     except (ValueError, AdieuError) as error:
-        Console(stderr=True, highlight=False).print(f"adieu demo: {error}", markup=False, soft_wrap=True)
+        print(f"adieu demo: {error}", file=sys.stderr)
         return 2
     return 0
 
@@ -137,32 +128,23 @@ class Peer:
 class Show:
     """The output of the demo."""
 
-    console: Console
-    progress: Progress
+    screen: Screen
     pace: Pace = field(default_factory=Pace)
     """The speed of the computer during the current part."""
-    bars: dict[str, TaskID] = field(default_factory=dict[str, TaskID])
     failures: list[str] = field(default_factory=list[str])
 
     def heading(self, text: str) -> None:
         """Print the title of a part."""
-        self.console.print(f"\n[bold]{text}[/]")
+        self.screen.line()
+        self.screen.line(("bold", text))
 
-    def line(self, text: str) -> None:
+    def line(self, *parts: Part) -> None:
         """Print a line of a part."""
-        self.console.print(f"   {text}", soft_wrap=True)
-
-    def bar(self, what: str, done: int, total: int) -> None:
-        """Show how far something is."""
-        if what not in self.bars:
-            self.bars[what] = self.progress.add_task(what, total=total)
-        self.progress.update(self.bars[what], completed=done)
-        if done >= total:
-            self.progress.remove_task(self.bars.pop(what))
+        self.screen.line("   ", *parts)
 
     def check(self, true: bool, text: str) -> None:
         """Print whether a fact holds that must hold."""
-        self.line(f"{'[green]yes[/]' if true else '[red]NO[/] '}  {text}")
+        self.line(("good", "yes") if true else ("bad", "NO "), f"  {text}")
         if not true:
             self.failures.append(text)
 
@@ -172,24 +154,22 @@ class Show:
         self.check(kept, f"{text} within {bound:.0f} s" + (f" ({why})" if why else ""))
 
 
-async def _play(console: Console, *, page: bool, ask: bool) -> list[str] | None:
+async def _play(screen: Screen, *, page: bool, ask: bool) -> list[str] | None:
     """Return the checks that failed; None when a signal came first. Nothing stays behind in either case."""
-    from adieu.server import serve  # noqa: PLC0415 needs the extra
-
-    columns = (TextColumn("   {task.description:<22}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-    show = Show(console, Progress(*columns, TimeElapsedColumn(), console=console, transient=True))
+    show = Show(screen)
     began = time.perf_counter()
     async with AsyncExitStack() as stack:
         stop = stack.enter_context(interrupted())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="adieu-demo-")))
         (folder / "offered.bin").write_bytes(os.urandom(FILE_SIZE))
-        server = await stack.enter_async_context(serve())
-        web = await stack.enter_async_context(beside(server, console)) if page else None
-        stack.enter_context(show.progress)
-        console.print(f"[bold]adieu demo[/]   server {server.url}, in this process")
+        stack.callback(screen.hide_bars)
+        url, web = await _serve(stack, screen, page=page)
+        screen.line(("bold", "adieu demo"), f"   server {url}, in this process")
         if web is not None:
-            console.print(f"   the page: {web.address}", soft_wrap=True)
-        parts = asyncio.create_task(_parts(show, server.url, folder))
+            screen.line(f"   the page: {web.address}")
+        elif page:
+            screen.line("   ", ("dim", "the page needs more packages: pip install 'adieu[server]'"))
+        parts = asyncio.create_task(_parts(show, url, folder))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({parts, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
@@ -199,11 +179,24 @@ async def _play(console: Console, *, page: bool, ask: bool) -> list[str] | None:
             return None
         await parts
         if not show.failures:
-            console.print(f"\n[bold green]Every check passed[/], in {time.perf_counter() - began:.1f} s.")
+            screen.line()
+            screen.line(("good", "Every check passed"), f", in {time.perf_counter() - began:.1f} s.")
         if web is not None:
-            show.progress.stop()
+            screen.hide_bars()
             await web.offer(stop, ask=ask)
     return show.failures
+
+
+async def _serve(stack: AsyncExitStack, screen: Screen, *, page: bool) -> tuple[str, Page | None]:
+    """Start the signaling server, and the page if it is wanted and its extra is there."""
+    from adieu.server import serve  # noqa: PLC0415 quick help
+    from adieu.server.small import serve_small  # noqa: PLC0415
+
+    try:
+        server = await stack.enter_async_context(serve())
+    except ImportError:
+        return (await stack.enter_async_context(serve_small())).url(), None
+    return server.url, await stack.enter_async_context(beside(server, screen)) if page else None
 
 
 async def _parts(show: Show, url: str, folder: Path) -> None:
@@ -217,7 +210,7 @@ async def _parts(show: Show, url: str, folder: Path) -> None:
             return
         finally:
             if show.pace.words:
-                show.line(f"[dim]{show.pace.words}[/]")
+                show.line(("dim", show.pace.words))
 
 
 # --- the parts --------------------------------------------------------------------------------------------------------
@@ -235,11 +228,7 @@ async def _close(show: Show, url: str, folder: Path) -> None:
                 show.line(f"{peer.name:<5} connected after {message['seconds'] * 1000:.0f} ms: {message['path']}")
             case "messages":
                 rate = message["count"] / message["seconds"]
-                show.line(
-                    f"{message['count']:,} messages in {message['seconds']:.2f} s, {rate:,.0f} a second".replace(
-                        ",", " "
-                    )
-                )
+                show.line(f"{message['count']} messages in {message['seconds']:.2f} s, {rate:.0f} a second")
             case "file":
                 rate = message["size"] / MIB / message["seconds"]
                 show.line(f"{message['size'] / MIB:.0f} MiB file in {message['seconds']:.2f} s, {rate:.0f} MiB/s")
@@ -346,8 +335,10 @@ async def _run(
                 code = await peer.process.wait()
                 if code != 0 and survivor in {None, peer.name}:
                     raise DemoError(f"{peer.name}'s program ended with {code}:\n" + "\n".join(peer.errors))
+            elif message["what"] == "step":
+                show.screen.status(f"{peer.name:<5} {message['text']}")
             elif message["what"] == "progress":
-                show.bar(message["of"], message["done"], message["total"])
+                show.screen.bar(message["of"], message["done"], message["total"])
             else:
                 yield peer, message
     except TimeoutError:
@@ -421,19 +412,14 @@ async def _overhear(peer: Peer) -> None:
 
 
 def _show_timeline(show: Show, receipts: dict[str, dict[str, Any]]) -> None:
-    table = Table(box=None, pad_edge=False, show_edge=False)
-    table.add_column("   step")
-    for name in sorted(receipts):
-        table.add_column(f"{name}: from", justify="right")
-        table.add_column("for", justify="right")
-        table.add_column("outcome")
-    sides = [receipts[name]["receipt"]["steps"] for name in sorted(receipts)]
-    for row in zip(*sides, strict=False):
+    names = sorted(receipts)
+    rows = [["   step", *(cell for name in names for cell in (f"{name}: from", "for", "outcome"))]]
+    for row in zip(*(receipts[name]["receipt"]["steps"] for name in names), strict=False):
         cells = [f"   {row[0]['name']}"]
         for step in row:
             cells += [f"{step['start'] * 1000:.0f} ms", f"{step['duration'] * 1000:.0f} ms", step["outcome"]]
-        table.add_row(*cells)
-    show.console.print(table)
+        rows.append(cells)
+    show.screen.table(rows, right=(1, 2, 4, 5))
 
 
 def _check_receipts(show: Show, receipts: dict[str, dict[str, Any]], held: dict[str, list[str]]) -> None:

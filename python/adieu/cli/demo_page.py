@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
 
-    from rich.console import Console
-
+    from adieu.cli.screen import Screen
     from adieu.server.serving import Server
 
 FRIEND = "Echo"
@@ -28,7 +27,7 @@ class Page:
     """The page of a running demo."""
 
     server: Server
-    console: Console
+    screen: Screen
     visited: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -40,28 +39,29 @@ class Page:
         """Print a line of the friend."""
         if text.endswith("came in."):
             self.visited.set()
-        self.console.print(f"   [dim]{FRIEND}:[/] {text}", soft_wrap=True)
+        self.screen.line("   ", ("dim", f"{FRIEND}:"), f" {text}")
 
     async def offer(self, stop: asyncio.Event, *, ask: bool) -> None:
         """Stay until Ctrl-C (`stop`); if `ask`, only when Enter is pressed, or when somebody has opened the page."""
-        self.console.print(f"\n[bold]The page[/]   {self.address}   [dim]{FRIEND} waits there[/]", soft_wrap=True)
+        self.screen.line()
+        self.screen.line(("bold", "The page"), f"   {self.address}   ", ("dim", f"{FRIEND} waits there"))
         if ask and not self.visited.is_set():
-            self.console.print(f"   Open it, or press Enter to keep it; otherwise the demo ends in {ASKING:.0f} s.")
+            self.screen.line(f"   Open it, or press Enter to keep it; otherwise the demo ends in {ASKING:.0f} s.")
             with _enter_pressed() as pressed:
                 await _first(stop, self.visited, pressed, timeout=ASKING)
                 if not (self.visited.is_set() or pressed.is_set()):
                     return
         if not stop.is_set():
-            self.console.print("   It stays until Ctrl-C.")
+            self.screen.line("   It stays until Ctrl-C.")
             await stop.wait()
 
 
 @asynccontextmanager
-async def beside(server: Server, console: Console) -> AsyncGenerator[Page]:
+async def beside(server: Server, screen: Screen) -> AsyncGenerator[Page]:
     """Serve the page, with the friend in its room, while the block runs."""
     from adieu.cli.friend import Place, keep_company  # noqa: PLC0415 quick help
 
-    page = Page(server, console)
+    page = Page(server, screen)
     over = asyncio.Event()
     friend = asyncio.create_task(keep_company(Place(server.url, ROOM), FRIEND, page.said, over))
     try:

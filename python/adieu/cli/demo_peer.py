@@ -17,14 +17,16 @@ import msgspec
 
 import adieu
 from adieu.cli.log_option import VARIABLE, write_log
+from adieu.cli.steps import in_words
 from adieu.session import Options
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from adieu.session import Channel, CloseReceipt, Session, StateEvent
+    from adieu.session.files.file import IncomingFile
+    from adieu.session.files.transfer import Transfer
     from adieu.session.room import Room
-    from adieu.session.transfer import IncomingFile, Transfer
 
 MESSAGES = 10_000
 FILE_SIZE = 32 * 1024 * 1024
@@ -77,6 +79,7 @@ async def talk_and_close(room: Room, role: str, folder: Path) -> Session:
     """Meet, exchange messages and a file, and close while both still send."""
     began = time.perf_counter()
     session = await room.session()
+    show_steps(session)
     tell("connected", seconds=time.perf_counter() - began, path=await describe(session))
     if role == "ada":
         await say_messages(session)
@@ -92,6 +95,7 @@ async def talk_and_close(room: Room, role: str, folder: Path) -> Session:
 async def reset_in_the_middle(room: Room, role: str, folder: Path) -> Session:
     """Continue a transfer and two streams on a new connection. Nothing is lost or doubled."""
     session = await room.session()
+    show_steps(session)
     stream = await session.open("stream")
     files = await expect_file(session, folder) if role == "ben" else None
     transfer = await session.send_file(folder / "offered.bin") if role == "ada" else None
@@ -142,6 +146,12 @@ PARTS: dict[str, Callable[[Room, str, Path], Awaitable[Session]]] = {
     "reset": reset_in_the_middle,
     "kill": be_killed,
 }
+
+
+def show_steps(session: Session) -> None:
+    """Report the steps of a close or a reset."""
+    session.on("progress", lambda event: tell("step", text=in_words(event)))
+
 
 # --- what they are made of --------------------------------------------------------------------------------------------
 

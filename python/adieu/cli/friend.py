@@ -1,4 +1,4 @@
-"""The echo friend: a Python program in a room. It answers chat, returns files and says goodbye."""
+"""The echo friend: a Python program in a room. It answers chat, returns files, shows itself and says goodbye."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 import adieu
+from adieu.cli.friend_media import Appearance
+from adieu.cli.steps import in_words
 from adieu.errors import SessionClosedError, SessionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from adieu.session import Channel, Session
-    from adieu.session.events import ClosingEvent
-    from adieu.session.transfer import IncomingFile
+    from adieu.session.events import ClosingEvent, ProgressEvent
+    from adieu.session.files.file import IncomingFile
 
 GOODBYES = {"bye", "goodbye", "adieu", "ciao"}
 MAX_FILE = 1024**3
@@ -89,9 +91,21 @@ async def keep_company(
 async def _talk(session: Session, name: str, say: Callable[[str], None]) -> None:
     who = session.name or "Somebody"
     say(f"{who} joined.")
-    with contextlib.suppress(SessionClosedError):  # how it ended is in the receipt
-        await _answer(session, name, say)
-    say((await session.wait_closed()).notice)
+    steps: list[str] = []
+
+    @session.on("progress")
+    def _(event: ProgressEvent) -> None:
+        if event.step not in steps and (event.messages or event.files):
+            steps.append(event.step)
+            say(in_words(event))
+
+    appearance = Appearance(session, name)
+    try:
+        with contextlib.suppress(SessionClosedError):  # how it ended is in the receipt
+            await _answer(session, name, say)
+        say((await session.wait_closed()).notice)
+    finally:
+        await appearance.end()
 
 
 async def _answer(session: Session, name: str, say: Callable[[str], None]) -> None:

@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from enum import StrEnum
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Final
 
-import typer
+from adieu.cli.arguments import one_of
+
+if TYPE_CHECKING:
+    from adieu.cli.arguments import Parser
 
 VARIABLE: Final = "ADIEU_LOG"
 """The option as a variable of the environment, which programs that a command starts inherit."""
 
 
-class Level(StrEnum):
-    """How much is written."""
-
-    INFO = "info"
-    DEBUG = "debug"
-
-
-LogOption = Annotated[
-    Level | None,
-    typer.Option(
+def log_option(parser: Parser) -> None:
+    """Add the option."""
+    action = parser.add_argument(
         "--log",
-        envvar=VARIABLE,
+        type=one_of("info", "debug"),
+        metavar="LEVEL",
         help="Write the log to stderr. info: how each session and connection began and ended; debug: each step of it.",
-        show_default=False,
-    ),
-]
+    )
+    parser.from_variable(action, VARIABLE)
 
 
 def write_log(level: str | None) -> None:
     """Write the log of this process to stderr, and that of the processes which it starts."""
     if level is None:
         return
+    import logging  # noqa: PLC0415 quick help
+
     os.environ[VARIABLE] = level
     logging.basicConfig(format="%(asctime)s %(levelname)-5s %(name)s %(message)s")
     logging.getLogger("adieu").setLevel(level.upper())

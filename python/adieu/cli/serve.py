@@ -2,194 +2,206 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import logging
+import os
 import signal
+import sys
 from dataclasses import fields
-from pathlib import Path  # noqa: TC003 typer reads the annotations
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import typer
-from rich.console import Console
-
+from adieu.cli.arguments import number, port
+from adieu.cli.screen import Screen
 from adieu.server.hub import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from adieu.cli.arguments import Parser
+    from adieu.server import IceConfig
     from adieu.server.serving import Server
 
-WHO, WHERE, CLIENTS, RUNNING = "Access", "Address", "Settings for clients", "Running"
+EXAMPLES = """\
+  adieu serve
+  adieu serve --host 0.0.0.0 --open
+  adieu serve --host 0.0.0.0 --name signaling.example.org --cert fullchain.pem --key key.pem --jwt-key public.pem"""
+
 _LIMITS = ", ".join(f"{field.name}={field.default}" for field in fields(Settings))
 
-Names = list[str] | None
+
+def options(parser: Parser) -> None:
+    """Add the options of the command."""
+    _where(parser)
+    _access(parser)
+    _for_clients(parser)
+    _running(parser)
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("serve")(serve)
+def _where(parser: Parser) -> None:
+    add = parser.add_argument_group("address").add_argument
+    host = add("--host", default="127.0.0.1", metavar="NAME", help="Name or address to listen on (127.0.0.1).")
+    parser.from_variable(host, "ADIEU_HOST")
+    number_ = add("--port", type=port, default=8080, metavar="NUMBER", help="Port (8080); 0 takes a free one.")
+    parser.from_variable(number_, "ADIEU_PORT")
+    add("--cert", type=Path, metavar="FILE", help="TLS certificate chain, PEM. With --key.")
+    add("--key", type=Path, metavar="FILE", help="Private key of the certificate, PEM.")
+    text = "Host name of this server, in addition to localhost and addresses. Repeatable."
+    add("--name", action="append", metavar="NAME", help=text)
+    text = "Address of a reverse proxy whose X-Forwarded-For is trusted. Repeatable."
+    add("--proxy", action="append", metavar="ADDRESS", help=text)
 
 
-def serve(
-    *,
-    host: Annotated[
-        str,
-        typer.Option(envvar="ADIEU_HOST", metavar="NAME", help="Name or address to listen on.", rich_help_panel=WHERE),
-    ] = "127.0.0.1",
-    port: Annotated[
-        int,
-        typer.Option(envvar="ADIEU_PORT", metavar="NUMBER", help="Port; 0 takes a free one.", rich_help_panel=WHERE),
-    ] = 8080,
-    cert: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="TLS certificate chain, PEM. With --key.", rich_help_panel=WHERE)
-    ] = None,
-    key: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Private key of the certificate, PEM.", rich_help_panel=WHERE)
-    ] = None,
-    name: Annotated[
-        Names,
-        typer.Option(
-            metavar="NAME",
-            help="Host name of this server, in addition to localhost and addresses. Repeatable.",
-            rich_help_panel=WHERE,
-        ),
-    ] = None,
-    proxy: Annotated[
-        Names,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Address of a reverse proxy whose X-Forwarded-For is trusted. Repeatable.",
-            rich_help_panel=WHERE,
-        ),
-    ] = None,
-    jwt_key: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="FILE",
-            help="File with the key of the tokens: a secret of 32 bytes or more, or a public key in PEM."
-            " Repeatable, so that you can add a new key before you remove the old one. Or put the key into"
-            " ADIEU_JWT_KEY. Tokens have the claims sub, exp, room (a name, a list, or *) and can (a list; kick).",
-            rich_help_panel=WHO,
-        ),
-    ] = None,
-    jwt_secret: Annotated[str | None, typer.Option(envvar="ADIEU_JWT_KEY", hidden=True)] = None,
-    audience: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Required value in the tokens' aud.", rich_help_panel=WHO)
-    ] = None,
-    open_: Annotated[
-        bool,
-        typer.Option(
-            "--open", help="Listen beyond this computer without a key: everybody may join.", rich_help_panel=WHO
-        ),
-    ] = False,
-    origin: Annotated[
-        Names,
-        typer.Option(
-            metavar="ORIGIN",
-            help="Origin of pages from other servers, such as https://app.example.org. Repeatable; * for all.",
-            rich_help_panel=WHO,
-        ),
-    ] = None,
-    stun: Annotated[
-        Names,
-        typer.Option(metavar="URL", help="STUN server, such as stun:host:port. Repeatable.", rich_help_panel=CLIENTS),
-    ] = None,
-    turn: Annotated[
-        Names,
-        typer.Option(
-            metavar="URL",
-            help="TURN server, such as turn:host:port?transport=udp. Repeatable. Put its static-auth-secret (coturn)"
-            " into ADIEU_TURN_SECRET.",
-            rich_help_panel=CLIENTS,
-        ),
-    ] = None,
-    turn_secret: Annotated[str, typer.Option(envvar="ADIEU_TURN_SECRET", hidden=True)] = "",
-    limit: Annotated[
-        Names,
-        typer.Option(metavar="NAME=NUMBER", help=f"Change a limit. Repeatable. {_LIMITS}.", rich_help_panel=RUNNING),
-    ] = None,
-    metrics: Annotated[
-        bool | None,
-        typer.Option(
-            "--metrics/--no-metrics",
-            help="Serve Prometheus metrics at /metrics to everybody. By default only programs on this computer get"
-            " them, and only if the server is for this computer alone, without --proxy, --name and --origin.",
-            rich_help_panel=RUNNING,
-        ),
-    ] = None,
-    page: Annotated[
-        bool,
-        typer.Option(
-            "--page/--no-page",
-            help="Serve a page for people at /.",
-            rich_help_panel=RUNNING,
-        ),
-    ] = True,
-    drain: Annotated[
-        float,
-        typer.Option(
-            metavar="SECONDS",
-            help="Seconds between goaway and the close when the server stops.",
-            rich_help_panel=RUNNING,
-        ),
-    ] = 2.0,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Show every message, secrets hidden.", rich_help_panel=RUNNING)
-    ] = False,
-) -> None:
+def _access(parser: Parser) -> None:
+    add = parser.add_argument_group("access").add_argument
+    add(
+        "--jwt-key",
+        action="append",
+        type=Path,
+        metavar="FILE",
+        help="File with the key of the tokens: a secret of 32 bytes or more, or a public key in PEM. Repeatable, so"
+        " that you can add a new key before you remove the old one. Or put the key into ADIEU_JWT_KEY. Tokens have the"
+        " claims sub, exp, room (a name, a list, or *) and can (a list; kick); `adieu token` makes them.",
+    )
+    add(
+        "--jwks",
+        metavar="URL",
+        help="A set of public keys that somebody else keeps, such as https://id.example.org/jwks.json, or a file. It is"
+        " read again every five minutes, and when a token names an unknown key.",
+    )
+    add("--audience", metavar="TEXT", help="Required value in the tokens' aud.")
+    text = "Listen beyond this computer without a key: everybody may join."
+    add("--open", action="store_true", help=text)
+    text = "Origin of pages from other servers, such as https://app.example.org. Repeatable; * for all."
+    add("--origin", action="append", metavar="ORIGIN", help=text)
+
+
+def _for_clients(parser: Parser) -> None:
+    add = parser.add_argument_group("settings for clients").add_argument
+    add("--stun", action="append", metavar="URL", help="STUN server, such as stun:host:port. Repeatable.")
+    add(
+        "--turn",
+        action="append",
+        metavar="URL",
+        help="TURN server, such as turn:host:port?transport=udp. Repeatable. Put its static-auth-secret (coturn) into"
+        " ADIEU_TURN_SECRET.",
+    )
+
+
+def _running(parser: Parser) -> None:
+    add = parser.add_argument_group("running").add_argument
+    add("--limit", action="append", metavar="NAME=NUMBER", help=f"Change a limit. Repeatable. {_LIMITS}.")
+    add(
+        "--metrics",
+        action=argparse.BooleanOptionalAction,
+        help="Serve Prometheus metrics at /metrics to everybody. By default only programs on this computer get them,"
+        " and only if the server is for this computer alone, without --proxy, --name and --origin.",
+    )
+    add(
+        "--admin-token",
+        type=Path,
+        metavar="FILE",
+        help="File with a secret of 32 characters or more. It opens /v1/admin to operators: rooms, peers, kick, close,"
+        " drain. Or put it into ADIEU_ADMIN_TOKEN.",
+    )
+    text = "Redis by which several servers share their rooms, such as redis://127.0.0.1:6379. Or set ADIEU_BUS."
+    bus = add("--bus", metavar="URL", help=text)
+    parser.from_variable(bus, "ADIEU_BUS")
+    text = "Servers with the same prefix share their rooms (adieu)."
+    add("--bus-prefix", default="adieu", metavar="TEXT", help=text)
+    add("--page", action=argparse.BooleanOptionalAction, default=True, help="Serve a page for people at /.")
+    text = "Seconds between goaway and the close when the server stops (2)."
+    add("--drain", type=number, default=2.0, metavar="SECONDS", help=text)
+    add("-v", "--verbose", action="store_true", help="Show every message, secrets hidden.")
+
+
+def run(given: argparse.Namespace) -> int:
     """Run a signaling server: rooms where programs and pages meet, and a page for people.
 
     Without options it listens on this computer only and lets everybody in. To let others reach it, give a key
     (--jwt-key), TLS (--cert, --key, or a proxy with TLS), the server's --name, and the --origin of pages from other
-    servers. Ctrl-C or SIGTERM says goodbye to everybody; a second one does not wait. /healthz says that the server is
-    alive, /readyz whether new clients can join.
+    servers. Ctrl-C or SIGTERM says goodbye to everybody; a second one does not wait. A new certificate is taken without
+    a restart, at once with SIGHUP. /healthz says that the server is alive, /readyz whether new clients can join.
+
+    It needs more packages: pip install 'adieu[server]'.
     """
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("adieu").setLevel(logging.DEBUG if verbose else logging.INFO)
+    logging.getLogger("adieu").setLevel(logging.DEBUG if given.verbose else logging.INFO)
     try:
-        keys: list[str | bytes] = [path.read_bytes() for path in jwt_key or []]
-        if jwt_secret:
-            keys.append(jwt_secret)
-        options: dict[str, Any] = {
-            "keys": keys,
-            "audience": audience,
-            "open_to_all": open_,
-            "names": name or (),
-            "origins": origin or (),
-            "proxies": proxy or (),
-            "cert": cert,
-            "key": key,
-            "ice": _ice(stun, turn, turn_secret),
-            "metrics": metrics,
-            "page": page,
-            "settings": _settings(limit),
-            "drain": drain,
-        }
-        _take_descriptors(options["settings"])
-        asyncio.run(_serve(host, port, options))
+        chosen = _chosen(given)
+        _take_descriptors(chosen["settings"])
+        asyncio.run(_serve(given.host, given.port, chosen))
     except (ValueError, OSError, ImportError) as error:
-        Console(stderr=True, highlight=False).print(f"[red]adieu serve:[/red] {_plain(error)}", soft_wrap=True)
-        raise typer.Exit(2) from None
+        print(f"adieu serve: {_plain(error)}", file=sys.stderr)
+        return 2
     except asyncio.CancelledError:
-        raise typer.Exit(130) from None
+        return 130
+    return 0
 
 
-def _ice(stun: Names, turn: Names, secret: str) -> Any:
+def _chosen(given: argparse.Namespace) -> dict[str, Any]:
+    """Return the arguments of `adieu.server.serve`."""
+    files: list[Path] = given.jwt_key or []
+    keys: list[str | bytes] = [_read_key(path) for path in files]
+    if secret := os.environ.get("ADIEU_JWT_KEY"):
+        keys.append(secret)
+    return {
+        "keys": keys,
+        "audience": given.audience,
+        "open_to_all": given.open,
+        "names": given.name or (),
+        "origins": given.origin or (),
+        "proxies": given.proxy or (),
+        "cert": given.cert,
+        "key": given.key,
+        "ice": _ice(given.stun or (), given.turn or ()),
+        "metrics": given.metrics,
+        "page": given.page,
+        "settings": _settings(given.limit or ()),
+        "drain": given.drain,
+        "jwks": given.jwks,
+        "admin_token": _admin_token(given.admin_token),
+        "bus": given.bus or None,
+        "bus_prefix": given.bus_prefix,
+    }
+
+
+def _admin_token(path: Path | None) -> str | None:
+    if path is None:
+        return os.environ.get("ADIEU_ADMIN_TOKEN") or None
+    try:
+        return path.read_text("utf-8").strip()
+    except (OSError, UnicodeError) as error:
+        raise ValueError(f"the admin token {path} cannot be read: {error}") from None
+
+
+def _read_key(path: Path) -> bytes:
+    """Read the key of tokens. Raises ValueError, which names the file."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"the key {path} cannot be read: {error.strerror or error}") from None
+
+
+def _ice(stun: Sequence[str], turn: Sequence[str]) -> IceConfig:
     from adieu.server import IceConfig  # noqa: PLC0415 quick help
 
-    return IceConfig(stun=tuple(stun or ()), turn=tuple(turn or ()), secret=secret)
+    return IceConfig(stun=tuple(stun), turn=tuple(turn), secret=os.environ.get("ADIEU_TURN_SECRET", ""))
 
 
-def _settings(limits: Names) -> Settings:
+def _settings(limits: Sequence[str]) -> Settings:
     kinds = {field.name: int if field.type == "int" else float for field in fields(Settings)}
     changed: dict[str, Any] = {}
-    for text in limits or []:
-        name, _, number = text.partition("=")
+    for text in limits:
+        name, _, value = text.partition("=")
         if name not in kinds:
             raise ValueError(f"--limit {text}: unknown limit {name!r}; the limits are {', '.join(kinds)}")
         try:
-            changed[name] = kinds[name](number)
+            changed[name] = kinds[name](value)
         except ValueError:
-            raise ValueError(f"--limit {text}: {number!r} is not a number") from None
+            raise ValueError(f"--limit {text}: {value!r} is not a number") from None
     return Settings(**changed)
 
 
@@ -215,8 +227,8 @@ def _take_descriptors(limits: Settings) -> None:
         )
 
 
-async def _serve(host: str, port: int, options: dict[str, Any]) -> None:
-    from adieu.server import serve as run  # noqa: PLC0415 quick help
+async def _serve(host: str, number_: int, chosen: dict[str, Any]) -> None:
+    from adieu.server import serve as start  # noqa: PLC0415 quick help
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -227,43 +239,48 @@ async def _serve(host: str, port: int, options: dict[str, Any]) -> None:
             this.cancel()
         stop.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for each in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C is KeyboardInterrupt there
-            loop.add_signal_handler(number, asked)
-    async with run(host, port, **options) as server:
-        _announce(server, host, options)
+            loop.add_signal_handler(each, asked)
+    async with start(host, number_, **chosen) as server:
+        with contextlib.suppress(NotImplementedError, AttributeError):  # not on Windows
+            loop.add_signal_handler(signal.SIGHUP, server.reload)
+        _announce(server, host, chosen)
         await stop.wait()
         if server.hub.gauges()["connections"]:
-            typer.echo(f"Saying goodbye to {server.hub.gauges()['connections']} (once more: at once) …")
+            print(f"Saying goodbye to {server.hub.gauges()['connections']} (once more: at once) …", flush=True)
 
 
-def _announce(server: Server, host: str, options: dict[str, Any]) -> None:
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(f"Signaling server at [bold]{server.url}[/bold]")
-    if options["page"]:
-        console.print(f"  page   [bold]{server.http_url}/[/bold]")
-    console.print(f"  health {server.http_url}/healthz (alive), /readyz (not full, not stopping)")
+def _announce(server: Server, host: str, chosen: dict[str, Any]) -> None:
+    screen = Screen()
+    screen.line("Signaling server at ", ("bold", server.url))
+    if chosen["page"]:
+        screen.line("  page   ", ("bold", f"{server.http_url}/"))
+    screen.line(f"  health {server.http_url}/healthz (alive), /readyz (not full, not stopping)")
     loopback = all(address.startswith("127.") or address == "::1" for address, _ in server.addresses)
     if not loopback:
-        listening = ", ".join(f"{address} port {port}" for address, port in server.addresses)
-        console.print(f"  listening on {listening}")
-    if options["keys"]:
-        console.print("  open to clients with a token")
+        listening = ", ".join(f"{address} port {number}" for address, number in server.addresses)
+        screen.line(f"  listening on {listening}")
+    if chosen["admin_token"] is not None:
+        screen.line(f"  operators {server.http_url}/v1/admin")
+    if chosen["keys"] or chosen["jwks"]:
+        screen.line("  open to clients with a token")
     elif loopback:
-        console.print("  open to every program on this computer, and to pages that it serves")
+        screen.line("  open to every program on this computer, and to pages that it serves")
     else:
-        console.print(
-            f"[yellow]This server is open:[/yellow] everybody who can reach {host} may enter every room without a"
-            " token, and learns the network addresses of the people in it. To require tokens, give --jwt-key FILE."
+        screen.line(
+            ("warning", "This server is open:"),
+            f" everybody who can reach {host} may enter every room without a token, and learns the network addresses of"
+            " the people in it. To require tokens, give --jwt-key FILE.",
         )
-    if not loopback and options["cert"] is None:
-        console.print(
-            "[yellow]It runs without TLS:[/yellow] tokens can be read on the network, and browsers let only pages"
-            " without TLS use it. Give --cert and --key, or put a proxy with TLS in front of it."
+    if not loopback and chosen["cert"] is None:
+        screen.line(
+            ("warning", "It runs without TLS:"),
+            " tokens can be read on the network, and browsers let only pages without TLS use it. Give --cert and --key,"
+            " or put a proxy with TLS in front of it.",
         )
 
 
 def _plain(error: BaseException) -> str:
-    """Return the message of an error for a terminal; its brackets are not markup."""
-    text = error.strerror if isinstance(error, OSError) and error.strerror and not error.filename else str(error)
-    return text.replace("[", r"\[")
+    """Return the message of an error for a terminal."""
+    return error.strerror if isinstance(error, OSError) and error.strerror and not error.filename else str(error)

@@ -1,0 +1,237 @@
+"""One receiver, as the sender sees it: it proves the code or the link, says what it has, and gets the rest."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from typing import TYPE_CHECKING
+
+from adieu.cli.sending.display import files_in_words, path_in_words
+from adieu.cli.sending.listing import digest, in_parts
+from adieu.cli.sending.messages import (
+    AT_ONCE,
+    CHANNEL,
+    PATIENCE,
+    Done,
+    Entries,
+    ExchangeError,
+    Failed,
+    Have,
+    Line,
+    Missing,
+    exchange,
+)
+from adieu.cli.sending.proof import prove_as_sender
+from adieu.errors import SessionClosedError, TransferError
+from adieu.protocol.control import CHUNK
+from adieu.session import disk
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from adieu.cli.sending.display import Display
+    from adieu.cli.sending.listing import Listing
+    from adieu.cli.sending.proof import Pin, Secrets
+    from adieu.session import CloseReceipt, Session
+
+AT_WORK = 24
+"""Files under way or waiting for their turn."""
+CLOSE_TIMEOUT = 10.0
+
+
+class Guest:
+    """One receiver.
+
+    Attributes:
+        listing: what it gets; None until it has proved that it knows the secret.
+        proofs: of the files that it has, by their numbers.
+        receipt: of the session, at the end.
+        path: over which the data goes, in words; empty before its proof.
+        began: when that was, by the event loop's clock.
+        ended: when it ended.
+        how: how it ended: `done`, `failed`, `left`, `lost`, or `unconfirmed`; empty before.
+    """
+
+    def __init__(
+        self,
+        listing: Callable[[], Awaitable[Listing]],
+        known: Secrets,
+        pin: Pin,
+        display: Display,
+        limit: Limit | None,
+        entered: Callable[[Guest], None],
+    ) -> None:
+        self.listing: Listing | None = None
+        self.proofs: dict[int, str] = {}
+        self.receipt: CloseReceipt | None = None
+        self.path: str = ""
+        self.began: float = 0.0
+        self.ended: float = 0.0
+        self.how: str = ""
+        self.display = display
+        self._make_listing = listing
+        self._known = known
+        self._pin = pin
+        self._limit = limit
+        self._entered = entered
+        self._under_way: dict[int, int] = {}
+
+    @property
+    def sent(self) -> int:
+        """Return the bytes that it has."""
+        if self.listing is None:
+            return 0
+        done = sum(self.listing.entries[number].size for number in self.proofs)
+        return done + sum(self._under_way.values())
+
+    async def serve(self, session: Session) -> bool:
+        """Serve it. Return whether the end is confirmed.
+
+        Raises:
+            WrongCodeError: it does not know the secret.
+            ExchangeError: it cannot go on, or does not keep to the order of words.
+            SessionError: the session ended.
+        """
+        line = Line(await session.open(CHANNEL))
+        await prove_as_sender(session, line, self._known, self._pin)
+        self.path = path_in_words(session)
+        self.began = asyncio.get_running_loop().time()
+        self._entered(self)
+        self.display.say("connected", f"The receiver has proved itself. Path: {self.path}.", path=self.path)
+        try:
+            self.listing = listing = await self._make_listing()
+        except (OSError, ValueError) as error:
+            await line.send(Failed("the sender cannot read its files"))
+            raise ExchangeError(f"the files cannot be read: {error}") from None
+        for part, last in in_parts(listing.entries, AT_ONCE):
+            await line.send(Entries(part, last))
+        await self._compare(line, listing)
+        answer = asyncio.create_task(exchange(line, None, Done, patience=None))
+        work = asyncio.create_task(self._send_all(session, listing))
+        try:
+            await asyncio.wait({answer, work}, return_when=asyncio.FIRST_COMPLETED)
+            if answer.done():
+                answer.result()
+                async with asyncio.timeout(PATIENCE):  # its last words about the files come by another channel
+                    await work
+            await work
+            theirs = await answer
+        except TimeoutError:
+            raise ExchangeError("it says that it has everything before it was sent") from None
+        finally:
+            for task in (answer, work):
+                task.cancel()
+            await asyncio.wait({answer, work})
+        own = digest(listing.entries, self.proofs)
+        if theirs.digest != own:
+            await line.send(Failed("the list of hashes differs"))
+            raise ExchangeError("its list of hashes differs from this one")
+        await line.send(Done(own))
+        self.receipt = receipt = await session.close("everything was sent", timeout=CLOSE_TIMEOUT)
+        self.display.end()
+        if not (receipt.confirmed and receipt.clean):
+            self.display.say("unconfirmed", f"The files arrived, but the end was not confirmed: {receipt.notice}")
+            return False
+        return True
+
+    async def _compare(self, line: Line, listing: Listing) -> None:
+        """Hear which files the receiver has from an earlier attempt, and name those that differ."""
+        claimed: dict[int, str] = {}
+        last = False
+        while not last:
+            heard = await exchange(line, None, Have)
+            claimed.update(heard.files)
+            last = heard.last
+        files = set(listing.files)
+        missing: list[int] = []
+        for number, proof in sorted(claimed.items()):
+            if number in files and number not in listing.proofs:
+                listing.proofs[number] = await asyncio.to_thread(proof_of, listing.paths[number])
+            if number in files and listing.proofs[number] == proof:
+                self.proofs[number] = proof
+            else:
+                missing.append(number)
+        for at in range(0, max(len(missing), 1), AT_ONCE):
+            await line.send(Missing(missing[at : at + AT_ONCE], at + AT_ONCE >= len(missing)))
+
+    async def _send_all(self, session: Session, listing: Listing) -> None:
+        waiting = iter([number for number in listing.files if number not in self.proofs])
+        total = listing.size
+        self._under_way.clear()
+        already = sum(listing.entries[number].size for number in self.proofs)
+        what = files_in_words(len(listing.files) - len(self.proofs), total - already)
+        self.display.say("sending", f"Sending {what}.")
+        self._tell()
+
+        async def worker() -> None:
+            for number in waiting:
+                await self._send(session, listing, number)
+
+        tasks = [asyncio.create_task(worker()) for _ in range(AT_WORK)]
+        try:
+            await asyncio.gather(*tasks)
+        except TransferError as error:
+            if session.receipt is not None:
+                raise SessionClosedError(session.receipt.notice, session.receipt) from None
+            raise ExchangeError(str(error)) from None
+        except OSError as error:
+            raise ExchangeError(f"{error.filename or ''}: {error.strerror or error}") from None
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+    async def _send(self, session: Session, listing: Listing, number: int) -> None:
+        pace = None if self._limit is None else self._limit.wait
+        transfer = await session.send_file(listing.paths[number], name=str(number), pace=pace)
+
+        def moved(_: object) -> None:
+            self._under_way[number] = transfer.done
+            if self.display.is_due:
+                self._tell()
+
+        transfer.on("progress", moved)
+        if transfer.size != listing.entries[number].size:
+            transfer.cancel()
+            raise ExchangeError(f"{listing.paths[number]} has changed since it was listed")
+        await transfer.wait()
+        self._under_way.pop(number, None)
+        self.proofs[number] = listing.proofs[number] = transfer.proof
+        self._tell()
+
+    def _tell(self) -> None:
+        self.display.progress(self.sent, 0 if self.listing is None else self.listing.size)
+
+
+def proof_of(path: Path) -> str:
+    """Return the SHA-256 over the hashes of a file's chunks, as its transfer would give it."""
+    source = disk.source(path)
+    proof = hashlib.sha256()
+    file = source.open()
+    try:
+        for index in range(-(-source.size // CHUNK)):
+            proof.update(source.skip(file, index, CHUNK))
+    finally:
+        if file is not None:
+            file.close()
+    return proof.hexdigest()
+
+
+class Limit:
+    """A limit of the rate, for all files together.
+
+    Args:
+        rate: bytes a second.
+    """
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._free_at = 0.0
+
+    async def wait(self, count: int) -> None:
+        """Wait until this many bytes may be sent."""
+        loop = asyncio.get_running_loop()
+        begin = max(self._free_at, loop.time())
+        self._free_at = begin + count / self._rate
+        await asyncio.sleep(begin - loop.time())

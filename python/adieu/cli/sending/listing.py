@@ -1,0 +1,140 @@
+"""The list of files and folders that are sent: from one disk, to safe paths on the other."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from adieu.cli.sending.messages import MAX_ENTRIES, MAX_PATH, Entry, ExchangeError
+from adieu.protocol.text import sendable
+from adieu.session import names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from adieu.session.files.excludes import Excludes
+
+FOLDER = -1
+MAX_DEPTH = 100
+
+
+@dataclass(slots=True)
+class Listing:
+    """The files and folders that one side sends.
+
+    Attributes:
+        excluded: the things in folders that are left out without a word, because somebody asked for it.
+        entries: as the receiver sees them.
+        paths: of each entry on this disk.
+        left_out: links, devices and unreadable things, which are not sent.
+        proofs: of files that were hashed already, by their numbers.
+    """
+
+    excluded: Excludes | None = None
+    entries: list[Entry] = field(default_factory=list[Entry])
+    paths: list[Path] = field(default_factory=list[Path])
+    left_out: list[str] = field(default_factory=list[str])
+    proofs: dict[int, str] = field(default_factory=dict[int, str])
+
+    @property
+    def size(self) -> int:
+        """Return the bytes of all files."""
+        return sum(max(entry.size, 0) for entry in self.entries)
+
+    @property
+    def files(self) -> list[int]:
+        """Return the numbers of the files."""
+        return [number for number, entry in enumerate(self.entries) if entry.size != FOLDER]
+
+    def add(self, path: Path, name: str = "") -> None:
+        """Add a file, or a folder with everything in it.
+
+        Raises:
+            OSError: it cannot be read.
+            ValueError: it is too much, or no file.
+        """
+        found = path.stat()
+        name = sendable(name or path.resolve().name, MAX_PATH) or names.NO_NAME
+        if stat.S_ISREG(found.st_mode):
+            self._append(path, name, found)
+        elif stat.S_ISDIR(found.st_mode):
+            self._add_folder(path, name)
+        else:
+            raise ValueError(f"{path} is no file and no folder; give - to send what comes by a pipe")
+
+    def _add_folder(self, path: Path, name: str, below: str = "") -> None:
+        self._append(path, name, None)
+        for inner in sorted(os.scandir(path), key=lambda each: each.name):
+            inner_name = f"{name}/{sendable(inner.name, MAX_PATH)}"
+            inner_below = f"{below}{inner.name}"
+            try:
+                found = inner.stat(follow_symlinks=False)
+                if self.excluded is not None and self.excluded(inner_below, folder=stat.S_ISDIR(found.st_mode)):
+                    continue
+                if stat.S_ISDIR(found.st_mode):
+                    self._add_folder(Path(inner.path), inner_name, f"{inner_below}/")
+                elif stat.S_ISREG(found.st_mode) and os.access(inner.path, os.R_OK):
+                    self._append(Path(inner.path), inner_name, found)
+                else:
+                    self.left_out.append(inner.path)
+            except PermissionError:
+                self.left_out.append(inner.path)
+
+    def _append(self, path: Path, name: str, found: os.stat_result | None) -> None:
+        if len(self.entries) >= MAX_ENTRIES:
+            raise ValueError(f"these are more than {MAX_ENTRIES} files: send an archive of them")
+        if len(name) > MAX_PATH or name.count("/") > MAX_DEPTH:
+            raise ValueError(f"the path {name[:100]!r}… is too long or too deep: send an archive")
+        if found is None:
+            self.entries.append(Entry(name, FOLDER))
+        else:
+            mode = 0o755 if found.st_mode & stat.S_IXUSR else 0o644
+            self.entries.append(Entry(name, found.st_size, mode, max(found.st_mtime_ns, 0)))
+        self.paths.append(path)
+
+
+def identity(entries: Sequence[Entry]) -> str:
+    """Return a name for this list: the same list, sent again, is the same sending."""
+    return hashlib.sha256(msgspec.json.encode(entries)).hexdigest()[:16]
+
+
+def digest(entries: Sequence[Entry], proofs: Mapping[int, str]) -> str:
+    """Return the SHA-256 over the list with the proof of each file. Both sides compare it at the end."""
+    lines = [[entry.path, entry.size, proofs.get(number, "")] for number, entry in enumerate(entries)]
+    return hashlib.sha256(msgspec.json.encode(lines)).hexdigest()
+
+
+def safe_paths(entries: Sequence[Entry]) -> list[PurePosixPath]:
+    """Return a path below the receiver's folder for each entry, whatever the sender calls it.
+
+    Raises:
+        ExchangeError: two entries would have one path, or a file would be a folder too.
+    """
+    made: list[PurePosixPath] = []
+    files: set[PurePosixPath] = set()
+    folders: set[PurePosixPath] = set()
+    for entry in entries:
+        first, *inner = entry.path.split("/")
+        parts = [names.safe(first), *map(names.inner, inner)]
+        if len(parts) > MAX_DEPTH + 1:
+            raise ExchangeError("the list of the sender has a path that is too deep")
+        path = PurePosixPath(*parts)
+        taken = files | folders if entry.size != FOLDER else files
+        if path in taken or any(parent in files for parent in path.parents):
+            raise ExchangeError(f"the list of the sender has {str(path)!r} twice")
+        (folders if entry.size == FOLDER else files).add(path)
+        folders.update(path.parents)
+        made.append(path)
+    return made
+
+
+def in_parts(entries: Sequence[Entry], size: int) -> Iterator[tuple[list[Entry], bool]]:
+    """Yield the list in parts, and whether each is the last one."""
+    for at in range(0, max(len(entries), 1), size):
+        yield list(entries[at : at + size]), at + size >= len(entries)
