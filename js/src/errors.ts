@@ -7,7 +7,7 @@
  *     ├── SessionError                 what ends or refuses something of a session
  *     │   ├── SessionClosedError       it has ended (`receipt`), or is closing (then there is no receipt yet)
  *     │   ├── UndeliveredError         a message whose delivery is not known, or known not to have happened
- *     │   ├── ChannelError             a channel that both sides want differently, or a message too large
+ *     │   ├── ChannelError             a channel wanted differently there, or closed (`receipt`); a message too large
  *     │   ├── ResetFailedError         a reset that was given up; the session goes on or ends as its state says
  *     │   ├── TransferError            a file that was refused or could not be sent
  *     │   ├── NotAdieuPeerError        the other side does not speak adieu
@@ -19,7 +19,9 @@
  * Wrong arguments are `TypeError` and `RangeError`; a wait that its `AbortSignal` ends rejects with the signal's reason.
  */
 
+import type { ChannelEndReceipt } from "./session/machine/receipt.js";
 import type { CloseReceipt, ResetReport } from "./session/receipt.js";
+import type { Recording } from "./session/recording.js";
 
 /** The base class of adieu's own errors. */
 export class AdieuError extends Error {
@@ -29,6 +31,8 @@ export class AdieuError extends Error {
 /** Something of a session did not go as asked. */
 export class SessionError extends AdieuError {
   override name = "SessionError";
+  /** The session's flight recorder, where the error tells of trouble. */
+  recording?: (() => Promise<Recording>) | undefined;
 }
 
 /** The session has ended, or is closing and takes nothing new. */
@@ -40,6 +44,7 @@ export class SessionClosedError extends SessionError {
     readonly receipt?: CloseReceipt,
   ) {
     super(message);
+    this.recording = receipt?.recording;
   }
 }
 
@@ -55,9 +60,16 @@ export class UndeliveredError extends SessionError {
   }
 }
 
-/** A channel cannot be opened with these options, or cannot send this message. */
+/** A channel cannot be opened with these options, has ended, or cannot send this message. */
 export class ChannelError extends SessionError {
   override name = "ChannelError";
+  constructor(
+    message: string,
+    /** How the channel ended, if it has, and the session goes on. */
+    readonly receipt?: ChannelEndReceipt,
+  ) {
+    super(message);
+  }
 }
 
 /** A reset was given up. */

@@ -20,8 +20,27 @@ function members(exported: Exports): Record<string, string[]> {
 
 test("the bundle is no larger than it should be", () => {
   const size = brotliCompressSync(readFileSync(bundle)).length;
-  assert.ok(size <= 43_000, `${size} bytes compressed`);
+  assert.ok(size <= 46_600, `${size} bytes compressed`);
 });
+
+test("what folders and streams need is loaded when it is used, and no larger than it should be", () => {
+  const later = "adieu-rtc.folders.min.js";
+  const size = brotliCompressSync(readFileSync(new URL(`../../dist/${later}`, import.meta.url))).length;
+  assert.ok(size <= 7700, `${size} bytes compressed`);
+  assert.ok(readFileSync(bundle, "utf8").includes(`import(\`./${later}\`)`));
+});
+
+for (const [what, later, most] of [
+  ["a recording", "adieu-rtc.recording.min.js", 2400],
+  ["the account of media", "adieu-rtc.media.min.js", 900],
+  ["transfers over several sessions", "adieu-rtc.carrying.min.js", 1200],
+] as const) {
+  test(`what ${what} needs is loaded when it is used, and no larger than it should be`, () => {
+    const size = brotliCompressSync(readFileSync(new URL(`../../dist/${later}`, import.meta.url))).length;
+    assert.ok(size <= most, `${size} bytes compressed`);
+    assert.ok(readFileSync(bundle, "utf8").includes(`import(\`./${later}\`)`));
+  });
+}
 
 test("goodbye alone is no larger than it should be", () => {
   const size = brotliCompressSync(readFileSync(new URL("../../dist/goodbye.min.js", import.meta.url))).length;

@@ -169,3 +169,21 @@ test("a connection is lost by such an offer before the browser sees it", async (
   assert.match(lost[0] ?? "", /2 transports/);
   assert.ok(!notes.set.some((what) => what.startsWith("remote")));
 });
+
+test("an answer that is said again does not answer the next offer", async () => {
+  const [notes, connection] = make();
+  const hear = (sdp: string) => connection.signaled({ type: "description", epoch: 1, sdpType: "answer", sdp });
+  notes.onnegotiationneeded!();
+  await settled();
+  hear("v=0\r\no=- 7 1 IN IP4 0.0.0.0\r\ns=-\r\n");
+  await settled();
+  connection.restartIce();
+  await settled();
+  assert.equal(notes.signalingState, "have-local-offer");
+  hear("v=0\r\no=- 7 1 IN IP4 0.0.0.0\r\ns=-\r\na=with-candidates\r\n");
+  await settled();
+  assert.equal(notes.signalingState, "have-local-offer");
+  hear("v=0\r\no=- 7 2 IN IP4 0.0.0.0\r\ns=-\r\n");
+  await settled();
+  assert.equal(notes.signalingState, "stable");
+});

@@ -29,7 +29,7 @@ test("between honest peers all arrives, and none is ended", LONG, async () => {
   for (let seed = FIRST; seed < FIRST + WALKS; seed++) {
     for (const [what, often] of await walked(seed)) seen.set(what, (seen.get(what) ?? 0) + often);
   }
-  for (const what of ["hungry", "turns", "gaps", "new connections"]) {
+  for (const what of ["hungry", "turns", "gaps", "new connections", "closed"]) {
     assert.ok((seen.get(what) ?? 0) > 2 * WALKS, `walks that try ${what} too seldom: ${JSON.stringify([...seen])}`);
   }
 });

@@ -1,10 +1,11 @@
 /** Two that keep the protocol, on a link that is rough: drawn at random, the same for the same seed. */
 
-import type { Channel, Session } from "../src/index.js";
+import type { Channel, ChannelEndReceipt, Session } from "../src/index.js";
 import { COST, SMALL } from "../src/protocol/control.js";
 import { leastBudget } from "../src/session/machine/budget.js";
 import type { SessionMachine } from "../src/session/machine/machine.js";
 import { DEFAULTS, type Options } from "../src/session/machine/options.js";
+import type { Account } from "../src/session/machine/receipt.js";
 import { shellOf } from "../src/session/session.js";
 import { type Pair, pair } from "./pair.js";
 import { Draw, Seen } from "./victim.js";
@@ -41,9 +42,11 @@ export class Walk {
   #pair!: Pair;
   #ways: Way[] = [];
   #failed: unknown;
+  /** The receipts of both sides of each channel that is closed. */
+  readonly #closed = new Map<string, [Session, ChannelEndReceipt][]>();
 
   constructor(
-    seed: number,
+    private readonly seed: number,
     readonly before = false,
     private readonly given?: Partial<Options>,
     much = MUCH,
@@ -69,6 +72,7 @@ export class Walk {
     };
     this.#makeChannels({ ...DEFAULTS, ...options });
     this.#makeTrouble();
+    if (!this.before) this.#makeCloses(new Draw(this.seed));
     while (time.now < BUSY || !this.#done()) {
       await time.pass(STEP);
       this.#look();
@@ -150,6 +154,34 @@ export class Walk {
     }
   }
 
+  /** Some channels are closed by a side, or by both, whatever is still under way on them. */
+  #makeCloses(draw: Draw): void {
+    const { a, b, time } = this.#pair;
+    for (const name of new Set(this.#ways.map((way) => way.name))) {
+      for (const side of draw.one([[], [], [], [], [], [a], [b], [a, b]])) {
+        time.later(BUSY * (0.5 + draw.number() / 2), () => {
+          const both = [a, b].map((each) => each.channels.get(name));
+          if (!shellOf(side).machine.channels.get(name)?.open || !both[0] || !both[1]) return;
+          if (!this.#closed.has(name)) this.#watch(name, both as Channel[]);
+          const channel = side.channels.get(name);
+          channel?.close({ timeout: LONGEST * 1000 }).catch((error) => this.#fail(error));
+        });
+      }
+    }
+  }
+
+  #watch(name: string, channels: Channel[]): void {
+    const receipts: [Session, ChannelEndReceipt][] = [];
+    this.#closed.set(name, receipts);
+    for (const channel of channels) {
+      const side = channel.session as Session;
+      channel.waitClosed().then(
+        (receipt) => void receipts.push([side, receipt]),
+        (error) => this.#fail(error),
+      );
+    }
+  }
+
   #fail(error: unknown): void {
     this.#failed ??= error;
   }
@@ -165,7 +197,12 @@ export class Walk {
 
   async #send(way: Way, channel: Channel): Promise<void> {
     for (const message of way.backlog) {
-      await channel.send(message);
+      try {
+        await channel.send(message);
+      } catch (error) {
+        if (!this.#closed.has(way.name)) throw error;
+        return; // it is closing: what was not accepted before is not sent
+      }
       way.sent.push(marked(message));
     }
   }
@@ -205,6 +242,8 @@ export class Walk {
   }
 
   #isDone({ name, from, kind, backlog, sent, got }: Way): boolean {
+    const closed = this.#closed.get(name);
+    if (closed) return closed.length === 2 && (kind.maxRetransmits !== undefined || got.length >= sent.length);
     const sender = shellOf(from).machine.channels.get(name)?.sender;
     if (!sender?.idle || sent.length < backlog.length || sender.flight.length) return false;
     return kind.maxRetransmits !== undefined || got.length >= sent.length;
@@ -227,12 +266,32 @@ export class Walk {
   }
 
   #checkDelivery(): void {
+    for (const [name, receipts] of this.#closed) this.#checkClosed(name, receipts);
     for (const { name, kind, sent, got } of this.#ways) {
       if (kind.maxRetransmits !== undefined) continue;
       const [came, went] = kind.ordered ? [got, sent] : [got.toSorted(), sent.toSorted()];
       if (came.join() !== went.join()) throw new Error(`${name}: ${got.length} of ${sent.length} came, or not as sent`);
     }
   }
+
+  /** Both sides have the same account, and nothing of a reliable channel is lost. */
+  #checkClosed(name: string, receipts: [Session, ChannelEndReceipt][]): void {
+    this.seen.add("closed");
+    for (const way of this.#ways.filter((each) => each.name === name)) {
+      const here = receipts.find(([side]) => side === way.from)![1];
+      const there = receipts.find(([side]) => side === way.to)![1];
+      const same = accountOf(here.sent) === accountOf(there.received) && here.confirmed && there.confirmed;
+      const all = !here.reliable || here.sent.delivered.messages === way.sent.length;
+      if (!same || !all || here.sent.accepted?.messages !== way.sent.length) {
+        throw new Error(`${name} is closed: ${way.sent.length} sent; ${JSON.stringify([here, there])}`);
+      }
+    }
+  }
+}
+
+/** What both sides say of one direction. */
+function accountOf({ accepted, delivered, unsent, unknown }: Account): string {
+  return JSON.stringify([accepted, delivered, unsent, unknown]);
 }
 
 /** What tells a message from others. */

@@ -44,7 +44,7 @@ export const NONSENSE = [
 
 const MOODS = ["talks", "floods", "halves", "gaps", "resets", "closes", "acknowledges"] as const;
 const SAID: Record<(typeof MOODS)[number], string[]> = {
-  talks: ["open", "ack", "ping", "pong", "file", "media", "want"],
+  talks: ["open", "ack", "ping", "pong", "file", "media", "want", "endChannel"],
   floods: ["open", "ack", "want"],
   halves: ["open"],
   gaps: ["open"],
@@ -112,7 +112,7 @@ export class Walk {
 
   hello(epoch: number): Data {
     const { peer, session } = this.m;
-    const capabilities = this.can ? ["credit2", "unread1"] : [];
+    const capabilities = this.can ? ["channels1", "credit2", "unread1"] : [];
     return { type: "hello", version: 1, peer, session, epoch, have: this.counts(), capabilities };
   }
 
@@ -272,7 +272,7 @@ export class Walk {
     }
     const made = this.struct(kind);
     const known = m.channels.get(made.name);
-    if (tag === "opened" && known && !this.isRude) made.id = known.id;
+    if ((tag === "opened" || tag === "endChannel") && known && !this.isRude) made.id = known.id;
     if (draw.number() > 0.01 + this.rude / 2) return [made, false];
     const members = Object.keys(kind.properties).filter((member) => member !== "type");
     if (!members.length) return [made, false];
@@ -602,7 +602,7 @@ export class Walk {
   }
 }
 
-export const WALKS = Number(process.env["ADIEU_WALKS"] ?? 600);
+export const WALKS = Number(process.env["ADIEU_WALKS"] ?? 720);
 
 /** What one walk has seen. A step that is too slow has to be so three times: the walk is the same in each. */
 export function walked(seed: number, beyond: Walk["beyond"], steps: number): Seen {

@@ -60,7 +60,7 @@ describe("handlers", () => {
     assert.equal(count, 3);
     stop.abort();
     bell.removeEventListener("ring", add);
-    assert.equal(bell.handlers, 0);
+    assert.deepEqual(bell.handlers, []);
   });
 });
 

@@ -18,6 +18,91 @@ async function talking(options: Partial<Options> = {}) {
   return { ...made, here, there };
 }
 
+describe("closing a channel", () => {
+  test("both sides get the same account, the session goes on, and the name is free", async () => {
+    const { time, a, b, here, there } = await talking();
+    const told: string[] = [];
+    for (const [who, channel] of Object.entries({ here, there })) {
+      channel.addEventListener("closing", ({ reason }) => void told.push(`${who} closing ${reason}`));
+      channel.addEventListener("closed", ({ receipt }) => void told.push(`${who} closed ${receipt.path}`));
+    }
+    const sent = await here.send("hello");
+    await there.send("hi");
+    const closing = here.close({ reason: "enough", timeout: 5000 });
+    assert.equal(here.state, "closing");
+    const [mine, theirs] = await time.until(Promise.all([closing, there.waitClosed()]));
+    await sent.delivered();
+    assert.deepEqual(mine.sent, theirs.received);
+    assert.deepEqual(mine.received, theirs.sent);
+    assert.deepEqual([mine.by, mine.path, mine.confirmed, theirs.by], ["local", "graceful", true, "remote"]);
+    assert.deepEqual(told.sort(), ["here closed graceful", "there closed graceful", "there closing enough"]);
+    assert.equal(await here.receive(), "hi");
+    assert.equal(await there.receive(), "hello");
+    await assert.rejects(here.receive(), (error: ChannelError) => error.receipt === mine);
+    await assert.rejects(there.send("late"), /was closed: enough; open it again/);
+    assert.equal(await here.close(), mine);
+    assert.deepEqual([a.state, b.state], ["open", "open"]);
+    const [again, back] = await time.until(Promise.all([a.open("chat"), b.open("chat")]));
+    await again.send("second life");
+    assert.equal(await time.until(back.receive()), "second life");
+    await time.until(a.close());
+    assert.equal(back.receipt?.path, "session");
+  });
+
+  test("last words may be said, and a handler that closes too has none left", async () => {
+    const { time, here, there } = await talking();
+    there.addEventListener("closing", async () => {
+      await there.send("thanks, bye");
+      await there.close("me too");
+    });
+    const receipt = await time.until(here.close());
+    assert.equal(receipt.path, "graceful");
+    const heard: unknown[] = [];
+    for await (const message of here) heard.push(message);
+    assert.deepEqual(heard, ["thanks, bye"]);
+  });
+
+  test("what did not leave is given back, and the time holds", async () => {
+    const { time, wire, a, here } = await talking();
+    wire.cut = true;
+    for (let number = 0; number < 8; number++) await here.send(new Uint8Array(1_000_000));
+    const began = time.now;
+    const receipt = await time.until(here.close({ timeout: 1000 }));
+    assert.ok(time.now - began <= 1.01);
+    assert.deepEqual([receipt.path, receipt.confirmed], ["deadline", false]);
+    assert.equal(here.unsent().length, receipt.sent.unsent!.messages);
+    await assert.rejects(a.open("chat"), /not free yet/);
+    wire.heal();
+    await time.pass(3);
+    assert.equal((await time.until(a.open("chat"))).state, "open");
+  });
+
+  test("many come and go, and nothing of them is left", async () => {
+    const { time, a, b } = await talking();
+    for (let number = 0; number < 600; number++) {
+      const channel = await time.until((number % 2 ? a : b).open(`number ${number}`));
+      await channel.send("x");
+      await time.until(channel.close());
+    }
+    await time.pass(1);
+    for (const session of [a, b]) {
+      const { machine, connections } = shellOf(session);
+      assert.deepEqual([...machine.channels.keys()], ["chat"]);
+      assert.deepEqual([machine.byId.size, machine.ending.size, machine.later.size], [1, 0, 0]);
+      assert.equal(machine.connections.get(1)!.channels.size, 1);
+      assert.equal(machine.budget.channels, 1);
+      assert.equal(connections.size, 1);
+    }
+  });
+
+  test("wrong arguments are refused before anything begins", async () => {
+    const { here } = await talking();
+    await assert.rejects(here.close({ timeout: -1 }), RangeError);
+    await assert.rejects(here.close({ reason: 5 as never }), TypeError);
+    assert.equal(here.state, "open");
+  });
+});
+
 describe("closing", () => {
   test("both sides get the same account, and nothing is held", async () => {
     const { time, a, b, here, there } = await talking();

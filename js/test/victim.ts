@@ -190,6 +190,15 @@ export class Victim {
       case "StateChanged":
         this.seen.add(`state ${event.state}`);
         break;
+      case "ChannelClosing": {
+        const { name } = event;
+        if (draw.number() < 0.7) {
+          this.later(draw.one([0, 0.2]), () =>
+            this.feed("channelLastWordsOver", (m, now) => m.channelLastWordsOver(name, now)),
+          );
+        }
+        break;
+      }
       case "ClosingAsked":
         if (draw.number() < 0.7) {
           this.later(draw.one([0, 0.2]), () => this.feed("lastWordsOver", (m, now) => m.lastWordsOver(now)));

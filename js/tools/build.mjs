@@ -21,14 +21,65 @@ const ADDRESSED = ["session", "to", "from"].map((name) => `  ${name}: c.optional
 /** The codecs of the messages, as few bytes as they can be. */
 function shortened(text) {
   const spread = text.replaceAll(ADDRESSED, "  ...addressed,\n");
-  return inlined(spread.replace("const MOST", `const addressed = {\n${ADDRESSED}};\nconst MOST`));
+  const whole = inlined(spread.replace("const MOST", `const addressed = {\n${ADDRESSED}};\nconst MOST`));
+  return whole.replace(/\bc\.[a-z]\w*[<(]/g, "/*@__PURE__*/ $&"); // a bundle has those alone that it uses
 }
+
+/** Names of members that only adieu's own code uses: they are long for the reader, and short in a bundle. */
+const INNER = `
+  ackDue acked ackWanted admit aliveAt askClose askDrained askFresh askReset askWait attachMedia badFrames
+  cannotConnect channelLastWordsOver closeChannel closeStream connectionGone connectionLost controlOpen countDelivered
+  doubt drainUntil dropOne endByViolation flightBytes giveTurn goneOn grantWait handleFrame handleLost hasRoom
+  hasTimer heardClosed heardDone heardGone heardHello heldUntil helloBy hungry iceChanged iceFresh icePendingUntil
+  introduced isAbrupt isAcknowledged isCloser isTroubled largeEdge lastEpoch lastHeard lastRoom lastWordsOver
+  leftUnread makeRoom mayLeave maySend movedTo networkChanged nextId openChannel openStream peerNow pestered
+  pollAction pollEvent pollOutput pollTimeout pollTransmit presenceChanged probed probePeer probeServer progressed
+  queuedBytes raisedTo readerWaits receiptsKept rewind saidClosed saidDone sayFile sayMoved sendControl sendData
+  signalingBroken signalingChanged socketEnded spokenOn stepBegan stoodStill streamClosed streamOpened superseded
+  suspected takenBeyond takenCost takenWith takesMedia tookEffect trackReceived unsentTotal wakeIn wantsDescription
+  watchProgress windowOf
+`
+  .trim()
+  .split(/\s+/);
+
+/** Types of what the session machine and its shell say to each other; a recording has none of them. */
+const TYPES =
+  /"(Acknowledged|AskDrained|AskFresh|ChannelClosed|ChannelClosing|CloseStream|Connect|Ended|FileSaid|MediaSaid|OpenStream|PeerMoved|Probe|Progressed|Readable|Release|RestartIce|SendControl|SendData|Signal)"/g;
+
+function shortType(_, type) {
+  return `"${(10 + TYPES.source.split(/\W+/).indexOf(type)).toString(36)}"`;
+}
+
+/** The same code with short names for the inner ones. They may not be used outside of the folders of sessions. */
+function renamed(code, id) {
+  const short = (name) => (INNER.includes(name) ? `$${INNER.indexOf(name).toString(36)}` : name);
+  const text = code.replace(/(?<![\w$"'])[a-z]\w+\b/g, short).replace(TYPES, shortType);
+  if (text !== code && !/\/src\/(session|signaling)\//.test(id)) throw new Error(`${id} uses a member of a session`);
+  return text;
+}
+
+/** Modules that are loaded when they are used are bundles of their own, beside the first. */
+const BESIDE = {
+  "machine/progress": "adieu-rtc.progress.min.js",
+  "files/folders": "adieu-rtc.folders.min.js",
+  recording: "adieu-rtc.recording.min.js",
+  carrying: "adieu-rtc.carrying.min.js",
+  "media-account": "adieu-rtc.media.min.js",
+};
+const LATER = {
+  name: "later",
+  resolveId(source, importer) {
+    const module = Object.keys(BESIDE).find((name) => source.endsWith(`/${name}.js`));
+    return importer && module ? { id: `./${BESIDE[module]}`, external: true } : undefined;
+  },
+};
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 rmSync(`${root}dist`, { recursive: true, force: true });
 execFileSync(`${root}node_modules/.bin/tsc`, ["-p", root], { stdio: "inherit" });
 for (const [entry, file] of [
   ["index.ts", "adieu-rtc.min.js"],
+  ...Object.entries(BESIDE).map(([module, file]) => [`session/${module}.ts`, file]),
   ["goodbye/index.ts", "goodbye.min.js"],
 ])
   await build({
@@ -38,7 +89,10 @@ for (const [entry, file] of [
     tsconfig: false, // what follows is for the bundles only
     treeshake: { propertyReadSideEffects: false }, // no getter here does more than answer
     optimization: { inlineConst: true },
-    plugins: [{ name: "codecs", transform: (code, id) => (id.endsWith("/messages.ts") ? shortened(code) : undefined) }],
+    plugins: [
+      { name: "codecs", transform: (code, id) => (id.endsWith("/messages.ts") ? shortened(code) : undefined) },
+      ...(entry.startsWith("goodbye") ? [] : [{ name: "members", transform: renamed }, LATER]),
+    ],
     transform: { target: "es2022", typescript: { removeClassFieldsWithoutInitializer: true } },
     output: {
       file: `${root}dist/${file}`,

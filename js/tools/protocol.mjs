@@ -5,7 +5,12 @@ const SCHEMA = new URL("../../docs/reference/protocol.schema.json", import.meta.
 const TARGET = new URL("../src/protocol/messages.ts", import.meta.url);
 // Names that the platform has too.
 const RENAMED = { Error: "ErrorMessage", File: "FileMessage" };
-const UNIONS = { control: "ControlMessage", signalingFromClient: "FromClient", signalingFromServer: "FromServer" };
+const UNIONS = {
+  control: "ControlMessage",
+  folder: "FolderMessage",
+  signalingFromClient: "FromClient",
+  signalingFromServer: "FromServer",
+};
 
 const document = JSON.parse(readFileSync(SCHEMA, "utf8"));
 

@@ -188,21 +188,21 @@ export class Connection implements Host, Leaver {
     if (this.#talk) return;
     try {
       const init = { negotiated: true, protocol: PROTOCOL };
-      this.#talk = this.#create("goodbye", { ...init, id: TALK });
+      const talk = this.#create("goodbye", { ...init, id: TALK });
+      this.#talk = talk;
+      this.#follow(talk);
+      talk.onmessage = ({ data }) => this.heard(data);
+      talk.onerror = ({ error }) => this.#checkEnd(error.sctpCauseCode === CLOSED_THERE);
       const knock = this.#create("goodbye knock", { ...init, id: KNOCK });
       knock.onopen = () => {
-        this.youngUntil = this.now() + YOUNG;
         knock.close();
+        this.youngUntil = this.now() + YOUNG;
       };
-      knock.onclose = () => this.#isAlive() && this.#greet();
+      // Firefox may close the knock, because the other side's is closed, before it opens the talk channel.
+      talk.onopen = knock.onclose = () => this.#isAlive() && knock.readyState === "closed" && this.#greet();
     } catch {
       // The application uses these stream ids itself, or the other side has fewer streams.
     }
-    const talk = this.#talk;
-    if (!talk) return;
-    talk.onmessage = ({ data }) => this.heard(data);
-    this.#follow(talk);
-    talk.onerror = ({ error }) => this.#checkEnd(error.sctpCauseCode === CLOSED_THERE);
   }
 
   #isAlive(): boolean {

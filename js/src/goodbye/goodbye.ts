@@ -5,10 +5,11 @@
 
 import { leaveWithPage } from "../leaving.js";
 import { Connection, makeId } from "./connection.js";
-import type { GoodbyeEvent, GoodbyeOptions } from "./options.js";
+import type { GoodbyeEvent, GoodbyeEventName, GoodbyeOptions } from "./options.js";
 import type { Receipt } from "./receipt.js";
 import { MAX_REASON } from "./words.js";
 
+/** The options of `close()`. */
 export interface CloseOptions {
   /** The other side reads it; at most 1024 characters. */
   reason?: string;
@@ -19,6 +20,7 @@ export interface CloseOptions {
 /** The new connection, and the data channels that it has already: the result of `make()`. */
 export type Made = RTCPeerConnection | { pc: RTCPeerConnection; channels?: Iterable<RTCDataChannel> };
 
+/** The result of `Goodbye.reset()`. */
 export interface Reset {
   /** The receipt of the old connection. */
   receipt: Receipt;
@@ -48,6 +50,20 @@ export function goodbye(pc: RTCPeerConnection, options: GoodbyeOptions = {}): Go
   return end;
 }
 
+/** Listeners of its events, by name. */
+export interface Goodbye {
+  addEventListener(
+    type: GoodbyeEventName,
+    listener: ((event: GoodbyeEvent) => unknown) | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  addEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+}
+
 /**
  * The end of a connection, and of each that follows it by `reset()`.
  *
@@ -58,6 +74,7 @@ export function goodbye(pc: RTCPeerConnection, options: GoodbyeOptions = {}): Go
  * - `gone`: the other side left without a close, or nothing is heard of it;
  * - `back`: it is heard again.
  */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see the interface above
 export class Goodbye extends EventTarget {
   readonly #options: GoodbyeOptions;
   readonly #tracks = new Set<MediaStreamTrack>();

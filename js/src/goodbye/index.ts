@@ -1,5 +1,5 @@
 /** `adieu-rtc/goodbye`: nothing else of adieu is needed. */
 
 export * from "./goodbye.js";
-export type { GoodbyeEvent, GoodbyeOptions } from "./options.js";
+export type { GoodbyeEvent, GoodbyeEventName, GoodbyeOptions } from "./options.js";
 export type { ChannelAccount, Receipt } from "./receipt.js";

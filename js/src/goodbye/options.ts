@@ -2,6 +2,7 @@
 
 import type { Receipt } from "./receipt.js";
 
+/** The options of `goodbye()`. */
 export interface GoodbyeOptions {
   /** Data channels that exist already; later ones are noticed. */
   channels?: Iterable<RTCDataChannel>;
@@ -16,6 +17,9 @@ export interface GoodbyeOptions {
   /** Send what the application still holds; awaited, within the timeout, before the drain. */
   flush?: () => unknown;
 }
+
+/** Names of the events of a `Goodbye`. */
+export type GoodbyeEventName = "closing" | "closed" | "reset" | "gone" | "back";
 
 /** Fired by a `Goodbye`; which members there are depends on its type. */
 export interface GoodbyeEvent extends Event {

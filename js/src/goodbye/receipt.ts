@@ -33,6 +33,7 @@ export interface ChannelAccount {
   drained: boolean;
 }
 
+/** How a connection ended, and what became of the messages of each channel. */
 export interface Receipt {
   /** Equal on both sides. */
   id: string;

@@ -41,9 +41,11 @@ export const SMALL = 64 * 1024;
 /** Runs in one acknowledgement, the rest waits for the next; and in one account of a session. */
 export const MAX_RANGES = 256;
 /** Capabilities of this version beyond `VERSION`, sent in `hello`. A session uses those that both sides have. */
-export const CAPABILITIES: readonly string[] = ["credit2", "files2", "unread1"];
+export const CAPABILITIES: readonly string[] = ["channels1", "credit2", "files2", "files3", "media1", "unread1"];
 /** Characters of a file's name, and of its type. */
 export const MAX_FILE_TEXT = 255;
+/** Channels whose names begin so belong to files. */
+export const FILE_CHANNEL = "file ";
 /** Bytes of a file that are proved together: as this side sends them, and the least that may be. */
 export const CHUNK = 1024 * 1024;
 export const MIN_CHUNK = 16 * 1024;

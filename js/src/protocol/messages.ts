@@ -109,6 +109,31 @@ export const channelAccountType = c.struct<ChannelAccount>(undefined, {
   ranges: c.optional(c.list(c.pair(c.int(0, MOST), c.int(0, MOST)), 256), []),
 });
 
+/** Announces the close of a channel. This side accepts no new messages on it, and still sends those in `final`. */
+export interface ChannelClosing {
+  reason?: string;
+  deadlineMs: number;
+  final: number;
+}
+export const channelClosingType = c.struct<ChannelClosing>(undefined, {
+  reason: c.optional(c.said(1024, 65536), ""),
+  deadlineMs: c.int(0, MOST),
+  final: c.int(0, MOST),
+});
+
+/** Closes a room for everybody in it; needs the right `close`. The others get `kicked` or `left`, as at `Kicked`.
+
+    The answer is a plain yes. The asker stays until it leaves. */
+export interface CloseRoom {
+  type: "closeRoom";
+  room: string;
+  reason?: string;
+}
+export const closeRoomType = c.struct<CloseRoom>("closeRoom", {
+  room: c.text(256),
+  reason: c.optional(c.said(1024, 65536), ""),
+});
+
 /** A reason: a code for programs, and a text for people. */
 export interface Reason {
   code: string;
@@ -117,6 +142,20 @@ export interface Reason {
 export const reasonType = c.struct<Reason>(undefined, {
   code: c.text(64),
   text: c.optional(c.said(1024, 65536), ""),
+});
+
+/** The counts of one side for the media of one section, when it said its last word (capability `media1`). */
+export interface MediaAccount {
+  packets?: number;
+  bytes?: number;
+  unsentMs?: number;
+  arrived?: number;
+}
+export const mediaAccountType = c.struct<MediaAccount>(undefined, {
+  packets: c.optional(c.int(0, MOST), 0),
+  bytes: c.optional(c.int(0, MOST), 0),
+  unsentMs: c.optional(c.int(0, MOST), 0),
+  arrived: c.optional(c.int(0, MOST), 0),
 });
 
 /** Says that this side neither sends nor takes messages. It is sent after both `done`, or at the deadline. */
@@ -129,6 +168,7 @@ export interface Closed {
   closer: string;
   reason: Reason;
   channels: Map<string, ChannelAccount>;
+  media?: Map<string, MediaAccount>;
 }
 export const closedType = c.struct<Closed>("closed", {
   session: c.optional(c.text(128), ""),
@@ -138,6 +178,7 @@ export const closedType = c.struct<Closed>("closed", {
   closer: c.text(128),
   reason: reasonType,
   channels: c.dict(c.text(128, 1), channelAccountType, 1024),
+  media: c.optional(c.dict(c.text(16), mediaAccountType, 256), new Map()),
 });
 
 /** Announces a close (step 1). This side accepts no new messages, and still sends those in `final`. */
@@ -195,6 +236,61 @@ export const doneType = c.struct<Done>("done", {
   final: c.dict(c.text(128, 1), c.int(0, MOST), 1024),
 });
 
+/** A stage of the close of a channel, while the session goes on (`channels1`).
+
+    Exactly one member of `closing`, `done`, `closed` and `gone` is set. Name and id together name the channel: the name
+    may belong to a later one. */
+export interface EndChannel {
+  type: "endChannel";
+  name: string;
+  id: number;
+  closing?: ChannelClosing | null;
+  done?: number | null;
+  closed?: ChannelAccount | null;
+  heard?: boolean;
+  gone?: boolean | null;
+}
+export const endChannelType = c.struct<EndChannel>("endChannel", {
+  name: c.text(128, 1),
+  id: c.int(0, 65534),
+  closing: c.nullable(channelClosingType),
+  done: c.nullable(c.int(0, MOST)),
+  closed: c.nullable(channelAccountType),
+  heard: c.optional(c.bool, false),
+  gone: c.nullable(c.bool),
+});
+
+/** A file or a folder in a folder that is sent.
+
+    Attributes:
+        path: its path in the folder, parts separated by `/`; a folder comes before what is in it.
+        size: bytes; None for a folder.
+        modified: when it was changed last, in microseconds since 1970; None: unknown.
+        mode: the permission bits; None: unknown. */
+export interface FolderEntry {
+  path: string;
+  size?: number | null;
+  modified?: number | null;
+  mode?: number | null;
+}
+export const folderEntryType = c.struct<FolderEntry>(undefined, {
+  path: c.text(1024, 1),
+  size: c.nullable(c.int(0, MOST)),
+  modified: c.nullable(c.int(0, MOST)),
+  mode: c.nullable(c.int(0, 511)),
+});
+
+/** A part of the manifest, in its order. */
+export interface Entries {
+  type: "entries";
+  entries: FolderEntry[];
+  last?: boolean;
+}
+export const entriesType = c.struct<Entries>("entries", {
+  entries: c.list(folderEntryType, 256),
+  last: c.optional(c.bool, false),
+});
+
 /** Members that any frame may carry in addition to its own. */
 export interface Envelope {
   id?: number | null;
@@ -226,7 +322,9 @@ export const errorMessageType = c.struct<ErrorMessage>("error", {
 
     With the capability `files2` it has `chunk` and `key`. Each message of the channel is then one chunk followed by its
     SHA-256 (`HASH` bytes). The last message is the proof alone: the SHA-256 over all these hashes. Without the
-    capability it has `sha256`, and the channel carries the bytes of the file in parts of any size. */
+    capability it has `sha256`, and the channel carries the bytes of the file in parts of any size.
+
+    With the capability `files3` it may have the members after `key`. */
 export interface FileOffer {
   name: string;
   size: number;
@@ -235,6 +333,10 @@ export interface FileOffer {
   channel: string;
   chunk?: number | null;
   key?: string;
+  entries?: number | null;
+  stream?: boolean;
+  modified?: number | null;
+  mode?: number | null;
 }
 export const fileOfferType = c.struct<FileOffer>(undefined, {
   name: c.text(255, 1),
@@ -244,6 +346,10 @@ export const fileOfferType = c.struct<FileOffer>(undefined, {
   channel: c.text(128, 1),
   chunk: c.nullable(c.int(16384, 8388608)),
   key: c.optional(c.text(32, 0, /^([0-9a-f]{32})?$/), ""),
+  entries: c.nullable(c.int(0, MOST)),
+  stream: c.optional(c.bool, false),
+  modified: c.nullable(c.int(0, MOST)),
+  mode: c.nullable(c.int(0, 511)),
 });
 
 /** A stage of a file transfer. Exactly one member besides `id` and `proof` is set. */
@@ -285,6 +391,38 @@ export interface Goodbye {
   type: "goodbye";
 }
 export const goodbyeType = c.struct<Goodbye>("goodbye", {});
+
+/** The verified beginning of a file that an earlier transfer left.
+
+    Attributes:
+        n: the number of its entry, from 0.
+        size: bytes: whole chunks, or all of the file.
+        proof: the SHA-256 over the hashes of these chunks. */
+export interface Had {
+  n: number;
+  size: number;
+  proof: string;
+}
+export const hadType = c.struct<Had>(undefined, {
+  n: c.int(0, 99999),
+  size: c.int(0, MOST),
+  proof: c.text(64, 0, /^([0-9a-f]{64})?$/),
+});
+
+/** Files that the receiver has parts of, and entries that it does not want; in the order of the entries.
+
+    The sender compares the proofs, and sends the rest of each file, or all of it. */
+export interface Have {
+  type: "have";
+  files?: Had[];
+  skip?: number[];
+  last?: boolean;
+}
+export const haveType = c.struct<Have>("have", {
+  files: c.optional(c.list(hadType, 256), []),
+  skip: c.optional(c.list(c.int(0, 99999), 256), []),
+  last: c.optional(c.bool, false),
+});
 
 /** An RTCIceServer. */
 export interface IceServer {
@@ -364,13 +502,15 @@ export const kickType = c.struct<Kick>("kick", {
   reason: c.optional(c.said(1024, 65536), ""),
 });
 
-/** This client was removed from the room; close code 3509 follows. */
+/** This client was removed; close code 3509 follows. */
 export interface Kicked {
   type: "kicked";
   reason?: string;
+  code?: "kicked" | "room-closed";
 }
 export const kickedType = c.struct<Kicked>("kicked", {
   reason: c.optional(c.said(1024, 65536), ""),
+  code: c.optional(c.oneOf("kicked", "room-closed"), "kicked"),
 });
 
 /** Leaves the room. The answer is `left`. */
@@ -401,13 +541,17 @@ export const leavingType = c.struct<Leaving>(undefined, {
   ifGone: c.optional(c.bool, false),
 });
 
-/** The answer to `leave`. */
+/** The answer to `leave`; or, without a request, this client was put out of the room. */
 export interface Left {
   type: "left";
   room: string;
+  code?: string;
+  text?: string;
 }
 export const leftType = c.struct<Left>("left", {
   room: c.text(256),
+  code: c.optional(c.text(64), ""),
+  text: c.optional(c.said(1024, 65536), ""),
 });
 
 /** Limits of the server. It refuses anything beyond them. */
@@ -593,6 +737,15 @@ export const probeType = c.struct<Probe>("probe", {
   alive: c.nullable(c.bool),
 });
 
+/** Everything was sent; `proof` is that of `proof_of`. */
+export interface Proof {
+  type: "proof";
+  proof: string;
+}
+export const proofType = c.struct<Proof>("proof", {
+  proof: c.text(64, 0, /^([0-9a-f]{64})?$/),
+});
+
 /** Leaves for good. The answer is `goodbye` and close code 1000; the seat is free at once. */
 export interface Quit {
   type: "quit";
@@ -764,6 +917,7 @@ export interface Welcome {
   limits: Limits;
   iceServers?: IceServer[];
   iceTtl?: number;
+  can?: string[];
 }
 export const welcomeType = c.struct<Welcome>("welcome", {
   peer: c.text(128),
@@ -774,6 +928,7 @@ export const welcomeType = c.struct<Welcome>("welcome", {
   limits: limitsType,
   iceServers: c.optional(c.list(iceServerType, 64), []),
   iceTtl: c.optional(c.int(0, MOST), 0),
+  can: c.optional(c.list(c.text(64), 64), []),
 });
 
 /** The first message on each connection, from both sides. */
@@ -822,6 +977,7 @@ export type ControlMessage =
   | Opened
   | Ack
   | Want
+  | EndChannel
   | Moved
   | Media
   | FileMessage
@@ -842,6 +998,7 @@ export const controlMessageType: Map<string, c.Struct<ControlMessage>> = c.union
   openedType,
   ackType,
   wantType,
+  endChannelType,
   movedType,
   mediaType,
   fileMessageType,
@@ -856,6 +1013,16 @@ export const controlMessageType: Map<string, c.Struct<ControlMessage>> = c.union
   cancelType,
 ]);
 
+export type FolderMessage =
+  | Entries
+  | Have
+  | Proof;
+export const folderMessageType: Map<string, c.Struct<FolderMessage>> = c.union<FolderMessage>([
+  entriesType,
+  haveType,
+  proofType,
+]);
+
 export type FromClient =
   | SignalingHello
   | Join
@@ -863,6 +1030,7 @@ export type FromClient =
   | IceServersRequest
   | Refresh
   | Kick
+  | CloseRoom
   | Quit
   | BareAck
   | Description
@@ -885,6 +1053,7 @@ export const fromClientType: Map<string, c.Struct<FromClient>> = c.union<FromCli
   iceServersRequestType,
   refreshType,
   kickType,
+  closeRoomType,
   quitType,
   bareAckType,
   descriptionType,

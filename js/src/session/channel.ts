@@ -1,12 +1,16 @@
 /** A named channel: messages with receipts, which survives every reset of the connection under it. */
 
 import { fromUtf8, utf8 } from "../bytes.js";
-import { SessionClosedError, UndeliveredError } from "../errors.js";
+import { ChannelError, SessionClosedError, UndeliveredError } from "../errors.js";
 import { abortable, Deferred, Wakeup } from "../promises.js";
 import type { Level } from "../protocol/control.js";
-import { Emitter, type Handler, type ListenerOptions } from "./emitter.js";
-import type { StateName } from "./machine/actions.js";
+import { Emitter, type Handler, type ListenerOptions, settleCurrent } from "./emitter.js";
+import { whereMade } from "./ledger.js";
+import type { ChannelClosing, StateName } from "./machine/actions.js";
 import type { Payload } from "./machine/held.js";
+import { type Account, type ChannelEndReceipt, lacksNothing, type Outcome } from "./machine/receipt.js";
+import type { Channel as Inside } from "./machine/state.js";
+import { optionsOf, secondsOf } from "./options.js";
 import type { CloseReceipt, ResetReport } from "./receipt.js";
 import { Message } from "./receipt.js";
 import type { Shell } from "./shell.js";
@@ -23,6 +27,7 @@ export interface ChannelSession {
   reset(options?: { level?: Level; signal?: AbortSignal } | Level): Promise<ResetReport>;
 }
 
+/** The options of every wait. */
 export interface WaitOptions {
   /** Ends the wait; nothing else is affected. */
   signal?: AbortSignal | undefined;
@@ -43,16 +48,43 @@ export class Sent {
   /**
    * Wait until the other application has taken it, or, while closing, has it safe in its queue.
    *
-   * @throws UndeliveredError the session ended first (`state` says whether it left), or the channel is unreliable.
+   * @throws UndeliveredError the session or the channel ended first (`state` says whether it left), or the channel is
+   * unreliable.
    */
   delivered({ signal }: WaitOptions = {}): Promise<void> {
     return this.#channel.waitDelivered(this.seq, signal);
   }
 }
 
-interface ChannelEvents {
-  message: string | Uint8Array;
+/** The other side closes a channel. Last words may be sent until all handlers have settled, or the deadline. */
+export interface ChannelClosingEvent {
+  reason: string;
+  /** Milliseconds until the deadline. */
+  timeout: number;
 }
+
+/** The end of a channel, once: by itself or with its session. */
+export interface ChannelClosedEvent {
+  receipt: ChannelEndReceipt;
+}
+
+export interface ChannelEvents {
+  /** The message itself. */
+  message: string | Uint8Array;
+  closing: ChannelClosingEvent;
+  closed: ChannelClosedEvent;
+}
+
+/** The options of `Channel.close()`. */
+export interface ChannelCloseOptions extends WaitOptions {
+  /** A few words for the other side. */
+  reason?: string;
+  /** Milliseconds for the whole close, 5000 by default. The receipt has what has not arrived by then. */
+  timeout?: number;
+}
+
+const none = { messages: 0, bytes: 0 };
+const NOTHING: Account = { accepted: none, delivered: none, unread: none, unknown: none, unsent: none };
 
 /**
  * One of a session's named channels; made by `session.open()`.
@@ -60,10 +92,19 @@ interface ChannelEvents {
  * Receive with one of: `for await (const message of channel)`, `await channel.receive()`, or a handler of `message`,
  * which is called with the message itself. A message is taken, and acknowledged, when it is yielded or its handler is
  * entered. Text is a string, all else a `Uint8Array`.
+ *
+ * `close()` ends it, and the session goes on. Delivered messages that were not read before the end stay readable after it.
  */
 export class Channel extends Emitter<ChannelEvents> {
   readonly #changed = new Wakeup();
+  readonly #here: Inside;
+  readonly #closed = new Deferred<ChannelEndReceipt>();
   #reading = false;
+  #withSession = false;
+  /** The line that opened it. @internal */
+  readonly where = whereMade();
+  /** How it ended; undefined before. */
+  receipt: ChannelEndReceipt | undefined;
   /** Settled by the session. @internal */
   readonly opened = new Deferred<void>();
 
@@ -76,8 +117,9 @@ export class Channel extends Emitter<ChannelEvents> {
     /** The same on both sides. */
     readonly name: string,
   ) {
-    super(`channel ${name}`, { message: true });
+    super(`channel ${name}`, { message: true, closing: true, closed: true });
     this.#shell = shell;
+    this.#here = shell.machine.channels.get(name)!;
   }
 
   // --- sending --------------------------------------------------------------------------------------------------
@@ -87,14 +129,19 @@ export class Channel extends Emitter<ChannelEvents> {
    *
    * @param data text, bytes, or a `Message` that a receipt gave back.
    * @throws SessionClosedError the session has ended, or is closing and accepts no message from this side.
-   * @throws ChannelError the message is larger than `maxMessage` (16 MiB).
+   * @throws ChannelError the message is larger than `maxMessage` (16 MiB); or the channel has ended, or is closing and
+   * accepts no message from this side.
    * @throws TypeError the data is neither text nor bytes.
    */
   async send(data: string | BufferSource | Message, { signal }: WaitOptions = {}): Promise<Sent> {
     const payload = payloadOf(data);
     const { machine } = this.#shell;
     signal?.throwIfAborted();
-    while (!machine.hasRoom(this.name) && machine.state !== "closed") await this.#changed.wait(signal);
+    this.#requireHere();
+    while (!machine.hasRoom(this.name) && machine.state !== "closed") {
+      await this.#changed.wait(signal);
+      this.#requireHere();
+    }
     return new Sent(
       this,
       this.#shell.step((now) => machine.send(this.name, payload, now)),
@@ -103,19 +150,21 @@ export class Channel extends Emitter<ChannelEvents> {
 
   /** See `Sent.delivered`. @internal */
   async waitDelivered(seq: number, signal?: AbortSignal): Promise<void> {
-    const { machine } = this.#shell;
-    const channel = machine.channels.get(this.name);
-    if (!channel?.reliable) {
+    const { reliable, ordered, sender } = this.#here;
+    if (!reliable) {
       throw new UndeliveredError(`channel ${this.name} is unreliable and keeps no account`, "unreliable");
     }
-    while (!channel.sender.isAcknowledged(seq)) {
-      if (machine.outcome) {
+    while (!sender.isAcknowledged(seq)) {
+      const { receipt } = this;
+      if (receipt) {
         // By the other side's word all up to its number was taken, or nobody knows.
-        const account = machine.outcome.channels.get(this.name)?.sent;
-        if (machine.outcome.confirmed && channel.ordered && account && seq <= account.delivered.messages) return;
-        const left = seq <= channel.sender.started;
+        if (receipt.confirmed && ordered && seq <= receipt.sent.delivered.messages) return;
+        const left = seq <= sender.started;
         const what = `message ${seq} on ${this.name} ${left ? "may not have arrived" : "never left"}`;
-        throw new UndeliveredError(`${what}: the session has ended`, left ? "unknown" : "unsent");
+        const whose = this.#withSession ? "session" : "channel";
+        const error = new UndeliveredError(`${what}: the ${whose} has ended`, left ? "unknown" : "unsent");
+        error.recording = this.#shell.recording;
+        throw error;
       }
       await this.#changed.wait(signal);
     }
@@ -123,12 +172,18 @@ export class Channel extends Emitter<ChannelEvents> {
 
   /** Bytes accepted and not yet handed to the connection. */
   get buffered(): number {
-    return this.#shell.machine.channels.get(this.name)?.sender.queuedBytes ?? 0;
+    return this.#here.sender.queuedBytes;
   }
 
   /** Bytes handed to the connection and not yet taken by the other application (reliable channels). */
   get unacknowledged(): number {
-    return this.#shell.machine.channels.get(this.name)?.sender.flightBytes ?? 0;
+    return this.#here.sender.flightBytes;
+  }
+
+  /** Return the messages that were accepted and never left, in order. After the channel's end it is safe to send it again. */
+  unsent(): Message[] {
+    const { receipt } = this.#shell.machine;
+    return this.#here.sender.unsent().map(({ seq, payload }) => new Message(messageOf(payload), seq, receipt, false));
   }
 
   // --- receiving ------------------------------------------------------------------------------------------------
@@ -137,6 +192,7 @@ export class Channel extends Emitter<ChannelEvents> {
    * The next message.
    *
    * @throws SessionClosedError the session has ended, and nothing is left; `receipt` says how.
+   * @throws ChannelError the channel has ended, and nothing is left; `receipt` says how.
    */
   async receive({ signal }: WaitOptions = {}): Promise<string | Uint8Array> {
     signal?.throwIfAborted();
@@ -144,20 +200,25 @@ export class Channel extends Emitter<ChannelEvents> {
       const message = this.#take();
       if (message !== undefined) return message;
       const { receipt } = this.#shell;
-      if (receipt) throw new SessionClosedError(receipt.notice, receipt);
+      if (receipt && this.#withSession) throw new SessionClosedError(receipt.notice, receipt);
+      this.#requireHere();
       await this.#changed.wait(signal);
     }
   }
 
   #take(): string | Uint8Array | undefined {
-    const payload = this.#shell.step((now) => this.#shell.machine.take(this.name, now));
-    return payload?.text ? fromUtf8(payload.data) : payload?.data;
+    const gone = this.receipt && !this.#withSession;
+    const payload = gone
+      ? this.#here.receiver.take()
+      : this.#shell.step((now) => this.#shell.machine.take(this.name, now));
+    return payload && messageOf(payload);
   }
 
   /**
-   * Messages, until the session closes cleanly.
+   * Messages, until the channel or its session closes cleanly.
    *
-   * @throws SessionClosedError it ended otherwise; `receipt` says how.
+   * @throws SessionClosedError the session ended otherwise; `receipt` says how.
+   * @throws ChannelError the channel ended otherwise; `receipt` says how.
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<string | Uint8Array, void> {
     for (;;) {
@@ -166,14 +227,15 @@ export class Channel extends Emitter<ChannelEvents> {
         message = await this.receive();
       } catch (error) {
         if (error instanceof SessionClosedError && error.receipt?.clean) return;
+        if (error instanceof ChannelError && error.receipt?.confirmed && lacksNothing(error.receipt)) return;
         throw error;
       }
       yield message;
     }
   }
 
-  /** Have a handler called with each message, one after the other. The only event is `message`. */
-  override addEventListener<K extends "message">(
+  /** Have a handler called with each event, one after the other. That of `message` is the message itself. */
+  override addEventListener<K extends keyof ChannelEvents>(
     type: K,
     handler: Handler<ChannelEvents[K]>,
     options?: ListenerOptions,
@@ -194,12 +256,96 @@ export class Channel extends Emitter<ChannelEvents> {
     this.#reading = false;
   }
 
+  // --- its end --------------------------------------------------------------------------------------------------
+
+  /**
+   * Close the channel gracefully, and leave the session open: what was sent arrives, then its place is free.
+   *
+   * The other side gets `closing`, and may send last words; then both get `closed`. In a session that is closing, the
+   * channel ends with it.
+   *
+   * @param options options, or the reason alone: `close("enough")`.
+   * @returns the receipt; the same again if it has ended already. A peer of a version that knows no close of a channel
+   * learns nothing of it: then `path` is `untold`, and the name stays taken until the session ends.
+   * @throws RangeError the timeout is negative. TypeError: the reason is not text.
+   */
+  async close(options: ChannelCloseOptions | string = {}): Promise<ChannelEndReceipt> {
+    const { reason = "", timeout, signal } = optionsOf<ChannelCloseOptions>("close", "reason", options);
+    settleCurrent();
+    const { machine } = this.#shell;
+    const seconds = secondsOf(timeout, machine.options.closeTimeout);
+    if (typeof reason !== "string") throw new TypeError(`a reason must be text, not ${typeof reason}`);
+    if (!this.receipt) this.#shell.step((now) => machine.closeChannel(this.name, reason, seconds, now));
+    return abortable(this.#closed.promise, signal);
+  }
+
+  /** Wait for the end, by itself or with the session, and return the receipt. */
+  waitClosed({ signal }: WaitOptions = {}): Promise<ChannelEndReceipt> {
+    settleCurrent();
+    return abortable(this.#closed.promise, signal);
+  }
+
+  /** How far it is: `closing` from the call of `close()` on either side, and in a session that closes. */
+  get state(): "connecting" | "open" | "closing" | "closed" {
+    if (this.receipt) return "closed";
+    if (this.#here.end || this.#shell.machine.state === "closing") return "closing";
+    return this.#here.open ? "open" : "connecting";
+  }
+
+  /** Whether it is being closed while its session goes on. @internal */
+  get isClosing(): boolean {
+    return !this.receipt && !!this.#here.end;
+  }
+
+  #requireHere(): void {
+    if (!this.receipt || this.#withSession) return;
+    const { reason } = this.receipt;
+    const why = reason && `: ${reason}`;
+    throw new ChannelError(`channel ${this.name} was closed${why}; open it again to go on`, this.receipt);
+  }
+
   // --- told by the session --------------------------------------------------------------------------------------
 
   /** Something about the channel has changed: everybody who waits for it looks again. @internal */
   changed(): void {
     this.#changed.wake();
     void this.#read();
+  }
+
+  /** Note that the other side closes it. @internal */
+  otherCloses({ reason, deadline }: ChannelClosing): void {
+    const { platform, machine } = this.#shell;
+    const timeout = Math.max(deadline - platform.now(), 0) * 1000;
+    void this.emit("closing", { reason, timeout }).then(() =>
+      this.#shell.step((now) => machine.channelLastWordsOver(this.name, now)),
+    );
+  }
+
+  /** Note that it cannot be opened. @internal */
+  failed(error: Error): void {
+    this.opened.reject(error);
+    this.#closed.reject(error);
+  }
+
+  /** Note that it has ended, by itself: each waiter looks again. @internal */
+  end(receipt: ChannelEndReceipt): void {
+    if (this.receipt) return;
+    this.receipt = receipt;
+    this.opened.reject(new ChannelError(`channel ${this.name} was closed`, receipt));
+    this.#closed.resolve(receipt);
+    void this.emit("closed", { receipt });
+    this.changed();
+  }
+
+  /** Note that it has ended with its session. @internal */
+  endWithSession({ by, reason, confirmed, channels }: Outcome, error: Error): void {
+    this.#withSession = true;
+    this.opened.reject(error);
+    const { name } = this;
+    const { reliable } = this.#here;
+    const account = channels.get(name) ?? { sent: NOTHING, received: NOTHING, reliable };
+    this.end({ ...account, name, by, reason: reason.text ?? "", path: "session", duration: 0, confirmed });
+    this.changed();
   }
 
   /** Wait for a change, or for the end of the wait. @internal */
@@ -211,6 +357,10 @@ export class Channel extends Emitter<ChannelEvents> {
   forget(): void {
     this.clear();
   }
+}
+
+function messageOf({ data, text }: Payload): string | Uint8Array {
+  return text ? fromUtf8(data) : data;
 }
 
 function payloadOf(data: string | BufferSource | Message): Payload {

@@ -60,6 +60,8 @@ export class Connection {
   #ignored = false;
   /** The last offer of the other side that was answered. */
   #answered: string | undefined;
+  /** The `o=` line of the other side's last answer: it tells one that is said again from a new one. */
+  #accepted: string | undefined;
   #makingOffer = false;
   /** The polite side's offer that is set when it is answered. */
   #offered: RTCSessionDescriptionInit | undefined;
@@ -183,6 +185,7 @@ export class Connection {
 
   /** Close a data channel (null: the control channel) by the closing procedure. */
   closeStream(id: number | null): void {
+    this.#wanted = this.#wanted?.filter((stream) => stream.id !== id);
     const channel = id === null ? this.#control : this.#streams.get(id);
     if (channel && channel.readyState !== "closed") this.#closeOf.get(channel)?.();
     else queueMicrotask(() => this.#sink.streamClosed(this.epoch, id));
@@ -269,12 +272,15 @@ export class Connection {
     if (pc.signalingState === "stable" && this.#knows(offer, sdp)) return;
     this.#ignored = !this.#polite && offer && (this.#makingOffer || pc.signalingState !== "stable");
     if (this.#ignored) return;
+    const [origin] = (!offer && /^o=.*/m.exec(sdp)) || [];
+    if (origin && origin === this.#accepted) return; // said again: it answers the offer before this one
     checkBundle(sdp);
     const offered = this.#offered;
     this.#offered = undefined;
     if (!offer && !offered) this.#restarting = false;
     if (!offer && offered) await pc.setLocalDescription(offered);
     await pc.setRemoteDescription({ type: sdpType, sdp });
+    this.#accepted = origin ?? this.#accepted;
     if (offer && !this.#released) {
       this.#openWanted();
       await pc.setLocalDescription();

@@ -1,6 +1,7 @@
 /** Handlers of a session, a room, a transfer: `addEventListener`, plain or async functions, one after the other. */
 
 import { Deferred, report } from "../promises.js";
+import { type Held, held, whereMade } from "./ledger.js";
 
 export type Handler<E> = (event: E) => unknown;
 
@@ -15,6 +16,7 @@ interface Listener {
   type: PropertyKey;
   handler: Handler<never>;
   once: boolean;
+  where: string;
 }
 
 /** Settles the handler that runs at this moment. */
@@ -59,7 +61,7 @@ export class Emitter<Events extends object> {
     }
     if (typeof handler !== "function") throw new TypeError(`a handler is a function, not ${typeof handler}`);
     if (signal?.aborted || this.#listeners.some((known) => known.type === type && known.handler === handler)) return;
-    this.#listeners.push({ type, handler, once });
+    this.#listeners.push({ type, handler, once, where: whereMade() });
     signal?.addEventListener("abort", () => this.removeEventListener(type, handler), { once: true });
   }
 
@@ -73,9 +75,9 @@ export class Emitter<Events extends object> {
     return this.#listeners.some((known) => known.type === type);
   }
 
-  /** How many handlers there are. */
-  get handlers(): number {
-    return this.#listeners.length;
+  /** The handlers, each with the line that added it. */
+  get handlers(): Held[] {
+    return this.#listeners.map(({ type, where }) => held("listener", `of ${String(type)} of ${this.#owner}`, where));
   }
 
   /** Forget all handlers. */
@@ -83,15 +85,20 @@ export class Emitter<Events extends object> {
     this.#listeners = [];
   }
 
-  /** Have the handlers run, soon; the promise is fulfilled when all of them have settled. */
-  protected emit<K extends keyof Events>(type: K, event: Events[K]): Promise<void> {
-    this.#running = this.#running.then(async () => {
+  /**
+   * Have the handlers run, soon; the promise is fulfilled when all of them have settled.
+   *
+   * @param apart they need not wait for the handlers of the events before.
+   */
+  protected emit<K extends keyof Events>(type: K, event: Events[K], apart = false): Promise<void> {
+    const running = (apart ? Promise.resolve() : this.#running).then(async () => {
       for (const listener of this.#listeners.filter((known) => known.type === type)) {
         if (listener.once) this.#listeners = this.#listeners.filter((known) => known !== listener);
         await handle(listener.handler as Handler<Events[K]>, event);
       }
     });
-    return this.#running;
+    if (!apart) this.#running = running;
+    return running;
   }
 
   /** All that was emitted has been handled. */

@@ -5,8 +5,8 @@ import type { MediaState, Reason } from "../protocol/messages.js";
 import type { Channel } from "./channel.js";
 import type { StateName } from "./machine/actions.js";
 import type { DevicesEvent } from "./media.js";
-import type { CloseReceipt, ResetReport } from "./receipt.js";
-import type { IncomingFile } from "./transfer.js";
+import type { CloseReceipt, PartialFile, ResetReport } from "./receipt.js";
+import type { IncomingFile, IncomingFolder } from "./transfer.js";
 
 /** The session's state has changed, or its cause is known better. */
 export interface StateEvent {
@@ -46,6 +46,28 @@ export interface ResetEvent {
   error?: string;
 }
 
+/** A step of a close or a reset that runs, when it begins and four times a second. */
+export interface ProgressEvent {
+  work: "close" | "reset";
+  /**
+   * The name: of a close `drain`, `channels`, `connection`; of a reset `asked` (the sides agree), `building` (the new path or
+   * connection), `switching` (to it).
+   */
+  step: string;
+  /** The level of a reset. */
+  level: Level | undefined;
+  /** Accepted here and not known to be delivered: those that the receipt would call unknown or unsent. */
+  messages: number;
+  /** The bytes of these messages. */
+  bytes: number;
+  /** Messages that the other side has announced with its close and that are not here yet. */
+  incoming: number;
+  /** Files that are not whole, in either direction. They are not among the messages. */
+  files: readonly PartialFile[];
+  /** Milliseconds until it ends at the latest. */
+  timeout: number;
+}
+
 /** The end, once. */
 export interface ClosedEvent {
   receipt: CloseReceipt;
@@ -65,14 +87,17 @@ export interface MediaEvent {
 
 export type { DevicesEvent };
 
+/** The events of a session, by name. */
 export interface SessionEvents {
   state: StateEvent;
   closing: ClosingEvent;
   closed: ClosedEvent;
   channel: ChannelEvent;
   file: IncomingFile;
+  folder: IncomingFolder;
   signaling: SignalingChange;
   reset: ResetEvent;
+  progress: ProgressEvent;
   track: TrackEvent;
   media: MediaEvent;
   devices: DevicesEvent;

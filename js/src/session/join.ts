@@ -2,7 +2,8 @@
 
 import { checked } from "../bytes.js";
 import { checkConnect } from "./connect.js";
-import { type JoinOptions, Room } from "./room.js";
+import { Room } from "./room.js";
+import type { JoinOptions } from "./room-options.js";
 
 /**
  * Join a room on a signaling server. `room.close()` closes all its sessions gracefully and leaves.

@@ -2,7 +2,7 @@
 
 /** One thing that has not been given back. */
 export interface Held {
-  kind: "connection" | "track" | "listener" | "timer" | "transfer";
+  kind: "connection" | "channel" | "track" | "listener" | "timer" | "transfer";
   /** For a person. */
   what: string;
   /** The line that made it, if it is known. */
@@ -22,6 +22,19 @@ export class Ledger {
   toString(): string {
     return this.held.map(describe).join("; ") || "nothing";
   }
+
+  /**
+   * Check that nothing is held, for tests.
+   *
+   * @throws Error something is; the message names each thing, and the line that made it.
+   */
+  assertReleased(): void {
+    if (!this.empty) throw new Error(`still held:\n- ${this.held.map(describe).join("\n- ")}`);
+  }
+}
+
+export function held(kind: Held["kind"], what: string, where: string): Held {
+  return { kind, what, where, count: 1 };
 }
 
 export function describe({ kind, what, where, count }: Held): string {

@@ -5,7 +5,7 @@
  */
 
 import type { MediaState } from "../protocol/messages.js";
-import { type Held, whereMade } from "./ledger.js";
+import { type Held, held, whereMade } from "./ledger.js";
 
 export interface MediaHost {
   getUserMedia(constraints: MediaStreamConstraints): Promise<MediaStream>;
@@ -261,11 +261,6 @@ export class Media {
 
   /** Return the devices that are still on. */
   held(): Held[] {
-    return [...this.#owned].map(([{ kind, label }, where]) => ({
-      kind: "track",
-      what: `${kind} ${label}`.trim(),
-      where,
-      count: 1,
-    }));
+    return [...this.#owned].map(([{ kind, label }, where]) => held("track", `${kind} ${label}`.trim(), where));
   }
 }

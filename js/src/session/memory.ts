@@ -5,6 +5,7 @@ import { memorySignaling } from "../signaling/memory.js";
 import type { Options } from "./machine/options.js";
 import { Session } from "./session.js";
 
+/** The options of `memoryPair()`. */
 export interface PairOptions {
   /** Makes an RTCPeerConnection. */
   connect?: () => RTCPeerConnection;

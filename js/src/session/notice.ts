@@ -3,6 +3,7 @@
 import { line, MOST } from "../protocol/text.js";
 import { CLAIMS } from "./machine/cause.js";
 import type { Account, Outcome } from "./machine/receipt.js";
+import { type FileReceipt, ownChannels, type PartialFile } from "./receipt.js";
 
 const REMOTE = new Map([
   ["left", "{who} left"],
@@ -28,8 +29,13 @@ const REMOTE = new Map([
  *
  * @param name the name of the other side for people; empty if it has no name.
  */
-export function sentence(outcome: Outcome, name: string): string {
-  return line(`${opening(outcome, line(name).trim())}. ${rest(outcome)}`, 4 * MOST).trim();
+export function sentence(
+  outcome: Outcome,
+  name: string,
+  files: readonly FileReceipt[] = [],
+  partial: readonly PartialFile[] = [],
+): string {
+  return line(`${opening(outcome, line(name).trim())}. ${rest(outcome, files, partial)}`, 4 * MOST).trim();
 }
 
 function opening({ by, cause, unheard, reason }: Outcome, name: string): string {
@@ -55,8 +61,8 @@ function opening({ by, cause, unheard, reason }: Outcome, name: string): string 
   return by === "remote" && (cause === "left" || cause === "gave-up") ? ending + why : ending;
 }
 
-function rest(outcome: Outcome): string {
-  const channels = [...outcome.channels.values()];
+function rest(outcome: Outcome, files: readonly FileReceipt[], partial: readonly PartialFile[]): string {
+  const channels = ownChannels(outcome).map(([, channel]) => channel);
   const reliable = channels.filter((channel) => channel.reliable);
   const ours = reliable.map(({ sent }) => sent);
   const theirs = reliable.map(({ received }) => received);
@@ -68,6 +74,13 @@ function rest(outcome: Outcome): string {
   if (unknown) lost.push(`${unknown} of your messages may not have arrived`);
   if (missing) lost.push(`${missing} of their messages did not arrive`);
   const parts = lost.length ? [lost.join(" and ")] : [];
+  for (const side of [true, false]) {
+    const [file, ...more] = partial.filter(({ sent }) => sent === side);
+    if (!file) continue;
+    const share = Math.floor((100 * file.done) / Math.max(file.size, 1));
+    if (more.length) parts.push(`${more.length + 1} files ${side ? "were not sent" : "did not arrive"} whole`);
+    else parts.push(`${share} % of ${line(file.name)} ${side ? "was sent" : "arrived"}`);
+  }
   const delivered = sum(ours, "delivered");
   const unread = sum(ours, "unread");
   if (unread) {
@@ -80,8 +93,12 @@ function rest(outcome: Outcome): string {
       "unsent",
       "unknown",
     );
-    if (missing || !outcome.confirmed) parts.push("all your messages were delivered");
+    if (missing || partial.length || !outcome.confirmed) parts.push("all your messages were delivered");
     else parts.push(loose ? "everything that must not be lost was delivered" : "everything was delivered");
+  }
+  const [whole, ...others] = files;
+  if (whole && !delivered && !lost.length && !partial.length) {
+    parts.push(`${others.length ? `${files.length} files were` : `the file ${line(whole.name)} was`} delivered`);
   }
   const here = sum(theirs, "unread");
   if (here) parts.push(`${here} of their messages ${were(here)} not read yet`);

@@ -1,12 +1,13 @@
 /** The receipt of a session, which both sides hold (closing rules S2, S5). */
 
 import { fromUtf8 } from "../bytes.js";
-import type { Level } from "../protocol/control.js";
+import { FILE_CHANNEL, type Level } from "../protocol/control.js";
 import type { Reason } from "../protocol/messages.js";
 import { describe, type Ledger } from "./ledger.js";
 import type { Numbered } from "./machine/held.js";
 import { type ChannelReceipt, isClean, type Outcome, type StepReceipt } from "./machine/receipt.js";
 import type { Sender } from "./machine/sender.js";
+import type { Recording } from "./recording.js";
 
 /** A message that did not arrive, or may not have. `send()` takes it again. */
 export class Message {
@@ -22,19 +23,60 @@ export class Message {
   ) {}
 }
 
-/** A file that arrived whole. */
+/** A file, or a folder, that arrived whole. */
 export interface FileReceipt {
   /** As it was offered; on the receiving side, fit for a disk. */
   name: string;
   /** Bytes. */
   size: number;
   /**
-   * The SHA-256 over the hashes of its chunks, or of the file where the other side is of the version before; hex. Equal
-   * on both sides.
+   * The SHA-256 over the hashes of its chunks, hex; equal on both sides. That of a folder is over its manifest and the
+   * proofs of its files; if the other side is of the first version, it is that of the file.
    */
   proof: string;
   /** Whether this side sent it; otherwise it was received. */
   sent: boolean;
+  /** The number of files in a folder; undefined for a file. */
+  files?: number;
+}
+
+/** A file that is not whole: under way, or cut off by the end of the session. */
+export interface PartialFile {
+  /** As it was offered; on the receiving side, fit for a disk. */
+  name: string;
+  size: number;
+  /** Bytes that are there, as far as this side knows. */
+  done: number;
+  /** Whether this side sends it; otherwise it is received. */
+  sent: boolean;
+}
+
+/** The account of a track that was sent, by this side's count and the other side's reports. */
+export interface MediaSent {
+  /** Packets that left, and the bytes that they carried. */
+  packets: number;
+  payloadBytes: number;
+  /** Packets that the other side's last report covers, and those that it reports as lost; null without a report. */
+  arrived: number | null;
+  lost: number | null;
+}
+
+/** The account of a track of the other side. */
+export interface MediaReceived {
+  /** Packets that came, and the bytes that they carried. */
+  packets: number;
+  payloadBytes: number;
+  /** Packets that never came. */
+  lost: number;
+}
+
+/** The account of the media of one section, of the last connection of the session. */
+export interface MediaReceipt {
+  kind: "audio" | "video";
+  /** Null if nothing was sent. */
+  sent: MediaSent | null;
+  /** Null if nothing came. */
+  received: MediaReceived | null;
 }
 
 /** How a session ended, and what became of each message. */
@@ -50,7 +92,7 @@ export class CloseReceipt {
   readonly cause: string;
   /** The evidence for the cause. */
   readonly evidence: readonly string[];
-  /** The channels by name; null if this side cannot know. */
+  /** The page's own channels by name; null if this side cannot know. */
   readonly channels: Readonly<Record<string, ChannelReceipt>>;
   /** The five steps; start and duration in seconds, as in every language. */
   readonly steps: readonly StepReceipt[];
@@ -61,8 +103,10 @@ export class CloseReceipt {
    * before, a reason of its own that has control characters is cleaned here alone.)
    */
   readonly agreed: string;
-  /** Confirmed, and nothing of a reliable channel is unknown or unsent. */
+  /** Confirmed, nothing of a reliable channel is unknown or unsent, and no file is partial. */
   readonly clean: boolean;
+  /** The session's flight recorder, if the receipt is not clean; `session.recording()` has it always. */
+  readonly recording: (() => Promise<Recording>) | undefined;
   readonly #senders: Map<string, Sender>;
 
   constructor(
@@ -77,6 +121,11 @@ export class CloseReceipt {
      * `agreed`, but the proofs are equal.
      */
     readonly files: readonly FileReceipt[] = [],
+    /** The files that the end has cut off. They can go on in the next session, where they stopped. */
+    readonly partial: readonly PartialFile[] = [],
+    recording?: () => Promise<Recording>,
+    /** The account of media by mid, as this side counted. Both sides' counts are in `agreed`. */
+    readonly media: Readonly<Record<string, MediaReceipt>> = {},
   ) {
     this.id = outcome.id;
     this.by = outcome.by;
@@ -85,11 +134,12 @@ export class CloseReceipt {
     this.cause = outcome.cause;
     this.evidence = outcome.evidence;
     // Without a prototype: the other side gives names too.
-    this.channels = Object.assign(Object.create(null), Object.fromEntries(outcome.channels));
+    this.channels = Object.assign(Object.create(null), Object.fromEntries(ownChannels(outcome)));
     this.steps = outcome.steps;
     this.confirmed = outcome.confirmed;
     this.agreed = outcome.agreed;
-    this.clean = isClean(outcome);
+    this.clean = isClean(outcome) && !partial.length;
+    this.recording = this.clean ? undefined : recording;
     this.#senders = senders;
   }
 
@@ -116,9 +166,14 @@ export class CloseReceipt {
 
   /** All of it but the messages. */
   toJSON(): Record<string, unknown> {
-    const { ledger, agreed, ...members } = this;
+    const { ledger, agreed, recording: _, ...members } = this;
     return { ...members, ledger: ledger.held.map(describe), agreed: JSON.parse(agreed) };
   }
+}
+
+/** The channels that do not carry files. */
+export function ownChannels({ channels }: Outcome): [name: string, receipt: ChannelReceipt][] {
+  return [...channels].filter(([name]) => !name.startsWith(FILE_CHANNEL));
 }
 
 /** How a reset went. */

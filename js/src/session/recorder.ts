@@ -1,29 +1,30 @@
-/** The flight recorder: the last things that happened to a session, for a person who wonders why. */
+/** The flight recorder: the last things that happened to a session. `recording.ts` shows them. */
 
-const SIZE = 2000;
+/** A recording has at most so many lines. Beyond that the oldest are dropped, and counted. */
+const LINES = 2000;
 
 /** `>` said, `<` heard, `=` state, `!` trouble. */
-export type Direction = ">" | "<" | "=" | "!";
+export type Mark = ">" | "<" | "=" | "!";
+/** The text of a control message, or members with a `type`. */
+export type Note = string | { readonly type: string };
 
-/** A ring of lines with times in seconds. Payloads, descriptions and addresses are not kept. */
+/** The last lines of a session, each with its time in seconds. A ring: its memory has a bound. */
 export class Recorder {
-  #lines: [when: number, direction: Direction, text: string][] = [];
-  #start: number | undefined;
+  readonly lines: [when: number, mark: Mark, note: Note][] = [];
+  /** When the first line was written: seconds since 1970, and by the session's clock. */
+  began = 0;
+  start = 0;
+  dropped = 0;
 
   /** Keep a line. */
-  note(now: number, direction: Direction, text: string): void {
-    this.#start ??= now;
-    this.#lines.push([now - this.#start, direction, text.slice(0, 200)]);
-    if (this.#lines.length > SIZE) this.#lines.shift();
-  }
-
-  /** As text, oldest first. */
-  lines(): string[] {
-    return this.#lines.map(([when, direction, text]) => `${when.toFixed(3).padStart(9)} ${direction} ${text}`);
-  }
-
-  /** As JSON: a list of [seconds, direction, text]; `adieu explain` reads it. */
-  toJSON(): [number, Direction, string][] {
-    return this.#lines.map(([when, direction, text]) => [Number(when.toFixed(4)), direction, text]);
+  note(now: number, mark: Mark, note: Note): void {
+    if (!this.began) {
+      this.began = Date.now() / 1000;
+      this.start = now;
+    }
+    if (this.lines.push([now, mark, note]) > LINES) {
+      this.lines.shift();
+      this.dropped++;
+    }
   }
 }

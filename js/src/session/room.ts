@@ -1,34 +1,36 @@
 /** A room: everybody in it who is accepted gets a session; leaving closes all of them gracefully. */
 
 import { compare } from "../bytes.js";
-import { SessionClosedError, SignalingError, SignalingLostError } from "../errors.js";
+import { SessionClosedError, SignalingError, SignalingLostError, TransferError } from "../errors.js";
 import { browser, type Platform } from "../platform.js";
 import { Deferred, report, Wakeup } from "../promises.js";
 import type { Level } from "../protocol/control.js";
 import { receiptId, sessionId } from "../protocol/ids.js";
-import type { Closing, Peer, PeerAway, PeerBack, PeerJoined, PeerLeft } from "../protocol/messages.js";
-import { SignalingClient, type Token } from "../signaling/client.js";
+import type { Closing, Peer } from "../protocol/messages.js";
+import { SignalingClient } from "../signaling/client.js";
 import type { SignalingEvent } from "../signaling/events.js";
-import type { WaitOptions } from "./channel.js";
-import { Emitter } from "./emitter.js";
+import type { CarriedTransfer } from "./carrying.js";
+import { Emitter, settleCurrent } from "./emitter.js";
+import type { FolderSource } from "./files/folders.js";
 import type { Presence } from "./machine/cause.js";
 import { SessionMachine } from "./machine/machine.js";
-import type { Options } from "./machine/options.js";
+import { optionsOf } from "./options.js";
 import { watchPage } from "./page.js";
 import { describe, isWanted, Pair, type Said, type Unconnected, who } from "./pair.js";
 import type { CloseReceipt, ResetReport } from "./receipt.js";
+import { type JoinOptions, type RoomEvents, type SessionOptions, tab } from "./room-options.js";
 import { RoomRoute } from "./room-route.js";
 import {
   type CloseOptions,
-  type OnWait,
-  optionsOf,
   REMEMBERED,
   type ResetOptions,
   resumePage,
   Session,
   shellOf,
+  transfersOf,
 } from "./session.js";
 import { Shell } from "./shell.js";
+import type { SendFileOptions, SendFolderOptions } from "./transfer.js";
 
 /** Seconds: late words for an ended session are answered with `closed`. */
 const REMEMBER = 60;
@@ -42,44 +44,8 @@ const DOUBT = 6;
 const PACE = 0.5;
 const MAX_GONE = 256;
 const MAX_SPOKEN = 16;
-
-export interface JoinOptions extends WaitOptions {
-  /** Where peers find each other. */
-  room: string;
-  /** The name that people see. */
-  name?: string;
-  /** A JWT, or a function that makes one; for a server with keys. */
-  token?: Token;
-  /**
-   * Whether a peer gets a session (its addresses become known to us, and ours to it). By default everybody in the room
-   * does.
-   */
-  accept?: (peer: Peer) => boolean | Promise<boolean>;
-  /** Metadata for the other peers. */
-  meta?: Record<string, unknown>;
-  /** Makes an RTCPeerConnection; by default one with the server's ICE servers. */
-  connect?: () => RTCPeerConnection;
-  /** Numbers, see `DEFAULTS`; times there are seconds. */
-  options?: Partial<Options>;
-  onWait?: OnWait;
-  platform?: Platform;
-}
-
-export interface SessionOptions extends WaitOptions {
-  /** The name of the peer. */
-  name?: string;
-}
-
-export interface RoomEvents {
-  /** A session that has just been made. */
-  session: { session: Session };
-  /** The server's report about a peer in the room. */
-  peer: PeerJoined | PeerAway | PeerBack | PeerLeft;
-  /** Somebody is here and not connected, for another reason than before. */
-  unconnected: Unconnected;
-  /** A change of the connection to the server. */
-  signaling: SignalingEvent;
-}
+/** Parts of this bundle, for a module that is loaded later. */
+const TOOLS = { Emitter, TransferError, settleCurrent, shellOf, transfersOf };
 
 /** A room on a signaling server; made by `join()`. */
 export class Room extends Emitter<RoomEvents> {
@@ -104,6 +70,8 @@ export class Room extends Emitter<RoomEvents> {
   /** Connected, and not handed out yet. */
   #arrivals: Session[] = [];
   readonly #changed = new Wakeup();
+  /** A session is in another state. */
+  readonly #states = new Wakeup();
   #closing = false;
   /** Those that were there when the room was closed. */
   #leaving: Session[] | undefined;
@@ -164,9 +132,8 @@ export class Room extends Emitter<RoomEvents> {
         this.#arrivals = this.#arrivals.filter((arrived) => arrived !== session);
         return session;
       }
-      if (this.#over !== undefined || this.#closing) {
-        throw new SignalingLostError(`room ${this.name} is over: ${this.#over ?? "it was left"}`);
-      }
+      const { over } = this;
+      if (over !== undefined) throw new SignalingLostError(`room ${this.name} is over: ${over}`);
       await this.#changed.wait(signal);
     }
   }
@@ -174,6 +141,11 @@ export class Room extends Emitter<RoomEvents> {
   /** Those that have not ended. */
   get sessions(): Session[] {
     return [...this.#byId.values()].filter((session) => !session.receipt);
+  }
+
+  /** Why the room is over; undefined: it is not. */
+  get over(): string | undefined {
+    return this.#over ?? (this.#closing ? "it was left" : undefined);
   }
 
   get #shells(): Shell[] {
@@ -213,6 +185,35 @@ export class Room extends Emitter<RoomEvents> {
   /** Reset all sessions at once: a report for each, or the error that it met. Takes what a session's `reset` takes. */
   reset(options: ResetOptions | Level = {}): Promise<PromiseSettledResult<ResetReport>[]> {
     return Promise.allSettled(this.sessions.map((session) => session.reset(options)));
+  }
+
+  /**
+   * Send a file to the peer of a name, over as many sessions as it takes: see `Session.sendFile`.
+   *
+   * It is offered in the session with this peer, or in the next one. If the session ends, by whatever cause, it is
+   * offered again in the next session with a peer of this name, and goes on at the chunk.
+   *
+   * @throws TypeError it is a stream, which cannot be read again; or the name is empty or too long.
+   */
+  async sendFile(to: string, file: Blob, options: SendFileOptions = {}): Promise<CarriedTransfer> {
+    const { carryFile } = await import("./carrying.js");
+    return carryFile(this, TOOLS, to, file, options);
+  }
+
+  /**
+   * Send a folder to the peer of a name, over as many sessions as it takes: see `sendFile` and `Session.sendFolder`. In
+   * each session the folder is looked at again; files that have arrived are not sent again.
+   *
+   * @throws TypeError see `Session.sendFolder`.
+   */
+  async sendFolder(to: string, folder: FolderSource, options: SendFolderOptions = {}): Promise<CarriedTransfer> {
+    const { carryFolder } = await import("./carrying.js");
+    return carryFolder(this, TOOLS, to, folder, options);
+  }
+
+  /** Wait until something has changed: a session, its state, the room. @internal */
+  change(): Promise<void> {
+    return Promise.race([this.#changed.wait(), this.#states.wait()]);
   }
 
   /**
@@ -268,7 +269,7 @@ export class Room extends Emitter<RoomEvents> {
 
   /** Refresh TURN credentials, which expire. New connections get fresh ones, and open connections too. */
   async #renewIce(): Promise<void> {
-    while (this.#over === undefined && !this.#closing) {
+    while (this.over === undefined) {
       let seconds: number;
       try {
         [this.#ice, seconds] = await this.client.iceServers();
@@ -446,7 +447,7 @@ export class Room extends Emitter<RoomEvents> {
   /** Whether a peer can be connected with now. */
   #isHere(id: string): boolean {
     const peer = this.#peers.get(id);
-    return !!peer && !peer.away && !this.#closing && this.#over === undefined;
+    return !!peer && !peer.away && this.over === undefined;
   }
 
   // --- who gets a session ---------------------------------------------------------------------------------------
@@ -668,6 +669,7 @@ export class Room extends Emitter<RoomEvents> {
 
   /** Handle the messages that were kept for a session that is in another state now. @internal */
   stateChanged(shell: Shell): void {
+    this.#states.wake();
     const pair = this.#pairOf(shell);
     if (pair?.early?.length && pair.session && !isWell(pair.session)) queueMicrotask(() => this.#takeEarly(pair));
   }
@@ -760,16 +762,4 @@ export class Room extends Emitter<RoomEvents> {
 /** Whether it has a connection without trouble. */
 function isWell({ state, epoch }: Session): boolean {
   return (state === "open" || state === "resetting") && epoch !== 0;
-}
-
-/** An id of this tab that survives a reload, so that the server can tell a reload from leaving. */
-function tab(): { tab?: string } {
-  try {
-    const known = sessionStorage.getItem("adieu-tab");
-    const id = known ?? Array.from(crypto.getRandomValues(new Uint32Array(4)), (word) => word.toString(36)).join("");
-    if (!known) sessionStorage.setItem("adieu-tab", id);
-    return { tab: id };
-  } catch {
-    return {}; // storage is blocked, or there is none
-  }
 }

@@ -13,19 +13,21 @@ import { connectionBudget } from "./connection-budget.js";
 import { DirectRoute } from "./direct-route.js";
 import { Emitter, type Handler, type ListenerOptions, settleCurrent } from "./emitter.js";
 import type { SessionEvents } from "./events.js";
-import { type Held, Ledger, whereMade } from "./ledger.js";
-import type { Event, ResetEnded, StateName } from "./machine/actions.js";
+import type { FolderSource, StreamSource } from "./files/folders.js";
+import { held, Ledger, whereMade } from "./ledger.js";
+import type { ChannelToldOf, Event, Progressed, ResetEnded, StateName } from "./machine/actions.js";
 import { SessionMachine } from "./machine/machine.js";
 import { DEFAULTS, type Options, type RecoveryPolicy } from "./machine/options.js";
 import { NOT_ADIEU } from "./machine/recovery.js";
 import { Remembered } from "./machine/remembered.js";
 import type { Kind } from "./media.js";
 import { sentence } from "./notice.js";
+import { optionsOf, secondsOf } from "./options.js";
 import { watchPage } from "./page.js";
 import { CloseReceipt, type ResetReport } from "./receipt.js";
-import type { Recorder } from "./recorder.js";
+import type { Recording } from "./recording.js";
 import { Shell } from "./shell.js";
-import { type SendFileOptions, type Transfer, Transfers } from "./transfer.js";
+import { type SendFileOptions, type SendFolderOptions, type Transfer, Transfers } from "./transfer.js";
 
 /** Milliseconds: after the end, handlers that still run may finish. */
 const HANDLERS_FINISH = 1000;
@@ -35,18 +37,23 @@ const EVENTS: Record<keyof SessionEvents, true> = {
   closed: true,
   channel: true,
   file: true,
+  folder: true,
   signaling: true,
   reset: true,
+  progress: true,
   track: true,
   media: true,
   devices: true,
 };
+/** The machine's events that the flight recorder keeps. */
+const RECORDED = /^(State|Channel(Op|Fa)|Closing|Wait|Reset)/;
 /** Messages of this page that were received, so that a later session recognizes repeated ones. */
 export const REMEMBERED = new Remembered();
 
 /** Asked while this side closes and the other wants more time; `milliseconds` more are granted by true. */
 export type OnWait = (reason: string, milliseconds: number) => boolean;
 
+/** The options of `Session.open()`. */
 export interface OpenOptions extends WaitOptions {
   /** Messages come in the order they were sent; true by default. */
   ordered?: boolean;
@@ -56,15 +63,22 @@ export interface OpenOptions extends WaitOptions {
   maxPacketLifeTime?: number;
 }
 
+/** The options of `close()`. */
 export interface CloseOptions {
   /** A few words for the people on the other side. */
   reason?: string;
   /** Milliseconds for the whole close, 5000 by default. The receipt lists what has not arrived by then. 0: at once. */
   timeout?: number;
+  /**
+   * `finish`, the default: what was said into a microphone before the close is still heard, within the timeout; `cut`: it
+   * need not be.
+   */
+  media?: "finish" | "cut";
   /** When the last waiter aborts, the close becomes abrupt and keeps its receipt. */
   signal?: AbortSignal;
 }
 
+/** The options of `Session.reset()`. */
 export interface ResetOptions {
   /** A new network path; a new connection beside the old one (the default); the old one closed first, devices asked
    * again. */
@@ -73,6 +87,7 @@ export interface ResetOptions {
   signal?: AbortSignal;
 }
 
+/** The parts that a session is made of. */
 export interface SessionInit {
   /**
    * Makes a new RTCPeerConnection each time one is needed: the first time, and for each reset. A session refuses a
@@ -93,6 +108,8 @@ export interface SessionInit {
 
 /** Returns the inside of a session, for the room that drives it. @internal */
 export let shellOf: (session: Session) => Shell;
+/** Returns the files of a session. @internal */
+export let transfersOf: (session: Session) => Transfers;
 
 /**
  * The link of two peers, which outlives its connections, ends with a receipt, and can be reset any number of times.
@@ -113,11 +130,14 @@ export class Session extends Emitter<SessionEvents> {
   #started = false;
   #closers = 0;
   #lastWords = false;
+  /** Handlers of `progress` run. */
+  #telling = false;
   /** The devices were asked again for the reset that is under way. */
   #renewed = false;
 
   static {
     shellOf = (session) => session.#shell;
+    transfersOf = (session) => session.#transfers;
   }
 
   constructor(init: SessionInit | Shell) {
@@ -129,8 +149,8 @@ export class Session extends Emitter<SessionEvents> {
     this.#transfers = new Transfers(shell, {
       waitOpen: () => this.waitOpen(),
       open: (name, options) => this.open(name, options),
-      takesFiles: () => this.has("file"),
-      fire: (type, event) => this.emit(type, event),
+      takesFiles: (kind) => this.has(kind),
+      fire: (type, event) => this.emit(type, event as never),
     });
     shell.session = {
       handle: (event) => this.#handle(event),
@@ -224,10 +244,12 @@ export class Session extends Emitter<SessionEvents> {
   }
 
   /**
-   * A named channel; the same name on both sides is the same channel.
+   * A named channel; the same name on both sides is the same channel. If one of this name is closing, this waits for
+   * its end.
    *
    * @param name 1 to 128 characters.
-   * @throws ChannelError the other side wants it differently.
+   * @throws ChannelError the other side wants it differently; or an earlier channel of this name was closed, and the
+   * other side does not know that yet.
    * @throws SessionClosedError the session has ended, or is closing.
    * @throws TypeError a wrong name. RangeError: a wrong number.
    */
@@ -235,6 +257,9 @@ export class Session extends Emitter<SessionEvents> {
     const said = checked("a channel's name", name, 1, 128);
     checkReliability(reliability);
     signal?.throwIfAborted();
+    for (let before = this.#channels.get(said); before?.isClosing; before = this.#channels.get(said)) {
+      await before.waitClosed({ signal });
+    }
     this.#shell.step((now) => this.#machine.openChannel(said, { ordered, reliability }, now));
     const channel = this.#channel(said);
     await channel.waitOpened(signal);
@@ -261,22 +286,26 @@ export class Session extends Emitter<SessionEvents> {
    * @throws RangeError the timeout is negative. TypeError: the reason is not text.
    */
   async close(options: CloseOptions | string = {}): Promise<CloseReceipt> {
-    const { reason = "", timeout, signal } = optionsOf("close", "reason", options);
+    const { reason = "", timeout, signal, media } = optionsOf<CloseOptions>("close", "reason", options);
     settleCurrent();
     if (this.receipt) return this.receipt;
-    const seconds = timeout === undefined ? this.#machine.options.closeTimeout : timeout / 1000;
-    if (!(seconds >= 0 && seconds < Number.POSITIVE_INFINITY)) {
-      throw new RangeError(`timeout=${timeout}: 0 or more milliseconds`);
-    }
+    const seconds = secondsOf(timeout, this.#machine.options.closeTimeout);
     if (typeof reason !== "string") throw new TypeError(`a reason must be text, not ${typeof reason}`);
     this.start();
-    this.#shell.step((now) => this.#machine.askClose({ code: "left", text: sendable(reason, 1024) }, seconds, now));
+    this.#shell.note("=", { type: "askClose", seconds });
+    const speaking = seconds > 0 && !this.#machine.closing && this.#shell.usesMedia;
+    const said = { code: "left", text: sendable(reason, 1024) };
+    this.#shell.step((now) => this.#machine.askClose(said, seconds, now, speaking));
+    if (speaking) this.#shell.finishMedia(media !== "cut");
     if (this.#lastWords) this.#lastWordsOver();
     this.#closers++;
     try {
       return await abortable(this.#ended.promise, signal);
     } catch (error) {
-      if (this.#closers === 1) this.#shell.step((now) => this.#machine.abort(now));
+      if (this.#closers === 1) {
+        this.#shell.note("=", { type: "abort" });
+        this.#shell.step((now) => this.#machine.abort(now));
+      }
       throw error;
     } finally {
       this.#closers--;
@@ -306,6 +335,7 @@ export class Session extends Emitter<SessionEvents> {
     await this.waitOpen({ signal });
     const done = new Deferred<ResetReport>();
     this.#resetWaiters.push(done);
+    this.#shell.note("=", { type: "askReset", level });
     try {
       this.#shell.step((now) => this.#machine.askReset(level, now));
     } catch (error) {
@@ -346,45 +376,77 @@ export class Session extends Emitter<SessionEvents> {
   /**
    * Offer a file to the other side; see `Transfer`.
    *
+   * @param file a `File` or `Blob`, or a stream of `Uint8Array`, which cannot be sent again after its session has ended.
    * @throws SessionClosedError the session has ended.
    * @throws TypeError the name is empty or has more than 255 characters.
    */
-  sendFile(file: Blob, options: SendFileOptions = {}): Promise<Transfer> {
-    return this.#transfers.send(file, options);
+  async sendFile(file: Blob | StreamSource, options: SendFileOptions = {}): Promise<Transfer> {
+    if (file instanceof Blob) return this.#transfers.send(file, options);
+    const { streamCargo } = await import("./files/folders.js");
+    return this.#transfers.send(streamCargo(file), options);
+  }
+
+  /**
+   * Offer a folder to the other side, with everything in it, in one transfer; see `Transfer`.
+   *
+   * @param folder a folder on the disk (`showDirectoryPicker()`), or the files of `<input webkitdirectory>`.
+   * @throws SessionClosedError the session has ended.
+   * @throws TypeError a wrong name or pattern, or there are more than 100 000 files and folders.
+   */
+  async sendFolder(folder: FolderSource, { exclude = [], ...options }: SendFolderOptions = {}): Promise<Transfer> {
+    const { folderCargo } = await import("./files/folders.js");
+    const [name, cargo] = await folderCargo(folder, exclude);
+    return this.#transfers.send(cargo, options, name);
   }
 
   /** Return the things that are still held, and the lines that made them. */
   ledger(): Ledger {
-    const held: Held[] = [];
-    const add = (kind: Held["kind"], what: string, count: number) => {
-      if (count) held.push({ kind, what, where: this.#where, count });
-    };
-    add("connection", "of this session", this.#shell.connections.size);
-    held.push(...this.#shell.media.held());
-    let handlers = this.handlers;
-    for (const channel of this.#channels.values()) handlers += channel.handlers;
-    add("listener", "of the session and its channels", handlers);
-    add("timer", "the session's clock", +this.#shell.hasTimer);
-    add("transfer", "files under way", this.#transfers.count);
-    return new Ledger(held);
+    const all = [...this.#shell.media.held(), ...this.handlers];
+    for (const epoch of this.#shell.connections.keys()) all.push(held("connection", `${epoch}`, this.#where));
+    for (const channel of this.#channels.values()) {
+      if (!this.receipt) all.push(held("channel", channel.name, channel.where));
+      all.push(...channel.handlers);
+    }
+    if (this.#shell.hasTimer) all.push(held("timer", "the session's clock", this.#where));
+    for (const { name, where } of this.#transfers.held) all.push(held("transfer", name, where));
+    return new Ledger(all);
   }
 
-  /** The flight recorder: the last things that happened. */
-  recording(): Recorder {
-    return this.#shell.recorder;
+  /**
+   * Say what the page knows earlier than the session can: with `network-changed`, that the network has changed, or will
+   * in a moment. The path is renewed at once, while the old one may still work. After the end it does nothing.
+   *
+   * @throws TypeError there is no such hint.
+   */
+  hint(what: "network-changed"): void {
+    if (what !== "network-changed") throw new TypeError(`a hint is "network-changed", not "${what}"`);
+    if (this.receipt) return;
+    this.#shell.step((now) => this.#machine.networkChanged("the page says that the network has changed", now, true));
+  }
+
+  /**
+   * The flight recorder: the last things that happened. `JSON.stringify()` of it is a file for `adieu explain`. A receipt
+   * that is not clean has it too, as `receipt.recording()`.
+   */
+  recording(): Promise<Recording> {
+    return this.#shell.recording();
   }
 
   // --- what happens to it ---------------------------------------------------------------------------------------
 
   #handle(event: Event): void {
+    if (RECORDED.test(event.type)) this.#shell.note("=", event);
     switch (event.type) {
       case "Readable":
       case "Acknowledged":
-        this.#channels.get(event.name)?.changed();
+      case "ChannelOpened":
+      case "ChannelFailed":
+      case "ChannelClosing":
+      case "ChannelClosed":
+        this.#handleChannel(event);
         break;
       case "StateChanged": {
         const { state, previous, cause, evidence } = event;
-        this.#shell.note("=", `${state} ${cause}`.trimEnd());
         this.#shell.route.stateChanged?.();
         if (state === "open") {
           this.#open.resolve();
@@ -393,17 +455,6 @@ export class Session extends Emitter<SessionEvents> {
         void this.emit("state", { state, previous, cause, evidence });
         break;
       }
-      case "ChannelOpened": {
-        const known = this.#channels.has(event.name);
-        const channel = this.#channel(event.name);
-        channel.opened.resolve();
-        if (event.incoming && !known && !this.#transfers.owns(event.name)) void this.emit("channel", { channel });
-        break;
-      }
-      case "ChannelFailed":
-        this.#channels.get(event.name)?.opened.reject(new ChannelError(event.message));
-        this.#channels.delete(event.name);
-        break;
       case "ClosingAsked": {
         this.#lastWords = true;
         const timeout = (event.deadline - this.#shell.platform.now()) * 1000;
@@ -428,6 +479,9 @@ export class Session extends Emitter<SessionEvents> {
       case "ResetEnded":
         this.#resetEnded(event);
         break;
+      case "Progressed":
+        this.#tellProgress(event);
+        break;
       case "FileSaid":
         this.#transfers.said(event.file);
         break;
@@ -442,18 +496,66 @@ export class Session extends Emitter<SessionEvents> {
     }
   }
 
+  async #watch(): Promise<void> {
+    const { look } = await import("./machine/progress.js");
+    if (!this.receipt) this.#shell.step((now) => this.#machine.watchProgress(look, now));
+  }
+
+  /** Tell those that watch, unless they are still busy with the last one. */
+  #tellProgress({ type: _, seconds, ...told }: Progressed): void {
+    if (!this.has("progress")) {
+      this.#shell.step((now) => this.#machine.watchProgress(undefined, now));
+    } else if (!this.#telling) {
+      this.#telling = true;
+      const level = told.work === "reset" ? this.#machine.reset?.level : undefined;
+      const event = { ...told, level, files: this.#transfers.partial, timeout: seconds * 1000 };
+      // At once: a handler of `closing` may take as long as the close itself.
+      void this.emit("progress", event, true).then(() => {
+        this.#telling = false;
+      });
+    }
+  }
+
+  #handleChannel(event: ChannelToldOf): void {
+    const { type, name } = event;
+    const known = this.#channels.get(name);
+    switch (type) {
+      case "ChannelOpened": {
+        const channel = known ?? this.#channel(name);
+        channel.opened.resolve();
+        if (event.incoming && !known && !this.#transfers.owns(name)) void this.emit("channel", { channel });
+        break;
+      }
+      case "ChannelFailed":
+        known?.failed(new ChannelError(event.message));
+        this.#channels.delete(name);
+        break;
+      case "ChannelClosing":
+        known?.otherCloses(event);
+        break;
+      case "ChannelClosed":
+        known?.end(event.receipt);
+        this.#channels.delete(name);
+        break;
+      default:
+        known?.changed();
+    }
+  }
+
   /** The reset itself goes on without a device that is refused now. */
   async #renew(mine: boolean): Promise<void> {
     this.#renewed = true;
     const lost = await this.#shell.media.renew(mine);
     if (!lost.missing.length) return;
-    this.#shell.note("!", `the devices were not given again: ${lost.error}`);
+    this.#shell.note("!", { type: "devices", text: lost.error });
     void this.emit("devices", lost);
   }
 
   #lastWordsOver(): void {
     this.#lastWords = false;
-    this.#shell.step((now) => this.#machine.lastWordsOver(now));
+    const speaking = this.#shell.usesMedia;
+    this.#shell.step((now) => this.#machine.lastWordsOver(now, speaking));
+    if (speaking) this.#shell.finishMedia(true);
   }
 
   #resetEnded({ level, asker, epoch, duration, replayed, error }: ResetEnded): void {
@@ -469,8 +571,10 @@ export class Session extends Emitter<SessionEvents> {
     }
     const waiters = this.#resetWaiters;
     this.#resetWaiters = [];
+    const { recording } = this.#shell;
     for (const waiter of waiters) {
-      if (error) waiter.reject(new ResetFailedError(`the reset (${level}) failed: ${error}`, report));
+      const failed = error && new ResetFailedError(`the reset (${level}) failed: ${error}`, report);
+      if (failed) waiter.reject(Object.assign(failed, { recording }));
       else waiter.resolve(report);
     }
   }
@@ -480,24 +584,25 @@ export class Session extends Emitter<SessionEvents> {
     const outcome = this.#machine.outcome!;
     this.#shell.arm();
     this.#shell.media.close();
+    const { partial, arrived } = this.#transfers;
     this.#transfers.end(outcome.reason.text || outcome.cause);
     const senders = new Map([...this.#machine.channels].map(([name, { sender }]) => [name, sender]));
-    const held = [...this.#shell.connections.keys()].map(
-      (epoch): Held => ({ kind: "connection", what: `connection ${epoch}`, where: this.#where, count: 1 }),
-    );
+    const left = this.ledger().held.filter(({ kind }) => kind === "connection");
     const receipt = (this.#shell.receipt = new CloseReceipt(
       outcome,
-      new Ledger(held),
-      sentence(outcome, this.name),
+      new Ledger(left),
+      sentence(outcome, this.name, arrived, partial),
       senders,
-      this.#transfers.arrived,
+      arrived,
+      partial,
+      this.#shell.recording,
+      this.#shell.mediaReceipts,
     ));
-    this.#shell.note("=", receipt.notice);
+    this.#shell.note("=", { type: "notice", text: receipt.notice });
     const error = this.#endingError();
     this.#open.reject(error);
     for (const channel of this.#channels.values()) {
-      channel.opened.reject(error);
-      channel.changed();
+      channel.endWithSession(outcome, error);
     }
     for (const waiter of this.#resetWaiters) waiter.reject(error);
     this.#resetWaiters = [];
@@ -531,7 +636,8 @@ export class Session extends Emitter<SessionEvents> {
     options?: ListenerOptions,
   ): void {
     super.addEventListener(type, handler, options);
-    if (type === "file") this.#transfers.handlerAdded();
+    if (type === "file" || type === "folder") this.#transfers.handlerAdded();
+    if (type === "progress") void this.#watch();
   }
 }
 
@@ -576,13 +682,4 @@ function frugal(policy: RecoveryPolicy = DEFAULTS.recovery): RecoveryPolicy {
       return [step === "transport" && connectionBudget.tight ? "ice" : step, again];
     },
   };
-}
-
-/** Return the options of `close` or `reset`; a text alone sets the main option. */
-export function optionsOf<T extends object>(call: string, member: keyof T & string, given: T | string): T {
-  if (typeof given === "string") return { [member]: given } as T;
-  if (typeof given !== "object" || given === null) {
-    throw new TypeError(`${call}(${String(given)}): an object with options, or the ${member} as text`);
-  }
-  return given;
 }

@@ -16,8 +16,9 @@ import type { Presence } from "./machine/cause.js";
 import type { SessionMachine } from "./machine/machine.js";
 import type { LossKind } from "./machine/state.js";
 import { Media } from "./media.js";
-import type { CloseReceipt } from "./receipt.js";
-import { type Direction, Recorder } from "./recorder.js";
+import type { CloseReceipt, MediaReceipt } from "./receipt.js";
+import { type Mark, type Note, Recorder } from "./recorder.js";
+import type { Recording } from "./recording.js";
 import type { SignalingRoute } from "./signaling-route.js";
 
 /** The session over a shell. */
@@ -54,10 +55,12 @@ export class Shell implements Sink {
   signalingUp = true;
   /** Connections by epoch, until they are released. */
   readonly connections = new Map<number, Connection>();
-  readonly recorder = new Recorder();
   readonly media: Media;
+  /** The account of media by mid, counted while the session closes. */
+  mediaReceipts: Record<string, MediaReceipt> = {};
   /** Set when the session is made. */
   session!: ShellSession;
+  readonly #recorder = new Recorder();
   readonly #connect: () => RTCPeerConnection;
   #cancelTimer: (() => void) | undefined;
   #timerAt: number | undefined;
@@ -96,9 +99,15 @@ export class Shell implements Sink {
   }
 
   /** Keep a line in the flight recorder. */
-  note(direction: Direction, text: string): void {
-    this.recorder.note(this.platform.now(), direction, text);
+  note(mark: Mark, note: Note | { type: string; [member: string]: unknown }): void {
+    this.#recorder.note(this.platform.now(), mark, note);
   }
+
+  /** Return the recording: the flight recorder's lines, and their session. */
+  readonly recording = async (): Promise<Recording> => {
+    const { recordingOf } = await import("./recording.js");
+    return recordingOf(this.#recorder, this.machine, this.receipt);
+  };
 
   /**
    * Say goodbye because the page goes away, in-band and by signaling.
@@ -206,16 +215,16 @@ export class Shell implements Sink {
   }
 
   #makeConnection(epoch: number, offer: boolean): void {
-    this.note("=", `connection ${epoch} is made`);
     let pc: RTCPeerConnection;
     try {
       const known = [...this.connections.values()].map((connection) => connection.pc);
       pc = connectionBudget.make(() => checkConnection(this.#connect(), known));
     } catch (error) {
-      this.note("!", `connection ${epoch}: ${error}`);
+      this.note("!", { type: "lost", epoch, text: (error as Error).name });
       this.machine.cannotConnect(epoch, (error as Error).message, this.platform.now());
       return;
     }
+    this.note("=", { type: "made", epoch });
     const connection = new Connection(epoch, pc, {
       offer,
       polite: this.machine.smaller,
@@ -260,18 +269,20 @@ export class Shell implements Sink {
   }
 
   connectionLost(epoch: number, kind: LossKind, text: string): void {
-    this.note("!", `connection ${epoch}: ${text}`);
+    this.note("!", { type: "lost", epoch, text });
     this.step((now) => this.machine.connectionLost(epoch, kind, text, now));
   }
 
   iceChanged(epoch: number, state: string): void {
-    this.note("=", `connection ${epoch}: ICE ${state}`);
+    this.note("=", { type: "ice", epoch, state });
     this.step((now) => this.machine.iceChanged(epoch, state, now));
   }
 
   negotiated(epoch: number): void {
     this.step((now) => this.machine.negotiated(epoch, now));
     this.media.sayAgain();
+    // Loaded while the server is there; a track may come while the session closes.
+    if (this.usesMedia) import("./media-account.js").then(({ count }) => count(this)).catch(() => undefined);
   }
 
   fresh(epoch: number, age: number | null): void {
@@ -295,14 +306,18 @@ export class Shell implements Sink {
 
   /** Hand a message to the other side's session by signaling. */
   signal(message: Relayed): void {
-    this.note(">", `by signaling: ${message.type}`);
+    this.#noteSignal(">", message);
     this.route.send({ ...message, session: this.id, to: this.machine.peer });
+  }
+
+  #noteSignal(mark: Mark, { type: word, epoch }: Relayed & { epoch?: number }): void {
+    if (word !== "candidates") this.note(mark, { type: "signal", word, epoch });
   }
 
   /** Take a message of the other side's session by signaling. */
   signaled(message: Relayed): void {
     if (message.type === "probe" || message.type === "moved") return; // answered by the client; heard by the room
-    this.note("<", `by signaling: ${message.type}`);
+    this.#noteSignal("<", message);
     if (message.type !== "description" && message.type !== "candidates") {
       this.step((now) => this.machine.signalReceived(message, now));
       return;
@@ -316,6 +331,7 @@ export class Shell implements Sink {
   signalingChanged(up: boolean, reason = ""): void {
     if (up === this.signalingUp) return;
     this.signalingUp = up;
+    this.note(up ? "=" : "!", { type: "signaling", up });
     this.session.fire("signaling", { up, reason });
     this.step((now) => this.machine.signalingChanged(up, now));
   }
@@ -340,13 +356,30 @@ export class Shell implements Sink {
     this.step((now) => this.machine.sayMoved(peer, now));
   }
 
+  // --- the end of media -----------------------------------------------------------------------------------------
+
+  /** Whether there is media to account for. */
+  get usesMedia(): boolean {
+    return [...this.connections.values()].some(({ pc }) => pc.getTransceivers().length);
+  }
+
+  /** Let what was said before be heard, and count media until the last word; the deadline ends both. */
+  finishMedia(heard: boolean): void {
+    import("./media-account.js")
+      .then(({ finish }) => finish(this, heard))
+      .catch(() => undefined) // it cannot be loaded, or the connection is lost
+      .then(() => this.step((now) => this.machine.mediaFinished(now)));
+  }
+
   /** Take what the server says of the other side. */
   presenceChanged(presence: Presence, reloaded = false): void {
+    this.note("<", { type: "presence", presence, reloaded });
     this.step((now) => this.machine.presenceChanged(presence, now, reloaded));
   }
 
   /** Take the answer to a probe. */
   probed(byPeer: boolean, alive: boolean): void {
+    this.note("<", { type: "probed", byPeer, alive });
     this.step((now) => this.machine.probed(byPeer, alive, now));
   }
 }

@@ -7,23 +7,23 @@
  * next transfer of the same file continues from there.
  */
 
-import { checked, concat, hex, sendable } from "../bytes.js";
+import { checked, hex, sendable } from "../bytes.js";
 import { SessionClosedError, TransferError } from "../errors.js";
 import { digest, digestOf } from "../hashing.js";
 import { Deferred, Turns } from "../promises.js";
-import { CHUNK, HASH, MAX_FILE_TEXT, MIN_CHUNK } from "../protocol/control.js";
+import { CHUNK, FILE_CHANNEL, HASH, MAX_FILE_TEXT, MIN_CHUNK } from "../protocol/control.js";
 import type { FileMessage, FileOffer } from "../protocol/messages.js";
-import { Sha256 } from "../sha256.js";
 import type { Channel, Sent } from "./channel.js";
 import { Emitter, settleCurrent } from "./emitter.js";
+import type { AcceptFileOptions, AcceptFolderOptions, Cargo, Received, Receiving } from "./files/folders.js";
+import { Half, halves, keep, proofOf, Source } from "./files/parts.js";
+import { whereMade } from "./ledger.js";
 import { safe } from "./names.js";
-import type { FileReceipt } from "./receipt.js";
+import type { FileReceipt, PartialFile } from "./receipt.js";
 import type { Shell } from "./shell.js";
 
 /** Bytes of a message, where a file is not proved by chunks. */
 const PIECE = 256 * 1024;
-/** Channels whose names begin so belong to transfers. */
-const PREFIX = "file ";
 /** Offers of the other side that are not over. */
 const MAX_OFFERS = 64;
 /** Offers of this side that are not over; those beyond wait for one to end. Less than the other side takes. */
@@ -36,114 +36,61 @@ const AHEAD = 8;
 const MAX_FINAL = 128;
 /** Files that the receipt names. */
 const MAX_RECORDS = 1000;
-/** Halves of files that the page keeps. */
-const MAX_HALVES = 4;
+/** Last words about files that arrived: a sender that has lost the word with its session offers them again. */
+const DONE = new Map<string, FileMessage>();
+const MAX_DONE = 1000;
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
+/** The options of `Session.sendFile()`. */
 export interface SendFileOptions {
   /** The name for the other side, 1 to 255 characters; by default the file's own name. */
   name?: string;
 }
 
-/** The hashes of a file that is sent: each chunk is hashed once, for all its receivers. */
-class Source {
-  /** Equal only for the same bytes: a `Blob` does not change. */
-  readonly key = hex(crypto.getRandomValues(new Uint8Array(16)));
-  readonly #chunks = new Map<number, Promise<Bytes>>();
-  #whole: Promise<string> | undefined;
-
-  static of(file: Blob): Source {
-    let source = sources.get(file);
-    if (!source) sources.set(file, (source = new Source(file)));
-    return source;
-  }
-
-  private constructor(readonly file: Blob) {}
-
-  /** One chunk, with its hash after it. */
-  async chunk(at: number, size: number): Promise<Bytes> {
-    const data = new Uint8Array(await this.file.slice(at, at + size).arrayBuffer());
-    return concat([data, await this.#hash(at, () => digest(data))]);
-  }
-
-  /** The hash of a chunk that the other side has already. */
-  skip(at: number, size: number): Promise<Bytes> {
-    return this.#hash(at, async () => digest(new Uint8Array(await this.file.slice(at, at + size).arrayBuffer())));
-  }
-
-  /** All chunks of this page but a file's last are of one size. */
-  #hash(at: number, make: () => Promise<Bytes>): Promise<Bytes> {
-    const hash = this.#chunks.get(at) ?? make();
-    this.#chunks.set(at, hash);
-    hash.catch(() => this.#chunks.delete(at));
-    return hash;
-  }
-
-  /** The hash of all of it, as the first version of the protocol offers it. */
-  whole(): Promise<string> {
-    this.#whole ??= digestOf(this.file);
-    this.#whole.catch(() => (this.#whole = undefined));
-    return this.#whole;
-  }
+/** Options of `session.sendFolder()`. */
+export interface SendFolderOptions extends SendFileOptions {
+  /** Patterns of files and folders to leave out, as in a `.gitignore`: `["*.tmp", "cache/"]`. */
+  exclude?: readonly string[];
 }
 
-const sources = new WeakMap<Blob, Source>();
+/** A folder that the other side offers; given to the `folder` handlers of the session. See `IncomingFile`. */
+export type IncomingFolder = Omit<IncomingFile, "accept" | "type" | "sha256" | "stream" | "count"> & {
+  /** The number of files and folders in it. */
+  readonly count: number;
+  /**
+   * Take it, and wait until it is here.
+   *
+   * @returns its files by their paths; with `to`, the folder on the disk.
+   * @throws TransferError as `IncomingFile.accept`; or its list names what may not be.
+   */
+  accept(options?: { to?: undefined }): Promise<Map<string, File>>;
+  accept(options: AcceptFolderOptions): Promise<FileSystemDirectoryHandle | Map<string, File>>;
+};
 
-/** The verified part of a file. */
-class Half {
-  pieces: Blob[] = [];
-  size = 0;
-  readonly hashes: Bytes[] = [];
-
-  add(data: Uint8Array, hash?: Bytes): void {
-    // A Blob: the browser may keep it elsewhere than in memory.
-    this.pieces.push(new Blob([data as BlobPart]));
-    this.size += data.length;
-    if (hash) this.hashes.push(hash);
-  }
-
-  /** The hash over the hashes of the chunks. */
-  get proof(): string {
-    return proofOf(this.hashes);
-  }
-}
-
-function proofOf(hashes: Iterable<Bytes>): string {
-  const proof = new Sha256();
-  for (const hash of hashes) proof.add(hash);
-  return proof.hex();
-}
-
-/** The parts that ended sessions have left, by the key of the file. */
-const halves = new Map<string, Half>();
-
-function keep(key: string, half: Half): void {
-  if ((halves.get(key)?.size ?? 0) >= half.size) return;
-  halves.set(key, half);
-  for (const oldest of halves.keys()) {
-    if (halves.size <= MAX_HALVES) break;
-    halves.delete(oldest);
-  }
-}
-
-/** A file on its way to the other side; made by `session.sendFile()`. The event `progress` tells that more has arrived. */
+/**
+ * A file or a folder on its way to the other side; made by `session.sendFile()` and `session.sendFolder()`. The event
+ * `progress` reports that more has arrived.
+ */
 export class Transfer extends Emitter<{ progress: Transfer }> {
-  readonly id = hex(crypto.getRandomValues(new Uint8Array(8)));
-  /** Bytes. */
-  readonly size: number;
+  readonly id: string;
   /** Bytes that the other side is known to have taken. */
   done = 0;
   /**
-   * Once it is sent, the SHA-256 over the hashes of its chunks (of the file itself for the version before), hex; the
-   * receiver has the same.
+   * Once it is sent, the SHA-256 over the hashes of its chunks, hex; the receiver has the same. For a folder it is over
+   * its manifest and its files, for a peer of the first version of the file itself.
    */
   proof = "";
   /** @internal */
   channel = "";
+  /** The line that sent it. @internal */
+  readonly where = whereMade();
+  /** Whether the close of its session has stopped it. @internal */
+  cutOff = false;
   /** The last message over the channel. @internal */
   last: Sent | undefined;
   readonly #transfers: Transfers;
+  readonly #what: Blob | Cargo;
   readonly #source: Source;
   readonly #type: string;
   #offer: FileOffer | undefined;
@@ -154,15 +101,24 @@ export class Transfer extends Emitter<{ progress: Transfer }> {
 
   constructor(
     transfers: Transfers,
-    file: Blob,
+    what: Blob | Cargo,
     /** The name that the other side sees. */
     readonly name: string,
+    before?: Transfer,
   ) {
     super("a file on its way", { progress: true });
-    this.size = file.size;
+    this.id = before?.id ?? hex(crypto.getRandomValues(new Uint8Array(8)));
+    if (before) this.proof = before.proof;
+    this.#what = what;
     this.#transfers = transfers;
+    const file = what instanceof Blob ? what : new Blob();
     this.#source = Source.of(file);
     this.#type = sendable(file.type, MAX_FILE_TEXT);
+  }
+
+  /** Bytes; of a stream those sent so far. */
+  get size(): number {
+    return this.#what.size;
   }
 
   /**
@@ -180,10 +136,16 @@ export class Transfer extends Emitter<{ progress: Transfer }> {
     this.#giveUp("cancelled", "cancelled by the sender");
   }
 
+  /** Whether it is over, one way or the other. @internal */
+  get over(): boolean {
+    return this.#finished.settled;
+  }
+
   /** End the transfer as failed. @internal */
   fail(why: string): void {
     if (this.#finished.settled) return;
     const error = new TransferError(`${this.name} was not sent: ${why}`);
+    error.recording = this.#transfers.shell.recording;
     this.#finished.reject(error);
     if (!this.#accepted.settled) this.#accepted.reject(error);
   }
@@ -223,7 +185,7 @@ export class Transfer extends Emitter<{ progress: Transfer }> {
       return;
     }
     this.#finished.resolve();
-    this.#transfers.record({ name: this.name, size: this.size, proof: this.proof, sent: true });
+    this.#transfers.record(this, true, (this.#what as Cargo).files);
     this.#progress(this.size);
   }
 
@@ -238,8 +200,10 @@ export class Transfer extends Emitter<{ progress: Transfer }> {
         await this.#transfers.empty(this);
       });
     } catch (error) {
-      if (error instanceof SessionClosedError) this.fail("the session ended");
-      else this.#giveUp(wordsOf(error));
+      if (error instanceof SessionClosedError) {
+        this.cutOff = !this.over;
+        this.fail("the session ended");
+      } else this.#giveUp(wordsOf(error));
     }
   }
 
@@ -253,7 +217,8 @@ export class Transfer extends Emitter<{ progress: Transfer }> {
     await this.#transfers.sending.do(async () => {
       if (this.#finished.settled) return;
       const channel = await session.open(this.channel);
-      if (offer.chunk) await this.#sendChunks(channel, offer.chunk);
+      if ("send" in this.#what) await this.#sendCargo(channel, this.#what);
+      else if (offer.chunk) await this.#sendChunks(channel, offer.chunk);
       else await this.#sendBytes(channel, offer.sha256!);
     });
     await this.#finished.promise;
@@ -262,10 +227,26 @@ export class Transfer extends Emitter<{ progress: Transfer }> {
   async #makeOffer({ machine }: Shell): Promise<FileOffer> {
     const { name, size, channel } = this;
     const offer = { name, size, type: this.#type, channel };
+    if ("send" in this.#what) {
+      if (!machine.capabilities.has("files3")) throw new Error("the other side takes neither folders nor streams");
+      return { ...offer, ...this.#what.offer(machine.options.maxMessage) };
+    }
     const chunk = Math.min(CHUNK, machine.options.maxMessage - HASH);
     return machine.capabilities.has("files2") && chunk >= MIN_CHUNK
       ? { ...offer, chunk, key: this.#source.key }
       : { ...offer, sha256: await this.#source.whole() };
+  }
+
+  async #sendCargo(channel: Channel, cargo: Cargo): Promise<void> {
+    await cargo.send({
+      digest,
+      receive: async () => (await this.#unlessOver((signal) => channel.receive({ signal }))) as Bytes | string,
+      prove: (proof) => (this.proof = proof),
+      send: async (message, position) => {
+        if (!(await this.#send(channel, message))) await this.#finished.promise; // it throws: nothing else is sent
+        if (position) this.#came(channel, position);
+      },
+    });
   }
 
   async #sendChunks(channel: Channel, chunk: number): Promise<void> {
@@ -296,7 +277,7 @@ export class Transfer extends Emitter<{ progress: Transfer }> {
   }
 
   /** Whether the transfer is still wanted. */
-  async #send(channel: Channel, message: Bytes): Promise<boolean> {
+  async #send(channel: Channel, message: Bytes | string): Promise<boolean> {
     if (this.#finished.settled) return false;
     const sent = await this.#unlessOver((signal) => channel.send(message, { signal }));
     if (!sent) return false;
@@ -344,7 +325,7 @@ export class IncomingFile extends Emitter<IncomingEvents> {
   /** Without any folder, fit for any disk. */
   readonly name: string;
   /** Bytes. */
-  readonly size: number;
+  size: number;
   /** The media type from the sender; may be empty. */
   readonly type: string;
   /** Hex; only where the sender is of the version before, else empty. */
@@ -355,6 +336,12 @@ export class IncomingFile extends Emitter<IncomingEvents> {
   done = 0;
   /** @internal */
   answered = false;
+  /** The line that accepted it. @internal */
+  where = "";
+  /** The number of files and folders in a folder; undefined for a file. */
+  readonly count: number | undefined;
+  /** Whether it is a stream: `size` is 0 until all of it is here. */
+  readonly stream: boolean;
   /** @internal */
   readonly channel: string;
   #held = false;
@@ -364,6 +351,7 @@ export class IncomingFile extends Emitter<IncomingEvents> {
   #late = false;
   #offset: number | undefined;
   readonly #transfers: Transfers;
+  readonly #offer: FileOffer;
   readonly #chunk: number | null | undefined;
   readonly #key: string;
   readonly #failed = new Deferred<never>();
@@ -372,9 +360,13 @@ export class IncomingFile extends Emitter<IncomingEvents> {
   constructor(
     transfers: Transfers,
     readonly id: string,
-    { name, size, type = "", sha256 = "", channel, chunk, key }: FileOffer,
+    offer: FileOffer,
   ) {
     super("a file that is offered", { progress: true, withdrawn: true });
+    const { name, size, type = "", sha256 = "", channel, chunk, key } = offer;
+    this.#offer = offer;
+    this.count = offer.entries ?? undefined;
+    this.stream = !!offer.stream;
     this.name = safe(name);
     this.size = size;
     this.type = type;
@@ -410,9 +402,10 @@ export class IncomingFile extends Emitter<IncomingEvents> {
   /** Have the handlers of the session look at it, if there are any and they have not. @internal */
   tell(): void {
     const { session } = this.#transfers;
-    if (!session.takesFiles() || this.#told || this.answered) return;
+    const kind = this.count === undefined ? "file" : "folder";
+    if (!session.takesFiles(kind) || this.#told || this.answered) return;
     this.#told = true;
-    void session.fire("file", this).then(() => {
+    void session.fire(kind, this).then(() => {
       this.#handled = true;
       this.#refuseIfLate();
     });
@@ -427,14 +420,21 @@ export class IncomingFile extends Emitter<IncomingEvents> {
   /**
    * Take it, and wait until it is here.
    *
+   * @param options with `to`, its bytes go straight to a file on the disk, or into a stream. The result is that file, or
+   * undefined. A file of a peer of the first version comes as without it.
    * @throws TransferError not all of it came, or it was answered already; what is here is kept for the next attempt.
    */
-  async accept(): Promise<File> {
+  accept(options?: { to?: undefined }): Promise<File>;
+  accept(options: AcceptFileOptions): Promise<File | undefined>;
+  async accept(options: { to?: unknown } = {}): Promise<File> {
     settleCurrent();
     if (this.over) await this.#failed.promise;
     this.#answer();
     try {
-      return await this.#receive();
+      if (!this.#chunk || !(options.to || this.stream || this.count !== undefined)) return await this.#receive();
+      const { receiveFile, receiveFolder } = await import("./files/folders.js");
+      const receive = this.count === undefined ? receiveFile : receiveFolder;
+      return (await this.#receiveLater<never>(receive, options as never)) as File;
     } catch (error) {
       const why = wordsOf(error);
       if (!this.over) this.#transfers.say({ type: "file", id: this.id, failed: why });
@@ -448,37 +448,69 @@ export class IncomingFile extends Emitter<IncomingEvents> {
   #answer(): void {
     if (this.answered) throw new TransferError(`${this.name} was answered already`);
     this.answered = true;
+    this.where = whereMade();
     this.#stopWaiting();
+  }
+
+  async #receiveLater<O>(
+    receive: (from: Receiving, options: O) => Promise<Received<unknown>>,
+    options: O,
+  ): Promise<unknown> {
+    let channel: Channel;
+    const from: Receiving = {
+      offer: this.#offer,
+      name: this.name,
+      digest,
+      begin: async (at) => {
+        channel = await this.#begin(at);
+      },
+      next: () => this.#message(channel),
+      send: (text) => channel.send(text),
+      came: (done) => this.#came(done),
+    };
+    const { value, proof, size, files } = await receive(from, options);
+    this.size = size;
+    this.#arrived(proof, files);
+    return value;
+  }
+
+  #came(done: number): void {
+    this.done = done;
+    void this.emit("progress", this);
+  }
+
+  #arrived(proof: string, files?: number): void {
+    this.proof = proof;
+    this.#transfers.say({ type: "file", id: this.id, done: true, ...(this.#chunk && { proof }) });
+    this.#transfers.record(this, false, files);
   }
 
   async #receive(): Promise<File> {
     const known = halves.get(this.#key);
     halves.delete(this.#key); // one transfer at a time goes on with it
     const half = known && known.size <= this.size ? known : new Half();
-    await this.#transfers.stopDraining(this.channel);
-    this.done = this.#offset = half.size;
-    this.sayAgain();
     let proof: string;
     try {
-      const channel = await this.#orFailed(this.#transfers.session.open(this.channel));
+      const channel = await this.#begin((this.done = half.size));
       while (this.done < this.size) {
         if (this.#chunk) await this.#takeChunk(half, await this.#next(channel));
         else this.#takeBytes(half, await this.#next(channel));
-        this.done = half.size;
-        void this.emit("progress", this);
+        this.#came(half.size);
       }
       proof = this.#chunk ? hex(await this.#next(channel)) : this.sha256;
     } catch (error) {
       keep(this.#key, half);
       throw error;
     }
-    const file = new File(half.pieces, this.name, { type: this.type });
+    const { modified } = this.#offer;
+    const file = new File(half.pieces, this.name, {
+      type: this.type,
+      ...(modified != null && { lastModified: Math.floor(modified / 1000) }),
+    });
     if ((this.#chunk ? half.proof : await digestOf(file)) !== proof) {
       throw new TransferError(`${this.name} arrived damaged: its hash is not the one announced`);
     }
-    this.proof = proof;
-    this.#transfers.say({ type: "file", id: this.id, done: true, ...(this.#chunk && { proof }) });
-    this.#transfers.record({ name: this.name, size: this.size, proof, sent: false });
+    this.#arrived(proof);
     return file;
   }
 
@@ -499,11 +531,23 @@ export class IncomingFile extends Emitter<IncomingEvents> {
     half.add(data);
   }
 
-  async #next(channel: Channel): Promise<Bytes> {
+  /** Tell the sender to begin at this byte. */
+  async #begin(at: number): Promise<Channel> {
+    await this.#transfers.stopDraining(this.channel);
+    this.#offset = at;
+    this.sayAgain();
+    return this.#orFailed(this.#transfers.session.open(this.channel));
+  }
+
+  async #message(channel: Channel): Promise<Bytes | string> {
     if (this.over) await this.#failed.promise;
-    const message = await this.#orFailed(channel.receive());
+    return (await this.#orFailed(channel.receive())) as Bytes | string;
+  }
+
+  async #next(channel: Channel): Promise<Bytes> {
+    const message = await this.#message(channel);
     if (typeof message === "string") throw new TransferError(`${this.name}: the sender sent something else`);
-    return message as Bytes;
+    return message;
   }
 
   /** Wait, unless the sender gives up first. */
@@ -536,10 +580,10 @@ export class IncomingFile extends Emitter<IncomingEvents> {
 export interface TransferSession {
   waitOpen(): Promise<void>;
   open(name: string, options?: { signal?: AbortSignal }): Promise<Channel>;
-  /** Whether the event `file` has a handler. */
-  takesFiles(): boolean;
-  /** Fire `file`; the promise is fulfilled when its handlers have settled. */
-  fire(type: "file", event: IncomingFile): Promise<void>;
+  /** Whether the event has a handler. */
+  takesFiles(kind: "file" | "folder"): boolean;
+  /** Fire it; the promise is fulfilled when its handlers have settled. */
+  fire(type: "file" | "folder", event: IncomingFile): Promise<void>;
 }
 
 /** All files of one session, both ways. @internal */
@@ -562,13 +606,22 @@ export class Transfers {
   ) {}
 
   /** Under way. */
-  get count(): number {
-    return this.#out.size + this.#in.size;
+  get held(): (Transfer | IncomingFile)[] {
+    return [...[...this.#out.values()].filter(({ over }) => !over), ...this.#in.values()];
+  }
+
+  /** Not whole: sent and not all there, or accepted and not all here. */
+  get partial(): PartialFile[] {
+    const part = ({ name, size, done }: Transfer | IncomingFile, sent: boolean) => ({ name, size, done, sent });
+    return [
+      ...[...this.#out.values()].filter(({ over, cutOff }) => cutOff || !over).map((file) => part(file, true)),
+      ...[...this.#in.values()].filter(({ over, answered }) => answered && !over).map((file) => part(file, false)),
+    ];
   }
 
   /** Whether a channel carries files. */
   owns(channel: string): boolean {
-    return channel.startsWith(PREFIX);
+    return channel.startsWith(FILE_CHANNEL);
   }
 
   /** Say a word about a file; its text is made sayable. */
@@ -577,15 +630,15 @@ export class Transfers {
     if (said.failed != null) said.failed = sendable(said.failed, 1024);
     if (said.refuse != null) said.refuse = sendable(said.refuse, 1024);
     if (!said.offer && said.accept == null) {
-      this.#final.set(said.id, said);
-      if (this.#final.size > MAX_FINAL) this.#final.delete(this.#final.keys().next().value!);
+      remember(this.#final, said, MAX_FINAL);
+      if (said.done) remember(DONE, said, MAX_DONE);
     }
     this.shell.step((now) => this.shell.machine.sayFile(said, now));
   }
 
-  /** A file arrived whole. */
-  record(file: FileReceipt): void {
-    this.arrived.push(file);
+  /** A file, or a folder with so many files, arrived whole. */
+  record({ name, size, proof }: Transfer | IncomingFile, sent: boolean, files?: number): void {
+    this.arrived.push({ name, size, proof, sent, ...(files !== undefined && { files }) });
     if (this.arrived.length > MAX_RECORDS) this.arrived.shift();
   }
 
@@ -594,15 +647,15 @@ export class Transfers {
     this.#in.delete(id);
   }
 
-  /** See `Session.sendFile`. */
-  async send(file: Blob, { name }: SendFileOptions): Promise<Transfer> {
+  /** See `Session.sendFile`. `before`: the transfer of the same thing in a session that has ended. */
+  async send(file: Blob | Cargo, { name }: SendFileOptions, own = "", before?: Transfer): Promise<Transfer> {
     const said =
       name === undefined
-        ? sendable(file instanceof File ? file.name : "", MAX_FILE_TEXT) || "file"
+        ? sendable(file instanceof File ? file.name : own, MAX_FILE_TEXT) || "file"
         : checked("a file's name", name, 1, MAX_FILE_TEXT);
     const { receipt } = this.shell;
     if (receipt) throw new SessionClosedError(receipt.notice, receipt);
-    const transfer = new Transfer(this, file, said);
+    const transfer = new Transfer(this, file, said, before);
     this.#out.set(transfer.id, transfer);
     void this.#run(transfer);
     return transfer;
@@ -610,12 +663,12 @@ export class Transfers {
 
   /** A channel that nothing else uses at the moment. */
   takeChannel(): string {
-    return this.#free.pop() ?? `${PREFIX}${this.shell.machine.me.slice(0, 32)} ${++this.#made}`;
+    return this.#free.pop() ?? `${FILE_CHANNEL}${this.shell.machine.me.slice(0, 32)} ${++this.#made}`;
   }
 
   async #run(transfer: Transfer): Promise<void> {
     await transfer.run();
-    this.#out.delete(transfer.id);
+    if (!transfer.cutOff) this.#out.delete(transfer.id);
     await this.empty(transfer); // after a failure: who receives no more still takes what comes
   }
 
@@ -659,7 +712,7 @@ export class Transfers {
   }
 
   #offered(id: string, offer: FileOffer): void {
-    const final = this.#final.get(id);
+    const final = this.#final.get(id) ?? DONE.get(id);
     const known = this.#in.get(id);
     const why = this.#unwanted(offer);
     if (final) this.say(final);
@@ -673,15 +726,18 @@ export class Transfers {
   }
 
   /** Why an offer is refused before anybody looks at it. */
-  #unwanted({ channel, sha256, chunk, key }: FileOffer): string {
+  #unwanted({ channel, sha256, chunk, key, entries, stream }: FileOffer): string {
     const most = this.shell.machine.options.maxMessage;
     if (this.#in.size >= MAX_OFFERS) return "too many files at once";
-    if (!this.owns(channel)) return `a file's channel begins with "${PREFIX}"`;
+    if (!this.owns(channel)) return `a file's channel begins with "${FILE_CHANNEL}"`;
     if ([...this.#in.values()].some((each) => each.channel === channel && !each.over)) {
       return `channel "${channel}" carries another file`;
     }
-    if (!chunk === !sha256 || !chunk === !!key) return "an offer needs a hash, or the size of its chunks and a key";
-    if (chunk && chunk + HASH > most) return `its chunks have ${chunk} bytes; this side accepts messages of ${most}`;
+    if (!chunk === !sha256 || !chunk === !!key || (!chunk && (stream || entries != null)))
+      return "an offer needs a hash, or the size of its chunks and a key";
+    if (entries! > 100_000) return `the folder has ${entries} files; 100000 at most`;
+    if (chunk && chunk + (entries == null ? HASH : 32768) > most)
+      return `its chunks have ${chunk} bytes; this side accepts messages of ${most}`;
     return "";
   }
 
@@ -704,6 +760,11 @@ export class Transfers {
       incoming.heard({ type: "file", id: incoming.id, failed: `the session ended: ${why}` });
     }
   }
+}
+
+function remember(words: Map<string, FileMessage>, said: FileMessage, most: number): void {
+  words.set(said.id, said);
+  if (words.size > most) words.delete(words.keys().next().value!);
 }
 
 function wordsOf(error: unknown): string {

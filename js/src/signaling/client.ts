@@ -14,6 +14,7 @@ import { POLICY, type Policy } from "./policy.js";
 const ROOM = "a room's name";
 const PEER = "a peer's id";
 
+/** A token for the server, or a function that fetches one. */
 export type Token = string | (() => string | Promise<string>);
 
 export interface SignalingInit {
@@ -108,8 +109,8 @@ export class SignalingClient {
   leavePage(closing: Closing[], ifGone = false): void {
     const { resumeToken } = this.#machine;
     if (!resumeToken) return;
-    // ws://host/path/ws is the socket, http://host/path/v1/leave the place for last words.
-    const target = new URL("v1/leave", this.url.replace(/^ws/, "http"));
+    // ws://host/path/ws is the socket, http://host/path/v1/leave the place for last words; of a shard, it is below.
+    const target = new URL("v1/leave", this.url.replace(/^ws/, "http").replace(/\/ws\/[\w-]+$/, "$&/"));
     this.#platform.beacon(target.href, leavingType.write({ resumeToken, closing, ifGone }));
   }
 
@@ -332,7 +333,7 @@ export class SignalingClient {
   #notOpened(): string {
     const { pathname, protocol } = new URL(this.url);
     const trusted = protocol === "wss:" ? "does it run, and does this browser trust its certificate?" : "does it run?";
-    return `no signaling server is there: ${pathname.endsWith("/ws") ? trusted : "its path ends with /ws"}`;
+    return `no signaling server is there: ${/\/ws\b/.test(pathname) ? trusted : "its path ends with /ws"}`;
   }
 
   #hangUp(code: number): void {

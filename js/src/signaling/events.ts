@@ -60,4 +60,5 @@ export interface Ended {
   error: SignalingError | undefined;
 }
 
+/** The events of a signaling client. */
 export type SignalingEvent = Up | Down | SeatMoved | Undelivered | RoomLost | Ended | FromServer;

@@ -463,8 +463,8 @@ export class SignalingMachine {
   #left(request: number | undefined, message: Left): void {
     const waiting = this.#answered(request, message);
     if (this.#rooms.delete(message.room) && !waiting) {
-      const text = "the server says that we are no longer in it";
-      this.#outputs.push({ type: "roomLost", room: message.room, code: "denied", text });
+      const text = message.text || "the server says that we are no longer in it";
+      this.#outputs.push({ type: "roomLost", room: message.room, code: message.code || "denied", text });
     }
   }
 

@@ -25,20 +25,30 @@ export function accountsOfThisSide(m: MachineState): Map<string, ChannelAccount>
   const accounts = new Map<string, ChannelAccount>();
   let room = MAX_RANGES;
   for (const [name, channel] of m.channels) {
-    const { sender, receiver } = channel;
-    if (!wasUsed(channel)) continue;
-    const which = channel.reliable && !channel.ordered;
-    const ranges = which ? receiver.takenBeyond.runs(room) : [];
-    room -= ranges.length;
-    accounts.set(name, {
-      accepted: sender.accepted.total(),
-      unsent: sender.unsentTotal(),
-      taken: receiver.taken.total(),
-      ...(tellsUnread(m) && { unread: receiver.leftUnread }),
-      ...(which && { upTo: receiver.upTo, ranges }),
-    });
+    if (!wasUsed(channel) || hasOwn(channel)) continue;
+    const account = accountOf(channel, tellsUnread(m), room);
+    room -= account.ranges?.length ?? 0;
+    accounts.set(name, account);
   }
   return accounts;
+}
+
+/** Return what this side has sent and taken on a channel, with at most so many ranges. */
+export function accountOf(channel: Channel, unread: boolean, most = MAX_RANGES): ChannelAccount {
+  const { sender, receiver, reliable, ordered } = channel;
+  const which = reliable && !ordered;
+  return {
+    accepted: sender.accepted.total(),
+    unsent: sender.unsentTotal(),
+    taken: receiver.taken.total(),
+    ...(unread && { unread: receiver.leftUnread }),
+    ...(which && { upTo: receiver.upTo, ranges: receiver.takenBeyond.runs(most) }),
+  };
+}
+
+/** Both sides have said their account of the channel: its own receipt has it, and the session's has not. */
+export function hasOwn({ end }: Channel): boolean {
+  return !!end?.said && !!end.heard;
 }
 
 /** Both sides know it. One that is asked for and not answered may be unknown there: it carried nothing. */
@@ -47,20 +57,27 @@ function wasUsed({ open, sender, receiver }: Channel): boolean {
 }
 
 /**
- * Name a claim of the other side's account that cannot be true; empty: all of it may be true. Its numbers must agree with
- * each other, and with the facts that this side knows better.
+ * Return the first impossible claim in the other side's account; an empty text if there is no such claim. Its numbers
+ * must agree with each other, and with the facts that this side knows better.
  */
 export function impossible(m: MachineState, word: Closed): string {
   if (![m.me, m.peer, "both", "network"].includes(word.closer)) return `closed by ${quoted(word.closer)}`;
   for (const name of new Set([...word.channels.keys(), ...m.channels.keys()])) {
-    const their = word.channels.get(name) ?? {};
-    const totals = [their.accepted, their.unsent, their.taken, their.unread].map((total) => filled(total));
-    if (!mayBe(their, totals as [Total, Total, Total, Total], m.channels.get(name))) {
-      const numbers = totals.map(({ messages, bytes }) => `${messages} (${bytes} bytes)`).join(", ");
-      return `${numbers} accepted, unsent, taken and unread of channel ${quoted(name)}`;
-    }
+    const channel = m.channels.get(name);
+    // The other side may have both accounts of it already, or not yet.
+    if (channel?.end?.said && (!word.channels.has(name) || hasOwn(channel))) continue;
+    const wrong = impossibleOf(channel, word.channels.get(name) ?? {}, name);
+    if (wrong) return wrong;
   }
   return "";
+}
+
+/** Return the other side's account of a channel, in words, if it cannot be true; empty: it may be true. */
+export function impossibleOf(channel: Channel | undefined, their: ChannelAccount, name = channel!.name): string {
+  const totals = [their.accepted, their.unsent, their.taken, their.unread].map((total) => filled(total));
+  if (mayBe(their, totals as [Total, Total, Total, Total], channel)) return "";
+  const numbers = totals.map(({ messages, bytes }) => `${messages} (${bytes} bytes)`).join(", ");
+  return `${numbers} accepted, unsent, taken and unread of channel ${quoted(name)}`;
 }
 
 function mayBe(
@@ -96,7 +113,7 @@ function rises({ upTo, ranges }: ChannelAccount, most: number): boolean {
 }
 
 /** Return the numbers of the messages that the other side has reported as taken; in order, the first ones. */
-function whichTaken({ taken, upTo, ranges }: ChannelAccount, { reliable, ordered }: Channel): Ranges {
+export function whichTaken({ taken, upTo, ranges }: ChannelAccount, { reliable, ordered }: Channel): Ranges {
   const which = new Ranges();
   if (!reliable) return which;
   const first = ordered ? (taken?.messages ?? 0) : upTo;
@@ -118,6 +135,9 @@ export function outcomeOf(m: MachineState, closing: Close, said: Closed): Outcom
     closing.heardClosed = undefined;
   }
   const accounts = accountsOf(m, said, closing.heardClosed);
+  // One side alone may have opened a channel, or closed it, and no connection was left to say so.
+  const theirs = closing.heardClosed?.channels;
+  const agreed = new Map([...accounts].filter(([name]) => !theirs || (theirs.has(name) && said.channels.has(name))));
   const [closer, reason] = settled(m, said, closing.heardClosed);
   let by: Outcome["by"] = closer === "both" ? "both" : "network";
   if (closer === m.me) by = "local";
@@ -133,7 +153,16 @@ export function outcomeOf(m: MachineState, closing: Close, said: Closed): Outcom
     channels: accounts,
     steps: closing.steps,
     confirmed: closing.heardClosed !== undefined,
-    agreed: agreedText(m.receipt, reason, closer, accounts, m.me, m.peer, tellsUnread(m)),
+    agreed: agreedText(
+      m.receipt,
+      reason,
+      closer,
+      agreed,
+      m.agreeMedia?.(m.me, said, m.peer, closing.heardClosed),
+      m.me,
+      m.peer,
+      tellsUnread(m),
+    ),
     unheard: closing.unheard,
   };
 }
@@ -180,25 +209,37 @@ function accountsOf(m: MachineState, said: Closed, heard: Closed | undefined): M
   for (const name of new Set([...mine.keys(), ...(theirs?.keys() ?? [])])) {
     const channel = m.channels.get(name);
     if (!channel) continue;
-    const { sender, receiver, reliable } = channel;
-    const my = mine.get(name) ?? {};
-    let sent: Account;
-    let received: Account;
-    if (theirs) {
-      const their = theirs.get(name) ?? {};
-      const unread = tellsUnread(m) ? filled(their.unread) : null;
-      sender.countDelivered(whichTaken(their, channel));
-      sent = account(filled(my.accepted), filled(my.unsent), filled(their.taken), unread);
-      received = account(filled(their.accepted), filled(their.unsent), filled(my.taken), receiver.leftUnread);
-    } else {
-      // Without the other's word: delivered is what it acknowledged.
-      sent = account(filled(my.accepted), filled(my.unsent), sender.delivered.total());
-      const { leftUnread: unread } = receiver;
-      received = { accepted: null, delivered: filled(my.taken), unread, unknown: null, unsent: null };
-    }
-    receipts.set(name, { sent, received, reliable });
+    // One side at least has both accounts of it.
+    if (channel.end?.said && !(mine.has(name) && (theirs?.has(name) ?? true))) continue;
+    const their = theirs && (theirs.get(name) ?? {});
+    const [sent, received] = bothDirections(channel, mine.get(name) ?? {}, their, tellsUnread(m));
+    receipts.set(name, { sent, received, reliable: channel.reliable });
   }
   return receipts;
+}
+
+/** Return what became of the messages that were sent, and of those that were received. */
+export function bothDirections(
+  channel: Channel,
+  my: ChannelAccount,
+  their: ChannelAccount | undefined,
+  unread: boolean,
+): [sent: Account, received: Account] {
+  const { sender, receiver } = channel;
+  const { leftUnread } = receiver;
+  const [accepted, unsent, taken] = [filled(my.accepted), filled(my.unsent), filled(my.taken)];
+  if (!their) {
+    // Without the other's word: delivered is what it acknowledged.
+    return [
+      account(accepted, unsent, sender.delivered.total()),
+      { accepted: null, delivered: taken, unread: leftUnread, unknown: null, unsent: null },
+    ];
+  }
+  sender.countDelivered(whichTaken(their, channel));
+  return [
+    account(accepted, unsent, filled(their.taken), unread ? filled(their.unread) : null),
+    account(filled(their.accepted), filled(their.unsent), taken, leftUnread),
+  ];
 }
 
 function filled(total: WireTotal = {}): Total {

@@ -2,7 +2,9 @@
 
 import type { Level, Word } from "../../protocol/control.js";
 import type { FileMessage, MediaState, Reason, Reliability } from "../../protocol/messages.js";
+import type { ChannelEndReceipt } from "./receipt.js";
 
+/** The states of a session. */
 export type StateName = "connecting" | "open" | "suspect" | "recovering" | "resetting" | "closing" | "closed";
 
 /** Make the connection of this epoch, with its control channel; offer if `offer`, else wait for the offer. */
@@ -118,6 +120,21 @@ export interface ChannelFailed {
   message: string;
 }
 
+/** The other side closes a channel: last words may be sent on it until `deadline` (absolute). */
+export interface ChannelClosing {
+  type: "ChannelClosing";
+  name: string;
+  reason: string;
+  deadline: number;
+}
+
+/** A channel has ended, and the session may go on. Its name may belong to another one from now on. */
+export interface ChannelClosed {
+  type: "ChannelClosed";
+  name: string;
+  receipt: ChannelEndReceipt;
+}
+
 /** Messages wait on this channel. */
 export interface Readable {
   type: "Readable";
@@ -162,6 +179,20 @@ export interface ResetEnded {
   error: string;
 }
 
+/** A step of a close or a reset, and what is still under way in it. */
+export interface Progressed {
+  type: "Progressed";
+  work: "close" | "reset";
+  step: string;
+  /** Accepted here and not known to be delivered; pieces of files are not counted. */
+  messages: number;
+  bytes: number;
+  /** Messages that the other side has announced and this one has not taken. */
+  incoming: number;
+  /** Until it ends at the latest. */
+  seconds: number;
+}
+
 /** A step of a file transfer. */
 export interface FileSaid {
   type: "FileSaid";
@@ -185,17 +216,18 @@ export interface Ended {
   type: "Ended";
 }
 
+/** Something to tell the application about a channel. */
+export type ChannelToldOf = ChannelOpened | ChannelFailed | ChannelClosing | ChannelClosed | Readable | Acknowledged;
+
 /** Something to tell the application. */
 export type Event =
   | StateChanged
-  | ChannelOpened
-  | ChannelFailed
-  | Readable
-  | Acknowledged
+  | ChannelToldOf
   | ClosingAsked
   | WaitAsked
   | ResetStarted
   | ResetEnded
+  | Progressed
   | FileSaid
   | MediaSaid
   | PeerMoved

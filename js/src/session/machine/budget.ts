@@ -45,6 +45,11 @@ export class Budget {
     this.lastRoom = Math.max(maxMessage, SMALL) + COST;
   }
 
+  /** Return a budget of the same size for a channel that has ended. */
+  apart(): Budget {
+    return new Budget(this.size, this.window, this.maxMessage);
+  }
+
   /** Return the bytes that may be given as credit, or used by messages without credit. */
   get free(): number {
     return this.size - Math.floor(this.size / SPARE) - this.used;

@@ -12,6 +12,7 @@ export const CAUSES = [
   "network-lost",
   "busy",
   "kicked",
+  "room-closed",
   "replaced",
   "server-shutdown",
   "connection-closed",
@@ -25,6 +26,20 @@ export const CLAIMS = new Set(["left", "tab-closed", "reloaded", "navigated", "c
 
 /** Causes of an end that neither side wanted: each can only say them of the other. */
 export const DEATHS = new Set(["crashed", "frozen", "network-lost", "frozen, network-lost", "busy"]);
+
+export type Confidence = "possible" | "likely" | "certain";
+
+/** Seconds: a cause that was corrected holds so long. Two pieces of evidence in turn do not make it flicker. */
+const STEADY = 5;
+
+/**
+ * Return how sure a cause is. `certain`: the other side or the server said it, or this side saw it. `likely`: the
+ * evidence fits nothing better. `possible`: more than one cause looks the same from here.
+ */
+export function confidence(cause: string): Confidence {
+  if (cause.includes(",")) return "possible";
+  return /^(crashed|frozen)$/.test(cause) ? "likely" : "certain";
+}
 
 export type Presence = "here" | "away" | "left" | "kicked" | "replaced" | "timeout" | "shutdown";
 
@@ -53,6 +68,8 @@ export class PeerEvidence {
   woke = 0;
   /** The cause that the application knows. */
   reported = "";
+  /** The time before which the reported cause is not corrected again. */
+  heldUntil = 0;
   #log: [now: number, text: string][] = [];
 
   /** Keep a line of evidence. */
@@ -83,6 +100,7 @@ export class PeerEvidence {
   heard(now: number, underWay: number): void {
     this.probeServer = undefined;
     this.probePeer = this.iceFresh = false;
+    this.heldUntil = 0;
     if (this.socketEnded !== undefined && now > this.socketEnded + underWay) this.socketEnded = undefined;
     if (now > this.woke + underWay) this.stoodStill = 0;
     this.#log = [];
@@ -105,6 +123,16 @@ export class PeerEvidence {
     if (this.iceFresh) return "busy";
     if (this.#crashed) return "crashed";
     return this.probePeer ? "network-lost" : "frozen, network-lost";
+  }
+
+  /** Return the cause to report: the likely one, but after a correction it holds for `STEADY` seconds. */
+  told(now: number): string {
+    const cause = this.cause();
+    if (this.reported && cause !== this.reported) {
+      if (now < this.heldUntil) return this.reported;
+      this.heldUntil = now + STEADY;
+    }
+    return cause;
   }
 
   /** Return the lines, oldest first, with the seconds since the oldest. */

@@ -23,6 +23,12 @@ const ACKS = 64;
 export function openChannel(m: MachineState, name: string, kind: Kind): Channel {
   const known = m.channels.get(name);
   if (known) {
+    if (known.end) {
+      throw new ChannelError(
+        `channel ${quoted(name)} is ${known.end.over ? "closed, but" : "closing:"} its name is not free yet: ` +
+          "the other side has not said that it knows",
+      );
+    }
     if (!isSame(known, kind)) {
       throw new ChannelError(
         `channel ${quoted(name)} is already open with ${inWords(known)}; asked for ${inWords(kind)}. ` +
@@ -35,13 +41,24 @@ export function openChannel(m: MachineState, name: string, kind: Kind): Channel 
   if (m.channels.size >= m.options.maxChannels) {
     throw new ChannelError(`${m.channels.size} channels are open; the limit is ${m.options.maxChannels}`);
   }
-  if (m.nextId < 0) {
-    throw new ChannelError(`no stream id is left for channel ${quoted(name)}: a session has 511 on each side`);
-  }
-  const channel = make(m, name, kind, m.nextId, true);
-  m.nextId -= 2;
+  const channel = make(m, name, kind, freeId(m, name), true);
   sayOpen(m, channel);
   return channel;
+}
+
+/** Return the next stream id that is free on all connections, in turn: one that is used again has rested longest. */
+function freeId(m: MachineState, name: string): number {
+  const first = m.smaller ? control.FIRST_ID_SMALLER : control.FIRST_ID_LARGER;
+  for (let left = first >> 1; left >= 0; left--) {
+    const id = m.nextId;
+    m.nextId = id >= 2 ? id - 2 : first;
+    if (!isUsed(m, id)) return id;
+  }
+  throw new ChannelError(`no stream id is left for channel ${quoted(name)}: a session has 511 on each side`);
+}
+
+function isUsed(m: MachineState, id: number): boolean {
+  return m.byId.has(id) || [...m.connections.values()].some(({ channels }) => channels.has(id));
 }
 
 function make(m: MachineState, name: string, { ordered, reliability }: Kind, id: number, mine: boolean): Channel {
@@ -94,7 +111,11 @@ function openEverywhere(m: MachineState, channel: Channel): void {
 }
 
 /** Make the data channel of a channel on a connection, if it does not exist. */
-export function openOn(m: MachineState, { epoch, channels }: ConnectionState, channel: Channel): void {
+export function openOn(
+  m: MachineState,
+  { epoch, channels }: ConnectionState,
+  channel: Kind & { name: string; id: number },
+): void {
   const { name, id, ordered, reliability } = channel;
   if (channels.has(id)) return;
   channels.set(id, { open: false, buffered: 0, asked: false });
@@ -117,6 +138,11 @@ export function handleOpen(m: MachineState, message: messages.Open): void {
   }
   const refuse = (error: string) => m.sendControl(epoch, { type: "opened", name, id, error });
   let channel = m.channels.get(name);
+  if (mustWait(m, message, channel)) {
+    // One said again of the channel that ends: what is said of its end answers it.
+    if (!channel?.end || channel.id !== id || channel.end.heardGone) m.later.set(id, message);
+    return;
+  }
   if (!channel) {
     if (m.channels.size >= m.options.maxChannels || m.byId.has(id)) {
       return refuse(`no room for channel ${quoted(name)}`);
@@ -131,15 +157,26 @@ export function handleOpen(m: MachineState, message: messages.Open): void {
     if (m.smaller) {
       // Both open the same name at once: the smaller peer's `open` counts, and the other answers it. The data channel
       // that the other has made, and closes now, is closed from here too, or its procedure would not end.
-      m.act({ type: "OpenStream", epoch, id, name, ...kind });
-      m.act({ type: "CloseStream", epoch, id });
-      return;
+      return closeUnmatched(m, id);
     }
     adopt(m, channel, id);
   }
   openEverywhere(m, channel);
   m.sendControl(epoch, { type: "opened", name, id: channel.id, window: channel.receiver.grant() });
   opened(m, channel, window, true);
+}
+
+/** Whether an earlier channel still holds the name or the id: the other side knows of its end already. */
+function mustWait(m: MachineState, { id }: messages.Open, channel: Channel | undefined): boolean {
+  if (channel?.end) return channel.open; // one that is not open yet was asked for by both at once
+  const holder = m.byId.get(id);
+  if (holder) return !!holder.end;
+  return !channel && isUsed(m, id);
+}
+
+/** Look again at the channels for which there was no name or no id. */
+export function openLater(m: MachineState): void {
+  for (const [id, message] of [...m.later]) if (m.later.delete(id)) handleOpen(m, message);
 }
 
 /** Use the id of the other side, whose `open` of the same name counts. */
@@ -152,9 +189,41 @@ function adopt(m: MachineState, channel: Channel, id: number): void {
 }
 
 function closeEverywhere(m: MachineState, { id }: Channel): void {
-  for (const { epoch, channels } of m.connections.values()) {
-    if (channels.delete(id)) m.act({ type: "CloseStream", epoch, id });
+  for (const connection of m.connections.values()) {
+    if (connection.channels.has(id)) closeStream(m, connection, id);
   }
+}
+
+/** Close a data channel: its id is free when it is closed. */
+export function closeStream(m: MachineState, { epoch, channels }: ConnectionState, id: number): void {
+  const under = channels.get(id)!;
+  if (under.closing) return;
+  under.closing = true;
+  under.open = false;
+  under.buffered = 0;
+  m.act({ type: "CloseStream", epoch, id });
+}
+
+/**
+ * Close the data channel that the other side closes on the active connection.
+ *
+ * If this side has no data channel of that id, it makes one first: the other's procedure ends when both directions are reset.
+ */
+export function closeUnmatched(m: MachineState, id: number): void {
+  const connection = m.connections.get(m.active!)!;
+  openOn(m, connection, { id, name: "", ordered: true, reliability: {} });
+  closeStream(m, connection, id);
+}
+
+/** Give the name and the place of a channel back. */
+export function forget(m: MachineState, { name, id, receiver }: Channel): void {
+  m.channels.delete(name);
+  m.byId.delete(id);
+  m.hungry.delete(name);
+  m.ending.delete(name);
+  receiver.leave();
+  feed(m);
+  openLater(m);
 }
 
 /**
@@ -174,23 +243,22 @@ export function handleOpened(m: MachineState, { name, id, window = 0, error = ""
 }
 
 function opened(m: MachineState, channel: Channel, window: number, incoming: boolean): void {
-  if (!channel.open) {
-    channel.open = true;
-    m.report({ type: "ChannelOpened", name: channel.name, incoming });
-  }
+  isOpen(m, channel, incoming);
   channel.sender.granted(window);
   pump(m, channel);
 }
 
+/** Note that both sides have a channel. */
+export function isOpen(m: MachineState, channel: Channel, incoming = false): void {
+  if (channel.open) return;
+  channel.open = true;
+  m.report({ type: "ChannelOpened", name: channel.name, incoming });
+}
+
 function drop(m: MachineState, channel: Channel, message: string): void {
-  const { name, id, receiver } = channel;
-  m.channels.delete(name);
-  m.byId.delete(id);
-  m.hungry.delete(name);
-  receiver.leave();
-  feed(m);
   closeEverywhere(m, channel);
-  m.report({ type: "ChannelFailed", name, message });
+  forget(m, channel);
+  m.report({ type: "ChannelFailed", name: channel.name, message });
 }
 
 // --- sending ------------------------------------------------------------------------------------------------------
@@ -203,6 +271,7 @@ export function hasRoom(m: MachineState, channel: Channel | undefined): boolean 
 /** Hand to the active connection what credit and buffer allow. */
 export function pump(m: MachineState, channel: Channel): void {
   if (m.active === undefined || !channel.open || m.closing?.saidClosed) return;
+  if (channel.end?.said || channel.end?.over) return;
   const connection = m.connections.get(m.active)!;
   const { id, name, sender } = channel;
   const { epoch } = connection;
@@ -261,6 +330,7 @@ export function handleAck(m: MachineState, message: messages.Ack): boolean {
     pump(m, channel);
     if (!news) continue;
     anyNews = true;
+    if (channel.end) channel.end.progressed = m.now;
     m.report({ type: "Acknowledged", name });
   }
   return anyNews;
@@ -281,10 +351,10 @@ export function receive(m: MachineState, epoch: number, channel: Channel, data: 
 }
 
 /** Acknowledge soon: after enough messages or bytes, or 20 ms; at once while closing. */
-export function ackLater(m: MachineState, { receiver }: Channel): void {
+export function ackLater(m: MachineState, { receiver, end }: Channel): void {
   if (!receiver.ackWanted) return;
   const { ackMessages, ackBytes, ackDelay } = m.options;
-  if (m.closing || receiver.ackDue(ackMessages, ackBytes)) sendAcks(m);
+  if (m.closing || end || receiver.ackDue(ackMessages, ackBytes)) sendAcks(m);
   else if (!m.timers.has("ack")) m.wakeIn("ack", ackDelay);
 }
 
@@ -295,7 +365,8 @@ export function sendAcks(m: MachineState, every = false, also?: Channel): void {
   let channels = new Map<string, messages.Acknowledged>();
   let ranges = 0;
   for (const channel of m.channels.values()) {
-    const { name, open, reliable, receiver } = channel;
+    const { name, open, reliable, receiver, end } = channel;
+    if (end?.said) continue; // its account says it; an ack might come when its name belongs to another
     if (!receiver.ackWanted && channel !== also && !(every && open && reliable)) continue;
     const ack = receiver.acknowledgement();
     channels.set(name, ack);
@@ -349,13 +420,25 @@ export function feed(m: MachineState): void {
 
 /** Count what is queued as taken, and give its credit back, up to a bound for the session. */
 export function keepQueued(m: MachineState): void {
-  let room = m.options.closingBound;
-  for (const { receiver } of m.channels.values()) room -= receiver.kept.bytes;
+  let room = roomToKeep(m);
   for (const channel of m.channels.values()) {
     room -= channel.receiver.keep(room);
     ackLater(m, channel);
   }
   feed(m);
+}
+
+/** Do the same for one channel, which is being closed. */
+export function keep(m: MachineState, channel: Channel): void {
+  channel.receiver.keep(roomToKeep(m));
+  ackLater(m, channel);
+  feed(m);
+}
+
+function roomToKeep(m: MachineState): number {
+  let room = m.options.closingBound;
+  for (const { receiver } of m.channels.values()) room -= receiver.kept.bytes;
+  return room;
 }
 
 /** Name the channel of a violation. */

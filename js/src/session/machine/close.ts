@@ -16,6 +16,7 @@ import { accountsOfThisSide, closerOf, impossible, outcomeOf } from "./account.j
 import { CLAIMS, DEATHS } from "./cause.js";
 import * as channels from "./channels.js";
 import * as connections from "./connections.js";
+import { drainUntil, endWithSession } from "./ending.js";
 import { Violation } from "./flow.js";
 import * as heartbeat from "./heartbeat.js";
 import type { Outcome, StepReceipt } from "./receipt.js";
@@ -29,15 +30,10 @@ const LONGEST = 3600;
 /** Seconds: after an end without agreement, wait so long for the other's `closed` by signaling. */
 const LAST_WORD = 0.5;
 
-function drainUntil(now: number, deadline: number): number {
-  const total = deadline - now;
-  return deadline - Math.min(Math.max(0.1 * total, 0.2), total / 2);
-}
-
 // --- how it begins ------------------------------------------------------------------------------------------------
 
 /** Close from this side. A close that is under way already goes on, and ends within the shorter time. */
-export function begin(m: MachineState, reason: Reason, timeout: number): void {
+export function begin(m: MachineState, reason: Reason, timeout: number, speaking = false): void {
   if (m.outcome) return;
   const deadline = m.now + timeout;
   if (!m.closing && m.phase === "connecting") {
@@ -46,6 +42,7 @@ export function begin(m: MachineState, reason: Reason, timeout: number): void {
     return abort(m, reason);
   } else if (!m.closing) {
     const closing = open(m, new Close("local", sayable(reason), m.now, deadline, drainUntil(m.now, deadline)));
+    closing.step = { name: "drain", maySend: false, speaking };
     m.say(announcement(m, closing), { both: true });
     heartbeat.expectAnswer(m, closing);
   }
@@ -85,7 +82,8 @@ function announcement(m: MachineState, { reason, deadline }: Close, deadlineMs?:
 }
 
 function finalOf(m: MachineState): Map<string, number> {
-  return new Map([...m.channels].map(([name, channel]) => [name, channel.sender.accepted.messages]));
+  const open = [...m.channels].filter(([, { end }]) => !end?.said);
+  return new Map(open.map(([name, { sender }]) => [name, sender.accepted.messages]));
 }
 
 /** Take a word of the other side, in-band or by signaling; a word that comes twice has one effect. */
@@ -158,7 +156,7 @@ function causeOf(reason: Reason): string {
 
 /** End, as the other side goes away without waiting: what it has sent may be a moment behind. */
 function endByDeparture(m: MachineState, reason: Reason): Close {
-  // Without a connection, this side also knows that there is none.
+  // Nobody has to claim that two sides did not connect: this side sees it.
   const known = m.phase === "connecting" && reason.code === "gave-up";
   return endSoon(m, "remote", reason, known ? reason.code : causeOf(reason));
 }
@@ -260,9 +258,14 @@ function stalled(m: MachineState, closing: Close): boolean {
   return false;
 }
 
-/** Accept no further last words; the accepted ones are still sent. */
-export function lastWordsOver(m: MachineState): void {
-  if (m.closing?.step.name === "drain") m.closing.step.maySend = false;
+/** Accept no further last words; the accepted ones are still sent. `speaking`: sound of this side is still to be heard. */
+export function lastWordsOver(m: MachineState, speaking: boolean): void {
+  if (m.closing?.step.name === "drain") Object.assign(m.closing.step, { maySend: false, speaking });
+}
+
+/** Let the drain wait no longer for sound of this side. */
+export function spoken(m: MachineState): void {
+  if (m.closing?.step.name === "drain") m.closing.step.speaking = false;
 }
 
 // --- the steps ----------------------------------------------------------------------------------------------------
@@ -279,8 +282,9 @@ export function progress(m: MachineState, closing: Close): void {
   }
 }
 
-function drain(m: MachineState, closing: Close, { maySend }: Drain): void {
-  if (!closing.isAbrupt && !closing.saidDone && !maySend && closing.final && hasTaken(m, closing.final)) {
+function drain(m: MachineState, closing: Close, { maySend, speaking }: Drain): void {
+  const quiet = !closing.isAbrupt && !closing.saidDone && !maySend && !speaking;
+  if (quiet && closing.final && hasTaken(m, closing.final)) {
     closing.saidDone = true;
     m.say({ type: "done", final: finalOf(m) });
   }
@@ -299,6 +303,7 @@ function drain(m: MachineState, closing: Close, { maySend }: Drain): void {
 function hasTaken(m: MachineState, final: Map<string, number>): boolean {
   return [...final].every(([name, count]) => {
     const channel = m.channels.get(name);
+    if (channel?.end?.said) return true; // this side has taken its last of it
     return channel ? !channel.reliable || channel.receiver.upTo >= count : count === 0;
   });
 }
@@ -314,6 +319,7 @@ function sayClosed(m: MachineState, closing: Close, outcome: string): void {
     closer: closerOf(m, closing),
     reason: closing.reason,
     channels: accountsOfThisSide(m),
+    ...(m.capabilities.has("media1") && { media: m.media }),
   };
   m.say(said, { both: closing.isAbrupt });
   if (closing.own === undefined) {
@@ -392,6 +398,7 @@ function cleanUp(m: MachineState, closing: Close, { said }: EndConnections): voi
   nextStep(m, closing, { name: "over", said, outcome: outcomeOf(m, closing, said) }, "ok");
   m.timers.clear();
   m.words.clear();
+  endWithSession(m, m.outcome!);
   for (const { name, receiver } of m.channels.values()) m.remembered.add(m.receipt, name, receiver, m.now);
   m.changed("closing", m.outcome!.cause);
   m.report({ type: "Ended" });

@@ -19,7 +19,8 @@ export function connect(m: MachineState, epoch: number): ConnectionState {
   m.act({ type: "Connect", epoch, offer: m.smaller });
   for (const channel of m.channels.values()) {
     // Also one whose `opened` was lost with the connection before: the other side may send on it at once.
-    if (channel.open || (channel.mine && epoch > 1)) channels.openOn(m, connection, channel);
+    const isKnown = channel.end?.said && channel.end.heard;
+    if ((channel.open || (channel.mine && epoch > 1)) && !isKnown) channels.openOn(m, connection, channel);
   }
   return connection;
 }
@@ -83,6 +84,7 @@ export function checkHello(m: MachineState, connection: ConnectionState, hello: 
  */
 export function activate(m: MachineState, epoch: number, have: Map<string, number>): number {
   m.active = epoch;
+  m.later.clear(); // asked again on this connection
   heartbeat.heard(m, epoch);
   let replayed = 0;
   for (const { name, open, reliable, sender } of m.channels.values()) {

@@ -61,7 +61,7 @@ export function expectAnswer(m: MachineState, { drainUntil }: Close): void {
 export function giveUpPath(m: MachineState): void {
   m.silence ??= begin(m);
   m.silence.suspected = true;
-  m.enter("recovering", m.evidence.cause());
+  m.enter("recovering", m.evidence.told(m.now));
   m.timers.set("ladder", m.now);
 }
 

@@ -22,12 +22,21 @@ import type { Presence } from "./cause.js";
 import * as channels from "./channels.js";
 import * as close from "./close.js";
 import * as connections from "./connections.js";
+import * as ending from "./ending.js";
 import { Violation } from "./flow.js";
 import * as heartbeat from "./heartbeat.js";
 import type { Payload } from "./held.js";
 import * as recovery from "./recovery.js";
 import * as reset from "./reset.js";
-import { type Channel, type ConnectionState, type Kind, type LossKind, MachineState, type Timer } from "./state.js";
+import {
+  type Channel,
+  type ConnectionState,
+  type Kind,
+  type LossKind,
+  MachineState,
+  type Timer,
+  type Watch,
+} from "./state.js";
 
 /** Handle a timer that is due. */
 const DUE: Record<Timer, (m: MachineState) => void> = {
@@ -38,10 +47,13 @@ const DUE: Record<Timer, (m: MachineState) => void> = {
   fresh: recovery.askPacketAge,
   ladder: recovery.climb,
   farewell: recovery.farewellOver,
+  network: recovery.doubtIsOver,
   reset: reset.failed,
   "peer-reset": reset.waitIsOver,
   drain: () => {}, // the close looks at the time
   end: () => {},
+  channels: () => {},
+  progress: () => {},
 };
 
 /** One side of a session. Create it, then call `start`. */
@@ -57,8 +69,10 @@ export class SessionMachine extends MachineState {
       close.endByViolation(this, error.message);
       result = undefined as T;
     }
+    if (this.ending.size) ending.progress(this);
     if (!this.closing && (this.silence || this.reset)) recovery.progress(this);
     if (this.closing) close.progress(this, this.closing);
+    this.watch?.look(this);
     return result;
   }
 
@@ -179,6 +193,8 @@ export class SessionMachine extends MachineState {
         return;
       case "want":
         return channels.handleWant(this, message);
+      case "endChannel":
+        return ending.handle(this, message);
       case "moved":
         return this.report({ type: "PeerMoved", peer: message.peer });
       case "media":
@@ -231,7 +247,13 @@ export class SessionMachine extends MachineState {
       if (epoch !== this.active || (state !== "disconnected" && state !== "failed")) return;
       this.note(`ICE ${state}`);
       heartbeat.ask(this);
+      recovery.cutOff(this);
     });
+  }
+
+  /** Look at the path: this machine's network has changed. `atOnce`: renew it even if it still answers. */
+  networkChanged(text: string, now: number, atOnce = false): void {
+    this.#feed(now, recovery.networkChanged, text, atOnce);
   }
 
   /** Note that an offer and its answer have been applied on a connection. */
@@ -280,6 +302,7 @@ export class SessionMachine extends MachineState {
     this.#feed(now, () => {
       this.evidence.signaling = up;
       if (up && this.isTroubled) this.timers.set("ladder", now);
+      if (up && this.silence) recovery.cutOff(this);
     });
   }
 
@@ -340,8 +363,13 @@ export class SessionMachine extends MachineState {
   streamClosed(epoch: number, id: number | null, now: number): void {
     this.#feedOn(epoch, now, (connection) => {
       const expected = close.channelClosed(this, epoch, id);
-      const known = id === null || connection.channels.delete(id);
-      if (known && !expected && epoch === this.active) {
+      const under = id === null ? undefined : connection.channels.get(id);
+      const channel = id === null ? undefined : this.byId.get(id);
+      // It opens the same name with an id of its own: its `open` may come later than the end of this stream.
+      const givesWay = channel?.open === false && !this.smaller;
+      const known = under?.closing || channel?.end?.said || givesWay;
+      if (id !== null && connection.channels.delete(id)) channels.openLater(this);
+      if ((id === null || under) && !expected && !known && epoch === this.active) {
         recovery.connectionLost(this, epoch, "left", "the other side closed a data channel of the session");
       }
     });
@@ -358,12 +386,13 @@ export class SessionMachine extends MachineState {
   /**
    * Accept a message, and return its sequence number. Ask `hasRoom` first.
    *
-   * @throws ChannelError larger than `maxMessage`.
+   * @throws ChannelError larger than `maxMessage`; or the channel is closing.
    * @throws SessionClosedError the session accepts nothing new.
    */
   send(name: string, payload: Payload, now: number): number {
     return this.#feed(now, () => {
       this.#requireSendable("send");
+      ending.requireSendable(this.channels.get(name)!);
       if (payload.data.length > this.options.maxMessage) {
         throw new ChannelError(
           `a message of ${payload.data.length} bytes on channel ${channels.quoted(name)}; the limit is ` +
@@ -374,6 +403,22 @@ export class SessionMachine extends MachineState {
       const seq = channel.sender.accept(payload);
       channels.pump(this, channel);
       return seq;
+    });
+  }
+
+  /** Close a channel within `timeout` seconds, or join its close; the session goes on. */
+  closeChannel(name: string, reason: string, timeout: number, now: number): void {
+    this.#feed(now, () => {
+      const channel = this.channels.get(name);
+      if (!this.closing && channel) ending.begin(this, channel, reason, timeout);
+    });
+  }
+
+  /** Note that all `closing` handlers of a channel have ended. */
+  channelLastWordsOver(name: string, now: number): void {
+    this.#feed(now, () => {
+      const end = this.channels.get(name)?.end;
+      if (end) end.maySend = false;
     });
   }
 
@@ -402,6 +447,10 @@ export class SessionMachine extends MachineState {
       channels.feed(this);
       this.#progressed();
       if (complete) this.#keepQueued();
+      if (channel.end && !this.closing) {
+        channel.end.progressed = now;
+        if (complete) channels.keep(this, channel);
+      }
       if (complete && (!payload || channel.receiver.held)) {
         this.report({ type: "Readable", name: channel.name });
         const { counted, line } = channel.receiver;
@@ -424,6 +473,7 @@ export class SessionMachine extends MachineState {
       channels.feed(this);
       if (!payload) return;
       this.#keepQueued();
+      if (channel.end && !channel.end.said) channels.keep(this, channel);
       channels.ackLater(this, channel);
       return payload;
     });
@@ -480,9 +530,29 @@ export class SessionMachine extends MachineState {
 
   // --- what the application asks -----------------------------------------------------------------------------
 
-  /** Start the five steps, or join them if they have started. */
-  askClose(reason: messages.Reason, timeout: number, now: number): void {
-    this.#feed(now, close.begin, reason, timeout);
+  /**
+   * Start the five steps, or join them if they have started.
+   *
+   * @param speaking sound is still to be heard: `mediaFinished` ends that.
+   */
+  askClose(reason: messages.Reason, timeout: number, now: number, speaking = false): void {
+    this.#feed(now, close.begin, reason, timeout, speaking);
+  }
+
+  /** Note that the sound of this side was heard, or that nothing more can be done for it. */
+  mediaFinished(now: number): void {
+    this.#feed(now, close.spoken);
+  }
+
+  /**
+   * Take this side's account of its media, by mid. The last one before `closed` is said is said with it.
+   *
+   * @param agree that of `media.ts`, which is loaded when there is media.
+   */
+  mediaCounted(media: Map<string, messages.MediaAccount>, agree: MachineState["agreeMedia"], now: number): void {
+    this.media = media;
+    this.agreeMedia = agree;
+    this.#feed(now, () => {});
   }
 
   /** End at once; the receipt says what is not known. */
@@ -490,9 +560,9 @@ export class SessionMachine extends MachineState {
     this.#feed(now, close.abort, reason);
   }
 
-  /** Note that all `closing` handlers of the application have ended. */
-  lastWordsOver(now: number): void {
-    this.#feed(now, close.lastWordsOver);
+  /** Note that all `closing` handlers of the application have ended. `speaking`: see `askClose`. */
+  lastWordsOver(now: number, speaking = false): void {
+    this.#feed(now, close.lastWordsOver, speaking);
   }
 
   /** End the session: the other side has started another session of the two peers. */
@@ -527,6 +597,17 @@ export class SessionMachine extends MachineState {
   /** Give the other side `eta` seconds from now, while this side closes. */
   grantWait(eta: number, now: number): void {
     this.#feed(now, close.extend, eta);
+  }
+
+  /**
+   * Report the steps of a close or a reset from now on, or no longer.
+   *
+   * @param look that of `progress.ts`, which is loaded when somebody watches.
+   */
+  watchProgress(look: Watch["look"] | undefined, now: number): void {
+    this.watch = look && (this.watch ?? { look, step: "", due: 0 });
+    this.timers.delete("progress");
+    this.#feed(now, () => {});
   }
 
   /** Begin a reset, join the running one, or raise its level. */

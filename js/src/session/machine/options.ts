@@ -2,7 +2,8 @@
 
 import { CAPABILITIES, DEFAULT_MAX_MESSAGE, DEFAULT_WINDOW } from "../../protocol/control.js";
 
-export type Step = "wait" | "ice" | "transport" | "give-up";
+export const STEPS = ["wait", "ice", "transport", "give-up"] as const;
+export type Step = (typeof STEPS)[number];
 
 /** When to try what while the other side does not answer (closing rule S10). */
 export interface RecoveryPolicy {
@@ -78,4 +79,5 @@ export const DEFAULTS = {
   capabilities: CAPABILITIES,
 };
 
+/** The numbers of a session; times are seconds. `DEFAULTS` has their values. */
 export type Options = typeof DEFAULTS;

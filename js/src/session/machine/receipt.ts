@@ -33,6 +33,24 @@ export interface ChannelReceipt {
   reliable: boolean;
 }
 
+/** How a channel ended, and what became of each of its messages. */
+export interface ChannelEndReceipt extends ChannelReceipt {
+  name: string;
+  /** The closer; `network` if the session ended without anybody's wish. */
+  by: "local" | "remote" | "both" | "network";
+  /** The text that the closer gave. */
+  reason: string;
+  /**
+   * `deadline`: the time was over; `session`: the session ended meanwhile; `untold`: the other side's version knows no
+   * close of a channel, and learns nothing of it.
+   */
+  path: "graceful" | "deadline" | "session" | "untold";
+  /** Seconds since the close began. */
+  duration: number;
+  /** This side has the other's last word about the channel. */
+  confirmed: boolean;
+}
+
 /** One of the five steps: start and duration in seconds since the close began. */
 export interface StepReceipt {
   name: "announce" | "drain" | "channels" | "connection" | "clean-up";
@@ -61,13 +79,13 @@ export interface Outcome {
 
 /** Confirmed, and nothing of a reliable channel is unknown or unsent. */
 export function isClean(outcome: Outcome): boolean {
+  return outcome.confirmed && [...outcome.channels.values()].every(lacksNothing);
+}
+
+/** Whether nothing of a reliable channel is unknown or unsent. */
+export function lacksNothing({ reliable, sent, received }: ChannelReceipt): boolean {
   const settled = ({ unknown, unsent }: Account) => unknown?.messages === 0 && unsent?.messages === 0;
-  return (
-    outcome.confirmed &&
-    [...outcome.channels.values()].every(
-      (channel) => !channel.reliable || (settled(channel.sent) && settled(channel.received)),
-    )
-  );
+  return !reliable || (settled(sent) && settled(received));
 }
 
 /** Merge both sides' counts of one direction: the rest of the accepted messages is unknown. */
@@ -90,13 +108,15 @@ export function minus(one: Total, other: Total): Total {
 /**
  * The canonical part: JSON with sorted keys, directions keyed by the sender's peer id.
  *
- * @param unread both sides tell it. A peer of the version before does not, and its text has no such word.
+ * @param unread write the counts of unread messages that are not 0. A peer of the version before does not give them. If
+ *   one side alone knows that both give them, nothing was read, so the texts are still equal.
  */
 export function agreedText(
   receipt: string,
   reason: Reason,
   closer: string,
   channels: Map<string, ChannelReceipt>,
+  media: Map<string, unknown> | undefined,
   me: string,
   peer: string,
   unread: boolean,
@@ -111,6 +131,7 @@ export function agreedText(
       ["receipt", receipt],
       ["reason", { code: reason.code, text: reason.text ?? "" }],
       ["closer", closer],
+      ...(media?.size ? ([["media", media]] as const) : []),
       ["channels", new Map(Array.from(channels, ([name, channel]) => [name, both(channel)]))],
     ]),
   );
@@ -122,7 +143,7 @@ function canonical({ accepted, delivered, unread, unknown, unsent }: Account, to
     accepted: total(accepted),
     delivered: total(delivered),
     unknown: total(unknown),
-    ...(told && { unread: total(unread) }),
+    ...(told && unread?.messages ? { unread: total(unread) } : {}),
     unsent: total(unsent),
   };
 }

@@ -109,7 +109,7 @@ export class Receiver {
   constructor(
     readonly ordered: boolean,
     readonly reliable: boolean,
-    readonly budget: Budget,
+    public budget: Budget,
     /** The application has opened the channel, or read from it. */
     public claimed = false,
   ) {
@@ -412,6 +412,8 @@ export class Receiver {
     this.budget.channels--;
     this.budget.yielding.delete(this);
     this.reserve = 0;
+    // What is here stays readable, and belongs to the application with its channel.
+    this.budget = this.budget.apart();
   }
 
   // --- taking -------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import { GONE } from "./cause.js";
 import * as close from "./close.js";
 import * as connections from "./connections.js";
 import * as heartbeat from "./heartbeat.js";
+import { Ladder, STEPS, type Step } from "./options.js";
 import * as reset from "./reset.js";
 import type { ConnectionState, LossKind, MachineState } from "./state.js";
 
@@ -23,6 +24,15 @@ const FAREWELL = 0.7;
  * silence: what came before it, or was under way when it began, shows nothing.
  */
 const FRESH = 2;
+
+/** Seconds: the times of two looks at one packet differ by less. */
+const LATER = 0.05;
+
+/** Seconds that the path has for an answer after a change of this machine's network, before it is renewed. */
+const DOUBT = 1;
+
+/** Seconds: sums of times are not exact. */
+const SLACK = 0.001;
 
 export const NOT_ADIEU = "the other side said no hello: it does not speak adieu";
 
@@ -43,8 +53,8 @@ export function suspect(m: MachineState): void {
   m.note(`no answer for ${(m.now - m.silence.since).toFixed(1)} s`);
   if (!m.closing) {
     if (isGone(m)) return close.end(m, "remote", m.evidence.cause(), "");
-    if (m.phase === "open") m.enter("suspect", m.evidence.cause());
-    else if (m.phase === "resetting") m.enter("recovering", m.evidence.cause()); // the reset goes on
+    if (m.phase === "open") m.enter("suspect", m.evidence.told(m.now));
+    else if (m.phase === "resetting") m.enter("recovering", m.evidence.told(m.now)); // the reset goes on
   }
   askPacketAge(m);
   if (m.evidence.signaling) m.act({ type: "Probe" });
@@ -64,8 +74,9 @@ export function climb(m: MachineState): void {
   m.timers.delete("ladder");
   const { silence } = m;
   if (!silence || !m.isTroubled || m.evidence.iceFresh) return;
+  updateCause(m);
   const seconds = m.now - silence.since;
-  let [step, again] = m.options.recovery.step(seconds, silence.attempts);
+  let [step, again] = askPolicy(m, seconds, silence.attempts);
   // Without a connection nothing is left that could heal.
   if (m.active === undefined && (step === "wait" || step === "ice") && !m.reset) step = "transport";
   m.timers.set("ladder", Math.max(silence.since + again, m.now + 0.05));
@@ -74,12 +85,22 @@ export function climb(m: MachineState): void {
     m.note(`gave up after ${seconds.toFixed(0)} s`);
     close.endUnanswered(m, `no answer for ${seconds.toFixed(0)} s`);
   } else if (m.evidence.signaling) {
-    m.enter("recovering", m.evidence.cause());
+    m.enter("recovering", m.evidence.told(m.now));
     if (step === "transport") silence.attempts++;
     reset.recover(m, step);
   } else {
     m.wakeIn("ladder", 1); // or as soon as signaling is up
   }
+}
+
+/** Ask the recovery policy. It is the page's: where it fails, the default decides, and the evidence says so. */
+function askPolicy(m: MachineState, seconds: number, attempts: number): [Step, number] {
+  try {
+    const [step, again] = m.options.recovery.step(seconds, attempts);
+    if (STEPS.includes(step) && Number.isFinite(again)) return [step, again];
+  } catch {} // else the session would never end
+  m.note("the recovery policy failed: the default decides");
+  return new Ladder().step(seconds, attempts);
 }
 
 /**
@@ -88,8 +109,10 @@ export function climb(m: MachineState): void {
  */
 export function packetAge(m: MachineState, connection: ConnectionState, age: number | null): void {
   if (m.state === "connecting") {
-    connection.silent = age !== null && age < FRESH ? connection.silent + 1 : 0;
-    if (connection.silent === 2) close.end(m, "network", "protocol-error", NOT_ADIEU);
+    if (age === null || age >= FRESH) connection.aliveAt = undefined;
+    else if (connection.aliveAt === undefined) connection.aliveAt = m.now - age;
+    // A later packet than the one that was seen before.
+    else if (m.now - age > connection.aliveAt + LATER) close.end(m, "network", "protocol-error", NOT_ADIEU);
   } else if (m.silence && connection.epoch === m.active && (m.isTroubled || m.closing)) {
     const within = m.now - m.silence.since - m.options.burst;
     const hangs = age !== null && age < Math.min(FRESH, within);
@@ -102,10 +125,11 @@ export function packetAge(m: MachineState, connection: ConnectionState, age: num
   }
 }
 
-/** Report the state again if the evidence now shows another cause. */
+/** Report the state again if the evidence now shows another cause; one that was just corrected holds for a while. */
 export function updateCause(m: MachineState): void {
-  const cause = m.evidence.cause();
-  if (m.isTroubled && cause !== m.evidence.reported) m.changed(m.state, cause);
+  const { reported } = m.evidence;
+  const cause = m.evidence.told(m.now);
+  if (m.isTroubled && cause !== reported) m.changed(m.state, cause);
 }
 
 /** Look at once: the server says that the other side is away or gone. */
@@ -119,6 +143,37 @@ export function presenceChanged(m: MachineState): void {
   updateCause(m);
   const soon = m.now + m.options.burst;
   m.timers.set("suspect", Math.min(m.timers.get("suspect") ?? soon, soon));
+}
+
+/**
+ * Look at the path: this machine's network has changed. If it does not answer soon, or `atOnce`, it is renewed.
+ *
+ * A new network is no reason by itself: the path may go on over the old one.
+ */
+export function networkChanged(m: MachineState, text: string, atOnce = false): void {
+  m.note(text);
+  if (m.active === undefined || m.phase === "connecting") return;
+  if (!m.silence) heartbeat.ask(m);
+  if (m.closing || !m.silence) return;
+  if (atOnce && m.evidence.signaling && !m.reset) reset.renew(m);
+  else m.wakeIn("network", Math.max(m.silence.since + DOUBT - m.now, 0));
+}
+
+/** Renew the path at once, if ICE has lost it by the change of this machine's network. */
+export function cutOff(m: MachineState): void {
+  if (m.timers.has("network")) renewPath(m);
+}
+
+/** Renew the path, if nothing has come over it since the change. */
+export function doubtIsOver(m: MachineState): void {
+  if (m.silence && m.now >= m.silence.since + DOUBT - SLACK) renewPath(m);
+}
+
+function renewPath(m: MachineState): void {
+  m.timers.delete("network");
+  if (m.active === undefined || m.closing || (m.reset && !reset.mayBeRenewed(m.reset))) return;
+  if (m.evidence.signaling) reset.renew(m);
+  else m.wakeIn("network", DOUBT); // or as soon as signaling is up
 }
 
 /** Look why a connection has brought no hello in its time. */

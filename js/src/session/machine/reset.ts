@@ -52,12 +52,24 @@ export function recover(m: MachineState, level: "ice" | "transport"): void {
   begin(m, level, true);
 }
 
-function begin(m: MachineState, wanted: Level, recovery: boolean): void {
+/** Whether it only makes a new path, perhaps from addresses that have gone meanwhile, and nobody waits for it. */
+export function mayBeRenewed({ level, recovery }: Reset): boolean {
+  return level === "ice" && recovery;
+}
+
+/** Begin a reset of the path: this machine's network has changed, and what is used may soon be gone. */
+export function renew(m: MachineState): void {
+  if (m.reset) abandon(m, m.reset, "tried again");
+  // A path to addresses that have gone may still be under way on the side that offers: a connection goes beside it.
+  begin(m, !m.smaller && m.now < m.resets.icePendingUntil ? "transport" : "ice", true, true);
+}
+
+function begin(m: MachineState, wanted: Level, recovery: boolean, renews = false): void {
   if (m.reset) abandon(m, m.reset, `raised to ${wanted}`);
   const level = possible(m, wanted);
   const n = ++m.resets.asked;
   const epoch = epochOf(m, level);
-  start(m, { level, epoch, asker: m.me, n, began: m.now, recovery, phase: "asked" });
+  start(m, { level, epoch, asker: m.me, n, began: m.now, recovery, renews, phase: "asked" });
   m.say({ type: "reset", asker: m.me, n, epoch, level }, { both: recovery });
 }
 
@@ -298,7 +310,7 @@ export function failed(m: MachineState, why = m.reset?.lost ?? `not done within 
 export function endIfHealed(m: MachineState): void {
   const { reset } = m;
   if (m.silence || m.closing || !m.smaller) return;
-  if (reset?.recovery && reset.phase !== "switching") giveUp(m, reset, "the old connection healed");
+  if (reset?.recovery && !reset.renews && reset.phase !== "switching") giveUp(m, reset, "the old connection healed");
 }
 
 function giveUp(m: MachineState, reset: Reset, why: string): void {
@@ -313,7 +325,9 @@ function giveUp(m: MachineState, reset: Reset, why: string): void {
 function abandon(m: MachineState, reset: Reset, why: string, duration = 0): void {
   const { level, epoch } = reset;
   forget(m);
-  if (level !== "ice") {
+  if (level === "ice") {
+    m.resets.icePendingUntil = reset.began + m.options.resetTimeout;
+  } else {
     m.lastEpoch = Math.max(m.lastEpoch, epoch);
     if (epoch !== m.active) connections.release(m, epoch);
   }

@@ -8,8 +8,8 @@
  * - `reset`, from its beginning to its end, also while the session is silent or closes.
  *
  * Each procedure has a file, which imports only the files before it: `heartbeat.ts`, `channels.ts`,
- * `connections.ts`, `reset.ts`, `close.ts` (and the account at its end, `account.ts`), `recovery.ts`; `machine.ts` has
- * the inputs.
+ * `ending.ts`, `connections.ts`, `reset.ts`, `close.ts` (and the account at its end, `account.ts`), `recovery.ts`,
+ * `progress.ts`; `machine.ts` has the inputs.
  */
 
 import { compare } from "../../bytes.js";
@@ -22,6 +22,7 @@ import { line } from "../../protocol/text.js";
 import type { Action, Event, StateName } from "./actions.js";
 import { Budget, leastBudget } from "./budget.js";
 import { PeerEvidence } from "./cause.js";
+import type { agree } from "./media.js";
 import { DEFAULTS, type Options } from "./options.js";
 import type { Outcome, StepReceipt } from "./receipt.js";
 import type { Receiver } from "./receiver.js";
@@ -46,10 +47,13 @@ export type Timer =
   | "fresh"
   | "ladder"
   | "farewell"
+  | "network"
   | "reset"
   | "peer-reset"
   | "drain"
-  | "end";
+  | "end"
+  | "channels"
+  | "progress";
 
 /** A session channel's data channel on one connection. */
 export interface ChannelOnConnection {
@@ -58,6 +62,8 @@ export interface ChannelOnConnection {
   buffered: number;
   /** `AskDrained` is out. */
   asked: boolean;
+  /** Whether it is being closed: it carries nothing, and its id is free afterwards. */
+  closing?: boolean;
 }
 
 /** One connection. */
@@ -68,8 +74,8 @@ export class ConnectionState {
   /** The other side's offer has come. */
   described = false;
   heardHello = false;
-  /** How often its engine was found alive while no hello came. */
-  silent = 0;
+  /** When its engine was heard last, if it was found alive while no hello came. */
+  aliveAt: number | undefined;
   /** The data channels, by stream id. */
   channels = new Map<number, ChannelOnConnection>();
 
@@ -106,6 +112,44 @@ export interface Channel extends Kind {
   receiver: Receiver;
   /** `dataReceived` returns the next message. */
   readerWaits: boolean;
+  /** The close that is under way, or over. */
+  end?: ChannelEnd;
+}
+
+/** The close of a channel, while the session goes on. */
+export interface ChannelEnd {
+  by: "local" | "remote" | "both";
+  reason: string;
+  readonly began: number;
+  /** When the application learns of the end at the latest. */
+  deadline: number;
+  drainUntil: number;
+  /** When something new of this channel last came. */
+  progressed: number;
+  /** This side's application has asked for it: its time is kept, whatever the other side says. */
+  own: boolean;
+  /** Last words: the other side closes, and the `closing` handlers here have not ended. */
+  maySend: boolean;
+  /** How many messages the other side sends, once that is known. */
+  final?: number;
+  saidDone: boolean;
+  heardDone: boolean;
+  /** This side's last word: from then on it neither sends nor takes. */
+  said?: messages.ChannelAccount;
+  /** The other side's last word. */
+  heard?: messages.ChannelAccount;
+  /** Each side is known to have both last words: the data channel is reset, and all of it is forgotten. */
+  agreed: boolean;
+  /** The other side closes its data channel, or has forgotten the channel. */
+  heardGone: boolean;
+  /** The connection on which one side has said `gone`. */
+  goneOn?: number | undefined;
+  /** Whether the application knows of the end. The rest is for the other side. */
+  over: boolean;
+  /** The connection that carried the last stage of this side; on another it is said again. */
+  spokenOn?: number;
+  /** The last stage said there: 1 closing, 2 done, 3 closed, 4 closed and heard. */
+  spoken: number;
 }
 
 /** The other side owes an answer. */
@@ -128,6 +172,8 @@ export interface Reset {
   began: number;
   /** Whether the recovery started it: then it ends when the old connection heals. */
   recovery: boolean;
+  /** Whether a change of this machine's network started it: the new path is wanted even if the old one still works. */
+  renews?: boolean;
   phase: "asked" | "building" | "switching";
   /** `ice`: the ping whose answer proves the new path. */
   ping?: number;
@@ -141,6 +187,8 @@ export interface Reset {
 export class Resets {
   /** How many this side has asked for. */
   asked = 0;
+  /** Until then the side that offers may still be making a path, in an `ice` reset that was given up here. */
+  icePendingUntil = 0;
   /** The highest number of each asker. */
   known = new Map<string, number>();
   waiting: messages.Reset | undefined;
@@ -168,6 +216,8 @@ export interface Drain {
   readonly said?: undefined;
   /** Last words: the other side closes, and the `closing` handlers here have not ended. */
   maySend: boolean;
+  /** Sound of this side is still to be heard. */
+  speaking?: boolean;
 }
 
 /** Reset the data channels of the active connection. */
@@ -279,6 +329,13 @@ export interface MachineInit {
   remembered?: Remembered;
 }
 
+/** Somebody watches the steps of a close or a reset: the one that was reported last, and when to report it again. */
+export interface Watch {
+  step: string;
+  due: number;
+  look(m: MachineState): void;
+}
+
 /** One side of a session: its data, what it has to do, and what it has to report. */
 export class MachineState {
   readonly me: string;
@@ -308,9 +365,17 @@ export class MachineState {
   releasing = new Set<number>();
   channels = new Map<string, Channel>();
   byId = new Map<number, Channel>();
+  /** Channels that are being closed. */
+  ending = new Map<string, Channel>();
+  /** Channels that the other side opens while an earlier one holds the name or the id; by stream id. */
+  later = new Map<number, messages.Open>();
   /** Channels for whose credit there was no room, the one that has waited longest first. */
   hungry = new Map<string, Channel>();
   evidence = new PeerEvidence();
+  /** Mid to this side's account, for its last word. */
+  media = new Map<string, messages.MediaAccount>();
+  /** Returns the media of the agreed part; set with the account. */
+  agreeMedia: typeof agree | undefined;
   /** Return the capabilities of both sides: known from the first `hello` on, and fixed for the session's life. */
   capabilities: ReadonlySet<string> = new Set();
   lastHeard = 0;
@@ -320,6 +385,8 @@ export class MachineState {
   movedTo = "";
   /** The stream id of the next channel that this side opens. */
   nextId: number;
+  /** Somebody watches the steps of a close or a reset. */
+  watch: Watch | undefined;
   timers = new Map<Timer, number>();
   /** Messages by type. */
   words = new Map<Word["type"], Repeat>();
