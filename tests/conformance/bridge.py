@@ -143,6 +143,10 @@ class Bridge:
         if subject is not None:
             del self._handles[id(subject)]
 
+    def object_of(self, handle: int) -> Any:
+        """What the page has under this handle; None for 0."""
+        return self._objects.get(handle)
+
     # --- promises -----------
 
     def _promise(self, coroutine: Coroutine[Any, Any, Any], what: str) -> dict[str, Any]:

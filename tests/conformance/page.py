@@ -29,6 +29,7 @@ from adieu.webrtc import strict_specification
 from conformance import fetch, idl, teardown
 from conformance.backends import BACKENDS
 from conformance.bridge import Bridge
+from conformance.elements import Players
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -155,6 +156,7 @@ class Page:
         table = idl.table(wpt, CACHE / "conformance")
         self.backend = BACKENDS[backend]()
         self.bridge = Bridge(table, self.backend, self.enter)
+        self._players = Players(self.backend, self.enter)
         self._context = quickjs.Context()
         self._context.set_max_stack_size(4 << 20)
         self._context.set_memory_limit(1 << 30)
@@ -166,7 +168,18 @@ class Page:
             self._context.eval(script.read_text())
         self._shared: Any = {
             name: self._context.eval(f"shared.{name}")
-            for name in ("timer", "begin", "enter", "end", "settle", "callFunction", "load", "loaded", "report")
+            for name in (
+                "timer",
+                "begin",
+                "enter",
+                "end",
+                "settle",
+                "callFunction",
+                "load",
+                "loaded",
+                "report",
+                "playing",
+            )
         }
 
     # --- the door -----------
@@ -201,6 +214,9 @@ class Page:
                 return base64.b64decode(arguments[0]).decode(errors="replace")
             case "read":
                 return self._read(arguments[0])
+            case "play":
+                element, stream = arguments
+                self._players.play(element, self.bridge.object_of(stream))
             case "gc":
                 asyncio.get_running_loop().call_soon(self._collect)
             case "log":
@@ -327,7 +343,8 @@ class Page:
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
-        self._shared["timer"] = self._shared["begin"] = lambda *_: 0
+        self._shared["timer"] = self._shared["begin"] = lambda *_: None
+        await self._players.close()
         connections = list(self.bridge.connections)
         for connection in connections:
             connection.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 PATIENCE = 3.0
 """Seconds in which the last packets leave and the core gives everything back."""
+
+MEDIA_THREAD = "adieu-media"
+CODEC_THREADS = "adieu-codec"
 
 HELD_BY_CORE = ("connections", "transports", "channels", "sockets", "timers")
 
@@ -85,7 +89,10 @@ def _left(before: Held) -> list[str]:
 
 
 def _threads() -> int:
-    return sum(1 for _ in Path("/proc/self/task").iterdir())
+    """All but those that are of the process: the core's media thread stays, the codecs' threads end when they idle."""
+    codecs = {str(thread.native_id) for thread in threading.enumerate() if thread.name == CODEC_THREADS}
+    tasks = [task for task in Path("/proc/self/task").iterdir() if task.name not in codecs]
+    return sum((task / "comm").read_text().strip() != MEDIA_THREAD for task in tasks)
 
 
 def _descriptors() -> list[str]:

@@ -61,11 +61,11 @@ class Terminal:
 
 
 @asynccontextmanager
-async def demo(folder: Path, *options: str) -> AsyncGenerator[Terminal]:
+async def demo(folder: Path, *options: str, code: str = CODE) -> AsyncGenerator[Terminal]:
     """`adieu demo` on a terminal of its own; what it keeps meanwhile is in `folder`."""
     end, other = os.openpty()
     environment = {"TMPDIR": str(folder), "TERM": "xterm", "COLUMNS": "160", "CI": ""}
-    command = (sys.executable, "-c", CODE, "demo", *options)
+    command = (sys.executable, "-c", code, "demo", *options)
     try:
         async with running(*command, env=environment, stdin=other, stdout=other, stderr=other) as process:
             os.close(other)
@@ -110,6 +110,14 @@ async def test_without_an_answer_it_ends_by_itself(tmp_path: Path) -> None:
     async with demo(tmp_path) as terminal:
         await terminal.shows("press Enter to keep it")
         assert await asyncio.wait_for(terminal.process.wait(), 30) == 0
+
+
+async def test_without_extras_it_does_all_but_the_page(tmp_path: Path) -> None:
+    missing = "sys.modules.update(dict.fromkeys('rich starlette uvicorn jwt prometheus_client'.split()))"
+    async with demo(tmp_path, code=CODE.replace("import sys;", f"import sys; {missing};")) as terminal:
+        await terminal.shows("Every check passed")
+        assert "pip install 'adieu[server]'" in terminal.text
+        assert await asyncio.wait_for(terminal.process.wait(), 15) == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

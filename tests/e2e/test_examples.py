@@ -14,9 +14,32 @@ pytestmark = pytest.mark.anyio
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 EXPECTED = {
+    "echo_bot.py": ["tone 25 came back", "of 65 tones came back", "left: nothing left, nothing left"],
+    "voice_agent.py": [
+        "I interrupt",
+        "agent: interrupted after",
+        "0.0 s were not said",
+        "first left (the call is over)",
+    ],
+    "process_video.py": [
+        "came back as a negative, 640x480",
+        "of 30 negatives came back",
+        "left: nothing left, nothing left",
+    ],
+    "camera_robot.py": [
+        "robot: the path carries",
+        "the first picture is 640x480",
+        "saw 75 pictures, in order: True, missing: 0",
+        "frames were passed on: True",
+    ],
     "goodbye.py": ["Ben learns: done", "2 of 2 messages reached Ben's program", "the same receipt: True"],
     "first_try.py": ["hello", "sent before the reset", "queued", "the same receipt: True"],
     "robot.py": ["robot: land", "brakes on (end of the flight)", "every order was obeyed: True"],
+    "mounted.py": [
+        "ada says: hello from ada",
+        "ben says: hello from ben",
+        "without a token: this server needs a token",
+    ],
     "own_signaling.py": ["you said hello", "SCTP cause 12", "left of them: nothing left, nothing left"],
 }
 
@@ -28,7 +51,8 @@ async def start(name: str, *arguments: str) -> asyncio.subprocess.Process:
 
 
 def test_each_example_is_tried() -> None:
-    assert {path.name for path in EXAMPLES.glob("*.py")} == {*EXPECTED, "chat.py"}
+    """Here, or in sim/testing/test_plugin.py: the tests of a program."""
+    assert {path.name for path in EXAMPLES.glob("*.py")} == {*EXPECTED, "chat.py", "test_my_program.py"}
 
 
 @pytest.mark.parametrize("name", EXPECTED)

@@ -34,7 +34,7 @@ class Lab:
 
     @asynccontextmanager
     async def peer(self, name: str) -> AsyncIterator[Peer]:
-        """A fresh peer, with a connection made: chromium, chromium-mdns, firefox, aiortc, pion or adieu."""
+        """A fresh peer, with a connection made: chromium or firefox (or -mdns), aiortc, pion or adieu."""
         async with self._bare(name) as peer:
             yield peer
 
@@ -64,6 +64,7 @@ class Lab:
                 "chromium": (browsers.chromium_program, browsers.chromium),
                 "chromium-mdns": (browsers.chromium_program, lambda: browsers.chromium(hide_addresses=True)),
                 "firefox": (browsers.firefox_program, browsers.firefox),
+                "firefox-mdns": (browsers.firefox_program, lambda: browsers.firefox(hide_addresses=True)),
             }
             installed, start = programs_and_starts[name]
             if installed() is None:

@@ -17,6 +17,7 @@ MARKS = {
     "chromium": pytest.mark.browser,
     "chromium-mdns": pytest.mark.browser,
     "firefox": pytest.mark.browser,
+    "firefox-mdns": pytest.mark.browser,
     "aiortc": pytest.mark.peer,
     "pion": pytest.mark.peer,
 }

@@ -9,7 +9,7 @@ from interop.support import MARKS, each_offerer, each_other, talking
 
 # What the other side's channel reports when adieu's connection is closed abruptly; one of these.
 ABRUPT = {
-    "chromium": [["open", "closing", "error", "close"]],  # the `closing` is not in the text
+    "chromium": [["open", "closing", "error", "close"], ["open", "error", "close"]],  # `closing` comes, but not always
     "firefox": [["open", "close"], ["open", "closing", "close"]],  # nor is the missing `error`
     "aiortc": [["open", "close"]],
     "pion": [["open", "close", "error"], ["open", "error", "close"]],  # told by two goroutines

@@ -73,7 +73,7 @@ async def _mislead(misled: Peer, other: Peer, *, adieu_offers: bool) -> None:
 @pytest.mark.parametrize("other", [pytest.param("chromium-mdns", marks=MARKS["chromium"])])
 @each_offerer
 async def test_a_browser_that_hides_its_addresses_still_connects(lab, other, adieu_offers):
-    """Its candidates are .local names, which adieu does not look up: its checks show where it is (RFC 8445 7.3.1.3)."""
+    """Its candidates are .local names; its checks show where it is, too (RFC 8445 7.3.1.3)."""
     async with pair(lab, other) as (us, them):
         await (us if adieu_offers else them).call("channel", label="chat")
         await (connect(us, them) if adieu_offers else connect(them, us))

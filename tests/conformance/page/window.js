@@ -224,6 +224,8 @@ shared.timer = (id) => {
 
 // --- the document ---
 
+let lastElement = 0;
+
 class HTMLElement extends EventTarget {
   constructor(name = 'div') { super(); this.localName = name; this.style = {}; this.children = []; }
   append(...nodes) { nodes.forEach((node) => this.appendChild(node)); }
@@ -232,17 +234,39 @@ class HTMLElement extends EventTarget {
   remove() {}
   setAttribute(name, value) { this[name] = value; }
 }
+// It plays a stream as soon as each of its tracks has given something (elements.py); nothing is heard or seen.
 class HTMLMediaElement extends HTMLElement {
-  srcObject = null;
+  #stream = null;
+  #number = ++lastElement;
+  #playing = Promise.withResolvers();
   muted = false;
   videoWidth = 0;
   videoHeight = 0;
-  currentTime = 0;
   readyState = 0;
-  play() { return new Promise(() => {}); }  // there is nothing that plays
+  paused = false;
+  #began = 0;
+  get srcObject() { return this.#stream; }
+  set srcObject(stream) {
+    this.#stream = stream;
+    this.readyState = 0;
+    players.set(this.#number, this);
+    door('play', this.#number, stream === null ? 0 : slotsOf(stream).handle);
+  }
+  get currentTime() { return this.readyState ? (performance.now() - this.#began) / 1000 : 0; }
+  begin(width, height) {
+    Object.assign(this, {readyState: 4, videoWidth: width, videoHeight: height});
+    this.#began = performance.now();
+    for (const type of ['loadedmetadata', 'loadeddata', 'canplay', 'playing', 'timeupdate'])
+      this.dispatchEvent(new Event(type));
+    this.#playing.resolve();
+  }
+  play() { return this.#playing.promise; }
   pause() {}
 }
-handlerAttributes(HTMLMediaElement.prototype, 'loadedmetadata', 'loadeddata', 'playing', 'resize', 'timeupdate', 'error');
+const players = new Map();
+shared.playing = (number, width, height) => players.get(number)?.begin(width, height);
+handlerAttributes(HTMLMediaElement.prototype,
+  'loadedmetadata', 'loadeddata', 'canplay', 'playing', 'resize', 'timeupdate', 'error');
 class HTMLVideoElement extends HTMLMediaElement {}
 class HTMLAudioElement extends HTMLMediaElement {}
 class HTMLCanvasElement extends HTMLElement {}
@@ -259,7 +283,10 @@ class HTMLIFrameElement extends HTMLElement {
       this.dispatchEvent(new Event('load'));
     });
   }
-  remove() { for (const connection of this.#connections.splice(0)) connection.close(); }
+  remove() {
+    if (this.contentWindow) this.contentWindow.isGone = true;
+    for (const connection of this.#connections.splice(0)) connection.close();
+  }
   #run(script) {
     const connections = this.#connections;
     class Connection extends RTCPeerConnection {
@@ -274,12 +301,13 @@ class HTMLIFrameElement extends HTMLElement {
 }
 class FrameWindow extends EventTarget {
   parent = globalThis;
+  isGone = false;  // its scripts run no longer
   postMessage(data) { post(this, data); }
 }
 // https://html.spec.whatwg.org/#window-post-message-steps, for what JSON can say
 function post(target, data) {
   const text = JSON.stringify(data);
-  setTimeout(() => target.dispatchEvent(new MessageEvent('message', {data: JSON.parse(text)})));
+  setTimeout(() => target.isGone || target.dispatchEvent(new MessageEvent('message', {data: JSON.parse(text)})));
 }
 handlerAttributes(HTMLIFrameElement.prototype, 'load');
 handlerAttributes(FrameWindow.prototype, 'message');

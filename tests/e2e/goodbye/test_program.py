@@ -12,6 +12,7 @@ import pytest
 
 import adieu
 from e2e.goodbye.apps import SETUP, Apps
+from e2e.lab.cuts import cut
 from e2e.lab.figures import slowness
 
 if TYPE_CHECKING:
@@ -157,3 +158,19 @@ async def test_a_program_that_closes_its_connection_has_left(browser: Any) -> No
         found = await tab.run("return { cause: kept.gone.cause, at: kept.gone.at }")
         assert found["cause"] == "left"
         assert found["at"] - began <= 1000 * slowness()
+
+
+async def test_a_cut_is_known_and_healed_without_loss(browser: Any) -> None:
+    async with met(browser) as (tab, side):
+        began = asyncio.get_running_loop().time()
+        with cut("-p", "udp"):
+            side.chat.send(b"sent in the cut")
+            event = await asyncio.wait_for(side.gone, 12)
+            assert asyncio.get_running_loop().time() - began <= 5 * slowness()
+            await tab.run("kept.chat.send(new Uint8Array(10)); await kept.until(() => kept.gone)")
+        assert event.cause == await tab.run("return kept.gone.cause") == "crashed or frozen or network-lost"
+        await until(lambda: "back" in side.events)
+        await tab.run("await kept.until(() => kept.back && kept.heard.length)")
+        receipt = await side.end.close(timeout=20)
+        assert (receipt.clean, receipt.confirmed) == (True, True)
+        assert side.heard == await tab.run("return kept.heard.length") == 1

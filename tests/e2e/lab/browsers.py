@@ -144,8 +144,11 @@ class Browser(Protocol):
     async def processes(self) -> list[int]:
         """All of them."""
 
-    async def capturing(self) -> bool:
-        """Whether a camera or a microphone is on: by what the browser itself knows, not by what a page says."""
+    async def capturing(self, *, sound: bool = True) -> bool:
+        """Whether a camera is on, or with `sound` a microphone: by what the browser knows, not by what a page says.
+
+        Chromium cannot tell a microphone from a loudspeaker that plays.
+        """
 
     async def memory(self, tab: str) -> dict[str, float]:
         """What a tab's page holds, in MiB, once everything that can be collected has been."""
@@ -216,9 +219,10 @@ class Chromium:
         """Itself: its script and setpriv become it."""
         return self.process.pid
 
-    async def capturing(self) -> bool:
+    async def capturing(self, *, sound: bool = True) -> bool:
         """The processes that read the devices work, or sleep."""
-        services = [p["id"] for p in await self._processes() if p["type"].startswith(CHROMIUM_CAPTURES)]
+        captures = CHROMIUM_CAPTURES if sound else CHROMIUM_CAPTURES[:1]
+        services = [p["id"] for p in await self._processes() if p["type"].startswith(captures)]
         before = sum(map(_wakes, services))
         await asyncio.sleep(0.5)
         return sum(map(_wakes, services)) - before > 5
@@ -273,9 +277,10 @@ class Firefox:
         """Itself: its script and setpriv become it."""
         return self.process.pid
 
-    async def capturing(self) -> bool:
+    async def capturing(self, *, sound: bool = True) -> bool:
         """What its indicator of cameras in use shows."""
-        return int(await self.privileged("webrtcUI.getActiveStreams(true, true, false).length")) > 0
+        which = f"true, {'true' if sound else 'false'}, false"
+        return int(await self.privileged(f"webrtcUI.getActiveStreams({which}).length")) > 0
 
     async def memory(self, tab: str) -> dict[str, float]:
         """As about:memory has it, after "minimize memory usage".
@@ -340,15 +345,21 @@ async def chromium(
 
 
 @asynccontextmanager
-async def firefox(*, screen: Display | None = None) -> AsyncIterator[Firefox]:
-    """Run Firefox while the block lasts, headless unless there is a screen for its windows."""
+async def firefox(*, hide_addresses: bool = False, screen: Display | None = None) -> AsyncIterator[Firefox]:
+    """Run Firefox while the block lasts, headless unless there is a screen for its windows.
+
+    Args:
+        hide_addresses: offer mDNS names in place of addresses, as Firefox does by default.
+        screen: where its windows are; headless without one.
+    """
     path = firefox_program()
     assert path, "Firefox is not installed"
     version = _version(path, "--version")
     with scratch("firefox") as home:
         profile = home / "profile"
         profile.mkdir()
-        preferences = [f"user_pref({json.dumps(k)}, {json.dumps(v)});" for k, v in FIREFOX_PREFERENCES.items()]
+        chosen = {**FIREFOX_PREFERENCES, "media.peerconnection.ice.obfuscate_host_addresses": hide_addresses}
+        preferences = [f"user_pref({json.dumps(k)}, {json.dumps(v)});" for k, v in chosen.items()]
         (profile / "user.js").write_text("\n".join(preferences))
         command = [path, *(() if screen else ("--headless",)), "--no-remote", "--profile", str(profile)]
         command += ["--remote-debugging-port=0", "--remote-allow-system-access"]

@@ -22,7 +22,13 @@ if TYPE_CHECKING:
     from e2e.lab.browsers import Browser
 
 HERE = Path(__file__).parent / "page"
-FILES = {"/": ("index.html", "text/html; charset=utf-8"), "/peer.js": ("peer.js", "text/javascript; charset=utf-8")}
+JAVASCRIPT = "text/javascript; charset=utf-8"
+FILES = {
+    "/": ("index.html", "text/html; charset=utf-8"),
+    "/peer.js": ("peer.js", JAVASCRIPT),
+    "/sound.js": ("sound.js", JAVASCRIPT),
+    "/pictures.js": ("pictures.js", JAVASCRIPT),
+}
 
 
 class Pages:

@@ -5,10 +5,11 @@ test reads the same for all of them. A peer has one connection; its channels are
 
 | command | arguments | answer |
 |---|---|---|
-| `new` | configuration, rsa | – |
+| `new` | configuration, rsa; pion: lite; adieu: settings | – |
 | `channel` | label, init | – |
 | `media` | kinds, tracks, rids: a transceiver of each kind, to record SDP; with a track; with encodings | – |
 | `restart` | – : the next offer begins a new ICE generation | – |
+| `rollback` | – : takes the offer back; adieu only | – |
 | `offer` / `answer` / `accept` | – / sdp / sdp | the local description's sdp, or – |
 | `local` | – | the local description's sdp, with the candidates so far |
 | `candidate` | candidate (RTCIceCandidateInit, or None at the end) | – |
@@ -163,6 +164,8 @@ class RemotePeer(Peer):
 
     def __init__(self, name: str, version: str, write: Callable[[str], Awaitable[None]]) -> None:
         super().__init__(name, version)
+        self.kill: Callable[[], None] | None = None
+        """Ends its program at once, where it has one."""
         self._write = write
         self._ids = itertools.count(1)
         self._asked: dict[int, tuple[str, asyncio.Future[Any] | None]] = {}

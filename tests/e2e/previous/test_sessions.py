@@ -111,6 +111,20 @@ async def test_messages_of_every_kind_arrive_and_the_receipts_are_equal(
         assert receipt.clean and theirs["clean"]
 
 
+async def test_a_channel_closes_here_and_the_other_learns_nothing_of_it(previous: str, tmp_path: Path) -> None:
+    async with together(previous, tmp_path) as other:
+        assert await echoed(other.session, "plain", 20, 5) == 20
+        channel = other.session.channels["plain"]
+        closed = await asyncio.wait_for(channel.close("enough"), 6)
+        assert closed.path == "untold" and not closed.confirmed and closed.sent.delivered.messages == 20
+        with pytest.raises(adieu.ChannelError, match="closed"):
+            await channel.send("more")
+        with pytest.raises(adieu.ChannelError, match="not free"):
+            await other.session.open(channel.name, **KINDS[channel.name])
+        receipt = await other.session.close("done", timeout=20.0)
+        assert receipt.clean and receipt.agreed == (await other.receipt())["agreed"]
+
+
 async def test_many_small_messages_that_nobody_reads_yet_are_no_violation(previous: str, tmp_path: Path) -> None:
     """The version before counts no credit for the message itself: what it sends within its credit is honest."""
     async with together(previous, tmp_path) as other:

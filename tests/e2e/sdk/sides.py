@@ -95,6 +95,9 @@ class Side(Protocol):
     async def got(self) -> list[Any]: ...
     async def reset(self, level: str) -> None: ...
     async def close(self) -> dict[str, Any]: ...
+    async def close_channel(self) -> dict[str, Any]: ...
+    async def channel_ended(self) -> dict[str, Any]: ...
+    async def open_again(self) -> None: ...
     async def ended(self) -> dict[str, Any]: ...
     async def left(self) -> dict[str, Any]: ...
     async def states(self) -> list[State]: ...
@@ -141,6 +144,17 @@ class Page:
         code = "return (await kept.session.close({ reason: 'done', timeout: 20000 })).toJSON()"
         receipt: dict[str, Any] = await self.tab.run(code)
         return receipt
+
+    async def close_channel(self) -> dict[str, Any]:
+        receipt: dict[str, Any] = await self.tab.run("return await kept.data.close({ reason: 'done', timeout: 20000 })")
+        return receipt
+
+    async def channel_ended(self) -> dict[str, Any]:
+        receipt: dict[str, Any] = await self.tab.run("return await kept.data.waitClosed()", 60.0)
+        return receipt
+
+    async def open_again(self) -> None:
+        await self.tab.run("kept.data = await kept.session.open('data'); kept.got = []; kept.sent = 0")
 
     async def ended(self) -> dict[str, Any]:
         receipt: dict[str, Any] = await self.tab.run("return (await kept.session.waitClosed()).toJSON()", 60.0)
@@ -218,6 +232,16 @@ class Program:
 
     async def close(self) -> dict[str, Any]:
         return _plain(await self.session.close("done", timeout=20.0))
+
+    async def close_channel(self) -> dict[str, Any]:
+        return json.loads((await self.data.close("done", timeout=20.0)).to_json())  # type: ignore[no-any-return]
+
+    async def channel_ended(self) -> dict[str, Any]:
+        return json.loads((await self.data.wait_closed()).to_json())  # type: ignore[no-any-return]
+
+    async def open_again(self) -> None:
+        self.data = await self.session.open("data")
+        self._got, self._sent = [], 0
 
     async def ended(self) -> dict[str, Any]:
         return _plain(await self.session.wait_closed())

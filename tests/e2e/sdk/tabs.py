@@ -164,6 +164,8 @@ class Tabs:
             return found(PAGE.encode(), "text/html; charset=utf-8")
         if path == "/adieu-rtc.js":
             return found(BUNDLE.read_bytes())
+        if path.startswith("/adieu-rtc.") and (later := BUNDLE.with_name(path[1:])).exists():
+            return found(later.read_bytes())  # a bundle beside it, which is loaded when it is used
         return connection.respond(HTTPStatus.NOT_FOUND, "nothing here\n")
 
 

@@ -75,6 +75,39 @@ async def test_the_five_steps(
             await capture(each, False)
 
 
+@pytest.mark.parametrize("closer", some(("first", "second"), {"first"}))
+@pytest.mark.parametrize("pairing", some(PAIRINGS, OFTEN), ids="-".join)
+async def test_a_channel_closes_and_the_session_goes_on(
+    pairing: tuple[str, str], closer: str, both: dict[str, Any], tabs: Tabs, figures: Figures
+) -> None:
+    """8 MiB under way both ways arrive, both hold one account, and the name is free at once (closing rule S14)."""
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(serve(origins=[tabs.origin]))
+        sides = [await stack.enter_async_context(side(kind, tabs, both)) for kind in pairing]
+        await meet(server.url, dict(zip(("first", "second"), sides, strict=True)))
+        one, other = sides if closer == "first" else sides[::-1]
+        for again in range(3):
+            await asyncio.gather(*(each.send(COUNT) for each in sides))
+            began = now()
+            waiting = asyncio.create_task(other.channel_ended())
+            here, there = await one.close_channel(), await waiting
+            took = now() - began
+            for receipt in (here, there):
+                assert (receipt["path"], receipt["confirmed"], receipt["reason"]) == ("graceful", True, "done"), receipt
+                for direction in ("sent", "received"):
+                    assert receipt[direction]["delivered"] == {"messages": COUNT, "bytes": COUNT * BLOCK}
+            for each in sides:
+                await each.read()
+                async with asyncio.timeout(10):
+                    while await each.got() != list(range(COUNT)):
+                        await asyncio.sleep(0.02)
+                assert await each.state() == "open"
+            await asyncio.gather(*(each.open_again() for each in sides))
+            if not again:
+                who, how = " – ".join(pairing), f"the {closer} closes the channel"
+                figures.within("Close of a channel, 8 MiB both ways", who, how, took, 20.0, "both have the account")
+
+
 async def capture(one: Side, wanted: bool) -> None:
     """The browser itself says that devices are in use, or are not: its indicator may be a moment behind."""
     try:

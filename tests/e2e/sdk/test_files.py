@@ -11,7 +11,7 @@ import pytest
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
-from adieu.server.page import POLICY
+from adieu.server.assets import POLICY
 from conftest import missing
 from e2e.sdk.test_modules import BUILT, Modules
 
@@ -189,3 +189,78 @@ async def test_a_file_arrives_whole_without_tls_too(browser: Any, version: str) 
             patience=60.0,
         )
         assert result == [True, True, True]
+
+
+DISK = """
+// A folder of the browser's own disk, as `showDirectoryPicker()` gives one of the person's.
+const root = await navigator.storage.getDirectory();
+const folder = async (name) => root.getDirectoryHandle(name, { create: true });
+const put = async (at, name, data) => {
+  const writer = await (await at.getFileHandle(name, { create: true })).createWritable();
+  await writer.write(data);
+  await writer.close();
+};
+const hashes = async (at, before = "") => {
+  const found = {};
+  for await (const [name, handle] of at.entries()) {
+    if (handle.kind === "directory") Object.assign(found, await hashes(handle, `${before}${name}/`));
+    else found[before + name] = hexOf(await digest(new Uint8Array(await (await handle.getFile()).arrayBuffer())));
+  }
+  return found;
+};
+const hexOf = (data) => [...data].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+const { digest } = await import("/js/build/src/hashing.js");
+"""
+
+
+async def test_a_folder_goes_from_disk_to_disk_and_is_merged_or_numbered(browser: Any) -> None:
+    async with page(browser) as tab:
+        sent, found, names, receipt = await tab.run(
+            LOOK
+            + DISK
+            + """
+            const photos = await folder("photos");
+            await put(photos, "large.bin", made(3));
+            await put(photos, "empty", "");
+            await put(await photos.getDirectoryHandle("deep", { create: true }), "a.txt", "hello");
+            const [a, b] = await adieu.memoryPair();
+            const to = await folder("inbox");
+            const come = [];
+            const choices = ["rename", "rename", "overwrite"];
+            b.addEventListener("folder", (one) => {
+              come.push(one.accept({ to, exists: choices[come.length] }));
+            });
+            for (const _ of choices) await (await a.sendFolder(photos)).wait();
+            const names = (await Promise.all(come)).map((each) => each.name);
+            const receipt = await a.close();
+            return [await hashes(photos), await Promise.all((await Promise.all(come)).map((each) => hashes(each))),
+                    names, receipt.files.map(({ name, files }) => [name, files])];
+            """,
+            patience=60.0,
+        )
+        assert set(sent) == {"large.bin", "empty", "deep/a.txt"}
+        assert found == [sent] * 3
+        assert names == ["photos", "photos (1)", "photos"]
+        assert receipt == [["photos", 3]] * 3
+
+
+async def test_a_file_goes_straight_to_the_disk(browser: Any) -> None:
+    async with page(browser) as tab:
+        result = await tab.run(
+            LOOK
+            + DISK
+            + """
+            const [a, b] = await adieu.memoryPair();
+            const handle = await root.getFileHandle("film.bin", { create: true });
+            const come = new Promise((resolve) => {
+              b.addEventListener("file", (one) => resolve(one.accept({ to: handle })));
+            });
+            const transfer = await a.sendFile(made(5));
+            await transfer.wait();
+            const got = await come;
+            await a.close();
+            return [got.name, got.size, (await handle.getFile()).size];
+            """,
+            patience=60.0,
+        )
+        assert result == ["film.bin", 5 * MIB, 5 * MIB]

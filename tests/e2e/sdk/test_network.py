@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from adieu.server import serve
-from conftest import missing
-from e2e.lab.namespace import INSIDE
+from e2e.lab.cuts import cut
 from e2e.sdk.conftest import some
 from e2e.sdk.sides import ServerProgram, meet, now, side
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from e2e.lab.figures import Figures
     from e2e.sdk.sides import Side
@@ -104,21 +101,6 @@ async def test_the_server_is_killed_and_comes_again(
 async def _up_again(one: Side) -> list[tuple[float, bool]]:
     changes = await one.signaling()
     return changes if changes[-1][1] else []
-
-
-@contextmanager
-def cut(*rule: str) -> Iterator[None]:
-    """Drop what fits, in this run's own network."""
-    if not os.environ.get(INSIDE):
-        missing("a network of its own", "run by tests/e2e/lab/namespace.py")
-    tools = ("iptables", "ip6tables")
-    for tool in tools:
-        subprocess.run([tool, "-I", "INPUT", *rule, "-j", "DROP"], check=True)
-    try:
-        yield
-    finally:
-        for tool in tools:
-            subprocess.run([tool, "-D", "INPUT", *rule, "-j", "DROP"], check=True)
 
 
 CUTS = {

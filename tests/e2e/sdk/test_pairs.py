@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import adieu
+from adieu.explain import read, tell
 from adieu.server import serve
 from e2e.lab.processes import running
 from e2e.sdk.tabs import Tabs
@@ -57,6 +58,24 @@ def agree(here: adieu.CloseReceipt, there: dict[str, Any]) -> None:
     assert here.confirmed and there["confirmed"], (str(here), there)
     assert json.loads(here.agreed) == there["agreed"]
     assert (here.id, here.path) == (there["id"], there["path"])
+
+
+async def merged(tab: Tab, session: adieu.Session, level: str) -> None:
+    """Let `adieu explain` tell the session, with one reset, by the page's file and the program's."""
+    page = await tab.run("return JSON.stringify(await kept.session.recording())")
+    for secret in ("a=ice-pwd", "candidate:", "127.0.0.1", "fingerprint", "resumeToken"):
+        assert secret not in page
+    alone, both = tell([read(page)]), tell([read(page), read(session.recording().to_json())])
+    assert [side.recording.program for side in both.sides] == ["browser", "python"]
+    assert both.clocks is not None and both.clocks.trip is not None and len(both.clocks.passages) > 10
+    assert abs(both.clocks.offset - (both.sides[1].recording.began - both.sides[0].recording.began)) < 1.0
+    for story in (alone, both):
+        for side in story.sides:
+            assert {"connect", "reset", "close"} <= {each.kind for each in side.episodes}
+            (reset,) = story.find("reset", side.name)
+            assert reset.step in {level, "replay"}
+            (close,) = story.find("close", side.name)
+            assert any("path graceful" in sentence for sentence in close.sentences)
 
 
 async def test_a_text_is_told_to_be_delivered(browser: Any) -> None:
@@ -113,16 +132,16 @@ async def test_a_reset_in_the_middle_of_a_stream(browser: Any, asker: str, level
         there, here = await asyncio.gather(tab.run(CLOSE), session.wait_closed())
         agree(here, there)
         assert here.clean
+        await merged(tab, session, level)
 
 
 async def test_files_both_ways(browser: Any, tmp_path: Path) -> None:
     async with together(browser) as (tab, session, _):
-        incoming: asyncio.Future[adieu.IncomingFile] = asyncio.get_running_loop().create_future()
+        incoming: asyncio.Future[Path] = asyncio.get_running_loop().create_future()
 
         @session.on("file")
         async def _(file: adieu.IncomingFile) -> None:
-            path = await file.accept(tmp_path)
-            incoming.set_result(path)  # type: ignore[arg-type]
+            incoming.set_result(await file.accept(tmp_path))
 
         await tab.run("""
             kept.session.addEventListener("file", async (file) => { kept.file = await file.accept(); });
@@ -132,7 +151,7 @@ async def test_files_both_ways(browser: Any, tmp_path: Path) -> None:
         """)
         async with asyncio.timeout(20):
             path = await incoming
-        assert path.name == "c.bin"  # type: ignore[attr-defined]
+        assert path.name == "c.bin"
         assert (tmp_path / "c.bin").read_bytes() == bytes(n * 7 % 256 for n in range(3_000_000))
         await tab.run("await kept.transfer.wait()")
         source = tmp_path / "out.bin"
@@ -147,6 +166,14 @@ async def test_files_both_ways(browser: Any, tmp_path: Path) -> None:
             return [kept.file.name, data.length, data.findIndex((byte, n) => byte !== (n * 3) % 256)];
         """)
         assert (name, size, wrong) == ("out.bin", 2_000_000, -1)
+        incoming = asyncio.get_running_loop().create_future()
+        done, proof = await tab.run("""
+            const carried = await kept.room.sendFile("ada", new File(["for whoever is ada"], "carried.txt"));
+            await carried.wait();
+            return [carried.done, carried.proof];
+        """)
+        assert (await incoming).read_text() == "for whoever is ada"
+        assert (done, len(proof)) == (18, 64)
 
 
 async def test_a_program_that_closes_its_connection_is_missed_at_once(browser: Any) -> None:

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import jwt
 import pytest
 
 import adieu
@@ -32,6 +33,59 @@ async def say(one: adieu.Session, other: adieu.Session, text: str, channel: str 
     assert await there.receive() == text
 
 
+SECRET = "a secret that is long enough for the tests"
+
+
+def token(name: str, *can: str) -> str:
+    claims = {"sub": name, "room": "*", "can": can, "exp": int(time.time()) + 60}
+    return jwt.encode(claims, SECRET, algorithm="HS256")
+
+
+async def test_a_room_is_closed_for_all_and_each_receipt_names_that() -> None:
+    """Those who hear it close their sessions with each other, too. Without the right nothing is closed."""
+    async with serve(keys=[SECRET]) as server, AsyncExitStack() as stack:
+        rooms = {
+            name: await stack.enter_async_context(
+                adieu.join(server.url, room="lab", name=name, token=token(name, *can))
+            )
+            for name, can in {"host": ("kick", "close"), "ben": ("kick",), "eve": ()}.items()
+        }
+        pairs = [(one, other) for one in rooms for other in rooms if one != other]
+        sessions = {(one, other): await rooms[one].session(other) for one, other in pairs}
+        await say(sessions["ben", "eve"], sessions["eve", "ben"], "hello")
+        assert [room.may_close_for_all for room in rooms.values()] == [True, False, False]
+        with pytest.raises(adieu.SignalingRefusedError, match="right `close`"):
+            await rooms["ben"].close_for_all("mine")
+        assert all(session.state == "open" for session in sessions.values())
+        receipts = await rooms["host"].close_for_all("the lesson is over")
+        assert len(receipts) == 2
+        async with asyncio.timeout(10):
+            ends = {pair: await session.wait_closed() for pair, session in sessions.items()}
+        for (one, other), receipt in ends.items():
+            assert receipt.clean and receipt.path == "graceful", (one, other, receipt.to_json())
+            assert receipt.cause == receipt.reason.code == "room-closed"
+            assert receipt.agreed == ends[other, one].agreed
+            assert receipt.notice.startswith("The room was closed for everybody (the lesson is over).")
+        with pytest.raises(adieu.SignalingLostError, match="the room was closed: the lesson is over"):
+            await rooms["eve"].session()
+        assert rooms["ben"].over == "the room was closed: the lesson is over"
+
+
+async def test_who_is_in_another_room_too_stays_there_when_one_is_closed() -> None:
+    async with (
+        serve(keys=[SECRET]) as server,
+        adieu.join(server.url, room="lab", name="ada", token=token("ada")) as ada,
+        adieu.join(server.url, room="lab", name="host", token=token("host", "close")) as host,
+    ):
+        await ada.client.join("hall")
+        here, there = await asyncio.gather(ada.session(), host.session())
+        await host.close_for_all("it is late")
+        async with asyncio.timeout(10):
+            ends = [await here.wait_closed(), await there.wait_closed()]
+        assert [end.cause for end in ends] == ["room-closed", "room-closed"]
+        assert ada.over == "the room was closed: it is late" and ada.client.up
+
+
 async def test_everybody_in_a_room_meets_everybody_and_leaving_closes_all() -> None:
     async with serve() as server, AsyncExitStack() as stack:
         names = ("ada", "ben", "eve")
@@ -50,6 +104,65 @@ async def test_everybody_in_a_room_meets_everybody_and_leaving_closes_all() -> N
         assert pairs["ben", "eve"].state == "open"
         with pytest.raises(adieu.SignalingLostError, match="it was left"):
             await rooms["ada"].session()
+
+
+async def test_a_message_goes_to_everybody_on_the_channel_they_have() -> None:
+    async with serve() as server, AsyncExitStack() as stack:
+        names = ("ada", "ben", "eve")
+        rooms = {name: await stack.enter_async_context(adieu.join(server.url, room="lab", name=name)) for name in names}
+        theirs = [await rooms[name].session("ada") for name in ("ben", "eve")]
+        ours = [await rooms["ada"].session(name) for name in ("ben", "eve")]
+        # One has the channel with other options than those of an `open()` without any.
+        loose = await asyncio.gather(ours[0].open("news", ordered=False), theirs[0].open("news", ordered=False))
+        sent = await rooms["ada"].broadcast("news", "tea is ready")
+        assert set(sent) == set(ours)
+        assert await loose[1].receive() == "tea is ready"
+        assert await (await theirs[1].open("news")).receive() == "tea is ready"
+        await asyncio.gather(*(message.delivered() for message in sent.values() if not isinstance(message, Exception)))
+        await theirs[0].close()
+        await ours[0].wait_closed()
+        assert list(await rooms["ada"].broadcast("news", b"more")) == [ours[1]]
+        with pytest.raises(TypeError, match="not int"):
+            await rooms["ada"].broadcast("news", 5)  # type: ignore[arg-type]
+
+
+async def test_sessions_are_iterated_until_this_side_leaves() -> None:
+    async with serve() as server, adieu.join(server.url, room="lab", name="ada") as ada:
+
+        async def meet() -> list[str]:
+            return [session.name async for session in ada]
+
+        met = asyncio.create_task(meet())
+        async with adieu.join(server.url, room="lab", name="ben") as ben:
+            await ben.session("ada")
+            async with adieu.join(server.url, room="lab", name="eve") as eve:
+                await eve.session("ada")
+                await ada.close()
+                assert sorted(await asyncio.wait_for(met, 10)) == ["ben", "eve"]
+
+
+async def test_somebody_is_followed_from_session_to_session() -> None:
+    async with serve() as server, adieu.join(server.url, room="lab", name="ada") as ada:
+        heard: list[str] = []
+
+        async def follow() -> None:
+            async for session in ada.follow("robot"):
+                chat = await session.open("chat")
+                heard.append(str(await chat.receive()))
+                await session.wait_closed()
+
+        following = asyncio.create_task(follow())
+        for number in range(3):  # another program each time, and somebody else beside it
+            async with (
+                adieu.join(server.url, room="lab", name=f"other {number}"),
+                adieu.join(server.url, room="lab", name="robot") as room,
+            ):
+                session = await room.session("ada")
+                await (await session.open("chat")).send(f"robot {number}")
+        await until(lambda: len(heard) == 3)
+        await ada.close()
+        await asyncio.wait_for(following, 10)
+        assert heard == ["robot 0", "robot 1", "robot 2"]
 
 
 async def test_who_is_not_accepted_gets_no_session_and_is_told() -> None:

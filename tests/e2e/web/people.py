@@ -32,6 +32,16 @@ const data = new Uint8Array(await window.file.arrayBuffer());
 const link = document.querySelector("a[download]");
 return [link.download, data.length, data.findIndex((byte, n) => byte !== (n * 7) % 256)];
 """
+SHARE = """
+const canvas = document.createElement("canvas");
+[canvas.width, canvas.height] = [1280, 720];
+const context = canvas.getContext("2d");
+setInterval(() => {
+  context.fillStyle = "#fff"; context.fillRect(0, 0, 1280, 720);
+  context.fillStyle = "#000"; context.font = "60px sans-serif"; context.fillText(`Slide ${Date.now()}`, 60, 120);
+}, 100);
+navigator.mediaDevices.getDisplayMedia = async () => canvas.captureStream(10);
+"""
 REFUSE = "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('no', name) }"
 
 

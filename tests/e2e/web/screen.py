@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from e2e.lab.browsers import Browser, Firefox
 
 PATIENCE = 20.0
-KEYS = {"Tab": ("\ue004", 9), "Enter": ("\ue007", 13), "Space": (" ", 32), "Escape": ("\ue00c", 27)}
+KEYS = {
+    "Tab": ("\ue004", 9),
+    "Enter": ("\ue007", 13),
+    "Space": (" ", 32),
+    "Escape": ("\ue00c", 27),
+    "ArrowLeft": ("\ue012", 37),
+    "ArrowUp": ("\ue013", 38),
+}
 
 
 class Screen:
@@ -109,7 +116,10 @@ class Screen:
         """Type where the focus is."""
         call = self.browser.remote.call
         if isinstance(self.browser, Chromium):
-            await call("Input.insertText", session=self._session, text=text)
+            for letter in text:
+                for kind in ("keyDown", "keyUp"):
+                    more = {"text": letter} if kind == "keyDown" else {}
+                    await call("Input.dispatchKeyEvent", session=self._session, type=kind, key=letter, **more)
             return
         presses = [{"type": kind, "value": letter} for letter in text for kind in ("keyDown", "keyUp")]
         actions = [{"type": "key", "id": "keyboard", "actions": presses}]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from e2e.web.people import ROOT
+from e2e.web.people import PICTURES, ROOT
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from e2e.web.screen import Screen
 
 AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
@@ -53,3 +55,31 @@ async def set_size(person: Screen, width: int, height: int, *, dark: bool = Fals
     await person.resize(width, height, dark=dark)
     await person.until("innerWidth === width && innerHeight === height", width=width, height=height)
     await person.run("await new Promise((done) => setTimeout(done, 200))")  # colours change in a moment
+
+
+async def covered(person: Screen) -> bool:
+    """Whether one person's picture covers another's."""
+    found: bool = await person.run(
+        "const all = [...document.querySelectorAll('friend-tile, own-tile')].map((one) => one.getBoundingClientRect());"
+        "return all.some((one, at) => all.some((other, number) => number > at && one.left < other.right - 1 &&"
+        " other.left < one.right - 1 && one.top < other.bottom - 1 && other.top < one.bottom - 1))"
+    )
+    return found
+
+
+async def sizes_in_chromium(person: Screen, name: str) -> AsyncIterator[tuple[str, int, int]]:
+    """Give the window each size in one browser: styles that both have alike are looked at once."""
+    if person.browser.name == "chromium":
+        async for each in each_size(person, name):
+            yield each
+
+
+async def each_size(person: Screen, name: str) -> AsyncIterator[tuple[str, int, int]]:
+    """Give the window each size: a picture is taken, and everything fits. Yield where that is, the width and the height."""
+    for size, (width, height) in SIZES.items():
+        where = f"{person.browser.name}-{name}-{size}"
+        await set_size(person, width, height)
+        await person.picture(PICTURES / f"{where}.png")
+        await fits(person, where)
+        yield where, width, height
+    await set_size(person, *SIZES["desktop"])

@@ -9,7 +9,7 @@ import pytest
 
 from e2e.web.people import PICTURES, REFUSE, SEES, SEND_FILE, come_in, say, together
 from e2e.web.screen import screen
-from e2e.web.sizes import AXE, LOW, SIZES, fits, is_accessible, out_of_sight, set_size
+from e2e.web.sizes import AXE, LOW, SIZES, covered, each_size, fits, is_accessible, out_of_sight, set_size
 
 if TYPE_CHECKING:
     from adieu.server.serving import Server
@@ -93,7 +93,7 @@ async def test_a_long_conversation_leaves_everything_in_its_place(browser: Any, 
             where = f"{browser.name}-long-{size.replace(' ', '-')}"
             await set_size(ada, width, height)
             await fits(ada, where)
-            assert not await out_of_sight(ada, ".controls button, .state, friend-tile, own-tile"), where
+            assert not await out_of_sight(ada, ".controls button:not(#screen), .state, friend-tile, own-tile"), where
             await ada.picture(PICTURES / f"{where}.png")
             if width <= 800 and height <= LOW:
                 await switch(ada)
@@ -135,12 +135,9 @@ async def test_a_name_of_any_length_covers_nothing(browser: Any, server: Server)
         await ada.sees("(2) came in.")
         await say(first, "hello")
         await ada.sees("hello")
-        for size, (width, height) in SIZES.items():
-            where = f"{browser.name}-long-names-{size}"
-            await set_size(ada, width, height)
-            await ada.picture(PICTURES / f"{where}.png")
-            await fits(ada, where)
-            assert not await out_of_sight(ada, ".state, .controls button"), where
+        async for where, width, height in each_size(ada, "long-names"):
+            assert not await out_of_sight(ada, ".state, .controls button:not(#screen), friend-tile, own-tile"), where
+            assert not await covered(ada), f"{where}: one of three people covers another"
             low = width <= 800 and height <= LOW
             if low:
                 await switch(ada)
@@ -165,11 +162,7 @@ async def test_one_sentence_tells_of_both_devices_and_goes_when_it_is_read(brows
         await come_in(ada, "Ada")
         await ada.sees("Your browser blocks your microphone and camera on this page.")
         assert await ada.run("return document.querySelectorAll('.trouble p').length") == 1
-        for size, (width, height) in SIZES.items():
-            where = f"{browser.name}-denied-{size}"
-            await set_size(ada, width, height)
-            await ada.picture(PICTURES / f"{where}.png")
-            await fits(ada, where)
+        async for where, _, _ in each_size(ada, "denied"):
             high = await ada.run("return document.querySelector('.trouble').getBoundingClientRect().height")
             assert high <= 130, f"{where}: {high}"
         await is_accessible(ada, "denied")

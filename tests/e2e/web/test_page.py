@@ -13,8 +13,9 @@ import pytest
 from adieu.server import serve
 from adieu.server.hub import Hub
 from e2e.lab import browsers
-from e2e.web.people import ARRIVED, KEEP_FILES, PICTURES, REFUSE, SEES, SEND_FILE, come_in, friend, say, together
+from e2e.web.people import ARRIVED, KEEP_FILES, PICTURES, REFUSE, SEES, SEND_FILE, SHARE, come_in, friend, say, together
 from e2e.web.screen import screen
+from e2e.web.sizes import each_size, is_accessible
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +53,7 @@ async def test_two_people_meet_talk_and_part(browser: Any, server: Server) -> No
         await ben.until(SEES)
         await ben.run("window.heard = document.querySelector('friend-tile video').srcObject.getVideoTracks()[0].id")
         await ada.press("Reset")
+        await ada.press("Everything")
         await ada.sees("The connection with Ben is new")
         await ben.sees("Ada renewed the connection.")
         await asyncio.gather(ada.until(SEES), ben.until(SEES))
@@ -72,6 +74,75 @@ async def test_two_people_meet_talk_and_part(browser: Any, server: Server) -> No
         await ben.until(SEES)
 
 
+async def test_leaving_is_asked_while_a_file_is_under_way(browser: Any, server: Server) -> None:
+    async with together(browser, server) as (ada, ben):
+        await ada.run(SEND_FILE, name="film.mp4", size=21_000_000)
+        await ben.sees("Do you want it?")
+        await ada.press("Leave")
+        await ada.sees("film.mp4 is 0 % there.")
+        assert await ada.run("return document.activeElement.textContent") == "Leave when it has arrived"
+        await is_accessible(ada, "leaving")
+        async for _ in each_size(ada, "leaving"):
+            pass
+        await ada.press("Stay")
+        assert await ada.run("return document.activeElement.id") == "leave"
+        await ada.press("Leave")
+        await ada.press("Leave when it has arrived")
+        await ada.sees("You leave when it has arrived.")
+        await ben.press("Take it film.mp4")
+        await ada.sees("You left Ben. The file film.mp4 was delivered.")
+        await ben.sees("Ada left.")
+        await ben.until("document.querySelectorAll('a[download]').length === 1")
+
+
+async def test_a_reset_is_chosen_and_the_rest_goes_on(browser: Any, server: Server) -> None:
+    async with together(browser, server) as (ada, ben):
+        await ada.press("Reset")
+        await ada.sees("Renew what?")
+        assert await ada.run("return document.activeElement.textContent") == "Connection"
+        await is_accessible(ada, "reset")
+        async for _ in each_size(ada, "reset"):
+            pass
+        await ada.press("Cancel")
+        assert await ada.run("return document.activeElement.id") == "reset"
+        await ada.press("Reset")
+        await ada.press("Connection")
+        await ada.sees("The connection with Ben is new")
+        await ben.sees("Ada renewed the connection.")
+        await ada.press("Reset")
+        await ada.press("Devices")
+        await ada.sees("Your devices were requested again.")
+        await ada.sees("Connected with Ben.")
+        await ben.until(SEES)
+
+
+WAITS = """
+const { model } = document.querySelector("call-page");
+const files = [{ name: "film.mp4", size: 100, done: 30, sent: true }];
+model.friends[0].step = { work: "close", step: "drain", messages: 3, bytes: 90, incoming: 0, files, timeout: 4000 };
+model.phase = "leaving";
+model.changed();
+"""
+
+
+async def test_what_a_goodbye_waits_for_is_told_and_a_file_that_it_cuts_off_is_named(
+    browser: Any, server: Server
+) -> None:
+    async with together(browser, server) as (ada, ben):
+        await ada.run(SEND_FILE, name="film.mp4", size=21_000_000)
+        await ben.sees("Do you want it?")
+        await ada.run(WAITS)
+        await ada.sees("Saying goodbye to Ben: 3 messages and film.mp4 (30 %) under way …")
+        await ada.sees("4 seconds left at most")
+        async for _ in each_size(ada, "goodbye-waits"):
+            pass
+        await ada.run("const { model } = document.querySelector('call-page'); model.phase = 'inside'; model.leave()")
+        await ada.sees("film.mp4 is not whole; it can go on when you meet again.")
+        await ada.sees("You left Ben. 0 % of film.mp4 was sent.")
+        async for _ in each_size(ada, "cut-off"):
+            pass
+
+
 async def test_chromium_and_firefox(server: Server) -> None:
     async with (
         browsers.chromium() as chromium,
@@ -85,6 +156,7 @@ async def test_chromium_and_firefox(server: Server) -> None:
         await say(ada, "hello")
         await ben.sees("hello")
         await ben.press("Reset")
+        await ben.press("Everything")
         await ben.sees("The connection with Ada is new")
         await asyncio.gather(ada.until(SEES), ben.until(SEES))
         await ben.press("Leave")
@@ -99,12 +171,18 @@ async def test_a_program_in_python_is_a_peer_like_any_other(browser: Any, server
         await ada.sees("Hello Ada, I am Echo")
         await say(ada, "how are you?")
         await ada.sees("You wrote: how are you?")
+        await ada.until(SEES)
+        await ada.run(SHARE)
+        for words in ("Share screen", "Stop sharing"):
+            await ada.press(words)
         await ada.run(KEEP_FILES)
         await ada.run(SEND_FILE, name="holiday.jpg", size=1_000_000)
         await ada.sees("It is here")
         assert await ada.run(ARRIVED) == ["holiday.jpg", 1_000_000, -1]
         await ada.press("Reset")
+        await ada.press("Everything")
         await ada.sees("The connection with Echo is new")
+        await ada.until(SEES)
         program.send_signal(signal.SIGINT)
         await ada.sees("Echo left (the friend was stopped). Everything was delivered.")
         assert await program.wait() == 0
@@ -160,7 +238,11 @@ async def test_a_standstill_is_told_and_heals(browser: Any, server: Server) -> N
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("NotAllowedError", "Your browser blocks"), ("NotFoundError", "was found"), ("NotReadableError", "Another program uses")],
+    [
+        ("NotAllowedError", "Your browser blocks"),
+        ("NotFoundError", "was found"),
+        ("NotReadableError", "Another program uses"),
+    ],
 )
 async def test_without_devices_all_else_works(browser: Any, server: Server, name: str, words: str) -> None:
     async with friend(server), screen(browser, f"{server.http_url}/#lab") as ada:
@@ -252,19 +334,20 @@ async def test_a_camera_that_is_off_is_let_go_and_comes_back(browser: Any, serve
         await come_in(ada, "Ada")
         await come_in(ben, "Ben", devices=False)
         await ben.until(SEES)
-        assert await browser.capturing()
+        assert await browser.capturing(sound=False)
         await ada.press("Camera")
         await ben.until("[...document.querySelectorAll('friend-tile .initials')].length === 2")
         async with asyncio.timeout(20):
-            while await browser.capturing():
+            while await browser.capturing(sound=False):
                 pass
         # Who comes meanwhile, and a reset, change nothing of it.
         await ben.press("Reset")
+        await ben.press("Everything")
         await ben.sees("is new, after")
-        assert not await browser.capturing()
+        assert not await browser.capturing(sound=False)
         await ada.press("Camera")
         await ben.until(SEES)
-        assert await browser.capturing()
+        assert await browser.capturing(sound=False)
         await ada.press("Camera")
         await ben.until("[...document.querySelectorAll('friend-tile .initials')].length === 2")
         await ada.press("Camera")  # before it was let go
@@ -298,17 +381,53 @@ async def test_a_file_may_be_dropped_anywhere_and_never_takes_the_page_away(brow
         assert await ada.run(DROP, where="main", names=["late.txt"]) == [True, False, True]
 
 
+KEEP_ALL = """
+window.KEPT = new Map();
+const make = URL.createObjectURL;
+URL.createObjectURL = (blob) => { const url = make.call(URL, blob); KEPT.set(url, blob); return url; };
+"""
+TO_DISK = """
+window.disk = [];
+window.showSaveFilePicker = async ({ suggestedName }) => {
+  const root = await navigator.storage.getDirectory();
+  return (window.place = await root.getFileHandle(suggestedName, { create: true }));
+};
+"""
+
+
+async def test_a_large_file_goes_straight_to_the_disk_where_the_browser_can(browser: Any, server: Server) -> None:
+    async with together(browser, server) as (ada, ben):
+        await ben.run(TO_DISK)
+        await ada.run(SEND_FILE, name="film.mp4", size=21_000_000)
+        await ben.press("Save to the disk … film.mp4")
+        await ben.sees("It is on your disk")
+        assert await ben.run("return (await place.getFile()).size") == 21_000_000
+        assert not await ben.run("return document.querySelector('a[download]')")
+        await ada.until("document.querySelector('.file .fate').textContent.includes('Delivered')")
+
+
 async def test_files_and_folders_from_the_desktop(server: Server, tmp_path: Path) -> None:
     """As the desktop drops them: onto the picture, a file and a folder at once."""
     (tmp_path / "holiday").mkdir()
     (tmp_path / "holiday" / "a.txt").write_text("a")
+    (tmp_path / "holiday" / "inner").mkdir()
+    (tmp_path / "holiday" / "inner" / "b.txt").write_text("deep down")
     (tmp_path / "notes.txt").write_text("notes")
     async with browsers.chromium() as chromium, together(chromium, server) as (ada, ben):
+        await ben.run(KEEP_ALL)
         await ada.drop(400, 300, tmp_path / "notes.txt", tmp_path / "holiday")
-        await ben.sees("notes.txt")
-        await ben.sees("It is here")
-        await ada.sees("“holiday” is a folder, and was not sent.")
-        assert await ada.run("return document.querySelectorAll('.file').length") == 1
+        await ben.until("document.querySelectorAll('a[download]').length === 2")
+        names = "return [...document.querySelectorAll('a[download]')].map(({ download }) => download).sort()"
+        assert await ben.run(names) == ["holiday.zip", "notes.txt"]
+        held = (
+            "const links = [...document.querySelectorAll('a[download]')];"
+            "const link = links.find(({ download }) => download.endsWith('zip'));"
+            "return new TextDecoder('latin1').decode(await KEPT.get(link.href).arrayBuffer())"
+        )
+        held = await ben.run(held)
+        for path in ("holiday/a.txt", "holiday/inner/b.txt"):
+            assert path in held
+        assert "deep down" in held
 
 
 async def test_an_address_in_the_conversation_is_a_link_and_nothing_else_is(browser: Any, server: Server) -> None:

@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import adieu
+from adieu.media import AudioSink, AudioSource, VideoSink, VideoSource
+from adieu.testing import Heard, ToneReader, number_of, numbered, tones
 from e2e.lab.peer import PATIENCE, Peer, RefusedError
 from support.media import track
 
@@ -33,6 +35,19 @@ class AdieuPeer(Peer):
         self.channels: dict[str, Any] = {}
         self._turns: asyncio.Queue[tuple[str, dict[str, Any], asyncio.Future[Any] | None]] = asyncio.Queue()
         self._watched: Any = None
+        self.speech: Any = None
+        self.voice: Any = None
+        self.ears: list[asyncio.Task[None]] = []
+        self.tones: list[Heard] = []
+        self.ahead = float("inf")
+        """What the time of a frame is behind the time of day, in seconds."""
+        self.camera: Any = None
+        self.stream = adieu.MediaStream()  # pages keep the sound and the pictures of one stream together
+        self.shown: list[tuple[int, float]] = []
+        """The pictures that were pushed, and when, in milliseconds since 1970."""
+        self.pictures_seen: list[tuple[int | None, float, int, int, float]] = []
+        """The pictures that came: number, milliseconds since 1970, width, height, and their own time in seconds."""
+        self.eyes: list[asyncio.Task[None]] = []
 
     async def call(self, command: str, **arguments: Any) -> Any:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -58,9 +73,14 @@ class AdieuPeer(Peer):
                 if answer is not None and not answer.done():
                     answer.set_result(result)
 
-    async def do_new(self, configuration: dict[str, Any] | None = None, rsa: bool = False) -> None:
+    async def do_new(
+        self,
+        configuration: dict[str, Any] | None = None,
+        rsa: bool = False,
+        settings: dict[str, Any] | None = None,
+    ) -> None:
         assert not rsa, "adieu makes ECDSA certificates only"
-        self.pc = pc = adieu.RTCPeerConnection(configuration or {})
+        self.pc = pc = adieu.RTCPeerConnection(configuration or {}, settings=settings)
         pc.onicecandidate = lambda event: self.tell(
             "candidate", candidate=event.candidate.toJSON() if event.candidate else None
         )
@@ -86,8 +106,91 @@ class AdieuPeer(Peer):
                 encodings = [{"rid": rid} for rid in rids if kind == "video"]
                 self.pc.addTransceiver(made or kind, streams=streams, sendEncodings=encodings)
 
+    async def do_listen(self) -> None:
+        """Hear the tones of each remote track from now on."""
+        self.pc.addEventListener("track", self._track_came)
+
+    def _track_came(self, event: Any) -> None:
+        track = event.track
+        for name in ("mute", "unmute", "ended"):
+            track.addEventListener(name, lambda _, name=name: self.tell("track", kind=track.kind, state=name))
+        if track.kind == "audio":
+            self.ears.append(asyncio.create_task(self._hear(AudioSink(track, sample_rate=8000))))
+        self.tell("track", kind=track.kind, state="added", muted=track.muted)
+
+    async def _hear(self, sink: AudioSink) -> None:
+        reader = ToneReader()
+        async for frame in sink:
+            end = frame.time + frame.duration
+            # When the core gave it, whatever this busy program was doing then: the earliest reading shows that.
+            self.ahead = min(self.ahead, time.time() - end)
+            self.tones += reader.feed(frame.data, end)
+
+    @property
+    def heard(self) -> list[tuple[int, float]]:
+        """The tones so far, and when each was given by the core, in milliseconds since 1970."""
+        return [(tone.number, 1000 * (tone.time + self.ahead)) for tone in self.tones]
+
+    async def do_speak(self, count: int = 2500, at_once: bool = False) -> None:
+        """Speak tones, as an audio track that is sent."""
+        self.speech = AudioSource(max_seconds=60.0)
+        self.pc.addTrack(self.speech.track, self.stream)
+        self.voice = asyncio.create_task(self.speech.write(tones(count)))
+
+    async def do_heard(self, end: bool = False) -> dict[str, Any]:
+        return {"heard": self.heard, "played": [], "lastSound": None, "now": 1000 * time.time(), "live": True}
+
+    async def do_see(self, wide: int = 640) -> None:
+        """Read the numbers of each remote picture from now on."""
+
+        def came(event: Any) -> None:
+            if event.track.kind != "video":
+                return
+            track = event.track
+            for name in ("mute", "unmute", "ended"):
+                track.addEventListener(name, lambda _, name=name: self.tell("track", kind="video", state=name))
+            self.eyes.append(asyncio.create_task(self._see(VideoSink(track, format="gray", queue=60), wide)))
+            self.tell("track", kind="video", state="added", muted=track.muted)
+
+        self.pc.addEventListener("track", came)
+
+    async def _see(self, sink: VideoSink, wide: int) -> None:
+        async for frame in sink:
+            number = number_of(frame.data, frame.width, frame.width / wide)
+            self.pictures_seen.append((number, 1000 * time.time(), frame.width, frame.height, frame.time))
+
+    async def do_show(self, width: int = 640, height: int = 480, rate: float = 30) -> None:
+        """Show numbered pictures, as a video track that is sent."""
+        self.camera = VideoSource()
+        self.pc.addTrack(self.camera.track, self.stream)
+        self.eyes.append(asyncio.create_task(self._show(width, height, rate)))
+
+    async def _show(self, width: int, height: int, rate: float) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        for number in range(1_000_000):
+            self.shown.append((number, 1000 * time.time()))
+            self.camera.push(numbered(number, width, height))
+            due = max(due + 1 / rate, loop.time())  # late is late: two at once would be one
+            await asyncio.sleep(due - loop.time())
+
+    async def do_prefer(self, codec: str) -> None:
+        """Use this codec before all others, of the transceivers so far."""
+        for transceiver in self.pc.getTransceivers():
+            if transceiver.receiver.track.kind == "video":
+                codecs = adieu.RTCRtpReceiver.getCapabilities("video").codecs
+                wanted = [known for known in codecs if known.mimeType.lower() == f"video/{codec}".lower()]
+                helpers = [known for known in codecs if known.mimeType.lower() in {"video/rtx", "video/red"}]
+                transceiver.setCodecPreferences([*wanted, *helpers])
+
+    async def do_pictures(self) -> dict[str, Any]:
+        return {"seen": self.pictures_seen, "shown": self.shown, "gone": 0, "now": 1000 * time.time()}
+
     async def do_restart(self) -> None:
         self.pc.restartIce()
+
+    async def do_rollback(self) -> None:
+        await self.pc.setLocalDescription({"type": "rollback"})
 
     async def do_offer(self) -> str:
         await self.pc.setLocalDescription(await self.pc.createOffer())
@@ -250,8 +353,10 @@ async def adieu_peer() -> AsyncIterator[AdieuPeer]:
     try:
         yield peer
     finally:
-        turns.cancel()
-        await asyncio.wait([turns])
+        tasks = [turns, *peer.eyes]
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
         if peer.pc is not None:
             peer.pc.close()
             async with asyncio.timeout(PATIENCE):

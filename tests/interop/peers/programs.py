@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 from asyncio.subprocess import PIPE
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,12 +41,14 @@ async def program_peer(name: str, *command: str) -> AsyncIterator[RemotePeer]:
         async with asyncio.timeout(PATIENCE):
             hello = json.loads(await process.stdout.readline())
         peer = RemotePeer(name, hello["version"], write)
+        peer.kill = process.kill
         line = asyncio.create_task(peer.run(process.stdout))
         try:
             yield peer
         finally:
             pipe.close()
-            process.kill()
+            with suppress(ProcessLookupError):  # a test may have killed it
+                process.kill()
             await line
 
 

@@ -23,6 +23,7 @@ type command struct {
 	ID        int                      `json:"id"`
 	Command   string                   `json:"command"`
 	RSA       bool                     `json:"rsa"`
+	Lite      bool                     `json:"lite"`
 	Label     string                   `json:"label"`
 	Init      *webrtc.DataChannelInit  `json:"init"`
 	SDP       string                   `json:"sdp"`
@@ -65,7 +66,7 @@ func main() {
 func (p *peer) do(c command) (any, error) {
 	switch c.Command {
 	case "new":
-		return nil, p.create(c.RSA)
+		return nil, p.create(c.RSA, c.Lite)
 	case "channel":
 		channel, err := p.pc.CreateDataChannel(c.Label, c.Init)
 		if err != nil {
@@ -137,9 +138,10 @@ func (p *peer) do(c command) (any, error) {
 	return nil, fmt.Errorf("unknown command %q", c.Command)
 }
 
-func (p *peer) create(useRSA bool) error {
+func (p *peer) create(useRSA, lite bool) error {
 	settings := webrtc.SettingEngine{}
 	settings.SetSCTPMaxMessageSize(maxMessageSize)
+	settings.SetLite(lite)
 	media := &webrtc.MediaEngine{}
 	if err := media.RegisterDefaultCodecs(); err != nil {
 		return err

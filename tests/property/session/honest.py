@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from adieu.protocol.control import COST, SMALL
+from adieu.session.machine import actions
 from adieu.session.machine.budget import least_budget
 from adieu.session.machine.options import Options
 from sim.session.world import Side, World
@@ -33,12 +34,18 @@ class RoughSide(Side):
     draw: random.Random
 
     def transmit(
-        self, epoch: int, id_: int | None, size: int, arrive: Callable[[], None], *, last: bool = False
+        self,
+        epoch: int,
+        id_: int | None,
+        size: int,
+        arrive: Callable[[], None],
+        *,
+        last: bool = False,
+        closes: bool = False,
     ) -> None:
         channel = self.machine.by_id.get(id_) if id_ is not None else None
-        if not size and not last:
-            # A stream is reset only after all that was sent before has come: also the words of the control channel.
-            super().transmit(epoch, None, 1, arrive)
+        if closes:
+            super().transmit(epoch, id_, 1, arrive, closes=True)
         elif channel is None or last:
             super().transmit(epoch, id_, size, arrive, last=last)
         elif not channel.reliable and self.draw.random() < 0.1:
@@ -84,6 +91,9 @@ class Walk:
         self.seen: Counter[str] = Counter()
         self.make_channels(before=before)
         self.make_trouble()
+        self.closed: set[str] = set()
+        if not before:
+            self.make_closes(random.Random(seed))
 
     def any_options(self) -> Options:
         draw = self.draw
@@ -138,6 +148,18 @@ class Walk:
                 case level:
                     self.world.later(when, lambda side=side, level=level: side.reset(level))
 
+    def make_closes(self, draw: random.Random) -> None:
+        """Some channels are closed by a side, or by both, whatever is still under way on them."""
+        for name in self.kinds:
+            for side in draw.choice([(), (), self.sides[:1], self.sides[1:], self.sides]):
+                self.world.later(3 + draw.random() * (BUSY - 3), lambda side=side, name=name: self.close(side, name))
+
+    def close(self, side: Any, name: str) -> None:
+        channel = side.machine.channels.get(name)
+        if channel is not None and channel.open and channel.end is None:
+            self.closed.add(name)
+            side.call("close_channel", name, "done", LONGEST)
+
     def run(self) -> None:
         """Until all is there.
 
@@ -157,6 +179,8 @@ class Walk:
         for side in self.sides:
             for name, channel in side.machine.channels.items():
                 backlog = self.backlog[side.name, name]
+                if channel.end is not None:
+                    backlog.clear()  # what was not accepted before is not sent
                 while backlog and channel.open and side.machine.has_room(name):
                     self.sent.setdefault((side.name, name), []).append(backlog[0])
                     side.send(name, backlog.pop(0))
@@ -179,7 +203,7 @@ class Walk:
             self.seen["new connections"] += machine.last_epoch > 1
 
     def is_done(self) -> bool:
-        return all(
+        return not any(side.machine.ending for side in self.sides) and all(
             not self.backlog[side.name, name]
             and channel.sender.idle
             and not (channel.reliable and channel.sender.flight)
@@ -191,8 +215,11 @@ class Walk:
         lines: list[str] = []
         for side in self.sides:
             for name, channel in side.machine.channels.items():
-                sender, there = channel.sender, side.other.machine.channels[name].receiver
-                if channel.reliable and (sender.queue or sender.flight):
+                sender, other = channel.sender, side.other.machine.channels.get(name)
+                if channel.end is not None or other is None:
+                    lines.append(f"{side.name}.{name} ends: {channel.end}")
+                elif channel.reliable and (sender.queue or sender.flight):
+                    there = other.receiver
                     lines.append(
                         f"{side.name}.{name} queue {len(sender.queue)} flight {len(sender.flight)} "
                         f"window {sender.window} turn {sender.turn} asked {sender.asked}; "
@@ -205,12 +232,31 @@ class Walk:
         for (name, channel), sent in self.sent.items():
             ordered, reliability = self.kinds[channel]
             got = getattr(self.world, name).other.got[channel]
-            if reliability:
+            if channel in self.closed:
+                right = self.is_accounted(channel, name, sent, got)
+            elif reliability:
                 right = not Counter(got) - Counter(sent)
             else:
                 right = got == sent if ordered else Counter(got) == Counter(sent)
             if not right:
                 raise BrokenPromiseError(f"{channel} of {name}: {len(got)} of {len(sent)} came, or not as sent")
+
+    def is_accounted(self, channel: str, sender: str, sent: list[bytes], got: list[bytes]) -> bool:
+        """Whether both sides have the same account of a closed channel, and nothing of a reliable one is lost."""
+        side = getattr(self.world, sender)
+        here, there = ([e.receipt for e in each.events(actions.ChannelClosed) if e.name == channel]
+                       for each in (side, side.other))  # fmt: skip
+        if len(here) != 1 or len(there) != 1 or not (here[0].confirmed and there[0].confirmed):
+            return False
+        out, into = here[0].sent, there[0].received
+        if (out.accepted, out.delivered, out.unsent) != (into.accepted, into.delivered, into.unsent):
+            return False
+        self.seen["closed"] += 1
+        if Counter(got) - Counter(sent) or out.accepted is None or out.accepted.messages != len(sent):
+            return False
+        unread = 0 if into.unread is None else into.unread.messages
+        read = out.delivered.messages == len(sent) >= len(got) >= len(sent) - unread  # what was not read stays readable
+        return read or not here[0].reliable
 
 
 def held(machine: Any) -> int:

@@ -52,6 +52,7 @@ KINDS: dict[str, inspect.StructType] = {
     str(kind.__struct_config__.tag): inspect.type_info(kind)  # type: ignore[misc]
     for kind in control.AnyControl.__args__
 }
+OTHERS = [tag for tag in KINDS if tag != "endChannel"]  # that one comes by a draw of its own
 WORDS = [str(kind.__struct_config__.tag) for kind in words.AnyWord.__args__ if issubclass(kind, words.Word)]
 
 
@@ -173,6 +174,10 @@ class Victim:
                 self.seen[f"state {state}"] += 1
             case actions.ClosingAsked() if self.draw.random() < 0.7:
                 self.later(self.draw.choice([0.0, 0.2]), lambda: self.feed("last_words_over"))
+            case actions.ChannelClosing(name=name):
+                self.later(0.2, lambda: self.feed("channel_last_words_over", name))
+            case actions.ChannelClosed():
+                self.seen["channels that ended"] += 1
             case actions.WaitAsked(eta=eta):
                 promise(0 <= eta <= HOUR, f"asked to wait {eta} s")
                 if self.grants and self.draw.random() < 0.1:
@@ -219,6 +224,11 @@ class Victim:
         promise(len(m.channels) <= CHANNELS, f"{len(m.channels)} channels")
         promise(len(m.connections) <= 4, f"{len(m.connections)} connections")
         promise(all(link.max_message >= 1024 for link in m.connections.values()), "an engine that carries nothing")
+        promise(m.ending.keys() <= m.channels.keys(), "a channel that ends and is not there")
+        promise(len(m.later) <= 512, f"{len(m.later)} channels to open later")
+        for channel in m.ending.values():
+            late = self.now - channel.end.deadline  # type: ignore[union-attr]
+            promise(channel.end.over or late <= TOO_LATE or m.closing is not None, f"a channel is {late:.1f} s late")  # type: ignore[union-attr]
         promise(len(m.timers) <= 32, f"{len(m.timers)} timers")
         promise(m.last_epoch <= 1024 * (self.steps + 2), f"connection {m.last_epoch} after {self.steps} steps")
         for channel in m.channels.values():
@@ -275,6 +285,7 @@ class Walk:
 
     def __init__(self, seed: int, seen: Counter[str]) -> None:
         self.draw = random.Random(seed)
+        self.other = random.Random(~seed)
         self.seen = seen
         self.mood = self.draw.choice(["talks", "floods", "halves", "gaps", "resets", "closes", "acknowledges"])
         self.rude = self.draw.choice([0.0, 0.0, 0.01, 0.2])
@@ -306,7 +317,7 @@ class Walk:
     # --- drawing a message
 
     def hello(self, epoch: int) -> dict[str, Any]:
-        capabilities = ["credit2", "unread1"] if self.can else []
+        capabilities = ["channels1", "credit2", "unread1"] if self.can else []
         return {
             "type": "hello", "version": 1, "peer": self.m.peer, "session": self.m.session, "epoch": epoch,
             "have": self.counts(), "capabilities": capabilities,
@@ -440,12 +451,15 @@ class Walk:
     def message(self) -> tuple[dict[str, Any], int]:
         """A message, and by how many of its values it breaks a bound."""
         tags = {
-            "talks": ["open", "ack", "ping", "pong", "file", "media", "want"], "floods": ["open", "ack", "want"],
+            "talks": ["open", "ack", "ping", "pong", "file", "media", "want"],
+            "floods": ["open", "ack", "want"],
             "halves": ["open"], "gaps": ["open"], "acknowledges": ["ack"],
             "closes": ["closing", "wait", "done", "closed"],
             "resets": ["reset", "resetOk", "switch", "switched", "cancel", "hello"],
         }[self.mood]  # fmt: skip
-        tag = self.draw.choice(tags) if self.draw.random() < 0.85 else self.draw.choice(list(KINDS))
+        tag = self.draw.choice(tags) if self.draw.random() < 0.85 else self.draw.choice(OTHERS)
+        if self.mood != "resets" and self.other.random() < 0.01:
+            tag = "endChannel"
         if tag == "ack" and self.draw.random() < 0.9:
             return self.ack()
         if tag == "hello":
@@ -454,8 +468,10 @@ class Walk:
                 return {"type": "ping", "n": 1}, 0
             return self.hello(self.draw.choice(fresh or [self.epoch()])), 0
         made = self.struct(KINDS[tag])
-        if tag == "opened" and made["name"] in self.m.channels and not self.is_rude():
+        if tag in {"opened", "endChannel"} and made["name"] in self.m.channels and not self.is_rude():
             made["id"] = self.m.channels[made["name"]].id
+            if "closed" in made:
+                made["closed"] = self.accounts()[made["name"]]
         if self.draw.random() > 0.01 + self.rude / 2:
             return made, 0
         return self.break_a_bound(KINDS[tag], made)
@@ -617,6 +633,9 @@ class Walk:
                             break
                 case 6:
                     victim.feed("ask_reset", draw.choice(["ice", "transport", "full"]))
+                case 7 if self.m.channels and self.mood != "resets" and self.other.random() < 0.1:
+                    name, timeout = self.other.choice(list(self.m.channels)), self.other.choice([0.0, 0.3, 5.0])
+                    victim.feed("close_channel", name, "", timeout)
                 case _:
                     victim.feed("ask_wait", "please", draw.choice([0.1, 1e6]))
             victim.look()

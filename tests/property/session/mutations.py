@@ -353,8 +353,8 @@ PYTHON_PROMISES = {
         "most = m.options.stream_low",
     ),
     "a channel whose `opened` was lost is there on the next connection": (
-        CONNECTIONS, "if channel.open or (channel.mine and epoch > 1):",
-        "if channel.open:",
+        CONNECTIONS, "if (channel.open or (channel.mine and epoch > 1)) and not known:",
+        "if channel.open and not known:",
     ),
 }  # fmt: skip
 
@@ -391,8 +391,8 @@ TYPESCRIPT_PROMISES = {
         "m.options.streamLow;",
     ),
     "a channel whose `opened` was lost is there on the next connection": (
-        TS_CONNECTIONS, "if (channel.open || (channel.mine && epoch > 1)) channels",
-        "if (channel.open) channels",
+        TS_CONNECTIONS, "if ((channel.open || (channel.mine && epoch > 1)) && !isKnown) channels",
+        "if (channel.open && !isKnown) channels",
     ),
 }  # fmt: skip
 

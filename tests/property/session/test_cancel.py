@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import adieu
-from sim.stack.pair import Pair, connected
+from sim.stack.pair import connected
 from support.virtual import simulate
 
 if TYPE_CHECKING:
-    from support.virtual import World
+    from support.virtual import Pair, World
 
 SCHEDULES = 2000
 SIDE = st.integers(0, 1)
@@ -83,7 +83,7 @@ async def scheduled(pair: Pair, when: float, action: tuple[Any, ...], patience: 
 @given(SCRIPT, CUTS, st.sampled_from([0.0, 0.02]), st.integers(0, 2**32 - 1))
 def test_every_await_ends(script: list[Any], cuts: list[tuple[float, float]], loss: float, seed: int) -> None:
     async def main(world: World) -> None:
-        world.network.link(loss=loss, delay=0.004)
+        world.link(loss=loss, delay=0.004)
         before = asyncio.all_tasks()
         async with connected(world) as pair:
             tasks = [asyncio.create_task(scheduled(pair, *entry)) for entry in script]

@@ -34,7 +34,7 @@ def test_between_honest_peers_all_arrives_and_none_is_ended() -> None:
     seen: Counter[str] = Counter()
     for seed in range(FIRST, FIRST + WALKS):
         seen.update(walk(seed).seen)
-    for what in ("hungry", "turns", "gaps", "new connections"):
+    for what in ("hungry", "turns", "gaps", "new connections", "closed"):
         assert seen[what] > 5 * WALKS, f"walks that try {what} too seldom: {seen}"
 
 

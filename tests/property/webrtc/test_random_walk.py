@@ -652,7 +652,7 @@ class ByHand:
 
     async def settle(self) -> None:
         """To the end of what is under way, and of what is still to be negotiated."""
-        for _ in range(40):
+        for _ in range(100):  # a reply is often a pranswer, and each side may have something to ask
             if self.offering is not None:
                 one = self.offering
                 if self.answer is not None:
@@ -712,7 +712,7 @@ async def perfectly(walk: Walk) -> None:
     """Perfect negotiation: all that is done is done while descriptions and candidates are on their way."""
     walk.world.signaling_delay = walk.rng.choice([0.0, 0.005, 0.1])
     polite, other = walk.rng.sample(walk.peers, 2)
-    walk.world.link(polite.pc, other.pc)
+    walk.world.negotiate(polite.pc, other.pc)
     closing = walk.rng.randrange(LENGTH * 3 // 2)
     for number in range(LENGTH):
         peer = walk.rng.choice(walk.peers)

@@ -93,7 +93,7 @@ async def play(
     world: World, steps: list[Any], ending: tuple[str, str], *, negotiated: bool, policies: tuple[str, str]
 ) -> None:
     peers = {"a": Peer(world, 1, policies[0]), "b": Peer(world, 2, policies[1])}
-    world.link(peers["a"].pc, peers["b"].pc)
+    world.negotiate(peers["a"].pc, peers["b"].pc)
     if negotiated:  # one channel from the start that needs no announcement
         for peer in peers.values():
             peer.watch(peer.pc.createDataChannel("both", negotiated=True, id=1000))
@@ -141,7 +141,7 @@ async def play(
             case ("cut", cut):
                 world.network.cut("10.0.0.2", cut)
             case ("link", loss, delay):
-                world.network.link(loss=loss, delay=delay)
+                world.link(loss=loss, delay=delay)
             case ("close", _) if peer:
                 peer.close()
     await agree(world, peers["a"].pc, peers["b"].pc)

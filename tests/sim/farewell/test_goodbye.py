@@ -141,7 +141,7 @@ async def test_both_close_at_once_and_agree(world: World) -> None:
 @simulated()
 async def test_the_deadline_holds_whatever_happens(world: World, mutual: bool) -> None:
     async with two(world, mutual=mutual) as (here, _):
-        world.network.link(delay=0.02, rate=100_000)
+        world.link(delay=0.02, rate=100_000)
         here.queue(500)
         began = world.now
         receipt = await here.end.close(timeout=2)
@@ -232,7 +232,7 @@ async def test_a_connection_is_reset_again_and_again(world: World) -> None:
             assert "gone" not in there.events
             reset = asyncio.ensure_future(there.end.reset(lambda _, other=other: other))
             await made.wait()
-            world.link(one, other)
+            world.negotiate(one, other)
             for report in await asyncio.gather(ours, reset):
                 assert (list(report.channels), report.missing, report.receipt.clean) == (["chat"], (), True)
                 assert report.receipt.reset

@@ -6,7 +6,8 @@ names the smallest test files that have to see it.
 
 from __future__ import annotations
 
+from sim.session.mutations_ending import ENDS
 from sim.session.mutations_python import PYTHON
 from sim.session.mutations_typescript import TYPESCRIPT
 
-MUTATIONS = (*PYTHON, *TYPESCRIPT)
+MUTATIONS = (*PYTHON, *ENDS, *TYPESCRIPT)

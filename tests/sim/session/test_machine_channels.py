@@ -35,6 +35,23 @@ def test_the_same_name_from_both_at_once_is_one_channel() -> None:
     assert world.a.got["chat"] == [b"2"] and world.b.got["chat"] == [b"1"]
 
 
+def test_the_end_of_the_channel_that_gives_way_may_come_before_the_word_that_says_why() -> None:
+    """Both open the same name: the stream of the larger side is reset, and the `open` of the other is still queued."""
+    world = World().start()
+    world.run(when=world.both("open"))
+    world.a.open("chat")
+    world.b.open("chat")
+    world.b.call("stream_closed", 1, control.FIRST_ID_LARGER)
+    world.run(world.now + 1)
+    assert world.a.machine.state == world.b.machine.state == "open"
+    world.b.send("chat", b"2")
+    world.run(world.now + 1)
+    assert world.a.got["chat"] == [b"2"]
+    world.b.call("stream_closed", 1, control.FIRST_ID_SMALLER)
+    world.a.lost(1, "closed", "the application closed a channel")
+    world.run(when=world.both("closed"))
+
+
 def test_channels_opened_before_the_connection_open_with_it() -> None:
     world = World().start()
     world.a.open("early")
@@ -349,6 +366,24 @@ def test_a_peer_that_says_no_hello_does_not_speak_adieu() -> None:
     world.a.connect(1)
     world.run(when=lambda: world.a.state == "closed")
     assert 5.0 < world.now < 8.0
+    assert "does not speak adieu" in world.a.outcome.reason.text
+
+
+def test_an_engine_that_is_found_alive_twice_by_one_packet_is_not_blamed() -> None:
+    """The link is cut right after that packet: the hello may be behind it."""
+    world = World()
+    world.b.stuck = True
+    world.start()
+    world.a.connections[1] = world.b.connections[1] = {None}
+    world.a.connect(1)
+    world.run(4.9)
+    world.cut_link()
+    world.run(when=lambda: world.a.machine.connections[1].alive_at is not None)
+    world.run(world.now + 3.0)
+    assert world.a.state == "connecting"
+    assert world.a.machine.connections[1].alive_at is None
+    world.cut_link(False)
+    world.run(when=lambda: world.a.state == "closed")
     assert "does not speak adieu" in world.a.outcome.reason.text
 
 

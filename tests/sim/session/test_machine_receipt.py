@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from adieu.protocol import control, words
@@ -32,6 +33,31 @@ def opened(*, before: tuple[str, ...] = (), **options: Any) -> World:
 
 def said(side: Side) -> str:
     return sentence(side.outcome, "Ben" if side.name == "a" else "Ada")
+
+
+# --- a room that was closed for all
+
+
+def test_a_room_that_was_closed_is_the_cause_where_the_own_server_says_so() -> None:
+    world = opened()
+    closed = Reason("room-closed", "it is late")
+    world.a.call("ask_close", closed, 5.0)
+    world.b.auto_last_words = False
+    world.run(when=lambda: world.b.state == "closing")
+    world.b.call("ask_close", closed, 5.0)
+    world.b.call("last_words_over")
+    world.run(when=world.both("closed"))
+    assert world.a.outcome.cause == world.b.outcome.cause == "room-closed"
+    assert said(world.a).startswith("The room was closed for everybody (it is late).")
+    assert said(world.a) == said(world.b)
+
+
+def test_a_peer_cannot_claim_that_the_room_was_closed() -> None:
+    world = opened()
+    world.a.call("ask_close", Reason("room-closed", "it is late"), 5.0)
+    world.run(when=world.both("closed"))
+    assert (world.b.outcome.cause, world.b.outcome.reason.code) == ("left", "room-closed")
+    assert world.a.outcome.agreed == world.b.outcome.agreed
 
 
 # --- unread
@@ -619,6 +645,8 @@ def test_a_sleep_that_heals_is_forgotten() -> None:
     world.run(when=world.both("open"))
     world.run(world.now + 5)
     assert world.b.machine.evidence.stood_still == 0
+    patient = Ladder(give_up=90.0)  # or its word that it gives up, which may be the earlier by a moment, decides
+    world.a.machine.options = msgspec.structs.replace(world.a.machine.options, recovery=patient)
     world.cut_link()
     world.run(when=world.both("closed"))
     assert world.b.outcome.cause == "network-lost" and not world.b.outcome.unheard

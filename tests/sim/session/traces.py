@@ -291,6 +291,185 @@ def switch_is_waited_for() -> World:
     return world
 
 
+def channel_closed() -> World:
+    """With messages both ways, last words, and the name used again."""
+    world = met()
+    world.b.auto_last_words = False
+    for number in range(3):
+        world.a.send("chat", bytes([number]) * 70_000)
+        world.b.send("chat", bytes([number]))
+    world.a.call("close_channel", "chat", "enough", 5.0)
+    world.run(when=lambda: bool(world.b.events(actions.ChannelClosing)))
+    world.b.send("chat", b"last words")
+    world.b.call("channel_last_words_over", "chat")
+    world.run(when=lambda: not world.a.machine.channels and not world.b.machine.channels)
+    world.b.open("chat")
+    world.b.send("chat", b"again")
+    world.run(when=lambda: world.a.got["chat"][-1:] == [b"again"])
+    world.b.close()
+    world.run(when=world.both("closed"))
+    return world
+
+
+def channel_closed_by_both() -> World:
+    world = met()
+    world.a.send("chat", b"from a")
+    world.b.send("chat", b"from b")
+    world.a.call("close_channel", "chat", "a says", 5.0)
+    world.b.call("close_channel", "chat", "b says", 5.0)
+    world.run(when=lambda: not world.a.machine.channels and not world.b.machine.channels)
+    return world
+
+
+def channel_closed_in_a_reset() -> World:
+    """The last words about it are lost with the connection, and said again on the new one."""
+    world = met()
+    for side in (world.a, world.b):
+        side.send("chat", b"from " + side.name.encode())
+    world.b.call("close_channel", "chat", "", 10.0)
+    world.run(world.now + 0.035)
+    world.a.reset("full")
+    world.run(when=lambda: not world.a.machine.channels and not world.b.machine.channels)
+    return world
+
+
+def channel_at_its_deadline() -> World:
+    """The other side is silent; its name is free when it speaks again. The session closes while another one ends."""
+    world = met()
+    world.cut_link()
+    world.a.send("chat", b"into the void")
+    world.a.call("close_channel", "chat", "", 1.0)
+    world.run(when=lambda: bool(world.a.events(actions.ChannelClosed)))
+    world.cut_link(False)
+    world.run(when=lambda: not world.a.machine.channels and not world.b.machine.channels)
+    world.b.open("more")
+    world.run(when=lambda: "more" in world.a.machine.channels)
+    world.a.call("close_channel", "more", "", 5.0)
+    world.b.close()
+    world.run(when=world.both("closed"))
+    return world
+
+
+def channel_of_the_version_before() -> World:
+    world = met(before=True)
+    world.a.send("chat", b"hello")
+    world.a.call("close_channel", "chat", "", 5.0)
+    world.run(when=lambda: bool(world.a.events(actions.ChannelClosed)))
+    world.b.send("chat", b"to nobody")
+    world.a.close()
+    world.run(when=world.both("closed"))
+    return world
+
+
+def watched_close() -> World:
+    """A close reports its steps: messages both ways, an unreliable message, and a file are still under way."""
+    world = met(closing_bound=200_000)
+    world.a.open("lossy", ordered=False, max_retransmits=0)
+    world.a.open("file a 1")
+    world.run(when=lambda: world.a.machine.channels["file a 1"].open)
+    world.a.call("watch_progress", True)
+    world.b.call("watch_progress", True)
+    world.b.reads = False
+    for number in range(4):
+        world.a.send("chat", bytes([number]) * 70_000)
+        world.a.send("lossy", bytes([number]))
+        world.a.send("file a 1", bytes([number]) * 1000)
+        world.b.send("chat", bytes([number]))
+    world.a.close(2.0)
+    world.run(when=world.both("closed"))
+    return world
+
+
+def watched_resets() -> World:
+    """A reset of each level reports its steps. Without a listener it reports nothing."""
+    world = met()
+    world.a.call("watch_progress", True)
+    for level in ("ice", "transport", "full"):
+        world.a.send("chat", b"under way")
+        world.a.reset(level)
+        world.run(when=world.both("open"))
+    world.cut_link()
+    world.a.send("chat", b"into the void")
+    world.a.reset("transport")
+    world.run(world.now + 1.0)
+    world.a.call("watch_progress", False)
+    world.run(world.now + 1.0)
+    world.a.call("abort")
+    world.run(when=lambda: world.a.state == "closed")
+    return world
+
+
+def network_changes() -> World:
+    """A path that answers is left alone, one that does not is renewed; a hint renews it at once, also of both sides."""
+    world = met()
+    world.a.call("network_changed", "an address has come")
+    world.run(world.now + 2.0)
+    for side in (world.a, world.b):
+        side.call("network_changed", "the program says so", at_once=True)
+        world.run(when=lambda: world.both("open")() and world.a.machine.reset is None is world.b.machine.reset)
+    world.a.call("network_changed", "the program says so", at_once=True)
+    world.b.call("network_changed", "the program says so", at_once=True)
+    world.run(when=lambda: world.both("open")() and world.a.machine.reset is None is world.b.machine.reset)
+    for side in (world.a, world.b):
+        world.cut_link()
+        side.call("network_changed", "an address is gone")
+        world.run(world.now + 1.2)
+        world.cut_link(False)
+        world.run(when=lambda: world.both("open")() and world.a.machine.reset is None is world.b.machine.reset)
+    world.cut_link()
+    world.set_signaling(world.b, False)
+    world.b.call("network_changed", "an address is gone")
+    world.run(world.now + 2.5)
+    world.cut_link(False)
+    world.set_signaling(world.b, True)
+    world.run(when=lambda: world.both("open")() and world.a.machine.reset is None is world.b.machine.reset)
+    world.b.close()
+    world.run(when=world.both("closed"))
+    return world
+
+
+def media_ends() -> World:
+    """Each side waits for its sound, and says in its last word what it sent and what came."""
+    world = met()
+    world.a.auto_last_words = False
+    world.b.call("ask_close", words.Reason("left", "done"), 5.0, speaking=True)
+    sent = words.MediaAccount(packets=400, bytes=32_000, unsent_ms=1500, arrived=90)
+    world.b.call("media_counted", {"0": sent})
+    world.run(when=lambda: bool(world.a.events(actions.ClosingAsked)))
+    world.a.call("last_words_over", speaking=True)
+    world.run(world.now + 0.5)
+    world.b.call("media_counted", {"0": msgspec.structs.replace(sent, packets=475, bytes=38_000, unsent_ms=0)})
+    world.b.call("media_finished")
+    world.run(world.now + 0.5)
+    counted = words.MediaAccount(packets=100, bytes=8_000, unsent_ms=20, arrived=9_999)
+    world.a.call("media_counted", {"0": counted, "1": words.MediaAccount(packets=3, bytes=300)})
+    world.a.call("media_finished")
+    world.run(when=world.both("closed"))
+    return world
+
+
+def media_at_its_deadline() -> World:
+    """Sound that lasts longer than the close: the last account before the deadline counts."""
+    world = met()
+    world.a.call("ask_close", words.Reason("left", "done"), 2.0, speaking=True)
+    for rest in (3000, 2000):
+        world.a.call("media_counted", {"0": words.MediaAccount(packets=50, bytes=4000, unsent_ms=rest)})
+        world.b.call("media_counted", {"0": words.MediaAccount(arrived=49)})
+        world.run(world.now + 0.5)
+    world.run(when=world.both("closed"))
+    return world
+
+
+def media_of_the_version_before() -> World:
+    """A side without the capability: it neither sends nor receives accounts of media."""
+    world = met(before=True)
+    for side in (world.a, world.b):
+        side.call("media_counted", {"0": words.MediaAccount(packets=5, bytes=500, arrived=5)})
+    world.a.close()
+    world.run(when=world.both("closed"))
+    return world
+
+
 SCENARIOS: dict[str, Callable[[], World]] = {
     scenario.__name__: scenario
     for scenario in (
@@ -298,6 +477,10 @@ SCENARIOS: dict[str, Callable[[], World]] = {
         silence_and_recovery, killed, deadline, protocol_error, no_way_out,
         unordered, version_before, far_deadline, unread, closed_when_dead, slept, impossible_account,
         smaller_deadline, replay_of_a_part, switch_is_waited_for,
+        channel_closed, channel_closed_by_both, channel_closed_in_a_reset, channel_at_its_deadline,
+        channel_of_the_version_before,
+        watched_close, watched_resets, network_changes,
+        media_ends, media_at_its_deadline, media_of_the_version_before,
     )
 }  # fmt: skip
 
@@ -313,10 +496,26 @@ def written(scenario: str, world: World, side: Side) -> dict[str, Any]:
         "options": {
             "closingBound": side.machine.options.closing_bound,
             "capabilities": list(side.machine.options.capabilities),
+            **{_camel(name): value for name, value in _changed(side.machine.options).items()},
         },
         "steps": [_entry(entry) for entry in side.trace],
         "outcome": msgspec.to_builtins(side.machine.outcome),
     }
+
+
+def _changed(options: Options) -> dict[str, Any]:
+    """The options that are not as they are without being set; those that are always written apart."""
+    now, before = msgspec.structs.asdict(options), msgspec.structs.asdict(Options())
+    return {
+        name: value
+        for name, value in now.items()
+        if value != before[name] and name not in {"closing_bound", "capabilities"}
+    }
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
 
 
 def _entry(entry: tuple[Any, ...]) -> dict[str, Any]:
@@ -341,8 +540,12 @@ def _plain(value: Any) -> Any:
 
 def replay(trace: dict[str, Any]) -> SessionMachine:
     """Feed a machine what the trace says; it must ask and tell the same."""
-    given = trace["options"]
-    options = Options(closing_bound=given["closingBound"], capabilities=tuple(given["capabilities"]))
+    given = {
+        field: trace["options"][_camel(field)]
+        for field in Options.__struct_fields__
+        if _camel(field) in trace["options"]
+    }
+    options = Options(**{**given, "capabilities": tuple(given["capabilities"])})
     machine = SessionMachine(me=trace["me"], peer=trace["peer"], room=trace["room"], options=options)
     for number, step in enumerate(trace["steps"]):
         if "in" in step:
@@ -367,6 +570,8 @@ def _arguments(step: dict[str, Any]) -> list[Any]:
             args[0] = msgspec.convert(args[0], words.AnyWord)
         case "ask_close":
             args[0] = msgspec.convert(args[0], words.Reason)
+        case "media_counted":
+            args[0] = msgspec.convert(args[0], dict[str, words.MediaAccount])
     return args
 
 

@@ -91,6 +91,8 @@ class Side:
                 self.read(name)
             case actions.ClosingAsked() if self.auto_last_words:
                 self.feed("last_words_over")
+            case actions.ChannelClosing(name=name) if self.auto_last_words:
+                self.feed("channel_last_words_over", name)
             case actions.WaitAsked(eta=eta) if self.grants:
                 self.feed("grant_wait", eta)
 
@@ -202,14 +204,14 @@ class Side:
             if id_ in self.other.connections.get(epoch, ()):
                 self.other.connections[epoch].discard(id_)
                 self.other.call("stream_closed", epoch, id_)
-                self.other.transmit(epoch, id_, 0, closed_here)
+                self.other.transmit(epoch, id_, 0, closed_here, closes=True)
 
         def closed_here() -> None:
             if id_ in self.connections.get(epoch, ()):
                 self.connections[epoch].discard(id_)
                 self.call("stream_closed", epoch, id_)
 
-        self.transmit(epoch, id_, 0, closed_there)
+        self.transmit(epoch, id_, 0, closed_there, closes=True)
 
     def lost(self, epoch: int, kind: str, text: str) -> None:
         if epoch in self.connections:
@@ -220,7 +222,14 @@ class Side:
     held: dict[tuple[int, int | None], deque[Callable[[], None]]] = field(default_factory=lambda: defaultdict(deque))
 
     def transmit(
-        self, epoch: int, id_: int | None, size: int, arrive: Callable[[], None], *, last: bool = False
+        self,
+        epoch: int,
+        id_: int | None,
+        size: int,
+        arrive: Callable[[], None],
+        *,
+        last: bool = False,
+        closes: bool = False,
     ) -> None:
         world = self.world
         if epoch not in self.connections and not last:
@@ -228,9 +237,10 @@ class Side:
         start = max(world.now, self.busy_until)
         self.busy_until = start + size / world.rate
 
-        fifo = (self.name, epoch, id_)
+        # A reset is performed when all that was sent before it has come, on any stream (RFC 6525).
+        fifo = (self.name, epoch, None if closes else id_)
         queue = world.pipes[fifo]
-        queue.append(arrive)
+        queue.append((id_, arrive))
 
         def arrival() -> None:
             if not self.alive or not self.other.alive:
@@ -238,11 +248,12 @@ class Side:
             if world.cut or self.other.hung:
                 world.stuck.append(arrival)
                 return
-            arrive = queue.popleft()  # whichever is due, the oldest comes first
+            stream, arrive = queue.popleft()  # whichever is due, the oldest comes first
             if epoch not in self.other.connections:
                 return
-            if id_ is not None and id_ not in self.other.connections[epoch]:
-                self.held[epoch, id_].append(arrive)
+            if stream is not None and stream not in self.other.connections[epoch]:
+                if not closes:
+                    self.held[epoch, stream].append(arrive)
                 return
             arrive()
 
@@ -283,7 +294,7 @@ class World:
         self.signal_delay = 0.01
         self.cut = False
         self.stuck: deque[Callable[[], None]] = deque()
-        self.pipes: dict[Any, deque[Callable[[], None]]] = defaultdict(deque)
+        self.pipes: dict[Any, deque[tuple[int | None, Callable[[], None]]]] = defaultdict(deque)
         self._queue: list[tuple[float, int, Callable[[], Any]]] = []
         self._count = itertools.count()
         self._last: dict[Any, float] = {}

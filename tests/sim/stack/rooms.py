@@ -18,7 +18,7 @@ from adieu.session.room import Room
 from adieu.signaling import Down, Ended, Moved, Probed, Up
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from adieu.session import Session, Unconnected
     from support.virtual import World
@@ -55,6 +55,9 @@ class Client:
 
     async def ice_servers(self) -> tuple[list[Any], float]:
         return [], 0.0
+
+    def network_changed(self, gone: Sequence[str]) -> None:
+        """A network in memory carries signaling apart from the connections."""
 
     async def probe(self, peer: str) -> Probed:
         await asyncio.sleep(2 * DELAY)

@@ -237,7 +237,7 @@ class AirEnd:
 async def test_own_signaling_opens_within_a_second_however_late_the_other_side_starts(
     world: World, late: str, seconds: float
 ) -> None:
-    world.network.link(delay=0.02)
+    world.link(delay=0.02)
     air = Air(set())
     one, two = world.hosts()
     first = adieu.Session(connect=lambda: world.connection(one), signaling=air.ends[0], role="first")

@@ -24,7 +24,7 @@ BLOCKS, SIZE = 128, 65536
 @pytest.mark.parametrize("closer", ["first", "second", "both"])
 @simulated(limit=1000)
 async def test_eight_mib_in_flight_both_ways_arrive(world: World, closer: str, loss: float) -> None:
-    world.network.link(loss=loss, delay=0.01)
+    world.link(loss=loss, delay=0.01)
     async with connected(world) as pair:
         here, there = await asyncio.gather(pair.first.open("data"), pair.second.open("data"))
         listeners = [asyncio.create_task(numbers(channel)) for channel in (here, there)]
@@ -49,7 +49,7 @@ async def test_eight_mib_in_flight_both_ways_arrive(world: World, closer: str, l
 
 @simulated()
 async def test_the_same_name_from_both_at_once_carries_data_both_ways(world: World) -> None:
-    world.network.link(delay=0.005)
+    world.link(delay=0.005)
     async with connected(world) as pair:
         for name in ("a", "b", "c"):
             here, there = await asyncio.gather(pair.first.open(name), pair.second.open(name))

@@ -11,16 +11,18 @@ import pytest
 
 import adieu
 from adieu.protocol.control import CHUNK, File, FileOffer
-from adieu.session import FileReceipt, Options, disk, transfer
+from adieu.session import FileReceipt, Options, disk
+from adieu.session.files import desk
+from adieu.session.files.transfers import MAX_OFFERS
 from adieu.session.machine import connections
 from adieu.session.session import shell_of
-from sim.stack.pair import Pair, connected
+from sim.stack.pair import connected
 from support.virtual import simulated
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.virtual import World
+    from support.virtual import Pair, World
 
 pytestmark = pytest.mark.usefixtures("threads_at_once")
 OLD = Options(capabilities=())
@@ -91,7 +93,7 @@ async def test_two_hundred_at_once_all_arrive(world: World, tmp_path: Path, opti
         await asyncio.gather(*(sending.wait() for sending in transfers))
         assert {path.name for path in results} == {path.name for path in sources}
         assert all((tmp_path / path.name).read_bytes() == path.read_bytes() for path in results)
-        assert len(pair.first.channels) <= transfer.MAX_OFFERED
+        assert len(pair.first.channels) <= desk.MAX_OFFERED
 
 
 @BOTH
@@ -172,14 +174,14 @@ async def test_one_that_is_cancelled_before_an_answer_is_withdrawn_and_takes_no_
             held.append(file)
 
         pair.second.on("file", hold)
-        for _ in range(transfer.MAX_OFFERS + 10):
+        for _ in range(MAX_OFFERS + 10):
             sending = await pair.first.send_file(source)
             await asyncio.sleep(0.1)
             sending.cancel()
             with pytest.raises(adieu.TransferError, match="cancelled"):
                 await sending.wait()
         await asyncio.sleep(0.1)
-        assert len(held) == len(gone) == transfer.MAX_OFFERS + 10
+        assert len(held) == len(gone) == MAX_OFFERS + 10
         with pytest.raises(adieu.TransferError, match="cancelled by the sender"):
             await held[0].accept(tmp_path)
 
@@ -225,7 +227,7 @@ async def test_a_last_word_that_was_lost_with_a_connection_is_said_again(
 ) -> None:
     """Nothing waits for ever for a word that was said while no connection was there to carry it."""
     source = made(tmp_path, 60 * CHUNK)
-    world.network.link(delay=0.01, rate=8_000_000)
+    world.link(delay=0.01, rate=8_000_000)
     async with connected(world, options=options) as pair:
         offered: asyncio.Future[adieu.IncomingFile] = asyncio.get_running_loop().create_future()
 
@@ -284,7 +286,7 @@ async def test_a_file_offered_before_the_session_is_open_is_offered_then(
 @simulated()
 async def test_it_goes_on_through_outages_and_resets(world: World, tmp_path: Path, options: Options) -> None:
     source = made(tmp_path, 30 * CHUNK)
-    world.network.link(delay=0.01, rate=8_000_000)
+    world.link(delay=0.01, rate=8_000_000)
     async with connected(world, options=options) as pair:
         results = taking(pair.second, tmp_path / "in")
         sending = await pair.first.send_file(source)

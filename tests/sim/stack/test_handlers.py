@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from adieu import MessageEvent
+from adieu import MessageEvent, SessionClosedError
 from adieu.session import Options
 from adieu.session.session import shell_of
-from sim.stack.pair import Pair, connected
+from sim.stack.pair import connected
 from support.virtual import simulated
 
 if TYPE_CHECKING:
     from adieu.session import Channel
-    from support.virtual import World
+    from support.virtual import Pair, World
 
 mark: ContextVar[str] = ContextVar("mark", default="")
 
@@ -441,3 +441,21 @@ async def test_what_a_message_brings_about_is_done_at_once(world: World, data: b
         assert machine.active is not None
         shell.data_received(machine.active, machine.channels["data"].id, MessageEvent("message", data=data))
         assert pair.second.state == "closing" and not machine.actions and not machine.events
+
+
+@simulated()
+async def test_the_latest_reading_is_returned_and_those_before_it_are_taken(world: World) -> None:
+    async with connected(world) as pair:
+        here, there = await opened(pair)
+        waiting = asyncio.create_task(there.latest())
+        await here.send("0")
+        assert await waiting == "0"
+        await say(here, "1", "2", "3")
+        await asyncio.sleep(1.0)
+        assert await there.latest() == "3"
+        assert there.receive_now() is None
+        receipt = await pair.first.close()
+        with pytest.raises(SessionClosedError):
+            await there.latest()
+    assert receipt.channels["data"].sent.delivered.messages == 4
+    assert receipt.channels["data"].sent.unread.messages == 0

@@ -77,7 +77,7 @@ async def test_debug_has_each_state_word_and_cause_with_its_evidence(world: Worl
     one, other = sides(written)
     assert any(event.evidence for event in events)
     for event in events:
-        level = "INFO" if event.state in {"open", "recovering"} else "DEBUG"
+        level = "INFO" if event.state in {"open", "recovering", "resetting"} else "DEBUG"
         whole = f"{event.state}{' over' if event.state == 'open' else ''}"
         [*_, line] = [line for line in one if line.startswith(f"{level} = {whole}")]
         assert all(text in line for text in (event.cause, *event.evidence) if event.state != "open")

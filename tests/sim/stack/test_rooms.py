@@ -137,6 +137,26 @@ async def test_a_connection_that_cannot_be_made_is_tried_again(world: World) -> 
 
 
 @simulated()
+async def test_connect_with_a_parameter_gets_the_session_that_the_connection_is_for(world: World) -> None:
+    async with house(world) as made:
+        host = world.host("10.0.0.9")
+        asked: list[adieu.Session] = []
+
+        def connect(session: adieu.Session) -> Any:
+            asked.append(session)
+            return world.connection(host)
+
+        ada = await made.enter("a1", connect=connect)
+        for name in ("b1", "c1"):
+            await made.enter(name)
+        ben, cy = [await ada.room.session(name) for name in ("b1", "c1")]
+        await ben.reset("transport")
+        assert asked.count(ben) == 2, "for its first connection and for the reset"
+        assert asked.count(cy) == 1
+        assert {*asked} == {ben, cy}
+
+
+@simulated()
 @pytest.mark.parametrize("closer", [0, 1])
 async def test_an_end_that_somebody_wanted_stays_and_both_are_told(world: World, closer: int) -> None:
     async with house(world) as made:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from support.virtual import World
 
 PACKAGE = str(Path(adieu.__file__).parent)
+KIT = "/adieu/testing/"
 HANDS_OUT = {"drain", "deliver"}
 """The functions of the core that begin a batch."""
 MOST = 22
@@ -42,7 +43,7 @@ class Trip:
             return
         if event == "c_call" and function.__name__ in HANDS_OUT:
             self.calls.clear()
-        elif event == "call" and frame.f_code.co_filename.startswith(PACKAGE):
+        elif event == "call" and frame.f_code.co_filename.startswith(PACKAGE) and KIT not in frame.f_code.co_filename:
             place = Path(frame.f_code.co_filename).relative_to(PACKAGE).as_posix()
             self.calls.append(f"{place}:{frame.f_code.co_qualname}")
 

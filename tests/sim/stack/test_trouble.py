@@ -33,7 +33,7 @@ def adds_up(receipt: Receipt) -> None:
 
 @simulated()
 async def test_a_peer_that_never_acknowledges_is_left_at_the_deadline_with_exact_counts(world: World) -> None:
-    world.network.link(delay=0.005)
+    world.link(delay=0.005)
     async with connected(world) as pair:
         here, there = await asyncio.gather(pair.first.open("data"), pair.second.open("data"))
         await here.send("taken")
@@ -55,7 +55,7 @@ async def test_a_peer_that_never_acknowledges_is_left_at_the_deadline_with_exact
 
 @simulated()
 async def test_unread_messages_beyond_the_closing_bound_end_at_the_deadline(world: World) -> None:
-    world.network.link(delay=0.005)
+    world.link(delay=0.005)
     async with connected(world, options=Options(closing_bound=2 * MIB)) as pair:
         here, there = await asyncio.gather(pair.first.open("data"), pair.second.open("data"))
         await fill(here, 128, 65536)
@@ -84,7 +84,7 @@ async def test_unread_messages_beyond_the_closing_bound_end_at_the_deadline(worl
 async def test_a_cut_heals_and_nothing_is_lost_or_doubled_closing_rule_s10(
     world: World, signaling: bool, seconds: float
 ) -> None:
-    world.network.link(delay=0.01)
+    world.link(delay=0.01)
     async with connected(world) as pair:
         here, there = await asyncio.gather(pair.first.open("data"), pair.second.open("data"))
         counts = {"going": True}
@@ -125,7 +125,7 @@ async def test_a_cut_heals_and_nothing_is_lost_or_doubled_closing_rule_s10(
 @pytest.mark.parametrize("first", ["close", "reset"])
 @simulated()
 async def test_a_reset_replaces_a_connection_that_the_program_itself_closes(world: World, first: str) -> None:
-    world.network.link(delay=0.004)
+    world.link(delay=0.004)
     async with connected(world) as pair:
 
         async def close() -> None:
@@ -144,7 +144,7 @@ async def test_a_reset_replaces_a_connection_that_the_program_itself_closes(worl
 @simulated()
 async def test_a_higher_reset_while_the_first_is_switching_comes_after_it(world: World) -> None:
     """The other side may have switched already."""
-    world.network.link(delay=0.02)
+    world.link(delay=0.02)
     async with connected(world) as pair:
         here, there = await asyncio.gather(pair.first.open("data"), pair.second.open("data"))
         listener = asyncio.create_task(numbers(there))
@@ -215,7 +215,7 @@ async def test_closing_inside_a_handler_and_waiting_for_it(world: World) -> None
 @pytest.mark.parametrize("level", ["ice", "transport", "full"])
 @simulated()
 async def test_closing_during_a_reset_delivers_everything(world: World, level: str) -> None:
-    world.network.link(delay=0.01)
+    world.link(delay=0.01)
     async with connected(world) as pair:
         here, there = await asyncio.gather(pair.first.open("data"), pair.second.open("data"))
         listener = asyncio.create_task(numbers(there))

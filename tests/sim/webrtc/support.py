@@ -14,6 +14,7 @@ PC_EVENTS = (
     "connectionstatechange",
     "datachannel",
     "track",
+    "networkchange",
 )
 CHANNEL_EVENTS = ("open", "message", "bufferedamountlow", "error", "closing", "close")
 

@@ -17,7 +17,7 @@ async def channels(world, negotiated, **members):
     a, b = world.pair()
     if not negotiated:
         return a, b, *await world.open_channel(a, b, **members)
-    world.link(a, b)
+    world.negotiate(a, b)
     ours, theirs = (pc.createDataChannel("chat", negotiated=True, id=5, **members) for pc in (a, b))
     await asyncio.gather(once(ours, "open"), once(theirs, "open"))
     return a, b, ours, theirs
@@ -50,7 +50,7 @@ async def test_rule_38_either_side_may_close(world, negotiated):
 
 @simulated()
 async def test_rules_39_50_a_channel_that_is_closing_takes_nothing(world):
-    world.network.link(rate=1e6, delay=0.01)
+    world.link(rate=1e6, delay=0.01)
     _, _, ours, _ = await channels(world, False)
     ours.send(b"x" * 100_000)
     ours.close()
@@ -67,7 +67,7 @@ async def test_rules_39_50_a_channel_that_is_closing_takes_nothing(world):
 @pytest.mark.parametrize("loss", [0, 0.05])
 @simulated(seed=3)
 async def test_rules_40_41_what_was_queued_arrives_first(world, negotiated, loss):
-    world.network.link(loss=loss, delay=0.01)
+    world.link(loss=loss, delay=0.01)
     _, _, ours, theirs = await channels(world, negotiated)
     sent = [bytes([number]) * 50_000 for number in range(40)]
     got = []
@@ -85,7 +85,7 @@ async def test_rules_40_41_what_was_queued_arrives_first(world, negotiated, loss
 @simulated()
 async def test_rule_42_the_other_sides_pending_data_is_sent_before_it_answers(world):
     """It is sent, and thrown away by the closer (rule 45); bufferedAmount shows that it left."""
-    world.network.link(rate=1e6, delay=0.01)
+    world.link(rate=1e6, delay=0.01)
     _, _, ours, theirs = await channels(world, False)
     theirs.send(b"x" * 200_000)
     ours.close()
@@ -96,7 +96,7 @@ async def test_rule_42_the_other_sides_pending_data_is_sent_before_it_answers(wo
 
 @simulated()
 async def test_rule_45_the_closer_hears_nothing_any_more(world):
-    world.network.link(delay=0.05)
+    world.link(delay=0.05)
     _, _, ours, theirs = await channels(world, False)
     got = []
     ours.onmessage = lambda event: got.append(event.data)
@@ -109,7 +109,7 @@ async def test_rule_45_the_closer_hears_nothing_any_more(world):
 
 @simulated()
 async def test_rule_45_nor_does_who_reads(world):
-    world.network.link(delay=0.05)
+    world.link(delay=0.05)
     _, _, ours, theirs = await channels(world, False)
     theirs.send("in time")
     messages = aiter(ours)
@@ -123,7 +123,7 @@ async def test_rule_45_nor_does_who_reads(world):
 @BOTH
 @simulated()
 async def test_rule_46_both_close_at_once(world, negotiated):
-    world.network.link(delay=0.02)
+    world.link(delay=0.02)
     _, _, ours, theirs = await channels(world, negotiated)
     logs = [log_of(channel) for channel in (ours, theirs)]
     ours.send("x")
@@ -137,7 +137,7 @@ async def test_rule_46_both_close_at_once(world, negotiated):
 
 @simulated()
 async def test_rule_47_an_id_is_free_after_both_resets_and_not_before(world):
-    world.network.link(delay=0.05)
+    world.link(delay=0.05)
     a, b, ours, theirs = await channels(world, True)
     ours.close()
     with pytest.raises(OperationError, match="id 5 is used"):
@@ -163,7 +163,7 @@ async def test_rule_47_in_band_ids_are_used_again(world):
 
 @simulated()
 async def test_rule_48_buffered_amount_stays_as_it_was(world):
-    world.network.link(rate=1000)
+    world.link(rate=1000)
     a, _, ours, _ = await channels(world, False)
     ours.send(b"x" * 100_000)
     before = ours.bufferedAmount
@@ -176,7 +176,7 @@ async def test_rule_48_buffered_amount_stays_as_it_was(world):
 
 @simulated()
 async def test_rule_49_nothing_buffered_says_nothing_about_what_arrived(world):
-    world.network.link(delay=5)
+    world.link(delay=5)
     _, _, ours, theirs = await channels(world, False)
     got = []
     theirs.onmessage = lambda event: got.append(event.data)
@@ -189,7 +189,7 @@ async def test_rule_49_nothing_buffered_says_nothing_about_what_arrived(world):
 async def test_rule_51_a_channel_that_can_not_be_made(world, monkeypatch):
     """The id is beyond what the association has, which is known only when it is up."""
     a, b = world.pair()
-    world.link(a, b)
+    world.negotiate(a, b)
     good = a.createDataChannel("good")
     bad = a.createDataChannel("bad", negotiated=True, id=50)
     monkeypatch.setattr("adieu.webrtc.channels.MAX_ID", 49)
@@ -207,7 +207,7 @@ async def test_rule_51_a_channel_that_can_not_be_made(world, monkeypatch):
 @simulated()
 async def test_rule_52_a_channel_that_is_closed_before_there_is_an_association(world):
     a, b = world.pair()
-    world.link(a, b)
+    world.negotiate(a, b)
     early = a.createDataChannel("early")
     log = log_of(early)
     early.close()
@@ -224,9 +224,9 @@ async def test_rule_52_a_channel_that_is_closed_before_there_is_an_association(w
 
 @simulated()
 async def test_rules_38_52_a_channel_that_is_closed_while_connecting(world):
-    world.network.link(delay=0.05)
+    world.link(delay=0.05)
     a, b = world.pair()
-    world.link(a, b)
+    world.negotiate(a, b)
     ours = a.createDataChannel("ours")
     arrived = []
     b.ondatachannel = lambda event: arrived.append(event.channel)
@@ -243,7 +243,7 @@ async def test_rules_38_52_a_channel_that_is_closed_while_connecting(world):
 
 @simulated()
 async def test_rule_53_the_stream_is_reset_when_it_was_closed_before_the_acknowledgement(world):
-    world.network.link(delay=0.05)
+    world.link(delay=0.05)
     a, b = world.pair()
     await world.connect(a, b)
     ours = a.createDataChannel("ours")

@@ -173,12 +173,12 @@ async def test_rule_18_a_pending_description_stays_pending(world):
 @simulated()
 async def test_rule_19_a_closed_connection_can_be_collected(world):
     a, b = world.pair()
-    link = world.link(a, b)
+    link = world.negotiate(a, b)
     ours = a.createDataChannel("x")
     await once(ours, "open")
     link.stop()
     references = [weakref.ref(thing) for thing in (a, b, ours, a.sctp, a.sctp.transport)]
-    world._links.clear()
+    world._negotiations.clear()
     for pc in (a, b):
         pc.close()
         assert not await pc.wait_closed()
@@ -191,14 +191,14 @@ async def test_rule_19_a_closed_connection_can_be_collected(world):
 @simulated()
 async def test_rule_19_an_open_connection_is_kept(world):
     a, b = world.pair()
-    link = world.link(a, b)
+    link = world.negotiate(a, b)
     a.createDataChannel("x")
     await once(b, "datachannel")
     heard = []
     b.onconnectionstatechange = lambda event: heard.append(event.target.connectionState)
     reference = weakref.ref(b)
     link.stop()
-    world._links.clear()
+    world._negotiations.clear()
     del b, link
     gc.collect()
     assert reference() is not None
@@ -246,9 +246,9 @@ async def test_rule_20_an_open_channel_is_kept_with_its_handlers(world):
 @simulated()
 async def test_close_while_connecting(world, at):
     world.signaling_delay = 0.01
-    world.network.link(delay=0.02)
+    world.link(delay=0.02)
     a, b = world.pair()
-    world.link(a, b)
+    world.negotiate(a, b)
     ours = a.createDataChannel("x")
     log = log_of(ours)
     await world.settle(at)
@@ -269,7 +269,7 @@ async def test_close_while_connecting(world, at):
 @simulated()
 async def test_close_in_a_handler(world, event, kind):
     a, b = world.pair()
-    world.link(a, b)
+    world.negotiate(a, b)
     a.createDataChannel("x")
     closer = b if event == "datachannel" else a
     log = Log()
@@ -317,7 +317,7 @@ async def test_the_rest_of_the_states_is_not_announced_when_a_handler_closes(wor
     a.oniceconnectionstatechange = lambda _: a.close()
     log = Log()
     log.watch(a, "connectionstatechange")
-    world.link(a, b)
+    world.negotiate(a, b)
     a.createDataChannel("x")
     assert not await a.wait_closed()
     await world.settle()
@@ -359,7 +359,7 @@ async def test_events_that_wait_behind_an_async_handler_are_not_fired_after_the_
         await asyncio.sleep(5)
 
     a.onsignalingstatechange = slow
-    world.link(a, b)
+    world.negotiate(a, b)
     a.createDataChannel("x")
     await entered.wait()
     await world.settle(1)

@@ -70,7 +70,7 @@ async def test_the_largest_message(world):
 
 @simulated()
 async def test_a_full_buffer_loses_nothing(world):
-    world.network.link(rate=50e6, delay=0.005)
+    world.link(rate=50e6, delay=0.005)
     a, b = world.pair()
     ours, theirs = await world.open_channel(a, b)
     message, queued = b"x" * 200_000, 0
@@ -105,7 +105,7 @@ async def test_buffered_amount_only_grows_within_a_task(world):
 
 @simulated()
 async def test_polling_makes_progress(world):
-    world.network.link(rate=1e6, delay=0.01)
+    world.link(rate=1e6, delay=0.01)
     a, b = world.pair()
     ours, _ = await world.open_channel(a, b)
     ours.send(b"x" * 200_000)
@@ -119,7 +119,7 @@ async def test_polling_makes_progress(world):
 
 @simulated()
 async def test_the_low_event(world):
-    world.network.link(rate=1e6, delay=0.01)
+    world.link(rate=1e6, delay=0.01)
     a, b = world.pair()
     ours, _ = await world.open_channel(a, b)
     ours.bufferedAmountLowThreshold = 50_000
@@ -156,7 +156,7 @@ async def test_the_low_event_comes_also_when_the_core_was_never_above(world):
 
 @simulated()
 async def test_the_low_event_after_the_threshold_was_changed(world):
-    world.network.link(rate=1e5)
+    world.link(rate=1e5)
     a, b = world.pair()
     ours, _ = await world.open_channel(a, b)
     log = Log()
@@ -177,7 +177,7 @@ async def test_the_low_event_after_the_threshold_was_changed(world):
 @simulated()
 async def test_a_threshold_that_is_set_before_there_is_a_transport(world):
     a, b = world.pair()
-    world.link(a, b)
+    world.negotiate(a, b)
     ours = a.createDataChannel("x")
     ours.bufferedAmountLowThreshold = 1000
     assert ours.bufferedAmount == 0
@@ -198,7 +198,7 @@ async def test_a_threshold_that_is_set_before_there_is_a_transport(world):
 @simulated()
 async def test_nothing_is_missed_when_the_reader_is_there_in_time(world):
     a, b = world.pair()
-    world.link(a, b)
+    world.negotiate(a, b)
     ours = a.createDataChannel("x")
     ours.onopen = lambda _: [ours.send(str(number)) for number in range(100)]
     readers = []
@@ -213,7 +213,7 @@ async def test_nothing_is_missed_when_the_reader_is_there_in_time(world):
 async def test_the_first_message_after_awaiting_the_channel(world):
     """A channel that is awaited is there before its first message."""
     a, b = world.pair()
-    world.link(a, b)
+    world.negotiate(a, b)
     ours = a.createDataChannel("x")
     ours.onopen = lambda _: ours.send("first")
     theirs = (await asyncio.wait_for(once(b, "datachannel"), 10)).channel
@@ -224,7 +224,7 @@ async def test_the_first_message_after_awaiting_the_channel(world):
 @simulated()
 async def test_a_handler_that_is_set_in_the_datachannel_handler_hears_all(world, kind):
     a, b = world.pair()
-    world.link(a, b)
+    world.negotiate(a, b)
     got = []
 
     def plain(event):
@@ -387,7 +387,7 @@ async def test_ids_that_can_not_be_had(world):
 async def test_an_unreliable_channel_loses_and_keeps_going(world):
     a, b = world.pair()
     ours, theirs = await world.open_channel(a, b, ordered=False, maxRetransmits=0)
-    world.network.link(loss=0.3)
+    world.link(loss=0.3)
     got = []
     theirs.onmessage = lambda event: got.append(int(event.data))
     for number in range(200):
@@ -403,7 +403,7 @@ async def test_many_channels_at_once(world):
     a, b = world.pair()
     arrived = {}
     b.ondatachannel = lambda event: arrived.setdefault(event.channel.label, event.channel)
-    world.link(a, b)
+    world.negotiate(a, b)
     ours = [a.createDataChannel(str(number)) for number in range(300)]
     await asyncio.gather(*(once(channel, "open") for channel in ours))
     await world.settle()
@@ -456,7 +456,7 @@ async def test_statistics(world):
         assert stats["id"] == id_
         by_type.setdefault(stats["type"], []).append(stats)
     assert {kind: len(entries) for kind, entries in by_type.items()} == {
-        "peer-connection": 1, "transport": 1, "candidate-pair": 1, "local-candidate": 1, "remote-candidate": 1,
+        "peer-connection": 1, "transport": 1, "candidate-pair": 1, "local-candidate": 2, "remote-candidate": 2,
         "certificate": 2, "data-channel": 1,
     }  # fmt: skip
     [transport], [pair], [channel] = (by_type[kind] for kind in ("transport", "candidate-pair", "data-channel"))
@@ -547,7 +547,7 @@ async def test_a_message_is_one_event_and_low_comes_only_to_who_listens(world, l
 
 @simulated()
 async def test_who_listens_after_it_was_sent_is_told_when_it_falls(world):
-    world.network.link(rate=1e6, delay=0.01)
+    world.link(rate=1e6, delay=0.01)
     a, b = world.pair()
     ours, _ = await world.open_channel(a, b)
     for listen in (

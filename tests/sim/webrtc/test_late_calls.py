@@ -154,7 +154,7 @@ async def test_rules_33_34_nothing_is_fired_after_the_close(world):
             world.connection(world.host(f"10.1.0.{rounds + 1}")),
             world.connection(world.host(f"10.2.0.{rounds + 1}")),
         )
-        link = world.link(a, b)
+        link = world.negotiate(a, b)
         b.createDataChannel("y")
         a.createDataChannel("x")
         for _ in range(rounds):

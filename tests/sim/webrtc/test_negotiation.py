@@ -37,7 +37,8 @@ async def test_the_order_of_events_of_the_offerer(world):
     await world.settle()
     assert log[2:] == [
         "icegatheringstatechange",
-        "icecandidate",
+        "icecandidate",  # UDP
+        "icecandidate",  # TCP
         "icecandidate",
         "icegatheringstatechange",
         "icecandidate",
@@ -139,7 +140,7 @@ async def test_negotiation_is_needed_for_the_first_channel_alone(world):
     a.createDataChannel("y")
     await world.settle()
     assert log == ["negotiationneeded"]
-    world.link(a, b)
+    world.negotiate(a, b)
     await a.setLocalDescription()
     await b.setRemoteDescription(a.localDescription)
     await b.setLocalDescription()
@@ -205,9 +206,9 @@ async def test_a_rollback_asks_again(world):
 @simulated(seed=5)
 async def test_both_offer_at_once(world, delay, loss):
     world.signaling_delay = delay
-    world.network.link(loss=loss, delay=0.01)
+    world.link(loss=loss, delay=0.01)
     a, b = world.pair()
-    link = world.link(a, b)
+    link = world.negotiate(a, b)
     ours, theirs = a.createDataChannel("from a"), b.createDataChannel("from b")
     arrived = {}
     for pc in (a, b):
@@ -225,7 +226,7 @@ async def test_both_offer_at_once(world, delay, loss):
 @simulated()
 async def test_both_restart_ice_at_once(world, delay):
     world.signaling_delay = delay
-    world.network.link(delay=0.01)
+    world.link(delay=0.01)
     a, b = world.pair()
     ours, theirs = await world.open_channel(a, b)
     log = log_of(ours)
@@ -251,7 +252,7 @@ def ufrags(pc):
 @simulated()
 async def test_negotiations_go_on_under_loss_and_with_slow_signaling(world):
     world.signaling_delay = 0.2
-    world.network.link(loss=0.05, delay=0.02, jitter=0.01)
+    world.link(loss=0.05, delay=0.02, jitter=0.01)
     a, b = world.pair()
     ours, theirs = await world.open_channel(a, b)
     received = []
@@ -334,7 +335,7 @@ async def test_a_rollback_takes_back_what_would_have_carried_data(world):
     a, b = world.pair()
     a.addTransceiver("audio")
     await world.connect(a, b, data=False)
-    for link in world._links:
+    for link in world._negotiations:
         link.stop()
     a.createDataChannel("x")
     await a.setLocalDescription()
@@ -570,8 +571,8 @@ async def test_what_the_transport_shows_of_its_candidates(world):
     await world.settle(4)
     ice = a.sctp.transport.iceTransport
     other = b.sctp.transport.iceTransport
-    assert [c.address for c in ice.getLocalCandidates()] == ["10.0.0.1"]
-    assert [c.address for c in ice.getRemoteCandidates()] == ["10.0.0.2"]
+    assert [(c.address, c.protocol) for c in ice.getLocalCandidates()] == [("10.0.0.1", "udp"), ("10.0.0.1", "tcp")]
+    assert [(c.address, c.protocol) for c in ice.getRemoteCandidates()] == [("10.0.0.2", "udp"), ("10.0.0.2", "tcp")]
     assert ice.getLocalParameters() == other.getRemoteParameters()
     pair = ice.getSelectedCandidatePair()
     assert (pair.local.address, pair.remote.address) == ("10.0.0.1", "10.0.0.2")

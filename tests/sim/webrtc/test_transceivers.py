@@ -557,7 +557,7 @@ async def test_two_that_only_want_to_send_come_to_an_end(world):
     await exchange(a, b)
     for pc in (a, b):
         pc.getTransceivers()[0].direction = "sendonly"
-    link = world.link(a, b)
+    link = world.negotiate(a, b)
     await world.settle()
     assert current(a) == current(b) == ["inactive"]
     assert link.offers <= 3
@@ -568,7 +568,7 @@ async def test_one_that_is_stopped_before_it_is_negotiated_asks_for_nothing(worl
     a, b = world.pair()
     a.addTransceiver("audio").stop()
     a.addTransceiver("video")
-    link = world.link(a, b)
+    link = world.negotiate(a, b)
     await world.settle()
     assert (link.offers, mids(b)) == (1, ["0"])
 
@@ -577,7 +577,7 @@ async def test_one_that_is_stopped_before_it_is_negotiated_asks_for_nothing(worl
 async def test_glare_with_media(world):
     a, b = world.pair()
     world.signaling_delay = 0.01
-    link = world.link(a, b)
+    link = world.negotiate(a, b)
     a.addTrack(track())
     b.addTrack(track("video"))
     b.createDataChannel("x")
@@ -627,7 +627,7 @@ async def test_an_offer_that_lost_its_first_section_before_it_was_answered(world
     ours = a.createDataChannel("x")
     await a.setLocalDescription()
     first.stop()
-    world.link(b, a)
+    world.negotiate(b, a)
     await a.setLocalDescription()
     await b.setRemoteDescription(a.localDescription)
     await b.setLocalDescription()

@@ -180,7 +180,7 @@ class RealPair(Pair):
         self.poller.register(self.b.loop.fileno(), select.POLLIN)
 
     def connect(self, **options: Any) -> Self:
-        return super().connect(loopback="always", **options)
+        return super().connect(addresses=_core.Addresses(loopback="always"), **options)
 
     def until(self, holds: Callable[[], bool], limit: float = 20.0) -> float:
         """Wait for events until something holds; the seconds it took."""

@@ -24,7 +24,7 @@ class Half(Peer):
     """One of two peers that know each other by lines of JSON."""
 
     def describe(self, *, controlling: bool) -> str:
-        self.gather(controlling=controlling, loopback="always")
+        self.gather(controlling=controlling, addresses=_core.Addresses(loopback="always"))
         lines = []
         while (event := self.next("CANDIDATE", "GATHERING"))[-1] != "complete":
             if event[0] == _core.CANDIDATE:

@@ -36,13 +36,27 @@ def transport(loop: _core.EventQueue) -> int:
         ({"servers": ["turn:x"]}, "turn:x"),
         ({"servers": ["stun:x:99999"]}, "stun:x:99999"),
         ({"policy": "some"}, "some"),
-        ({"loopback": "perhaps"}, "perhaps"),
     ],
 )
 def test_gather(loop: _core.EventQueue, transport: int, arguments: dict[str, Any], named: str) -> None:
     good: dict[str, Any] = {"ufrag": "aaaa", "pwd": "a" * 22, "controlling": True, "servers": []}
     with pytest.raises(ValueError, match=named):
         loop.gather(transport, 1, **(good | arguments))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"loopback": "perhaps"}, "perhaps"),
+        ({"ports": (7, 5)}, "7-5"),
+        ({"publics": [(None, "here")]}, '"here"'),
+        ({"publics": [("10.0.0.1", "2001:db8::1")]}, "one is IPv4"),
+        ({"interfaces": ["10.0.0.0/33"]}, "10.0.0.0/33"),
+    ],
+)
+def test_addresses(arguments: dict[str, Any], named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        _core.Addresses(**arguments)
 
 
 def test_a_secret_is_not_shown(loop: _core.EventQueue, transport: int) -> None:
@@ -105,6 +119,28 @@ def test_numbers_that_do_not_fit(loop: _core.EventQueue, transport: int, argumen
 
 def open_channel(loop: _core.EventQueue, transport: int, stream_id: int = 1, **options: Any) -> None:
     loop.open_channel(transport, stream_id, _core.ChannelOptions(**({"label": ""} | options)))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"loss": 1.5},
+        {"late_loss": -0.1},
+        {"reorder": float("nan")},
+        {"rate": 0.0},
+        {"burst": 0.5},
+        {"others": 2.0, "rate": 1.0},
+        {"reorder_delay": -1.0},
+    ],
+)
+def test_links(net: _core.VirtualNetwork, arguments: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(arguments))):
+        net.link(**arguments)
+
+
+def test_an_unknown_congestion_controller(loop: _core.Loop) -> None:
+    with pytest.raises(ValueError, match='congestion="reno"'):
+        loop.transport(loop.connection(_core.Certificate.generate()), congestion="reno")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf"), 1e10, 1e18])

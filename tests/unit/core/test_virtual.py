@@ -145,7 +145,7 @@ def test_closing_rules_12_and_56_the_abort_closes_the_other_side_with_its_cause(
         assert pair.a.order.index("SCTP_STATE") < pair.a.order.index("CHANNEL_CLOSED")
         connection, left = pair.b.last("CONNECTION_ENDED") or (None, None)
         assert connection == pair.b.connection
-        assert left == {"transports": 0, "channels": 0, "sockets": 0, "timers": 0, "unsent": 0}
+        assert left == {"transports": 0, "channels": 0, "sockets": 0, "timers": 0, "unsent": 0, "allocations": 0}
         assert ours.buffered_amount > 0, "closing rule 48"
         counters = pair.b.loop.counters()
         assert {name: count for name, count in counters.items() if not name.startswith("dropped")} == {
@@ -153,6 +153,7 @@ def test_closing_rules_12_and_56_the_abort_closes_the_other_side_with_its_cause(
             "transports": 0,
             "channels": 0,
             "sockets": 0,
+            "allocations": 0,
             "timers": 0,
             "panics": 0,
             "queued_events": 0,
@@ -350,9 +351,10 @@ def test_server_reflexive_candidates_by_stun_and_an_error_for_who_does_not_answe
     lines = [(event[3].split(" ", 3)[3], event[4]) for event in events if event[0] == _core.CANDIDATE]
     assert [line.split(" ", 1)[1] for line, _ in lines] == [
         "10.0.0.1 10000 typ host",
+        "10.0.0.1 9 typ host tcptype active",
         "203.0.113.5 6000 typ srflx raddr 10.0.0.1 rport 10000",
     ]
-    assert [url for _, url in lines] == [None, "stun:192.0.2.1:3478"]
+    assert [url for _, url in lines] == [None, None, "stun:192.0.2.1:3478"]
     errors = [event[3:] for event in events if event[0] == _core.CANDIDATE_ERROR]
     assert (None, None, "stun:no.such.name", 701, "a virtual network has no names") in errors
     assert ("10.0.0.1", 10000, "stun:192.0.2.2", 701, "STUN server 192.0.2.2:3478 did not answer") in errors
@@ -373,13 +375,15 @@ def test_which_addresses_are_offered(policy: str, loopback: str, expected: list[
     net = _core.VirtualNetwork()
     loop = net.host("10.0.0.1", "127.0.0.1", "fd00::1")
     transport = loop.transport(loop.connection(_core.Certificate.generate()))
-    loop.gather(transport, 1, "aaaa", "a" * 22, True, [], policy, loopback)  # type: ignore[arg-type]
+    loop.gather(transport, 1, "aaaa", "a" * 22, True, [], policy, _core.Addresses(loopback=loopback))  # type: ignore[arg-type]
     net.next()
     events, _ = loop.drain(100, 1000)
     lines = [event[3] for event in events if event[0] == _core.CANDIDATE]
-    assert sorted(line.split(" ")[4] for line in lines) == expected
-    assert len({line.split(" ")[0] for line in lines}) == len(expected), "distinct foundations"
-    assert len({line.split(" ")[3] for line in lines}) == len(expected), "distinct priorities"
+    for protocol in ("udp", "tcp"):
+        of_it = [line.split(" ") for line in lines if line.split(" ")[2] == protocol]
+        assert sorted(words[4] for words in of_it) == expected
+    assert len({line.split(" ")[0] for line in lines}) == 2 * len(expected), "distinct foundations"
+    assert len({line.split(" ")[3] for line in lines}) == 2 * len(expected), "distinct priorities"
 
 
 @pytest.mark.parametrize(
@@ -404,14 +408,14 @@ def test_an_address_that_can_not_be_used_is_named_and_the_others_are_used(number
     assert trouble[1:7] == (transport, 1, "10.0.0.1", None, "", 701)
     assert word in str(trouble[7])
     assert f"os error {number}" in str(trouble[7])
-    assert [event[3].split(" ")[4] for event in events if event[0] == _core.CANDIDATE] == ["10.0.0.2"]
+    assert {event[3].split(" ")[4] for event in events if event[0] == _core.CANDIDATE} == {"10.0.0.2"}
     assert events.index(trouble) < events.index((_core.GATHERING, transport, 1, "complete"))
     # What is refused is asked for again by the next generation.
     net.refuse("10.0.0.1", None)
     loop.gather(transport, 2, "bbbb", "b" * 22, True, [])
     net.next()
     events, _ = loop.drain(100, 1000)
-    assert sorted(event[3].split(" ")[4] for event in events if event[0] == _core.CANDIDATE) == ["10.0.0.1", "10.0.0.2"]
+    assert {event[3].split(" ")[4] for event in events if event[0] == _core.CANDIDATE} == {"10.0.0.1", "10.0.0.2"}
     assert not [event for event in events if event[0] == _core.CANDIDATE_ERROR]
 
 
@@ -423,7 +427,7 @@ def test_that_there_is_no_address_is_named(policy: str, loopback: str, word: str
     net = _core.VirtualNetwork()
     loop = net.host("127.0.0.1")
     transport = loop.transport(loop.connection(_core.Certificate.generate()))
-    loop.gather(transport, 1, "aaaa", "a" * 22, True, [], policy, loopback)  # type: ignore[arg-type]
+    loop.gather(transport, 1, "aaaa", "a" * 22, True, [], policy, _core.Addresses(loopback=loopback))  # type: ignore[arg-type]
     net.next()
     events, _ = loop.drain(100, 1000)
     assert [event[0] for event in events] == [_core.CANDIDATE_ERROR, _core.GATHERING, _core.GATHERING]
@@ -453,7 +457,7 @@ def test_loopback_is_offered_where_there_is_nothing_else() -> None:
     loop.gather(transport, 1, "aaaa", "a" * 22, True, [])
     net.next()
     events, _ = loop.drain(100, 1000)
-    assert [event[3].split(" ")[4] for event in events if event[0] == _core.CANDIDATE] == ["127.0.0.1"]
+    assert {event[3].split(" ")[4] for event in events if event[0] == _core.CANDIDATE} == {"127.0.0.1"}
 
 
 def test_statistics_of_a_living_and_of_an_ended_transport() -> None:
@@ -482,6 +486,9 @@ def test_statistics_of_a_living_and_of_an_ended_transport() -> None:
         assert one["last_response_age"] < 2.6
         assert stats["channels"][ours.id]["bytes_sent"] == 1000
         assert stats["sctp"]["smoothed_round_trip_time"] >= 0.02
+        assert stats["sctp"]["controller"] == "tolerant"
+        assert stats["sctp"]["shortest_round_trip_time"] == pytest.approx(0.02, abs=0.002)
+        assert (stats["sctp"]["lost"], stats["sctp"]["timeouts"]) == (0, 0)
         pair.b.close()
         pair.until(lambda: pair.b.count("CONNECTION_ENDED") == 1)
         pair.b.loop.request_stats(pair.b.transport, 8)

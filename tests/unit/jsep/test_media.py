@@ -46,7 +46,7 @@ def numbers(section):
 def test_an_audio_section():
     text = media_side("A", "audio", streams=("S",)).offer()
     section = text[text.index("m=audio") :]
-    assert section.startswith("m=audio 9 UDP/TLS/RTP/SAVPF 111 63 9 0 8 110 126\r\nc=IN IP4 0.0.0.0\r\na=rtcp:9 ")
+    assert section.startswith("m=audio 9 UDP/TLS/RTP/SAVPF 111 63 0 8 110 126\r\nc=IN IP4 0.0.0.0\r\na=rtcp:9 ")
     for line in (
         "a=mid:0",
         "a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid",
@@ -234,10 +234,11 @@ def test_the_level_of_h264(offered, level):
 
 
 def test_codec_preferences():
-    av1, vp8 = codec("AV1", "level-idx=5;profile=0;tier=0"), codec("VP8")
-    a, b = media_side("A", "video", preferences=(av1, vp8)), Side("B", data=False)
+    h264 = codec("H264", "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f")
+    vp8 = codec("VP8")
+    a, b = media_side("A", "video", preferences=(h264, vp8)), Side("B", data=False)
     [section] = sections(a.offer())
-    assert list(numbers(section).items()) == [(45, "AV1"), (96, "VP8")]
+    assert list(numbers(section).items()) == [(102, "H264"), (96, "VP8")]
     a.rollback()
     change(a, 1, preferences=(codec("rtx"), vp8))
     [section] = sections(a.offer())
@@ -245,15 +246,15 @@ def test_codec_preferences():
     a.rollback()
     change(a, 1, preferences=())
     b.remote("offer", a.offer())
-    change(b, 1, preferences=(codec("VP9", "profile-id=0"), vp8))
+    change(b, 1, preferences=(h264, vp8))
     [section] = sections(b.answer())
-    assert list(numbers(section).items()) == [(98, "VP9"), (96, "VP8")]
+    assert list(numbers(section).items()) == [(102, "H264"), (96, "VP8")]
 
 
 def test_a_section_without_a_codec_for_it_is_rejected():
     a, b = media_side("A", "audio", "video"), Side("B", data=False)
     text = a.offer()
-    b.remote("offer", text.replace("opus", "sopo").replace("PCM", "MCP").replace("G722", "G227"))
+    b.remote("offer", text.replace("opus", "sopo").replace("PCM", "MCP"))
     answer = b.answer()
     assert [section.rejected for section in sections(answer)] == [True, False]
     assert attributes.groups(sdp.read(answer).session)[0].mids == ("1",)

@@ -11,11 +11,12 @@ import msgspec
 import msgspec.inspect as inspect
 import pytest
 
-from adieu.protocol import control, signaling
+from adieu.protocol import control, folders, signaling
 from adieu.protocol.nesting import MAX_NESTING, check_nesting
 
 FRAMES: dict[str, tuple[Any, Any]] = {
     "control": (control.AnyControl.__args__, control.decode),
+    "folder": (folders.Text.__args__, folders.decode),
     "from a client": (signaling.FromClient.__args__, signaling.decode_client),
     "from the server": (signaling.FromServer.__args__, signaling.decode_server),
     "beacon": ((signaling.Leaving,), msgspec.json.Decoder(signaling.Leaving).decode),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from adieu.protocol import control, signaling
+from adieu.protocol import control, folders, signaling
 
 VECTORS = Path(__file__).resolve().parents[3] / "vectors" / "protocol"
 
@@ -18,6 +19,7 @@ def load(name):
 
 
 CONTROL, SIGNALING, FRAGMENTS = load("control"), load("signaling"), load("fragments")
+FOLDERS = load("folders")
 
 
 def cases(vectors, kind):
@@ -138,3 +140,42 @@ def test_a_fragment_is_read_and_written_the_same(case):
 def test_a_fragment_that_is_none_says_why(case):
     with pytest.raises(ValueError, match=r"."):
         control.decode_fragment(bytes.fromhex(case["hex"]))
+
+
+# --- folders --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", cases(FOLDERS, "valid"))
+def test_a_text_of_a_folder_is_read_and_written_the_same(case):
+    assert folders.encode(folders.decode(case["json"])) == case["json"]
+
+
+@pytest.mark.parametrize("case", cases(FOLDERS, "invalid"))
+def test_a_text_of_a_folder_that_is_none_says_why(case):
+    with pytest.raises(ValueError, match=r"."):
+        folders.decode(case["json"])
+
+
+@pytest.mark.parametrize("case", cases(FOLDERS, "pieces"))
+def test_pieces_are_read_and_written_the_same(case):
+    pieces = folders.decode_pieces(bytes.fromhex(case["hex"]))
+    assert [[piece.n, piece.at, bytes(piece.data).hex()] for piece in pieces] == case["pieces"]
+    assert all(hashlib.sha256(piece.data).digest() == piece.hash for piece in pieces)
+    assert folders.encode_pieces(pieces).hex() == case["hex"]
+
+
+@pytest.mark.parametrize("case", cases(FOLDERS, "wrong"))
+def test_pieces_that_are_none_say_why(case):
+    with pytest.raises(ValueError, match=r"."):
+        folders.decode_pieces(bytes.fromhex(case["hex"]))
+
+
+def test_the_proof_of_a_folder_is_the_same_in_both_languages():
+    given = FOLDERS["proof"]
+    proofs = [bytes.fromhex(each) for each in given["files"]]
+    assert folders.proof_of(bytes.fromhex(given["manifest"]), proofs) == given["proof"]
+
+
+def test_a_message_of_pieces_is_no_longer_than_the_room_that_is_kept_for_it():
+    most = [folders.Piece(folders.MAX_ENTRIES - 1, 2**53 - 1, b"x" * 4096, bytes(32))] * folders.AT_ONCE
+    assert len(folders.encode_pieces(most)) <= 4096 * folders.AT_ONCE + folders.MAX_HEAD

@@ -6,7 +6,16 @@ import asyncio
 
 import pytest
 
-from adieu.server.app import Bridge
+from adieu.server.bridge import Bridge
+from unit.server import bench
+
+
+@pytest.fixture(params=["one hub", "replicas"])
+def each_hub(request, monkeypatch):
+    """A test of the hub runs with one, and with the replicas of two servers, and must see no difference."""
+    if request.param == "replicas":
+        monkeypatch.setattr(bench, "make_hub", bench.Cluster)
+    return request.param
 
 
 @pytest.fixture

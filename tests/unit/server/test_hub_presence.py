@@ -9,6 +9,8 @@ from adieu.protocol.signaling import Error, Join, Joined, Leave, Left, PeerAway,
 from adieu.server.hub import Grant, Settings
 from unit.server.bench import Bench
 
+pytestmark = pytest.mark.usefixtures("each_hub")
+
 
 def test_joined_tells_who_is_there_and_who_is_away():
     bench = Bench()

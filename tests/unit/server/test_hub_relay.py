@@ -21,6 +21,8 @@ from adieu.protocol.words import Closing, Reason, Wait
 from adieu.server.hub import Settings
 from unit.server.bench import Bench
 
+pytestmark = pytest.mark.usefixtures("each_hub")
+
 
 def word(to, text=""):
     return Wait(to=to, session="s", reason=text, eta_ms=1)

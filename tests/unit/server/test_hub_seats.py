@@ -8,6 +8,7 @@ from adieu.protocol import VERSION
 from adieu.protocol.signaling import (
     BareAck,
     CloseCode,
+    CloseRoom,
     Error,
     Goaway,
     Goodbye,
@@ -34,6 +35,8 @@ from adieu.protocol.words import Wait
 from adieu.server.hub import Grant, Settings, TokenRefusedError
 from unit.server.bench import Bench
 
+pytestmark = pytest.mark.usefixtures("each_hub")
+
 
 def word(to, text=""):
     return Wait(to=to, session="s", reason=text, eta_ms=1)
@@ -46,6 +49,7 @@ GRANTS = {
     "ben, next": Grant(user="ben", expires_in=200.0),
     "ben, confined": Grant(user="ben", rooms=frozenset({"lab"})),
     "host": Grant(user="host", can=frozenset({"kick"})),
+    "closer": Grant(user="closer", can=frozenset({"close", "fly"})),
 }
 
 
@@ -314,6 +318,24 @@ def test_a_kick_needs_the_right():
     assert host.got(PeerLeft) == [PeerLeft(room="lab", peer=ada.peer, reason="kicked", text="enough")]
     (error,) = host.say(Kick(peer=ada.peer))
     assert error.code == "gone"
+
+
+def test_a_room_is_closed_by_who_has_the_right_and_is_in_it():
+    bench = Bench(authenticate=authenticate)
+    host, ada, ben = bench.connect(), bench.connect(), bench.connect()
+    for person, token in ((host, "closer"), (ada, "ada"), (ben, "ben")):
+        person.hello(token=token)
+        person.join("lab")
+    ben.join("hall")
+    assert host.welcome.can == ["close"] and ada.welcome.can == []
+    assert ada.say(CloseRoom(room="lab"))[0].code == "denied"
+    assert host.say(CloseRoom(room="hall"))[0].code == "gone"
+    assert ada.closed is None and not ben.got(Left)
+    assert host.say(CloseRoom(room="lab", reason="late"), request=5)[-1] == BareAck()
+    assert ada.got(Kicked) == [Kicked(reason="late", code="room-closed")]
+    assert ada.closed.code == CloseCode.KICKED
+    assert ben.got(Left) == [Left(room="lab", code="room-closed", text="late")]
+    assert ben.closed is None and host.closed is None and not host.got(Kicked)
 
 
 def test_a_kick_reaches_only_who_shares_a_room():

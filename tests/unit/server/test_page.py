@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import httpx
 import pytest
 
-from adieu.server import serve
+from adieu.server import network, serve
 
 pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).resolve().parents[3]
@@ -39,6 +41,10 @@ async def test_the_page_may_do_nothing_but_what_it_needs(client):
     assert policy["default-src"] == policy["frame-ancestors"] == policy["base-uri"] == "'none'"
     assert policy["script-src"] == policy["connect-src"] == policy["style-src"] == "'self'"
     assert "unsafe" not in answer.headers["content-security-policy"]
+    features = dict(part.strip().split("=") for part in answer.headers["permissions-policy"].split(","))
+    own = {feature for feature, who in features.items() if who == "(self)"}
+    assert own == {"camera", "microphone", "speaker-selection", "display-capture"}
+    assert set(features.values()) == {"(self)", "()"}
 
 
 async def test_nothing_comes_from_elsewhere_and_nothing_is_inline(client):
@@ -47,11 +53,60 @@ async def test_nothing_comes_from_elsewhere_and_nothing_is_inline(client):
     loaded = re.findall(r"(?:src|href)=\"([^\"]*)\"", page)
     assert loaded
     for path in loaded:
+        if path == "./manifest.webmanifest":
+            continue
         assert path.startswith("./assets/")
         answer = await client.get(path)
         assert answer.status_code == 200
         assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
         assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_the_first_load_is_small(client):
+    """The room, the other languages and the panel are loaded when they are used. Bytes after compression."""
+    page = (await client.get("/")).text
+    loaded = [path for path in re.findall(r"(?:src|href)=\"([^\"]*)\"", page) if path.endswith((".js", ".css"))]
+    size = sum([len(zlib.compress((await client.get(path)).content, 9)) for path in loaded])
+    assert size <= 40_000, f"{size} bytes: {loaded}"
+
+
+async def test_the_page_can_be_installed(client):
+    """Without a service worker: nothing old is ever shown."""
+    page = (await client.get("/")).text
+    [manifest] = re.findall(r"<link rel=\"manifest\" href=\"\./([^\"]*)\"", page)
+    answer = await client.get(f"/{manifest}")
+    assert answer.headers["content-type"] == "application/manifest+json"
+    assert answer.headers["cache-control"] == "no-cache"
+    said = answer.json()
+    assert (said["start_url"], said["scope"], said["display"]) == ("./", "./", "standalone")
+    for icon in said["icons"]:
+        body = (await client.get(f"/{icon['src'].removeprefix('./')}")).content
+        assert body.startswith(b"\x89PNG")
+        width, height = (int.from_bytes(body[at : at + 4]) for at in (16, 20))
+        assert f"{width}x{height}" == icon["sizes"]
+    assert {icon["sizes"] for icon in said["icons"]} == {"192x192", "512x512"}
+    assert "serviceworker" not in page.lower()
+
+
+async def test_the_page_learns_its_address_in_the_network_only_on_this_computer(monkeypatch):
+    monkeypatch.setattr(network, "own_address", lambda: "192.168.7.9")
+    async with serve("0.0.0.0", open_to_all=True) as server, httpx.AsyncClient(trust_env=False) as client:
+        port = server.addresses[0][1]
+        address = f"{server.http_url}/v1/address"
+        assert (await client.get(address)).json() == {"address": f"http://192.168.7.9:{port}/"}
+        for headers in ({"X-Forwarded-For": "203.0.113.9"}, {"Via": "1.1 proxy"}, {"Host": f"192.168.7.9:{port}"}):
+            assert (await client.get(address, headers=headers)).status_code == 404, headers
+        monkeypatch.setattr(network, "own_address", lambda: "fd00::9")
+        assert (await client.get(address)).json() == {"address": f"http://[fd00::9]:{port}/"}
+        monkeypatch.setattr(network, "own_address", lambda: "")
+        assert (await client.get(address)).status_code == 404, "this computer is in no network"
+    async with serve() as server, httpx.AsyncClient(trust_env=False) as client:
+        assert (await client.get(f"{server.http_url}/v1/address")).status_code == 404, "it is for this computer only"
+
+
+def test_an_address_of_this_computer_is_found_without_a_packet():
+    found = network.own_address()
+    assert not found or not ipaddress.ip_address(found).is_loopback
 
 
 async def test_what_a_browser_has_is_not_sent_again(client):

@@ -9,6 +9,7 @@ import json
 import logging
 import socket
 import ssl
+import sys
 from pathlib import Path
 
 import httpx
@@ -16,6 +17,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+import adieu
 from adieu.protocol.signaling import SUBPROTOCOL
 from adieu.server import IceConfig, Settings, door, serve, transport
 from adieu.signaling import SignalingClient
@@ -406,6 +408,29 @@ async def test_health_and_metrics():
         assert 'adieu_events_total{kind="joins"} 1.0' in answer.text
         assert "lab" not in answer.text
         assert client.peer not in answer.text
+
+
+async def test_metrics_have_histograms_the_version_and_the_process():
+    async with serve() as server, httpx.AsyncClient() as web:
+        async with SignalingClient(server.url) as client:
+            await client.join("lab")
+            await client.join("other")
+        values = {}
+        async with asyncio.timeout(10):
+            while values.get("adieu_connection_seconds_count") != 1:
+                text = (await web.get(server.http_url + "/metrics")).text
+                lines = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
+                values = {name: float(value) for name, _, value in lines}
+        assert values["adieu_join_seconds_count"] == 1, "once for each socket"
+        assert values['adieu_join_seconds_bucket{le="+Inf"}'] == 1
+        assert 0 < values["adieu_join_seconds_sum"] < 10
+        for name in ("handle", "send"):
+            assert values[f"adieu_{name}_seconds_count"] >= 3, "hello and two rooms"
+            assert values[f'adieu_{name}_seconds_bucket{{le="60.0"}}'] == values[f"adieu_{name}_seconds_count"]
+        [build] = [name for name in values if name.startswith("adieu_build_info")]
+        assert f'version="{adieu.__version__}"' in build
+        if sys.platform == "linux":
+            assert values["process_resident_memory_bytes"] > 1_000_000
 
 
 async def test_metrics_are_for_loopback_unless_asked_for():

@@ -277,7 +277,7 @@ async def test_another_kind_of_websocket():
 async def test_another_path():
     async with serve() as server:
         with pytest.raises(SignalingRefusedError, match="ends with /ws") as caught:
-            await client(server.url + "/no").__aenter__()
+            await client(server.url + "/no/where").__aenter__()
         assert caught.value.code == 3501
 
 
@@ -338,6 +338,28 @@ async def test_a_lost_socket_is_noticed_at_once_and_the_seat_taken_back():
         away, back, message = await until(ben, Wait)
         assert (away, back) == (PeerAway(room="lab", peer=before), PeerBack(room="lab", peer=before))
         assert message.reason == "while down"
+
+
+async def test_a_socket_from_an_address_that_has_gone_is_replaced_at_once():
+    async with serve() as server, client(server) as ada:
+        await until(ada, Up)
+        ada.network_changed(["192.0.2.1"])  # another one: the server answers
+        await ada.join("lab")
+        assert ada.up
+        ada.network_changed(["127.0.0.1"])
+        assert [type(event) for event in await until(ada, Up, resumed=True)] == [Joined, Down, Up]
+
+
+async def test_a_client_that_waits_tries_at_once_when_the_network_has_changed():
+    async with serve() as server:
+        port = server.addresses[0][1]
+        ada = client(server, policy=Policy(first_retry=3600, max_retry=3600))
+        await ada.__aenter__()
+    await until(ada, Down)
+    async with serve(port=port):
+        ada.network_changed()
+        await until(ada, Up, resumed=False)
+        await ada.quit()
 
 
 async def test_a_server_that_starts_anew_is_found_again():

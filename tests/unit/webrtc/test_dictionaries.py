@@ -215,11 +215,46 @@ async def test_what_can_not_be_changed():
         ({"maxMessageSize": 0}, ValueError, "maxMessageSize is 0"),
         ({"maxMessageSize": 8388608}, ValueError, "0.9 of receiveBuffer"),
         ({"loopback": "yes"}, TypeError, "loopback is 'yes'"),
+        ({"congestion": "reno"}, TypeError, "congestion is 'reno'"),
+        ({"ports": (5000,)}, TypeError, r"ports is \(5000,\)"),
+        ({"ports": 5000}, TypeError, "ports is 5000"),
+        ({"ports": (6000, 5000)}, ValueError, r"ports is \(6000, 5000\)"),
+        ({"ports": (0, 5000)}, ValueError, r"ports is \(0, 5000\)"),
+        ({"sharedPort": 70000}, TypeError, "sharedPort is 70000"),
+        ({"sharedPort": 5000, "ports": (6000, 6009)}, ValueError, "set one of them"),
+        ({"interfaces": 5}, TypeError, "interfaces is 5"),
+        ({"interfaces": ["10.0.0.0/33"]}, ValueError, "10.0.0.0/33"),
+        ({"publicAddresses": 5}, TypeError, "publicAddresses is 5"),
+        ({"publicAddresses": {"10.0.0.1": 5}}, TypeError, "publicAddresses is"),
+        ({"publicAddresses": ["here"]}, ValueError, "here"),
+        ({"publicAddresses": {"10.0.0.1": "2001:db8::1"}}, ValueError, "one is IPv4"),
+        ({"publicAddressMode": "both"}, TypeError, "publicAddressMode is 'both'"),
+        ({"defaultRouteOnly": 1}, TypeError, "defaultRouteOnly is 1"),
     ],
 )
 def test_wrong_settings(members, error, match):
     with pytest.raises(error, match=match):
         TransportSettings(**members)
+
+
+def test_addresses_are_given_in_several_ways():
+    one = TransportSettings(interfaces="eth0", publicAddresses="203.0.113.5", ports=[50000, 50009])
+    assert one == TransportSettings(interfaces=["eth0"], publicAddresses=["203.0.113.5"], ports=(50000, 50009))
+    mapped = TransportSettings(publicAddresses={"10.0.0.1": "203.0.113.5"})
+    assert TransportSettings(publicAddresses=mapped.publicAddresses) == mapped
+    assert hash(mapped) != hash(one)
+
+
+async def test_settings_of_addresses_reach_the_candidates():
+    settings = {"loopback": "always", "interfaces": ["127.0.0.1"], "publicAddresses": {"127.0.0.1": "203.0.113.5"}}
+    pc = adieu.RTCPeerConnection(settings=settings)
+    pc.createDataChannel("x")
+    await pc.setLocalDescription()
+    while pc.iceGatheringState != "complete":
+        await adieu.once(pc, "icegatheringstatechange")
+    candidates = [line for line in pc.localDescription.sdp.splitlines() if line.startswith("a=candidate")]
+    assert {line.split(" ")[4] for line in candidates} == {"203.0.113.5"}
+    pc.close()
 
 
 async def test_settings_reach_the_description():

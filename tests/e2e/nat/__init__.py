@@ -1,0 +1,1 @@
+"""Two programs behind two NATs, in network namespaces of their own."""

@@ -1,0 +1,109 @@
+"""The ledger names everything that a session holds, and the line that made it (closing rule S9)."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sim.stack.pair import connected
+from support.virtual import simulated
+
+if TYPE_CHECKING:
+    from support.virtual import World
+
+HERE = Path(__file__).name
+
+
+def line(ahead: int = 0) -> str:
+    frame = inspect.currentframe()
+    assert frame is not None and frame.f_back is not None
+    return f"{HERE}:{frame.f_back.f_lineno + ahead}"
+
+
+def kinds(session: Any) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for held in session.ledger().held:
+        found.setdefault(held.kind, []).append(held.where)
+    return found
+
+
+@simulated()
+async def test_channels_handlers_and_files_are_held_with_the_lines_that_made_them(
+    world: World, tmp_path: Path, threads_at_once: None
+) -> None:
+    path = tmp_path / "film.mp4"
+    path.write_bytes(bytes(100_000))
+    async with connected(world) as pair:
+        other = asyncio.ensure_future(pair.second.open("chat"))
+        chat, opened = await pair.first.open("chat"), line()
+        await other
+
+        def hear(_: Any) -> None:
+            """Nothing."""
+
+        pair.first.on("closing", hear)
+        said = line(-1)
+        chat.on("message", hear)
+        heard = line(-1)
+        transfer = await pair.first.send_file(path)
+        sent = line(-1)
+        held = kinds(pair.first)
+        assert held["channel"] == [opened]
+        assert sorted(held["handler"]) == sorted([said, heard])
+        assert held["file"] == [sent]
+        assert held["connection"] and held["timer"] and held["task"]
+        pair.first.off("closing", hear)
+        assert kinds(pair.first)["handler"] == [heard]
+        with pytest.raises(AssertionError, match=rf"(?s)still held: .*- channel: 'chat' \(made at {opened}\)"):
+            pair.first.assert_released()
+        transfer.cancel()
+        await pair.first.close()
+        await pair.second.wait_closed()
+        await asyncio.gather(pair.first.end(), pair.second.end())
+        pair.first.assert_released()
+        pair.second.assert_released()
+
+
+@simulated()
+async def test_a_file_that_is_accepted_is_held_by_the_line_that_accepted_it(
+    world: World, tmp_path: Path, threads_at_once: None
+) -> None:
+    path = tmp_path / "film.mp4"
+    path.write_bytes(bytes(3_000_000))
+    world.link(delay=0.01, rate=1_000_000.0)
+    async with connected(world) as pair:
+        places: list[str] = []
+
+        @pair.second.on("file")
+        async def offered(file: Any) -> None:
+            places.append(line(1))
+            await file.accept(tmp_path / "there.mp4")
+
+        transfer = await pair.first.send_file(path)
+        await asyncio.sleep(1.0)
+        assert kinds(pair.second)["file"] == places
+        await transfer.wait()
+        await asyncio.sleep(0.1)
+        assert "file" not in kinds(pair.second) and "file" not in kinds(pair.first)
+
+
+@simulated()
+async def test_a_handler_that_was_added_twice_is_held_twice_and_taken_off_one_by_one(world: World) -> None:
+    async with connected(world) as pair:
+
+        def hear(_: Any) -> None:
+            """Nothing."""
+
+        before = len(kinds(pair.first).get("handler", []))
+        for count in (1, 2):
+            pair.first.on("state", hear)
+            assert len(kinds(pair.first)["handler"]) == before + count
+        pair.first.off("state", hear)
+        assert len(kinds(pair.first)["handler"]) == before + 1
+        pair.first.off("state", hear)
+        pair.first.off("state", hear)
+        assert len(kinds(pair.first).get("handler", [])) == before
