@@ -38,7 +38,7 @@ async def operator(session: adieu.Session) -> None:
     orders = await session.open("orders")
     for order in ("take off", "turn left", "land"):
         await orders.send(order)
-        print(f"operator: {json.loads(await readings.receive())}")
+        print(f"operator: {json.loads(await readings.latest())}")
     receipt = await session.close("end of the flight")
     print(f"operator: {await orders.receive()}")
     print(f"operator: every order was obeyed: {receipt.clean}")

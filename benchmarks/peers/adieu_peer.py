@@ -1,7 +1,8 @@
-"""adieu, by its W3C layer."""
+"""adieu, by its W3C layer; with a word, that congestion controller."""
 
 import asyncio
 import importlib.metadata
+import sys
 import time
 
 from common import HIGH, LOW, main
@@ -14,7 +15,8 @@ class AdieuLink:
 
     def __init__(self):
         self.on_message = None
-        self.pc = adieu.RTCPeerConnection()
+        settings = {"settings": adieu.TransportSettings(congestion=sys.argv[1])} if sys.argv[1:] else {}
+        self.pc = adieu.RTCPeerConnection(**settings)
         self.channel = self.pc.createDataChannel("bench", negotiated=True, id=0)
         self.channel.bufferedAmountLowThreshold = LOW
         self._open, self._low, self._gathered = asyncio.Event(), asyncio.Event(), asyncio.Event()

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use adieu_congestion::Algorithm;
 use dcsctp::api::{
     DcSctpSocket, Message, Options, PpId, SendOptions, Socket, SocketEvent, SocketTime, StreamId,
     ZERO_CHECKSUM_ALTERNATE_ERROR_DETECTION_METHOD_LOWER_LAYER_DTLS,
@@ -43,8 +44,11 @@ pub fn connect(now: &mut Instant) -> Baseline {
             max_message_size: 64 << 20,
             max_send_buffer_size: 256 << 20,
             per_stream_send_queue_limit: 256 << 20,
-            // The same window as ours, so that both do the same work.
+            // The same window and the same controller as ours, so that both do the same work.
             max_receiver_window_buffer_size: 8 << 20,
+            congestion: Some(Algorithm::Tolerant),
+            max_burst: 256,
+            max_gap_ack_blocks: 128,
             max_retransmissions: None,
             max_init_retransmits: None,
             max_timer_backoff_duration: Some(Duration::from_secs(1)),

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use adieu_engine::channel::ChannelEvent;
 use adieu_engine::ice::{Credentials, IceEvent, Role};
 use adieu_engine::{
-    Batch, Certificate, ChannelKey, ChannelOptions, Config, Event, Fingerprint, Kind, Random, Reliability,
-    RemoteCandidate, Transport,
+    Algorithm, Batch, Certificate, ChannelKey, ChannelOptions, Config, Event, Fingerprint, Kind, Random,
+    Reliability, RemoteCandidate, Transport,
 };
 
 use crate::{Ends, Wire};
@@ -47,6 +47,7 @@ pub fn connect(now: &mut Instant) -> Ours {
             failed_after: Duration::from_secs(15),
             receive_buffer: 8 << 20,
             max_message_size: 262_144,
+            congestion: Algorithm::Tolerant,
             seed: [at as u8; 32],
         };
         let mut transport = Transport::new(*now, certificates[at].clone(), config);
@@ -142,7 +143,7 @@ impl Ends for Ours {
             moved |= !wire.is_empty();
             let to = &mut self.sides[1 - at];
             for datagram in wire.datagrams() {
-                to.transport.handle_datagram(now, to.local, to.remote, datagram);
+                to.transport.handle_datagram(now, adieu_engine::Wire::udp(to.local, to.remote), datagram);
             }
             self.sides[at].out = wire;
             self.sides[at].out.clear();

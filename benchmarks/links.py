@@ -1,0 +1,159 @@
+"""`make bench-links`: lossy links in virtual time, beside the sender of before; writes links.md and its pictures."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+PICTURES = HERE / "links"
+COLORS = {"before": "#9a9a9a", "cubic": "#c07c1e", "tolerant": "#2563a8"}
+Series = dict[str, list[tuple[float, float]]]
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 640, 320, 56, 44, 18
+
+
+def main() -> None:
+    """Run the figures, draw the pictures, write the report."""
+    command = ["cargo", "run", "--release", "--locked", "--quiet", "-p", "adieu-links", "--example", "figures"]
+    lines = subprocess.run(command, check=True, capture_output=True, text=True, cwd=HERE.parent).stdout.splitlines()
+    figures: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for line in lines:
+        figure = json.loads(line)
+        figures[figure.pop("of")].append(figure)
+    PICTURES.mkdir(exist_ok=True)
+    losses: Series = defaultdict(list)
+    for row in figures["loss"]:
+        losses[row["sender"]].append((100 * row["loss"], row["rate"]))
+    waits: Series = defaultdict(list)
+    for row in figures["queue"]:
+        waits[row["sender"]].append((row["at"], row["wait"]))
+    _save("goodput", _lines(losses, "loss, %", "Mbit/s", 100))
+    _save("queue", _lines(waits, "seconds", "ms in the queue", 800))
+    _save("fairness", _bars(figures["fairness"]))
+    (HERE / "links.md").write_text(_report(figures), encoding="utf-8")
+
+
+def _save(name: str, picture: str) -> None:
+    (PICTURES / f"{name}.svg").write_text(picture, encoding="utf-8")
+
+
+def _frame(body: str, width: int = WIDTH, height: int = HEIGHT) -> str:
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '
+        f'font-size="12"><rect width="{width}" height="{height}" fill="white"/>{body}</svg>\n'
+    )
+
+
+def _text(x: float, y: float, text: str, anchor: str = "middle", color: str = "#333") -> str:
+    return f'<text x="{x:.0f}" y="{y:.0f}" text-anchor="{anchor}" fill="{color}">{text}</text>'
+
+
+def _lines(series: Series, x_name: str, y_name: str, top: float) -> str:
+    """A line for each sender."""
+    right = max(x for points in series.values() for x, _ in points)
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        return LEFT + x / right * (WIDTH - LEFT - 90), HEIGHT - BOTTOM - y / top * (HEIGHT - BOTTOM - TOP)
+
+    parts = []
+    for step in range(5):
+        value = top * step / 4
+        x, y = place(0, value)
+        parts += [
+            f'<path d="M{x:.0f} {y:.0f}H{WIDTH - 90}" stroke="#e5e5e5"/>',
+            _text(x - 6, y + 4, f"{value:g}", "end"),
+        ]
+        x, y = place(right * step / 4, 0)
+        parts.append(_text(x, y + 18, f"{right * step / 4:g}"))
+    parts += [_text((WIDTH - 90 + LEFT) / 2, HEIGHT - 8, x_name), _text(6, 12, y_name, "start")]
+    taken: list[float] = []
+    for name, points in series.items():
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in points))
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{COLORS[name]}" stroke-width="2"/>')
+        x, y = place(*points[-1])
+        while any(abs(y - other) < 14 for other in taken):
+            y -= 14
+        taken.append(y)
+        parts.append(_text(x + 6, y + 4, name, "start", COLORS[name]))
+    return _frame("".join(parts))
+
+
+def _bars(rows: list[dict[str, Any]]) -> str:
+    """Two flows on one link: who has how much."""
+    parts, y = [], 24
+    for row in rows:
+        parts.append(_text(8, y + 11, f"{row['first']} and {row['second']}, queue {row['queue']}", "start"))
+        x = 280.0
+        for name, rate in zip((row["first"], row["second"]), row["rates"], strict=True):
+            width = rate * 3.4
+            shape = f'x="{x:.1f}" y="{y}" width="{width:.1f}" height="14"'
+            parts.append(f'<rect {shape} fill="{COLORS[name]}" stroke="white"/>')
+            if width > 20:
+                parts.append(_text(x + width / 2, y + 11, f"{rate:.0f}", color="white"))
+            x += width
+        y += 19
+    parts.insert(0, _text(280, 15, "Mbit/s of the first and of the second, of 100", "start"))
+    return _frame("".join(parts), WIDTH, y + 8)
+
+
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    return "\n".join("| " + " | ".join(row) + " |" for row in [header, ["---"] * len(header), *rows])
+
+
+def _report(figures: dict[str, list[dict[str, Any]]]) -> str:
+    loss = [
+        [row["sender"], f"{100 * row['loss']:g}", *(f"{row[name]:.1f}" for name in ("rate", "early", "wait", "again"))]
+        for row in figures["loss"]
+    ]
+    grid = [
+        [f"{row['mbit']:g}", str(row["rtt"]), f"{100 * row['loss']:g}"]
+        + [f"{row[name]:.1f}" for name in ("before", "tolerant", "browser")]
+        for row in figures["grid"]
+    ]
+    jitter = [[str(row["jitter"]), f"{row['before']:.1f}", f"{row['tolerant']:.1f}"] for row in figures["jitter"]]
+    fairness = [
+        [row["queue"], row["first"], row["second"], f"{row['rates'][0]:.1f}", f"{row['rates'][1]:.1f}"]
+        for row in figures["fairness"]
+    ]
+    return f"""# Lossy links
+
+Written by `make bench-links`. Virtual time: rust/links runs the engine's own associations over one bottleneck with a
+queue; what is lost is lost behind it, and on the way back as often. Means of three runs. *before*: SCTP as the crate
+does it by itself; *cubic* and *tolerant*: the two controllers of docs/topics/congestion.md. 65 bytes a packet are
+DTLS, UDP and IP, so that 92.6 of 100 Mbit/s is all that fits.
+
+## One sender, 100 Mbit/s, 40 ms, a queue of 40 ms
+
+![Mbit/s over loss](links/goodput.svg)
+
+{_table(["sender", "loss, %", "Mbit/s", "first 2 s", "queue, ms", "sent again, %"], loss)}
+
+## Other links, Mbit/s
+
+A queue of one round trip; *browser*: a receiver that names 20 gaps and has a window of 5 MB.
+
+{_table(["Mbit/s", "ms", "loss, %", "before", "tolerant", "to a browser"], grid)}
+
+## Jitter: 100 Mbit/s, 40 ms, 1 % loss, up to so many ms more, changing every 10 ms
+
+{_table(["ms", "before", "tolerant"], jitter)}
+
+## Two senders on one link, Mbit/s of each after 20 s
+
+The queue in round trips of 40 ms. Without loss of its own, tolerant is cubic.
+
+![shares](links/fairness.svg)
+
+{_table(["queue", "first", "second", "first has", "second has"], fairness)}
+
+## A link that falls from 100 to 5 Mbit/s for 15 s
+
+![queue](links/queue.svg)
+"""
+
+
+if __name__ == "__main__":
+    main()

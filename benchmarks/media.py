@@ -1,0 +1,319 @@
+"""Measure the processor time of sound, adieu and aiortc in turn: two processes on this computer, over real UDP.
+
+python benchmarks/media.py            three rounds, three minutes: benchmarks/media.md
+python benchmarks/media.py --quick    one short round, to see that everything works; writes nothing
+
+One side sends 20 streams, the other receives them. A figure is the processor time of a process, all its threads,
+for each RTP packet that it sent or received. Each round measures every row once, adieu and aiortc alternating.
+
+    ready      the sender has packets of Opus; aiortc alone can do this, adieu encodes sound itself
+    G.711      the sender has samples, and encodes them by a table: the nearest to ready packets that adieu has
+    encoding   the sender has samples, and encodes them as Opus
+    decoding   the receiver's program reads the frames of all streams
+    unread     the receiver's program reads nothing: aiortc decodes nevertheless, adieu does not
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import time
+from asyncio.subprocess import PIPE
+from contextlib import AsyncExitStack, asynccontextmanager
+from fractions import Fraction
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from run import facts
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+HERE = Path(__file__).resolve().parent
+STREAMS = 20
+RATE = 48000
+PATIENCE = 60.0
+ROWS = (
+    ("adieu", "G.711", "unread"),
+    ("aiortc", "ready", "unread"),
+    ("adieu", "encoding", "unread"),
+    ("adieu", "encoding", "decoding"),
+    ("aiortc", "encoding", "decoding"),
+)
+
+
+def tone(seconds: float) -> bytes:
+    """A sound that changes, one channel of int16: a second of it is made, and repeated."""
+    from array import array
+
+    once = array("h", (round(9000 * ((n * (3 + n // 6000)) % 200 - 100) / 100) for n in range(RATE)))
+    return (once.tobytes() * round(seconds + 1))[: 2 * round(seconds * RATE)]
+
+
+# --- one process: a peer of one library -----------
+
+
+class Adieu:
+    def __init__(self) -> None:
+        import adieu
+
+        self.version = adieu.__version__
+        self.pc = adieu.RTCPeerConnection()
+        self.tasks: list[Any] = []
+
+    def send(self, how: str) -> None:
+        from adieu.media import AudioSource
+
+        for _ in range(STREAMS):
+            source = AudioSource(RATE, max_seconds=2.0)
+            self.pc.addTrack(source.track)
+            self.tasks.append(asyncio.ensure_future(self._speak(source)))
+        if how == "G.711":
+            for transceiver in self.pc.getTransceivers():
+                codecs = transceiver.sender.getCapabilities("audio").codecs
+                transceiver.setCodecPreferences([codec for codec in codecs if codec.mimeType == "audio/PCMU"])
+
+    async def _speak(self, source: Any) -> None:
+        sound = tone(1.0)
+        while True:
+            await source.write(sound)
+
+    def receive(self, how: str) -> None:
+        from adieu.media import AudioSink
+
+        async def read(track: Any) -> None:
+            async for _ in AudioSink(track, RATE, 2):
+                pass
+
+        if how == "decoding":
+            self.pc.ontrack = lambda event: self.tasks.append(asyncio.ensure_future(read(event.track)))
+
+    async def offer(self) -> str:
+        await self.pc.setLocalDescription()
+        return (await self.pc.gathered()).sdp
+
+    async def answer(self, sdp: str) -> str:
+        await self.pc.setRemoteDescription({"type": "offer", "sdp": sdp})
+        return await self.offer()
+
+    async def accept(self, sdp: str) -> None:
+        await self.pc.setRemoteDescription({"type": "answer", "sdp": sdp})
+
+    async def packets(self) -> int:
+        names = {"outbound-rtp": "packetsSent", "inbound-rtp": "packetsReceived"}
+        return sum(s[names[s["type"]]] for s in (await self.pc.getStats()).values() if s["type"] in names)
+
+
+class Aiortc:
+    def __init__(self) -> None:
+        import aiortc
+
+        self.aiortc = aiortc
+        self.version = aiortc.__version__
+        self.pc = aiortc.RTCPeerConnection(aiortc.RTCConfiguration(iceServers=[]))
+        self.tasks: list[Any] = []
+
+    def send(self, how: str) -> None:
+        track = self._packets() if how == "ready" else self._frames()
+        for _ in range(STREAMS):
+            self.pc.addTrack(track())
+
+    def _frames(self) -> Any:
+        import av
+
+        sound = tone(1.0)
+
+        class Frames(self.aiortc.AudioStreamTrack):
+            began, count = 0.0, 0
+
+            async def recv(self) -> Any:
+                self.began = self.began or time.perf_counter()
+                await asyncio.sleep(max(0.0, self.began + 0.02 * self.count - time.perf_counter()))
+                frame = av.AudioFrame(format="s16", layout="mono", samples=960)
+                at = 1920 * (self.count % 50)
+                frame.planes[0].update(sound[at : at + 1920])
+                frame.sample_rate, frame.pts, frame.time_base = RATE, 960 * self.count, Fraction(1, RATE)
+                self.count += 1
+                return frame
+
+        return Frames
+
+    def _packets(self) -> Any:
+        import av
+
+        encoder: Any = av.CodecContext.create("libopus", "w")
+        encoder.sample_rate, encoder.layout, encoder.format = RATE, "mono", "s16"
+        frame = av.AudioFrame(format="s16", layout="mono", samples=960)
+        frame.sample_rate, frame.pts = RATE, 0
+        payloads = []
+        for index in range(50):
+            frame.planes[0].update(tone(1.0)[1920 * index : 1920 * index + 1920])
+            frame.pts = 960 * index
+            payloads += [bytes(packet) for packet in encoder.encode(frame)]
+
+        class Packets(self.aiortc.MediaStreamTrack):
+            kind = "audio"
+            began, count = 0.0, 0
+
+            async def recv(self) -> Any:
+                self.began = self.began or time.perf_counter()
+                await asyncio.sleep(max(0.0, self.began + 0.02 * self.count - time.perf_counter()))
+                packet = av.Packet(payloads[self.count % len(payloads)])
+                packet.pts, packet.time_base = 960 * self.count, Fraction(1, RATE)
+                self.count += 1
+                return packet
+
+        return Packets
+
+    def receive(self, how: str) -> None:
+        async def read(track: Any) -> None:
+            while True:
+                await track.recv()
+
+        if how == "decoding":
+            self.pc.on("track", lambda track: self.tasks.append(asyncio.ensure_future(read(track))))
+
+    async def offer(self) -> str:
+        await self.pc.setLocalDescription(await self.pc.createOffer())
+        return self.pc.localDescription.sdp
+
+    async def answer(self, sdp: str) -> str:
+        await self.pc.setRemoteDescription(self.aiortc.RTCSessionDescription(sdp, "offer"))
+        await self.pc.setLocalDescription(await self.pc.createAnswer())
+        return self.pc.localDescription.sdp
+
+    async def accept(self, sdp: str) -> None:
+        await self.pc.setRemoteDescription(self.aiortc.RTCSessionDescription(sdp, "answer"))
+
+    async def packets(self) -> int:
+        names = {"outbound-rtp": "packetsSent", "inbound-rtp": "packetsReceived"}
+        found = (await self.pc.getStats()).values()
+        return sum(getattr(one, names[one.type]) for one in found if one.type in names)
+
+
+async def serve(library: str) -> None:
+    """Answer each line with a line."""
+    peer: Any = {"adieu": Adieu, "aiortc": Aiortc}[library]()
+    reader = asyncio.StreamReader(limit=1 << 22)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while line := await reader.readline():
+        asked = json.loads(line)
+        do = asked.pop("do")
+        if do == "figures":
+            answer: Any = {"cpu": time.process_time(), "packets": await peer.packets()}
+        elif do == "version":
+            answer = peer.version
+        elif do in {"send", "receive"}:
+            answer = getattr(peer, do)(asked["how"])
+        else:
+            answer = await getattr(peer, do)(**asked)
+        print(json.dumps(answer), flush=True)
+
+
+# --- the other one: it starts them, and measures -----------
+
+
+@asynccontextmanager
+async def started(library: str) -> AsyncIterator[Any]:
+    command = (sys.executable, __file__, "--peer", library)
+    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, limit=1 << 22)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    pipe_in, pipe_out = process.stdin, process.stdout
+
+    async def ask(do: str, **arguments: Any) -> Any:
+        pipe_in.write(json.dumps({"do": do, **arguments}).encode() + b"\n")
+        line = await asyncio.wait_for(pipe_out.readline(), PATIENCE)
+        if not line:
+            raise RuntimeError(f"{library} ended while asked to {do}")
+        return json.loads(line)
+
+    try:
+        yield ask
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def measured(library: str, sends: str, receives: str, seconds: float) -> dict[str, Any]:
+    async with AsyncExitStack() as stack:
+        sender, receiver = [await stack.enter_async_context(started(library)) for _ in range(2)]
+        await sender("send", how=sends)
+        await receiver("receive", how=receives)
+        await sender("accept", sdp=await receiver("answer", sdp=await sender("offer")))
+        while (await receiver("figures"))["packets"] < 50:  # noqa: ASYNC110
+            await asyncio.sleep(0.2)  # another process
+        await asyncio.sleep(2)
+        before = [await ask("figures") for ask in (sender, receiver)]
+        await asyncio.sleep(seconds)
+        after = [await ask("figures") for ask in (sender, receiver)]
+        found: dict[str, Any] = {"version": await sender("version")}
+        for name, first, last in zip(("out", "in"), before, after, strict=True):
+            count = last["packets"] - first["packets"]
+            found[name] = 1e6 * (last["cpu"] - first["cpu"]) / count
+            found[f"{name} packets"] = count / seconds
+        return found
+
+
+def report(rows: dict[tuple[str, str, str], list[dict[str, Any]]], seconds: float) -> str:
+    lines = [
+        "# Sound: processor time",
+        "{date}, commit {commit}; {processor}, {cores} cores, {system}, Python {python}.".format(**facts()),
+        "",
+        (
+            f"{STREAMS} streams, frames of 20 ms, two processes on loopback, {seconds:.0f} s in each of"
+            f" {len(next(iter(rows.values())))} rounds in turn. `python benchmarks/media.py` makes this page."
+        ),
+        "",
+        "| | sender | receiver | µs a packet, sender | µs a packet, receiver | packets a second that arrived |",
+        "|---|---|---|---|---|---|",
+    ]
+    shown: dict[tuple[str, str, str], tuple[float, float]] = {}
+    for row, figures in rows.items():
+        cells = []
+        for side in ("out", "in"):
+            found = [one[side] for one in figures]
+            cells.append(f"**{median(found):.1f}** ({min(found):.1f} – {max(found):.1f})")
+        shown[row] = (median(one["out"] for one in figures), median(one["in"] for one in figures))
+        arrived = median(one["in packets"] for one in figures)
+        name, sends, receives = row
+        lines.append(f"| {name} {figures[0]['version']} | {sends} | {receives} | {' | '.join(cells)} | {arrived:.0f} |")
+    plain, _, coded = (shown[row] for row in ROWS if row[0] == "adieu")
+    theirs, theirs_coded = (shown[row] for row in ROWS if row[0] == "aiortc")
+    out, into = theirs_coded[0] / coded[0], theirs_coded[1] / coded[1]
+    plainly, unread = theirs[0] / plain[0], theirs[1] / plain[1]
+    lines += [
+        "",
+        f"With encoding and decoding aiortc takes {out:.1f} times as much to send, {into:.1f} times to receive.",
+        f"Without Opus, adieu's G.711 beside aiortc's ready packets: {plainly:.1f} times as much to send.",
+        f"Received and not read: {unread:.1f} times; aiortc decodes also then.",
+        f"The processor time is that of all threads. The load of the computer was {os.getloadavg()[0]:.0f} at the end.",
+        "Where less than 1000 packets a second arrived, it was too busy for all of them.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+async def main(quick: bool) -> None:
+    rounds, seconds = (1, 2.0) if quick else (3, 8.0)
+    rows: dict[tuple[str, str, str], list[dict[str, Any]]] = {row: [] for row in ROWS}
+    for turn in range(rounds):
+        for row in ROWS:
+            print(f"round {turn + 1}/{rounds}: {' '.join(row)}", flush=True)
+            rows[row].append(await measured(*row, seconds))
+            print(rows[row][-1], flush=True)
+    text = report(rows, seconds)
+    print(text)
+    if not quick:
+        (HERE / "media.md").write_text(text)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--peer", choices=["adieu", "aiortc"])
+    options = parser.parse_args()
+    asyncio.run(serve(options.peer) if options.peer else main(options.quick))
