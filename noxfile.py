@@ -6,20 +6,29 @@ nox -s test -- unit sim   only these parts of tests/
 nox -s matrix             pages and programs in every pairing, in real browsers: reports/matrix.md
 nox -s soak               thousands of resets in one page: reports/soak.md
 nox -s conformance        the W3C's tests, all of them: reports/conformance.md
-nox -s mutations          breaks closing rules and bounds: do the tests notice? reports/mutations.md nox -s bench --
---quick   speed compared with others
-nox -s package            the source distribution, a wheel built from it offline, and tests of that wheel
+nox -s mutations          breaks closing rules and bounds: do the tests notice? reports/mutations.md
+nox -s bench -- --quick   speed compared with others
+nox -s bench_links        lossy links in virtual time, and 10 000 links at random: benchmarks/links.md
+nox -s bench_lossy        real senders and browsers over an emulated link that loses: benchmarks/lossy.md
+nox -s bench_sending      adieu send beside croc, and through kills and a cut: benchmarks/sending.md
+nox -s docs               the pages of docs/ as a site: docs/_build/index.html
+nox -s package            what is published, into dist/: made, checked, installed and used; first-minute.md
 nox -s lock               renew requirements/*.txt
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import platform
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import nox
 from nox.command import CommandFailed
@@ -32,12 +41,30 @@ BIN = Path(sys.executable).parent
 os.environ["PATH"] = os.pathsep.join([str(BIN), os.environ.get("PATH", ""), "/usr/local/go/bin"])
 os.environ["VIRTUAL_ENV"] = str(BIN.parent)
 PARTS = ("unit", "sim", "property", "interop", "e2e", "conformance")
-MATRIX = ("tests/e2e/sdk", "tests/e2e/web")
+MATRIX = (
+    "tests/e2e/sdk",
+    "tests/e2e/compat",
+    "tests/e2e/web",
+    "tests/interop/test_sound.py",
+    "tests/interop/test_pictures.py",
+    "tests/unit/core/test_shared_port.py",
+)
 IN_NAMESPACE = {"interop", "e2e", "conformance"}
+BESIDE = {"sim", "property"}
+"""Parts whose clock is virtual: they run at low priority beside those that wait for browsers, networks and deaths."""
 NAMESPACE = ("python", "tests/e2e/lab/namespace.py")
 # One profile for build, lint and test, so that nothing is compiled twice.
 CARGO = ("--release", "--workspace", "--locked")
-LOCKS = {"requirements/run": "3.11", "requirements/dev": "3.11", "benchmarks/peers/libdatachannel": "3.12"}
+LOCKS = {
+    "requirements/run": "3.11",
+    "requirements/dev": "3.11",
+    "benchmarks/peers/libdatachannel": "3.12",
+    "tests/e2e/compat/examples": "3.11",
+}
+
+DOCS = ("sphinx-build", "-q", "-W", "--keep-going", "-j", "auto", "-b", "html", "docs", "docs/_build")
+
+SDK_PAGE = {"page of the SDK": ("python", "tools/reference.py")}
 
 CHECKS: dict[str, tuple[str, ...]] = {
     "ruff": ("ruff", "check", "--output-format=concise"),
@@ -49,6 +76,11 @@ CHECKS: dict[str, tuple[str, ...]] = {
     "schema": ("python", "tools/schema.py", "--check"),
     "page": ("python", "tools/page.py", "--check"),
     "words": ("python", "tools/words.py"),
+    "versions": ("python", "tools/versions.py"),
+    "licences": ("python", "tools/third_party.py"),
+    "advisories": ("python", "tools/advisories.py", "--offline"),
+    **SDK_PAGE,
+    "docs": DOCS,
     "structure": ("python", "tools/structure.py"),
     "boundary": ("python", "tools/boundary.py", "--check"),
     "stub": ("python", "-m", "mypy.stubtest", "adieu._core"),
@@ -60,6 +92,8 @@ CHECKS: dict[str, tuple[str, ...]] = {
 IN_TESTS = ("env", f"PYTHONPATH={ROOT / 'tests'}")
 FETCH = {"W3C's tests, fetched": (*IN_TESTS, "python", "-m", "conformance.fetch")}
 PION = {"pion, built": (*IN_TESTS, "python", "-m", "interop.peers.programs")}
+AIORTC = {"aiortc's examples, fetched": (*IN_TESTS, "python", "-m", "e2e.compat.fetch")}
+AIORTC_NEEDS = {"packages of aiortc's examples": (*IN_TESTS, "python", "-m", "e2e.compat.fetch", "--needs")}
 PREVIOUS = {"the version before, built": ("python", "tools/previous.py")}
 BUNDLE = {"sdk": ("python", "tools/sdk.py", "--build")}
 CONFORMANCE = (*IN_TESTS, *NAMESPACE, "python", "-m", "conformance.run")
@@ -76,21 +110,29 @@ def test(session: nox.Session) -> None:
     """Everything, or the parts of tests/ that are named."""
     parts = {part: _pytest(part) for part in session.posargs or PARTS}
     if session.posargs:
-        needed = {"conformance": FETCH, "e2e": PREVIOUS, "interop": PION}
+        needed = {"conformance": FETCH, "e2e": PREVIOUS | AIORTC, "interop": PION}
         first = {name: command for part, steps in needed.items() if part in parts for name, command in steps.items()}
         _all(session, first | parts)
         return
     system = {"system packages": ("python", "tools/system.py")}
     cargo = {"cargo test": ("cargo", "test", "--quiet", *CARGO)}
     sdk = {"sdk": ("python", "tools/sdk.py")}
-    _all(session, system | FETCH | CHECKS | cargo | sdk | PREVIOUS | PION | parts | {"W3C's tests": CONFORMANCE})
+    _all(
+        session, system | FETCH | CHECKS | cargo | sdk | PREVIOUS | AIORTC | PION | parts | {"W3C's tests": CONFORMANCE}
+    )
 
 
 @nox.session
 def matrix(session: nox.Session) -> None:
     """Pages and programs in every pairing, in real browsers."""
     pairs = (*NAMESPACE, "python", "-m", "pytest", "-q", *MATRIX, *session.posargs)
-    _all(session, BUNDLE | {"matrix": pairs})
+    _all(session, BUNDLE | AIORTC_NEEDS | {"matrix": pairs})
+
+
+@nox.session
+def nat(session: nox.Session) -> None:
+    """Two programs through every pair of NATs; writes tests/e2e/reports/nat.md. It needs root."""
+    _all(session, {"nat": (*IN_TESTS, "python", "-m", "e2e.nat.run")})
 
 
 @nox.session
@@ -124,31 +166,73 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def bench_links(session: nox.Session) -> None:
+    """Lossy links in virtual time; writes benchmarks/links.md. Then try 10 000 links at random."""
+    session.run("python", "benchmarks/links.py", external=True)
+    stall = ("cargo", "test", *CARGO[::2], "--package", "adieu-links", "--test", "stall")
+    session.run(*stall, env={"STALL_LINKS": "10000"}, external=True)
+
+
+@nox.session
+def bench_lossy(session: nox.Session) -> None:
+    """Libraries and the kernel's TCP over a link that loses, into real browsers; writes benchmarks/lossy.md."""
+    measure = ("python", "benchmarks/lossy.py")
+    _all(
+        session,
+        {
+            "prepared": (*IN_TESTS, *measure, "--prepare"),
+            "measured": (*IN_TESTS, *NAMESPACE, *measure, *session.posargs),
+        },
+    )
+
+
+@nox.session
+def bench_sending(session: nox.Session) -> None:
+    """`adieu send` beside croc, and 2 GB through kills and a cut; writes benchmarks/sending.md. It needs Go."""
+    measure = ("python", "benchmarks/sending.py")
+    _all(
+        session,
+        {
+            "prepared": (*IN_TESTS, *measure, "--prepare"),
+            "measured": (*IN_TESTS, *NAMESPACE, *measure, "--write", *session.posargs),
+        },
+    )
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The pages of docs/ as a site. A warning is an error: also a dead link."""
+    _all(session, SDK_PAGE | {"docs": DOCS})
+
+
+@nox.session
 def package(session: nox.Session) -> None:
-    """The published package: the sources are complete, build without a network, and the wheel works."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        session.run("maturin", "sdist", f"--out={folder}", external=True)
-        [archive] = folder.glob("*.tar.gz")
-        shutil.unpack_archive(archive, folder, filter="data")
-        source = folder / archive.name.removesuffix(".tar.gz")
-        session.run("cargo", "fetch", "--locked", f"--manifest-path={source}/Cargo.toml", external=True)
-        env = {"CARGO_TARGET_DIR": str(ROOT / "target" / "package")}
-        with session.chdir(source):
-            session.run(
-                "maturin", "build", "--release", "--locked", "--offline", f"--out={folder}", env=env, external=True
-            )
-        [wheel] = folder.glob("*.whl")
-        site = folder / "site"
-        session.run(
-            "python", "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", f"--target={site}", str(wheel)
-        )
-        licenses = {path.name for path in site.glob("*.dist-info/licenses/**/*") if path.is_file()}
-        if licenses != {"LICENSE", "NOTICE"}:
-            session.error(f"the wheel has the licences {sorted(licenses)}")
-        installed = f"import adieu._core; assert adieu._core.__file__.startswith({str(site)!r}), adieu._core.__file__"
-        session.run("python", "-c", installed, env={"PYTHONPATH": str(site)})
-        session.run("python", "-m", "pytest", "-q", "tests/unit/core", env={"PYTHONPATH": str(site)})
+    """Make into dist/ all that is published, from the commit alone; check it, install it, use it as a stranger would.
+
+    The wheel is built without a network. It fits Linux with glibc 2.28 or newer if the Python package ziglang is here.
+    """
+    dist, project = ROOT / "dist", ROOT / "target" / "package" / "npm"
+    shutil.rmtree(dist, ignore_errors=True)
+    make = ("python", "tools/dist.py")
+    session.run(*make, "sdist", "--draft", external=True)
+    [sdist] = dist.glob("*.tar.gz")
+    session.run("cargo", "fetch", "--locked", external=True)
+    zig = importlib.util.find_spec("ziglang") is not None
+    old_glibc = ("--zig", "--compatibility", "manylinux_2_28", f"--target={platform.machine()}-unknown-linux-gnu")
+    options = ("--offline", *(old_glibc if zig and sys.platform == "linux" else ()))
+    session.run(*make, "wheel", str(sdist), "--", *options, external=True)
+    [wheel] = dist.glob("*.whl")
+    session.run(*make, "npm", "--draft", external=True)
+    [archive] = dist.glob("*.tgz")
+    with tempfile.TemporaryDirectory() as site:
+        install = ("python", "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", f"--target={site}")
+        session.run(*install, str(wheel), external=True)
+        installed = f"import adieu._core; assert adieu._core.__file__.startswith({site!r}), adieu._core.__file__"
+        session.run("python", "-c", installed, env={"PYTHONPATH": site}, external=True)
+        session.run("python", "-m", "pytest", "-q", "tests/unit/core", env={"PYTHONPATH": site}, external=True)
+    session.run("python", "tests/install/first_minute.py", str(wheel), external=True)
+    session.run("python", "tests/install/npm_project.py", str(archive), str(project), external=True)
+    session.run(*NAMESPACE, "python", "-m", "pytest", "-q", "tests/install", external=True)
 
 
 @nox.session
@@ -174,16 +258,45 @@ def _pytest(part: str) -> tuple[str, ...]:
 def _all(session: nox.Session, steps: dict[str, tuple[str, ...]]) -> None:
     """Run every step, also after one has failed; then say which ones and how long each took."""
     outcome: list[tuple[str, bool, float]] = []
-    for name, command in steps.items():
-        session.log(f"--- {name}")
-        start = time.monotonic()
-        try:
-            session.run(*command, external=True)
-            outcome.append((name, True, time.monotonic() - start))
-        except CommandFailed:
-            outcome.append((name, False, time.monotonic() - start))
+    beside: list[tuple[str, Future[Ended]]] = []
+    with ThreadPoolExecutor(1) as lane:
+        for name, command in steps.items():
+            if name in BESIDE:
+                session.log(f"--- {name}: beside the next steps")
+                beside.append((name, lane.submit(_beside, command)))
+                continue
+            session.log(f"--- {name}")
+            start = time.monotonic()
+            try:
+                session.run(*command, external=True)
+                outcome.append((name, True, time.monotonic() - start))
+            except CommandFailed:
+                outcome.append((name, False, time.monotonic() - start))
+        for name, future in beside:
+            ended = future.result()
+            session.log(f"--- {name}")
+            print(ended.output, end="", flush=True)
+            outcome.append((name, ended.passed, ended.seconds))
     for name, passed, seconds in outcome:
-        session.log(f"{'ok    ' if passed else 'FAILED'} {seconds:6.1f} s  {name}")
+        session.log(
+            f"{'ok    ' if passed else 'FAILED'} {seconds:6.1f} s  {name}{', beside' if name in BESIDE else ''}"
+        )
     failed = [name for name, passed, _ in outcome if not passed]
     if failed:
         session.error(f"failed: {', '.join(failed)}")
+
+
+class Ended(NamedTuple):
+    """The result of a step that ran beside others."""
+
+    passed: bool
+    output: str
+    seconds: float
+
+
+def _beside(command: tuple[str, ...]) -> Ended:
+    start = time.monotonic()
+    result = subprocess.run(
+        ("nice", *command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    return Ended(result.returncode == 0, result.stdout, time.monotonic() - start)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 WEB = ROOT / "web"
 STATIC = ROOT / "python" / "adieu" / "server" / "static"
 STAMP = WEB / "built.json"
-SOURCES = ("web/index.html", "web/vite.config.ts", "web/package-lock.json", "web/src", "js/src")
+SOURCES = ("web/index.html", "web/vite.config.ts", "web/package-lock.json", "web/public", "web/src", "js/src")
 
 
 def main(arguments: list[str]) -> int:

@@ -13,11 +13,12 @@ from typing import Any
 
 import msgspec
 
-from adieu.protocol import VERSION, control, signaling, words
+from adieu.protocol import VERSION, control, folders, signaling, words
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "reference" / "protocol.schema.json"
 FRAMES: dict[str, tuple[Any, ...]] = {
     "control": control.AnyControl.__args__,
+    "folder": folders.Text.__args__,
     "signalingFromClient": signaling.FromClient.__args__,
     "signalingFromServer": signaling.FromServer.__args__,
     "signalingEnvelope": (signaling.Envelope,),

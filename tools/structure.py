@@ -24,7 +24,6 @@ MAX_FILE = 800
 MAX_FUNCTION = 60
 GENERATED = {"js/src/protocol/messages.ts"}
 LONG = {
-    "python/adieu/cli/serve.py: serve": "a list of options",
     "python/adieu/server/serving.py: run": "a list of parameters",
 }
 """Python functions that may be longer, each with the reason."""

@@ -31,6 +31,7 @@ PLAIN = (
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "README.md",
+    "RELEASING.md",
     "SECURITY.md",
     "benchmarks/",
     "docs/",
@@ -47,8 +48,13 @@ PLAIN = (
 """Files and folders whose texts are plain English (`english.py`)."""
 NOT_YET: tuple[str, ...] = ()
 """Exceptions: texts that are still to be rewritten. The list only shrinks."""
-OTHERS = ("python/adieu/server/static/", "tools/english.py")
-"""Licences of others, and the file that names the words."""
+OTHERS = (
+    "python/adieu/server/static/",
+    "tools/english.py",
+    "web/src/words/de.ts",
+    "web/src/words/es.ts",
+)
+"""Licences of others, the file that names the words, and texts in other languages."""
 READ = (".md", ".py", ".pyi", ".rs", ".ts", ".mjs")
 
 
