@@ -39,6 +39,8 @@ struct Scene {
     states: Vec<IceState>,
     /// The peer's end of each pair that was chosen.
     pairs: Vec<SocketAddr>,
+    /// The candidate lines of these ends.
+    remote_lines: Vec<String>,
     /// (to, with USE-CANDIDATE, as controlling)
     checks: Vec<(SocketAddr, bool, bool)>,
     answers: Vec<SocketAddr>,
@@ -50,6 +52,10 @@ fn ours() -> Credentials {
 
 fn theirs() -> Credentials {
     Credentials { ufrag: "peer".into(), pwd: "p".repeat(22) }
+}
+
+fn host_line(at: usize, peer: SocketAddr) -> String {
+    format!("candidate:{at} 1 udp {} {} {} typ host", 2_113_937_151 - at, peer.ip(), peer.port())
 }
 
 impl Scene {
@@ -71,14 +77,13 @@ impl Scene {
         transport.hosts_done(now, 1);
         transport.set_remote(now, 1, theirs(), is_lite);
         for (at, peer) in peers.iter().map(|peer| address(peer)).enumerate() {
-            let priority = 2_113_937_151 - at;
-            let line = format!("candidate:{at} 1 udp {priority} {} {} typ host", peer.ip(), peer.port());
+            let line = host_line(at, peer);
             transport.add_candidate(now, 1, Some(RemoteCandidate::parse(&line).expect("well-formed")));
         }
         transport.add_candidate(now, 1, None);
         let answers_at = peers.iter().map(|peer| address(peer)).collect();
-        let (states, pairs, checks, answers) = Default::default();
-        Scene { transport, now, answers_at, states, pairs, checks, answers }
+        let (states, pairs, remote_lines, checks, answers) = Default::default();
+        Scene { transport, now, answers_at, states, pairs, remote_lines, checks, answers }
     }
 
     fn state(&self) -> Option<IceState> {
@@ -112,6 +117,7 @@ impl Scene {
                     IceEvent::Pair { remote, .. } => {
                         let words: Vec<&str> = remote.split(' ').collect();
                         self.pairs.push(address(&format!("{}:{}", words[4], words[5])));
+                        self.remote_lines.push(remote.clone());
                     }
                     _ => {}
                 }
@@ -223,6 +229,24 @@ fn a_peer_behind_a_nat_is_found_by_its_check_as_a_peer_reflexive_candidate() {
     scene.check(outside, true, 1_845_501_695);
     scene.run_for(0.5);
     assert_eq!((scene.state(), scene.pairs.last()), (Some(IceState::Connected), Some(&outside)));
+}
+
+#[test]
+fn a_check_faster_than_the_signaling_is_of_the_candidate_that_the_signaling_brings() {
+    let mut scene = Scene::new(Role::Controlled, false, &[]);
+    scene.answers_at.push(address(LOW));
+    scene.check(address(LOW), true, 1_845_501_695);
+    scene.run_for(0.5);
+    assert!(scene.remote_lines.iter().all(|line| line.contains("typ prflx")), "{:?}", scene.remote_lines);
+    let of_signaling = host_line(1, address(LOW));
+    let candidate = RemoteCandidate::parse(&of_signaling).expect("well-formed");
+    scene.transport.add_candidate(scene.now, 1, Some(candidate.clone()));
+    scene.transport.add_candidate(scene.now, 1, Some(candidate));
+    scene.run_for(0.5);
+    assert_eq!(scene.remote_lines.len(), 2, "said once more, and only once: {:?}", scene.remote_lines);
+    assert_eq!(scene.remote_lines[1], of_signaling);
+    assert_eq!(scene.pairs, [address(LOW), address(LOW)]);
+    assert_eq!(scene.state(), Some(IceState::Connected));
 }
 
 #[test]

@@ -271,9 +271,11 @@ impl Ice {
 
     /// None: end-of-candidates (RFC 8838 section 13).
     pub fn add_candidate(&mut self, now: Instant, number: u32, candidate: Option<RemoteCandidate>) {
+        let before = self.path_lines();
         let Some(generation) = self.find(number) else { return };
         let is_used = generation.add_candidate(now, candidate);
         self.drops.candidate += u64::from(!is_used);
+        self.tell_name_of_path(before);
         self.pump(now);
     }
 
@@ -283,9 +285,11 @@ impl Ice {
     }
 
     pub fn name_found(&mut self, now: Instant, name: &str, addresses: &[IpAddr]) {
+        let before = self.path_lines();
         for generation in &mut self.generations {
             generation.handle_name(name, addresses);
         }
+        self.tell_name_of_path(before);
         self.pump(now);
     }
 
@@ -541,9 +545,26 @@ impl Ice {
         self.path = Some(Path { generation: number, consent });
         self.checked_since = None;
         self.pair_changes += 1;
-        if let Some(generation) = self.generations.iter().find(|generation| generation.number == number) {
-            let (local, remote) = generation.lines(route);
-            self.events.push_back(IceEvent::Pair { generation: number, local, remote });
+        self.tell_path();
+    }
+
+    fn tell_path(&mut self) {
+        let (Some(path), Some((local, remote))) = (&self.path, self.path_lines()) else { return };
+        self.events.push_back(IceEvent::Pair { generation: path.generation, local, remote });
+    }
+
+    /// The candidate lines of the pair that carries traffic.
+    fn path_lines(&self) -> Option<(String, String)> {
+        let path = self.path.as_ref()?;
+        let generation = self.generations.iter().find(|generation| generation.number == path.generation)?;
+        Some(generation.lines(path.consent.route))
+    }
+
+    /// A check can be faster than the signaling: then the peer's candidate was peer-reflexive until its own line came,
+    /// whose type and priority it takes (RFC 8838).
+    fn tell_name_of_path(&mut self, before: Option<(String, String)>) {
+        if before.is_some() && before != self.path_lines() {
+            self.tell_path();
         }
     }
 
