@@ -92,7 +92,15 @@ def _threads() -> int:
     """All but those that are of the process: the core's media thread stays, the codecs' threads end when they idle."""
     codecs = {str(thread.native_id) for thread in threading.enumerate() if thread.name == CODEC_THREADS}
     tasks = [task for task in Path("/proc/self/task").iterdir() if task.name not in codecs]
-    return sum((task / "comm").read_text().strip() != MEDIA_THREAD for task in tasks)
+    return sum(_name(task) not in {MEDIA_THREAD, None} for task in tasks)
+
+
+def _name(task: Path) -> str | None:
+    """A thread's name; None if it has just ended."""
+    try:
+        return (task / "comm").read_text().strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
 
 
 def _descriptors() -> list[str]:
