@@ -52,6 +52,8 @@ MATRIX = (
 IN_NAMESPACE = {"interop", "e2e", "conformance"}
 BESIDE = {"sim", "property"}
 """Parts whose clock is virtual: they run at low priority beside those that wait for browsers, networks and deaths."""
+LAST_LINES = 40
+"""How many lines of a failed step are said again at the end, where a reader of a long log looks first."""
 NAMESPACE = ("python", "tests/e2e/lab/namespace.py")
 # One profile for build, lint and test, so that nothing is compiled twice.
 CARGO = ("--release", "--workspace", "--locked")
@@ -256,47 +258,75 @@ def _pytest(part: str) -> tuple[str, ...]:
 
 
 def _all(session: nox.Session, steps: dict[str, tuple[str, ...]]) -> None:
-    """Run every step, also after one has failed; then say which ones and how long each took."""
-    outcome: list[tuple[str, bool, float]] = []
-    beside: list[tuple[str, Future[Ended]]] = []
+    """Run every step, also after one has failed; then say how each ended, and the last lines of those that failed."""
+    outcome: dict[str, Ended] = {}
+    beside: dict[str, Future[Ended]] = {}
     with ThreadPoolExecutor(1) as lane:
         for name, command in steps.items():
             if name in BESIDE:
                 session.log(f"--- {name}: beside the next steps")
-                beside.append((name, lane.submit(_beside, command)))
+                beside[name] = lane.submit(_ended, ("nice", *command))
                 continue
             session.log(f"--- {name}")
-            start = time.monotonic()
-            try:
-                session.run(*command, external=True)
-                outcome.append((name, True, time.monotonic() - start))
-            except CommandFailed:
-                outcome.append((name, False, time.monotonic() - start))
-        for name, future in beside:
-            ended = future.result()
+            outcome[name] = _on_terminal(session, command) if sys.stdout.isatty() else _ended(command, show=True)
+        for name, future in beside.items():
+            outcome[name] = future.result()
             session.log(f"--- {name}")
-            print(ended.output, end="", flush=True)
-            outcome.append((name, ended.passed, ended.seconds))
-    for name, passed, seconds in outcome:
+            print(outcome[name].output, end="", flush=True)
+    failed = {name: ended for name, ended in outcome.items() if not ended.passed}
+    for name, ended in failed.items():
+        session.log(f"--- {name} failed; its last lines:")
+        print("\n".join(ended.output.splitlines()[-LAST_LINES:]), flush=True)
+    for name, ended in outcome.items():
         session.log(
-            f"{'ok    ' if passed else 'FAILED'} {seconds:6.1f} s  {name}{', beside' if name in BESIDE else ''}"
+            f"{'ok    ' if ended.passed else 'FAILED'} {ended.seconds:6.1f} s  {name}"
+            f"{', beside' if name in BESIDE else ''}"
         )
-    failed = [name for name, passed, _ in outcome if not passed]
     if failed:
         session.error(f"failed: {', '.join(failed)}")
 
 
 class Ended(NamedTuple):
-    """The result of a step that ran beside others."""
+    """How a step ended, and what it printed."""
 
     passed: bool
-    output: str
     seconds: float
+    output: str
 
 
-def _beside(command: tuple[str, ...]) -> Ended:
+def _on_terminal(session: nox.Session, command: tuple[str, ...]) -> Ended:
+    """Run a step that may ask; its output stays on the terminal."""
     start = time.monotonic()
-    result = subprocess.run(
-        ("nice", *command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-    )
-    return Ended(result.returncode == 0, result.stdout, time.monotonic() - start)
+    try:
+        session.run(*command, external=True)
+    except CommandFailed:
+        return Ended(False, time.monotonic() - start, "")
+    return Ended(True, time.monotonic() - start, "")
+
+
+def _ended(command: tuple[str, ...], *, show: bool = False) -> Ended:
+    """Run a step and keep what it prints; show: pass it on meanwhile.
+
+    By a file and not by a pipe: a process that a step has left behind would keep a pipe open for ever.
+    """
+    start = time.monotonic()
+    with tempfile.TemporaryFile() as output:
+        try:
+            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        except OSError as error:
+            return Ended(False, 0.0, str(error))
+        passed_on = 0
+        running = True
+        while running:
+            try:
+                process.wait(0.2)
+                running = False
+            except subprocess.TimeoutExpired:
+                pass
+            if show:
+                new = os.pread(output.fileno(), 1 << 30, passed_on)
+                passed_on += len(new)
+                sys.stdout.buffer.write(new)
+                sys.stdout.buffer.flush()
+        text = os.pread(output.fileno(), 1 << 30, 0).decode(errors="replace")
+    return Ended(process.returncode == 0, time.monotonic() - start, text)
