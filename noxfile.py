@@ -307,7 +307,7 @@ def _on_terminal(session: nox.Session, command: tuple[str, ...]) -> Ended:
 def _ended(command: tuple[str, ...], *, show: bool = False) -> Ended:
     """Run a step and keep what it prints; show: pass it on meanwhile.
 
-    By a file and not by a pipe: a process that a step has left behind would keep a pipe open for ever.
+    By a file and not by a pipe: a process that a step has left behind would keep a pipe open forever.
     """
     start = time.monotonic()
     with tempfile.TemporaryFile() as output:
