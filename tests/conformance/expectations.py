@@ -60,11 +60,13 @@ class Surprise:
         file: where.
         subtest: which; empty when it is of the whole file.
         what: what it is.
+        never: once is enough. A result may be that of a busy machine, because the tests have clocks of their own.
     """
 
     file: str
     subtest: str
     what: str
+    never: bool = False
 
     def __str__(self) -> str:
         return f"{self.file}: {self.subtest}: {self.what}" if self.subtest else f"{self.file}: {self.what}"
@@ -85,8 +87,15 @@ def surprises(result: Result, known: dict[str, Any], expectation: Expected) -> l
     never += [f"event inside a call, {n} times {what}" for what, n in result["events_in_calls"].items()]
     never += [f"event after close(), {n} times {what}" for what, n in result["events_after_close"].items()]
     never += [f"not an error of the W3C's: {bug}" for bug in result["bugs"]]
-    found += [Surprise(file, FILE, what) for what in never]
+    found += [Surprise(file, FILE, what, never=True) for what in never]
     return found
+
+
+def confirmed(found: list[Surprise], again: list[Surprise]) -> list[Surprise]:
+    """Those of a first run that a second one gives too, and those of both that must never be."""
+    places = {(surprise.file, surprise.subtest) for surprise in again}
+    kept = [surprise for surprise in found if surprise.never or (surprise.file, surprise.subtest) in places]
+    return kept + [surprise for surprise in again if surprise.never and surprise not in kept]
 
 
 def rebaseline(result: Result, known: dict[str, Any], root: Path = EXPECTATIONS) -> None:

@@ -27,6 +27,8 @@ from conformance.page import Result, Source
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from conformance.expectations import Surprise
+
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 CACHE = ROOT / ".cache" / "conformance"
@@ -221,18 +223,33 @@ async def main() -> int:
     if options.rebaseline:
         for file, result in results.items():
             expectations.rebaseline(result, browsers[file])
-    found = [
-        surprise
-        for file, result in results.items()
-        for surprise in expectations.surprises(result, browsers[file], expectations.expected(file))
-    ]
+    found = _surprises(results)
     unequal = [line for again in runs[1:] for line in differences(results, again)]
+    if found and options.repeat == 1 and not options.rebaseline:
+        found, unequal = await _once_more(found, Runner(wpt, 1, *extra, hanging=expectations.hanging))
     REPORTS.mkdir(exist_ok=True)
     report.write(REPORTS, results, nul, [str(surprise) for surprise in found], unequal)
     for line in (*map(str, found), *(f"not twice the same: {line}" for line in unequal)):
         print(line)
     print(report.summary(results, nul))
-    return 1 if found or unequal else 0
+    return 1 if found or (unequal and options.repeat > 1) else 0
+
+
+def _surprises(results: Results) -> list[Surprise]:
+    browsers = expectations.browsers()
+    return [
+        surprise
+        for file, result in results.items()
+        for surprise in expectations.surprises(result, browsers[file], expectations.expected(file))
+    ]
+
+
+async def _once_more(found: list[Surprise], runner: Runner) -> tuple[list[Surprise], list[str]]:
+    """Run these files alone: (what stays, what came only once). What came once is said, and is red with --repeat."""
+    files = sorted({surprise.file for surprise in found})
+    print(f"not as expected, so once more and alone: {', '.join(files)}", flush=True)
+    stays = expectations.confirmed(found, _surprises(await runner.run(files)))
+    return stays, [str(surprise) for surprise in found if surprise not in stays]
 
 
 def _options() -> argparse.Namespace:

@@ -17,6 +17,7 @@ from adieu.events import Event
 from adieu.webrtc import RTCPeerConnection
 from conformance import expectations, fetch, page
 from conformance.backends import BACKENDS, Adieu
+from conformance.expectations import Surprise
 from conformance.run import Runner, differences
 
 if TYPE_CHECKING:
@@ -370,6 +371,17 @@ def test_a_subtest_that_does_not_come_and_one_that_is_no_more_are_seen() -> None
 def test_what_is_left_and_events_inside_calls_are_never_expected() -> None:
     never = {"left": ["a task"], "events_in_calls": {"x": 1}, "events_after_close": {"x": 1}, "bugs": ["KeyError"]}
     assert len(surprises(a_result(a="PASS") | never)) == len(never)
+
+
+def test_what_comes_once_is_a_busy_machine_unless_it_must_never_be() -> None:
+    late, left = (
+        Surprise(FILE, "a", "TIMEOUT, expected PASS ()"),
+        Surprise(FILE, "", "left behind: 1 threads", never=True),
+    )
+    other = Surprise(FILE, "b", "FAIL, expected PASS ()")
+    assert expectations.confirmed([late, left], []) == [left]
+    assert expectations.confirmed([late, other], [other]) == [other]
+    assert expectations.confirmed([late], [left]) == [left]
 
 
 def test_expectations_are_written_with_a_reason_that_stays(tmp_path: Path) -> None:
