@@ -127,18 +127,24 @@ async def test_a_message_goes_to_everybody_on_the_channel_they_have() -> None:
 
 
 async def test_sessions_are_iterated_until_this_side_leaves() -> None:
+    """A session is open at one side a moment before it is at the other: what counts is what this side has met."""
     async with serve() as server, adieu.join(server.url, room="lab", name="ada") as ada:
+        met: list[str] = []
 
-        async def meet() -> list[str]:
-            return [session.name async for session in ada]
+        async def meet() -> None:
+            async for session in ada:
+                met.append(session.name)
 
-        met = asyncio.create_task(meet())
-        async with adieu.join(server.url, room="lab", name="ben") as ben:
-            await ben.session("ada")
-            async with adieu.join(server.url, room="lab", name="eve") as eve:
-                await eve.session("ada")
-                await ada.close()
-                assert sorted(await asyncio.wait_for(met, 10)) == ["ben", "eve"]
+        meeting = asyncio.create_task(meet())
+        async with (
+            adieu.join(server.url, room="lab", name="ben"),
+            adieu.join(server.url, room="lab", name="eve"),
+        ):
+            await until(lambda: sorted(met) == ["ben", "eve"])
+            assert not meeting.done()
+            await ada.close()
+            await asyncio.wait_for(meeting, 10)
+            assert sorted(met) == ["ben", "eve"]
 
 
 async def test_somebody_is_followed_from_session_to_session() -> None:
