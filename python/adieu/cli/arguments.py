@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
 WIDEST: Final = 110
 """Characters of a line of help, also in a wider terminal."""
@@ -143,3 +144,11 @@ def port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) <= 65535):
         raise ArgumentTypeError(f"{text!r} is not a port: give a number from 0 (any free port) to 65535")
     return int(text)
+
+
+def read_key(path: Path) -> bytes:
+    """Read the key of tokens. Raises ValueError, which names the file."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"the key {path} cannot be read: {error.strerror or error}") from None

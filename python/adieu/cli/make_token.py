@@ -9,6 +9,8 @@ from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adieu.cli.arguments import read_key
+
 if TYPE_CHECKING:
     import argparse
 
@@ -78,10 +80,7 @@ def _key(path: Path | None) -> bytes:
         return secret.encode()
     if str(path) == "-":
         return sys.stdin.buffer.read(65536)
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ValueError(f"the key {path} cannot be read: {error.strerror or error}") from None
+    return read_key(path)
 
 
 def _duration(text: str) -> int:

@@ -13,7 +13,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adieu.cli.arguments import number, port
+from adieu.cli.arguments import number, port, read_key
 from adieu.cli.screen import Screen
 from adieu.server.hub import Settings
 
@@ -144,7 +144,7 @@ def run(given: argparse.Namespace) -> int:
 def _chosen(given: argparse.Namespace) -> dict[str, Any]:
     """Return the arguments of `adieu.server.serve`."""
     files: list[Path] = given.jwt_key or []
-    keys: list[str | bytes] = [_read_key(path) for path in files]
+    keys: list[str | bytes] = [read_key(path) for path in files]
     if secret := os.environ.get("ADIEU_JWT_KEY"):
         keys.append(secret)
     return {
@@ -175,14 +175,6 @@ def _admin_token(path: Path | None) -> str | None:
         return path.read_text("utf-8").strip()
     except (OSError, UnicodeError) as error:
         raise ValueError(f"the admin token {path} cannot be read: {error}") from None
-
-
-def _read_key(path: Path) -> bytes:
-    """Read the key of tokens. Raises ValueError, which names the file."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ValueError(f"the key {path} cannot be read: {error.strerror or error}") from None
 
 
 def _ice(stun: Sequence[str], turn: Sequence[str]) -> IceConfig:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
@@ -88,6 +89,12 @@ class _Outlet:
         self.close = close
         self.woken.set()
         self._cut_off(FAREWELL_TIMEOUT if close.code is CloseCode.SHUTDOWN else None)
+
+
+def check_drain(seconds: float) -> None:
+    """Check the time between `goaway` and the close. Raises ValueError."""
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"the seconds between goaway and the close must be 0 or more, not {seconds} (drain)")
 
 
 class Bridge:

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 from adieu.server.admin import AdminToken
 from adieu.server.app import Access, make_app, random_bytes
-from adieu.server.bridge import ORDERLY, Bridge
+from adieu.server.bridge import ORDERLY, Bridge, check_drain
 from adieu.server.guard import IN_CODE, Guard
 from adieu.server.hub import Hub, Settings
-from adieu.server.hub.state import everybody
 from adieu.server.ice import IceConfig
 from adieu.server.jwks import KeySet
-from adieu.server.tokens import TokenReader
+from adieu.server.tokens import authentication
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -77,12 +76,10 @@ class SignalingApp:
                 "without a key everybody who reaches the application may join: give keys=[...], or confirm this"
                 " (open_to_all=True)"
             )
-        if audience is not None and not (keys or jwks):
-            raise ValueError("an audience needs a key: without one no token is looked at (audience, keys)")
+        check_drain(drain)
         self._guard = Guard(hosts=tuple(names), origins=tuple(origins), remedies=IN_CODE)
         self._jwks = None if jwks is None else KeySet(jwks, now=time.monotonic)
-        checked = bool(keys) or self._jwks is not None
-        self._authenticate = TokenReader(keys, audience=audience, jwks=self._jwks) if checked else everybody
+        self._authenticate = authentication(keys, audience=audience, jwks=self._jwks)
         self._admin = None if admin_token is None else AdminToken(admin_token)
         self._settings = settings
         self._ice = ice or IceConfig()

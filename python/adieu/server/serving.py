@@ -15,15 +15,14 @@ import uvicorn
 
 from adieu.server.admin import AdminToken
 from adieu.server.app import Access, make_app, random_bytes
-from adieu.server.bridge import FAREWELL_TIMEOUT, ORDERLY, Bridge
+from adieu.server.bridge import FAREWELL_TIMEOUT, ORDERLY, Bridge, check_drain
 from adieu.server.door import Door
 from adieu.server.guard import Guard
 from adieu.server.hub import Hub, Replica, Settings
-from adieu.server.hub.state import everybody
 from adieu.server.ice import IceConfig
 from adieu.server.jwks import KeySet
 from adieu.server.renewal import Certificate
-from adieu.server.tokens import TokenReader
+from adieu.server.tokens import authentication
 from adieu.server.transport import CLOSE_TIMEOUT, UvicornServer, WebSocketConnection
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ async def run(
     bus_prefix: str = "adieu",
 ) -> AsyncGenerator[Server]:
     """Run a server; see `adieu.server.serve`."""
-    _check(cert=cert, key=key, keys=keys, jwks=jwks, audience=audience, drain=drain, proxies=proxies)
+    _check(cert=cert, key=key, drain=drain, proxies=proxies)
     addresses = await _resolve(host, port)
     loopback = all(_is_loopback(address) for _, address in addresses)
     if not (loopback or keys or jwks or open_to_all):
@@ -89,7 +88,7 @@ async def run(
     local = loopback and not (names or origins or proxies)
     guard = Guard(hosts=tuple(names), origins=tuple(origins), secure=secure)
     key_set = None if jwks is None else KeySet(jwks, now=asyncio.get_running_loop().time)
-    authenticate = TokenReader(keys, audience=audience, jwks=key_set) if keys or key_set else everybody
+    authenticate = authentication(keys, audience=audience, jwks=key_set)
     servers = (ice or IceConfig()).servers
     hub: Hub | Replica
     if bus is None:
@@ -161,23 +160,11 @@ async def run(
         serving.result()
 
 
-def _check(
-    *,
-    cert: str | Path | None,
-    key: str | Path | None,
-    keys: Sequence[str | bytes],
-    jwks: str | Path | None,
-    audience: str | None,
-    drain: float,
-    proxies: Sequence[str],
-) -> None:
+def _check(*, cert: str | Path | None, key: str | Path | None, drain: float, proxies: Sequence[str]) -> None:
     """Check options that contradict each other. Raises ValueError."""
     if (cert is None) != (key is None):
         raise ValueError("TLS needs both the certificate and its key (cert and key)")
-    if not 0 <= drain < math.inf:
-        raise ValueError(f"the seconds between goaway and the close must be 0 or more, not {drain} (drain)")
-    if audience is not None and not (keys or jwks):
-        raise ValueError("an audience needs a key: without one no token is looked at (audience, keys)")
+    check_drain(drain)
     for proxy in proxies:
         _check_proxy(proxy)
 

@@ -16,6 +16,7 @@ from msgspec import Meta
 
 from adieu.protocol.signaling import CloseCode
 from adieu.server.hub import Grant, TokenRefusedError
+from adieu.server.hub.state import everybody
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,6 +35,21 @@ class _Claims(msgspec.Struct):
     exp: float
     room: str | list[str] = []
     can: list[str] = []
+
+
+def authentication(
+    keys: Sequence[str | bytes], *, audience: str | None, jwks: KeySet | None
+) -> Callable[[str | None], Grant]:
+    """Return how a server looks at tokens: with its keys, or without a key not at all.
+
+    Raises:
+        ValueError: a key is not one that can be used, or there is an audience and no key.
+    """
+    if keys or jwks is not None:
+        return TokenReader(keys, audience=audience, jwks=jwks)
+    if audience is not None:
+        raise ValueError("an audience needs a key: without one no token is looked at (audience, keys)")
+    return everybody
 
 
 class TokenReader:

@@ -192,7 +192,16 @@ async def test_clients_are_told_before_it_ends() -> None:
     assert sent[-1]["code"] == 3001
 
 
-@pytest.mark.parametrize(("options", "text"), [({}, r"keys=\[\.\.\.\]"), ({"keys": ["short"]}, "32")])
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({}, r"keys=\[\.\.\.\]"),
+        ({"keys": ["short"]}, "32"),
+        ({"open_to_all": True, "audience": "x"}, "an audience needs a key"),
+        ({"open_to_all": True, "drain": -1}, "must be 0 or more, not -1"),
+        ({"open_to_all": True, "drain": float("nan")}, "must be 0 or more, not nan"),
+    ],
+)
 def test_it_is_not_open_by_mistake(options: Any, text: str) -> None:
     with pytest.raises(ValueError, match=text):
         SignalingApp(**options)

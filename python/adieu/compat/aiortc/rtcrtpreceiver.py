@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from adieu.compat.aiortc.frames import CHANNELS, RATE, frame_of, pyav
 from adieu.compat.aiortc.mediastreams import MediaStreamError, MediaStreamTrack
-from adieu.compat.aiortc.rtcdtlstransport import RTCDtlsTransport
+from adieu.compat.aiortc.rtcrtpend import RTPEnd
 from adieu.compat.aiortc.rtcrtpparameters import RTCRtpCapabilities, capabilities_of
-from adieu.compat.aiortc.stats import RTCStatsReport, report_of
 from adieu.media import AudioSink, VideoSink
 from adieu.webrtc import RTCRtpReceiver as _Receiver
 
@@ -70,7 +69,7 @@ class RemoteStreamTrack(MediaStreamTrack):
         super().stop()
 
 
-class RTCRtpReceiver:
+class RTCRtpReceiver(RTPEnd[_Receiver]):
     """Receives a track.
 
     Attributes:
@@ -78,23 +77,14 @@ class RTCRtpReceiver:
     """
 
     def __init__(self, inner: _Receiver) -> None:
-        self.w3c = inner
+        super().__init__(inner)
         self._track = RemoteStreamTrack(inner.track)
-        self._transport: RTCDtlsTransport | None = None
         self._enabled = True  # Some programs set aiortc's, to save work. Here an unread track costs none.
 
     @property
     def track(self) -> RemoteStreamTrack:
         """The track that it receives."""
         return self._track
-
-    @property
-    def transport(self) -> RTCDtlsTransport | None:
-        """The transport; None before a description says which."""
-        inner = self.w3c.transport
-        if inner is not None and self._transport is None:
-            self._transport = RTCDtlsTransport(inner)
-        return self._transport
 
     @classmethod
     def getCapabilities(cls, kind: str) -> RTCRtpCapabilities:
@@ -108,10 +98,6 @@ class RTCRtpReceiver:
     def getSynchronizationSources(self) -> list[Any]:
         """Return who was heard in the last ten seconds."""
         return list(self.w3c.getSynchronizationSources())
-
-    async def getStats(self) -> RTCStatsReport:
-        """Return its statistics."""
-        return report_of(await self.w3c.getStats())
 
     async def stop(self) -> None:
         """End its track."""

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from adieu.compat.aiortc.exceptions import InternalError
 from adieu.compat.aiortc.feeds import feed_of
-from adieu.compat.aiortc.rtcdtlstransport import RTCDtlsTransport
+from adieu.compat.aiortc.rtcrtpend import RTPEnd
 from adieu.compat.aiortc.rtcrtpparameters import RTCRtpCapabilities, capabilities_of
-from adieu.compat.aiortc.stats import RTCStatsReport, report_of
 from adieu.webrtc import RTCRtpSender as _Sender
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from adieu.compat.aiortc.mediastreams import MediaStreamTrack
 
 
-class RTCRtpSender:
+class RTCRtpSender(RTPEnd[_Sender]):
     """Sends a track.
 
     Attributes:
@@ -25,11 +24,10 @@ class RTCRtpSender:
     """
 
     def __init__(self, inner: _Sender, kind: str) -> None:
-        self.w3c = inner
+        super().__init__(inner)
         self._kind = kind
         self._feed: Feed | None = None
         self._begun = False
-        self._transport: RTCDtlsTransport | None = None
         self._replacing: asyncio.Future[None] | None = None
 
     @property
@@ -42,14 +40,6 @@ class RTCRtpSender:
         """The track that it sends."""
         return self._feed.track if self._feed is not None else None
 
-    @property
-    def transport(self) -> RTCDtlsTransport | None:
-        """The transport; None before a description says which."""
-        inner = self.w3c.transport
-        if inner is not None and self._transport is None:
-            self._transport = RTCDtlsTransport(inner)
-        return self._transport
-
     @classmethod
     def getCapabilities(cls, kind: str) -> RTCRtpCapabilities:
         """Return the codecs and header extensions that can be sent.
@@ -58,10 +48,6 @@ class RTCRtpSender:
             ValueError: the kind is neither "audio" nor "video".
         """
         return capabilities_of(_Sender.getCapabilities(kind), kind)
-
-    async def getStats(self) -> RTCStatsReport:
-        """Return its statistics."""
-        return report_of(await self.w3c.getStats())
 
     def replaceTrack(self, track: MediaStreamTrack | None) -> None:
         """Send this track in place of the one before; None: send nothing of the program.
