@@ -47,6 +47,7 @@ MATRIX = (
     "tests/e2e/web",
     "tests/interop/test_sound.py",
     "tests/interop/test_pictures.py",
+    "tests/interop/test_pictures_loss.py",
     "tests/unit/core/test_shared_port.py",
 )
 IN_NAMESPACE = {"interop", "e2e", "conformance"}

@@ -48,6 +48,8 @@ class AdieuPeer(Peer):
         self.pictures_seen: list[tuple[int | None, float, int, int, float]] = []
         """The pictures that came: number, milliseconds since 1970, width, height, and their own time in seconds."""
         self.eyes: list[asyncio.Task[None]] = []
+        self.moving = asyncio.Event()
+        self.moving.set()
 
     async def call(self, command: str, **arguments: Any) -> Any:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -169,10 +171,15 @@ class AdieuPeer(Peer):
         loop = asyncio.get_running_loop()
         due = loop.time()
         for number in range(1_000_000):
+            await self.moving.wait()
             self.shown.append((number, 1000 * time.time()))
             self.camera.push(numbered(number, width, height))
             due = max(due + 1 / rate, loop.time())  # late is late: two at once would be one
             await asyncio.sleep(due - loop.time())
+
+    async def do_hold(self, still: bool) -> None:
+        """Show no new picture, or go on."""
+        (self.moving.clear if still else self.moving.set)()
 
     async def do_prefer(self, codec: str) -> None:
         """Use this codec before all others, of the transceivers so far."""

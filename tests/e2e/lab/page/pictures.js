@@ -5,6 +5,7 @@ const BITS = 16, BLOCK = 16, ROW = 8;
 let shown = []; // [number, milliseconds since 1970]
 let seen = []; // [number, milliseconds since 1970, width, height]
 let gone = 0; // frames that requestVideoFrameCallback was not called for
+let held = false;
 const screens = [];
 
 function paint(context, number, width, height) {
@@ -62,6 +63,10 @@ Object.assign(commands, {
       tell("track", { kind: "video", state: "added", muted: track.muted });
     });
   },
+  // Show no new picture, or go on.
+  hold({ still }) {
+    held = still;
+  },
   // Numbered pictures as a video track, which is sent.
   show({ width = 640, height = 480, rate = 30 }) {
     const canvas = document.createElement("canvas");
@@ -69,6 +74,7 @@ Object.assign(commands, {
     const context = canvas.getContext("2d", { willReadFrequently: true });
     let number = 0;
     const next = () => {
+      if (held) return;
       paint(context, number, width, height);
       shown.push([number++, performance.timeOrigin + performance.now()]);
     };
