@@ -8,6 +8,7 @@ adds its microphone, and plays what comes back.
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 
 import adieu
 from adieu.media import AudioSink, AudioSource
@@ -23,11 +24,12 @@ async def bot(pc: adieu.RTCPeerConnection, heard: asyncio.Event) -> None:
     pc.addTrack(echo.track)
     event = await adieu.once(pc, "track")
     waiting: deque[bytes] = deque()
-    async for frame in AudioSink(event.track, sample_rate=RATE):
-        heard.set()
-        waiting.append(frame.data)
-        if len(waiting) * frame.duration > LATER:
-            await echo.write(waiting.popleft())
+    with suppress(adieu.InvalidStateError):  # the connection was closed, and there is sound that was not read before
+        async for frame in AudioSink(event.track, sample_rate=RATE):
+            heard.set()
+            waiting.append(frame.data)
+            if len(waiting) * frame.duration > LATER:
+                await echo.write(waiting.popleft())
 
 
 async def caller(pc: adieu.RTCPeerConnection) -> None:

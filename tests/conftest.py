@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,9 @@ def written(request: pytest.FixtureRequest) -> Iterator[Written]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell lets what it starts in the background ignore Ctrl-C, and all programs of the tests inherit that.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # A task whose exception nobody fetched is reported only when it is collected: do it inside the test.
     if "PYTHONASYNCIODEBUG" not in os.environ:
         sys.set_coroutine_origin_tracking_depth(4)
