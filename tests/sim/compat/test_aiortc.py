@@ -140,7 +140,7 @@ async def test_a_program_with_a_data_channel_runs(world):
 
 
 @simulated()
-async def test_the_side_that_is_left_closes_too_and_its_tracks_and_channels_end(world):
+async def test_the_side_that_is_left_ends_its_tracks_and_channels(world):
     call = Call(world)
     one, two = call.pcs
     ended: list[str] = []
@@ -199,7 +199,7 @@ async def test_a_track_of_the_program_is_heard_once_and_in_order(world):
 
 
 @simulated()
-async def test_a_replaced_track_is_read_no_further_and_the_new_one_is_heard(world):
+async def test_the_new_track_is_heard_and_the_old_one_read_no_further(world):
     call = Call(world)
     one, two = call.pcs
     readers: list[asyncio.Task[ToneReader]] = []
@@ -264,7 +264,7 @@ async def test_a_track_that_fails_is_logged_and_ends(world, caplog):
 
 
 @simulated()
-async def test_silence_of_a_track_is_sent_and_the_codec_is_the_chosen_one(world):
+async def test_silence_is_sent_in_the_chosen_codec(world):
     call = Call(world)
     one, two = call.pcs
     hole = MediaBlackhole()
@@ -288,7 +288,7 @@ async def test_silence_of_a_track_is_sent_and_the_codec_is_the_chosen_one(world)
 
 
 @simulated()
-async def test_a_relay_gives_a_track_to_several_and_keeps_little_for_who_does_not_read(world):
+async def test_a_relay_serves_several_and_keeps_little_for_idle_readers(world):
     relay, source = MediaRelay(), ToneTrack(100)
     one, two, idle = (relay.subscribe(source) for _ in range(3))
     newest = relay.subscribe(source, buffered=False)

@@ -35,7 +35,7 @@ def test_the_same_name_from_both_at_once_is_one_channel() -> None:
     assert world.a.got["chat"] == [b"2"] and world.b.got["chat"] == [b"1"]
 
 
-def test_the_end_of_the_channel_that_gives_way_may_come_before_the_word_that_says_why() -> None:
+def test_a_channel_that_gives_way_may_end_before_the_reason_comes() -> None:
     """Both open the same name: the stream of the larger side is reset, and the `open` of the other is still queued."""
     world = World().start()
     world.run(when=world.both("open"))
@@ -96,7 +96,7 @@ def test_a_slow_reader_stops_its_channel_and_no_other() -> None:
     world.run(when=lambda: len(world.b.got["chat"]) == 100)
 
 
-def test_a_reader_that_waits_gets_each_message_in_the_input_that_brings_it() -> None:
+def test_a_waiting_reader_gets_a_message_with_its_input() -> None:
     world = opened()
     world.b.waits = True
     world.b.read("chat")
@@ -114,7 +114,7 @@ def test_a_reader_that_waits_gets_each_message_in_the_input_that_brings_it() -> 
     assert world.b.events(actions.Readable) and world.b.got["chat"][-1] == b"later"
 
 
-def test_what_a_reader_left_behind_comes_first_even_if_it_waits_too_early() -> None:
+def test_unread_messages_come_first_even_if_a_reader_waits_early() -> None:
     world = opened()
     world.b.reads = False
     world.a.send("chat", b"1")
@@ -127,7 +127,7 @@ def test_what_a_reader_left_behind_comes_first_even_if_it_waits_too_early() -> N
     assert world.b.got["chat"] == [b"1", b"2"]
 
 
-def test_the_account_is_the_same_whether_readers_wait_or_take_over_a_reset_and_a_close() -> None:
+def test_waiting_and_taking_readers_have_the_same_account() -> None:
     outcomes = []
     for waits in (False, True):
         world = opened()
@@ -194,7 +194,7 @@ def test_an_acknowledgement_older_than_the_last_is_ignored_closing_rule_s5() -> 
     assert sender.is_acknowledged(3) and not sender.is_acknowledged(4)
 
 
-def test_what_was_acknowledged_by_ranges_is_delivered_and_does_not_come_again_closing_rule_s5() -> None:
+def test_acknowledged_ranges_are_delivered_and_not_sent_again_closing_rule_s5() -> None:
     sender = Sender(reliable=True, counted=True)
     sender.granted(10_000)
     for _ in range(9):
@@ -369,7 +369,7 @@ def test_a_peer_that_says_no_hello_does_not_speak_adieu() -> None:
     assert "does not speak adieu" in world.a.outcome.reason.text
 
 
-def test_an_engine_that_is_found_alive_twice_by_one_packet_is_not_blamed() -> None:
+def test_one_packet_that_proves_life_twice_brings_no_blame() -> None:
     """The link is cut right after that packet: the hello may be behind it."""
     world = World()
     world.b.stuck = True
@@ -387,7 +387,7 @@ def test_an_engine_that_is_found_alive_twice_by_one_packet_is_not_blamed() -> No
     assert "does not speak adieu" in world.a.outcome.reason.text
 
 
-def test_a_message_sent_again_in_a_later_session_is_known_again_for_ten_minutes() -> None:
+def test_a_message_sent_again_later_is_known_for_ten_minutes() -> None:
     first = opened()
     first.a.send("chat", b"taken, but its acknowledgement was lost")
     first.run(first.now + 1)
@@ -453,7 +453,7 @@ def test_a_piece_that_contradicts_the_others_breaks_the_protocol() -> None:
         assert not one.line
 
 
-def test_halves_of_the_connection_before_are_forgotten_and_what_still_comes_of_it_is_ignored() -> None:
+def test_halves_and_late_parts_of_an_old_connection_are_ignored() -> None:
     one = receiver(ordered=True)
     one.receive(1, frame(1, b"old ", first=True, last=False, index=0))
     one.receive(2, frame(1, b"new ", first=True, last=False, index=0))
@@ -463,7 +463,7 @@ def test_halves_of_the_connection_before_are_forgotten_and_what_still_comes_of_i
     assert one.take() == Payload(b"new end", text=False) and one.take() is None
 
 
-def test_a_flood_of_small_messages_of_the_version_before_is_packed_and_comes_out_as_it_went_in() -> None:
+def test_the_version_before_gets_a_flood_unchanged_by_packing() -> None:
     one = receiver(ordered=True, counted=False)
     again = ("0123456789abcdef" * 2, 2**53 - 1)
     sent = [
@@ -497,7 +497,7 @@ def test_a_message_larger_than_64_kib_waits_until_the_channel_is_taken() -> None
     assert [len(data) for data in world.b.got["chat"]] == [65_536, 65_537]
 
 
-def test_a_stream_that_waits_for_others_to_drain_is_asked_for_less_each_time() -> None:
+def test_a_stream_that_waits_is_asked_for_less_each_time() -> None:
     """Else its answer would be the same at once, and again, without end."""
     world = World(options=Options(stream_high=50_000, link_high=20_000)).start()
     world.run(when=world.both("open"))
@@ -520,7 +520,7 @@ def test_a_stream_that_waits_for_others_to_drain_is_asked_for_less_each_time() -
     assert small not in asked, "there is nothing left to ask"
 
 
-def test_a_channel_whose_opened_was_lost_is_there_when_the_other_side_sends_on_the_next_connection() -> None:
+def test_a_channel_whose_opened_was_lost_is_there_after_a_reset() -> None:
     world = World().start()
     world.run(when=world.both("open"))
     world.a.open("chat")
@@ -532,7 +532,7 @@ def test_a_channel_whose_opened_was_lost_is_there_when_the_other_side_sends_on_t
     assert world.a.machine.channels["chat"].id in world.a.connections[2]
 
 
-def test_a_channel_that_is_opened_during_a_reset_is_there_on_both_connections() -> None:
+def test_a_channel_opened_during_a_reset_is_on_both_connections() -> None:
     world = World().start()
     world.run(when=world.both("open"))
     world.a.reset("transport")
@@ -554,7 +554,7 @@ def tight(room: int, **kind: bool) -> Receiver:
     return receiver
 
 
-def test_a_large_window_that_is_used_up_is_not_counted_again_when_a_gap_follows() -> None:
+def test_a_used_window_is_not_counted_again_after_a_gap() -> None:
     receiver = tight(SMALL + COST + 10_000)
     assert receiver.grant() == 10_000
     reserve = receiver.reserve
@@ -562,7 +562,7 @@ def test_a_large_window_that_is_used_up_is_not_counted_again_when_a_gap_follows(
     assert receiver.beyond and receiver.reserve == reserve
 
 
-def test_where_no_window_helps_a_turn_is_given_and_its_room_comes_back_as_it_is_taken() -> None:
+def test_a_turn_is_given_where_no_window_helps() -> None:
     receiver = tight(0)
     used = receiver.budget.used
     assert receiver.grant() == 0 and receiver.budget.used == used
@@ -579,7 +579,7 @@ def test_where_no_window_helps_a_turn_is_given_and_its_room_comes_back_as_it_is_
         receiver.receive(1, frame(6))
 
 
-def test_a_turn_waits_for_room_and_no_more_is_lent_than_the_largest_message() -> None:
+def test_a_turn_lends_at_most_the_largest_message() -> None:
     receiver = tight(0)
     receiver.ask(1 << 20, Turn(up_to=2**53 - 1, cost=2**53 - 1))
     receiver.budget.used += 1

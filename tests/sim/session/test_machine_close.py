@@ -36,7 +36,7 @@ def accounts_add_up(world: World) -> None:
 
 
 @pytest.mark.parametrize("closer", ["a", "b", "both"])
-def test_everything_in_flight_both_ways_arrives_and_both_hold_the_same_receipt_closing_rules_s1_s2(closer: str) -> None:
+def test_all_in_flight_arrives_and_receipts_agree_closing_rules_s1_s2(closer: str) -> None:
     world = opened()
     for number in range(128):
         world.a.send("chat", number.to_bytes(2) * 32768)
@@ -74,7 +74,7 @@ def test_last_words_are_delivered_closing_rule_s3() -> None:
     assert world.a.outcome.clean
 
 
-def test_both_at_once_have_no_last_words_one_receipt_and_the_smaller_ones_reason_closing_rule_s4() -> None:
+def test_both_closing_at_once_share_one_receipt_closing_rule_s4() -> None:
     world = opened()
     world.a.send("chat", b"from a")
     world.b.send("chat", b"from b")
@@ -154,7 +154,7 @@ def test_the_closer_sends_nothing_new_and_says_so() -> None:
         world.b.send("chat", b"later")
 
 
-def test_a_peer_that_never_answers_ends_at_the_deadline_with_exact_counts_closing_rule_s2() -> None:
+def test_a_silent_peer_ends_at_the_deadline_closing_rule_s2() -> None:
     world = opened(send_buffer=1 << 30)
     world.b.reads = False
     for _ in range(200):
@@ -182,7 +182,7 @@ def accounts_add_up_one(outcome: object) -> None:
         assert sent.accepted.bytes == sent.delivered.bytes + sent.unknown.bytes + sent.unsent.bytes
 
 
-def test_unread_messages_beyond_the_closing_bound_end_at_the_deadline_and_delivered_is_not_overstated() -> None:
+def test_unread_messages_beyond_the_closing_bound_are_not_delivered() -> None:
     world = opened(closing_bound=1 << 20, send_buffer=1 << 30)
     world.b.reads = False
     for _ in range(100):
@@ -228,7 +228,7 @@ def test_wait_is_granted_only_by_the_closer() -> None:
             assert world.a.got["chat"] == [b"saved"] and world.a.outcome.clean
 
 
-def test_an_abort_keeps_its_receipt_and_the_other_side_knows_at_once_closing_rule_s11() -> None:
+def test_an_abort_has_a_receipt_and_is_known_closing_rule_s11() -> None:
     world = opened()
     for _ in range(50):
         world.a.send("chat", bytes(65536))
@@ -258,7 +258,7 @@ def test_last_words_lost_with_the_connection_come_by_signaling() -> None:
     assert world.a.outcome.agreed == world.b.outcome.agreed
 
 
-def test_a_closed_connection_without_a_word_is_a_deliberate_end_closing_rule_58() -> None:
+def test_a_connection_closed_without_a_word_is_deliberate_closing_rule_58() -> None:
     world = opened()
     world.signal_delay = 0.005  # its word is there before the other has waited as long
     world.a.send("chat", bytes(1000))
@@ -277,7 +277,7 @@ def test_the_application_closing_the_connection_itself_ends_the_session() -> Non
     assert world.a.outcome.by == "local"
 
 
-def test_a_data_channel_that_the_other_side_closed_is_its_end_of_the_session() -> None:
+def test_a_data_channel_closed_by_the_peer_ends_the_session() -> None:
     world = opened()
     world.b.call("stream_closed", 1, None)
     world.a.lost(1, "closed", "the application closed a channel")
@@ -333,7 +333,7 @@ def say_closing(world: World, deadline_ms: int = FAR) -> None:
     world.a.call("control_received", 1, control.encode(word))
 
 
-def test_a_close_ends_in_its_own_time_whatever_the_other_side_says_closing_rule_s1() -> None:
+def test_no_word_of_the_peer_delays_a_close_closing_rule_s1() -> None:
     world = opened()
     say_closing(world)
     world.run(world.now + 1.0)
@@ -367,7 +367,7 @@ def test_of_several_closes_the_shortest_decides() -> None:
         assert other.now - began <= 0.51
 
 
-def test_a_peer_that_closes_and_falls_silent_is_waited_for_a_minute_and_one_that_goes_on_an_hour() -> None:
+def test_a_closing_peer_has_a_minute_and_one_that_asks_an_hour() -> None:
     for options, patience in (({}, 60.0), ({"closing_patience": 10.0}, 10.0)):
         world = opened(**options)
         began = world.now
@@ -387,7 +387,7 @@ def test_a_peer_that_closes_and_falls_silent_is_waited_for_a_minute_and_one_that
     assert 3200 <= world.now - began <= 3601
 
 
-def test_only_what_this_side_grants_gives_the_other_more_time_and_an_hour_at_most_is_asked() -> None:
+def test_only_a_grant_gives_more_time_and_an_hour_at_most() -> None:
     world = opened()
     world.b.auto_last_words = False
     world.a.close(2.0)
@@ -399,7 +399,7 @@ def test_only_what_this_side_grants_gives_the_other_more_time_and_an_hour_at_mos
     assert 4.5 <= world.now - began <= 5.3
 
 
-def test_who_is_told_that_no_connection_can_be_made_has_the_same_cause() -> None:
+def test_both_name_the_same_cause_where_no_connection_can_be_made() -> None:
     world = World().start()
     a, b = world.a, world.b
     reason = Reason("gave-up", "no network interface has an address")
@@ -412,7 +412,7 @@ def test_who_is_told_that_no_connection_can_be_made_has_the_same_cause() -> None
     assert "no network interface" in sentence(b.outcome, "Ada")
 
 
-def test_who_says_of_a_session_that_stood_that_it_gave_up_has_left() -> None:
+def test_who_gives_up_a_session_that_stood_has_left() -> None:
     world = opened()
     said = words.Closing(receipt=world.a.machine.receipt, reason=Reason("gave-up"), deadline_ms=0, final={})
     world.a.call("control_received", 1, control.encode(said))

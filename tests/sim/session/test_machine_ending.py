@@ -300,7 +300,7 @@ def test_an_account_that_cannot_be_ends_the_session() -> None:
     assert world.a.outcome.cause == "protocol-error"
 
 
-def test_words_for_a_channel_that_is_not_there_are_answered_and_make_nothing() -> None:
+def test_words_for_an_unknown_channel_are_answered_and_make_nothing() -> None:
     world = met()
     before = sizes(world.a.machine)
     for number in range(1000):
@@ -333,7 +333,7 @@ def test_the_other_sides_deadline_is_bounded_by_patience() -> None:
     assert msgspec.to_builtins(world.b.events(actions.ChannelClosed)[0].receipt)["path"] == "deadline"
 
 
-def test_what_one_side_alone_has_closed_is_not_in_the_part_that_both_agree_on() -> None:
+def test_the_agreed_part_leaves_out_what_only_one_side_closed() -> None:
     """No connection was left to say that the channel is closed: the session's words have the account of one side."""
     world = met()
     world.cut_link()

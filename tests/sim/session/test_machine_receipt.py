@@ -38,7 +38,7 @@ def said(side: Side) -> str:
 # --- a room that was closed for all
 
 
-def test_a_room_that_was_closed_is_the_cause_where_the_own_server_says_so() -> None:
+def test_a_closed_room_is_the_cause_by_the_own_server() -> None:
     world = opened()
     closed = Reason("room-closed", "it is late")
     world.a.call("ask_close", closed, 5.0)
@@ -63,7 +63,7 @@ def test_a_peer_cannot_claim_that_the_room_was_closed() -> None:
 # --- unread
 
 
-def test_what_was_delivered_and_not_read_is_counted_and_told_closing_rule_s2() -> None:
+def test_delivered_and_unread_messages_are_counted_closing_rule_s2() -> None:
     world = opened()
     for number in range(20):
         world.a.send("chat", bytes(number))
@@ -126,7 +126,7 @@ def test_without_the_others_word_it_is_not_known_what_it_has_read() -> None:
     assert world.a.outcome.channels["chat"].sent.unread is None
 
 
-def test_a_channel_that_the_other_side_never_heard_of_is_in_nobodys_receipt() -> None:
+def test_a_channel_only_one_side_knows_is_in_no_receipt() -> None:
     world = opened()
     world.cut_link()
     world.a.open("late")
@@ -307,7 +307,7 @@ def test_channels_that_are_only_named_are_no_part_of_the_receipt() -> None:
     assert list(world.a.outcome.channels) == ["chat"] and "ghost" not in world.a.outcome.agreed
 
 
-def test_an_account_is_refused_in_the_end_if_more_was_seen_after_it() -> None:
+def test_an_account_is_refused_if_more_was_seen_after_it() -> None:
     world = opened()
     world.b.stuck = True
     world.a.send("chat", b"12345")
@@ -371,7 +371,7 @@ class SlowToRelease(Side):
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_what_the_other_side_took_without_an_acknowledgement_is_not_unknown_closing_rule_s2(ordered: bool) -> None:
+def test_messages_taken_without_acknowledgement_are_not_unknown_closing_rule_s2(ordered: bool) -> None:
     world = World(rate=3e6, side=SlowToRelease).start()
     world.run(when=world.both("open"))
     world.a.open("chat", ordered=ordered)
@@ -471,9 +471,7 @@ def test_any_other_counts_as_left_and_stays_as_it_was_said(code: str, abrupt: bo
 
 @pytest.mark.parametrize("socket_ends", [True, False])
 @pytest.mark.parametrize("known", [True, False])
-def test_who_closes_a_session_whose_other_side_is_dead_is_told_of_what_it_died_closing_rule_s12(
-    socket_ends: bool, known: bool
-) -> None:
+def test_closing_with_a_dead_peer_names_its_cause_closing_rule_s12(socket_ends: bool, known: bool) -> None:
     world = opened()
     world.a.send("chat", b"x")
     world.run(world.now + 2)
@@ -499,7 +497,7 @@ def test_who_aborts_a_session_whose_other_side_is_dead_is_told_too() -> None:
     assert (world.a.outcome.by, world.a.outcome.cause) == ("local", "crashed")
 
 
-def test_who_closes_a_session_whose_other_side_hangs_is_told_that_it_is_busy() -> None:
+def test_closing_with_a_peer_that_hangs_says_busy() -> None:
     world = opened()
     world.run(world.now + 2)
     world.b.stuck = True
@@ -530,7 +528,7 @@ def test_a_side_that_answers_in_the_end_has_left() -> None:
     assert world.a.outcome.confirmed and world.a.outcome.cause == "left"
 
 
-def test_the_cause_of_a_killed_peer_does_not_flip_to_busy_by_packets_from_before() -> None:
+def test_earlier_packets_do_not_make_a_killed_peer_busy() -> None:
     for quiet in (0.0, 0.5, 0.99, 1.7):
         world = opened()
         world.run(world.now + quiet)
@@ -558,7 +556,7 @@ def test_a_program_that_hung_and_then_died_is_not_busy_any_more() -> None:
     assert world.a.machine.evidence.cause() == "frozen, network-lost"
 
 
-def test_a_socket_that_ended_before_the_silence_is_no_sign_of_a_crash() -> None:
+def test_a_socket_ended_before_the_silence_means_no_crash() -> None:
     world = opened()
     world.b.signaling = False
     world.a.call("presence_changed", "away")
@@ -569,7 +567,7 @@ def test_a_socket_that_ended_before_the_silence_is_no_sign_of_a_crash() -> None:
     assert world.a.machine.evidence.reported == "frozen, network-lost"
 
 
-def test_a_socket_that_the_server_gives_up_in_a_silence_is_no_sign_of_a_crash() -> None:
+def test_a_socket_the_server_gives_up_means_no_crash() -> None:
     """The server closes the socket of a program that does not answer its pings, as a stopped one."""
     world = opened()
     world.hang(world.b)
@@ -580,7 +578,7 @@ def test_a_socket_that_the_server_gives_up_in_a_silence_is_no_sign_of_a_crash() 
     assert world.a.outcome.cause == "frozen, network-lost"
 
 
-def test_an_answer_by_signaling_that_comes_after_the_silence_says_nothing_about_the_next() -> None:
+def test_a_late_answer_by_signaling_says_nothing_of_the_next_silence() -> None:
     world = opened()
     world.a.call("probed", True, True)
     world.kill(world.b, socket_ends=False)

@@ -68,7 +68,7 @@ def test_the_default_is_one_of_them() -> None:
         (((1e9, "wait"),), 1.0),  # raises before that
     ],
 )
-def test_a_policy_that_fails_is_replaced_by_the_default_and_the_evidence_says_so(table: Any, every: Any) -> None:
+def test_a_failed_policy_gives_way_to_the_default_with_evidence(table: Any, every: Any) -> None:
     world = opened(recovery=Asked(table, every))
     world.cut_link()
     began = world.now

@@ -40,7 +40,7 @@ def exactly_once(world: World, count: int) -> None:
 
 @pytest.mark.parametrize("level", ["ice", "transport", "full"])
 @pytest.mark.parametrize("who", ["a", "b", "both"])
-def test_a_reset_in_the_middle_of_a_stream_loses_and_doubles_nothing_closing_rule_s8(level: str, who: str) -> None:
+def test_a_reset_amid_a_stream_loses_nothing_closing_rule_s8(level: str, who: str) -> None:
     world = opened()
     stream(world)
     for _ in range(10):
@@ -65,7 +65,7 @@ def test_a_reset_in_the_middle_of_a_stream_loses_and_doubles_nothing_closing_rul
 
 
 @pytest.mark.parametrize("arrived", [0, 1, 3])
-def test_a_reset_sends_again_what_the_other_side_does_not_have_and_says_how_many_closing_rule_s8(arrived: int) -> None:
+def test_a_reset_sends_and_counts_what_is_missing_closing_rule_s8(arrived: int) -> None:
     world = opened()
     world.b.reads = False
     for number in range(arrived):
@@ -87,7 +87,7 @@ def test_a_reset_sends_again_what_the_other_side_does_not_have_and_says_how_many
     assert world.b.got["chat"] == [bytes([number]) for number in range(8)]
 
 
-def test_the_ladder_leaves_a_reset_alone_whose_switch_is_said_closing_rule_s8() -> None:
+def test_the_ladder_leaves_an_announced_switch_alone_closing_rule_s8() -> None:
     world = opened()
     for side in (world.a, world.b):
         side.connections.pop(1)  # the old path carries nothing any more
@@ -101,7 +101,7 @@ def test_the_ladder_leaves_a_reset_alone_whose_switch_is_said_closing_rule_s8() 
     assert world.a.machine.reset is reset and world.a.state == "recovering"
 
 
-def test_a_full_reset_closes_the_old_connection_before_the_new_one_stands_closing_rule_s8() -> None:
+def test_a_full_reset_closes_the_old_connection_first_closing_rule_s8() -> None:
     for asker in ("a", "b"):
         world = opened()
         side = getattr(world, asker)
@@ -111,7 +111,7 @@ def test_a_full_reset_closes_the_old_connection_before_the_new_one_stands_closin
         world.run(when=world.both("open"))
 
 
-def test_both_ask_for_different_levels_and_each_does_the_higher_closing_rule_s8() -> None:
+def test_of_two_levels_both_do_the_higher_closing_rule_s8() -> None:
     for low, high in (("a", "b"), ("b", "a")):
         world = opened()
         getattr(world, low).reset("ice")
@@ -154,7 +154,7 @@ def test_a_second_reset_joins_the_one_that_runs_closing_rule_s8() -> None:
     assert [(event.level, event.error) for event in world.a.events(actions.ResetEnded)] == [("transport", "")]
 
 
-def test_too_many_resets_of_the_peer_wait_and_pestering_is_a_protocol_error() -> None:
+def test_too_many_resets_wait_and_pestering_is_a_protocol_error() -> None:
     world = opened(peer_resets_burst=2)
     for _ in range(2):
         world.a.reset()
@@ -172,7 +172,7 @@ def test_too_many_resets_of_the_peer_wait_and_pestering_is_a_protocol_error() ->
     assert world.b.outcome.cause == "protocol-error"
 
 
-def test_a_reset_that_cannot_be_done_says_so_and_the_old_connection_goes_on() -> None:
+def test_an_impossible_reset_says_so_and_keeps_the_connection() -> None:
     world = opened()
     world.ice = lambda side, epoch: None  # type: ignore[method-assign]
     world.b.reset()
@@ -186,7 +186,7 @@ def test_a_reset_that_cannot_be_done_says_so_and_the_old_connection_goes_on() ->
 @pytest.mark.parametrize("level", ["ice", "transport"])
 @pytest.mark.parametrize("asker", ["a", "b"])
 @pytest.mark.parametrize("poor", ["a", "b"])
-def test_a_machine_without_a_way_out_ends_a_reset_at_once_on_both_sides(level: str, asker: str, poor: str) -> None:
+def test_without_a_way_out_a_reset_ends_at_once(level: str, asker: str, poor: str) -> None:
     """`a` offers; the poor side learns by itself what it lacks, the other one by a word."""
     world = opened()
     side, other = (world.a, world.b) if poor == "a" else (world.b, world.a)
@@ -220,7 +220,7 @@ def test_a_machine_without_a_way_out_ends_a_first_connection_at_once(poor: str) 
     assert "no network interface" in other.outcome.reason.text
 
 
-def test_a_recovery_without_a_way_out_goes_on_and_finds_the_way_when_it_is_back() -> None:
+def test_a_recovery_goes_on_when_the_way_out_is_back() -> None:
     world = opened()
     world.cut_link()
     real = world.ice
@@ -288,7 +288,7 @@ def test_the_ice_state_alone_is_not_believed_closing_rule_s7(state: str) -> None
     assert world.a.states() == ["open"] and world.a.machine.active == 1
 
 
-def test_the_ladder_restarts_ice_at_5_s_and_makes_a_new_connection_at_8_s_closing_rule_s10() -> None:
+def test_the_ladder_acts_at_5_and_8_s_closing_rule_s10() -> None:
     world = opened()
     world.run(world.now + 2.3)
     world.cut_link()
@@ -302,7 +302,7 @@ def test_the_ladder_restarts_ice_at_5_s_and_makes_a_new_connection_at_8_s_closin
     assert abs(world.now - asked - 60.0) < 1.1
 
 
-def test_a_frozen_peer_heals_and_nothing_is_lost_or_doubled_closing_rule_s10() -> None:
+def test_a_frozen_peer_heals_without_a_loss_closing_rule_s10() -> None:
     world = opened()
     stream(world, 1000)
     world.run(world.now + 1)
@@ -348,7 +348,7 @@ def test_a_cut_link_heals_within_three_seconds_closing_rule_s10(seconds: int, si
     exactly_once(world, 300)
 
 
-def test_signaling_that_is_back_makes_the_ladder_go_on_at_once_closing_rule_s10() -> None:
+def test_signaling_back_makes_the_ladder_go_on_closing_rule_s10() -> None:
     world = opened()
     world.a.signaling = False
     world.a.call("signaling_changed", False)

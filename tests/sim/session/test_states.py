@@ -148,7 +148,7 @@ def test_the_page_and_the_vector_are_what_the_table_says() -> None:
     assert json.loads(states.VECTOR.read_text("utf-8")) == json.loads(json.dumps(states.cases())), again
 
 
-def test_an_input_whose_last_argument_is_not_the_time_is_refused_where_it_is_written() -> None:
+def test_an_input_must_take_the_time_last() -> None:
     def wrong(self: SessionMachine, now: float, speaking: bool = False) -> None: ...
 
     with pytest.raises(TypeError, match="the last positional argument of an input is `now`"):

@@ -52,7 +52,7 @@ async def test_channels_and_messages_that_are_no_unicode_are_repaired(world: Wor
 
 
 @simulated()
-async def test_a_wait_for_a_reason_that_is_no_unicode_is_asked_and_granted(world: World) -> None:
+async def test_a_wait_with_a_broken_reason_is_asked_and_granted(world: World) -> None:
     asked: list[tuple[str, float]] = []
 
     def on_wait(reason: str, seconds: float) -> bool:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @simulated()
-async def test_a_close_goes_abrupt_when_the_last_one_who_awaits_it_is_cancelled(world: World) -> None:
+async def test_cancelling_the_last_who_awaits_a_close_makes_it_abrupt(world: World) -> None:
     async with connected(world) as pair:
         pair.cut()
         closes = [asyncio.create_task(pair.first.close(timeout=30.0)) for _ in range(2)]
@@ -32,7 +32,7 @@ async def test_a_close_goes_abrupt_when_the_last_one_who_awaits_it_is_cancelled(
 
 
 @simulated()
-async def test_a_reset_whose_wait_is_cancelled_goes_on_and_the_others_hear_of_it(world: World) -> None:
+async def test_a_reset_goes_on_when_one_wait_is_cancelled(world: World) -> None:
     async with connected(world) as pair:
         waits = [asyncio.create_task(pair.first.reset("transport")) for _ in range(2)]
         await asyncio.sleep(0)

@@ -126,9 +126,7 @@ async def test_an_offer_that_nobody_answers_is_refused_after_ten_seconds(
 
 @BOTH
 @simulated()
-async def test_a_handler_that_is_still_at_it_or_holds_it_may_take_its_time(
-    world: World, tmp_path: Path, options: Options
-) -> None:
+async def test_a_handler_that_works_or_holds_may_take_its_time(world: World, tmp_path: Path, options: Options) -> None:
     source = made(tmp_path)
     held: list[adieu.IncomingFile] = []
 
@@ -160,9 +158,7 @@ async def test_an_answer_just_after_the_handler_is_an_answer(world: World, tmp_p
 
 @BOTH
 @simulated()
-async def test_one_that_is_cancelled_before_an_answer_is_withdrawn_and_takes_no_place(
-    world: World, tmp_path: Path, options: Options
-) -> None:
+async def test_one_cancelled_before_an_answer_takes_no_place(world: World, tmp_path: Path, options: Options) -> None:
     source = made(tmp_path)
     async with connected(world, options=options) as pair:
         held: list[adieu.IncomingFile] = []
@@ -188,9 +184,7 @@ async def test_one_that_is_cancelled_before_an_answer_is_withdrawn_and_takes_no_
 
 @BOTH
 @simulated()
-async def test_what_a_receiver_no_longer_wants_is_taken_off_the_channel_which_is_used_again(
-    world: World, tmp_path: Path, options: Options
-) -> None:
+async def test_an_unwanted_file_leaves_the_channel_for_the_next(world: World, tmp_path: Path, options: Options) -> None:
     source = made(tmp_path, 40 * CHUNK)
     folder = tmp_path / "in"
     folder.mkdir()
@@ -314,7 +308,7 @@ async def test_it_goes_on_through_outages_and_resets(world: World, tmp_path: Pat
 
 
 @simulated()
-async def test_a_thread_is_asked_at_most_five_times_for_four_mebibytes_on_both_sides_together(
+async def test_four_mebibytes_ask_a_thread_at_most_five_times(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each hand-over has its price, in time and in turns of the loop (it was eight times for each mebibyte)."""

@@ -99,7 +99,7 @@ def hostile(session: adieu.Session, file: File) -> None:
 
 
 @simulated()
-async def test_a_folder_arrives_with_all_that_is_in_it_and_both_receipts_name_it(world: World, tmp_path: Path) -> None:
+async def test_a_folder_arrives_whole_and_both_receipts_name_it(world: World, tmp_path: Path) -> None:
     root = made(tmp_path)
     async with connected(world) as pair:
         taker = Taker(pair.second, tmp_path / "in")
@@ -312,9 +312,7 @@ async def test_a_folder_that_is_there_is_kept_or_merged(world: World, tmp_path: 
 
 @pytest.mark.parametrize("what", ["a file for a folder", "a folder for a file", "a link for a folder"])
 @simulated()
-async def test_what_is_in_the_way_is_named_before_a_byte_comes_and_not_touched(
-    world: World, tmp_path: Path, what: str
-) -> None:
+async def test_a_file_in_the_way_is_named_first_and_not_touched(world: World, tmp_path: Path, what: str) -> None:
     root = made(tmp_path)
     there = tmp_path / "in" / "photos"
     there.mkdir(parents=True)
@@ -404,7 +402,7 @@ async def test_a_part_with_other_bytes_is_sent_again_and_nothing_is_lost(world: 
 
 
 @simulated()
-async def test_a_file_that_changes_while_the_folder_is_sent_fails_it_and_is_named(world: World, tmp_path: Path) -> None:
+async def test_a_file_that_changes_meanwhile_fails_its_folder(world: World, tmp_path: Path) -> None:
     root = made(tmp_path)
     world.link(delay=0.01, rate=2_000_000)
     async with connected(world) as pair:
@@ -437,7 +435,7 @@ async def test_the_same_folder_twice_at_once_arrives_twice(world: World, tmp_pat
 
 @pytest.mark.parametrize("what", ["file", "folder"])
 @simulated()
-async def test_what_has_no_room_on_the_disk_is_not_accepted_and_both_are_told_the_numbers(
+async def test_a_full_disk_refuses_and_both_hear_the_numbers(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     root = made(tmp_path)
@@ -487,7 +485,7 @@ async def test_a_disk_that_fills_up_is_said_and_what_came_is_kept(
 
 
 @simulated()
-async def test_a_peer_of_the_version_before_gets_files_as_before_and_no_folders(world: World, tmp_path: Path) -> None:
+async def test_the_version_before_gets_files_and_no_folders(world: World, tmp_path: Path) -> None:
     root = made(tmp_path)
     async with connected(world, options=BEFORE) as pair:
         taker = Taker(pair.second, tmp_path / "in")

@@ -45,7 +45,7 @@ def errors() -> list[str]:
 
 
 @simulated()
-async def test_no_task_is_made_for_a_plain_handler_or_a_receive_that_waits(world: World) -> None:
+async def test_plain_handlers_and_waiting_receives_make_no_task(world: World) -> None:
     async with connected(world) as pair:
         here, there = await opened(pair)
         loop, made, heard = asyncio.get_running_loop(), [], []

@@ -69,7 +69,7 @@ async def test_channels_handlers_and_files_are_held_with_the_lines_that_made_the
 
 
 @simulated()
-async def test_a_file_that_is_accepted_is_held_by_the_line_that_accepted_it(
+async def test_an_accepted_file_is_held_by_the_line_that_did(
     world: World, tmp_path: Path, threads_at_once: None
 ) -> None:
     path = tmp_path / "film.mp4"
@@ -92,7 +92,7 @@ async def test_a_file_that_is_accepted_is_held_by_the_line_that_accepted_it(
 
 
 @simulated()
-async def test_a_handler_that_was_added_twice_is_held_twice_and_taken_off_one_by_one(world: World) -> None:
+async def test_a_handler_added_twice_is_taken_off_one_by_one(world: World) -> None:
     async with connected(world) as pair:
 
         def hear(_: Any) -> None:

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("threads_at_once")
 
 
 @simulated(limit=1000)
-async def test_a_close_tells_its_steps_and_what_is_under_way_until_the_receipt_is_there(world: World) -> None:
+async def test_a_close_tells_its_steps_and_what_is_under_way(world: World) -> None:
     world.link(loss=0.01, delay=0.05, rate=2_000_000)
     async with connected(world) as pair:
         told: list[adieu.ProgressEvent] = []
@@ -71,7 +71,7 @@ async def test_nothing_is_counted_before_anybody_listens_or_after(world: World) 
 
 
 @simulated(limit=100)
-async def test_a_slow_handler_is_told_the_newest_and_no_queue_of_old_ones(world: World) -> None:
+async def test_a_slow_handler_hears_the_newest_and_no_queue(world: World) -> None:
     """And a handler of `closing` that takes its time does not keep it back."""
     world.link(rate=100_000)
     async with connected(world) as pair:
@@ -91,7 +91,7 @@ async def test_a_slow_handler_is_told_the_newest_and_no_queue_of_old_ones(world:
 
 
 @simulated(limit=1000)
-async def test_a_file_that_the_end_cuts_off_is_named_on_both_sides_and_goes_on(world: World, tmp_path: Path) -> None:
+async def test_both_name_a_file_that_was_cut_off_and_it_goes_on(world: World, tmp_path: Path) -> None:
     world.link(rate=2_000_000)
     path = tmp_path / "film.mp4"
     path.write_bytes(os.urandom(20 * CHUNK))

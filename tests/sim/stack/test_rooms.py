@@ -29,7 +29,7 @@ SHORT = Options(recovery=Ladder(ice_restart=1.0, new_connection=2.0, again=3.0, 
 
 
 @simulated()
-async def test_two_whose_link_was_cut_for_too_long_get_a_session_again_when_it_heals(world: World) -> None:
+async def test_after_a_long_cut_the_two_get_a_session_again(world: World) -> None:
     async with house(world) as made:
         ada, ben = await made.enter("a1", name="ada", options=SHORT), await made.enter("b1", name="ben", options=SHORT)
         first, there = await asyncio.gather(ada.room.session(), ben.room.session())
@@ -74,7 +74,7 @@ async def test_tries_come_ever_more_rarely_and_begin_anew_after_a_connection(wor
 
 @pytest.mark.parametrize("asker", [0, 1])
 @simulated()
-async def test_who_asks_for_it_is_connected_at_once_and_not_when_it_is_planned(world: World, asker: int) -> None:
+async def test_who_asks_is_connected_at_once_and_not_as_planned(world: World, asker: int) -> None:
     async with house(world) as made:
         options = Options(recovery=SHORT.recovery, connect_timeout=1.0)
         rooms = [(await made.enter(peer, options=options)).room for peer in ("a1", "b1")]
@@ -172,7 +172,7 @@ async def test_an_end_that_somebody_wanted_stays_and_both_are_told(world: World,
 
 
 @simulated()
-async def test_an_end_that_only_one_side_wanted_is_not_undone_by_the_other(world: World) -> None:
+async def test_the_other_side_does_not_undo_an_end_one_wanted(world: World) -> None:
     """Ben's goodbye is lost with the network, and Ada, who opens, takes it for a fault."""
     async with house(world) as made:
         ada, ben = await made.enter("a1", options=SHORT), await made.enter("b1", options=SHORT)
@@ -211,7 +211,7 @@ async def test_somebody_who_is_away_gets_no_session_until_it_is_back(world: Worl
 
 
 @simulated()
-async def test_a_session_is_not_tried_again_while_the_other_is_away_and_at_once_when_it_is_back(world: World) -> None:
+async def test_a_session_is_tried_again_when_the_other_is_back(world: World) -> None:
     async with house(world) as made:
         ada, ben = await made.enter("a1", options=SHORT), await made.enter("b1", options=SHORT)
         here, _ = await asyncio.gather(ada.room.session(), ben.room.session())
@@ -228,9 +228,7 @@ async def test_a_session_is_not_tried_again_while_the_other_is_away_and_at_once_
 
 @simulated()
 @pytest.mark.parametrize("new", ["Z9", "A0"])
-async def test_who_comes_back_with_another_seat_after_its_session_ended_gets_one_at_once(
-    world: World, new: str
-) -> None:
+async def test_who_comes_back_with_another_seat_gets_a_session_at_once(world: World, new: str) -> None:
     """The other side has given up; this side, which slept, still believes that all is well."""
     async with house(world) as made:
         patient = Options(recovery=Ladder(give_up=600.0))
@@ -251,7 +249,7 @@ async def test_who_comes_back_with_another_seat_after_its_session_ended_gets_one
 
 @simulated()
 @pytest.mark.parametrize("ids", [("M1", "A0"), ("M1", "Z9")])
-async def test_a_session_without_a_connection_waits_for_no_reset_when_the_other_side_has_begun_another(
+async def test_a_session_without_connection_gives_way_to_another_without_a_reset(
     world: World, ids: tuple[str, str]
 ) -> None:
     """Woken in the middle of a reset whose other side is gone: its twenty seconds are not waited for."""
@@ -319,7 +317,7 @@ async def test_somebody_who_is_accepted_after_a_long_thought_gets_in(world: Worl
 
 
 @simulated()
-async def test_after_the_server_was_started_anew_a_session_goes_on_and_both_know_where(world: World) -> None:
+async def test_a_session_goes_on_after_the_server_was_started_anew(world: World) -> None:
     async with house(world) as made:
         ada, ben = await made.enter("a1"), await made.enter("b1")
         here, there = await asyncio.gather(ada.room.session(), ben.room.session())
@@ -353,7 +351,7 @@ async def test_one_seat_alone_may_be_lost(world: World) -> None:
 
 @simulated()
 @pytest.mark.parametrize("old", [0, 1])
-async def test_the_version_before_says_moved_in_band_only_and_gets_no_second_session(world: World, old: int) -> None:
+async def test_the_version_before_gets_no_second_session_when_it_moved(world: World, old: int) -> None:
     async with house(world) as made:
         members = [await made.enter("a1", old=old == 0), await made.enter("b1", old=old == 1)]
         here, there = await asyncio.gather(*(member.room.session() for member in members))
@@ -430,7 +428,7 @@ async def test_not_even_two_together_take_a_place_that_is_not_theirs(world: Worl
 
 
 @simulated()
-async def test_a_session_that_answers_is_not_ended_by_the_word_that_there_is_another(world: World) -> None:
+async def test_the_word_of_another_ends_no_session_that_answers(world: World) -> None:
     async with house(world) as made:
         ada, ben = await made.enter("b1"), await made.enter("a1")
         here, there = await asyncio.gather(ada.room.session(), ben.room.session())

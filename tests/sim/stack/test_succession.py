@@ -63,9 +63,7 @@ async def pair(home: House, folder: Path) -> tuple[Member, Receiver]:
 
 @pytest.mark.parametrize("what", ["file", "folder"])
 @simulated()
-async def test_a_transfer_goes_on_at_the_chunk_with_the_receiver_that_was_killed_and_started_again(
-    world: World, tmp_path: Path, what: str
-) -> None:
+async def test_a_transfer_goes_on_with_a_receiver_that_was_killed(world: World, tmp_path: Path, what: str) -> None:
     (tmp_path / "src").mkdir()
     source = tmp_path / "src" / "film.mp4"
     source.write_bytes(os.urandom(SIZE))
@@ -94,9 +92,7 @@ async def test_a_transfer_goes_on_at_the_chunk_with_the_receiver_that_was_killed
 
 
 @simulated()
-async def test_it_goes_on_in_the_session_after_a_close_and_waits_for_one_that_is_not_there(
-    world: World, tmp_path: Path
-) -> None:
+async def test_it_waits_for_the_session_after_a_close_and_goes_on(world: World, tmp_path: Path) -> None:
     source = tmp_path / "film.mp4"
     source.write_bytes(os.urandom(SIZE))
     world.link(delay=0.01, rate=8_000_000)
@@ -117,7 +113,7 @@ async def test_it_goes_on_in_the_session_after_a_close_and_waits_for_one_that_is
 
 
 @simulated()
-async def test_a_last_word_that_was_lost_with_its_session_does_not_make_a_second_file(
+async def test_a_last_word_that_was_lost_makes_no_second_file(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = tmp_path / "film.mp4"

@@ -74,7 +74,7 @@ async def send_while(world: World, trip: Trip, send: Callable[[], Any]) -> None:
 
 
 @simulated()
-async def test_a_message_reaches_a_plain_handler_in_few_calls_and_enters_the_machine_once(world: World) -> None:
+async def test_a_message_reaches_a_plain_handler_in_few_calls(world: World) -> None:
     async with connected(world) as pair:
         here, there = await asyncio.gather(pair.first.open("data"), pair.second.open("data"))
         trip, got = Trip(), []

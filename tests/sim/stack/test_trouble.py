@@ -32,7 +32,7 @@ def adds_up(receipt: Receipt) -> None:
 
 
 @simulated()
-async def test_a_peer_that_never_acknowledges_is_left_at_the_deadline_with_exact_counts(world: World) -> None:
+async def test_a_peer_that_never_acknowledges_is_left_at_the_deadline(world: World) -> None:
     world.link(delay=0.005)
     async with connected(world) as pair:
         here, there = await asyncio.gather(pair.first.open("data"), pair.second.open("data"))
@@ -167,7 +167,7 @@ async def test_a_higher_reset_while_the_first_is_switching_comes_after_it(world:
 
 
 @simulated()
-async def test_a_connection_that_can_not_be_made_ends_the_session_with_the_reason(world: World) -> None:
+async def test_a_connection_that_fails_ends_the_session_with_the_reason(world: World) -> None:
     asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # where it is reported, too
 
     def no_connection() -> adieu.RTCPeerConnection:

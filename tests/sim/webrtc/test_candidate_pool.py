@@ -20,7 +20,7 @@ def sockets(host):
 
 
 @simulated()
-async def test_it_gathers_at_once_and_nobody_hears_of_it_before_the_first_description(world):
+async def test_it_gathers_unheard_before_the_first_description(world):
     host, other = world.hosts()
     a, b = world.connection(host, iceCandidatePoolSize=1), world.connection(other)
     log = Log()
@@ -75,7 +75,7 @@ async def test_the_candidates_of_the_pool_are_those_that_connect(world):
 
 
 @simulated()
-async def test_the_first_description_gives_back_what_it_does_not_need_and_gathers_what_is_missing(world):
+async def test_the_first_description_gives_back_and_gathers_what_is_missing(world):
     host, other = world.hosts()
     many, few = world.connection(host, iceCandidatePoolSize=3), world.connection(other, iceCandidatePoolSize=1)
     await world.settle()

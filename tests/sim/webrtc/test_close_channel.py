@@ -242,7 +242,7 @@ async def test_rules_38_52_a_channel_that_is_closed_while_connecting(world):
 
 
 @simulated()
-async def test_rule_53_the_stream_is_reset_when_it_was_closed_before_the_acknowledgement(world):
+async def test_rule_53_a_stream_closed_before_the_acknowledgement_is_reset(world):
     world.link(delay=0.05)
     a, b = world.pair()
     await world.connect(a, b)

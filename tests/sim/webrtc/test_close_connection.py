@@ -50,7 +50,7 @@ async def test_rules_2_and_36_tasks_that_were_queued_before_do_nothing(world):
 
 
 @simulated()
-async def test_rules_3_4_10_12_13_all_states_are_closed_when_it_returns(world):
+async def test_rules_3_4_10_12_13_close_sets_all_states_at_once(world):
     a, b = world.pair()
     ours, theirs = await world.open_channel(a, b)
     a.close()
@@ -62,7 +62,7 @@ async def test_rules_3_4_10_12_13_all_states_are_closed_when_it_returns(world):
 
 
 @simulated()
-async def test_rules_3_12_14_16_no_event_but_close_of_channels_and_of_sctp_and_gathering_as_it_was(world):
+async def test_rules_3_12_14_16_only_channels_and_sctp_fire_close(world):
     a, b = world.pair()
     ours, _ = await world.open_channel(a, b)
     await world.settle()
@@ -82,7 +82,7 @@ async def test_rules_3_12_14_16_no_event_but_close_of_channels_and_of_sctp_and_g
 
 
 @simulated()
-async def test_rule_12_an_association_that_the_other_side_has_ended_tells_its_end_once(world):
+async def test_rule_12_an_ended_association_tells_its_end_once(world):
     a, b = world.pair()
     _, theirs = await world.open_channel(a, b)
     log = Log()
@@ -348,7 +348,7 @@ async def test_who_waits_for_an_event_is_told(world):
 
 
 @simulated()
-async def test_events_that_wait_behind_an_async_handler_are_not_fired_after_the_close(world):
+async def test_events_behind_an_async_handler_are_not_fired_after_close(world):
     """Closing rule 34."""
     a, b = world.pair()
     log = Log()

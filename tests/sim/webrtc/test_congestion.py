@@ -56,7 +56,7 @@ async def test_cubic_slows_down_with_each_loss(world):
 
 
 @simulated()
-async def test_the_log_says_at_the_end_how_a_sender_fared_that_lost_something(world, caplog):
+async def test_the_log_says_how_a_lossy_sender_fared(world, caplog):
     caplog.set_level(logging.DEBUG, "adieu")
     sender, receiver, _got = await _sending(world, "cubic")
     await world.settle(3)

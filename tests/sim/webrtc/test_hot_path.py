@@ -41,7 +41,7 @@ def got():
 @pytest.mark.parametrize("message", [b"x" * 100, "text"])
 @pytest.mark.parametrize("attribute", [True, False])
 @simulated()
-async def test_from_the_core_to_the_handler_there_is_no_python_frame_but_its_own(world, message, attribute):
+async def test_no_python_frame_is_between_core_and_handler(world, message, attribute):
     ours, theirs = await world.open_channel(*world.pair())
     events = []
 
@@ -108,7 +108,7 @@ async def test_a_handler_that_is_replaced_gets_no_further_message(world, got):
 
 
 @simulated()
-async def test_a_listener_that_is_added_by_the_first_is_called_from_the_next_message_on(world, got):
+async def test_a_listener_added_meanwhile_gets_the_next_message(world, got):
     ours, theirs = await world.open_channel(*world.pair())
 
     def first(event):

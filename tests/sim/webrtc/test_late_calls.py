@@ -169,7 +169,7 @@ async def test_rules_33_34_nothing_is_fired_after_the_close(world):
 
 
 @simulated()
-async def test_rule_34_a_handler_that_closes_ends_what_the_same_task_would_have_fired(world):
+async def test_rule_34_a_handler_that_closes_ends_the_tasks_events(world):
     """Three events tell that gathering is complete: each of the first two closes."""
     for count, last in enumerate(["gatheringstatechange", "icegatheringstatechange"], 1):
         pc = world.connection(world.host(f"10.1.0.{count}"))

@@ -110,7 +110,7 @@ async def test_silence_and_failure_are_part_of_the_life(world, written):
 
 @pytest.mark.parametrize("written", ["WARNING"], indirect=True)
 @simulated()
-async def test_the_core_follows_a_level_that_is_set_later_at_the_next_change_of_a_state(world, written):
+async def test_the_core_follows_a_later_level_at_the_next_state(world, written):
     a, b = world.pair()
     await world.open_channel(a, b)
     logging.getLogger("adieu").setLevel("DEBUG")
@@ -121,7 +121,7 @@ async def test_the_core_follows_a_level_that_is_set_later_at_the_next_change_of_
 
 
 @simulated()
-async def test_a_candidate_pool_has_the_id_of_its_connection_and_the_core_forgets_it_at_the_end(world, written):
+async def test_a_candidate_pool_has_its_connections_id_until_the_end(world, written):
     one, two = world.hosts()
     a, b = world.connection(one, iceCandidatePoolSize=1), world.connection(two)
     await world.settle(0.1)

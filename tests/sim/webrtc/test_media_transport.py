@@ -126,7 +126,7 @@ async def test_parameters_reach_the_core(world, sections):
 
 
 @simulated()
-async def test_the_core_sends_the_track_of_the_sender_and_silence_while_it_is_not_enabled(world):
+async def test_a_sender_sends_its_track_and_silence_while_not_enabled(world):
     one, two = world.hosts()
     a, b = world.connection(one), world.connection(two)
     spy = Spy(one.core)

@@ -135,7 +135,7 @@ async def test_the_track_unmutes_with_the_first_packet_and_mutes_with_bye(world)
 
 
 @simulated()
-async def test_a_track_that_is_not_enabled_sends_silence_and_the_queue_goes_on(world):
+async def test_a_track_not_enabled_sends_silence_as_its_queue_runs(world):
     _, _, speech, ear = await call(world)
     await speech.write(tones(100, sample_rate=24000))
     await until(lambda: len(ear.numbers) > 10)

@@ -735,7 +735,7 @@ def test_figures_in_words():
     assert [display.duration(n) for n in (0.4, 99, 130, 7260)] == ["0 s", "99 s", "2 min", "2 h 1 min"]
 
 
-def test_progress_is_due_a_few_times_a_second_so_that_bytes_are_not_summed_for_each_piece(capsys):
+def test_progress_is_due_a_few_times_a_second(capsys):
     display = Display(as_json=True)
     assert display.is_due
     display.progress(1, 10)

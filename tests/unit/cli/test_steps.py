@@ -35,7 +35,7 @@ def event(step: str = "drain", **members: Any) -> ProgressEvent:
         ),
     ],
 )
-def test_a_step_says_what_is_under_way_and_how_long_it_may_take(told: ProgressEvent, words: str) -> None:
+def test_a_step_says_what_is_under_way_and_its_limit(told: ProgressEvent, words: str) -> None:
     assert in_words(told) == words
 
 

@@ -21,7 +21,7 @@ TOKEN = "admin-token-0123456789-abcdefghij"
 # --- the hub --------------------------------------------------------------------------------------------------
 
 
-def test_a_closed_room_is_told_to_everybody_in_it_with_a_code_and_a_reason():
+def test_everybody_in_a_closed_room_hears_code_and_reason():
     bench = Bench()
     ada, ben, eve = bench.person("lab"), bench.person("lab"), bench.person("office")
     assert bench.hub.handle_close_room("lab", "the lab is closed", bench.now) == 2
@@ -33,7 +33,7 @@ def test_a_closed_room_is_told_to_everybody_in_it_with_a_code_and_a_reason():
     assert bench.hub.gauges()["rooms"] == bench.hub.gauges()["seats"] == 1
 
 
-def test_a_peer_of_other_rooms_leaves_only_the_closed_one_and_learns_it_also_after_a_resume():
+def test_a_peer_leaves_only_the_closed_room_also_after_a_resume():
     bench = Bench()
     ada, ben, eve = bench.person("lab"), bench.person("office"), bench.person("office")
     for person in (ada, ben):
@@ -51,7 +51,7 @@ def test_a_peer_of_other_rooms_leaves_only_the_closed_one_and_learns_it_also_aft
     assert [left.room for left in eve.got(PeerLeft)] == []
 
 
-def test_kick_of_an_operator_frees_the_seat_also_of_a_peer_that_is_away():
+def test_an_operators_kick_frees_also_the_seat_of_an_absent_peer():
     bench = Bench()
     ada, ben = bench.person(), bench.person()
     ben.lose()

@@ -320,7 +320,7 @@ def test_a_kick_needs_the_right():
     assert error.code == "gone"
 
 
-def test_a_room_is_closed_by_who_has_the_right_and_is_in_it():
+def test_only_a_member_with_the_right_closes_a_room():
     bench = Bench(authenticate=authenticate)
     host, ada, ben = bench.connect(), bench.connect(), bench.connect()
     for person, token in ((host, "closer"), (ada, "ada"), (ben, "ben")):

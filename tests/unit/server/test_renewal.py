@@ -62,7 +62,7 @@ def reader(place, clock=None):
 
 
 @pytest.mark.parametrize(("key", "algorithm"), [(RSA, "RS256"), (EC, "ES256"), (ED, "EdDSA")])
-def test_a_token_of_a_key_in_the_set_is_accepted_with_and_without_kid(tmp_path, key, algorithm):
+def test_a_key_of_the_set_is_found_with_and_without_kid(tmp_path, key, algorithm):
     others = [jwk(OTHER, "EdDSA", "other")]
     read = reader(written(tmp_path / "set", *others, jwk(key, algorithm, "one")))
     assert read(token(key, algorithm, "one")).user == "ada"
@@ -147,7 +147,7 @@ async def place():
         yield there
 
 
-async def test_a_rotated_key_is_found_and_a_place_that_is_silent_or_lies_stops_no_known_key(monkeypatch, caplog):
+async def test_a_rotated_key_is_found_and_a_bad_place_stops_no_key(monkeypatch, caplog):
     monkeypatch.setattr(jwks, "COOLDOWN", 0.0)
     monkeypatch.setattr(jwks, "SOCKET_TIMEOUT", 0.2)
     monkeypatch.setattr(jwks, "FETCH_TIMEOUT", 0.3)
@@ -241,7 +241,7 @@ async def test_a_new_certificate_is_taken_without_a_restart(certificates, tmp_pa
 # --- shards ---------------------------------------------------------------------------------------------------
 
 
-async def test_a_shard_in_the_path_is_for_the_proxy_and_each_server_takes_all():
+async def test_each_server_takes_every_shard_in_the_path():
     async with serve() as server:
         async with SignalingClient(server.url + "/room-7") as client:
             await client.join("lab")

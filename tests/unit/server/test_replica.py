@@ -68,7 +68,7 @@ def test_peers_of_two_servers_meet_and_hear_each_other(cluster):
     assert [wait.reason for wait in ben.got(Wait)] == ["hello"]
 
 
-def test_peers_of_a_dead_server_are_away_and_come_back_at_another_without_a_loss(cluster):
+def test_peers_of_a_dead_server_come_back_at_another_without_a_loss(cluster):
     ada, ben = cluster.person(name="ada"), cluster.person(name="ben")
     dead, lives = place(cluster, ben), place(cluster, ada)
     stop(cluster, dead)
@@ -85,7 +85,7 @@ def test_peers_of_a_dead_server_are_away_and_come_back_at_another_without_a_loss
     assert ada.got(PeerBack) == [PeerBack(room="lab", peer=ben.peer)]
 
 
-def test_a_client_may_come_back_before_anybody_knows_that_its_server_is_dead(cluster):
+def test_a_client_may_come_back_before_its_server_is_known_dead(cluster):
     ada, ben = cluster.person(name="ada"), cluster.person(name="ben")
     stop(cluster, place(cluster, ben))
     ada.relay(word(ben.peer, "1"))
@@ -169,7 +169,7 @@ def test_nothing_is_answered_before_it_is_in_the_log():
     assert isinstance(welcome, Send)
 
 
-def test_a_batch_that_was_appended_twice_counts_once_and_a_missing_one_is_noticed():
+def test_a_batch_appended_twice_counts_once_and_a_gap_is_noticed():
     replica = alone()
     feed(replica)
     socket = replica.handle_connect("127.0.0.1", 0.0)
@@ -193,7 +193,7 @@ def test_an_entry_that_is_no_batch_is_counted_and_ignored(data):
     assert replica.gauges()["bus_servers"] == 1
 
 
-def test_a_server_that_was_ended_because_it_was_slow_enters_again_with_its_copy():
+def test_a_server_ended_as_too_slow_enters_again_with_its_copy():
     replica = alone()
     feed(replica)
     socket = replica.handle_connect("127.0.0.1", 0.0)
@@ -266,7 +266,7 @@ def test_a_client_that_floods_is_closed_before_it_fills_the_log():
 # --- tokens -----------------------------------------------------------------------------------------------------
 
 
-def test_tokens_are_checked_where_the_socket_is_and_are_not_in_the_log():
+def test_tokens_are_checked_at_the_socket_and_not_logged():
     def authenticate(token):
         if token != "secret-token":
             raise TokenRefusedError("no")

@@ -67,7 +67,7 @@ async def test_a_candidate_that_can_not_be_used_does_not_end_a_connection():
     assert not await pc.wait_closed()
 
 
-async def test_a_connection_is_lost_by_such_an_offer_before_a_transport_is_made():
+async def test_such_an_offer_loses_the_connection_before_a_transport_is_made():
     sink, tasks, pc = Sink(), Tasks("test"), adieu.RTCPeerConnection()
     connection = Connection(3, pc, offer=False, polite=True, sink=sink, tasks=tasks)
     [offer] = [case["sdp"] for case in BUNDLES if case["name"] == "two in no bundle"]

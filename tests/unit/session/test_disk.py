@@ -199,7 +199,7 @@ def test_two_that_receive_the_same_file_have_a_part_each(tmp_path: Path) -> None
     assert sorted(path.name for path in tmp_path.iterdir()) == ["f", "f (1)"]
 
 
-def test_the_second_of_two_leaves_what_it_has_for_the_next_if_the_first_has_ended(tmp_path: Path) -> None:
+def test_the_second_leaves_what_it_has_if_the_first_has_ended(tmp_path: Path) -> None:
     first, second = disk.Part(tmp_path, "f", "ab"), disk.Part(tmp_path, "f", "ab")
     second.add(b"second")
     first.close()

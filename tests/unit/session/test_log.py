@@ -35,7 +35,7 @@ async def talk(then: Any = None) -> None:
         await ada.reset("transport")
 
 
-async def test_a_memory_pair_at_debug_has_a_line_for_each_state_and_no_secret(written: Written) -> None:
+async def test_a_pair_at_debug_logs_each_state_and_no_secret(written: Written) -> None:
     states: list[tuple[int, str]] = []
     secrets: set[str] = {CONTENT}
 
@@ -62,7 +62,7 @@ async def test_a_memory_pair_at_debug_has_a_line_for_each_state_and_no_secret(wr
     assert not [secret for secret in secrets if secret in whole]
 
 
-async def test_a_room_logs_no_secret_of_its_server_its_peers_or_what_they_send(
+async def test_a_room_logs_no_secret_of_server_peers_or_messages(
     written: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All loggers at DEBUG, the server's too."""

@@ -34,7 +34,7 @@ def test_it_is_the_name_that_every_language_makes(case: dict[str, str]) -> None:
 @example("x" * 300 + "." + "y" * 32)
 @example("." + "\u202e" * 300)
 @settings(max_examples=3000, deadline=None)
-def test_whatever_it_was_it_is_a_visible_name_of_one_part_that_every_disk_takes(name: str) -> None:
+def test_any_name_becomes_a_visible_one_that_every_disk_takes(name: str) -> None:
     made = names.safe(name)
     assert made and 0 < len(made.encode()) <= names.MAX_NAME
     assert not set(made) & set('/\\<>:"|?*')
@@ -56,7 +56,7 @@ def test_a_file_can_be_made_with_it(name: str) -> None:
 
 @given(st.text(min_size=1, max_size=300).filter(lambda name: 0 < len(name.encode()) <= 255), st.integers(1, 10**9))
 @settings(max_examples=1000, deadline=None)
-def test_a_name_with_a_number_is_no_longer_than_a_disk_takes_and_keeps_its_end(name: str, number: int) -> None:
+def test_a_numbered_name_fits_the_disk_and_keeps_its_end(name: str, number: int) -> None:
     made = names.numbered(name, number)
     assert len(made.encode()) <= names.MAX_ON_DISK
     assert f" ({number})" in made

@@ -41,7 +41,7 @@ def test_its_memory_is_bounded_by_lines_and_by_characters() -> None:
     assert made.recording()["lines"][-1][2] == {"type": "unreadable", "characters": recorder.MOST + 24}
 
 
-def test_nothing_of_a_control_message_is_shown_that_is_unknown_or_a_hash() -> None:
+def test_unknown_parts_and_hashes_of_control_messages_are_not_shown() -> None:
     secret = "5ec7e75ec7e7" * 5 + "abcd"
     offer = {"name": "a\nb\u202ec.txt", "size": 5, "channel": "f", "sha256": secret, "key": secret[:32]}
     for text in (
@@ -94,7 +94,7 @@ async def test_a_folder_that_cannot_be_written_ends_nothing(
 
 
 @pytest.mark.anyio
-async def test_what_tells_of_trouble_has_the_recording_and_what_is_clean_has_none() -> None:
+async def test_only_an_end_in_trouble_has_the_recording() -> None:
     async with adieu.memory_pair() as (ada, ben):
         chat = await ada.open("chat")
         sent = await chat.send("never read")

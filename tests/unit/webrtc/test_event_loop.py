@@ -457,7 +457,7 @@ async def test_a_dropped_connection_with_handlers_goes_when_it_has_failed():
 
 
 @pytest.mark.parametrize("closed", [True, False])
-def test_a_connection_that_the_program_closes_after_the_end_of_the_loop_was_not_forgotten(closed):
+def test_a_connection_closed_after_its_loop_was_not_forgotten(closed):
     async def main():
         pc = RTCPeerConnection()
         pc.createDataChannel("x")
@@ -475,7 +475,7 @@ def test_a_connection_that_the_program_closes_after_the_end_of_the_loop_was_not_
     assert [one.category for one in said] == ([] if closed else [ResourceWarning])
 
 
-def test_a_session_that_was_never_closed_is_named_when_its_loop_has_ended():
+def test_a_session_never_closed_is_named_after_its_loop():
     async def main():
         here, _ = adieu.signaling.memory_signaling()
         session = adieu.Session(connect=RTCPeerConnection, signaling=here, role="first")  # never closed

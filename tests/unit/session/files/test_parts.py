@@ -68,7 +68,7 @@ def test_a_manifest_that_cannot_be_is_refused_and_the_path_is_named(case: dict[s
     )
 )
 @settings(max_examples=300, deadline=None)
-def test_whatever_the_other_side_says_no_path_leads_out_and_none_is_there_twice(paths: list[str]) -> None:
+def test_no_path_of_the_other_side_leads_out_or_comes_twice(paths: list[str]) -> None:
     known: dict[str, FolderEntry] = {}
     for path in paths:
         parts = path.split("/")
