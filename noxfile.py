@@ -45,6 +45,7 @@ MATRIX = (
     "tests/e2e/sdk",
     "tests/e2e/compat",
     "tests/e2e/web",
+    "tests/e2e/session/test_media_growth.py",
     "tests/interop/test_sound.py",
     "tests/interop/test_pictures.py",
     "tests/interop/test_pictures_loss.py",

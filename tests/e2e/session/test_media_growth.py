@@ -75,7 +75,7 @@ async def calls(count: int) -> tuple[int, tuple[int, ...]]:
             await call()
     gc.collect()
     async with asyncio.timeout(IDLE + 5):
-        while WORKERS.threads:  # noqa: ASYNC110 they end by themselves
+        while WORKERS.threads:
             await asyncio.sleep(0.1)
     handles = Driver.current().handles
     left = (len(handles.connections), len(handles.transports), len(handles.media), len(asyncio.all_tasks()))
