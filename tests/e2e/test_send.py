@@ -39,6 +39,26 @@ async def test_two_programs_without_a_server_and_without_extras(tmp_path: Path) 
     assert {path.name for path in target.iterdir()} == {"folder", "b"}
 
 
+async def test_a_firewall_needs_to_know_only_the_ports_that_are_given(tmp_path: Path) -> None:
+    (tmp_path / "b").write_text("b")
+    target = tmp_path / "target"
+    target.mkdir()
+    # `!lo`: a rule that leaves something out, and lets all else pass.
+    ports = ("--udp-ports", "47360-47379", "--interface", "!lo", "--log", "debug")
+    async with adieu("send", tmp_path / "b", "--json", *ports) as sender:
+        code = (await event(sender, "code"))["code"]
+        async with adieu("receive", code, "--to", target, *ports) as receiver:
+            status, _, said = await ended(receiver)
+            assert status == 0, said
+        status, _, told = await ended(sender)
+        assert status == 0, told
+    for log in (said, told):
+        # Each side's log has what it was told of the other.
+        told_of = re.findall(r"< candidate udp host (\S+):(\d+)$", log, re.MULTILINE)
+        assert told_of and all(47360 <= int(port) <= 47379 for _, port in told_of), log
+        assert "127.0.0.1" not in {host for host, _ in told_of}
+
+
 async def test_a_receiver_that_is_killed_goes_on_with_the_same_command(tmp_path: Path) -> None:
     (tmp_path / "big").write_bytes(os.urandom(60_000_000))
     target = tmp_path / "target"

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adieu.cli.address_options import address_options, settings_of
 from adieu.cli.demo_page import FRIEND, beside, interrupted
 from adieu.cli.log_option import VARIABLE, log_option, write_log
 from adieu.cli.screen import Screen
@@ -64,6 +65,7 @@ def options(parser: Parser) -> None:
         " and wss:// addresses, with --join.",
     )
     log_option(parser)
+    address_options(parser)
 
 
 def run(given: argparse.Namespace) -> int:
@@ -94,7 +96,9 @@ def _join(screen: Screen, given: argparse.Namespace) -> int:
     async def stay() -> None:
         token = os.environ.get("ADIEU_TOKEN") or None
         with interrupted() as stop:
-            await keep_company(Place.parse(given.join), given.name, screen.line, stop, token, given.ca)
+            await keep_company(
+                Place.parse(given.join), given.name, screen.line, stop, token, given.ca, settings_of(given)
+            )
 
     try:
         asyncio.run(stay())

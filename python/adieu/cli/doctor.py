@@ -13,6 +13,7 @@ from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adieu.cli.address_options import port_range
 from adieu.cli.checks import computer
 from adieu.cli.log_option import log_option, write_log
 from adieu.cli.screen import Screen
@@ -243,9 +244,5 @@ def _turn(text: str) -> str:
 
 
 def _ports(text: str) -> range:
-    first, _, last = text.partition("-")
-    if not (first.isascii() and first.isdigit() and last.isascii() and last.isdigit()):
-        raise ArgumentTypeError(f"{text!r} is not a range of ports: give one such as 50000-50099")
-    if not 1 <= int(first) <= int(last) <= 65535:
-        raise ArgumentTypeError(f"{text!r} is not a range of ports: they go from 1 to 65535, the smaller one first")
-    return range(int(first), int(last) + 1)
+    first, last = port_range(text)
+    return range(first, last + 1)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from adieu.session import Channel, Session
     from adieu.session.events import ClosingEvent, ProgressEvent
     from adieu.session.files.file import IncomingFile
+    from adieu.webrtc import TransportSettings
 
 GOODBYES = {"bye", "goodbye", "adieu", "ciao"}
 MAX_FILE = 1024**3
@@ -61,6 +62,7 @@ async def keep_company(
     stop: asyncio.Event,
     token: str | None = None,
     ca: Path | None = None,
+    settings: TransportSettings | None = None,
 ) -> None:
     """Be in the room until `stop` is set, then say goodbye to everybody in it.
 
@@ -69,7 +71,7 @@ async def keep_company(
         SignalingRefusedError: the server refuses this client, or its certificate is not trusted.
         ValueError: `ca` is not a file with certificates.
     """
-    async with adieu.join(place.url, room=place.room, name=name, token=token, ssl=ca) as room:
+    async with adieu.join(place.url, room=place.room, name=name, token=token, ssl=ca, settings=settings) as room:
         say(f"{name} is in room {place.room}.")
         stopping = asyncio.create_task(stop.wait())
         talks: set[asyncio.Task[None]] = set()

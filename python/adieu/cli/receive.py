@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adieu.cli.address_options import settings_of
 from adieu.cli.log_option import write_log
 from adieu.cli.send import common_options
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from adieu.cli.sending.code import Code
     from adieu.cli.sending.display import Display
     from adieu.cli.sending.link import Link
+    from adieu.webrtc import TransportSettings
 
 EXAMPLES = """\
   adieu receive 192.0.2.7:41234/4821-amber-lotus-river
@@ -56,6 +58,7 @@ def run(given: argparse.Namespace) -> int:
 
     write_log(given.log)
     try:
+        settings = settings_of(given)
         text = given.code or os.environ.get("ADIEU_CODE") or _asked()
         code = links.parse(text) if links.is_link(text) else codes.parse(text)
         if isinstance(code, codes.Code) and not code.address and given.server is None:
@@ -67,12 +70,12 @@ def run(given: argparse.Namespace) -> int:
         print(f"adieu receive: {error}", file=sys.stderr)
         return 2
     if not to_stdout:
-        return _receive(given, given.to, code, Display(as_json=given.json))
+        return _receive(given, given.to, code, Display(as_json=given.json), settings)
     if given.json:
         print("adieu receive: --json and --to - both need stdout", file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory(prefix="adieu-receive-") as folder:
-        return _receive(given, Path(folder), code, Display(as_json=False, to_stderr=True), to_stdout=True)
+        return _receive(given, Path(folder), code, Display(as_json=False, to_stderr=True), settings, to_stdout=True)
 
 
 def _asked() -> str:
@@ -82,7 +85,13 @@ def _asked() -> str:
 
 
 def _receive(
-    given: argparse.Namespace, folder: Path, secret: Code | Link, display: Display, *, to_stdout: bool = False
+    given: argparse.Namespace,
+    folder: Path,
+    secret: Code | Link,
+    display: Display,
+    settings: TransportSettings | None,
+    *,
+    to_stdout: bool = False,
 ) -> int:
     from adieu.cli.sending import meeting  # noqa: PLC0415 quick help
     from adieu.cli.sending.display import shown  # noqa: PLC0415
@@ -93,7 +102,7 @@ def _receive(
     from adieu.webrtc import RTCPeerConnection  # noqa: PLC0415
 
     async def work(stack: AsyncExitStack) -> int:
-        pin = Pin(await RTCPeerConnection.generateCertificate())
+        pin = Pin(await RTCPeerConnection.generateCertificate(), settings)
         receiver = Receiver(folder, secret, pin, display, overwrite=given.overwrite)
         if isinstance(secret, Link):
             url = secret.server

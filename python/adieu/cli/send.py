@@ -11,6 +11,7 @@ from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adieu.cli.address_options import address_options, settings_of
 from adieu.cli.log_option import log_option, write_log
 from adieu.cli.own_server import own_options
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from adieu.cli.sending.display import Display
     from adieu.cli.sending.guest import Guest
     from adieu.cli.sending.listing import Listing
+    from adieu.webrtc import TransportSettings
 
 EXAMPLES = """\
   adieu send film.mp4                        to a computer in this network
@@ -60,6 +62,7 @@ def common_options(parser: Parser) -> None:
     add("--receipt", type=Path, metavar="FILE", help=text)
     add("--json", action="store_true", help="Print events as lines of JSON.")
     log_option(parser)
+    address_options(parser)
 
 
 def run(given: argparse.Namespace) -> int:
@@ -84,6 +87,7 @@ def run(given: argparse.Namespace) -> int:
     write_log(given.log)
     with tempfile.TemporaryDirectory(prefix="adieu-send-") as folder:
         try:
+            settings = settings_of(given)
             listing = Listing(Excludes(given.exclude))
             if given.name is not None and len(given.files) != 1:
                 raise ValueError("--name is for one file; several keep their names")
@@ -93,7 +97,8 @@ def run(given: argparse.Namespace) -> int:
         except (OSError, ValueError) as error:
             print(f"adieu send: {error}", file=sys.stderr)
             return 2
-        return _send(given, Source(listing, given, Path(folder)), Display(as_json=given.json))
+        source = Source(listing, given, Path(folder))
+        return _send(given, source, Display(as_json=given.json), settings)
 
 
 class Source:
@@ -161,7 +166,7 @@ class Source:
         return self._listing.left_out
 
 
-def _send(given: argparse.Namespace, source: Source, display: Display) -> int:
+def _send(given: argparse.Namespace, source: Source, display: Display, settings: TransportSettings | None) -> int:
     from adieu.cli.sending import meeting, offering  # noqa: PLC0415 quick help
     from adieu.cli.sending.sender import MAX_WRONG, Limit, Sender  # noqa: PLC0415
 
@@ -176,7 +181,14 @@ def _send(given: argparse.Namespace, source: Source, display: Display) -> int:
             stack,
             given,
             lambda known, certificate: Sender(
-                source.listing, known, certificate, display, limit, finished, receivers=given.receivers
+                source.listing,
+                known,
+                certificate,
+                display,
+                limit,
+                finished,
+                receivers=given.receivers,
+                settings=settings,
             ),
             words=not given.link,
             link=given.link,

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adieu.cli.address_options import settings_of
 from adieu.cli.log_option import write_log
 from adieu.cli.own_server import own_options
 from adieu.cli.send import common_options, finish
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from adieu.cli.sending.guest import Guest
     from adieu.cli.sending.listing import Listing
     from adieu.cli.sending.sender import Sender
+    from adieu.webrtc import TransportSettings
 
 EXAMPLES = """\
   adieu share photos                         to all in this network that have the code or the link
@@ -56,11 +58,11 @@ def run(given: argparse.Namespace) -> int:
 
     write_log(given.log)
     try:
-        first = _listed(given)
+        first, settings = _listed(given), settings_of(given)
     except (OSError, ValueError) as error:
         print(f"adieu share: {error}", file=sys.stderr)
         return 2
-    return _share(given, first, Display(as_json=given.json))
+    return _share(given, first, Display(as_json=given.json), settings)
 
 
 def _listed(given: argparse.Namespace) -> Listing:
@@ -73,7 +75,7 @@ def _listed(given: argparse.Namespace) -> Listing:
     return made
 
 
-def _share(given: argparse.Namespace, first: Listing, display: Display) -> int:
+def _share(given: argparse.Namespace, first: Listing, display: Display, settings: TransportSettings | None) -> int:
     from adieu.cli.sending import meeting, offering  # noqa: PLC0415 quick help
     from adieu.cli.sending.display import files_in_words  # noqa: PLC0415
     from adieu.cli.sending.sender import Limit, Sender  # noqa: PLC0415
@@ -91,7 +93,9 @@ def _share(given: argparse.Namespace, first: Listing, display: Display) -> int:
         sender, offer = await offering.opened(
             stack,
             given,
-            lambda known, certificate: Sender(listing, known, certificate, display, limit, finished, receivers=None),
+            lambda known, certificate: Sender(
+                listing, known, certificate, display, limit, finished, receivers=None, settings=settings
+            ),
             words=True,
             link=True,
             tries=MAX_WRONG,

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from adieu.cli.sending.code import Code
     from adieu.cli.sending.messages import Line
     from adieu.session import Session
-    from adieu.webrtc import RTCCertificate
+    from adieu.webrtc import RTCCertificate, TransportSettings
 
 _FINGERPRINT = re.compile(r"^a=fingerprint:(\S+) (\S+)\s*$", re.MULTILINE | re.IGNORECASE)
 
@@ -60,15 +60,17 @@ class Pin:
         proved: that of the other program, once it is proved.
     """
 
-    def __init__(self, certificate: RTCCertificate) -> None:
+    def __init__(self, certificate: RTCCertificate, settings: TransportSettings | None = None) -> None:
         self.certificate: RTCCertificate = certificate
+        self._settings = settings
         self.own: str = _plain(certificate.getFingerprints()[0].value or "")
         self.proved: str | None = None
         self._made: weakref.WeakSet[RTCPeerConnection] = weakref.WeakSet()
 
     def connection(self, ice_servers: list[dict[str, Any]]) -> RTCPeerConnection:
         """Return a new connection that keeps to this pin."""
-        made = PinnedConnection(self, {"iceServers": ice_servers, "certificates": [self.certificate]})
+        configuration = {"iceServers": ice_servers, "certificates": [self.certificate]}
+        made = PinnedConnection(self, configuration, self._settings)
         self._made.add(made)
         return made
 
@@ -95,8 +97,8 @@ class PinnedConnection(RTCPeerConnection):
 
     __slots__ = ("_pin",)
 
-    def __init__(self, pin: Pin, configuration: dict[str, Any]) -> None:
-        super().__init__(configuration)
+    def __init__(self, pin: Pin, configuration: dict[str, Any], settings: TransportSettings | None) -> None:
+        super().__init__(configuration, settings=settings)
         self._pin = pin
 
     async def setRemoteDescription(  # noqa: N802 a name of the W3C

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from adieu.cli.sending.proof import Secrets
     from adieu.protocol.signaling import Peer
     from adieu.session import Room, Session
-    from adieu.webrtc import RTCCertificate, RTCPeerConnection
+    from adieu.webrtc import RTCCertificate, RTCPeerConnection, TransportSettings
 
 __all__ = ["Gate", "Limit", "Sender"]
 
@@ -96,6 +96,7 @@ class Sender:
         finished: called with a receiver that has everything, and its number from 1.
         receivers: it ends after so many; None: it never does.
         at_once: of them at the same time.
+        settings: addresses and ports of the connections.
 
     Attributes:
         gate: who may come in.
@@ -113,6 +114,7 @@ class Sender:
         *,
         receivers: int | None = 1,
         at_once: int = 16,
+        settings: TransportSettings | None = None,
     ) -> None:
         places = at_once if receivers is None else min(receivers, at_once)
         self.gate: Gate = Gate(places)
@@ -120,6 +122,7 @@ class Sender:
         self._listing = listing
         self._known = known
         self._certificate = certificate
+        self._settings = settings
         self._display = display
         self._limit = limit
         self._finished = finished
@@ -132,7 +135,7 @@ class Sender:
 
     def connect(self, session: Session) -> RTCPeerConnection:
         """Return a new connection for a session."""
-        pin = self._pins.setdefault(session.id, Pin(self._certificate))
+        pin = self._pins.setdefault(session.id, Pin(self._certificate, self._settings))
         return pin.connection(self.gate.ice)
 
     @property
@@ -197,7 +200,7 @@ class Sender:
 
     async def _look_after(self, session: Session, peer: str) -> None:
         """Serve one receiver, and say how it ended."""
-        pin = self._pins.setdefault(session.id, Pin(self._certificate))
+        pin = self._pins.setdefault(session.id, Pin(self._certificate, self._settings))
         guest = Guest(self._listing, self._known, pin, self._display, self._limit, self._enter)
         leaving = asyncio.create_task(self._give_way(session))
         try:
