@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from adieu.webrtc import RTCPeerConnection
 from sim.stack.pair import connected
 from support.virtual import simulated
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from support.virtual import World
 
 HERE = Path(__file__).name
+
+
+class Unconfirmed(RTCPeerConnection):
+    """A connection whose TURN server has not confirmed that a relayed address was given back."""
+
+    __slots__ = ()
+
+    async def wait_closed(self) -> Mapping[str, int]:
+        return {**await super().wait_closed(), "allocations": 1}
 
 
 def line(ahead: int = 0) -> str:
@@ -107,3 +120,27 @@ async def test_a_handler_added_twice_is_taken_off_one_by_one(world: World) -> No
         pair.first.off("state", hear)
         pair.first.off("state", hear)
         assert len(kinds(pair.first).get("handler", [])) == before
+
+
+@simulated()
+async def test_the_receipt_names_a_relayed_address_that_no_server_has_taken_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The receipt of its own side: the other side's has nothing of it, and both have the same id (closing rule 15)."""
+    ada, ben = world.peer(), world.peer()
+    plain = ada.connection
+
+    def unconfirmed(*args: Any, **members: Any) -> RTCPeerConnection:
+        pc = plain(*args, **members)
+        pc.__class__ = Unconfirmed
+        return pc
+
+    monkeypatch.setattr(ada, "connection", unconfirmed)
+    async with world.sessions(peers=(ada, ben)) as pair:
+        await pair.first.reset("full")
+        receipt, seen = await pair.first.close(), await pair.second.wait_closed()
+        left = [(held.kind, held.what, held.count) for held in receipt.ledger.held]
+        assert left == [("allocations", "connection 1", 1), ("allocations", "connection 2", 1)]
+        assert [line.partition(":")[0] for line in json.loads(receipt.to_json())["ledger"]] == ["allocations"] * 2
+        assert not seen.ledger
+        assert receipt.id == seen.id
