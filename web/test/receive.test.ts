@@ -156,6 +156,8 @@ for (const [name, trouble, why] of [
   ["an end that is not confirmed is no success", { unconfirmed: true }, /not confirmed/],
   ["a sender that says it is done too early is not believed", { early: true }, /files are missing/],
   ["a file too large for a browser is not begun", { large: true }, /too large for a browser/],
+  ["a list too long to hold is refused", { longPaths: true }, /more than 100000 entries/],
+  ["the words of a sender that fails are cleaned", { odd: true }, /^bad news$/],
 ] as const) {
   test(name, async () => {
     const sender = new FakeSender(FILES, trouble);

@@ -17,6 +17,10 @@ export interface Trouble {
   unconfirmed?: boolean;
   early?: boolean;
   large?: boolean;
+  /** Its list is too long to hold. */
+  longPaths?: boolean;
+  /** It fails, with words that turn around what is read. */
+  odd?: boolean;
 }
 
 interface Heard {
@@ -151,6 +155,10 @@ export class FakeSender {
     say({ type: "confirm", mac: trouble.wrongProof ? mac("receiver") : mac("sender") });
     if (trouble.wrongProof) return;
     this.listed++;
+    if (trouble.odd) return say({ type: "failed", text: "\u202ebad\nnews\u0007" });
+    for (let n = 0; trouble.longPaths && n < 21; n++) {
+      say({ type: "entries", entries: Array(200).fill(["x".repeat(4096), 1]), last: n === 20 });
+    }
     say({ type: "entries", entries: this.#entries.map(({ path, size }) => [path, size, 420, 0]), last: true });
     const have = await heard();
     if (have.type !== "have") return;

@@ -36,6 +36,7 @@ def run(given: argparse.Namespace) -> int:
     have, and the causes are surer.
     """
     from adieu.explain import RecordingError, draw, read, tell  # noqa: PLC0415 quick help
+    from adieu.explain.recording import MAX_BYTES  # noqa: PLC0415
 
     if len(given.files) > 2:
         print(f"adieu explain: {len(given.files)} files; give one side's recording, or both sides'", file=sys.stderr)
@@ -44,7 +45,8 @@ def run(given: argparse.Namespace) -> int:
     try:
         recordings: list[Recording] = []
         for path in given.files:
-            recordings += [read(path.read_bytes())]
+            with path.open("rb") as file:
+                recordings += [read(file.read(MAX_BYTES + 1))]
         story = tell(recordings)
         if given.svg is not None:
             path = given.svg

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 from xml.sax.saxutils import escape
 
@@ -18,6 +19,7 @@ LEFT: Final = 40
 RIGHT: Final = 20
 TOP: Final = 70
 LANE: Final = 26
+_NOT_IN_XML: Final = re.compile("[\ufffe\uffff]")
 BAR: Final = 18
 ARROWS: Final = 200
 """The most words between the two sides that are drawn."""
@@ -38,6 +40,10 @@ def draw(story: Story) -> str:
     """Return the text of an SVG file."""
     picture = _Picture(story)
     return picture.text()
+
+
+def _escaped(text: str, most: int) -> str:
+    return escape(_NOT_IN_XML.sub("", line(text, most)))
 
 
 class _Picture:
@@ -71,17 +77,17 @@ class _Picture:
 
     @staticmethod
     def _label(x: float, y: float, text: str, more: str = "") -> str:
-        return f'<text x="{x}" y="{y}" {more}>{escape(line(text, 300))}</text>'
+        return f'<text x="{x}" y="{y}" {more}>{_escaped(text, 300)}</text>'
 
     def _box(self, start: float, end: float, y: float, high: float, color: str, title: str) -> None:
         left, right = self._x(start), self._x(end)
         self._parts.append(
             f'<rect x="{left}" y="{y}" width="{max(right - left, 1.5):.1f}" height="{high}" fill="{color}">'
-            f"<title>{escape(line(title, 2000))}</title></rect>"
+            f"<title>{_escaped(title, 2000)}</title></rect>"
         )
 
     def _axis(self, high: int) -> None:
-        step = next((s for s in (0.1, 0.5, 1, 5, 10, 30, 60, 300, 1800) if self._end / s <= 12), 7200)
+        step = next((s for s in (0.1, 0.5, 1, 5, 10, 30, 60, 300, 1800, 7200) if self._end / s <= 12), self._end / 12)
         for number in range(int(self._end / step) + 1):
             x = self._x(number * step)
             self._parts.append(f'<line x1="{x}" y1="44" x2="{x}" y2="{high - 20}" stroke="#e3e3e3"/>')

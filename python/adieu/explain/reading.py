@@ -16,7 +16,7 @@ def read(text: str | bytes) -> Recording:
         RecordingError: it is no recording, is too long, or of a later version; the message says which.
     """
     if len(text) > MAX_BYTES:
-        raise RecordingError(f"{len(text)} bytes; a recording has at most {MAX_BYTES}")
+        raise RecordingError(f"too long; a recording has at most {MAX_BYTES} bytes")
     try:
         given = msgspec.json.decode(text, type=Recording)
     except (ValueError, RecursionError) as error:

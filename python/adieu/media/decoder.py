@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import av
 
 NAMES: Final = {"VP8": "vp8", "H264": "h264"}
+PIXELS: Final = 139_264 * 16 * 16
+"""The most pixels of a picture, as in the highest level of H264. A few hundred kilobytes can claim to be many more."""
 
 
 class Decoder:
@@ -54,9 +56,8 @@ class Decoder:
             self._codec = codec
         try:
             pictures = self._context.decode(pyav().Packet(data))
-        except pyav().FFmpegError:
-            self.errors += 1
-            self._context = None
+        except (pyav().FFmpegError, ValueError, MemoryError):
+            self.fail()
             return None
         self.seconds += time.perf_counter() - began
         self.keys += key
@@ -67,9 +68,15 @@ class Decoder:
         self.width, self.height = picture.width, picture.height
         return picture
 
+    def fail(self) -> None:
+        """Count a frame as damaged, and begin again with the next key frame."""
+        self.errors += 1
+        self._context = None
+
     def _make(self, codec: str) -> Any:
         context = pyav().CodecContext.create(NAMES[codec], "r")
         context.thread_count = 1
+        context.options = {"max_pixels": str(PIXELS)}
         context.flags |= pyav().codec.context.Flags.low_delay
         return context
 

@@ -182,7 +182,7 @@ class EncodedSource(PictureSource):
             Whether a connection has taken it. None takes it before it is connected, or before it has had a key frame.
 
         Raises:
-            TypeError: `key` is missing.
+            TypeError: `key` is missing, or `data` has no bytes.
             ValueError: it is empty or too large, or a frame of another codec.
             InvalidStateError: the source has ended.
         """
@@ -195,7 +195,7 @@ class EncodedSource(PictureSource):
             frame, key, temporal = data.data, data.key, data.temporal
             capture_time = self._here(data.time)
         else:
-            frame = bytes(data)
+            frame = bytes(memoryview(data))  # of a number there would be so many zeros
         if key is None:
             raise TypeError("send(data, key=...): whether the frame can be decoded without any other")
         if not 0 < len(frame) <= MOST:

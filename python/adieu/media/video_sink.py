@@ -174,16 +174,26 @@ class _Work:
             lost = picture is None
             if picture is not None:
                 pictures.append((picture, time))
-        shown = pictures[-self._most :]
-        if not self.reader.track.enabled:
-            shown = [(black(picture.width, picture.height), time) for picture, time in shown]
-        frames = [
-            VideoFrame(
-                self._scaler.pixels(picture, self._format), picture.width, picture.height, self._format, time, picture
-            )
-            for picture, time in shown
-        ]
+        frames: list[VideoFrame] = []
+        for picture, time in pictures[-self._most :]:
+            frame = self._shown(picture, time)
+            if frame is None:
+                lost = True
+            else:
+                frames.append(frame)
         return frames, len(pictures) - len(frames), more, lost
+
+    def _shown(self, picture: av.VideoFrame, time: float) -> VideoFrame | None:
+        """Return a picture as the program wants it; None: nobody can convert it, as the sender has made it."""
+        if not self.reader.track.enabled:
+            picture = black(picture.width, picture.height)
+        try:
+            pixels = self._scaler.pixels(picture, self._format)
+        except (pyav().FFmpegError, ValueError, MemoryError):
+            self._decoder.fail()
+            self._scaler = Scaler()
+            return None
+        return VideoFrame(pixels, picture.width, picture.height, self._format, time, picture)
 
     def _decoded(self, done: asyncio.Future[tuple[list[VideoFrame], int, bool, bool]]) -> None:
         self._is_busy = False

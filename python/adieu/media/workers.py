@@ -60,9 +60,24 @@ class CodecWorkers(Executor):
             if self._free >= len(self._jobs):
                 self._changed.notify()
             elif self._threads < self._most:
-                self._threads += 1
-                Thread(target=self._work, name="adieu-codec", daemon=True).start()
+                self._begin()
         return future
+
+    def _begin(self) -> None:
+        """Start a thread. Where the system refuses, those that there are do the work.
+
+        Raises:
+            RuntimeError: there is not even one.
+        """
+        thread = Thread(target=self._work, name="adieu-codec", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            if not self._threads:
+                self._jobs.pop()
+                raise
+        else:
+            self._threads += 1
 
     def _work(self) -> None:
         while True:

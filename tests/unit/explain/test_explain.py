@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import random
 import subprocess
@@ -79,6 +80,13 @@ def test_nothing_in_a_file_forges_a_line_or_a_tag() -> None:
     assert not any(line.startswith("    9.99 s") for line in story.lines())
     picture = draw(story)
     assert "<script>" not in picture
+    ET.fromstring(picture)
+
+
+def test_a_picture_has_a_bound_and_is_well_formed_whatever_the_times_and_texts_are() -> None:
+    notes = [(0.0, "=", state("open")), (9.0, "=", state("suspect", "a\ufffe\uffffb")), (1e11, "=", state("open"))]
+    picture = draw(tell([read(json.dumps(made(notes)))]))
+    assert len(picture) < 20_000
     ET.fromstring(picture)
 
 
@@ -170,3 +178,16 @@ def test_the_command_tells_draws_and_refuses(tmp_path: Path) -> None:
         done = explain(*arguments)
         assert done.returncode == code and done.stderr.startswith("adieu explain: "), done
         assert "Traceback" not in done.stderr and not done.stdout
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/dev/zero, and a limit of memory")
+def test_the_command_reads_no_file_beyond_the_bound() -> None:
+    resource = importlib.import_module("resource")
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
+
+    command = [sys.executable, "-m", "adieu", "explain", "/dev/zero"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, preexec_fn=limit, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "adieu explain: /dev/zero: too long; a recording has at most 16777216 bytes\n"

@@ -1,6 +1,7 @@
 /** The messages of `adieu send`, as `python/adieu/cli/sending/messages.py` has them. Every field has its bound. */
 
 import type { Channel } from "adieu-rtc";
+import { line } from "../../../js/src/protocol/text.js";
 import { en, type Texts } from "../words/en.js";
 import { words } from "../words/language.js";
 
@@ -10,6 +11,8 @@ export const MAX_ENTRIES = 100_000;
 /** Entries in one message. */
 export const AT_ONCE = 200;
 const MAX_PATH = 4096;
+/** Characters of all paths. */
+export const MAX_PATHS = 16 * 1024 * 1024;
 const MAX_TEXT = 500;
 /** Seconds for an answer. */
 const PATIENCE = 30;
@@ -79,7 +82,7 @@ export class Line {
     const message = parse(await this.#receive(patience));
     if (message.type === type) return message as Messages[T];
     if (message.type === "refused") throw new RefusedError((why) => why.refused);
-    if (message.type === "failed") throw new ExchangeError(() => message.text);
+    if (message.type === "failed") throw new ExchangeError(() => line(message.text));
     throw new ExchangeError((why) => why.outOfTurn);
   }
 

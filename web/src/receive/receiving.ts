@@ -9,7 +9,7 @@ import { Model } from "../model/model.js";
 import { en } from "../words/en.js";
 import { words } from "../words/language.js";
 import type { Link } from "./link.js";
-import { AT_ONCE, CHANNEL, type Entry, ExchangeError, FOLDER, Line, MAX_ENTRIES } from "./messages.js";
+import { AT_ONCE, CHANNEL, type Entry, ExchangeError, FOLDER, Line, MAX_ENTRIES, MAX_PATHS } from "./messages.js";
 import { digestOf, Pin, prove } from "./proof.js";
 
 /** The member of a peer's metadata that says which side it is. */
@@ -154,11 +154,14 @@ export class Receiving extends Model {
   /** Hear the list. Files of the same list that an earlier attempt took are kept. */
   async #list(line: Line): Promise<void> {
     const entries: Entry[] = [];
+    let characters = 0;
     for (let last = false; !last; ) {
       const heard = await line.next("entries", Number.POSITIVE_INFINITY);
       entries.push(...heard.entries);
+      for (const { path } of heard.entries) characters += path.length;
       last = heard.last;
-      if (entries.length > MAX_ENTRIES) throw new ExchangeError((why) => why.tooMany(MAX_ENTRIES));
+      if (entries.length > MAX_ENTRIES || characters > MAX_PATHS)
+        throw new ExchangeError((why) => why.tooMany(MAX_ENTRIES));
     }
     const large = entries.find(({ size }) => size > MAX_FILE);
     if (large) throw new ExchangeError((why) => why.tooLarge(safe(large.path)));
@@ -193,7 +196,7 @@ export class Receiving extends Model {
     const others = new Set<number>();
     for (let last = false; !last; ) {
       const heard = await line.next("missing", Number.POSITIVE_INFINITY); // it hashes them first
-      for (const number of heard.files) others.add(number);
+      for (const number of heard.files) if (number < this.#entries.length) others.add(number);
       last = heard.last;
     }
     for (const item of this.items) {

@@ -10,7 +10,6 @@ from adieu.cli.sending.display import files_in_words, path_in_words
 from adieu.cli.sending.listing import digest, in_parts
 from adieu.cli.sending.messages import (
     AT_ONCE,
-    CHANNEL,
     PATIENCE,
     Done,
     Entries,
@@ -93,7 +92,7 @@ class Guest:
             ExchangeError: it cannot go on, or does not keep to the order of words.
             SessionError: the session ended.
         """
-        line = Line(await session.open(CHANNEL))
+        line = await Line.of(session)
         await prove_as_sender(session, line, self._known, self._pin)
         self.path = path_in_words(session)
         self.began = asyncio.get_running_loop().time()
@@ -142,18 +141,27 @@ class Guest:
         while not last:
             heard = await exchange(line, None, Have)
             claimed.update(heard.files)
+            if len(claimed) > len(listing.entries):
+                raise ExchangeError("it says that it has more files than are sent")
             last = heard.last
         files = set(listing.files)
         missing: list[int] = []
         for number, proof in sorted(claimed.items()):
             if number in files and number not in listing.proofs:
-                listing.proofs[number] = await asyncio.to_thread(proof_of, listing.paths[number])
+                listing.proofs[number] = await self._proof_of(listing.paths[number])
             if number in files and listing.proofs[number] == proof:
                 self.proofs[number] = proof
             else:
                 missing.append(number)
         for at in range(0, max(len(missing), 1), AT_ONCE):
             await line.send(Missing(missing[at : at + AT_ONCE], at + AT_ONCE >= len(missing)))
+
+    @staticmethod
+    async def _proof_of(path: Path) -> str:
+        try:
+            return await asyncio.to_thread(proof_of, path)
+        except (OSError, TransferError) as error:
+            raise ExchangeError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
 
     async def _send_all(self, session: Session, listing: Listing) -> None:
         waiting = iter([number for number in listing.files if number not in self.proofs])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from adieu.cli.sending.messages import MAX_ENTRIES, MAX_PATH, Entry, ExchangeError
+from adieu.cli.sending.messages import MAX_ENTRIES, MAX_PATH, MAX_PATHS, Entry, ExchangeError
 from adieu.protocol.text import sendable
 from adieu.session import names
 
@@ -41,6 +41,7 @@ class Listing:
     paths: list[Path] = field(default_factory=list[Path])
     left_out: list[str] = field(default_factory=list[str])
     proofs: dict[int, str] = field(default_factory=dict[int, str])
+    _characters: int = 0
 
     @property
     def size(self) -> int:
@@ -87,8 +88,9 @@ class Listing:
                 self.left_out.append(inner.path)
 
     def _append(self, path: Path, name: str, found: os.stat_result | None) -> None:
-        if len(self.entries) >= MAX_ENTRIES:
-            raise ValueError(f"these are more than {MAX_ENTRIES} files: send an archive of them")
+        self._characters += len(name)
+        if len(self.entries) >= MAX_ENTRIES or self._characters > MAX_PATHS:
+            raise ValueError(f"these are more than {MAX_ENTRIES} files, or very long paths: send an archive of them")
         if len(name) > MAX_PATH or name.count("/") > MAX_DEPTH:
             raise ValueError(f"the path {name[:100]!r}… is too long or too deep: send an archive")
         if found is None:
@@ -118,20 +120,42 @@ def safe_paths(entries: Sequence[Entry]) -> list[PurePosixPath]:
     """
     made: list[PurePosixPath] = []
     files: set[PurePosixPath] = set()
-    folders: set[PurePosixPath] = set()
+    folders: set[PurePosixPath] = {PurePosixPath()}
+    places: dict[str, PurePosixPath] = {"": PurePosixPath()}
     for entry in entries:
-        first, *inner = entry.path.split("/")
-        parts = [names.safe(first), *map(names.inner, inner)]
-        if len(parts) > MAX_DEPTH + 1:
+        if entry.path.count("/") > MAX_DEPTH:
             raise ExchangeError("the list of the sender has a path that is too deep")
-        path = PurePosixPath(*parts)
-        taken = files | folders if entry.size != FOLDER else files
-        if path in taken or any(parent in files for parent in path.parents):
+        path = _place(entry.path, places)
+        if len(places) > 2 * MAX_ENTRIES:
+            raise ExchangeError(f"the list of the sender has more than {MAX_ENTRIES} folders")
+        twice = path in files or (entry.size != FOLDER and path in folders)
+        above = path.parent
+        while above not in folders:  # those above a known one are known
+            twice |= above in files
+            folders.add(above)
+            above = above.parent
+        if twice:
             raise ExchangeError(f"the list of the sender has {str(path)!r} twice")
         (folders if entry.size == FOLDER else files).add(path)
-        folders.update(path.parents)
         made.append(path)
     return made
+
+
+def _place(path: str, places: dict[str, PurePosixPath]) -> PurePosixPath:
+    """Return the safe path of a path. Each folder is cleaned once: `places` has those known, with a slash before each.
+
+    Only the first part may not be hidden.
+    """
+    above, missing = f"/{path}", list[str]()
+    while above not in places:
+        above, _, name = above.rpartition("/")
+        missing.append(name)
+    place = places[above]
+    for name in reversed(missing):
+        place /= names.inner(name) if above else names.safe(name)
+        above = f"{above}/{name}"
+        places[above] = place
+    return place
 
 
 def in_parts(entries: Sequence[Entry], size: int) -> Iterator[tuple[list[Entry], bool]]:

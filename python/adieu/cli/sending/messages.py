@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
+from adieu.errors import ChannelError
+from adieu.protocol.text import line as one_line
+
 if TYPE_CHECKING:
+    from adieu.session import Session
     from adieu.session.channel import Channel
 
 CHANNEL = "adieu send"
@@ -18,6 +22,8 @@ AT_ONCE = 200
 """Entries in one message."""
 MAX_PATH = 4096
 """Characters of a path."""
+MAX_PATHS = 16 * 1024 * 1024
+"""Characters of all paths."""
 PATIENCE = 30.0
 """Seconds for an answer of the other program, while it has nothing else to do."""
 
@@ -101,7 +107,10 @@ M = TypeVar("M", bound=Struct)
 
 
 class ExchangeError(Exception):
-    """The other program said that it cannot go on, or said something that does not fit."""
+    """The other program said that it cannot go on, or said something that does not fit.
+
+    The text is fit for a terminal, whatever the other program said.
+    """
 
 
 class RefusedError(ExchangeError):
@@ -114,18 +123,43 @@ class Line:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
 
+    @classmethod
+    async def of(cls, session: Session) -> Line:
+        """Open the channel of a session.
+
+        Raises:
+            ExchangeError: the other program does not open it in time, or has closed it.
+            SessionClosedError: the session ended.
+        """
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return cls(await session.open(CHANNEL))
+        except TimeoutError:
+            raise ExchangeError(f"the other program opened no channel within {PATIENCE:.0f} s") from None
+        except ChannelError as error:
+            raise ExchangeError(one_line(str(error), 300)) from None
+
     async def send(self, message: Message) -> None:
-        """Send a message. Raises SessionClosedError."""
-        await self._channel.send(msgspec.json.encode(message))
+        """Send a message. Raises ExchangeError if the channel is closed, SessionClosedError at the end."""
+        try:
+            await self._channel.send(msgspec.json.encode(message))
+        except ChannelError as error:
+            raise ExchangeError(one_line(str(error), 300)) from None
 
     async def receive(self) -> Message:
-        """Return the next message. Raises ExchangeError if it is malformed, SessionClosedError at the end."""
-        data = await self._channel.receive()
+        """Return the next message.
+
+        Raises:
+            ExchangeError: it is malformed, or the channel is closed.
+            SessionClosedError: the session ended.
+        """
         try:
-            message: Message = msgspec.json.decode(data, type=Message)
-        except msgspec.MsgspecError as error:
+            message: Message = msgspec.json.decode(await self._channel.receive(), type=Message)
+        except ChannelError as error:
+            raise ExchangeError(one_line(str(error), 300)) from None
+        except (ValueError, RecursionError) as error:
             raise ExchangeError(
-                f"the other program said something that this one does not understand: {error}"
+                f"the other program said something that this one does not understand: {one_line(str(error), 300)}"
             ) from None
         return message
 
@@ -148,7 +182,7 @@ async def exchange(line: Line, message: Message | None, *kinds: type[M], patienc
         case Refused():
             raise RefusedError("the other program says that the code was wrong")
         case Failed(text=text):
-            raise ExchangeError(text)
+            raise ExchangeError(one_line(text, 500))
         case _ if isinstance(answer, kinds):
             return answer
         case _:

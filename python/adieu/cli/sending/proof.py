@@ -24,8 +24,8 @@ from adieu.cli.sending import messages
 from adieu.cli.sending.link import Link
 from adieu.cli.sending.messages import ByLink, Confirm, Refused, exchange
 from adieu.cli.sending.pake import Pake, PakeError
-from adieu.cli.sending.tries import Tries, VoidError, WrongCodeError
-from adieu.errors import OperationError
+from adieu.cli.sending.tries import Tries, UnansweredError, VoidError, WrongCodeError
+from adieu.errors import OperationError, SessionError
 from adieu.webrtc import RTCPeerConnection, RTCSessionDescription
 
 if TYPE_CHECKING:
@@ -176,11 +176,17 @@ async def _check_code(line: Line, first: messages.Pake, code: Code | None, *, se
 
 
 async def prove_as_receiver(session: Session, line: Line, secret: Code | Link, pin: Pin) -> None:
-    """Prove that this program knows the secret, let the sender do the same, and pin its certificate; see above."""
+    """Prove that this program knows the secret, let the sender do the same, and pin its certificate; see above.
+
+    Raises:
+        WrongCodeError: the sender did not prove that it knows the code or the link.
+        ExchangeError: it says something else.
+        SessionError: the session ended before this side's proof was shown.
+    """
     theirs = remote_certificate(session)
+    shown: ByLink | Confirm
     if isinstance(secret, Link):
         shown = ByLink(_link_mac(secret, b"receiver", theirs, pin.own))
-        confirmed = await exchange(line, shown, Confirm)
         wanted = _link_mac(secret, b"sender", theirs, pin.own)
     else:
         side = _side(secret, sender=theirs, receiver=pin.own, sends=False)
@@ -189,8 +195,12 @@ async def prove_as_receiver(session: Session, line: Line, secret: Code | Link, p
             key = side.key(heard.message)
         except PakeError:
             raise WrongCodeError from None
-        confirmed = await exchange(line, Confirm(_mac(key, b"receiver")), Confirm)
+        shown = Confirm(_mac(key, b"receiver"))
         wanted = _mac(key, b"sender")
+    try:
+        confirmed = await exchange(line, shown, Confirm)
+    except SessionError:
+        raise UnansweredError from None
     if not hmac.compare_digest(confirmed.mac, wanted) or remote_certificate(session) != theirs:
         raise WrongCodeError
     pin.set(theirs)

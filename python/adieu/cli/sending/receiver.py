@@ -15,8 +15,8 @@ from adieu.cli.sending.display import files_in_words, path_in_words, shown
 from adieu.cli.sending.listing import FOLDER, digest, identity, safe_paths
 from adieu.cli.sending.messages import (
     AT_ONCE,
-    CHANNEL,
     MAX_ENTRIES,
+    MAX_PATHS,
     Digest,
     Done,
     Entries,
@@ -132,7 +132,7 @@ class Receiver:
         return f"no sender came within {TO_MEET:.0f} s: look at the code, and whether `adieu send` still runs"
 
     async def _take(self, session: Session) -> int:
-        line = Line(await session.open(CHANNEL))
+        line = await Line.of(session)
         await prove_as_receiver(session, line, self._secret, self.pin)
         path = path_in_words(session)
         self._display.say("connected", f"The sender has proved itself. Path: {path}.", path=path)
@@ -149,17 +149,19 @@ class Receiver:
 
     async def _list(self, line: Line) -> list[Entry]:
         entries: list[Entry] = []
+        characters = 0
         last = False
         while not last:
             heard = await exchange(line, None, Entries, patience=None)  # it may wait for its own stdin
             entries += heard.entries
+            characters += sum(len(entry.path) for entry in heard.entries)
             last = heard.last
-            if len(entries) > MAX_ENTRIES:
-                raise ExchangeError(f"the sender's list has more than {MAX_ENTRIES} entries")
+            if len(entries) > MAX_ENTRIES or characters > MAX_PATHS:
+                raise ExchangeError(f"the sender's list has more than {MAX_ENTRIES} entries, or very long paths")
         return entries
 
     async def _take_all(self, session: Session, line: Line) -> int:
-        paths = safe_paths(self.entries)
+        paths = await asyncio.to_thread(safe_paths, self.entries)
         if self._overwrite:
             await asyncio.to_thread(check_places, self.entries, paths, self._folder)
         part = Partial(self._folder / f".adieu-{identity(self.entries)}")

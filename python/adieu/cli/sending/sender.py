@@ -211,6 +211,7 @@ class Sender:
         except OSError as error:  # the receipt cannot be written
             guest.how = "failed"
             guest.display.say("failed", f"{error.filename or ''}: {error.strerror or error}")
+            await session.close("the sender cannot go on", timeout=1.0)
         except (WrongCodeError, RefusedError) as error:
             await self._refuse(session, error)
         except ExchangeError as error:

@@ -17,6 +17,10 @@ class WrongCodeError(Exception):
         super().__init__("the code was wrong, or somebody is between the two programs: nothing was sent")
 
 
+class UnansweredError(WrongCodeError):
+    """The other side took this side's proof, by which it can check a guess of the code, and did not show its own."""
+
+
 class VoidError(WrongCodeError):
     """The code was tried too often: it is not looked at."""
 

@@ -1,4 +1,4 @@
-import{i as e,n as t}from"./lit-BqTy6KEj.js";import{notifications as n}from"./notifications-DP6WDvyg.js";import{c as r,h as i,i as a,r as o,t as s}from"./index-Csvcm5uf.js";import{r as c}from"./language-CXtbloA0.js";import{t as l}from"./devices-b1Ynl9u9.js";import{i as u,n as d,r as f}from"./call-EZe7rsOH.js";function p(){let{keys:t}=c();return e`
+import{i as e,n as t}from"./lit-BqTy6KEj.js";import{notifications as n}from"./notifications-BII3LVrE.js";import{c as r,h as i,i as a,r as o,t as s}from"./index-D7L1I2ar.js";import{r as c}from"./language-CXtbloA0.js";import{t as l}from"./devices-D7e2sPq_.js";import{i as u,n as d,r as f}from"./call-DSiRtTiE.js";function p(){let{keys:t}=c();return e`
     <dl class="keys">
       ${Object.entries(d).map(([n,r])=>e`<dt><kbd>${n.toUpperCase()}</kbd></dt><dd>${t[r]}</dd>`)}
       <dt><kbd>← ↑ → ↓</kbd></dt>
