@@ -78,7 +78,7 @@ async def test_a_stranger_neither_keeps_the_place_nor_writes_into_the_terminal(
     assert not faults
 
 
-async def test_a_stranger_that_opens_no_channel_keeps_the_place_only_for_a_while(
+async def test_a_stranger_that_opens_no_channel_soon_loses_the_place(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Session:

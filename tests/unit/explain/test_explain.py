@@ -83,7 +83,7 @@ def test_nothing_in_a_file_forges_a_line_or_a_tag() -> None:
     ET.fromstring(picture)
 
 
-def test_a_picture_has_a_bound_and_is_well_formed_whatever_the_times_and_texts_are() -> None:
+def test_a_picture_is_bounded_and_well_formed_whatever_a_file_says() -> None:
     notes = [(0.0, "=", state("open")), (9.0, "=", state("suspect", "a\ufffe\uffffb")), (1e11, "=", state("open"))]
     picture = draw(tell([read(json.dumps(made(notes)))]))
     assert len(picture) < 20_000
