@@ -19,7 +19,12 @@ FRAMERATE: Final = 30
 ENDLESS: Final = 1_000_000
 """Frames from one key frame to the next: the other side asks for those that it needs."""
 STEP: Final = 0.3
-"""A change of the bit rate by this part is worth a new encoder, and its key frame, if the codec cannot follow."""
+"""A change of the bit rate by this part is worth a new encoder, and its key frame, if the codec cannot follow.
+
+FFmpeg's libvpx reads its bit rate once, when it is opened: neither `bit_rate` nor options change it later.
+"""
+FREE: Final = 0.05
+"""A change by this part is worth it when the frame must be a key frame anyway."""
 PATIENCE: Final = 3.0
 """Seconds between two encoders for that reason."""
 ROOM: Final = 4_000_000
@@ -122,8 +127,8 @@ class Encoder:
             if wanted.bitrate != self._bitrate:
                 self._context.bit_rate = self._bitrate = wanted.bitrate
             return self._context
-        worth = abs(wanted.bitrate / self._bitrate - 1) >= STEP
-        if worth and now - self._made >= PATIENCE:
+        change = abs(wanted.bitrate / self._bitrate - 1)
+        if (wanted.key and change >= FREE) or (change >= STEP and now - self._made >= PATIENCE):
             return self._make(what, wanted.bitrate, now)
         return self._context
 

@@ -203,6 +203,18 @@ def test_the_bit_rate_is_followed_without_a_storm_of_key_frames() -> None:
         assert rates[2] < (1.1 if codec == "H264" else 1.6) * 200_000, (codec, rates)
 
 
+def test_a_key_frame_brings_the_new_bit_rate_at_once() -> None:
+    made, size, keys = Encoder(), 0, 0
+    for index in range(90):
+        is_asked_for = index in {0, 30}  # long before another encoder would be made for the rate alone
+        wanted = Wanted("VP8", "", 800_000 if index < 15 else 200_000, 1.0, is_asked_for)
+        for frame in made.encode(numbered(index, 320, 240, busy=True), index / 30, wanted):
+            keys += frame.key
+            size += len(frame.data) * (index >= 60)
+    assert keys == 2
+    assert size * 8 < 2 * 200_000  # its floor for this picture is above the rate
+
+
 async def test_an_encoder_that_fails_once_is_begun_anew(core: FakeCore, monkeypatch: pytest.MonkeyPatch) -> None:
     real, calls = Encoder.encode, 0
 
