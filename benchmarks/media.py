@@ -1,22 +1,26 @@
-"""Measure the processor time of sound, adieu and aiortc in turn: two processes on this computer, over real UDP.
+"""Measure the processor time of sound and pictures, adieu and aiortc in turn: two processes here, over real UDP.
 
-python benchmarks/media.py            three rounds, three minutes: benchmarks/media.md
+python benchmarks/media.py            three rounds, five minutes: benchmarks/media.md
 python benchmarks/media.py --quick    one short round, to see that everything works; writes nothing
 
-One side sends 20 streams, the other receives them. A figure is the processor time of a process, all its threads,
-for each RTP packet that it sent or received. Each round measures every row once, adieu and aiortc alternating.
+One side sends 20 streams of sound, or one of pictures, the other receives them. A figure is the processor time of a
+process, all its threads, for each RTP packet that it sent or received. Each round measures every row once, adieu and
+aiortc alternating.
 
     ready      the sender has packets of Opus; aiortc alone can do this, adieu encodes sound itself
     G.711      the sender has samples, and encodes them by a table: the nearest to ready packets that adieu has
     encoding   the sender has samples, and encodes them as Opus
     decoding   the receiver's program reads the frames of all streams
     unread     the receiver's program reads nothing: aiortc decodes nevertheless, adieu does not
+    VP8        the sender has frames of 1280x720 that are encoded already, 30 a second, 2 Mbit/s
+    frames     the receiver's program reads the frames as they came; aiortc can only decode them
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
 import sys
@@ -44,6 +48,9 @@ ROWS = (
     ("adieu", "encoding", "decoding"),
     ("aiortc", "encoding", "decoding"),
 )
+PICTURES = (("adieu", "VP8", "frames"), ("aiortc", "VP8", "unread"))
+FRAMERATE = 30
+BITRATE = 2_000_000
 
 
 def tone(seconds: float) -> bytes:
@@ -52,6 +59,18 @@ def tone(seconds: float) -> bytes:
 
     once = array("h", (round(9000 * ((n * (3 + n // 6000)) % 200 - 100) / 100) for n in range(RATE)))
     return (once.tobytes() * round(seconds + 1))[: 2 * round(seconds * RATE)]
+
+
+def pictures() -> list[tuple[bytes, bool]]:
+    """Four seconds of encoded pictures that move, and whether each is a key frame: to be repeated."""
+    from adieu.media.encoder import Encoder, Wanted
+    from adieu.testing import numbered
+
+    encoder, frames = Encoder(), []
+    for number in range(4 * FRAMERATE):
+        wanted = Wanted("VP8", "", BITRATE, 1.0, number == 0)
+        frames += encoder.encode(numbered(number, 1280, 720, busy=True), number / FRAMERATE, wanted)
+    return [(frame.data, frame.key) for frame in frames]
 
 
 # --- one process: a peer of one library -----------
@@ -66,8 +85,13 @@ class Adieu:
         self.tasks: list[Any] = []
 
     def send(self, how: str) -> None:
-        from adieu.media import AudioSource
+        from adieu.media import AudioSource, EncodedSource
 
+        if how == "VP8":
+            camera = EncodedSource("video/VP8")
+            self.pc.addTrack(camera.track)
+            self.tasks.append(asyncio.ensure_future(self._show(camera, pictures())))
+            return
         for _ in range(STREAMS):
             source = AudioSource(RATE, max_seconds=2.0)
             self.pc.addTrack(source.track)
@@ -82,13 +106,26 @@ class Adieu:
         while True:
             await source.write(sound)
 
+    async def _show(self, camera: Any, frames: list[tuple[bytes, bool]]) -> None:
+        began = time.perf_counter()
+        for count in itertools.count():
+            data, key = frames[count % len(frames)]
+            camera.send(data, key=key)
+            await asyncio.sleep(max(0.0, began + (count + 1) / FRAMERATE - time.perf_counter()))
+
     def receive(self, how: str) -> None:
-        from adieu.media import AudioSink
+        from adieu.media import AudioSink, encoded
+
+        async def pass_on(track: Any) -> None:
+            async for _ in encoded(track):
+                pass
 
         async def read(track: Any) -> None:
             async for _ in AudioSink(track, RATE, 2):
                 pass
 
+        if how == "frames":
+            self.pc.ontrack = lambda event: self.tasks.append(asyncio.ensure_future(pass_on(event.track)))
         if how == "decoding":
             self.pc.ontrack = lambda event: self.tasks.append(asyncio.ensure_future(read(event.track)))
 
@@ -118,6 +155,9 @@ class Aiortc:
         self.tasks: list[Any] = []
 
     def send(self, how: str) -> None:
+        if how == "VP8":
+            self.pc.addTrack(self._pictures()())
+            return
         track = self._packets() if how == "ready" else self._frames()
         for _ in range(STREAMS):
             self.pc.addTrack(track())
@@ -164,6 +204,25 @@ class Aiortc:
                 await asyncio.sleep(max(0.0, self.began + 0.02 * self.count - time.perf_counter()))
                 packet = av.Packet(payloads[self.count % len(payloads)])
                 packet.pts, packet.time_base = 960 * self.count, Fraction(1, RATE)
+                self.count += 1
+                return packet
+
+        return Packets
+
+    def _pictures(self) -> Any:
+        import av
+
+        frames = pictures()
+
+        class Packets(self.aiortc.MediaStreamTrack):
+            kind = "video"
+            began, count = 0.0, 0
+
+            async def recv(self) -> Any:
+                self.began = self.began or time.perf_counter()
+                await asyncio.sleep(max(0.0, self.began + self.count / FRAMERATE - time.perf_counter()))
+                packet = av.Packet(frames[self.count % len(frames)][0])
+                packet.pts, packet.time_base = 90_000 // FRAMERATE * self.count, Fraction(1, 90_000)
                 self.count += 1
                 return packet
 
@@ -247,7 +306,7 @@ async def measured(library: str, sends: str, receives: str, seconds: float) -> d
         await sender("accept", sdp=await receiver("answer", sdp=await sender("offer")))
         while (await receiver("figures"))["packets"] < 50:  # noqa: ASYNC110
             await asyncio.sleep(0.2)  # another process
-        await asyncio.sleep(2)
+        await asyncio.sleep(5 if sends == "VP8" else 2)  # a path's estimate grows
         before = [await ask("figures") for ask in (sender, receiver)]
         await asyncio.sleep(seconds)
         after = [await ask("figures") for ask in (sender, receiver)]
@@ -261,11 +320,12 @@ async def measured(library: str, sends: str, receives: str, seconds: float) -> d
 
 def report(rows: dict[tuple[str, str, str], list[dict[str, Any]]], seconds: float) -> str:
     lines = [
-        "# Sound: processor time",
+        "# Sound and pictures: processor time",
         "{date}, commit {commit}; {processor}, {cores} cores, {system}, Python {python}.".format(**facts()),
         "",
         (
-            f"{STREAMS} streams, frames of 20 ms, two processes on loopback, {seconds:.0f} s in each of"
+            f"Sound: {STREAMS} streams, frames of 20 ms. Pictures: a stream of VP8, 1280x720, {FRAMERATE} ready frames"
+            f" a second, {BITRATE / 1e6:.0f} Mbit/s. Two processes on loopback, {seconds:.0f} s in each of"
             f" {len(next(iter(rows.values())))} rounds in turn. `python benchmarks/media.py` makes this page."
         ),
         "",
@@ -282,6 +342,8 @@ def report(rows: dict[tuple[str, str, str], list[dict[str, Any]]], seconds: floa
         arrived = median(one["in packets"] for one in figures)
         name, sends, receives = row
         lines.append(f"| {name} {figures[0]['version']} | {sends} | {receives} | {' | '.join(cells)} | {arrived:.0f} |")
+    ours, others = (shown[row] for row in PICTURES)
+    shown_out, shown_in = others[0] / ours[0], others[1] / ours[1]
     plain, _, coded = (shown[row] for row in ROWS if row[0] == "adieu")
     theirs, theirs_coded = (shown[row] for row in ROWS if row[0] == "aiortc")
     out, into = theirs_coded[0] / coded[0], theirs_coded[1] / coded[1]
@@ -291,17 +353,18 @@ def report(rows: dict[tuple[str, str, str], list[dict[str, Any]]], seconds: floa
         f"With encoding and decoding aiortc takes {out:.1f} times as much to send, {into:.1f} times to receive.",
         f"Without Opus, adieu's G.711 beside aiortc's ready packets: {plainly:.1f} times as much to send.",
         f"Received and not read: {unread:.1f} times; aiortc decodes also then.",
+        f"Ready pictures: {shown_out:.1f} times as much to send, {shown_in:.1f} times to receive; aiortc decodes them.",
         f"The processor time is that of all threads. The load of the computer was {os.getloadavg()[0]:.0f} at the end.",
-        "Where less than 1000 packets a second arrived, it was too busy for all of them.",
+        "Where less than 1000 packets a second of sound arrived, it was too busy for all of them.",
     ]
     return "\n".join(lines) + "\n"
 
 
 async def main(quick: bool) -> None:
     rounds, seconds = (1, 2.0) if quick else (3, 8.0)
-    rows: dict[tuple[str, str, str], list[dict[str, Any]]] = {row: [] for row in ROWS}
+    rows: dict[tuple[str, str, str], list[dict[str, Any]]] = {row: [] for row in ROWS + PICTURES}
     for turn in range(rounds):
-        for row in ROWS:
+        for row in ROWS + PICTURES:
             print(f"round {turn + 1}/{rounds}: {' '.join(row)}", flush=True)
             rows[row].append(await measured(*row, seconds))
             print(rows[row][-1], flush=True)
