@@ -9,16 +9,16 @@ import signal
 import sys
 import urllib.request
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from e2e.lab.processes import MARK, marked, running
+from e2e.lab.processes import mark_of, marked, running
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
     from collections.abc import AsyncGenerator
+    from pathlib import Path
 
 pytestmark = pytest.mark.anyio
 CODE = "import sys; from adieu.cli import main; sys.argv[0] = 'adieu'; main()"
@@ -79,12 +79,6 @@ async def demo(folder: Path, *options: str, code: str = CODE) -> AsyncGenerator[
 def kept(folder: Path) -> list[Path]:
     """What a program has left there."""
     return list(folder.iterdir())
-
-
-def mark_of(pid: int) -> str:
-    """What its descendants inherit."""
-    environment = (Path("/proc") / str(pid) / "environ").read_bytes().split(b"\0")
-    return next(entry.decode().partition("=")[2] for entry in environment if entry.startswith(MARK.encode()))
 
 
 def _page(address: str) -> str:

@@ -1,7 +1,6 @@
 """The lab itself: what it starts it ends."""
 
 import asyncio
-import os
 import sys
 from asyncio.subprocess import PIPE
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 
 from conftest import missing
 from e2e.lab import browsers
-from e2e.lab.processes import MARK, marked, running
+from e2e.lab.processes import mark_of, marked, running
 
 FAMILY = """
 import subprocess, sys
@@ -22,7 +21,7 @@ sys.stdin.read()
 async def test_a_process_takes_its_whole_family_with_it():
     async with running(sys.executable, "-c", FAMILY, stdin=PIPE, stdout=PIPE) as process:
         assert await process.stdout.readline() == b"up\n"
-        mark = _mark(process.pid)
+        mark = mark_of(process.pid)
         assert len(list(marked(mark))) >= 2
     assert list(marked(mark)) == []
     assert process.returncode is not None
@@ -34,7 +33,7 @@ async def test_cancelling_kills_too():
 
     async def run():
         async with running("sleep", "600") as process:
-            marks.append(_mark(process.pid))
+            marks.append(mark_of(process.pid))
             started.set()
             await asyncio.Event().wait()
 
@@ -53,7 +52,7 @@ async def test_a_browser_leaves_no_process_and_no_profile(name):
     if installed() is None:
         missing(name, "python tools/system.py installs it, or says how")
     async with {"chromium": browsers.chromium, "firefox": browsers.firefox}[name]() as browser:
-        mark = _mark(browser.process.pid)
+        mark = mark_of(browser.process.pid)
         profile = _profile(browser.process.pid)
         assert _is_there(profile)
         await browser.open("about:blank")
@@ -69,10 +68,3 @@ def _profile(pid: int) -> Path:
 
 def _is_there(path: Path) -> bool:
     return path.exists()
-
-
-def _mark(pid: int) -> str:
-    environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    mine = {entry.partition(b"=")[0]: entry.partition(b"=")[2] for entry in environment}
-    assert os.getpid() != pid
-    return mine[MARK.encode()].decode()

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 import uuid
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -56,9 +57,18 @@ async def running(*command: str, env: Mapping[str, str] | None = None, **options
 
 def family(process: Process) -> list[int]:
     """A process of `running`, and all that descend from it."""
-    environment = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
-    [mark] = [entry.partition(b"=")[2] for entry in environment if entry.startswith(f"{MARK}=".encode())]
-    return list(marked(mark.decode()))
+    return list(marked(mark_of(process.pid)))
+
+
+def mark_of(pid: int) -> str:
+    """The mark of a living process, which its descendants inherit."""
+    environment = Path(f"/proc/{pid}/environ")
+    for _ in range(1000):  # while a process becomes another program (setpriv does) it shows no environment
+        entries = dict(entry.partition(b"=")[::2] for entry in environment.read_bytes().split(b"\0"))
+        if MARK.encode() in entries:
+            return entries[MARK.encode()].decode()
+        time.sleep(0.001)
+    raise LookupError(f"process {pid} has no mark")
 
 
 def marked(mark: str) -> Iterator[int]:
