@@ -331,7 +331,7 @@ async def test_a_lost_socket_is_noticed_at_once_and_the_seat_taken_back():
         cut(ada)
         ada.send(word(ben.peer, "while down"))
         down, up = (await until(ada, Up))[-2:]
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < QUICK.ping, "by a ping it would take longer"
         assert isinstance(down, Down)
         assert up == Up(before, resumed=True)
         assert not any(isinstance(event, PeerLeft) for event in ben._events._events)
@@ -426,7 +426,7 @@ async def test_a_server_that_dies_without_a_word_is_noticed_by_ping():
         await ada.__aenter__()
         began = time.monotonic()
         (down,) = (await until(ada, Down))[-1:]
-        assert 0.3 < time.monotonic() - began < 2
+        assert 0.3 < time.monotonic() - began < Policy().ping
         assert "ping" in down.reason
         await ada.quit()
 
@@ -512,7 +512,7 @@ async def test_quit_is_short_also_with_a_server_that_does_not_answer():
         await ada.__aenter__()
         began = time.monotonic()
         await ada.quit()
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 0.2 + CLOSE_TIMEOUT + 3
         assert connections() == set()
 
 
