@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
+import inspect
 import logging
 import os
 import signal
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -45,6 +49,41 @@ def pytest_configure(config: pytest.Config) -> None:
     # A task whose exception nobody fetched is reported only when it is collected: do it inside the test.
     if "PYTHONASYNCIODEBUG" not in os.environ:
         sys.set_coroutine_origin_tracking_depth(4)
+
+
+BEGAN = pytest.StashKey[float]()
+ORDERLY = 0.9
+"""The part of a test's time after which it is cancelled."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    item.stash[BEGAN] = time.monotonic()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> None:
+    """Cancel an async test that hangs, in its own loop and before its time is over.
+
+    The signal of pytest-timeout breaks into the loop that all async tests share: then those that follow fail, too.
+    """
+    run, own = pyfuncitem.obj, pyfuncitem.get_closest_marker("timeout")
+    seconds = float(own.args[0] if own is not None else pyfuncitem.config.getini("timeout"))
+    if not seconds or not inspect.iscoroutinefunction(run) or hasattr(run, "hypothesis"):
+        return
+
+    @functools.wraps(run)
+    async def bounded(*arguments: Any, **named: Any) -> None:
+        bound = seconds * ORDERLY - (time.monotonic() - pyfuncitem.stash[BEGAN])
+        try:
+            async with asyncio.timeout(bound) as limit:
+                await run(*arguments, **named)
+        except TimeoutError:
+            if limit.expired():
+                pytest.fail(f"it hung, and was cancelled after {seconds * ORDERLY:.0f} s")
+            raise
+
+    pyfuncitem.obj = bounded
 
 
 CI = os.environ.get("CI") == "true"

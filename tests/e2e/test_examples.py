@@ -58,7 +58,7 @@ def test_each_example_is_tried() -> None:
 @pytest.mark.parametrize("name", EXPECTED)
 async def test_an_example_runs(name: str) -> None:
     process = await start(name)
-    output, _ = await asyncio.wait_for(process.communicate(), 30.0)
+    output, _ = await asyncio.wait_for(process.communicate(), 90.0)
     text = output.decode()
     assert process.returncode == 0, text
     for line in EXPECTED[name]:

@@ -38,7 +38,7 @@ async def test_cancelling_kills_too():
             await asyncio.Event().wait()
 
     task = asyncio.create_task(run())
-    await started.wait()
+    await asyncio.wait_for(started.wait(), 60)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
