@@ -1,6 +1,6 @@
 """Many relayed connections, opened and closed; and the cost of a relayed byte. Writes tests/e2e/reports/turn.md.
 
-    python tests/e2e/lab/namespace.py python tests/e2e/turn/many.py
+    python tests/e2e/lab/namespace.py python tests/e2e/turn/many.py [closed] [losses] [cost]
 
 It needs coturn, and for the losses a namespace.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 TESTS = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TESTS))
 
+import adieu  # noqa: E402
 from e2e.lab.turn import TurnServer, turn_server  # noqa: E402
 from e2e.turn.pairs import HOST, Relayed, relayed  # noqa: E402
 
@@ -141,6 +143,25 @@ def losses(turn: TurnServer, probability: float) -> Iterator[None]:
             subprocess.run(["iptables", "-D", *rule], check=True)
 
 
+def costs(turn: TurnServer, size: int, rounds: int = 5) -> Iterator[str]:
+    """Yield the rows of the table. The paths take turns: what else the computer does meets all of them."""
+    spent: dict[str, list[float]] = {path: [] for path in ("direct", "udp", "tcp", "tls")}
+    for _ in range(rounds):
+        for path, seconds in spent.items():
+            seconds.append(asyncio.run(cost(None if path == "direct" else turn, path, size)))
+    direct = min(spent["direct"])
+    for path, seconds in spent.items():
+        least, middle = min(seconds), statistics.median(seconds)
+        times = f"{least / direct:.2f} | {middle / statistics.median(spent['direct']):.2f}"
+        yield f"| {path} | {least:.2f} | {middle:.2f} | {times} |"
+
+
+def _commit() -> str:
+    """Return the commit that was measured, as far as git knows it."""
+    command = ["git", "-C", str(Path(adieu.__file__).parent), "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
+
+
 async def cost(turn: TurnServer | None, transport: str, size: int) -> float:
     """Return the CPU seconds of both ends per GB, of this many bytes in one direction."""
     if turn is None:
@@ -175,51 +196,65 @@ async def cost(turn: TurnServer | None, transport: str, size: int) -> float:
     return spent / size * 1e9
 
 
-def main() -> None:
-    """Measure, and write the report."""
-    count = int(os.environ.get("ADIEU_CONNECTIONS", "1000"))
-    lines = ["# Relayed connections over coturn", ""]
-    lines += [
-        (
-            f"{count} each, {AT_ONCE} at a time, opened and closed. The allocations left are those "
-            "of the server's own log. "
-            "`tests/e2e/turn/many.py` writes this page."
-        ),
-        "",
-        "| path | allocations | left | not confirmed (ledger) | slowest batch | pairs without data |",
-        "|---|---|---|---|---|---|",
-    ]
-    with tempfile.TemporaryDirectory() as folder:
-        for transport in ("udp", "tcp", "tls"):
-            place = Path(folder, transport)
-            place.mkdir()
-            with turn_server(place, HOST) as turn:
-                lines.append(asyncio.run(connections(turn, transport, count)).line(transport, 2))
-                print(lines[-1], flush=True)
-        for name in ("gathered", "udp", "tcp", "tls"):
-            place = Path(folder, f"loss-{name}")
-            place.mkdir()
-            with turn_server(place, HOST) as turn, losses(turn, 0.1):
-                if name == "gathered":
-                    result, shown = asyncio.run(allocations(turn, count, 3)), "udp, gathered alone"
-                else:
-                    result, shown = asyncio.run(connections(turn, name, count, 3)), name
-                lines.append(result.line(f"{shown}, 10 % lost each way", 3))
-                print(lines[-1], flush=True)
-        place = Path(folder, "cost")
+HEAD = (
+    "| path | allocations | left | not confirmed (ledger) | slowest batch | pairs without data |\n"
+    "|---|---|---|---|---|---|"
+)
+TITLES = {"closed": "Opened and closed", "losses": "With one packet in ten lost each way", "cost": "The cost of a byte"}
+
+
+def closed(folder: Path, count: int) -> Iterator[str]:
+    """Yield the section about connections that are opened and closed."""
+    yield f"{count} each, {AT_ONCE} at a time. The allocations left are those of the server's own log.\n\n{HEAD}"
+    for transport in ("udp", "tcp", "tls"):
+        place = folder / transport
         place.mkdir()
-        size = int(os.environ.get("ADIEU_BYTES", str(64 << 20)))
-        lines += ["", f"CPU seconds of both ends per GB ({size >> 20} MiB in one direction; bound 1.67):", ""]
-        lines += ["| path | s/GB | of the direct path |", "|---|---|---|"]
         with turn_server(place, HOST) as turn:
-            direct = min(asyncio.run(cost(None, "", size)) for _ in range(3))
-            lines.append(f"| direct | {direct:.2f} | 1 |")
-            for transport in ("udp", "tcp", "tls"):
-                relay = min(asyncio.run(cost(turn, transport, size)) for _ in range(3))
-                lines.append(f"| {transport} | {relay:.2f} | {relay / direct:.2f} |")
-                print(lines[-1], flush=True)
-    REPORT.write_text("\n".join(lines) + "\n")
+            yield asyncio.run(connections(turn, transport, count)).line(transport, 2)
+
+
+def lossy(folder: Path, count: int) -> Iterator[str]:
+    """Yield the section about the same with losses."""
+    yield f"{count} each, {AT_ONCE} at a time.\n\n{HEAD}"
+    for name in ("gathered", "udp", "tcp", "tls"):
+        place = folder / f"loss-{name}"
+        place.mkdir()
+        with turn_server(place, HOST) as turn, losses(turn, 0.1):
+            if name == "gathered":
+                yield asyncio.run(allocations(turn, count, 3)).line("udp, gathered alone", 3)
+            else:
+                yield asyncio.run(connections(turn, name, count, 3)).line(name, 3)
+
+
+def cheap(folder: Path, size: int) -> Iterator[str]:
+    """Yield the section about processor time."""
+    yield f"CPU seconds of both ends per GB, {size >> 20} MiB in one direction, five times in turn; bound 1.67.\n"
+    yield "| path | least | median | least, of direct | median, of direct |\n|---|---|---|---|---|"
+    place = folder / "cost"
+    place.mkdir()
+    with turn_server(place, HOST) as turn:
+        yield from costs(turn, size)
+
+
+def main(parts: list[str]) -> None:
+    """Measure these parts, or all, and write their sections of the report."""
+    count = int(os.environ.get("ADIEU_CONNECTIONS", "1000"))
+    size = int(os.environ.get("ADIEU_BYTES", str(64 << 20)))
+    text = REPORT.read_text() if REPORT.exists() else ""
+    kept = {part.partition("\n")[0]: part.partition("\n")[2].rstrip() for part in text.split("\n## ")[1:]}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        made = {"closed": closed(folder, count), "losses": lossy(folder, count), "cost": cheap(folder, size)}
+        for part in parts or TITLES:
+            lines = ["", f"Commit {_commit()}, {os.cpu_count()} processors.", ""]
+            for line in made[part]:
+                lines.append(line)
+                print(line, flush=True)
+            kept[TITLES[part]] = "\n".join(lines)
+    sections = [f"## {title}\n{kept[title]}\n" for title in TITLES.values() if title in kept]
+    head = "# Relayed connections over coturn\n\n`tests/e2e/turn/many.py` writes this page, section by section.\n"
+    REPORT.write_text("\n".join([head, *sections]))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
