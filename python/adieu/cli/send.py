@@ -137,11 +137,14 @@ class Source:
         def tell(error: OSError | None) -> None:
             if ended.done():
                 return
-            if error is None:
+            try:
+                if error is not None:
+                    raise error
                 self._listing.add(self._place, self._name)
-                ended.set_result(None)
+            except (OSError, ValueError) as why:
+                ended.set_exception(why)
             else:
-                ended.set_exception(error)
+                ended.set_result(None)
 
         try:
             with self._place.open("wb") as file:
@@ -155,7 +158,12 @@ class Source:
             return
 
     async def listing(self) -> Listing:
-        """Return the list, when it is complete. Raises OSError: what comes by stdin could not be kept."""
+        """Return the list, when it is complete.
+
+        Raises:
+            OSError: what comes by stdin could not be kept.
+            ValueError: it is too much, or its name is too long.
+        """
         if self._ended is not None:
             await asyncio.shield(self._ended)
         return self._listing
@@ -168,6 +176,7 @@ class Source:
 
 def _send(given: argparse.Namespace, source: Source, display: Display, settings: TransportSettings | None) -> int:
     from adieu.cli.sending import meeting, offering  # noqa: PLC0415 quick help
+    from adieu.cli.sending.display import shown  # noqa: PLC0415
     from adieu.cli.sending.sender import MAX_WRONG, Limit, Sender  # noqa: PLC0415
 
     limit = Limit(given.limit_rate) if given.limit_rate else None
@@ -195,7 +204,7 @@ def _send(given: argparse.Namespace, source: Source, display: Display, settings:
             tries=MAX_WRONG,
         )
         for path in source.left_out[:10]:
-            display.say("left-out", f"Left out, no file and no folder, or not readable: {path}", path=path)
+            display.say("left-out", f"Left out, no file and no folder, or not readable: {shown(path)}", path=path)
         offering.announce(display, source.in_words(), offer, given.server)
         return await sender.run(offer.room)
 

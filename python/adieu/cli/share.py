@@ -77,7 +77,7 @@ def _listed(given: argparse.Namespace) -> Listing:
 
 def _share(given: argparse.Namespace, first: Listing, display: Display, settings: TransportSettings | None) -> int:
     from adieu.cli.sending import meeting, offering  # noqa: PLC0415 quick help
-    from adieu.cli.sending.display import files_in_words  # noqa: PLC0415
+    from adieu.cli.sending.display import files_in_words, shown  # noqa: PLC0415
     from adieu.cli.sending.sender import Limit, Sender  # noqa: PLC0415
 
     limit = Limit(given.limit_rate) if given.limit_rate else None
@@ -102,7 +102,7 @@ def _share(given: argparse.Namespace, first: Listing, display: Display, settings
         )
         senders.append(sender)
         for path in first.left_out[:10]:
-            display.say("left-out", f"Left out, no file and no folder, or not readable: {path}", path=path)
+            display.say("left-out", f"Left out, no file and no folder, or not readable: {shown(path)}", path=path)
         offering.announce(display, files_in_words(len(first.files), first.size), offer, given.server)
         return await sender.run(offer.room)
 

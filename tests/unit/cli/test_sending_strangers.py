@@ -3,15 +3,21 @@
 # ruff: noqa: SIM117 the sender is there before the stranger
 from __future__ import annotations
 
+import argparse
 import asyncio
+import io
 import time
+from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
 import adieu
-from adieu.cli.sending import listing, messages, receiver, sender
+from adieu.cli import send
+from adieu.cli.screen import Screen
+from adieu.cli.sending import display, listing, messages, receiver, sender
 from adieu.cli.sending.guest import Guest
 from adieu.cli.sending.messages import Entry, ExchangeError, Line
 from adieu.cli.sending.pake import Pake
@@ -20,7 +26,6 @@ from unit.cli.test_sending import CODE, both_well, receiving, result, sending
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from pathlib import Path
 
     from adieu.session.channel import Channel
 
@@ -173,3 +178,23 @@ def test_a_file_is_never_a_folder_too(paths: list[str]) -> None:
 def test_only_inside_a_folder_may_a_name_be_hidden() -> None:
     found = listing.safe_paths([Entry(path, 1) for path in ("/.bashrc", ".profile", "a/.x", "//.y")])
     assert [str(each) for each in found] == ["file/.bashrc", "profile", "a/.x", "file/file/.y"]
+
+
+def test_a_name_on_this_disk_writes_nothing_into_the_terminal() -> None:
+    out = io.StringIO()
+    shown = display.Display(as_json=False, screen=Screen(out))
+    shown.say("left-out", "Left out: a\x1b[2Jb\udcff\u202e")
+    shown.say("code", "two\nlines")
+    shown.draw(["\x1b[1mbold\x1b[0m"])
+    assert out.getvalue() == "Left out: a\ufffd[2Jb\ufffd\ufffd\ntwo\nlines\n\x1b[1mbold\x1b[0m\n"
+    assert display.shown("a\nb") == "a\ufffdb"
+
+
+async def test_a_name_for_stdin_that_cannot_be_is_said_and_hangs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b"hello")))
+    source = send.Source(listing.Listing(), argparse.Namespace(name="a/" * 200 + "b", files=[Path("-")]), tmp_path)
+    source.begin()
+    with pytest.raises(ValueError, match="too deep"):
+        await asyncio.wait_for(source.listing(), 10)

@@ -52,11 +52,17 @@ class Display:
         return Display(as_json=self._as_json, number=number, screen=self._screen)
 
     def say(self, what: str, text: str, **figures: Any) -> None:
-        """Tell an event."""
+        """Tell an event. For a person, its lines have nothing that controls a terminal, also if a file's name has."""
         if self._as_json:
             print(json.dumps({"event": what, "text": text, **self._figures, **figures}), flush=True)
         else:
-            self._screen.line(self._head + text)
+            seen = (one if one.isprintable() or one == "\n" else "\N{REPLACEMENT CHARACTER}" for one in text)
+            self._screen.line(self._head + "".join(seen))
+
+    def draw(self, lines: Sequence[str]) -> None:
+        """Show a picture to a person: lines with colors."""
+        for line in lines:
+            self._screen.line(line)
 
     @property
     def is_due(self) -> bool:

@@ -113,9 +113,7 @@ def announce(display: Display, what: str, offer: Offer, server: str | None) -> N
         text = f"{head} this link in a browser, or give it to `adieu receive`:\n\n   {link}\n"
         display.say("link", text, link=link, command=f"adieu receive {link}")
         if display.for_a_person:
-            for line in qr.shown(link):
-                display.say("qr", f"   {line}")
-            display.say("qr", "")
+            display.draw([*(f"   {line}" for line in qr.shown(link)), ""])
     for place in offer.places:
         page = "" if offer.link is None else str(dataclasses.replace(offer.link, page=f"http://{place}/"))
         display.say("address", f"   also reached at {page or place}", address=place, link=page)
