@@ -443,16 +443,16 @@ async def test_a_dropped_connection_with_handlers_goes_when_it_has_failed():
     del a
     b.onicecandidate = None
     gc.collect()
-    b.close()
-    assert not await b.wait_closed()
 
-    async def released():
+    async def failing():
+        b.close()  # from here on it may fail at any moment
+        assert not await b.wait_closed()
         while core.counters()["sockets"]:
             gc.collect()
             await asyncio.sleep(0.05)
 
     with pytest.warns(ResourceWarning, match="unclosed <RTCPeerConnection failed, stable>"):
-        await asyncio.wait_for(released(), PATIENCE)
+        await asyncio.wait_for(failing(), PATIENCE)
     assert heard == ["disconnected", "failed"]
 
 
