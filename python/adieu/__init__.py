@@ -115,6 +115,7 @@ if TYPE_CHECKING:
         RTCSessionDescriptionInit,
         RTCStatsReport,
         RTCTrackEvent,
+        ToneEvent,
         TransportSettings,
     )
 
@@ -218,6 +219,7 @@ __all__ = [
     "SignalingLostError",
     "SignalingRefusedError",
     "StateEvent",
+    "ToneEvent",
     "Transfer",
     "TransferError",
     "TransportSettings",
@@ -265,7 +267,7 @@ if not TYPE_CHECKING:  # a module's __getattr__ would hide misspelled names from
                 "RTCRtpReceiver RTCRtpSendParameters RTCRtpSender RTCRtpSetParameterOptions",
                 "RTCRtpSynchronizationSource RTCRtpTransceiver RTCRtpTransceiverInit RTCSctpTransport",
                 "RTCSessionDescription RTCSessionDescriptionInit RTCStatsReport RTCTrackEvent ReleaseLedger",
-                "TransportSettings",
+                "ToneEvent TransportSettings",
             ),
         },
     )

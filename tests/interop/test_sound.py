@@ -164,6 +164,21 @@ async def test_a_blocked_loop_makes_no_gap_and_clear_is_heard_at_once(lab: Any, 
         assert min(heard) < 8  # what a page hears before its playout is steady is its own matter
 
 
+@each_browser
+async def test_the_tones_of_a_telephone_come_from_a_page(lab: Any, other: str) -> None:
+    async with lab.peer(other) as them, lab.peer("adieu") as us:
+        for peer in (us, them):
+            await peer.call("new")
+            await peer.call("speak", count=200)
+        await us.call("listen")
+        await join(us, them, adieu_offers=True)
+        await us.expect("track", kind="audio", state="unmute")
+        await them.call("dial", digits="15#D")
+        heard = [await us.expect("tone") for _ in range(4)]
+        assert [event["tone"] for event in heard] == ["1", "5", "#", "D"]
+        assert all(event["duration"] == pytest.approx(0.1, abs=0.06) for event in heard), heard
+
+
 def buffered(stats: dict[str, Any] | None) -> dict[str, Any]:
     """Return what the page's receiver says of its playout."""
     if stats is None:

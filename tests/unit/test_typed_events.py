@@ -25,6 +25,7 @@ def program(
     channel.addEventListener("message", lambda event: reveal_type(event))  # MessageEvent
     channel.addEventListener("error", lambda event: reveal_type(event))  # RTCErrorEvent
     stream.addEventListener("addtrack", lambda event: reveal_type(event))  # MediaStreamTrackEvent
+    stream.getTracks()[0].addEventListener("tone", lambda event: reveal_type(event))  # ToneEvent
     session.on("state", lambda event: reveal_type(event))  # StateEvent
     session.on("closing", lambda event: reveal_type(event))  # ClosingEvent
     session.on("file", lambda event: reveal_type(event))  # IncomingFile

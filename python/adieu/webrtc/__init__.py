@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from adieu.webrtc.sctp_transport import RTCSctpTransport
     from adieu.webrtc.session_description import RTCSessionDescription, RTCSessionDescriptionInit
     from adieu.webrtc.stats_report import RTCStatsReport
+    from adieu.webrtc.tone_event import ToneEvent
     from adieu.webrtc.track_event import RTCTrackEvent
 
 __all__ = [
@@ -94,6 +95,7 @@ __all__ = [
     "RTCStatsReport",
     "RTCTrackEvent",
     "ReleaseLedger",
+    "ToneEvent",
     "TransportSettings",
     "strict_specification",
 ]
@@ -129,6 +131,7 @@ if not TYPE_CHECKING:  # a module's __getattr__ would hide misspelled names from
             "adieu.webrtc.sctp_transport": ("RTCSctpTransport",),
             "adieu.webrtc.session_description": ("RTCSessionDescription RTCSessionDescriptionInit",),
             "adieu.webrtc.stats_report": ("RTCStatsReport",),
+            "adieu.webrtc.tone_event": ("ToneEvent",),
             "adieu.webrtc.track_event": ("RTCTrackEvent",),
         },
     )

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, overload
 
 from adieu.events import Event, EventHandler, EventTarget
 from adieu.webrtc.constraints import Constraints, fit
 from adieu.webrtc.dictionaries import boolean
+from adieu.webrtc.tone_event import ToneEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from adieu import _core
     from adieu.driver import Driver
+    from adieu.events import Handler
     from adieu.jsep import Kind
     from adieu.webrtc.video_sender import VideoFeed
 
@@ -113,6 +115,11 @@ class TrackInternals:
             if self.track is not None:
                 self.track.dispatchEvent(Event("mute" if muted else "unmute"))
 
+    def tell_tone(self, tone: str, duration: float) -> None:
+        """Tell of a telephone tone of the other side, of so many seconds. Called in a task of its own."""
+        if self.track is not None and self.state == "live":
+            self.track.dispatchEvent(ToneEvent(tone, duration))
+
     def end(self) -> None:
         """End the track for another reason than its `stop()`. Called in a task of its own."""
         if self.stop() and self.track is not None:
@@ -134,7 +141,8 @@ class MediaStreamTrack(EventTarget):
     """A single medium of a stream: one audio or one video. Made by getUserMedia(), a receiver, or `clone()`.
 
     Events: `mute`, `unmute`, `ended`. `ended` means that the source has ended it; `stop()` fires no event (closing
-    rule 76).
+    rule 76). An extension of adieu: a remote audio track has `tone` (`ToneEvent`), when the other side has played a
+    telephone tone; also if nobody listens to the track.
 
     Thread safety: use it in the thread of its event loop.
     """
@@ -144,6 +152,37 @@ class MediaStreamTrack(EventTarget):
     onmute: EventHandler[Event] = EventHandler("mute")
     onunmute: EventHandler[Event] = EventHandler("unmute")
     onended: EventHandler[Event] = EventHandler("ended")
+    ontone: EventHandler[ToneEvent] = EventHandler("tone")
+
+    if TYPE_CHECKING:
+
+        @overload
+        def addEventListener(
+            self,
+            type: Literal["tone"],
+            callback: Handler[ToneEvent],
+            options: bool | Mapping[str, Any] | None = None,
+            *,
+            once: bool = False,
+        ) -> None: ...
+        @overload
+        def addEventListener(
+            self,
+            type: str,
+            callback: Handler[Event],
+            options: bool | Mapping[str, Any] | None = None,
+            *,
+            once: bool = False,
+        ) -> None: ...
+        def addEventListener(
+            self,
+            type: str,
+            callback: Handler[Any],
+            options: bool | Mapping[str, Any] | None = None,
+            *,
+            once: bool = False,
+        ) -> None:
+            """See EventTarget."""
 
     def __init__(self, internals: TrackInternals) -> None:
         super().__init__()

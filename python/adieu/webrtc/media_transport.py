@@ -25,6 +25,11 @@ MAX_PAYLOAD_TYPE: Final = 127
 MAX_CHANNELS: Final = 255
 MAX_EXTENSION: Final = 255
 """The highest numbers that the core takes. A description with higher ones is accepted; they are not used."""
+TONES_AT_ONCE: Final = 32
+TONES_A_SECOND: Final = 20
+"""Telephone tones that are reported at once, and how many more each second allows. People and machines dial slower."""
+LONGEST_TONE: Final = 8.2
+"""Seconds: what a report of a tone has room for, at 8000 Hz (RFC 4733)."""
 
 
 def follow_description(internals: Internals) -> None:
@@ -140,11 +145,13 @@ def end(internals: Internals) -> None:
 class ReceiverEvents:
     """Takes the core's reports about one receiver. A description may end it: then nothing more comes of it."""
 
-    __slots__ = ("_internals", "_transceiver")
+    __slots__ = ("_internals", "_tones", "_tones_at", "_transceiver")
 
     def __init__(self, internals: Internals, transceiver: TransceiverInternals) -> None:
         self._internals = internals
         self._transceiver = transceiver
+        self._tones = 0.0
+        self._tones_at = float("-inf")
 
     def handle_on(self, ssrc: int) -> None:
         """Unmute the track: its first packet has come, or the first one after a mute."""
@@ -160,4 +167,12 @@ class ReceiverEvents:
             self._transceiver.receiver.set_muted(True)
 
     def handle_tone(self, tone: str, duration: float) -> None:
-        """Ignore a telephone tone of the other side: the W3C has no event for it."""
+        """Tell the track of a telephone tone of the other side, unless they come as a flood."""
+        if self._internals.is_closed:
+            return
+        now = self._internals.driver.clock.monotonic()
+        self._tones = max(0.0, self._tones - TONES_A_SECOND * (now - self._tones_at))
+        self._tones_at = now
+        if self._tones + 1 <= TONES_AT_ONCE:
+            self._tones += 1
+            self._transceiver.receiver.tell_tone(tone, min(duration, LONGEST_TONE))

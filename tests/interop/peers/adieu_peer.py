@@ -116,6 +116,7 @@ class AdieuPeer(Peer):
         track = event.track
         for name in ("mute", "unmute", "ended"):
             track.addEventListener(name, lambda _, name=name: self.tell("track", kind=track.kind, state=name))
+        track.addEventListener("tone", lambda event: self.tell("tone", tone=event.tone, duration=event.duration))
         if track.kind == "audio":
             self.ears.append(asyncio.create_task(self._hear(AudioSink(track, sample_rate=8000))))
         self.tell("track", kind=track.kind, state="added", muted=track.muted)

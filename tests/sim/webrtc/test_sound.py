@@ -283,16 +283,32 @@ async def play(pc: RTCPeerConnection, digits: str) -> list[str]:
 
 
 @simulated()
-async def test_tones_of_a_telephone_are_sent(world):
+async def test_tones_of_a_telephone_are_sent_and_told(world):
     here, there, _speech, _ear = await call(world)
     tones_heard: list[tuple[str, float]] = []
-    receiver = there._internals.driver.handles.media
-    for target in receiver.values():
-        if hasattr(target, "handle_tone"):
-            type(target).handle_tone = lambda self, tone, duration: tones_heard.append((tone, duration))
+    there.getReceivers()[0].track.ontone = lambda event: tones_heard.append((event.tone, event.duration))
     assert await play(here, "12#") == ["1", "2", "#", ""]
     assert [tone for tone, _ in tones_heard] == ["1", "2", "#"]
     assert all(duration == pytest.approx(0.1, abs=0.03) for _, duration in tones_heard)
+    there.getReceivers()[0].track.stop()
+    assert await play(here, "3") == ["3", ""]
+    assert len(tones_heard) == 3  # the track has ended
+
+
+@simulated()
+async def test_a_flood_of_tones_is_bounded_and_their_duration_too(world):
+    _here, there, _speech, _ear = await call(world)
+    told: list[tuple[str, float]] = []
+    track = there.getReceivers()[0].track
+    track.addEventListener("tone", lambda event: told.append((event.tone, event.duration)))
+    [handler] = [end for end in there._internals.driver.handles.media.values() if hasattr(end, "handle_tone")]
+    for _ in range(1000):
+        handler.handle_tone("1", 65535.0)
+    assert told == [("1", 8.2)] * 32
+    await asyncio.sleep(1.0)
+    for _ in range(1000):
+        handler.handle_tone("2", 0.1)
+    assert told[32:] == [("2", 0.1)] * 20
 
 
 @simulated()

@@ -188,6 +188,10 @@ async function speakingTrack(count) {
 }
 
 Object.assign(commands, {
+  // Play the tones of a telephone, beside the sound that is sent.
+  dial({ digits }) {
+    pc.getSenders().find(({ track }) => track?.kind === "audio").dtmf.insertDTMF(digits, 100, 70);
+  },
   // From now on the tones of each remote track are heard.
   async listen() {
     await sound();
