@@ -1,5 +1,9 @@
 /** Promises that can be ended from outside, and waits that an `AbortSignal` ends. */
 
+interface Clock {
+  later(seconds: number, call: () => void): () => void;
+}
+
 /** A promise and its two ends. A rejection that nobody waits for is no error of the page. */
 export class Deferred<T> {
   readonly promise: Promise<T>;
@@ -38,6 +42,14 @@ export async function abortable<T>(promise: Promise<T>, signal: AbortSignal | un
   } finally {
     signal.removeEventListener("abort", abort);
   }
+}
+
+/** Wait for a promise, but no longer than so many seconds of this clock. */
+export async function within(seconds: number, clock: Clock, promise: Promise<unknown>): Promise<void> {
+  const over = new Deferred<void>();
+  const cancel = clock.later(seconds, () => over.resolve());
+  await Promise.race([promise, over.promise]);
+  cancel();
 }
 
 /** Wakes all who wait; then they look again. */

@@ -130,3 +130,10 @@ export class Sha256 {
     return hex(this.#hash.digest());
   }
 }
+
+/** The hash over some hashes, hex: the proof of a file is that over its chunks. */
+export function over(hashes: Iterable<Uint8Array>): string {
+  const proof = new Sha256();
+  for (const hash of hashes) proof.add(hash);
+  return proof.hex();
+}

@@ -26,7 +26,7 @@ test("the bundle is no larger than it should be", () => {
 test("what folders and streams need is loaded when it is used, and no larger than it should be", () => {
   const later = "adieu-rtc.folders.min.js";
   const size = brotliCompressSync(readFileSync(new URL(`../../dist/${later}`, import.meta.url))).length;
-  assert.ok(size <= 7700, `${size} bytes compressed`);
+  assert.ok(size <= 8100, `${size} bytes compressed`);
   assert.ok(readFileSync(bundle, "utf8").includes(`import(\`./${later}\`)`));
 });
 

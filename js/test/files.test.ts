@@ -3,10 +3,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { hex } from "../src/bytes.js";
-import { digest, digestOf } from "../src/hashing.js";
+import { digest } from "../src/hashing.js";
 import type { IncomingFile, Session, Transfer } from "../src/index.js";
 import { CHUNK } from "../src/protocol/control.js";
 import type { FileMessage } from "../src/protocol/messages.js";
+import { whole } from "../src/session/files/first.js";
 import type { Options } from "../src/session/machine/options.js";
 import { safe } from "../src/session/names.js";
 import { shellOf } from "../src/session/session.js";
@@ -88,7 +89,7 @@ describe("hashing", () => {
       const data = bytes(size);
       const wanted = new Sha256().add(data).hex();
       assert.equal(hex(await digest(data)), wanted);
-      assert.equal(await digestOf(new Blob([data])), wanted);
+      assert.equal(await whole(new Blob([data])), wanted);
     }
   });
 });

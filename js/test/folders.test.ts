@@ -128,6 +128,23 @@ describe("folders", () => {
     await time.until(a.close());
   });
 
+  test("an answer that cannot be is refused, and the offer stays", async () => {
+    const { time, a, b } = await pair();
+    const got = new Promise<Map<string, File>>((resolve, reject) => {
+      b.addEventListener("folder", (folder) => {
+        const wrong = { exists: "replace", to: undefined } as never;
+        const message = 'exists must be "rename" or "overwrite" or "skip", not "replace"';
+        assert
+          .rejects(folder.accept(wrong), { name: "TypeError", message })
+          .then(() => folder.accept())
+          .then(resolve, reject);
+      });
+    });
+    await time.until((await time.until(a.sendFolder(photos()))).wait(), HOUR);
+    assert.equal((await got).size, 6);
+    await time.until(a.close());
+  });
+
   test("many small files share messages", async () => {
     const { time, a, b } = await pair();
     const results = taking(b);

@@ -38,6 +38,10 @@ export class Server {
   readonly blocked = new Set<string>();
   /** Of the version before: it does not say `moved` by signaling. By name. */
   readonly old = new Set<string>();
+  /** Names that may close the room for all. */
+  readonly hosts = new Set<string>();
+  /** Names that do not hear that the room is closed. */
+  readonly deaf = new Set<string>();
   /** What was relayed. */
   readonly relayed: Message[] = [];
   /** The peer ids that a name gets, one after the other. */
@@ -100,6 +104,8 @@ export class Server {
         this.seats.delete(seat.peer);
         this.#others(seat, { type: "peerLeft", room: "lab", peer: seat.peer, reason: "left" });
         return socket.hear({ id, type: "goodbye" });
+      case "closeRoom":
+        return this.#closeRoom(socket, seat, id, message.reason);
       case "ack":
         return;
     }
@@ -108,6 +114,20 @@ export class Server {
     }
     if (message.type === "moved" && this.old.has(seat.name)) return;
     this.relay(seat.peer, message);
+  }
+
+  #closeRoom(socket: Socket, host: Seat, id: number, reason = ""): void {
+    if (!this.hosts.has(host.name)) {
+      return socket.hear({ id, type: "error", code: "denied", message: "no right `close`", temporary: false });
+    }
+    for (const seat of [...this.seats.values()]) {
+      if (seat === host || this.deaf.has(seat.name)) continue;
+      this.seats.delete(seat.peer);
+      seat.socket?.hear({ type: "kicked", code: "room-closed", reason });
+      this.#others(seat, { type: "peerLeft", room: "lab", peer: seat.peer, reason: "kicked" });
+      seat.socket?.end(3509);
+    }
+    socket.hear({ id, type: "ack" });
   }
 
   /** As `from` says it. */
@@ -134,6 +154,7 @@ export class Server {
       resumeGraceMs: 75000,
       pingMs: 10000,
       limits: LIMITS,
+      can: this.hosts.has(name) ? ["close"] : [],
     });
     if (!known) return;
     for (const [seq, message] of seat.kept) if (seq > resume.lastSeq) socket.hear({ seq, ...message });
@@ -182,9 +203,11 @@ class Socket {
   }
 
   /** By the server, or by what is between. */
-  end(): void {
-    this.close();
-    this.server.time.later(DELAY, () => this.onclose?.({ code: 1006, reason: "" }));
+  end(code = 1006): void {
+    this.server.time.later(DELAY, () => {
+      this.close();
+      this.onclose?.({ code, reason: "" });
+    });
   }
 
   close(): void {

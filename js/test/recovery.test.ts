@@ -49,6 +49,11 @@ for (const [name, policy] of Object.entries({
   });
 }
 
+test("what is no policy is refused, before anything begins", () => {
+  for (const wrong of [undefined, null, {}, 5])
+    assert.throws(() => silent(wrong), /recovery=.*: it needs a method step/);
+});
+
 test("two pieces of evidence in turn do not flicker", () => {
   const evidence = new PeerEvidence();
   evidence.reported = evidence.told(0);

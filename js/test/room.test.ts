@@ -299,6 +299,75 @@ describe("a new peer id", () => {
   });
 });
 
+describe("a room that is closed for all", () => {
+  /** Host, Ben and Eve, each with a session with each. */
+  async function three(house: House): Promise<[host: Member, ben: Member, eve: Member]> {
+    house.server.hosts.add("host");
+    const members = [await house.enter("host"), await house.enter("ben"), await house.enter("eve")] as const;
+    for (const member of [...members, ...members]) await house.sessions(member);
+    return [...members];
+  }
+
+  inside("ends every session in it, and each receipt names that", async (house) => {
+    const members = await three(house);
+    assert.deepEqual(
+      members.map(({ room }) => room.mayCloseForAll),
+      [true, false, false],
+    );
+    const [host, ben, eve] = members;
+    const receipts = await house.time.until(host.room.closeForAll("the lesson is over"));
+    assert.equal(receipts.length, 2);
+    const ends = await house.time.until(
+      Promise.all(members.flatMap(({ sessions }) => sessions.map((session) => session.waitClosed()))),
+    );
+    assert.equal(ends.length, 6);
+    for (const end of ends) {
+      assert.deepEqual(
+        [end.cause, end.reason.code, end.path, end.clean],
+        ["room-closed", "room-closed", "graceful", true],
+      );
+      assert.match(end.notice, /^The room was closed for everybody \(the lesson is over\)\./);
+      assert.equal(ends.filter(({ agreed }) => agreed === end.agreed).length, 2);
+    }
+    await assert.rejects(eve.room.session(), /the room was closed: the lesson is over/);
+    assert.equal(ben.room.over, "the room was closed: the lesson is over");
+  });
+
+  inside("by somebody without the right is not: nothing ends, and a later close has its own cause", async (house) => {
+    const [, ben] = await three(house);
+    await assert.rejects(house.time.until(ben.room.closeForAll("mine")), {
+      name: "SignalingRefusedError",
+      message: /right `close`/,
+    });
+    for (const { state } of house.members.flatMap(({ sessions }) => sessions)) assert.equal(state, "open");
+    const receipts = await house.time.until(ben.room.close("bye"));
+    assert.deepEqual(
+      receipts.map(({ cause, reason }) => [cause, reason.code]),
+      [
+        ["left", "left"],
+        ["left", "left"],
+      ],
+    );
+  });
+
+  inside("is the cause only where the own server says so: a peer cannot claim it", async (house) => {
+    house.server.deaf.add("eve");
+    const [host, , eve] = await three(house);
+    const began = house.time.now;
+    await house.time.until(host.room.closeForAll("the lesson is over"));
+    assert.ok(house.time.now - began >= 1, "what the server says is awaited");
+    const ends = await house.time.until(Promise.all(eve.sessions.map((session) => session.waitClosed())));
+    for (const { cause, reason } of ends) assert.deepEqual([cause, reason.code], ["left", "room-closed"]);
+  });
+
+  inside("takes only the options of a close", async (house) => {
+    const [host] = await three(house);
+    await assert.rejects(host.room.closeForAll(5 as never), /close\(5\): an object with options/);
+    await assert.rejects(host.room.closeForAll({ media: "never" as "cut" }), /media must be "finish" or "cut"/);
+    assert.deepEqual([host.room.over, host.sessions.map(({ state }) => state)], [undefined, ["open", "open"]]);
+  });
+});
+
 describe("mistakes", () => {
   test("of who joins are named before anything is dialled", async () => {
     const wrong = async (options: unknown, message: RegExp) =>

@@ -427,6 +427,20 @@ describe("what a page gives", () => {
     for (const timeout of [Number.NaN, Number.POSITIVE_INFINITY, -1]) {
       await assert.rejects(a.close({ timeout }), RangeError);
     }
+    for (const media of ["finished", 5, null]) {
+      await assert.rejects(a.close({ media: media as never }), {
+        name: "TypeError",
+        message: `media must be "finish" or "cut", not "${media}"`,
+      });
+    }
+    await assert.rejects(
+      a.sendFile("film.mp4" as never),
+      /takes a File, a Blob or a stream of Uint8Array, not film.mp4/,
+    );
+    await assert.rejects(
+      a.sendFolder("photos" as never),
+      /takes a folder of showDirectoryPicker\(\), or files, not photos/,
+    );
     assert.throws(() => a.addEventListener("sate" as "state", () => {}), /a session has no event sate; it has state, /);
     assert.equal(a.state, "open");
     await time.until(a.close("done"));
@@ -437,7 +451,7 @@ describe("what a page gives", () => {
     const [signaling] = memorySignaling();
     const connect = () => new Wire(new VirtualTime()).connect();
     const make = (init: object) => () => new Session({ role: "first", ...init } as never);
-    assert.throws(make({ signaling }), { name: "TypeError", message: /connect is missing: a function/ });
+    assert.throws(make({ signaling }), { name: "TypeError", message: /connect is missing: give a function/ });
     assert.throws(make({ signaling, connect: connect() }), { name: "TypeError", message: /a function that makes/ });
     assert.throws(make({ connect }), { name: "TypeError", message: /signaling is missing/ });
     assert.throws(make({ connect, signaling, role: "third" }), TypeError);
@@ -468,7 +482,7 @@ describe("what a page gives", () => {
         other.start();
         await assert.rejects(time.until(mine.waitOpen()), {
           name: "SessionClosedError",
-          message: /connect\(\) gave .*(in use already|is closed|a plain function)/,
+          message: /connect\(\) gave .*(in use already|is closed|give a function)/,
         });
         assert.ok(time.now - began < 1);
         await time.until(other.waitClosed(), 2);

@@ -582,11 +582,42 @@ test("where the browser can, a file of any size goes to the disk; a place that i
   }
 });
 
-test("the page says whether the room was closed for all or only this person was sent out", async () => {
+test("who is in a room that is closed for all leaves it; who is sent out may stay with open connections", async () => {
   const closed = await inside();
+  await closed.meet("Ben");
   closed.rooms[0]!.say({ type: "kicked", room: "lab", code: "room-closed" });
-  assert.match(texts(closed.meeting).at(-1)!, /\(the room was closed\)/);
+  await settled();
+  assert.deepEqual([closed.meeting.phase, closed.meeting.closed, closed.rooms[0]!.closes], ["left", true, 1]);
+  assert.equal(closed.meeting.farewells.length, 1);
+  await closed.meeting.enter("Ada");
+  assert.equal(closed.meeting.closed, false);
   const sentOut = await inside();
   sentOut.rooms[0]!.say({ type: "kicked", room: "lab" });
   assert.match(texts(sentOut.meeting).at(-1)!, /\(you were sent out\)/);
+  assert.equal(sentOut.meeting.phase, "inside");
+});
+
+test("a room is closed for all by those that may, when they have said so twice", async () => {
+  const { meeting, meet, rooms } = await inside();
+  const [room] = rooms;
+  await meet("Ben");
+  meeting.askToClose();
+  assert.equal(meeting.closingAsked, false, "without the right there is no question");
+  room!.mayCloseForAll = true;
+  await meeting.closeForAll();
+  assert.deepEqual([room!.closedForAll, meeting.phase], [0, "inside"], "not before it was asked");
+  meeting.askToClose();
+  meeting.stay();
+  await meeting.closeForAll();
+  assert.equal(room!.closedForAll, 0);
+  meeting.askToClose();
+  room!.closeError = new Error("the token does not grant it");
+  await meeting.closeForAll();
+  assert.deepEqual([meeting.phase, meeting.closed, meeting.line.text], ["inside", false, "Connected with Ben."]);
+  assert.equal(texts(meeting).at(-1), "The room was not closed: the token does not grant it");
+  room!.closeError = undefined;
+  meeting.askToClose();
+  await meeting.closeForAll();
+  assert.deepEqual([meeting.phase, meeting.closed, room!.closedForAll], ["left", true, 1]);
+  assert.equal(meeting.farewells.length, 1);
 });

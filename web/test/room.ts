@@ -148,6 +148,9 @@ export class FakeRoom extends Told {
   readonly resets: string[] = [];
   resetError: Error | undefined;
   closes = 0;
+  closedForAll = 0;
+  closeError: Error | undefined;
+  mayCloseForAll = false;
   peers: { peer: string; name?: string; away?: boolean }[] = [];
   unconnected: { peer: { peer: string; name?: string }; why: string }[] = [];
   readonly tried: string[] = [];
@@ -166,6 +169,11 @@ export class FakeRoom extends Told {
   async reset({ level }: { level: string }) {
     this.resets.push(level);
     return [this.resetError ? { status: "rejected", reason: this.resetError } : { status: "fulfilled", value: {} }];
+  }
+  async closeForAll(): Promise<void> {
+    if (this.closeError) throw this.closeError;
+    this.closedForAll++;
+    await this.close();
   }
   async close(): Promise<void> {
     this.closes++;

@@ -63,22 +63,16 @@ export function said(most: number, longest: number): Type<string> {
 
 /** A whole number that a double holds exactly. */
 export function int(least: number, most: number): Type<number> {
-  return {
-    read: (value, at) =>
-      Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most
-        ? (value as number)
-        : wrong(at, `a whole number from ${least} to ${most}`),
-    write: String,
-  };
+  return float(least, most, "whole ", Number.isSafeInteger);
 }
 
-/** A number. */
-export function float(least: number, most: number): Type<number> {
+/** A number; of this kind, if one is given. */
+export function float(least: number, most: number, kind = "", isOne = Number.isFinite): Type<number> {
   return {
     read: (value, at) =>
-      typeof value === "number" && value >= least && value <= most
-        ? value
-        : wrong(at, `a number from ${least} to ${most}`),
+      isOne(value) && (value as number) >= least && (value as number) <= most
+        ? (value as number)
+        : wrong(at, `a ${kind}number from ${least} to ${most}`),
     write: String,
   };
 }

@@ -1,6 +1,6 @@
 /** A named channel: messages with receipts, which survives every reset of the connection under it. */
 
-import { fromUtf8, utf8 } from "../bytes.js";
+import { utf8 } from "../bytes.js";
 import { ChannelError, SessionClosedError, UndeliveredError } from "../errors.js";
 import { abortable, Deferred, Wakeup } from "../promises.js";
 import type { Level } from "../protocol/control.js";
@@ -10,9 +10,8 @@ import type { ChannelClosing, StateName } from "./machine/actions.js";
 import type { Payload } from "./machine/held.js";
 import { type Account, type ChannelEndReceipt, lacksNothing, type Outcome } from "./machine/receipt.js";
 import type { Channel as Inside } from "./machine/state.js";
-import { optionsOf, secondsOf } from "./options.js";
-import type { CloseReceipt, ResetReport } from "./receipt.js";
-import { Message } from "./receipt.js";
+import { closeOptionsOf } from "./options.js";
+import { type CloseReceipt, Message, messageOf, type ResetReport } from "./receipt.js";
 import type { Shell } from "./shell.js";
 
 /** The session of a channel, as its users see it. */
@@ -270,11 +269,9 @@ export class Channel extends Emitter<ChannelEvents> {
    * @throws RangeError the timeout is negative. TypeError: the reason is not text.
    */
   async close(options: ChannelCloseOptions | string = {}): Promise<ChannelEndReceipt> {
-    const { reason = "", timeout, signal } = optionsOf<ChannelCloseOptions>("close", "reason", options);
-    settleCurrent();
     const { machine } = this.#shell;
-    const seconds = secondsOf(timeout, machine.options.closeTimeout);
-    if (typeof reason !== "string") throw new TypeError(`a reason must be text, not ${typeof reason}`);
+    const { reason, seconds, signal } = closeOptionsOf(options, machine.options.closeTimeout);
+    settleCurrent();
     if (!this.receipt) this.#shell.step((now) => machine.closeChannel(this.name, reason, seconds, now));
     return abortable(this.#closed.promise, signal);
   }
@@ -357,10 +354,6 @@ export class Channel extends Emitter<ChannelEvents> {
   forget(): void {
     this.clear();
   }
-}
-
-function messageOf({ data, text }: Payload): string | Uint8Array {
-  return text ? fromUtf8(data) : data;
 }
 
 function payloadOf(data: string | BufferSource | Message): Payload {

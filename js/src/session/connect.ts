@@ -1,5 +1,7 @@
 /** Checks the function that makes the connections of a session, and its results. */
 
+const REMEDY = "give a function that makes a new RTCPeerConnection each time, as () => new RTCPeerConnection()";
+
 /**
  * Refuse at once what would fail only when a connection is needed.
  *
@@ -7,10 +9,7 @@
  */
 export function checkConnect(connect: unknown): void {
   if (typeof connect === "function") return;
-  throw new TypeError(
-    `connect is ${connect === undefined ? "missing" : String(connect)}: a function that makes a new RTCPeerConnection ` +
-      "each time it is called, as () => new RTCPeerConnection()",
-  );
+  throw new TypeError(`connect is ${connect === undefined ? "missing" : String(connect)}: ${REMEDY}`);
 }
 
 /**
@@ -20,17 +19,13 @@ export function checkConnect(connect: unknown): void {
  * @throws TypeError it is not a connection, or is in use.
  */
 export function checkConnection(made: RTCPeerConnection, known: RTCPeerConnection[]): RTCPeerConnection {
-  if (typeof made?.setLocalDescription !== "function") {
-    throw new TypeError(
-      `connect() gave ${String(made)}: a plain function that returns a new RTCPeerConnection is wanted`,
-    );
-  }
-  let used = "";
-  if (made.signalingState === "closed") used = "is closed";
-  else if (known.includes(made)) used = "is this session's already";
+  let wrong = "";
+  if (typeof made?.setLocalDescription !== "function") wrong = String(made);
+  else if (made.signalingState === "closed") wrong = "a connection that is closed";
+  else if (known.includes(made)) wrong = "a connection that is this session's already";
   else if (made.localDescription || made.remoteDescription || made.signalingState !== "stable") {
-    used = "is in use already";
+    wrong = "a connection that is in use already";
   }
-  if (used) throw new TypeError(`connect() gave a connection that ${used}: it must make a new one each time`);
+  if (wrong) throw new TypeError(`connect() gave ${wrong}: ${REMEDY}`);
   return made;
 }

@@ -1,7 +1,7 @@
 /** One sentence for a person about how a session ended. */
 
 import { line, MOST } from "../protocol/text.js";
-import { CLAIMS } from "./machine/cause.js";
+import { CLAIMS, ROOM_CLOSED } from "./machine/cause.js";
 import type { Account, Outcome } from "./machine/receipt.js";
 import { type FileReceipt, ownChannels, type PartialFile } from "./receipt.js";
 
@@ -15,6 +15,7 @@ const REMOTE = new Map([
   ["crashed", "{who}'s program ended without a word"],
   ["connection-closed", "{who} closed the connection"],
   ["server-shutdown", "The server was shut down"],
+  [ROOM_CLOSED, "The room was closed for everybody"],
   ["protocol-error", "{who}'s program sent an invalid message"],
   ["security-error", "{who} could not prove who they are"],
   ["busy", "{who}'s program does not answer"],
@@ -43,6 +44,7 @@ function opening({ by, cause, unheard, reason }: Outcome, name: string): string 
   const text = line(reason.text ?? "");
   const why = text && ` (${text})`;
   const ending = (REMOTE.get(cause) ?? "{who} left").replace("{who}", () => who);
+  if (cause === ROOM_CLOSED) return ending + why;
   if (by === "both") return name ? `You and ${name} left at the same time` : "Both sides left at the same time";
   if (by === "local") {
     if (cause === "protocol-error" || cause === "security-error") {

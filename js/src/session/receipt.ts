@@ -4,7 +4,7 @@ import { fromUtf8 } from "../bytes.js";
 import { FILE_CHANNEL, type Level } from "../protocol/control.js";
 import type { Reason } from "../protocol/messages.js";
 import { describe, type Ledger } from "./ledger.js";
-import type { Numbered } from "./machine/held.js";
+import type { Numbered, Payload } from "./machine/held.js";
 import { type ChannelReceipt, isClean, type Outcome, type StepReceipt } from "./machine/receipt.js";
 import type { Sender } from "./machine/sender.js";
 import type { Recording } from "./recording.js";
@@ -159,9 +159,8 @@ export class CloseReceipt {
   }
 
   #message({ seq, payload }: Numbered, sent: boolean): Message {
-    const data = payload.text ? fromUtf8(payload.data) : payload.data;
     const [receipt, first] = payload.again ?? [this.id, seq];
-    return new Message(data, first, receipt, sent);
+    return new Message(messageOf(payload), first, receipt, sent);
   }
 
   /** All of it but the messages. */
@@ -169,6 +168,11 @@ export class CloseReceipt {
     const { ledger, agreed, recording: _, ...members } = this;
     return { ...members, ledger: ledger.held.map(describe), agreed: JSON.parse(agreed) };
   }
+}
+
+/** A message as the page sees it. */
+export function messageOf({ data, text }: Payload): string | Uint8Array {
+  return text ? fromUtf8(data) : data;
 }
 
 /** The channels that do not carry files. */

@@ -12,9 +12,9 @@ import type { SignalingEvent } from "../signaling/events.js";
 import type { CarriedTransfer } from "./carrying.js";
 import { Emitter, settleCurrent } from "./emitter.js";
 import type { FolderSource } from "./files/folders.js";
-import type { Presence } from "./machine/cause.js";
+import { type Presence, ROOM_CLOSED } from "./machine/cause.js";
 import { SessionMachine } from "./machine/machine.js";
-import { optionsOf } from "./options.js";
+import { closeOptionsOf, optionsOf } from "./options.js";
 import { watchPage } from "./page.js";
 import { describe, isWanted, Pair, type Said, type Unconnected, who } from "./pair.js";
 import type { CloseReceipt, ResetReport } from "./receipt.js";
@@ -223,20 +223,54 @@ export class Room extends Emitter<RoomEvents> {
    * @returns the receipts; the same again if it is closed already.
    */
   async close(options: CloseOptions | string = {}): Promise<CloseReceipt[]> {
-    const given = optionsOf("close", "reason", options);
+    const { reason } = closeOptionsOf(options, 0);
     this.#closing = true;
     this.#changed.wake();
     for (const pair of this.#pairs.values()) pair.forgetTimer();
     this.#leaving ??= [...this.#byId.values()];
     try {
-      return await Promise.all(this.#leaving.map((session) => session.close(given)));
+      return await Promise.all(this.#leaving.map((session) => session.close(options)));
     } finally {
       this.#unwatch?.();
       for (const cancel of this.#timers) cancel();
       this.#timers.clear();
-      await this.client.quit(given.reason);
+      await this.client.quit(reason);
       void this.settled.then(() => this.clear());
     }
+  }
+
+  /** Whether `closeForAll` is allowed: the token grants the right `close`. */
+  get mayCloseForAll(): boolean {
+    return this.client.can.includes("close");
+  }
+
+  /**
+   * Close the room for everybody in it, with the cause `room-closed`; as `close` for the rest.
+   *
+   * @throws SignalingRefusedError the token does not grant the right `close`. Nothing is closed.
+   * @throws SignalingLostError the server cannot be reached. Nothing is closed.
+   */
+  async closeForAll(options: CloseOptions | string = {}): Promise<CloseReceipt[]> {
+    const given = closeOptionsOf(options, 0);
+    this.#roomClosing(true); // the others may know it, and close, before the answer is here
+    try {
+      await this.client.closeRoom(this.name, given.reason);
+    } catch (error) {
+      this.#roomClosing(false);
+      throw error;
+    }
+    return this.close(options);
+  }
+
+  #roomClosing(closes: boolean): void {
+    for (const shell of this.#shells) shell.roomClosing(closes);
+  }
+
+  /** The server says that the room was closed for everybody. */
+  #closedForAll(reason: string): void {
+    this.#over = `the room was closed${reason && `: ${reason}`}`;
+    this.#roomClosing(true);
+    for (const session of this.sessions) void session.close(reason);
   }
 
   // --- the page -------------------------------------------------------------------------------------------------
@@ -302,15 +336,16 @@ export class Room extends Emitter<RoomEvents> {
   }
 
   #handle(event: SignalingEvent): void {
+    if ("room" in event && event.room !== this.name) return; // the client may be in others, too
     switch (event.type) {
       case "joined":
-        if (event.room === this.name) this.#joined(event.peers);
+        this.#joined(event.peers);
         return;
       case "peerJoined":
       case "peerAway":
       case "peerBack":
       case "peerLeft":
-        if (event.room === this.name) this.#peerChanged(event);
+        this.#peerChanged(event);
         return;
       case "up":
       case "down":
@@ -318,6 +353,7 @@ export class Room extends Emitter<RoomEvents> {
       case "ended":
       case "kicked":
       case "goaway":
+      case "roomLost":
         this.#signaling(event);
         return;
       case "moved": {
@@ -325,18 +361,10 @@ export class Room extends Emitter<RoomEvents> {
         if (session && event.from && event.from === event.peer) this.#hearOf(shellOf(session), event.from);
         return;
       }
-      case "description":
-      case "candidates":
-      case "closing":
-      case "wait":
-      case "done":
-      case "closed":
-      case "reset":
-      case "resetOk":
-      case "switch":
-      case "switched":
-      case "cancel":
-        this.#deliver(event);
+      case "probe":
+        return; // answered by the client
+      default:
+        if ("session" in event) this.#deliver(event);
     }
   }
 
@@ -352,8 +380,10 @@ export class Room extends Emitter<RoomEvents> {
       this.#me = event.now;
       for (const pair of this.#pairs.values()) pair.n = 0; // of the sessions between the new ids there was none
       for (const shell of this.#shells) shell.sayMoved(event.now);
+    } else if ((event.type === "kicked" || event.type === "roomLost") && event.code === ROOM_CLOSED) {
+      this.#closedForAll((event.type === "kicked" ? event.reason : event.text) ?? "");
     } else if (event.type === "ended") {
-      this.#over = event.error?.message ?? "it was left";
+      this.#over ??= event.error?.message ?? "it was left";
       all(false, this.#over);
     }
     void this.emit("signaling", event);

@@ -1,9 +1,9 @@
 /** A session: what a page sees of it. How it is driven is in `shell.ts`, what it decides in `machine/`. */
 
-import { checked, hex, sendable } from "../bytes.js";
+import { checked, hex } from "../bytes.js";
 import { ChannelError, NotAdieuPeerError, ResetFailedError, SessionClosedError } from "../errors.js";
 import { browser, type Platform } from "../platform.js";
-import { abortable, Deferred } from "../promises.js";
+import { abortable, Deferred, within } from "../promises.js";
 import type { Level } from "../protocol/control.js";
 import type { Reliability } from "../protocol/messages.js";
 import type { Signaling } from "../signaling/memory.js";
@@ -22,15 +22,15 @@ import { NOT_ADIEU } from "./machine/recovery.js";
 import { Remembered } from "./machine/remembered.js";
 import type { Kind } from "./media.js";
 import { sentence } from "./notice.js";
-import { optionsOf, secondsOf } from "./options.js";
+import { checkWord, closeOptionsOf, optionsOf, secondsOf } from "./options.js";
 import { watchPage } from "./page.js";
 import { CloseReceipt, type ResetReport } from "./receipt.js";
 import type { Recording } from "./recording.js";
 import { Shell } from "./shell.js";
 import { type SendFileOptions, type SendFolderOptions, type Transfer, Transfers } from "./transfer.js";
 
-/** Milliseconds: after the end, handlers that still run may finish. */
-const HANDLERS_FINISH = 1000;
+/** Seconds: after the end, handlers that still run may finish. */
+const HANDLERS_FINISH = 1;
 const EVENTS: Record<keyof SessionEvents, true> = {
   state: true,
   closing: true,
@@ -283,21 +283,21 @@ export class Session extends Emitter<SessionEvents> {
    *
    * @param options options, or the reason alone: `close("done")`.
    * @returns the receipt; the same one if the session has ended already.
-   * @throws RangeError the timeout is negative. TypeError: the reason is not text.
+   * @throws RangeError the timeout is negative. TypeError: the reason is not text, or there is no such `media`.
    */
   async close(options: CloseOptions | string = {}): Promise<CloseReceipt> {
-    const { reason = "", timeout, signal, media } = optionsOf<CloseOptions>("close", "reason", options);
+    const { closeTimeout } = this.#machine.options;
+    const { reason, seconds, signal, media } = closeOptionsOf(options, closeTimeout);
     settleCurrent();
     if (this.receipt) return this.receipt;
-    const seconds = secondsOf(timeout, this.#machine.options.closeTimeout);
-    if (typeof reason !== "string") throw new TypeError(`a reason must be text, not ${typeof reason}`);
     this.start();
     this.#shell.note("=", { type: "askClose", seconds });
     const speaking = seconds > 0 && !this.#machine.closing && this.#shell.usesMedia;
-    const said = { code: "left", text: sendable(reason, 1024) };
+    const said = { code: this.#shell.closeCode, text: reason };
     this.#shell.step((now) => this.#machine.askClose(said, seconds, now, speaking));
     if (speaking) this.#shell.finishMedia(media !== "cut");
-    if (this.#lastWords) this.#lastWordsOver();
+    if (this.#lastWords) this.#shell.lastWordsOver();
+    this.#lastWords = false;
     this.#closers++;
     try {
       return await abortable(this.#ended.promise, signal);
@@ -329,9 +329,7 @@ export class Session extends Emitter<SessionEvents> {
    */
   async reset(options: ResetOptions | Level = {}): Promise<ResetReport> {
     const { level = "transport", signal } = optionsOf<ResetOptions>("reset", "level", options);
-    if (!["ice", "transport", "full"].includes(level)) {
-      throw new TypeError(`level=${level}: "ice", "transport" or "full"`);
-    }
+    checkWord("level", level, "ice", "transport", "full");
     await this.waitOpen({ signal });
     const done = new Deferred<ResetReport>();
     this.#resetWaiters.push(done);
@@ -419,7 +417,7 @@ export class Session extends Emitter<SessionEvents> {
    * @throws TypeError there is no such hint.
    */
   hint(what: "network-changed"): void {
-    if (what !== "network-changed") throw new TypeError(`a hint is "network-changed", not "${what}"`);
+    checkWord("hint", what, "network-changed");
     if (this.receipt) return;
     this.#shell.step((now) => this.#machine.networkChanged("the page says that the network has changed", now, true));
   }
@@ -459,12 +457,13 @@ export class Session extends Emitter<SessionEvents> {
         this.#lastWords = true;
         const timeout = (event.deadline - this.#shell.platform.now()) * 1000;
         const wait = (milliseconds: number, reason = "") => {
-          if (!(milliseconds >= 0 && milliseconds < Number.POSITIVE_INFINITY)) {
-            throw new RangeError(`${milliseconds} more milliseconds: 0 or more`);
-          }
-          this.#shell.step((now) => this.#machine.askWait(reason, milliseconds / 1000, now));
+          const more = secondsOf("wait", milliseconds);
+          this.#shell.step((now) => this.#machine.askWait(reason, more, now));
         };
-        void this.emit("closing", { reason: event.reason, timeout, wait }).then(() => this.#lastWordsOver());
+        void this.emit("closing", { reason: event.reason, timeout, wait }).then(() => {
+          this.#lastWords = false;
+          return this.#shell.handlersOver();
+        });
         break;
       }
       case "WaitAsked":
@@ -551,13 +550,6 @@ export class Session extends Emitter<SessionEvents> {
     void this.emit("devices", lost);
   }
 
-  #lastWordsOver(): void {
-    this.#lastWords = false;
-    const speaking = this.#shell.usesMedia;
-    this.#shell.step((now) => this.#machine.lastWordsOver(now, speaking));
-    if (speaking) this.#shell.finishMedia(true);
-  }
-
   #resetEnded({ level, asker, epoch, duration, replayed, error }: ResetEnded): void {
     const report: ResetReport = { level, asker, epoch, duration, replayed };
     if (error) {
@@ -614,10 +606,7 @@ export class Session extends Emitter<SessionEvents> {
   /** Let the handlers that still run finish for a moment, then forget them. */
   async #cleanUp(): Promise<void> {
     this.#unwatch?.();
-    const patience = new Deferred<void>();
-    const cancel = this.#shell.platform.later(HANDLERS_FINISH / 1000, () => patience.resolve());
-    await Promise.race([this.settled, patience.promise]);
-    cancel();
+    await within(HANDLERS_FINISH, this.#shell.platform, this.settled);
     this.#shell.route.stop?.();
     this.clear();
     for (const channel of this.#channels.values()) channel.forget();
@@ -643,7 +632,7 @@ export class Session extends Emitter<SessionEvents> {
 
 function shellFor({ connect, signaling, role, name = "", options, onWait, platform = browser }: SessionInit): Shell {
   const smaller = role === "first";
-  if (!smaller && role !== "second") throw new TypeError(`role=${role}: one side is "first", the other "second"`);
+  checkWord("role", role, "first", "second");
   checkConnect(connect);
   if (typeof signaling?.send !== "function" || typeof signaling.receive !== "function") {
     throw new TypeError("signaling is missing: an object with send() and receive(), see `Signaling`");

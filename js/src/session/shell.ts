@@ -7,12 +7,13 @@
  */
 
 import type { Platform } from "../platform.js";
+import { Deferred, within } from "../promises.js";
 import type { Relayed } from "../protocol/signaling.js";
 import { checkConnection } from "./connect.js";
 import { Connection, type Sink } from "./connection.js";
 import { connectionBudget } from "./connection-budget.js";
 import type { Action, Event } from "./machine/actions.js";
-import type { Presence } from "./machine/cause.js";
+import { type Presence, ROOM_CLOSED } from "./machine/cause.js";
 import type { SessionMachine } from "./machine/machine.js";
 import type { LossKind } from "./machine/state.js";
 import { Media } from "./media.js";
@@ -20,6 +21,9 @@ import type { CloseReceipt, MediaReceipt } from "./receipt.js";
 import { type Mark, type Note, Recorder } from "./recorder.js";
 import type { Recording } from "./recording.js";
 import type { SignalingRoute } from "./signaling-route.js";
+
+/** Seconds for this side's server to say that the room is closed for all, when the other side has said it. */
+const ROOM_TOLD = 1;
 
 /** The session over a shell. */
 export interface ShellSession {
@@ -65,6 +69,7 @@ export class Shell implements Sink {
   #cancelTimer: (() => void) | undefined;
   #timerAt: number | undefined;
   #settling = false;
+  #roomCloses = new Deferred<void>();
   /** The page goes away: what is to be closed when all is said. */
   #releases: (() => void)[] | undefined;
 
@@ -91,6 +96,11 @@ export class Shell implements Sink {
   /** The other side's peer id at the server: another than in the machine when the server was restarted. */
   get peerNow(): string {
     return this.route.peer || this.machine.peer;
+  }
+
+  /** The code of the reason when this side closes. */
+  get closeCode(): string {
+    return this.machine.roomCloses ? ROOM_CLOSED : "left";
   }
 
   /** Whether the machine's timer is set. */
@@ -356,7 +366,33 @@ export class Shell implements Sink {
     this.step((now) => this.machine.sayMoved(peer, now));
   }
 
-  // --- the end of media -----------------------------------------------------------------------------------------
+  // --- the end ------------------------------------------------------------------------------------------------
+
+  /** Note that the room is closed for all, or that this side asks for it; false: it is refused. */
+  roomClosing(closes: boolean): void {
+    this.step((now) => this.machine.roomClosing(closes, now));
+    if (closes) this.#roomCloses.resolve();
+    else this.#roomCloses = new Deferred();
+  }
+
+  /**
+   * Note that the `closing` handlers have ended. If the other side says that the room is closed for all, this side's
+   * server is heard first: a receipt names that cause only if its own side knows it.
+   */
+  async handlersOver(): Promise<void> {
+    const { closing, roomCloses } = this.machine;
+    if (closing?.reason.code === ROOM_CLOSED && !roomCloses) {
+      await within(ROOM_TOLD, this.platform, this.#roomCloses.promise);
+    }
+    this.lastWordsOver();
+  }
+
+  /** Let the end come, once the last words of the `closing` handlers are heard, spoken ones too. */
+  lastWordsOver(): void {
+    const speaking = this.usesMedia;
+    this.step((now) => this.machine.lastWordsOver(now, speaking));
+    if (speaking) this.finishMedia(true);
+  }
 
   /** Whether there is media to account for. */
   get usesMedia(): boolean {

@@ -7,23 +7,24 @@
  * next transfer of the same file continues from there.
  */
 
-import { checked, hex, sendable } from "../bytes.js";
+import { checked, fromHex, hex, sendable } from "../bytes.js";
 import { SessionClosedError, TransferError } from "../errors.js";
-import { digest, digestOf } from "../hashing.js";
+import { digest } from "../hashing.js";
 import { Deferred, Turns } from "../promises.js";
 import { CHUNK, FILE_CHANNEL, HASH, MAX_FILE_TEXT, MIN_CHUNK } from "../protocol/control.js";
 import type { FileMessage, FileOffer } from "../protocol/messages.js";
+import { over } from "../sha256.js";
 import type { Channel, Sent } from "./channel.js";
 import { Emitter, settleCurrent } from "./emitter.js";
-import type { AcceptFileOptions, AcceptFolderOptions, Cargo, Received, Receiving } from "./files/folders.js";
-import { Half, halves, keep, proofOf, Source } from "./files/parts.js";
+import type { Cargo, Line, Received, Receiving } from "./files/cargo.js";
+import type { AcceptFileOptions, AcceptFolderOptions } from "./files/folders.js";
+import { Source } from "./files/parts.js";
 import { whereMade } from "./ledger.js";
 import { safe } from "./names.js";
+import { checkWord } from "./options.js";
 import type { FileReceipt, PartialFile } from "./receipt.js";
 import type { Shell } from "./shell.js";
 
-/** Bytes of a message, where a file is not proved by chunks. */
-const PIECE = 256 * 1024;
 /** Offers of the other side that are not over. */
 const MAX_OFFERS = 64;
 /** Offers of this side that are not over; those beyond wait for one to end. Less than the other side takes. */
@@ -217,9 +218,13 @@ export class Transfer extends Emitter<{ progress: Transfer }> {
     await this.#transfers.sending.do(async () => {
       if (this.#finished.settled) return;
       const channel = await session.open(this.channel);
-      if ("send" in this.#what) await this.#sendCargo(channel, this.#what);
+      if ("send" in this.#what) await this.#what.send(this.#line(channel));
       else if (offer.chunk) await this.#sendChunks(channel, offer.chunk);
-      else await this.#sendBytes(channel, offer.sha256!);
+      else {
+        const { sendFirst } = await import("./files/folders.js");
+        const { maxMessage } = this.#transfers.shell.machine.options;
+        await sendFirst(this.#line(channel), this.#what, this.#offset, offer.sha256!, maxMessage);
+      }
     });
     await this.#finished.promise;
   }
@@ -232,13 +237,12 @@ export class Transfer extends Emitter<{ progress: Transfer }> {
       return { ...offer, ...this.#what.offer(machine.options.maxMessage) };
     }
     const chunk = Math.min(CHUNK, machine.options.maxMessage - HASH);
-    return machine.capabilities.has("files2") && chunk >= MIN_CHUNK
-      ? { ...offer, chunk, key: this.#source.key }
-      : { ...offer, sha256: await this.#source.whole() };
+    if (machine.capabilities.has("files2") && chunk >= MIN_CHUNK) return { ...offer, chunk, key: this.#source.key };
+    return { ...offer, sha256: await (await import("./files/folders.js")).whole(this.#what) };
   }
 
-  async #sendCargo(channel: Channel, cargo: Cargo): Promise<void> {
-    await cargo.send({
+  #line(channel: Channel): Line {
+    return {
       digest,
       receive: async () => (await this.#unlessOver((signal) => channel.receive({ signal }))) as Bytes | string,
       prove: (proof) => (this.proof = proof),
@@ -246,7 +250,7 @@ export class Transfer extends Emitter<{ progress: Transfer }> {
         if (!(await this.#send(channel, message))) await this.#finished.promise; // it throws: nothing else is sent
         if (position) this.#came(channel, position);
       },
-    });
+    };
   }
 
   async #sendChunks(channel: Channel, chunk: number): Promise<void> {
@@ -261,19 +265,8 @@ export class Transfer extends Emitter<{ progress: Transfer }> {
     for (let at = 0; at < this.#offset && !this.#finished.settled; at += chunk) {
       before.push(await this.#source.skip(at, chunk));
     }
-    this.proof = proofOf([...before, ...hashes]);
+    this.proof = over([...before, ...hashes]);
     await this.#send(channel, fromHex(this.proof));
-  }
-
-  async #sendBytes(channel: Channel, sha256: string): Promise<void> {
-    const piece = Math.min(PIECE, this.#transfers.shell.machine.options.maxMessage);
-    for (let at = this.#offset; at < this.size; at += piece) {
-      const end = Math.min(at + piece, this.size);
-      const data = new Uint8Array(await this.#source.file.slice(at, end).arrayBuffer());
-      if (end === this.size) this.proof = sha256;
-      if (!(await this.#send(channel, data))) return;
-      this.#came(channel, end);
-    }
   }
 
   /** Whether the transfer is still wanted. */
@@ -353,7 +346,6 @@ export class IncomingFile extends Emitter<IncomingEvents> {
   readonly #transfers: Transfers;
   readonly #offer: FileOffer;
   readonly #chunk: number | null | undefined;
-  readonly #key: string;
   readonly #failed = new Deferred<never>();
   readonly #stopWaiting: () => void;
 
@@ -363,7 +355,7 @@ export class IncomingFile extends Emitter<IncomingEvents> {
     offer: FileOffer,
   ) {
     super("a file that is offered", { progress: true, withdrawn: true });
-    const { name, size, type = "", sha256 = "", channel, chunk, key } = offer;
+    const { name, size, type = "", sha256 = "", channel, chunk } = offer;
     this.#offer = offer;
     this.count = offer.entries ?? undefined;
     this.stream = !!offer.stream;
@@ -373,7 +365,6 @@ export class IncomingFile extends Emitter<IncomingEvents> {
     this.sha256 = sha256;
     this.channel = channel;
     this.#chunk = chunk;
-    this.#key = key || sha256;
     this.#transfers = transfers;
     this.#stopWaiting = transfers.shell.platform.later(transfers.shell.machine.options.filePatience, () => {
       this.#late = true;
@@ -423,18 +414,19 @@ export class IncomingFile extends Emitter<IncomingEvents> {
    * @param options with `to`, its bytes go straight to a file on the disk, or into a stream. The result is that file, or
    * undefined. A file of a peer of the first version comes as without it.
    * @throws TransferError not all of it came, or it was answered already; what is here is kept for the next attempt.
+   * @throws TypeError there is no such `exists`; it is not answered.
    */
   accept(options?: { to?: undefined }): Promise<File>;
   accept(options: AcceptFileOptions): Promise<File | undefined>;
-  async accept(options: { to?: unknown } = {}): Promise<File> {
+  async accept(options: { to?: unknown; exists?: unknown } = {}): Promise<File> {
     settleCurrent();
+    checkWord("exists", options.exists ?? "rename", "rename", "overwrite", "skip");
     if (this.over) await this.#failed.promise;
     this.#answer();
     try {
-      if (!this.#chunk || !(options.to || this.stream || this.count !== undefined)) return await this.#receive();
-      const { receiveFile, receiveFolder } = await import("./files/folders.js");
-      const receive = this.count === undefined ? receiveFile : receiveFolder;
-      return (await this.#receiveLater<never>(receive, options as never)) as File;
+      const { receiveFile, receiveFirst, receiveFolder } = await import("./files/folders.js");
+      const receive = !this.#chunk ? receiveFirst : this.count === undefined ? receiveFile : receiveFolder;
+      return (await this.#receive<never>(receive, options as never)) as File;
     } catch (error) {
       const why = wordsOf(error);
       if (!this.over) this.#transfers.say({ type: "file", id: this.id, failed: why });
@@ -452,7 +444,7 @@ export class IncomingFile extends Emitter<IncomingEvents> {
     this.#stopWaiting();
   }
 
-  async #receiveLater<O>(
+  async #receive<O>(
     receive: (from: Receiving, options: O) => Promise<Received<unknown>>,
     options: O,
   ): Promise<unknown> {
@@ -485,52 +477,6 @@ export class IncomingFile extends Emitter<IncomingEvents> {
     this.#transfers.record(this, false, files);
   }
 
-  async #receive(): Promise<File> {
-    const known = halves.get(this.#key);
-    halves.delete(this.#key); // one transfer at a time goes on with it
-    const half = known && known.size <= this.size ? known : new Half();
-    let proof: string;
-    try {
-      const channel = await this.#begin((this.done = half.size));
-      while (this.done < this.size) {
-        if (this.#chunk) await this.#takeChunk(half, await this.#next(channel));
-        else this.#takeBytes(half, await this.#next(channel));
-        this.#came(half.size);
-      }
-      proof = this.#chunk ? hex(await this.#next(channel)) : this.sha256;
-    } catch (error) {
-      keep(this.#key, half);
-      throw error;
-    }
-    const { modified } = this.#offer;
-    const file = new File(half.pieces, this.name, {
-      type: this.type,
-      ...(modified != null && { lastModified: Math.floor(modified / 1000) }),
-    });
-    if ((this.#chunk ? half.proof : await digestOf(file)) !== proof) {
-      throw new TransferError(`${this.name} arrived damaged: its hash is not the one announced`);
-    }
-    this.#arrived(proof);
-    return file;
-  }
-
-  async #takeChunk(half: Half, message: Bytes): Promise<void> {
-    const data = message.slice(0, -HASH);
-    const hash = message.slice(-HASH);
-    const whole = data.length === Math.min(this.#chunk!, this.size - this.done);
-    if (!whole || hex(await digest(data)) !== hex(hash)) {
-      throw new TransferError(`${this.name} arrived damaged: a piece is not what its hash says`);
-    }
-    half.add(data, hash);
-  }
-
-  #takeBytes(half: Half, data: Bytes): void {
-    if (this.done + data.length > this.size) {
-      throw new TransferError(`${this.name}: the sender sent more than it offered`);
-    }
-    half.add(data);
-  }
-
   /** Tell the sender to begin at this byte. */
   async #begin(at: number): Promise<Channel> {
     await this.#transfers.stopDraining(this.channel);
@@ -542,12 +488,6 @@ export class IncomingFile extends Emitter<IncomingEvents> {
   async #message(channel: Channel): Promise<Bytes | string> {
     if (this.over) await this.#failed.promise;
     return (await this.#orFailed(channel.receive())) as Bytes | string;
-  }
-
-  async #next(channel: Channel): Promise<Bytes> {
-    const message = await this.#message(channel);
-    if (typeof message === "string") throw new TransferError(`${this.name}: the sender sent something else`);
-    return message;
   }
 
   /** Wait, unless the sender gives up first. */
@@ -741,8 +681,9 @@ export class Transfers {
     return "";
   }
 
-  /** Somebody handles files now: those that wait are shown. */
+  /** Somebody handles files now: those that wait are shown, and their code is loaded while the server is there. */
   handlerAdded(): void {
+    import("./files/folders.js").catch(() => undefined);
     for (const incoming of [...this.#in.values()]) incoming.tell();
   }
 
@@ -769,8 +710,4 @@ function remember(words: Map<string, FileMessage>, said: FileMessage, most: numb
 
 function wordsOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
-}
-
-function fromHex(text: string): Bytes {
-  return Uint8Array.from(text.match(/../g)!, (byte) => Number.parseInt(byte, 16));
 }

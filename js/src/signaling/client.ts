@@ -3,7 +3,7 @@
 import { checked, sendable, sendableJson } from "../bytes.js";
 import { SignalingError, SignalingLostError, SignalingRefusedError } from "../errors.js";
 import type { Platform } from "../platform.js";
-import { abortable, Deferred } from "../promises.js";
+import { abortable, Deferred, within } from "../promises.js";
 import { type Closing, type FromServer, leavingType, type Peer } from "../protocol/messages.js";
 import { CLOSE_CODES, type Relayed, SUBPROTOCOL } from "../protocol/signaling.js";
 import { line } from "../protocol/text.js";
@@ -121,6 +121,11 @@ export class SignalingClient {
     return this.#machine.peer;
   }
 
+  /** The rights that the token grants here, as the server says: `kick`, `close`. */
+  get can(): readonly string[] {
+    return this.#machine.welcome?.can ?? [];
+  }
+
   /** Whether the server is there. */
   get up(): boolean {
     return this.#machine.up;
@@ -160,6 +165,15 @@ export class SignalingClient {
     expect(await this.#ask(message), "ack");
   }
 
+  /**
+   * Close a room for everybody in it; needs a token with the right `close`. This client stays until it leaves. Throws as
+   * `join`.
+   */
+  async closeRoom(room: string, reason = ""): Promise<void> {
+    const message: Request = { type: "closeRoom", room: checked(ROOM, room, 1, 256), reason: sendable(reason, 1024) };
+    expect(await this.#ask(message), "ack");
+  }
+
   /** Is that peer there? The server answers for its socket, then the peer for itself within `wait` seconds. */
   async probe(peer: string, wait = 2): Promise<Probed> {
     const answered = new Deferred<void>();
@@ -168,11 +182,8 @@ export class SignalingClient {
     try {
       if (!expect(await this.#ask({ type: "probe", to: checked(PEER, peer, 1, 128) }), "probe").alive)
         return { socket: false, program: false };
-      const over = new Deferred<false>();
-      const cancel = this.#platform.later(wait, () => over.resolve(false));
-      const program = await Promise.race([answered.promise.then(() => true), over.promise]);
-      cancel();
-      return { socket: true, program };
+      await within(wait, this.#platform, answered.promise);
+      return { socket: true, program: answered.settled };
     } finally {
       waiting.delete(answered);
       if (!waiting.size) this.#probes.delete(peer);

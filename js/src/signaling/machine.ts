@@ -20,6 +20,7 @@ import { Deque } from "../deque.js";
 import { SignalingError, SignalingLostError, SignalingRefusedError } from "../errors.js";
 import { Bucket } from "../protocol/bucket.js";
 import {
+  type CloseRoom,
   type Envelope,
   type ErrorMessage,
   type FromServer,
@@ -52,7 +53,7 @@ const REMEMBERED = 64;
 const ENVELOPE_BYTES = 80;
 const DEFAULT_MESSAGE_BYTES = 64 * 1024;
 
-export type Request = Join | Leave | IceServersRequest | Refresh | Kick | Probe;
+export type Request = Join | Leave | IceServersRequest | Refresh | Kick | CloseRoom | Probe;
 
 type State =
   /** No socket, until then. */

@@ -46,7 +46,8 @@ for (let at = 0; at < piece.length; at += 65536) crypto.getRandomValues(piece.su
 const made = (size) => new File(Array(size).fill(piece), "film.bin");
 """
 HASH = """
-const { digest, digestOf } = await import("/js/build/src/hashing.js");
+const { digest } = await import("/js/build/src/hashing.js");
+const { whole: wholeOf } = await import("/js/build/src/session/files/first.js");
 const [file, small] = [made(mib), made(1)];
 await digest(piece);  // what is made once is made
 const rested = watch();
@@ -56,7 +57,7 @@ for (let at = 0; at < file.size; at += 1 << 20) {
 }
 const seconds = (performance.now() - began) / 1000;
 const longest = rested();
-const whole = await digestOf(small);
+const whole = await wholeOf(small);
 const hex = [...await digest(piece)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 return [seconds, longest, whole === hex];
 """

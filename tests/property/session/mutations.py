@@ -175,7 +175,7 @@ PYTHON_BOUNDS = {
 TYPESCRIPT_BOUNDS = {
     # --- time
     "a close keeps its own time while another runs": (
-        TS_CLOSE, "if (m.closing) hurry(m, m.closing, deadline);",
+        TS_CLOSE, "  hurry(m, m.closing, deadline);",
         "",
     ),
     "a deadline that is said again does not pass a close of this side": (
@@ -306,7 +306,7 @@ TYPESCRIPT_BOUNDS = {
     "the length of a control message": (TS_CONTROL, "if (text.length > MAX_CONTROL) {", "if (text.length < 0) {"),
     "nesting": (TS_CODEC, "if (depth(json) > MAX_NESTING)", "if (depth(json) < 0)"),
     "numbers that both languages hold": (
-        TS_CODEC, "Number.isSafeInteger(value) && (value as number)", "(value as number)",
+        TS_CODEC, "\"whole \", Number.isSafeInteger", "\"whole \", Number.isFinite",
     ),
     "the greatest number": (TS_CODEC, "&& (value as number) <= most", ""),
     "the length of a text": (

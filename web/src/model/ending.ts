@@ -22,7 +22,6 @@ function opening({ by, cause, reason, notice }: Ended, name: string): string {
   const all: Record<string, (name: string) => string> = texts.by;
   const how = ((Object.hasOwn(all, cause) && all[cause]) || texts.by.left)(name);
   const why = (text: string) => (reason.text ? texts.why(text, translated(reason.text)) : text);
-  // As programs say it, whoever has closed first; the SDK's bundle has no place for this sentence.
   if (cause === "room-closed") return why(texts.by[cause](name));
   if (by === "both") return texts.both(name);
   if (by === "local") {

@@ -63,6 +63,10 @@ export class Meeting extends Model implements Host {
   leavingAsked = false;
   /** Whether this person leaves when the files have arrived. */
   leavesLater = false;
+  /** Whether this person is asked if the room shall be closed for everybody. */
+  closingAsked = false;
+  /** The room was closed for everybody. */
+  closed = false;
   /** Whether this person is asked what to renew. */
   resetAsked = false;
   /** The reason why the server removed this person, if it did. */
@@ -126,6 +130,7 @@ export class Meeting extends Model implements Host {
     this.#serverUp = true;
     this.#leaving = undefined;
     this.sentAway = "";
+    this.closed = false;
     this.farewells = [];
     room.addEventListener("session", ({ session }) => {
       const labels = this.friends.map(({ label }) => label);
@@ -145,8 +150,10 @@ export class Meeting extends Model implements Host {
       else if (event.type === "ended" && event.error) this.#sentAway(event.error.message);
       else if (event.type === "ended" && this.phase === "inside")
         void this.leave(); // the page went away and has returned
-      else if (event.type === "kicked")
-        this.#sentAway(event.code === "room-closed" ? words().call.roomClosed : words().call.sentOut);
+      else if (event.type === "kicked" && event.code === "room-closed") {
+        this.closed = true;
+        void this.leave(); // the sessions are being closed already
+      } else if (event.type === "kicked") this.#sentAway(words().call.sentOut);
       this.changed();
     });
     this.#set("inside");
@@ -186,9 +193,30 @@ export class Meeting extends Model implements Host {
     this.changed();
   }
 
+  /** Whether this person may close the room for everybody. */
+  get mayCloseForAll(): boolean {
+    return this.phase === "inside" && !!this.#room?.mayCloseForAll;
+  }
+
+  /** Close the room for everybody; this person is asked first. */
+  askToClose(): void {
+    this.closingAsked = this.mayCloseForAll;
+    this.changed();
+  }
+
+  /** Answer: close it. If the server does not, this person stays. */
+  async closeForAll(): Promise<void> {
+    if (!this.closingAsked) return;
+    this.#leaving = this.#leave(async (room) => {
+      await room.closeForAll({ timeout: GOODBYE });
+      this.closed = true;
+    });
+    await this.#leaving;
+  }
+
   /** Answer: stay. */
   stay(): void {
-    this.leavingAsked = this.leavesLater = false;
+    this.leavingAsked = this.leavesLater = this.closingAsked = false;
     this.changed();
   }
 
@@ -207,17 +235,24 @@ export class Meeting extends Model implements Host {
 
   /** Say goodbye to everybody, within a few seconds, and leave. A second call waits for the first. */
   leave(reason = ""): Promise<void> {
-    if (this.phase === "inside") this.#leaving = this.#leave(reason);
+    if (this.phase === "inside") this.#leaving = this.#leave((room) => room.close({ reason, timeout: GOODBYE }));
     return this.#leaving ?? Promise.resolve();
   }
 
-  async #leave(reason: string): Promise<void> {
-    this.leavingAsked = this.leavesLater = this.resetAsked = false;
+  async #leave(close: (room: Room) => Promise<unknown>): Promise<void> {
+    this.leavingAsked = this.leavesLater = this.resetAsked = this.closingAsked = false;
     this.#set("leaving");
     // Peers that left earlier have had their goodbye; peers that never came need no goodbye.
     const staying = this.friends.filter(({ met }) => met);
     this.farewells = [];
-    await this.#room!.close({ reason, timeout: GOODBYE });
+    try {
+      await close(this.#room!);
+    } catch (error) {
+      const { message } = error as Error; // the server does not close the room: nothing has ended
+      this.#note(() => words().call.notClosed(message), "bad");
+      this.#set("inside");
+      return;
+    }
     this.farewells = staying.length ? staying.flatMap(farewellOf) : this.#leftWithPage;
     this.brought = KINDS.filter((kind) => this.devices.track(kind));
     this.devices.stop();

@@ -38,6 +38,7 @@ export class CallControls extends View<Meeting> {
           ${troubles.length ? html`<div class="trouble">${troubles.map((text) => html`<p>${text}</p>`)} ${this.#close()}</div>` : nothing}
         </div>
         ${model.leavingAsked ? this.#question() : nothing} ${model.resetAsked ? this.#choice() : nothing}
+        ${model.closingAsked ? this.#closing() : nothing}
         <div class="buttons" role="group" aria-label=${call.buttons}>
           ${this.#device("audio")} ${this.#device("video")} ${this.#share()}
           <button
@@ -56,7 +57,7 @@ export class CallControls extends View<Meeting> {
             ${icon("leave")} <span>${leaving ? call.leaving : call.leave}</span>
           </button>
         </div>
-        <more-panel .model=${model}></more-panel>
+        <more-panel .model=${model} @close-for-all=${() => model.askToClose()}></more-panel>
       </section>
     `;
   }
@@ -87,9 +88,15 @@ export class CallControls extends View<Meeting> {
   }
 
   protected override updated(): void {
-    const { leavingAsked, resetAsked } = this.model;
-    const asked = leavingAsked ? "#leaving" : resetAsked ? "#resetting" : "";
-    if (asked && asked !== this.#asked) this.querySelector<HTMLElement>(`${asked} button`)!.focus();
+    const { leavingAsked, resetAsked, closingAsked } = this.model;
+    const asked = closingAsked
+      ? "#closing .quiet"
+      : leavingAsked
+        ? "#leaving button"
+        : resetAsked
+          ? "#resetting button"
+          : "";
+    if (asked && asked !== this.#asked) this.querySelector<HTMLElement>(asked)!.focus();
     this.#asked = asked;
   }
 
@@ -116,6 +123,31 @@ export class CallControls extends View<Meeting> {
           ${model.leavesLater ? nothing : html`<button class="small" @click=${() => model.leaveLater()}>${call.leaveLater}</button>`}
           <button class="small" @click=${() => model.leave()}>${call.leaveNow}</button>
           <button class="small quiet" @click=${stay}>${call.stay}</button>
+        </div>
+      </div>
+    `;
+  }
+
+  /** The second question before the room is closed for everybody; the focus is on the answer that does nothing. */
+  #closing() {
+    const { model } = this;
+    const { call } = words();
+    const stay = () => {
+      model.stay();
+      this.querySelector<HTMLElement>("#more")!.focus(); // the button disappears with the question
+    };
+    return html`
+      <div
+        id="closing"
+        class="trouble leaving"
+        role="alertdialog"
+        aria-labelledby="closing-words"
+        @keydown=${(event: KeyboardEvent) => event.key === "Escape" && stay()}
+      >
+        <p id="closing-words">${call.closeForAllAsked}</p>
+        <div class="answers">
+          <button class="small" @click=${() => model.closeForAll()}>${call.closeForAllNow}</button>
+          <button class="small quiet" @click=${stay}>${call.cancel}</button>
         </div>
       </div>
     `;

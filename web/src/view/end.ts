@@ -44,14 +44,14 @@ export class EndPage extends View<Meeting> {
   }
 
   protected override render() {
-    const { farewells, owed, entries } = this.model;
+    const { farewells, owed, entries, closed } = this.model;
     const { end, chat } = words();
     const receipts = farewells.map(({ receipt }) => receipt);
     return html`
       <main class="card end">
         <p class="mark" aria-hidden="true"></p>
         <h1 tabindex="-1">${end.title}</h1>
-        <p class="lead" role="status">${farewells.length ? parting(receipts) : end.alone}</p>
+        <p class="lead" role="status">${farewells.length ? parting(receipts) : closed ? end.closed : end.alone}</p>
         ${farewells.map(
           ({ receipt, who }) => html`
             <section class="farewell">

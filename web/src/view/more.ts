@@ -56,6 +56,12 @@ export class MorePanel extends View<Meeting> {
     (target as HTMLInputElement).checked = notifications.isOn;
   }
 
+  /** Ask, on the page, whether the room shall be closed for everybody. */
+  #closeForAll(): void {
+    this.querySelector("dialog")!.close();
+    this.dispatchEvent(new Event("close-for-all"));
+  }
+
   #notifications() {
     const { settings } = words();
     if (!notifications.isPossible) return nothing;
@@ -103,6 +109,11 @@ export class MorePanel extends View<Meeting> {
           <h3 id="more-keys" tabindex="-1">${keys.title}</h3>
           ${keysList()}
         </section>
+        ${
+          model.mayCloseForAll
+            ? html`<button @click=${() => this.#closeForAll()}>${icon("leave")} ${call.closeForAll}</button>`
+            : nothing
+        }
       </dialog>
     `;
   }

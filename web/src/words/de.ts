@@ -175,6 +175,10 @@ export const de: Texts = {
     leaveLater: "Gehen, wenn alles angekommen ist",
     leaveNow: "Jetzt gehen; es geht später weiter",
     stay: "Bleiben",
+    closeForAll: "Raum für alle schließen",
+    closeForAllAsked: "Raum für alle schließen? Alle verlassen ihn jetzt. Was vorher gesendet wurde, kommt noch an.",
+    closeForAllNow: "Für alle schließen",
+    notClosed: (why) => `Der Raum wurde nicht geschlossen: ${why}`,
     what: "Was soll erneuert werden? Keine Nachricht und keine Datei geht verloren.",
     whose: "Mit",
     everybody: "allen",
@@ -192,7 +196,6 @@ export const de: Texts = {
     floating: "Bild im Bild",
     sentAway: (why) => `Der Server hat Sie aus dem Raum entfernt (${why}). Offene Verbindungen bleiben bestehen.`,
     sentOut: "Sie wurden hinausgeschickt",
-    roomClosed: "der Raum wurde geschlossen",
     cameIn: (name) => `${name} ist gekommen.`,
     renewed: (name) => `${name} hat die Verbindung erneuert.`,
     resetFailed: (why) => `Das Erneuern ist gescheitert: ${why}`,
@@ -292,6 +295,7 @@ export const de: Texts = {
   end: {
     title: "Adieu",
     alone: "Sie haben den Raum verlassen; sonst war niemand da.",
+    closed: "Der Raum wurde für alle geschlossen.",
     off: "Kamera und Mikrofon sind aus, und jede Verbindung ist geschlossen.",
     sendOwed: (value) =>
       `Zurückgehen und ${count(value, "ungesendete Nachricht", "ungesendete Nachrichten")} nochmals senden`,

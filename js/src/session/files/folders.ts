@@ -17,60 +17,21 @@ import {
   proofOf,
 } from "../../protocol/folders.js";
 import type { FileOffer, FolderEntry, FolderMessage } from "../../protocol/messages.js";
-import { Sha256 } from "../../sha256.js";
+import { over, Sha256 } from "../../sha256.js";
+import type { Cargo, Digest, Line, Received, Receiving } from "./cargo.js";
 import { excludes } from "./excludes.js";
+import { keepHalf, takeHalf } from "./halves.js";
 import { Manifest, numbered, pages } from "./manifest.js";
 
 export { elsewhere } from "../../hashing-worker.js";
+export { receiveFirst, sendFirst, whole } from "./first.js";
 
 type Bytes = Uint8Array<ArrayBuffer>;
-type Digest = (data: Bytes) => Promise<Bytes>;
 export type Exists = "rename" | "overwrite" | "skip";
 
 const HASH = 32;
 const CHUNK = 1024 * 1024;
 const MIN_CHUNK = 16 * 1024;
-
-/** The way of a transfer's messages. */
-export interface Line {
-  /** Send a message; `position` is the number of the transfer's bytes that are sent with it. */
-  send(message: Bytes | string, position?: number): Promise<void>;
-  receive(): Promise<Bytes | string>;
-  /** Tell the proof, before the message after which the receiver is done. */
-  prove(proof: string): void;
-  digest: Digest;
-}
-
-/** Something to send that is not a `Blob`. */
-export interface Cargo {
-  /** Bytes; of a stream those sent so far. */
-  size: number;
-  files?: number;
-  entries?: readonly FolderEntry[];
-  /** Return the members of the offer that tell what is sent. `most`: bytes of a message. */
-  offer(most: number): Partial<FileOffer>;
-  send(line: Line): Promise<void>;
-}
-
-/** The part of an incoming file or folder that is received here. */
-export interface Receiving {
-  offer: FileOffer;
-  /** Safe for any disk. */
-  name: string;
-  /** Tell the sender to begin, at this byte. */
-  begin(at: number): Promise<void>;
-  next(): Promise<Bytes | string>;
-  send(text: string): Promise<unknown>;
-  came(done: number): void;
-  digest: Digest;
-}
-
-export interface Received<T> {
-  value: T;
-  proof: string;
-  size: number;
-  files?: number;
-}
 
 // --- what is sent -------------------------------------------------------------------------------------------------
 
@@ -81,6 +42,9 @@ export type StreamSource = ReadableStream<Uint8Array> | AsyncIterable<Uint8Array
 
 /** Return the cargo of a stream. */
 export function streamCargo(stream: StreamSource): Cargo {
+  if (!(stream instanceof ReadableStream) && typeof stream?.[Symbol.asyncIterator] !== "function") {
+    throw new TypeError(`sendFile() takes a File, a Blob or a stream of Uint8Array, not ${String(stream)}`);
+  }
   let chunk = CHUNK;
   return {
     size: 0,
@@ -135,12 +99,15 @@ async function* iterated(stream: StreamSource): AsyncGenerator<Uint8Array> {
 /**
  * Look at a folder, and return its name and cargo.
  *
- * @throws TypeError it is too much for one transfer.
+ * @throws TypeError it is no folder, or too much for one transfer.
  */
 export async function folderCargo(source: FolderSource, patterns: readonly string[]): Promise<[string, Cargo]> {
   const found = new Map<string, File | undefined>();
   const excluded = excludes(patterns);
   let name = "folder";
+  if (typeof source !== "object" || source === null || !("kind" in source || Symbol.iterator in source)) {
+    throw new TypeError(`sendFolder() takes a folder of showDirectoryPicker(), or files, not ${String(source)}`);
+  }
   if ("kind" in source) {
     name = source.name;
     await look(source, "", excluded, found);
@@ -290,12 +257,6 @@ class FolderCargo implements Cargo {
   }
 }
 
-function over(hashes: Iterable<Bytes>): string {
-  const proof = new Sha256();
-  for (const hash of hashes) proof.add(hash);
-  return proof.hex();
-}
-
 async function texts<K extends FolderMessage["type"]>(
   next: () => Promise<Bytes | string>,
   type: K,
@@ -331,17 +292,18 @@ export interface AcceptFolderOptions {
   exists?: Exists;
 }
 
-/** Receive a stream, or a file that goes to the disk. */
+/** Receive a file, or a stream: into memory, or to the disk. A half in memory is kept, and the next transfer goes on. */
 export async function receiveFile(from: Receiving, { to }: AcceptFileOptions): Promise<Received<File | undefined>> {
   const { offer, name } = from;
   const chunk = offer.chunk!;
   const sink = to && (to instanceof WritableStream ? to : await to.createWritable());
   const writer = sink?.getWriter();
-  const pieces: Blob[] = [];
-  const hashes: Bytes[] = [];
-  let size = 0;
+  // A stream is not sent again, and a file on the disk begins anew.
+  let key = to || offer.stream ? "" : (offer.key ?? "");
+  const half = takeHalf(key, offer.size);
+  let { size } = half;
   try {
-    await from.begin(0);
+    await from.begin(size);
     let message = await bytes(from);
     while (offer.stream ? message.length > HASH : size < offer.size) {
       const data = message.slice(0, -HASH);
@@ -349,20 +311,21 @@ export async function receiveFile(from: Receiving, { to }: AcceptFileOptions): P
       const most = offer.stream ? chunk : Math.min(chunk, offer.size - size);
       const fits = offer.stream ? data.length <= most && !(size % chunk) : data.length === most;
       if (!fits || hex(await from.digest(data)) !== hex(hash)) damaged("a piece is not what its hash says");
-      if (writer) await writer.write(data);
-      else pieces.push(new Blob([data]));
-      hashes.push(hash);
+      await writer?.write(data);
+      half.add(data, hash, !writer);
       size += data.length;
       from.came(size);
       message = await bytes(from);
     }
-    const proof = over(hashes);
+    key = ""; // what is not as it was announced is not kept
+    const { proof } = half;
     if (hex(message) !== proof) damaged("its hash is not the one announced");
     await writer?.close();
     const options = { type: offer.type ?? "", ...time(offer.modified) };
-    const value = !to ? new File(pieces, name, options) : "getFile" in to ? await to.getFile() : undefined;
+    const value = !to ? new File(half.pieces, name, options) : "getFile" in to ? await to.getFile() : undefined;
     return { value, proof, size };
   } catch (error) {
+    keepHalf(key, half);
     await writer?.abort(error).catch(() => undefined);
     throw error;
   }

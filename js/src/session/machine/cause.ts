@@ -21,6 +21,9 @@ export const CAUSES = [
   "gave-up",
 ];
 
+/** The code of the reason when a room was closed for all. A cause only if this side's server says it too. */
+export const ROOM_CLOSED = "room-closed";
+
 /** Causes that a peer may claim for itself. This side judges all other causes alone, by its own evidence. */
 export const CLAIMS = new Set(["left", "tab-closed", "reloaded", "navigated", "connection-closed"]);
 

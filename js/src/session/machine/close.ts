@@ -13,7 +13,7 @@ import { sendable } from "../../bytes.js";
 import type { Word } from "../../protocol/control.js";
 import type { Closed, Closing, Done, Reason, Wait } from "../../protocol/messages.js";
 import { accountsOfThisSide, closerOf, impossible, outcomeOf } from "./account.js";
-import { CLAIMS, DEATHS } from "./cause.js";
+import { CLAIMS, DEATHS, ROOM_CLOSED } from "./cause.js";
 import * as channels from "./channels.js";
 import * as connections from "./connections.js";
 import { drainUntil, endWithSession } from "./ending.js";
@@ -46,7 +46,9 @@ export function begin(m: MachineState, reason: Reason, timeout: number, speaking
     m.say(announcement(m, closing), { both: true });
     heartbeat.expectAnswer(m, closing);
   }
-  if (m.closing) hurry(m, m.closing, deadline);
+  if (!m.closing) return;
+  if (reason.code === ROOM_CLOSED) m.closing.cause = ROOM_CLOSED; // also if the other side closes already
+  hurry(m, m.closing, deadline);
 }
 
 /** Keep this side's own time: each `close()` has its own, the shortest decides. */
@@ -117,7 +119,7 @@ function announced(m: MachineState, { reason, deadlineMs, final }: Closing): voi
       endByDeparture(m, reason);
       return;
     }
-    const begun = new Close("remote", reason, m.now, deadline, drainUntil(m.now, deadline), causeOf(reason));
+    const begun = new Close("remote", reason, m.now, deadline, drainUntil(m.now, deadline), causeOf(m, reason));
     begun.final = final;
     begun.step = { name: "drain", maySend: true };
     open(m, begun);
@@ -150,22 +152,22 @@ function closed(m: MachineState, word: Closed): void {
   m.tookEffect("closed", "done");
 }
 
-function causeOf(reason: Reason): string {
-  return CLAIMS.has(reason.code) ? reason.code : "left";
+function causeOf(m: MachineState, { code }: Reason): string {
+  return CLAIMS.has(code) || (code === ROOM_CLOSED && m.roomCloses) ? code : "left";
 }
 
 /** End, as the other side goes away without waiting: what it has sent may be a moment behind. */
 function endByDeparture(m: MachineState, reason: Reason): Close {
   // Nobody has to claim that two sides did not connect: this side sees it.
   const known = m.phase === "connecting" && reason.code === "gave-up";
-  return endSoon(m, "remote", reason, known ? reason.code : causeOf(reason));
+  return endSoon(m, "remote", reason, known ? reason.code : causeOf(m, reason));
 }
 
 /** End, as the other side says that nobody ended it: to it this side was dead, which this side knows better. */
 function endUnheard(m: MachineState, reason: Reason): Close {
   heartbeat.lookForSleep(m);
   const unheard = m.phase !== "connecting" && DEATHS.has(reason.code);
-  let cause = m.phase === "connecting" ? "gave-up" : causeOf(reason);
+  let cause = m.phase === "connecting" ? "gave-up" : causeOf(m, reason);
   if (unheard) {
     cause = m.evidence.stoodStill ? "frozen" : "frozen, network-lost";
     m.note(`the other side says: ${reason.text ?? ""}`);

@@ -539,6 +539,13 @@ export class SessionMachine extends MachineState {
     this.#feed(now, close.begin, reason, timeout, speaking);
   }
 
+  /** Note that the room is closed for all, or that this side asks for it; false: it is refused. */
+  roomClosing(closes: boolean, now: number): void {
+    this.#feed(now, () => {
+      this.roomCloses = closes;
+    });
+  }
+
   /** Note that the sound of this side was heard, or that nothing more can be done for it. */
   mediaFinished(now: number): void {
     this.#feed(now, close.spoken);

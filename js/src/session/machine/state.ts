@@ -354,6 +354,8 @@ export class MachineState {
   phase: Phase = "connecting";
   /** Set once; from then on `phase` says nothing. */
   closing: Close | undefined;
+  /** The room is closed for all, or this side asks for it. */
+  roomCloses = false;
   silence: Silence | undefined;
   reset: Reset | undefined;
   resets: Resets;
@@ -400,7 +402,10 @@ export class MachineState {
     this.smaller = smaller ?? compare(me, peer) < 0;
     this.identify(peer);
     this.options = { ...DEFAULTS, ...options };
-    const { budget, window, maxMessage, maxChannels } = this.options;
+    const { budget, window, maxMessage, maxChannels, recovery } = this.options;
+    if (typeof recovery?.step !== "function") {
+      throw new TypeError(`recovery=${String(recovery)}: it needs a method step(silence, attempts), as Ladder has`);
+    }
     const least = leastBudget(window, maxMessage, maxChannels);
     if (budget < least) {
       throw new RangeError(

@@ -1,4 +1,4 @@
-import{i as e,n as t}from"./lit-BqTy6KEj.js";import{notifications as n}from"./notifications-BII3LVrE.js";import{c as r,h as i,i as a,r as o,t as s}from"./index-D7L1I2ar.js";import{r as c}from"./language-CXtbloA0.js";import{t as l}from"./devices-D7e2sPq_.js";import{i as u,n as d,r as f}from"./call-DSiRtTiE.js";function p(){let{keys:t}=c();return e`
+import{i as e,n as t}from"./lit-BqTy6KEj.js";import{notifications as n}from"./notifications-ByxVFHi8.js";import{c as r,h as i,i as a,r as o,t as s}from"./index-ByFS0A_B.js";import{r as c}from"./language-D03PMs6D.js";import{t as l}from"./devices-CP8bGIDK.js";import{i as u,n as d,r as f}from"./call-DWrKWlow.js";function p(){let{keys:t}=c();return e`
     <dl class="keys">
       ${Object.entries(d).map(([n,r])=>e`<dt><kbd>${n.toUpperCase()}</kbd></dt><dd>${t[r]}</dd>`)}
       <dt><kbd>← ↑ → ↓</kbd></dt>
@@ -12,7 +12,7 @@ import{i as e,n as t}from"./lit-BqTy6KEj.js";import{notifications as n}from"./no
       />
       ${t.on}
     </label>
-  `}var m=1e3,h=class extends s{#e;#t=new AbortController;connectedCallback(){super.connectedCallback(),this.model.devices.addEventListener(`change`,this.#n),n.addEventListener(`change`,this.#n),n.follow(this.model,this.#t.signal)}disconnectedCallback(){super.disconnectedCallback(),this.model.devices.removeEventListener(`change`,this.#n),n.removeEventListener(`change`,this.#n),this.#t.abort(),clearInterval(this.#e)}#n=()=>this.requestUpdate();async open(e=``){await this.updateComplete,this.model.devices.look(),this.querySelector(`dialog`).showModal(),this.#e=setInterval(this.#n,m),this.requestUpdate(),e&&this.querySelector(e)?.focus()}#r(){clearInterval(this.#e)}async#i({target:e}){await n.toggle(),e.checked=n.isOn}#a(){let{settings:r}=c();return n.isPossible?e`
+  `}var m=1e3,h=class extends s{#e;#t=new AbortController;connectedCallback(){super.connectedCallback(),this.model.devices.addEventListener(`change`,this.#n),n.addEventListener(`change`,this.#n),n.follow(this.model,this.#t.signal)}disconnectedCallback(){super.disconnectedCallback(),this.model.devices.removeEventListener(`change`,this.#n),n.removeEventListener(`change`,this.#n),this.#t.abort(),clearInterval(this.#e)}#n=()=>this.requestUpdate();async open(e=``){await this.updateComplete,this.model.devices.look(),this.querySelector(`dialog`).showModal(),this.#e=setInterval(this.#n,m),this.requestUpdate(),e&&this.querySelector(e)?.focus()}#r(){clearInterval(this.#e)}async#i({target:e}){await n.toggle(),e.checked=n.isOn}#a(){this.querySelector(`dialog`).close(),this.dispatchEvent(new Event(`close-for-all`))}#o(){let{settings:r}=c();return n.isPossible?e`
       <label class="choice">
         <input type="checkbox" .checked=${n.isOn} @change=${this.#i} /> ${r.notifications}
       </label>
@@ -36,11 +36,12 @@ import{i as e,n as t}from"./lit-BqTy6KEj.js";import{notifications as n}from"./no
         ${m.shown.length?e`<invite-link .room=${m.room}></invite-link>`:t}
         <section aria-labelledby="more-settings">
           <h3 id="more-settings">${d.title}</h3>
-          ${o()} ${this.#a()}
+          ${o()} ${this.#o()}
         </section>
         <section aria-labelledby="more-keys">
           <h3 id="more-keys" tabindex="-1">${f.title}</h3>
           ${p()}
         </section>
+        ${m.mayCloseForAll?e`<button @click=${()=>this.#a()}>${a(`leave`)} ${n.closeForAll}</button>`:t}
       </dialog>
     `}};customElements.define(`more-panel`,h);function g(e,t){e.open(t)}export{g as open};
