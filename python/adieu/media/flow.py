@@ -23,6 +23,9 @@ FAILED: Final = 3.0
 """Seconds after an error until the encoder is tried again."""
 AHEAD: Final = 0.05
 """Seconds of pictures that may wait in the core before the next one is encoded. A longer queue shows old pictures."""
+LATEST: Final = 0.5
+"""Seconds after which the next picture is encoded, however much waits: the core drops what is older by itself. A target
+that was very small for a moment would else be felt for minutes."""
 SOON: Final = 0.001
 """Seconds: a wait that is not worth a timer."""
 PACE: Final = 2.5
@@ -208,4 +211,4 @@ class Flow:
         waiting = sender.send(frame.data, captured, key=frame.key)
         ahead = waiting * 8 / (PACE * sender.target) - AHEAD
         if ahead > 0:
-            self._not_before = max(self._not_before, sender.now() + ahead)
+            self._not_before = max(self._not_before, sender.now() + min(ahead, LATEST))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import io
 import time
 from pathlib import Path
@@ -198,3 +199,15 @@ async def test_a_name_for_stdin_that_cannot_be_is_said_and_hangs_nothing(
     source.begin()
     with pytest.raises(ValueError, match="too deep"):
         await asyncio.wait_for(source.listing(), 10)
+
+
+async def test_those_who_never_get_a_connection_leave_nothing_behind(listed: listing.Listing) -> None:
+    async with serve_small() as server, sending(server.url(), listed) as (one, _):
+        for number in range(20):
+            pc = one.connect(SimpleNamespace(id=str(number)))
+            assert str(number) in one._pins
+            pc.close()
+            await pc.wait_closed()
+            del pc
+        gc.collect()
+        assert not one._pins

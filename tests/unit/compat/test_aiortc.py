@@ -176,6 +176,8 @@ def test_signaling_writes_what_aiortc_reads() -> None:
     for text in ("[]", "{}", '{"type": "offer"}', '{"type": "candidate", "candidate": 3}'):
         with pytest.raises(ValueError, match="no description"):
             signaling.object_from_string(text)
+    with pytest.raises(ValueError, match="too deep"):
+        signaling.object_from_string("[" * 100_000)
 
 
 @pytest.mark.parametrize("kind", ["tcp-socket", "unix-socket"])

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import av
 import pytest
 
-from adieu.media import VideoSink, decoder
+from adieu.media import VideoSink, VideoSource, decoder
 from adieu.media.encoder import Encoder, Wanted
 from adieu.media.pictures import Scaler
 from adieu.media.workers import CodecWorkers
 from adieu.testing.pictures import numbered
-from support.fake_media import FakeCore, fake_core, remote_track
+from support.fake_media import FakeCore, fake_core, remote_track, video_sender
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,3 +89,21 @@ def test_without_another_thread_those_that_there_are_do_the_work(monkeypatch: py
     monkeypatch.setattr(threading.Thread, "start", refuse)
     assert workers.submit(int).result(5) == 0
     first.result(5)
+
+
+async def test_a_tiny_target_is_not_felt_once_it_is_over(core: FakeCore) -> None:
+    """The other side may allow little in a description, and more in the next."""
+    source, sender = VideoSource(), video_sender(core)
+    sender.feed(source, enabled=True)
+    sender.handle_plan("VP8", "", 3000)
+    core.backlog = 100_000
+    source.push(numbered(0, 128, 96))
+    async with asyncio.timeout(10):
+        while not core.sent:
+            await asyncio.sleep(0.002)
+    core.backlog = 0
+    sender.handle_plan("VP8", "", 0)
+    source.push(numbered(1, 128, 96))
+    async with asyncio.timeout(10):
+        while len(core.sent) < 2:
+            await asyncio.sleep(0.002)

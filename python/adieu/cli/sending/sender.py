@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from adieu.cli.sending.guest import Guest, Limit
 from adieu.cli.sending.messages import ExchangeError, RefusedError
@@ -128,7 +129,8 @@ class Sender:
         self._finished = finished
         self._receivers = receivers
         self._several = receivers != 1
-        self._pins: dict[str, Pin] = {}
+        self._pins: WeakValueDictionary[str, Pin] = WeakValueDictionary()
+        """Session ids with their pins. The connections of a session hold its pin; it goes with them."""
         self._lost_room: SignalingLostError | None = None
         self._changed = asyncio.Event()
         self._serving: set[asyncio.Task[None]] = set()

@@ -35,7 +35,10 @@ def object_from_string(message_str: str) -> SignalingObject:
     Raises:
         ValueError: it is something else.
     """
-    given: Any = json.loads(message_str)
+    try:
+        given: Any = json.loads(message_str)
+    except RecursionError:
+        raise ValueError(f"{message_str[:80]!r} is nested too deep") from None
     message: dict[str, Any] = dict(given) if isinstance(given, dict) else {}  # pyright: ignore[reportUnknownArgumentType]
     match message.get("type"):
         case "offer" | "answer" as kind if isinstance(message.get("sdp"), str):
@@ -187,6 +190,8 @@ class _SocketSignaling(BaseSignaling):
         reader, _ = await self._connected(listens=False)
         try:
             line = await reader.readuntil()
+        except asyncio.LimitOverrunError:
+            raise ValueError(f"the other side sent a line of more than {LONGEST} bytes") from None
         except (asyncio.IncompleteReadError, ConnectionError):
             await asyncio.sleep(0)  # a program that asks again and again lets others run
             return None
