@@ -417,3 +417,12 @@ def test_other_tests_than_the_pinned_ones_are_refused(tmp_path: Path) -> None:
     (tmp_path / "meta" / "mozilla-sync").write_text("upstream: 0000")
     with pytest.raises(fetch.FetchError, match="0000"):
         fetch.check(tmp_path)
+
+
+def test_the_clock_of_a_page_stands_still_while_it_waits_for_a_processor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "SCHEDULER", tmp_path / "schedstat")
+    began = page.own_time()
+    (tmp_path / "schedstat").write_text("7 900000000000 3")  # it had to wait for 900 seconds
+    assert page.own_time() - began < -800
