@@ -8,7 +8,6 @@ import contextlib
 import json
 import os
 import secrets
-import signal
 import sys
 import tempfile
 import time
@@ -293,7 +292,7 @@ async def _kill(show: Show, url: str, folder: Path) -> None:
             case "kill me now":
                 victim = _PEERS["Ben"]
                 killed = time.time()
-                os.kill(victim.process.pid, signal.SIGKILL)
+                victim.process.kill()
                 show.line(f"kill -9 {victim.process.pid}")
             # Earlier reports do not count: on a busy computer a living peer may be suspected.
             case "state" if _is_trouble(message) and killed and message["at"] >= killed and known is None:

@@ -32,7 +32,7 @@ from adieu import _core
 from adieu.driver import core_log
 from adieu.driver.clock import Clock
 from adieu.driver.handles import Handles
-from adieu.errors import NotSupportedError
+from adieu.driver.waking import watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
@@ -86,6 +86,7 @@ class Driver:
         self._stats: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._requests = count(1)
         self._guard: AsyncGenerator[None] | None = None
+        self._unwatch: Callable[[], None] | None = None
         self.ended: bool = False
         # Handlers run in the context of the driver, whoever happens to wake it: objects that they make are of it too.
         context = copy_context()
@@ -100,7 +101,6 @@ class Driver:
 
         Raises:
             RuntimeError: there is no running event loop.
-            NotSupportedError: the event loop has no `add_reader`.
             OSError: the system refuses: no descriptor, no thread.
         """
         try:
@@ -126,16 +126,10 @@ class Driver:
         driver = cls(loop, core)
         try:
             # From here on the event loop owns the driver: it is kept as long as the loop is, and not longer.
-            loop.add_reader(core.fileno(), driver.wake)
-        except OSError:
+            driver._unwatch = watch(loop, core, driver.wake)
+        except BaseException:
             core.close()
             raise
-        except NotImplementedError:
-            core.close()
-            raise NotSupportedError(
-                f"{type(loop).__name__} has no add_reader(); use a selector event loop "
-                "(on Windows: asyncio.run(main(), loop_factory=asyncio.SelectorEventLoop))"
-            ) from None
         driver.watch_loop()
         return driver
 
@@ -405,7 +399,7 @@ class Driver:
         for future in self._stats.values():
             if not future.done():
                 future.set_result({})
-        loop = self.loop
-        if loop is not None and not loop.is_closed() and self.core.fileno() >= 0:
-            loop.remove_reader(self.core.fileno())
+        if self._unwatch is not None:
+            self._unwatch()
+            self._unwatch = None
         self.core.close()

@@ -98,4 +98,5 @@ class CodecWorkers(Executor):
 
 
 WORKERS: Final = CodecWorkers()
-os.register_at_fork(after_in_child=WORKERS.forget)
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=WORKERS.forget)

@@ -10,7 +10,6 @@ import pytest
 from adieu import _core
 from adieu.driver import Driver
 from adieu.driver.loop import MAX_EVENTS, MAX_SECONDS, SETTLING
-from adieu.errors import NotSupportedError
 from unit.core.peers import VirtualPair
 
 
@@ -384,18 +383,6 @@ async def test_a_chosen_driver_is_chosen_in_its_tasks_too(core, driver):
     driver.end()
     with driver.use():
         assert Driver.current() is not driver, "it has ended"
-
-
-def test_a_loop_without_add_reader_is_refused(monkeypatch):
-    def refuse(*_):
-        raise NotImplementedError
-
-    async def main():
-        monkeypatch.setattr(asyncio.get_running_loop(), "add_reader", refuse)
-        with pytest.raises(NotSupportedError, match="selector event loop"):
-            Driver.current()
-
-    asyncio.run(main())
 
 
 def test_there_must_be_a_running_loop():
