@@ -10,6 +10,7 @@ import sys
 
 def main() -> None:
     """The entry point of `adieu`."""
-    from adieu.cli.app import run  # noqa: PLC0415 quick import of the package
+    from adieu.cli.app import prepare_output, run  # noqa: PLC0415 quick import of the package
 
+    prepare_output()
     sys.exit(run(sys.argv[1:]))

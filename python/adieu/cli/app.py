@@ -12,6 +12,7 @@ import os
 import sys
 from dataclasses import dataclass
 from importlib import import_module
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Final
 
 from adieu.cli.arguments import Parser, filled
@@ -81,6 +82,15 @@ def run(arguments: Sequence[str]) -> int:
         case _:
             print(f"adieu: {_unknown(name)} (adieu --help)", file=sys.stderr)
             return 2
+
+
+def prepare_output() -> None:
+    """Have all text printed: a character that the output's encoding does not have is `?`, as in a pipe of Windows."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
+    if os.name == "nt":
+        os.system("")  # noqa: S605, S607 its older consoles read colors after a command alone
 
 
 def _run(name: str, arguments: Sequence[str]) -> int:

@@ -57,6 +57,13 @@ async def running(*arguments, **environment):
         await process.communicate()
 
 
+def test_what_the_output_cannot_show_is_a_question_mark():
+    code = "import sys; from adieu.cli import app, main; app.EXAMPLES = 'a\\u2591b'; sys.argv[1:] = ['--help']; main()"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout.endswith("a?b\n")) == (0, True), ran.stderr
+
+
 def test_help_and_version():
     shown = adieu("--help")
     assert shown.returncode == 0
