@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import select
+import selectors
 import time
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 KINDS = {number: name for number, (name, *_) in enumerate(_core.EVENTS)}
+Poller = getattr(selectors, "PollSelector", selectors.SelectSelector)
+"""It needs no descriptor; Windows has only the other one."""
 
 
 class Peer:
@@ -175,9 +177,9 @@ class RealPair(Pair):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(_core.EventQueue(), _core.EventQueue(), **options)
-        self.poller = select.poll()
-        self.poller.register(self.a.loop.fileno(), select.POLLIN)
-        self.poller.register(self.b.loop.fileno(), select.POLLIN)
+        self.poller = Poller()
+        self.poller.register(self.a.loop.fileno(), selectors.EVENT_READ)
+        self.poller.register(self.b.loop.fileno(), selectors.EVENT_READ)
 
     def connect(self, **options: Any) -> Self:
         return super().connect(addresses=_core.Addresses(loopback="always"), **options)
@@ -192,13 +194,13 @@ class RealPair(Pair):
                 return time.monotonic() - start
             left = start + limit - time.monotonic()
             assert left > 0, f"not within {limit} s"
-            self.poller.poll(left * 1000)
+            self.poller.select(left)
 
 
 def wait(loop: _core.EventQueue, *kinds: int, limit: float = 10.0) -> tuple[Any, ...]:
     """The next event of one of these kinds on a loop with a descriptor; others are dropped."""
-    poller = select.poll()
-    poller.register(loop.fileno(), select.POLLIN)
+    poller = Poller()
+    poller.register(loop.fileno(), selectors.EVENT_READ)
     end = time.monotonic() + limit
     while True:
         events, more = loop.drain(1, 1 << 20)
@@ -208,4 +210,4 @@ def wait(loop: _core.EventQueue, *kinds: int, limit: float = 10.0) -> tuple[Any,
         if not events and not more:
             left = end - time.monotonic()
             assert left > 0, f"{' or '.join(KINDS[kind] for kind in kinds)} not within {limit} s"
-            poller.poll(left * 1000)
+            poller.select(left)
