@@ -348,6 +348,8 @@ describe("trouble", () => {
     for (const outcome of outcomes) {
       assert.ok(outcome.status === "rejected" && outcome.reason instanceof ChannelError, JSON.stringify(outcome));
     }
+    const { steps } = await time.until(a.close()); // what was refused holds up no step
+    assert.deepEqual(new Set(steps.map(({ outcome }) => outcome)), new Set(["ok"]));
   });
 
   test("wrong arguments are refused", async () => {

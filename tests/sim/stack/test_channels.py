@@ -168,3 +168,14 @@ async def test_channels_that_come_and_go_leave_nothing(world: World, count: int)
                 gc.collect()
                 objects.append(len(gc.get_objects()))
         assert objects[-1] - objects[1] < 500, objects
+
+
+@simulated()
+async def test_a_channel_that_is_refused_holds_up_no_close(world: World) -> None:
+    async with connected(world) as pair:
+        asked = pair.first.open("chat", ordered=False), pair.second.open("chat")
+        for outcome in await asyncio.gather(*asked, return_exceptions=True):
+            assert isinstance(outcome, ChannelError) and "wanted differently" in str(outcome)
+        receipt = await pair.first.close()
+        assert {step.outcome for step in receipt.steps} == {"ok"}, receipt.steps
+        assert sum(step.duration for step in receipt.steps) < 1.0

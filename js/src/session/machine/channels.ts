@@ -136,7 +136,10 @@ export function handleOpen(m: MachineState, message: messages.Open): void {
   if (id > first || (first - id) % 2) {
     throw new Violation(`channel ${quoted(name)} opened with id ${id}, which is not its to give`);
   }
-  const refuse = (error: string) => m.sendControl(epoch, { type: "opened", name, id, error });
+  const refuse = (error: string) => {
+    m.sendControl(epoch, { type: "opened", name, id, error });
+    if (!m.byId.get(id)) closeUnmatched(m, id); // the other side has made it, and closes it now
+  };
   let channel = m.channels.get(name);
   if (mustWait(m, message, channel)) {
     // One said again of the channel that ends: what is said of its end answers it.

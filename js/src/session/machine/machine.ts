@@ -365,8 +365,8 @@ export class SessionMachine extends MachineState {
       const expected = close.channelClosed(this, epoch, id);
       const under = id === null ? undefined : connection.channels.get(id);
       const channel = id === null ? undefined : this.byId.get(id);
-      // It opens the same name with an id of its own: its `open` may come later than the end of this stream.
-      const givesWay = channel?.open === false && !this.smaller;
+      // Its refusal, or its `open` of the same name with an id of its own, may come later than this stream's end.
+      const givesWay = channel?.open === false;
       const known = under?.closing || channel?.end?.said || givesWay;
       if (id !== null && connection.channels.delete(id)) channels.openLater(this);
       if ((id === null || under) && !expected && !known && epoch === this.active) {

@@ -191,6 +191,8 @@ def open_later(m: MachineState) -> None:
 
 def _refuse(m: MachineState, epoch: int, message: control.Open, error: str) -> None:
     m.send_control(epoch, control.Opened(name=message.name, id=message.id, error=error))
+    if message.id not in m.by_id:
+        close_unmatched(m, message.id)  # the other side has made it, and closes it now
 
 
 def _adopt(m: MachineState, channel: Channel, id_: int) -> None:

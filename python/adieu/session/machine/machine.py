@@ -371,8 +371,8 @@ class SessionMachine(MachineState):
         if under is not None:
             channel = None if id_ is None else self.by_id.get(id_)
             said = channel is not None and channel.end is not None and channel.end.said is not None
-            # It opens the same name with an id of its own: its `open` may come later than the end of this stream.
-            gives_way = channel is not None and not channel.open and not self.smaller
+            # Its refusal, or its `open` of the same name with an id of its own, may come later than this stream's end.
+            gives_way = channel is not None and not channel.open
             expected = expected or under.closing or said or gives_way
             channels.open_later(self)
         if (id_ is None or under is not None) and not expected and epoch == self.active:
