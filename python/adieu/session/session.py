@@ -548,7 +548,8 @@ class Session:
 
         Events: `state` (StateEvent), `closing` (ClosingEvent), `closed` (ClosedEvent), `channel` (ChannelEvent),
         `file` (IncomingFile), `folder` (IncomingFolder), `signaling` (SignalingChange), `reset` (ResetEvent), `track`
-        (TrackEvent), `progress` (ProgressEvent; not while a handler of it still runs).
+        (TrackEvent), `progress` (ProgressEvent). Tracks, files and folders wait for the first handler; `progress` is
+        not fired while a handler of it still runs.
 
         Raises:
             ValueError: there is no such event.
@@ -560,6 +561,8 @@ class Session:
         self._emitter.on(name, handler)
         if name in {"file", "folder"}:
             self._transfers.handler_added()
+        elif name == "track":
+            self._shell.tell_tracks()
         elif name == "progress":
             self._watch()
         return handler

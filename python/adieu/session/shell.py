@@ -85,6 +85,8 @@ class Shell:
         self.route = route
         self.tasks: Tasks = Tasks(f"session {machine.session[:8]}")
         self.emitter: Emitter = Emitter(self.tasks, EVENTS, "the session")
+        self._unheard: list[events.TrackEvent] = []
+        """Tracks that came while nobody listened."""
         self.media: SessionMedia = SessionMedia(self.tasks)
         self.recorder: Recorder = Recorder(self._head)
         self.log: SessionLog = SessionLog()
@@ -214,9 +216,18 @@ class Shell:
 
     def step(self, call: Callable[[float], T]) -> T:
         """Give the machine an input, then do what it asks for."""
-        result = call(self.loop.time())
+        try:
+            result = call(self.loop.time())
+        except SessionClosedError as error:
+            raise self.with_receipt(error) from None
         self.settle()
         return result
+
+    def with_receipt(self, error: SessionClosedError) -> SessionClosedError:
+        """Return the machine's error with the receipt, and in words why the session has ended."""
+        if self.receipt is None:
+            return error
+        return SessionClosedError(f"{error}: {self.receipt.notice}", self.receipt)
 
     def settle(self) -> None:
         """Do the machine's actions, hand out its events, and set the timer."""
@@ -396,7 +407,18 @@ class Shell:
     def track_came(self, epoch: int, event: RTCTrackEvent) -> None:
         """Report a track of the other side; after a reset it is another one, in streams of the same ids."""
         self.log.line("=", f"connection {epoch}: {event.track.kind} comes")
-        self.emitter.emit("track", events.TrackEvent(event.track, event.streams, event.transceiver))
+        self._unheard.append(events.TrackEvent(event.track, event.streams, event.transceiver))
+        if self.emitter.has("track"):
+            self.tell_tracks()
+        else:
+            self._unheard = [came for came in self._unheard if came.track.readyState == "live"]
+
+    def tell_tracks(self) -> None:
+        """Fire `track` for the tracks that came while nobody listened, and have not ended."""
+        waiting, self._unheard = self._unheard, []
+        for came in waiting:
+            if came.track.readyState == "live":
+                self.emitter.emit("track", came)
 
     def fresh(self, epoch: int, age: float | None) -> None:
         """See `SessionMachine.fresh`."""

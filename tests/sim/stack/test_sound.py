@@ -179,6 +179,8 @@ async def test_wrong_arguments_are_named(world):
         with pytest.raises(TypeError, match="'voice' is not a MediaStreamTrack"):
             pair.first.add_track("voice")
         speech = speaker(pair.ada)
+        with pytest.raises(TypeError, match=r"give its \.track"):
+            pair.first.add_track(speech)
         speech.track.stop()
         with pytest.raises(ValueError, match="has ended"):
             pair.first.add_track(speech.track)
@@ -193,3 +195,29 @@ async def test_a_session_without_media_closes_as_fast_as_ever(world):
         receipt = await pair.first.close()
         assert world.now - began < 0.1
         assert receipt.media == {}
+
+
+@simulated()
+async def test_a_track_waits_until_somebody_listens_for_it(world):
+    async with world.sessions() as pair:
+        speech = speaker(pair.ada)
+        pair.first.add_track(speech.track)
+        await asyncio.sleep(2.0)  # a program that comes late
+        ear = Listener(world, pair.second)
+        await speech.write(tones(10, sample_rate=24000))
+        await until(lambda: ear.numbers >= set(range(2, 8)))
+        again = Listener(world, pair.second)
+        await asyncio.sleep(1.0)
+        assert [len(listener.tracks) for listener in (ear, again)] == [1, 0]
+
+
+@simulated()
+async def test_a_track_that_has_ended_waits_for_nobody(world):
+    async with world.sessions() as pair:
+        pair.first.add_track(speaker(pair.ada).track)
+        await asyncio.sleep(2.0)
+        await pair.first.reset()
+        await asyncio.sleep(2.0)
+        ear = Listener(world, pair.second)
+        await asyncio.sleep(1.0)
+        assert [track.readyState for track in ear.tracks] == ["live"]
