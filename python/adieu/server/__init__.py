@@ -6,9 +6,9 @@ the extra `adieu[server]`.
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from adieu.block import block
 from adieu.lazy import lazy
 from adieu.server.hub import Hub, Settings
 from adieu.server.ice import IceConfig
@@ -36,7 +36,7 @@ if not TYPE_CHECKING:  # a module's __getattr__ would hide misspelled names from
             ) from error
 
 
-@asynccontextmanager
+@block("async with adieu.server.serve() as server:")
 async def serve(
     host: str = "127.0.0.1",
     port: int = 0,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from adieu.block import block
 from adieu.protocol.signaling import MAX_ROOM
 from adieu.protocol.text import checked
 from adieu.session.connect import check_connect
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from adieu.signaling.trust import Trust
 
 
-@asynccontextmanager
+@block("async with adieu.join(...) as room:")
 async def join(
     url: str,
     room: str,

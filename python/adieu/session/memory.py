@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from adieu.block import block
 from adieu.session.session import Session
 from adieu.signaling import memory_signaling
 from adieu.webrtc import RTCPeerConnection
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from adieu.session.machine.options import Options
 
 
-@asynccontextmanager
+@block("async with adieu.memory_pair() as (ada, ben):")
 async def memory_pair(
     *, connect: Callable[[], RTCPeerConnection] = RTCPeerConnection, options: Options | None = None
 ) -> AsyncGenerator[tuple[Session, Session]]:
