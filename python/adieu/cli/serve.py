@@ -106,7 +106,7 @@ def _running(parser: Parser) -> None:
         help="File with a secret of 32 characters or more. It opens /v1/admin to operators: rooms, peers, kick, close,"
         " drain. Or put it into ADIEU_ADMIN_TOKEN.",
     )
-    text = "Redis by which several servers share their rooms, such as redis://127.0.0.1:6379. Or set ADIEU_BUS."
+    text = "Redis by which several servers share their rooms, such as redis://127.0.0.1:6379."
     bus = add("--bus", metavar="URL", help=text)
     parser.from_variable(bus, "ADIEU_BUS")
     text = "Servers with the same prefix share their rooms (adieu)."

@@ -18,7 +18,10 @@ RATES: Final = (8000, 192000)
 
 
 def check_format(sample_rate: int, channels: int) -> None:
-    """Raise ValueError if the core takes no sound of this rate, or of so many channels."""
+    """Raise ValueError if the core takes no sound of this rate, or of so many channels; TypeError if one is no int."""
+    for name, value in (("sample_rate", sample_rate), ("channels", channels)):
+        if not hasattr(value, "__index__"):
+            raise TypeError(f"{name}={value!r}: a whole number; int({name}) makes it one")
     if not RATES[0] <= sample_rate <= RATES[1]:
         raise ValueError(f"sample_rate={sample_rate}: from {RATES[0]} to {RATES[1]} samples a second")
     if channels not in {1, 2}:
@@ -34,7 +37,8 @@ def samples_of(pcm: Buffer, channels: int) -> memoryview[int] | memoryview[float
         channels: of the sound.
 
     Raises:
-        TypeError: it has no samples, or those of another type.
+        TypeError: it has no samples, or those of another type. An array of uint8 is refused: nobody can tell whether it
+            is bytes of int16 or sound of 8 bits.
         ValueError: it does not divide into samples of so many channels.
     """
     try:
@@ -43,6 +47,11 @@ def samples_of(pcm: Buffer, channels: int) -> memoryview[int] | memoryview[float
         raise TypeError(
             f"sound is bytes (int16), or an array of int16 or float32, not {_short(pcm)} of {type(pcm).__name__}"
         ) from None
+    if getattr(view.obj, "dtype", None) == "uint8":
+        raise TypeError(
+            "these samples are uint8; sound is int16 or float32: array.tobytes() if these are the bytes of int16, "
+            "(array.astype('int16') - 128) * 256 if they are samples of 8 bits"
+        )
     kind = view.format.lstrip("@=" + NATIVE) if len(view.format) > 1 else view.format
     if kind not in BYTES and kind not in {"h", "f"}:
         name = NAMES.get(kind, repr(view.format))
@@ -65,8 +74,11 @@ def samples_of(pcm: Buffer, channels: int) -> memoryview[int] | memoryview[float
 def _check_shape(view: memoryview, channels: int) -> None:
     shape = tuple(view.shape or ())
     if len(shape) > 1 and shape[1:] != (channels,):
-        turned = len(shape) == 2 and shape[:1] == (channels,)
-        remedy = ": array.T has them the right way round" if turned else ""
+        remedy = ""
+        if len(shape) == 2 and shape[0] == channels:
+            remedy = ": array.T has them the right way round"
+        elif len(shape) == 2 and shape[1] in {1, 2}:
+            remedy = f": AudioSource(channels={shape[1]}) takes it"
         raise ValueError(f"samples of the shape {shape}, not (samples, {channels}){remedy}")
 
 

@@ -103,6 +103,10 @@ def picture_of(given: object, format: str | None) -> av.VideoFrame:  # noqa: A00
     shape = tuple(view.shape or ())
     depth = 1 if len(shape) == 2 else shape[2] if len(shape) == 3 else 0
     format = format or BY_DEPTH.get(depth)  # noqa: A001 see above
+    if format is None and len(shape) == 3 and shape[0] in {1, 3, 4}:
+        raise ValueError(
+            f"a picture of the shape {shape} has its colors first: array.transpose(1, 2, 0) is (height, width, colors)"
+        )
     if format is None or not shape:
         raise ValueError(
             f"a picture of the shape {shape}: (height, width, 3) for rgb24 and bgr24, (…, 4) for rgba and bgra, "
@@ -125,10 +129,11 @@ def _view_of(given: Any) -> memoryview:
         view = memoryview(buffer)
     except TypeError:
         raise TypeError(f"a picture is an array of uint8, or a frame of PyAV, not {type(given).__name__}") from None
-    if view.format.lstrip("@=<>") != "B":
-        raise TypeError(
-            f"these pixels have the type {view.format!r}; pictures are uint8: array.astype('uint8') makes it that"
-        )
+    kind = view.format.lstrip("@=<>")
+    if kind != "B":
+        name = getattr(view.obj, "dtype", repr(view.format))
+        scaled = ", (array * 255).astype('uint8') if they are from 0 to 1" if kind in {"d", "e", "f"} else ""
+        raise TypeError(f"these pixels are {name}; pictures are uint8: array.astype('uint8') makes it that{scaled}")
     return view
 
 

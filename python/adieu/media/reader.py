@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from adieu.errors import NotSupportedError
 from adieu.media.waiters import Waiters
 from adieu.media.weak import weakly
-from adieu.webrtc.media_stream_track import MediaStreamTrack, internals_of
+from adieu.webrtc.media_stream_track import MediaStreamTrack, internals_of, no_track
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,9 +39,9 @@ class FrameReader:
     def __init__(self, track: MediaStreamTrack, ready: Callable[[], None] | None = None) -> None:
         given: Any = track
         if not isinstance(given, MediaStreamTrack):
-            raise TypeError(f"{given!r} is not a MediaStreamTrack")
+            raise no_track(given)
         if track.kind != "video":
-            raise TypeError(f"{track!r} has no pictures")
+            raise TypeError(f"{track!r} has no pictures: an AudioSink takes it")
         self.track: TrackInternals = internals_of(track)
         driver = self.track.source.driver
         if driver is None:

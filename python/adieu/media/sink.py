@@ -10,7 +10,7 @@ from adieu.media.frame import AudioFrame
 from adieu.media.pcm import check_format
 from adieu.media.waiters import Waiters
 from adieu.media.weak import weakly
-from adieu.webrtc.media_stream_track import MediaStreamTrack, internals_of
+from adieu.webrtc.media_stream_track import MediaStreamTrack, internals_of, no_track
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,9 +61,9 @@ class AudioSink:
     ) -> None:
         given: Any = track
         if not isinstance(given, MediaStreamTrack):
-            raise TypeError(f"{given!r} is not a MediaStreamTrack")
+            raise no_track(given)
         if track.kind != "audio":
-            raise TypeError(f"{track!r} has no sound")
+            raise TypeError(f"{track!r} has no sound: a VideoSink takes it")
         _check(sample_rate, channels, frame_ms, max_seconds)
         internals = internals_of(track)
         driver = internals.source.driver

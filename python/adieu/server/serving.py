@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import math
 import os
@@ -268,7 +269,8 @@ def _listen(addresses: list[tuple[socket.AddressFamily, tuple[str, int]]]) -> li
             for listener in sockets:
                 listener.close()
             reason = os.strerror(error.errno or 0)
-            raise OSError(error.errno, f"cannot listen on {address} port {port}: {reason}") from None
+            remedy = "; choose another port, or 0 for a free one" if error.errno == errno.EADDRINUSE else ""
+            raise OSError(error.errno, f"cannot listen on {address} port {port}: {reason}{remedy}") from None
         port = sockets[-1].getsockname()[1]  # the same for all addresses, also for port 0
     return sockets
 

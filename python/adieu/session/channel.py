@@ -17,6 +17,7 @@ from adieu.session.ledger import Held
 from adieu.session.machine.held import Payload
 from adieu.session.machine.receipt import Account, ChannelEndReceipt
 from adieu.session.receipt import Message
+from adieu.webrtc.dictionaries import sendable_form
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -149,7 +150,10 @@ class Channel:
         while not self._machine.has_room(self.name) and self._machine.state != "closed":
             await self._change()
             self._require_here()
-        seq = self._machine.send(self.name, payload, self._shell.loop.time())
+        try:
+            seq = self._machine.send(self.name, payload, self._shell.loop.time())
+        except SessionClosedError as error:
+            raise self._shell.with_receipt(error) from None
         self._shell.settle()
         return Sent(self, seq)
 
@@ -570,4 +574,4 @@ def payload_of(data: object) -> Payload:
             payload = payload_of(inner)
             return Payload(payload.data, payload.text, (data.receipt, data.seq) if sent else None)
         case _:
-            raise TypeError(f"send() takes str or bytes, not {type(data).__name__}")
+            raise TypeError(f"send() takes str or bytes, not {type(data).__name__}{sendable_form(data)}")

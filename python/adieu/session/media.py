@@ -17,7 +17,7 @@ from adieu.errors import DOMException
 from adieu.protocol.words import MediaAccount
 from adieu.session.ledger import Held
 from adieu.unclosed import where_made
-from adieu.webrtc.media_stream_track import MediaStreamTrack, internals_of
+from adieu.webrtc.media_stream_track import MediaStreamTrack, internals_of, no_track
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -130,7 +130,7 @@ class SessionMedia:
         """See `Session.add_track`."""
         given: Any = track
         if not isinstance(given, MediaStreamTrack):
-            raise TypeError(f"{given!r} is not a MediaStreamTrack")
+            raise no_track(given)
         if any(sending.track is track for sending in self._sendings):
             return
         if track.readyState == "ended":

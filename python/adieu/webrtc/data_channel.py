@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, over
 from adieu import _core
 from adieu.errors import DOMSyntaxError, InvalidStateError, OperationError, RTCError
 from adieu.events import Event, EventHandler, EventTarget, MessageEvent, end_events
-from adieu.webrtc.dictionaries import boolean, choice, scalar, string, unsigned
+from adieu.webrtc.dictionaries import boolean, choice, scalar, sendable_form, string, unsigned
 from adieu.webrtc.error_event import RTCErrorEvent
 from adieu.webrtc.inbox import Inbox, MessageIterator
 
@@ -563,7 +563,7 @@ def _bytes_of(data: object) -> bytes | memoryview:
     """
     if isinstance(data, memoryview):
         return data.cast("B") if data.c_contiguous else data.tobytes()
-    raise TypeError(f"a message is str, bytes, bytearray or memoryview, not {type(data).__name__}")
+    raise TypeError(f"a message is str, bytes, bytearray or memoryview, not {type(data).__name__}{sendable_form(data)}")
 
 
 def _size(data: str | bytes | bytearray | memoryview) -> int:

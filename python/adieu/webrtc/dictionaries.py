@@ -36,7 +36,8 @@ def dictionary(cls: type[T], value: object, keywords: Mapping[str, Any] | None =
     if is_mapping(value):
         given = {**value, **given}
     elif value is not None:
-        raise TypeError(f"{cls.__name__} is a mapping or a {cls.__name__}, not {value!r}")
+        text = " ({'type': 'offer', 'sdp': text} makes one of a text)" if "Description" in cls.__name__ else ""
+        raise TypeError(f"expected a mapping or {cls.__name__}, not {value!r}{text}")
     names = _members(cls)
     for name in tuple(given):
         if name not in names:
@@ -53,6 +54,15 @@ def dictionary(cls: type[T], value: object, keywords: Mapping[str, Any] | None =
 def _members(cls: type[DataclassInstance]) -> dict[str, bool]:
     """Return the names of the members, and whether each is required."""
     return {field.name: field.default is MISSING and field.default_factory is MISSING for field in fields(cls)}
+
+
+def sendable_form(value: object) -> str:
+    """Return what turns a value that is no message into one, for the end of an error's text."""
+    if isinstance(value, dict | list | tuple):
+        return ": json.dumps() makes a text of it"
+    if hasattr(value, "tobytes"):
+        return ": value.tobytes() has its bytes"
+    return ""
 
 
 def is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:

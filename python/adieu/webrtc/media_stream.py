@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from adieu.events import Event, EventHandler, EventTarget
 from adieu.webrtc.dictionaries import dictionary, is_list
-from adieu.webrtc.media_stream_track import MediaStreamTrack
+from adieu.webrtc.media_stream_track import MediaStreamTrack, no_track
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -190,5 +190,5 @@ class MediaStream(EventTarget):
 
 def _require_track(track: Any) -> MediaStreamTrack:
     if not isinstance(track, MediaStreamTrack):
-        raise TypeError(f"{track!r} is not a MediaStreamTrack")
+        raise no_track(track)
     return track

@@ -291,6 +291,12 @@ class MediaStreamTrack(EventTarget):
         return f"<MediaStreamTrack {self.kind} {self.id}, {self.readyState}>"
 
 
+def no_track(value: object) -> TypeError:
+    """Return the error about a value that is no track: most often what has one."""
+    remedy = ": give its .track" if hasattr(value, "track") else ""
+    return TypeError(f"{value!r} is not a MediaStreamTrack{remedy}")
+
+
 def internals_of(track: MediaStreamTrack) -> TrackInternals:
     """Return the internals of a track, for its makers, senders and readers."""
     return track._internals  # noqa: SLF001 its own module # pyright: ignore[reportPrivateUsage]

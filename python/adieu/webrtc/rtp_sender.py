@@ -12,7 +12,7 @@ from adieu.webrtc.capabilities import capabilities
 from adieu.webrtc.dictionaries import dictionary
 from adieu.webrtc.dtmf_sender import RTCDTMFSender
 from adieu.webrtc.media_stream import MediaStream
-from adieu.webrtc.media_stream_track import MediaStreamTrack
+from adieu.webrtc.media_stream_track import MediaStreamTrack, no_track
 from adieu.webrtc.operations import begun_by_the_call
 from adieu.webrtc.rtp_parameters import (
     RTCRtcpParameters,
@@ -175,7 +175,7 @@ class RTCRtpSender:
         # steps 4 and 5
         given: Any = withTrack
         if given is not None and not isinstance(given, MediaStreamTrack):
-            raise TypeError(f"{given!r} is not a MediaStreamTrack")
+            raise no_track(given)
         if withTrack is not None and withTrack.kind != internals.value.kind:
             raise TypeError(f"the track is {withTrack.kind}, the sender is for {internals.value.kind}")
         # step 6

@@ -13,7 +13,7 @@ from adieu import jsep
 from adieu.errors import InvalidAccessError
 from adieu.jsep import Transceiver, default_encoding
 from adieu.webrtc.media_stream import MediaStream, StreamInternals
-from adieu.webrtc.media_stream_track import MediaStreamTrack
+from adieu.webrtc.media_stream_track import MediaStreamTrack, no_track
 from adieu.webrtc.negotiation_needed import update_negotiation_needed_flag
 from adieu.webrtc.rtp_parameters import check_new_encodings
 from adieu.webrtc.rtp_sender import RTCRtpSender, stream_ids
@@ -73,7 +73,7 @@ def add_track(internals: Internals, track: object, streams: Sequence[MediaStream
         InvalidAccessError: a sender has this track.
     """
     if not isinstance(track, MediaStreamTrack):
-        raise TypeError(f"{track!r} is not a MediaStreamTrack")
+        raise no_track(track)
     ids = stream_ids(streams)
     # step 6
     present = list(_not_stopping(internals))

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 import adieu
@@ -312,3 +313,17 @@ async def test_nobody_is_called_for_ever(world: World) -> None:
     await asyncio.sleep(60)
     assert air.said == said
     await first.end()
+
+
+@simulated()
+async def test_an_error_about_an_ended_session_has_its_receipt(world: World) -> None:
+    async with connected(world) as pair:
+        chat, _ = await asyncio.gather(pair.first.open("chat"), pair.second.open("chat"))
+        for message, remedy in (({"x": 1}, "json"), (np.zeros(2), "tobytes")):
+            with pytest.raises(TypeError, match=remedy):
+                await chat.send(message)  # type: ignore[call-overload]
+        receipt = await pair.first.close("done")
+        for late in (chat.send("late"), pair.first.open("other")):
+            with pytest.raises(adieu.SessionClosedError, match="the session has ended: You left") as caught:
+                await late
+            assert caught.value.receipt is receipt

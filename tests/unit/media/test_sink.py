@@ -117,7 +117,7 @@ async def test_only_a_remote_audio_track_can_be_heard(core: FakeCore) -> None:
     wrong: Any = "microphone"
     with pytest.raises(TypeError, match="'microphone' is not a MediaStreamTrack"):
         AudioSink(wrong)
-    with pytest.raises(TypeError, match="has no sound"):
+    with pytest.raises(TypeError, match="has no sound: a VideoSink takes it"):
         AudioSink(remote_track(core, "video").track)  # type: ignore[arg-type]
     with pytest.raises(NotSupportedError, match="not a remote track"):
         AudioSink(AudioSource().track)

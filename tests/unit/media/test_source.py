@@ -9,6 +9,7 @@ import weakref
 from array import array
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from adieu import InvalidStateError
@@ -69,6 +70,8 @@ WRONG = [
     (None, TypeError, "not None"),
     (array("d", [0.0]), TypeError, r"float64.*astype\('float32'\)"),
     (array("i", [0]), TypeError, "int32"),
+    (np.zeros(4, np.uint8), TypeError, r"uint8.*array\.tobytes\(\)"),
+    (np.zeros((3, 2), np.int16), ValueError, r"AudioSource\(channels=2\) takes it"),
     (array("f", [0.0, math.nan]), ValueError, r"sample 1 is nan.*nan_to_num"),
     (array("f", [math.inf]), ValueError, "sample 0 is inf"),
     (memoryview(bytes(12)).cast("h", (2, 3)), ValueError, r"\(2, 3\), not \(samples, 1\)"),

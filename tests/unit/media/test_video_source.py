@@ -361,11 +361,12 @@ async def test_what_is_no_picture_is_refused_by_name(core: FakeCore) -> None:
     source = VideoSource()
     with pytest.raises(TypeError, match="not str"):
         source.push("a picture")
-    with pytest.raises(TypeError, match="pictures are uint8"):
+    with pytest.raises(TypeError, match=r"'f'; pictures are uint8.*\(array \* 255\)"):
         source.push(memoryview(array("f", [0.0] * 12)).cast("B").cast("f", (2, 2, 3)))
     for shape, format_, text in (
         ((12,), None, r"of the shape \(12,\)"),
         ((2, 2, 3), "rgba", r"\(2, 2, 3\) is no rgba: \(height, width, 4\)"),
+        ((3, 2, 2), None, r"array\.transpose\(1, 2, 0\)"),
         ((2, 6), "yuv420p", "both even"),
         ((2, 6), "nv12", "format='nv12'"),
         ((1, 12), "gray", "12x1: each side has 2 to 8192"),

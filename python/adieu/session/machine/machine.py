@@ -425,7 +425,7 @@ class SessionMachine(MachineState):
     def _require_sendable(self, what: str) -> None:
         if self.closing is not None and not self.closing.may_send:
             verb = "is closing" if self.outcome is None else "has ended"
-            raise SessionClosedError(f"cannot {what}: the session with {self.peer} {verb}")
+            raise SessionClosedError(f"cannot {what}: the session {verb}")
 
     @machine_input
     def data_received(self, epoch: int, id_: int, data: bytes, now: float) -> Payload | None:

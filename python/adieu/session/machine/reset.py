@@ -37,7 +37,7 @@ def ask(m: MachineState, level: Level) -> None:
         SessionClosedError: the session is closing or has ended.
     """
     if m.closing is not None:
-        raise SessionClosedError(f"cannot reset: the session with {m.peer} is {m.state}")
+        raise SessionClosedError(f"cannot reset: the session is {m.state}")
     if m.reset is not None and RANK[level] <= RANK[m.reset.level]:
         m.reset.recovery = False
         m.enter("resetting")
