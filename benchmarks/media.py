@@ -355,8 +355,8 @@ def report(rows: dict[tuple[str, str, str], list[dict[str, Any]]], seconds: floa
         f"Received and not read: {unread:.1f} times; aiortc decodes also then.",
         f"Ready pictures: {shown_out:.1f} times as much to send, {shown_in:.1f} times to receive; aiortc decodes them.",
         (
-            "adieu sends pictures at a pace, and its I/O thread wakes up for nearly each packet; aiortc sends a frame at"
-            " once."
+            "adieu sends pictures at a pace, and its I/O thread wakes up for nearly each packet; aiortc sends a frame "
+            "at once."
         ),
         f"The processor time is that of all threads. The load of the computer was {os.getloadavg()[0]:.0f} at the end.",
         "Where less than 1000 packets a second of sound arrived, it was too busy for all of them.",
