@@ -11,7 +11,6 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from adieu import jsep
 from adieu.errors import DOMException, InvalidAccessError, OperationError
 from adieu.log import path as path_in_words
 from adieu.protocol import control
@@ -453,6 +452,8 @@ def check_bundle(description: Description) -> None:
     """
     if description.sdp_type == "rollback":
         return
+    from adieu import jsep  # noqa: PLC0415 rooms are entered before it is loaded
+
     read = jsep.parse_description(description.sdp_type, description.sdp)
     live = [section for section in read.sections if not section.rejected]
     outside = [section for section in live[1:] if section.mid not in read.group_of(live[0].mid)]

@@ -34,7 +34,6 @@ from adieu.session.shell import Shell
 from adieu.session.succession import Succession
 from adieu.session.tasks import Tasks, report
 from adieu.signaling import Down, Ended, Moved, RoomLost, SignalingClient, Up
-from adieu.webrtc import RTCPeerConnection, TransportSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -50,6 +49,7 @@ if TYPE_CHECKING:
     from adieu.session.receipt import CloseReceipt, ResetReport
     from adieu.session.session import Session
     from adieu.signaling import SignalingEvent
+    from adieu.webrtc import RTCPeerConnection, TransportSettings
 
     PeerReport: TypeAlias = PeerJoined | PeerAway | PeerBack | PeerLeft
     Accept: TypeAlias = Callable[[Peer], bool | Awaitable[bool]]
@@ -320,7 +320,9 @@ class Room(Succession):
         await self.tasks.end()
 
     def _make_connection(self) -> RTCPeerConnection:
-        return RTCPeerConnection({"iceServers": self._ice}, settings=self._settings)
+        from adieu.webrtc import peer_connection  # noqa: PLC0415 rooms are entered before it is loaded
+
+        return peer_connection.RTCPeerConnection({"iceServers": self._ice}, settings=self._settings)
 
     async def _renew_ice(self) -> None:
         """Refresh TURN credentials, which expire. New connections get fresh ones, and open connections too."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import os
 import secrets
 import string
+import threading
 from typing import TYPE_CHECKING, Any
 
 from adieu.cli.sending import code as codes
@@ -13,7 +15,7 @@ from adieu.cli.sending import link as links
 from adieu.cli.sending import meeting
 from adieu.cli.sending.proof import Secrets
 from adieu.cli.sending.tries import Tries
-from adieu.webrtc import RTCPeerConnection
+from adieu.webrtc import RTCCertificate
 
 if TYPE_CHECKING:
     import argparse
@@ -70,7 +72,7 @@ async def opened(
     Raises:
         ValueError: the code that was given is taken, or the server has no page.
     """
-    certificate = await RTCPeerConnection.generateCertificate()
+    certificate = RTCCertificate.generate()
     own_code = os.environ.get("ADIEU_CODE") if words else None
     url, public, places = given.server, given.server, list[str]()
     if url is None:
@@ -99,8 +101,20 @@ async def opened(
     raise ValueError(f"{meeting.PLACES} places on the server are taken: try again")
 
 
+def load_connections() -> threading.Thread:
+    """Load what connections are made of, while a person reads the code. Return the thread that does it."""
+    loading = threading.Thread(target=importlib.import_module, args=("adieu.cli.sending.pinned",), daemon=True)
+    loading.start()
+    return loading
+
+
 def announce(display: Display, what: str, offer: Offer, server: str | None) -> None:
-    """Show the code, the link and its QR code."""
+    """Show the code, the link and its QR code; then load the rest."""
+    _announce(display, what, offer, server)
+    load_connections()
+
+
+def _announce(display: Display, what: str, offer: Offer, server: str | None) -> None:
     if offer.code is not None:
         command = f"adieu receive {offer.code}" + (f" --server {server}" if server else "")
         text = f"{what}. On the other computer:\n\n   {command}\n"

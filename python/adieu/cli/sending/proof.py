@@ -26,13 +26,12 @@ from adieu.cli.sending.messages import ByLink, Confirm, Refused, exchange
 from adieu.cli.sending.pake import Pake, PakeError
 from adieu.cli.sending.tries import Tries, UnansweredError, VoidError, WrongCodeError
 from adieu.errors import OperationError, SessionError
-from adieu.webrtc import RTCPeerConnection, RTCSessionDescription
 
 if TYPE_CHECKING:
     from adieu.cli.sending.code import Code
     from adieu.cli.sending.messages import Line
     from adieu.session import Session
-    from adieu.webrtc import RTCCertificate, TransportSettings
+    from adieu.webrtc import RTCCertificate, RTCPeerConnection, TransportSettings
 
 _FINGERPRINT = re.compile(r"^a=fingerprint:(\S+) (\S+)\s*$", re.MULTILINE | re.IGNORECASE)
 
@@ -69,6 +68,8 @@ class Pin:
 
     def connection(self, ice_servers: list[dict[str, Any]]) -> RTCPeerConnection:
         """Return a new connection that keeps to this pin."""
+        from adieu.cli.sending.pinned import PinnedConnection  # noqa: PLC0415 loaded while the code is read
+
         configuration = {"iceServers": ice_servers, "certificates": [self.certificate]}
         made = PinnedConnection(self, configuration, self._settings)
         self._made.add(made)
@@ -90,23 +91,6 @@ class Pin:
         """Raise OperationError if a description names another certificate than the proved one."""
         if self.proved is not None and fingerprints(sdp) != {("sha-256", self.proved)}:
             raise OperationError("the description names another certificate than the proved one: it is refused")
-
-
-class PinnedConnection(RTCPeerConnection):
-    """A connection that takes only descriptions of the proved program, once there is one."""
-
-    __slots__ = ("_pin",)
-
-    def __init__(self, pin: Pin, configuration: dict[str, Any], settings: TransportSettings | None) -> None:
-        super().__init__(configuration, settings=settings)
-        self._pin = pin
-
-    async def setRemoteDescription(  # noqa: N802 a name of the W3C
-        self, *arguments: Any, **members: Any
-    ) -> None:
-        """Check the description, then set it."""
-        self._pin.check(RTCSessionDescription(*arguments[:1], **members).sdp)
-        await super().setRemoteDescription(*arguments, **members)
 
 
 def fingerprints(sdp: str) -> set[tuple[str, str]]:

@@ -1,0 +1,28 @@
+"""The connection of `adieu send` and `adieu receive`: loaded while a person reads the code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from adieu.webrtc import RTCPeerConnection, RTCSessionDescription
+
+if TYPE_CHECKING:
+    from adieu.cli.sending.proof import Pin
+    from adieu.webrtc import TransportSettings
+
+
+class PinnedConnection(RTCPeerConnection):
+    """A connection that takes only descriptions of the proved program, once there is one."""
+
+    __slots__ = ("_pin",)
+
+    def __init__(self, pin: Pin, configuration: dict[str, Any], settings: TransportSettings | None) -> None:
+        super().__init__(configuration, settings=settings)
+        self._pin = pin
+
+    async def setRemoteDescription(  # noqa: N802 a name of the W3C
+        self, *arguments: Any, **members: Any
+    ) -> None:
+        """Check the description, then set it."""
+        self._pin.check(RTCSessionDescription(*arguments[:1], **members).sdp)
+        await super().setRemoteDescription(*arguments, **members)
