@@ -10,7 +10,7 @@ import pytest
 
 from adieu.server import serve
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.beside]
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 EXPECTED = {
