@@ -199,7 +199,11 @@ async def screen(browser: Chromium | Firefox, url: str) -> AsyncIterator[Screen]
         yield shown
     finally:
         if await _is_open(browser, tab):
-            await browser.close(tab)
+            try:
+                await browser.close(tab)
+            except RuntimeError:
+                if await _is_open(browser, tab):  # else the test has closed it, and it went just now
+                    raise
 
 
 async def _go(shown: Screen, url: str) -> None:
