@@ -65,7 +65,7 @@ def connection_state(internals: Internals) -> None:
         case "disconnected":
             log.WEBRTC.info("%s ! disconnected: the other side does not answer", internals.log_id)
         case "failed":
-            ended(internals, "failed: the other side cannot be reached")
+            ended(internals, f"failed: {_failure(internals)}")
         case _:
             pass
 
@@ -76,6 +76,13 @@ def network(internals: Internals, gone: list[str], came: list[str], slept: float
     words += [f"{', '.join(came)} new"] if came else []
     words += [f"this machine slept {slept:.0f} s"] if slept else []
     log.WEBRTC.debug("%s ! network: %s", internals.log_id, "; ".join(words))
+
+
+def _failure(internals: Internals) -> str:
+    configuration = internals.configuration
+    if configuration.iceTransportPolicy == "relay" and not configuration.relays():
+        return 'iceTransportPolicy is "relay", and iceServers names no TURN server'
+    return "the other side cannot be reached"
 
 
 def ended(internals: Internals, how: str) -> None:

@@ -108,6 +108,25 @@ async def test_silence_and_failure_are_part_of_the_life(world, written):
     assert written.of(a.log_id)[1:] == [f"webrtc INFO {silent}", f"webrtc INFO {failed}"]
 
 
+@pytest.mark.parametrize("written", ["INFO"], indirect=True)
+@simulated()
+async def test_a_relay_that_nobody_names_is_the_reason_of_a_failure(world, written):
+    a, b = world.pair()
+    a.setConfiguration({"iceTransportPolicy": "relay"})
+    a.createDataChannel("chat")
+    await a.setLocalDescription()
+    await b.setRemoteDescription(await a.gathered())
+    await b.setLocalDescription()
+    await a.setRemoteDescription(await b.gathered())
+    while a.connectionState != "failed":
+        await once(a, "connectionstatechange")
+    a.close()
+    b.close()
+    assert written.of(a.log_id) == [
+        'webrtc INFO x failed: iceTransportPolicy is "relay", and iceServers names no TURN server'
+    ]
+
+
 @pytest.mark.parametrize("written", ["WARNING"], indirect=True)
 @simulated()
 async def test_the_core_follows_a_later_level_at_the_next_state(world, written):
