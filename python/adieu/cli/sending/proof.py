@@ -71,7 +71,7 @@ class Pin:
         from adieu.cli.sending.pinned import PinnedConnection  # noqa: PLC0415 loaded while the code is read
 
         configuration = {"iceServers": ice_servers, "certificates": [self.certificate]}
-        made = PinnedConnection(self, configuration, self._settings)
+        made = PinnedConnection(self.check, configuration, self._settings)
         self._made.add(made)
         return made
 
