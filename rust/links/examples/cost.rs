@@ -1,8 +1,5 @@
 //! Runs one sender for some seconds of virtual time, and prints its packets. `valgrind --tool=callgrind` counts the
-//! instructions: of both ends and of the model of the link together. It counts an instruction that repeats itself once for
-//! each byte. Have the C library do without such instructions, or the model's own messages count as 1100 of a packet (18 700
-//! in place of 17 600 at 1 % loss):
-//! `GLIBC_TUNABLES=glibc.cpu.x86_rep_stosb_threshold=100000000:glibc.cpu.x86_rep_movsb_threshold=100000000`.
+//! instructions: of both ends and of the model of the link together. `benchmarks/links.py` does so, and has a bound.
 //!
 //! `cost (crate|cubic|tolerant) LOSS SECONDS`: 100 Mbit/s, 40 ms, a queue of 40 ms.
 
