@@ -39,6 +39,8 @@ pub(super) struct Request {
     pub transaction: Transaction,
     bytes: Vec<u8>,
     start: Instant,
+    /// When it is given up.
+    end: Instant,
     sent: usize,
     /// The wire delivers by itself (RFC 8489 section 6.2.2).
     is_reliable: bool,
@@ -60,31 +62,33 @@ impl Request {
         bytes: Vec<u8>,
         is_reliable: bool,
     ) -> Request {
-        Request { kind, transaction, bytes, start: now, sent: 0, is_reliable, renewals: 0 }
+        let end = now + Duration::from_millis(schedule(kind).end);
+        Request { kind, transaction, bytes, start: now, end, sent: 0, is_reliable, renewals: 0 }
     }
 
-    /// The same request with another nonce. None: it was renewed often enough.
+    /// The same request with another nonce. None: it was renewed often enough. A release is given up when it would have
+    /// been without: its program waits for the end.
     pub fn renew(self, now: Instant, transaction: Transaction, bytes: Vec<u8>) -> Option<Request> {
         let renewals = self.renewals + 1;
+        let anew = now + Duration::from_millis(schedule(self.kind).end);
+        let end = if self.kind == Kind::Release { self.end } else { anew };
         (renewals <= MAX_RENEWALS).then_some(Request {
             transaction,
             bytes,
             start: now,
+            end,
             sent: 0,
             renewals,
             ..self
         })
     }
 
-    fn schedule(&self) -> Schedule {
-        if self.kind == Kind::Release { RELEASE } else { PATIENT }
-    }
-
     fn due(&self) -> Instant {
-        let schedule = self.schedule();
-        let again = schedule.again.get(self.sent.wrapping_sub(1)).filter(|_| !self.is_reliable);
-        let after = if self.sent == 0 { 0 } else { again.copied().unwrap_or(schedule.end) };
-        self.start + Duration::from_millis(after)
+        if self.sent == 0 {
+            return self.start;
+        }
+        let again = schedule(self.kind).again.get(self.sent - 1).filter(|_| !self.is_reliable);
+        again.map_or(self.end, |after| self.end.min(self.start + Duration::from_millis(*after)))
     }
 
     pub fn poll_timeout(&self) -> Instant {
@@ -95,11 +99,15 @@ impl Request {
         if now < self.due() {
             return Due::Nothing;
         }
-        let tries = if self.is_reliable { 1 } else { 1 + self.schedule().again.len() };
-        if self.sent >= tries {
+        let tries = if self.is_reliable { 1 } else { 1 + schedule(self.kind).again.len() };
+        if self.sent >= tries || (self.sent > 0 && now >= self.end) {
             return Due::GiveUp;
         }
         self.sent += 1;
         Due::Send(&self.bytes)
     }
+}
+
+fn schedule(kind: Kind) -> Schedule {
+    if kind == Kind::Release { RELEASE } else { PATIENT }
 }

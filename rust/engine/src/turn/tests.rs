@@ -7,6 +7,8 @@ use stun_types::message::{
 
 use super::*;
 
+mod hostile;
+
 const URL: &str = "turn:t.example";
 const GENERATION: u32 = 1;
 
@@ -48,6 +50,8 @@ enum Say {
     Forged,
     /// A success with an address that no datagram can go to.
     Nowhere,
+    /// 401, with a nonce of so many bytes.
+    Wordy(usize),
 }
 
 /// A TURN server, as far as these tests need one.
@@ -56,6 +60,10 @@ struct Fake {
     say: Box<dyn FnMut(&Seen) -> Say>,
     seen: Vec<Seen>,
     live: Vec<Wire>,
+    /// The lifetime that it says, whatever was asked for.
+    lifetime: Option<u32>,
+    /// Attributes that nobody knows, before those of a success.
+    padding: usize,
 }
 
 impl Fake {
@@ -93,6 +101,7 @@ impl Fake {
                 out.add_attribute(&nonce(self)).expect("room");
                 return Some(out.finish());
             }
+            Say::Wordy(length) => return Some(with_long_nonce(refuse(401), length)),
             Say::Unsigned(code) => return Some(refuse(code).finish()),
             Say::Error(code) if seen.signed => refuse(code),
             Say::Elsewhere(port) => {
@@ -126,6 +135,9 @@ impl Fake {
             return Some(out);
         }
         let mut out = Message::builder_success(request, MessageWriteVec::new());
+        for _ in 0..self.padding {
+            out.add_attribute(&RawAttribute::new(AttributeType::new(0xC0FE), &[])).ok()?;
+        }
         if seen.method == 3 {
             self.live.push(wire);
             let id = request.transaction_id();
@@ -134,7 +146,8 @@ impl Fake {
             out.add_attribute(&XorSocketAddr::new(wire.local, id).to_raw(AttributeType::new(0x20))).ok()?;
         }
         if matches!(seen.method, 3 | 4) {
-            let lifetime = seen.lifetime.unwrap_or(600);
+            let asked = seen.lifetime.unwrap_or(600);
+            let lifetime = self.lifetime.filter(|_| asked > 0).unwrap_or(asked);
             out.add_attribute(&RawAttribute::new(AttributeType::new(0x0D), &lifetime.to_be_bytes())).ok()?;
         }
         if seen.lifetime == Some(0) {
@@ -142,6 +155,13 @@ impl Fake {
         }
         Some(out)
     }
+}
+
+fn with_long_nonce(mut refusal: MessageWriteVec, length: usize) -> Vec<u8> {
+    refusal.add_attribute(&Realm::new("realm").expect("a realm")).expect("room");
+    let nonce = vec![b'n'; length];
+    refusal.add_attribute(&RawAttribute::new(AttributeType::new(0x15), &nonce)).expect("room");
+    refusal.finish()
 }
 
 /// Whether a datagram is lost, by its direction and its bytes.
@@ -158,6 +178,8 @@ struct Bench {
     closed: Vec<u32>,
     /// Datagrams to the server that were not requests, with their time.
     data: Vec<Vec<u8>>,
+    /// The last request, with its wire, whether or not it got through.
+    asked: Vec<(Wire, Vec<u8>)>,
     /// Whether a datagram is lost: to the server, or to this side.
     loses: Box<Loses>,
     events: Vec<RelayEvent>,
@@ -170,12 +192,20 @@ impl Bench {
             relays: Relays::new(Random::new([7; 32])),
             start: now,
             now,
-            fake: Fake { nonce: 0, say: Box::new(say), seen: Vec::new(), live: Vec::new() },
+            fake: Fake {
+                nonce: 0,
+                say: Box::new(say),
+                seen: Vec::new(),
+                live: Vec::new(),
+                lifetime: None,
+                padding: 0,
+            },
             password: "password",
             ports: 4000,
             open: Vec::new(),
             closed: Vec::new(),
             data: Vec::new(),
+            asked: Vec::new(),
             loses: Box::new(|_, _| false),
             events: Vec::new(),
         }
@@ -221,6 +251,7 @@ impl Bench {
                 continue;
             }
             let Some((wire, bytes)) = self.relays.poll_transmit() else { return };
+            self.asked = vec![(wire, bytes.clone())];
             if (self.loses)(true, &bytes) {
                 continue;
             }
@@ -246,6 +277,15 @@ impl Bench {
             self.turn();
         }
         self.now = end;
+    }
+
+    /// Have the server answer the last request with another nonce.
+    fn answer_last_with_438(&mut self) {
+        let (wire, bytes) = self.asked.pop().expect("a request");
+        let at = (self.now - self.start).as_millis();
+        let answer = self.fake.handle(at, wire, &bytes).expect("an answer");
+        self.relays.handle_datagram(self.now, wire, &answer);
+        self.turn();
     }
 
     fn close(&mut self) {
