@@ -702,6 +702,13 @@ class VirtualNetwork:
         """Drop what this address sends (`way="out"`), what it is sent (`in`), or `both`; or heal that."""
     def block_udp(self, address: str, blocked: bool = True) -> None:
         """Lose all datagrams from and to this address, but nothing of its streams (TCP); or stop that."""
+    def turn_server(self, address: str, port: int, username: str, password: str) -> None:
+        """Put a TURN server at an address of its own, which relays over UDP for this user. Raises ValueError: one is
+        there, or the port is 0."""
+    def turn_keeps(self, address: str, keeps: bool) -> None:
+        """Have the TURN server of this address ignore that addresses are given back, or end that."""
+    def turn_allocations(self, address: str) -> int:
+        """Return how many allocations the TURN server of this address holds."""
     def refuse(self, address: str, errno: int | None) -> None:
         """Let the system refuse sockets on this address with this error, and sending from it (except for errors about
         descriptors); None: stop that."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from adieu.testing.pictures import number_of, numbered
     from adieu.testing.signaling import check_signaling
     from adieu.testing.sound import Heard, ToneReader, tones, voice
+    from adieu.testing.turn import TurnServer
     from adieu.testing.world import World, simulate, simulated
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Pair",
     "Peer",
     "ToneReader",
+    "TurnServer",
     "VirtualLoop",
     "World",
     "check_signaling",
@@ -47,6 +49,7 @@ if not TYPE_CHECKING:  # a module's __getattr__ would hide misspelled names from
             "adieu.testing.pictures": ("number_of numbered",),
             "adieu.testing.signaling": ("check_signaling",),
             "adieu.testing.sound": ("Heard ToneReader tones voice",),
+            "adieu.testing.turn": ("TurnServer",),
             "adieu.testing.world": ("World simulate simulated",),
         },
     )

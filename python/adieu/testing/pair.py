@@ -12,7 +12,7 @@ from adieu.session.session import shell_of
 from adieu.signaling import memory_signaling
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Mapping
 
     from adieu.signaling import MemorySignaling
     from adieu.testing.peer import Peer
@@ -62,19 +62,23 @@ class Pair:
             asyncio.get_running_loop().call_later(NEWS, shell_of(survivor).presence_changed, "away")
 
 
-def _session(peer: Peer, signaling: MemorySignaling, members: dict[str, Any]) -> Session:
+def _session(
+    peer: Peer, signaling: MemorySignaling, members: dict[str, Any], configuration: Mapping[str, Any]
+) -> Session:
     with peer.use():
-        session = Session(connect=peer.connection, signaling=signaling, **members)
+        session = Session(connect=partial(peer.connection, **configuration), signaling=signaling, **members)
         session.start()
     return session
 
 
 @asynccontextmanager
-async def connected(ada: Peer, ben: Peer, delay: float, members: dict[str, Any]) -> AsyncGenerator[Pair]:
+async def connected(
+    ada: Peer, ben: Peer, delay: float, members: dict[str, Any], configuration: Mapping[str, Any]
+) -> AsyncGenerator[Pair]:
     """See `World.sessions`."""
     here, there = memory_signaling(delay=delay)
-    first = _session(ada, here, {"role": "first", "name": "second", **members})
-    second = _session(ben, there, {"role": "second", "name": "first", **members})
+    first = _session(ada, here, {"role": "first", "name": "second", **members}, configuration)
+    second = _session(ben, there, {"role": "second", "name": "first", **members}, configuration)
     try:
         await asyncio.gather(first.wait_open(), second.wait_open())
         yield Pair(first, second, ada, ben, here)

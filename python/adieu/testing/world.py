@@ -30,10 +30,11 @@ from adieu.testing.loop import VirtualLoop
 from adieu.testing.negotiation import Negotiation, reached
 from adieu.testing.pair import connected
 from adieu.testing.peer import Peer
+from adieu.testing.turn import TurnServer
 from adieu.webrtc import RTCPeerConnection
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterator
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
     from contextlib import AbstractAsyncContextManager
 
     from adieu.driver import Driver
@@ -58,6 +59,7 @@ class World:
         self._loop = loop
         self._negotiations: list[Negotiation] = []
         self._hosts = 0
+        self._servers = 0
         loop.set_exception_handler(lambda _, context: self.errors.append(context))
 
     @property
@@ -93,18 +95,29 @@ class World:
         self._hosts += 1
         return Peer(self._loop, addresses or (f"10.0.0.{self._hosts}",))
 
+    def turn_server(self, address: str = "") -> TurnServer:
+        """Put a TURN server on a computer of its own, by default with the address 10.1.0.1, 10.1.0.2, and so on."""
+        self._servers += 1
+        return TurnServer(self.network, address or f"10.1.0.{self._servers}")
+
     def sessions(
-        self, *, delay: float = 0.002, peers: tuple[Peer, Peer] | None = None, **members: Any
+        self,
+        *,
+        delay: float = 0.002,
+        peers: tuple[Peer, Peer] | None = None,
+        configuration: Mapping[str, Any] | None = None,
+        **members: Any,
     ) -> AbstractAsyncContextManager[Pair]:
         """Connect two sessions, each in a program of its own; leaving the block ends what is left of them.
 
         Args:
             delay: seconds that signaling takes.
             peers: their programs; None makes new ones.
+            configuration: of their connections, such as `relay_only` of a `TurnServer`.
             **members: more arguments for both, as of `adieu.Session`: `options`, `on_wait`.
         """
         ada, ben = (self.peer(), self.peer()) if peers is None else peers
-        return connected(ada, ben, delay, members)
+        return connected(ada, ben, delay, members, configuration or {})
 
     # --- connections without a session --------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ pub mod shared;
 pub mod stream;
 pub mod trouble;
 mod udp;
+mod virtual_relay;
 pub mod watch;
 mod wheel;
 

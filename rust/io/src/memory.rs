@@ -23,6 +23,7 @@ use crate::mdns::Known;
 use crate::media::Media;
 use crate::stream::memory::{Arrival, MemoryStreams, RETRY};
 use crate::stream::{self, Connect, UNCLAIMED};
+use crate::virtual_relay::VirtualRelay;
 use crate::watch::Change;
 
 /// One datagram as it was sent.
@@ -133,6 +134,33 @@ impl VirtualNetwork {
     /// Put a host behind a 1:1 NAT: it is reached at `outside`, and what it sends comes from there.
     pub fn nat(&self, inside: IpAddr, outside: IpAddr) {
         self.lock().hub.net.nats.push((inside, outside));
+    }
+
+    /// Put a TURN server there, which relays over UDP for this user. False: there is one already.
+    pub fn add_relay(&self, address: SocketAddr, username: &str, password: &str) -> bool {
+        let relays = &mut self.lock().hub.net.relays;
+        let is_free = relays.iter().all(|relay| relay.address().ip() != address.ip());
+        if is_free {
+            relays.push(VirtualRelay::new(address, username, password));
+        }
+        is_free
+    }
+
+    /// Have the TURN server of this address ignore that addresses are given back, or end that.
+    pub fn keep_relayed(&self, address: IpAddr, keeps: bool) {
+        let mut world = self.lock();
+        let mut relays = world.hub.net.relays.iter_mut();
+        if let Some(relay) = relays.find(|relay| relay.address().ip() == address) {
+            relay.set_keeps(keeps);
+        }
+    }
+
+    /// The number of allocations that the TURN server of this address holds.
+    pub fn relay_holds(&self, address: IpAddr) -> usize {
+        let mut world = self.lock();
+        let now = world.now;
+        let mut relays = world.hub.net.relays.iter_mut();
+        relays.find(|relay| relay.address().ip() == address).map_or(0, |relay| relay.held(now))
     }
 
     /// Give this loop's host other addresses. Its sockets on those that have gone send and receive nothing.
@@ -328,6 +356,8 @@ struct MemoryNetwork {
     refused: HashMap<IpAddr, i32>,
     /// 1:1 NATs: inside and outside address.
     nats: Vec<(IpAddr, IpAddr)>,
+    /// TURN servers, each with an address of its own.
+    relays: Vec<VirtualRelay>,
     skip: usize,
     drop: usize,
     under_way: BinaryHeap<Reverse<Delivery>>,
@@ -358,6 +388,7 @@ impl MemoryNetwork {
             no_udp: HashSet::new(),
             refused: HashMap::new(),
             nats: Vec::new(),
+            relays: Vec::new(),
             skip: 0,
             drop: 0,
             under_way: BinaryHeap::new(),
@@ -449,7 +480,16 @@ impl MemoryNetwork {
         while self.under_way.peek().is_some_and(|Reverse(delivery)| delivery.at <= now) {
             let Reverse(delivery) = self.under_way.pop()?;
             let (source, destination) = (delivery.source, delivery.destination);
-            let arrives = !self.is_cut(source, destination) && self.is_there(destination.ip());
+            let is_cut = self.is_cut(source, destination);
+            let mut relays = self.relays.iter_mut();
+            if let Some(relay) = relays.find(|relay| relay.address().ip() == destination.ip()) {
+                let out = if is_cut { None } else { relay.handle(now, source, destination, &delivery.bytes) };
+                if let Some((from, to, bytes)) = out {
+                    self.send_one(now, from, to, &bytes);
+                }
+                continue;
+            }
+            let arrives = !is_cut && self.is_there(destination.ip());
             if let Some(index) = self.sockets.get(&destination).filter(|_| arrives) {
                 return Some((*index, Wire::udp(destination, source), delivery.bytes));
             }

@@ -113,6 +113,25 @@ impl VirtualNetwork {
         Ok(())
     }
 
+    fn turn_server(&self, address: &str, port: u16, username: &str, password: &str) -> PyResult<()> {
+        let ip = crate::convert::address(address)?;
+        if port == 0 || !self.inner.add_relay((ip, port).into(), username, password) {
+            return Err(value_error(format!(
+                "{address}:{port}: there is a TURN server already, or no such port"
+            )));
+        }
+        Ok(())
+    }
+
+    fn turn_keeps(&self, address: &str, keeps: bool) -> PyResult<()> {
+        self.inner.keep_relayed(crate::convert::address(address)?, keeps);
+        Ok(())
+    }
+
+    fn turn_allocations(&self, address: &str) -> PyResult<usize> {
+        Ok(self.inner.relay_holds(crate::convert::address(address)?))
+    }
+
     #[pyo3(signature = (address, blocked = true))]
     fn block_udp(&self, address: &str, blocked: bool) -> PyResult<()> {
         self.inner.block_udp(crate::convert::address(address)?, blocked);
