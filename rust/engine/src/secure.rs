@@ -304,6 +304,12 @@ impl Secure {
         self.dtls.state() == DtlsState::Connected
     }
 
+    /// Whether the packets go over a TURN server.
+    #[inline]
+    pub fn is_relayed(&self) -> bool {
+        !self.relays.is_empty() && self.ice.route().is_some_and(|route| self.relays.carries(route))
+    }
+
     /// Whether the peer answers at present.
     pub fn is_alive(&self, now: Instant) -> bool {
         self.ice.is_alive(now)

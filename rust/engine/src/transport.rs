@@ -330,6 +330,12 @@ impl Transport {
         self.secure.relays.counts()
     }
 
+    /// Whether the packets go over a TURN server.
+    #[inline]
+    pub fn is_relayed(&self) -> bool {
+        self.secure.is_relayed()
+    }
+
     // --- media ------------------------------------------------------------------------------------------------------
 
     /// Replace what has been negotiated for media. `unix`: the time since 1970, now.

@@ -22,6 +22,7 @@ pub mod handles;
 pub mod heard;
 pub mod hub;
 pub mod lines;
+mod lull;
 mod mdns;
 pub mod media;
 pub mod memory;

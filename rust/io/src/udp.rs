@@ -18,6 +18,7 @@ use crate::command::{CommandQueue, Request};
 use crate::gathering::Lookup;
 use crate::hub::Hub;
 use crate::hub::network::{Network, Place, Port, Sent};
+use crate::lull::Lull;
 use crate::mdns;
 use crate::process;
 use crate::stream::{self, Connect, Got, Streams, Taken, UNCLAIMED, listener};
@@ -29,7 +30,7 @@ const NETWORK: Token = Token(usize::MAX - 3);
 /// 208 KiB, the system's default, loses packets on loopback.
 const SOCKET_BUFFER: usize = 4 << 20;
 /// Buffers of one recvmmsg; with GRO each holds up to 64 datagrams.
-const RECEIVE_BUFFERS: usize = 8;
+const RECEIVE_BUFFERS: usize = 32;
 const RECEIVE_SIZE: usize = 65_536;
 /// Reads of one socket before the others have their turn.
 const MAX_READS: usize = 16;
@@ -104,11 +105,15 @@ pub fn start(at_start: impl FnOnce() + Send + 'static) -> io::Result<Arc<Command
 fn run(mut poll: Poll, mut hub: Hub<UdpNetwork>, mut watcher: Watcher) {
     let mut events = Events::with_capacity(256);
     let mut receiver = Receiver::new();
+    let mut lull = Lull::new(Instant::now());
     let mut more_commands = false;
     // Sockets that had more to read than their turn.
     let mut unread: Vec<usize> = Vec::new();
     loop {
         let busy = more_commands || !unread.is_empty() || !hub.commands().may_sleep();
+        if let Some(pause) = lull.pause(Instant::now()).filter(|_| !busy) {
+            std::thread::sleep(pause);
+        }
         let timeout = if busy { Duration::ZERO } else { time_to_sleep(&hub, &watcher) };
         if let Err(error) = poll.poll(&mut events, Some(timeout)) {
             if error.kind() != io::ErrorKind::Interrupted {
@@ -155,6 +160,7 @@ fn run(mut poll: Poll, mut hub: Hub<UdpNetwork>, mut watcher: Watcher) {
         }
         hub.net.start_lookups();
         hub.net.turn_names(now);
+        lull.came(now, std::mem::take(&mut receiver.packets), std::mem::take(&mut hub.had_relayed));
     }
 }
 
@@ -195,11 +201,13 @@ fn look_at_network(hub: &mut Hub<UdpNetwork>, watcher: &mut Watcher, now: Instan
 
 struct Receiver {
     buffers: Vec<Vec<u8>>,
+    /// Datagrams of this turn, those that came together counted as one.
+    packets: usize,
 }
 
 impl Receiver {
     fn new() -> Receiver {
-        Receiver { buffers: vec![vec![0; RECEIVE_SIZE]; RECEIVE_BUFFERS] }
+        Receiver { buffers: vec![vec![0; RECEIVE_SIZE]; RECEIVE_BUFFERS], packets: 0 }
     }
 
     fn read_any(&mut self, hub: &mut Hub<UdpNetwork>, token: usize, unread: &mut Vec<usize>) {
@@ -230,6 +238,7 @@ impl Receiver {
                     owner = hub.claim_stream(now, wire, token, datagram);
                     is_stranger = owner.is_none();
                 }
+                self.packets += 1;
                 if let Some(index) = owner {
                     hub.handle_datagram(now, index, wire, datagram);
                 }
@@ -263,6 +272,7 @@ impl Receiver {
                     Err(_) => continue,
                 }
             };
+            self.packets += received;
             // A time from before the reading would be before the arrival: a round trip shorter than any that is, beside
             // which every later one has a queue. On a busy computer it was 6 ms too short.
             let now = Instant::now();
@@ -393,6 +403,7 @@ impl Network for UdpNetwork {
         let local = socket.local_addr()?;
         let mut io = mio::net::UdpSocket::from_std(socket);
         let state = UdpSocketState::new((&io).into())?;
+        tell_less(&io, ip);
         let token = self.free.pop().unwrap_or_else(|| {
             self.sockets.push(None);
             self.sockets.len() - 1
@@ -486,6 +497,34 @@ impl Network for UdpNetwork {
         64
     }
 }
+
+/// Have the system say nothing about each datagram but its source and its segments. `UdpSocketState` asks for the
+/// destination, the time and the traffic class too, which nobody reads; a packet that comes alone pays for each.
+#[cfg(target_os = "linux")]
+fn tell_less(socket: &mio::net::UdpSocket, ip: IpAddr) {
+    let of_family = match ip {
+        IpAddr::V4(_) => [(libc::IPPROTO_IP, libc::IP_PKTINFO), (libc::IPPROTO_IP, libc::IP_RECVTOS)],
+        IpAddr::V6(_) => {
+            [(libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO), (libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS)]
+        }
+    };
+    let off: libc::c_int = 0;
+    for (level, option) in of_family.into_iter().chain([(libc::SOL_SOCKET, libc::SO_TIMESTAMPNS)]) {
+        // SAFETY: the descriptor is open, and `off` outlives the call. What fails costs a little time for each packet.
+        unsafe {
+            libc::setsockopt(
+                socket.as_raw_fd(),
+                level,
+                option,
+                (&raw const off).cast(),
+                size_of::<libc::c_int>() as libc::socklen_t,
+            );
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn tell_less(_socket: &mio::net::UdpSocket, _ip: IpAddr) {}
 
 fn datagrams(size: usize, segment: Option<usize>) -> usize {
     segment.map_or(1, |segment| size.div_ceil(segment.max(1)))

@@ -335,6 +335,11 @@ impl Relays {
 
     // --- questions --------------------------------------------------------------------------------------------------
 
+    /// Whether the packets of this route go over a server.
+    pub fn carries(&self, route: Route) -> bool {
+        self.allocations.iter().any(|one| one.relayed() == Some(route.local))
+    }
+
     /// (allocations that a server may hold, those that were given up)
     pub fn counts(&self) -> (usize, usize) {
         let held = self.allocations.iter().filter(|one| one.phase != Phase::Opening).count();

@@ -75,6 +75,8 @@ pub struct Hub<N: Network> {
     shutdown: Vec<Arc<dyn Fn() + Send + Sync>>,
     sending: Option<Sending>,
     now: Instant,
+    /// A transport whose path is relayed had something to do, since this was last looked at.
+    pub had_relayed: bool,
 }
 
 /// An outbox that is being emptied: what was in it when its command came, before the commands that came later.
@@ -110,6 +112,7 @@ impl<N: Network> Hub<N> {
             due: Vec::new(),
             shutdown: Vec::new(),
             sending: None,
+            had_relayed: false,
             now,
         }
     }
@@ -341,6 +344,7 @@ impl<N: Network> Hub<N> {
         if let Err(panic) = result {
             return self.panicked(now, index, &*panic);
         }
+        self.had_relayed |= transport.engine.is_relayed();
         if transport.reaped_by.is_some_and(|deadline| !transport.has_last_words() || now >= deadline) {
             return self.end_transport(index);
         }

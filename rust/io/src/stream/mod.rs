@@ -42,6 +42,10 @@ const HIGH_WATER: usize = 128 << 10;
 const LOW_WATER: usize = 32 << 10;
 /// Plain bytes that TLS encrypts at once.
 const TLS_PIECE: usize = 16 << 10;
+/// Bytes that are read from the system at once for a TLS session.
+const RAW: usize = 32 << 10;
+/// RFC 8446 section 5.2: 2^14 + 256 bytes, and a head of 5.
+const MAX_RECORD: usize = (16 << 10) + 261;
 /// How long a connection that came in may say nothing.
 pub const SILENCE: Duration = Duration::from_secs(5);
 /// After an error of the system, a port waits for new connections again.
@@ -112,6 +116,8 @@ struct Stream {
     wire: Wire,
     tls: Option<Tls>,
     session: Option<Box<ClientConnection>>,
+    /// The error in the bytes behind those that were read last.
+    failure: Option<String>,
     framing: Framing,
     deframer: Option<Deframer>,
     /// Frames that the system, or TLS, has not taken; from `sent` on.
@@ -135,6 +141,8 @@ pub struct Streams {
     deadlines: BTreeSet<(Instant, usize)>,
     awaiting_trust: Vec<usize>,
     lingering: usize,
+    /// Bytes that are to be decrypted.
+    raw: Vec<u8>,
     events: VecDeque<(u32, Wire, Event)>,
 }
 
@@ -157,6 +165,7 @@ impl Streams {
             deadlines: BTreeSet::new(),
             awaiting_trust: Vec::new(),
             lingering: 0,
+            raw: vec![0; RAW],
             events: VecDeque::new(),
         })
     }
@@ -373,12 +382,19 @@ impl Streams {
     /// Read once. Call it until it gives [`Got::Nothing`], or again later: readiness is reported only once. The bytes go
     /// through [`Streams::take_deframer`].
     pub fn read(&mut self, token: usize, buffer: &mut [u8]) -> Got {
+        let mut raw = std::mem::take(&mut self.raw);
+        let got = self.read_with(token, buffer, &mut raw);
+        self.raw = raw;
+        got
+    }
+
+    fn read_with(&mut self, token: usize, buffer: &mut [u8], raw: &mut [u8]) -> Got {
         let Some(stream) = self.get(token) else { return Got::Nothing };
         if matches!(stream.state, State::Connecting | State::AwaitsTrust) {
             return Got::Nothing;
         }
         let was_open = stream.state != State::Handshaking;
-        let read = stream.read(buffer);
+        let read = stream.read(buffer, raw);
         if !was_open && stream.session.as_ref().is_some_and(|session| !session.is_handshaking()) {
             self.opened(token);
         }
@@ -563,6 +579,7 @@ impl Stream {
             wire,
             tls: None,
             session: None,
+            failure: None,
             framing,
             deframer: Some(Deframer::new(framing)),
             out: Vec::new(),
@@ -584,27 +601,55 @@ impl Stream {
     }
 
     /// None: nothing more for now. Some(0): the end.
-    fn read(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, String> {
-        let Some(session) = &mut self.session else {
-            return would_block(self.io.read(buffer)).map_err(|error| cause(&error));
-        };
+    fn read(&mut self, buffer: &mut [u8], raw: &mut [u8]) -> Result<Option<usize>, String> {
+        if self.session.is_some() {
+            return self.read_tls(buffer, raw);
+        }
+        would_block(self.io.read(buffer)).map_err(|error| cause(&error))
+    }
+
+    /// Read once from the system, and decrypt all of it. Left alone, the session reads 4 KiB at a time: three packets of a
+    /// relay. `buffer` has room for all that is in `raw`, and for the record whose first part came earlier.
+    fn read_tls(&mut self, buffer: &mut [u8], raw: &mut [u8]) -> Result<Option<usize>, String> {
+        debug_assert!(buffer.len() >= raw.len() + MAX_RECORD);
+        let Some(session) = &mut self.session else { return Ok(None) };
+        if let Some(text) = self.failure.take() {
+            return Err(text);
+        }
         let host = self.tls.as_ref().map_or("", |tls| &tls.name);
+        let (mut filled, mut rest): (usize, &[u8]) = (0, &[]);
         loop {
-            match session.reader().read(buffer) {
-                Ok(size) => return Ok(Some(size)),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return Ok(Some(0)), // an end without close_notify
-            }
-            match would_block(session.read_tls(&mut self.io)) {
-                Ok(None) => return Ok(None),
-                // The reader says in the next round what kind of end it is; a handshake has none.
-                Ok(Some(0)) if session.is_handshaking() => {
-                    return Err(format!("{host} closed the connection during the TLS handshake"));
+            match session.reader().read(&mut buffer[filled..]) {
+                Ok(size) if size > 0 => {
+                    filled += size;
+                    continue;
                 }
-                Ok(Some(_)) => {}
-                Err(error) => return Err(cause(&error)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Ok(_) | Err(_) => return Ok(Some(filled)), // an end, also without close_notify
             }
-            session.process_new_packets().map_err(|error| tls::explain(&error, host))?;
+            if rest.is_empty() {
+                if filled > 0 {
+                    return Ok(Some(filled));
+                }
+                match would_block(self.io.read(raw)).map_err(|error| cause(&error))? {
+                    None => return Ok(None),
+                    // A handshake has no good end.
+                    Some(0) if session.is_handshaking() => {
+                        return Err(format!("{host} closed the connection during the TLS handshake"));
+                    }
+                    Some(0) => return Ok(Some(0)),
+                    Some(size) => rest = &raw[..size],
+                }
+            }
+            session.read_tls(&mut rest).map_err(|error| cause(&error))?;
+            if let Err(error) = session.process_new_packets() {
+                let text = tls::explain(&error, host);
+                if filled == 0 {
+                    return Err(text);
+                }
+                self.failure = Some(text); // behind what was right
+                return Ok(Some(filled));
+            }
         }
     }
 
