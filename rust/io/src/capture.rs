@@ -6,7 +6,6 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
@@ -61,7 +60,10 @@ struct Record {
 impl Capture {
     /// Make the file, which only its owner can read, and start the thread that writes it.
     pub fn start(path: &Path, max_bytes: u64, has_contents: bool) -> io::Result<Capture> {
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        let mut options = OpenOptions::new();
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.write(true).create(true).truncate(true).open(path)?;
         let (sender, receiver) = sync_channel(MAX_WAITING);
         let counts = Arc::new(Counts::default());
         let thread_counts = counts.clone();

@@ -285,10 +285,13 @@ impl EventQueue {
         self.closed.load(Ordering::Relaxed)
     }
 
-    /// Close the queue: nothing is delivered after this.
+    /// Close the queue: nothing is delivered after this. A thread that waits for the descriptor finds it readable.
     pub fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         while self.events.pop().is_some() {}
+        if let Some(signal) = &self.signal {
+            signal.raise();
+        }
     }
 }
 

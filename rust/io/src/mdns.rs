@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -186,14 +185,14 @@ impl Service {
         socket.bind(&SocketAddr::new(any, PORT).into())?;
         let mut io = UdpSocket::from_std(socket.into());
         self.registry.register(&mut io, TOKENS[family], Interest::READABLE)?;
-        process::remember_socket(io.as_raw_fd());
+        process::remember_socket(&io);
         Ok(io)
     }
 
     fn close(&mut self) {
         for socket in &mut self.sockets {
             let Some(mut io) = socket.take() else { continue };
-            process::forget_socket(io.as_raw_fd());
+            process::forget_socket(&io);
             if let Err(error) = self.registry.deregister(&mut io) {
                 log::warn!(target: ICE, "! a socket of mDNS could not be deregistered: {error}");
             }

@@ -21,6 +21,7 @@ use crate::hub::Hub;
 use crate::hub::network::{Network, Place, Port, Sent};
 use crate::mdns::Known;
 use crate::media::Media;
+use crate::process::errno;
 use crate::stream::memory::{Arrival, MemoryStreams, RETRY};
 use crate::stream::{self, Connect, UNCLAIMED};
 use crate::virtual_relay::VirtualRelay;
@@ -561,12 +562,12 @@ impl Network for MemoryNetwork {
     fn send(&mut self, now: Instant, socket: SocketAddr, batch: &Batch) -> Sent {
         // A socket that is there needs no descriptor any more.
         let refused =
-            self.refused.get(&socket.ip()).filter(|errno| !matches!(**errno, libc::EMFILE | libc::ENFILE));
+            self.refused.get(&socket.ip()).filter(|errno| !matches!(**errno, errno::EMFILE | errno::ENFILE));
         if let Some(&errno) = refused {
             return Sent::Refused(io::Error::from_raw_os_error(errno));
         }
         if !self.is_there(socket.ip()) {
-            return Sent::Refused(io::Error::from_raw_os_error(libc::ENETUNREACH));
+            return Sent::Refused(io::Error::from_raw_os_error(errno::ENETUNREACH));
         }
         for datagram in batch.datagrams() {
             self.send_one(now, socket, batch.wire.remote, datagram);

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
-use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -32,6 +31,9 @@ const SOCKET_BUFFER: usize = 4 << 20;
 /// Buffers of one recvmmsg; with GRO each holds up to 64 datagrams.
 const RECEIVE_BUFFERS: usize = 32;
 const RECEIVE_SIZE: usize = 65_536;
+/// Whether a read that fills not every buffer has emptied the socket. On Windows each read takes one datagram, and only
+/// one that finds nothing has the next readiness reported.
+const ENDS_WHEN_SHORT: bool = cfg!(unix);
 /// Reads of one socket before the others have their turn.
 const MAX_READS: usize = 16;
 /// Commands of one turn before the sockets have theirs.
@@ -265,7 +267,8 @@ impl Receiver {
                 let mut slices: [IoSliceMut<'_>; RECEIVE_BUFFERS] = std::array::from_fn(|_| {
                     IoSliceMut::new(buffers.next().map_or(&mut [], Vec::as_mut_slice))
                 });
-                match socket.state.recv((&socket.io).into(), &mut slices, &mut meta) {
+                let read = || socket.state.recv((&socket.io).into(), &mut slices, &mut meta);
+                match socket.io.try_io(read) {
                     Ok(received) => received,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                     // ICMP errors come up here on some systems: the next read goes on after them.
@@ -284,7 +287,7 @@ impl Receiver {
             }
             // What has come goes up and is answered before more is read: the acknowledgements open the peer's window.
             hub.finish(now);
-            if received < RECEIVE_BUFFERS {
+            if ENDS_WHEN_SHORT && received < RECEIVE_BUFFERS {
                 return; // it was empty; what comes now makes a new edge
             }
         }
@@ -400,6 +403,7 @@ impl Network for UdpNetwork {
         // The system may give less; then it loses more, and SCTP sends it again.
         let _ = sock.set_recv_buffer_size(SOCKET_BUFFER);
         let _ = sock.set_send_buffer_size(SOCKET_BUFFER);
+        process::ignore_refusals(&socket);
         let local = socket.local_addr()?;
         let mut io = mio::net::UdpSocket::from_std(socket);
         let state = UdpSocketState::new((&io).into())?;
@@ -414,7 +418,7 @@ impl Network for UdpNetwork {
             self.free.push(token);
             return Err(error);
         }
-        process::remember_socket(io.as_raw_fd());
+        process::remember_socket(&io);
         self.sockets[token] = Some(Socket { io, state, index, local, blocked: VecDeque::new() });
         Ok((token, local))
     }
@@ -437,7 +441,7 @@ impl Network for UdpNetwork {
 
     fn close(&mut self, token: usize) -> usize {
         let Some(mut socket) = self.sockets.get_mut(token).and_then(Option::take) else { return 0 };
-        process::forget_socket(socket.io.as_raw_fd());
+        process::forget_socket(&socket.io);
         if let Err(error) = self.registry.deregister(&mut socket.io) {
             log::warn!(target: CONNECTION, "! a socket could not be deregistered: {error}");
         }
@@ -502,6 +506,7 @@ impl Network for UdpNetwork {
 /// destination, the time and the traffic class too, which nobody reads; a packet that comes alone pays for each.
 #[cfg(target_os = "linux")]
 fn tell_less(socket: &mio::net::UdpSocket, ip: IpAddr) {
+    use std::os::fd::AsRawFd;
     let of_family = match ip {
         IpAddr::V4(_) => [(libc::IPPROTO_IP, libc::IP_PKTINFO), (libc::IPPROTO_IP, libc::IP_RECVTOS)],
         IpAddr::V6(_) => {
@@ -553,7 +558,7 @@ fn try_send(socket: &Socket, remote: SocketAddr, contents: &[u8], segment: Optio
 
 fn send_one(socket: &Socket, destination: SocketAddr, contents: &[u8], segment_size: Option<usize>) -> Sent {
     let transmit = Transmit { destination, ecn: None, contents, segment_size, src_ip: None };
-    match socket.state.try_send((&socket.io).into(), &transmit) {
+    match socket.io.try_io(|| socket.state.try_send((&socket.io).into(), &transmit)) {
         Ok(()) => Sent::Taken,
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Sent::Full,
         Err(error) => Sent::Refused(error),

@@ -194,7 +194,7 @@ mod netlink {
                 return Err(io::Error::last_os_error());
             }
             registry.register(&mut SourceFd(&descriptor.as_raw_fd()), token, Interest::READABLE)?;
-            process::remember_socket(descriptor.as_raw_fd());
+            process::remember_socket(&descriptor);
             Ok(Socket { descriptor })
         }
 

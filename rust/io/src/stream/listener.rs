@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
@@ -63,7 +62,7 @@ impl Listeners {
             self.listeners.len() - 1
         });
         self.registry.register(&mut io, Token(FIRST_TOKEN + at), Interest::READABLE)?;
-        process::remember_socket(io.as_raw_fd());
+        process::remember_socket(&io);
         self.listeners[at] = Some(Listener { io, address, unclaimed: 0 });
         Ok((FIRST_TOKEN + at, address))
     }
@@ -72,7 +71,7 @@ impl Listeners {
         let Some(mut listener) = self.listeners.get_mut(token - FIRST_TOKEN).and_then(Option::take) else {
             return;
         };
-        process::forget_socket(listener.io.as_raw_fd());
+        process::forget_socket(&listener.io);
         let _ = self.registry.deregister(&mut listener.io);
     }
 

@@ -15,7 +15,6 @@ pub mod tls;
 use std::collections::{BTreeSet, VecDeque};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -180,7 +179,7 @@ impl Streams {
         socket.bind(&SocketAddr::new(wire.local.ip(), wire.local.port()).into())?;
         match socket.connect(&wire.remote.into()) {
             Ok(()) => {}
-            Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
+            Err(error) if process::is_connecting(&error) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
         }
@@ -272,7 +271,7 @@ impl Streams {
             self.free.push(at);
             return Err(error);
         }
-        process::remember_socket(stream.io.as_raw_fd());
+        process::remember_socket(&stream.io);
         self.streams[at] = Some(stream);
         Ok(token)
     }
@@ -547,7 +546,7 @@ impl Streams {
         let Some(mut stream) = self.streams.get_mut(token - FIRST_TOKEN).and_then(Option::take) else {
             return;
         };
-        process::forget_socket(stream.io.as_raw_fd());
+        process::forget_socket(&stream.io);
         let _ = self.registry.deregister(&mut stream.io);
         self.lingering -= usize::from(stream.state == State::Lingering);
         self.free.push(token - FIRST_TOKEN);

@@ -1,26 +1,8 @@
-//! Services of the process: randomness, the wall clock, descriptors that wake an event loop, forks.
+//! Descriptors, forks and errors of Unix.
 
 use std::io;
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-/// 32 bytes of the system's generator.
-pub fn entropy() -> [u8; 32] {
-    let mut seed = [0; 32];
-    // aws-lc's generator reseeds itself and aborts the process rather than give bad numbers: this can not fail.
-    aws_lc_rs::rand::fill(&mut seed).expect("the system's random generator");
-    seed
-}
-
-/// The time since 1970.
-pub fn since_1970() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
-}
-
-/// Seconds since 1970.
-pub fn unix_time() -> u64 {
-    since_1970().as_secs()
-}
 
 /// A descriptor that becomes readable when raised: an eventfd on Linux, a pipe elsewhere.
 pub struct Signal {
@@ -101,14 +83,14 @@ fn bit(descriptor: i32) -> Option<(&'static AtomicU64, u64)> {
     Some((SOCKETS.get(descriptor / 64)?, 1 << (descriptor % 64)))
 }
 
-pub fn remember_socket(descriptor: i32) {
-    if let Some((word, bit)) = bit(descriptor) {
+pub fn remember_socket(socket: &impl AsRawFd) {
+    if let Some((word, bit)) = bit(socket.as_raw_fd()) {
         word.fetch_or(bit, Ordering::Relaxed);
     }
 }
 
-pub fn forget_socket(descriptor: i32) {
-    if let Some((word, bit)) = bit(descriptor) {
+pub fn forget_socket(socket: &impl AsRawFd) {
+    if let Some((word, bit)) = bit(socket.as_raw_fd()) {
         word.fetch_and(!bit, Ordering::Relaxed);
     }
 }
@@ -131,4 +113,19 @@ extern "C" fn in_child() {
 pub fn watch_forks() {
     // SAFETY: the handler lives as long as the program and does nothing but atomics and close(2).
     unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+}
+
+/// Whether connect(2) has started, and goes on by itself.
+pub fn is_connecting(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EINPROGRESS)
+}
+
+/// Unix reports what an earlier datagram met only to a socket that is connected, and ours are not.
+pub fn ignore_refusals(_: &impl AsRawFd) {}
+
+pub mod errno {
+    pub use libc::{
+        EACCES, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, EAGAIN, EHOSTUNREACH, EMFILE, ENETDOWN, ENETUNREACH,
+        ENFILE, ENOBUFS, ENOMEM, EPERM,
+    };
 }
