@@ -86,6 +86,11 @@ class Peer:
     def messages(self) -> list[str | bytes]:
         return [event[1] for event in self.seen["MESSAGE"]]
 
+    def routes(self) -> list[tuple[str, ...]]:
+        """The addresses of the pairs, one after the other. A pair that a check found first is told twice."""
+        found = [tuple(" ".join(line.split()[4:6]) for line in event[-2:]) for event in self.seen["ICE_PAIR"]]
+        return [pair for before, pair in zip([None, *found], found, strict=False) if pair != before]
+
     def close(self, reason: str = "Close called") -> None:
         self.loop.close_connection(self.connection, reason)
 
