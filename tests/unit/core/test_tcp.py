@@ -115,7 +115,7 @@ def test_a_restart_has_streams_of_its_own_and_loses_nothing() -> None:
         pair.b.set_remote(2)
         for number in range(50, 100):
             ours.send(f"{number}")
-        pair.until(lambda: len(pair.a.routes()) == len(pair.b.routes()) == 2)
+        pair.until(lambda: all((peer.last("ICE_PAIR") or (0, 0))[1] == 2 for peer in (pair.a, pair.b)))
         pair.until(lambda: pair.a.count("MESSAGE") == 100)
         assert pair.a.messages() == [str(number) for number in range(100)]
         assert sockets(pair.b) == 3
