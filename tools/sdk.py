@@ -22,14 +22,14 @@ def main(arguments: list[str]) -> int:
         print("No npm: the SDK for browsers is left out.", file=sys.stderr)
         return 0
     npm.prepare(program, JS)
+    npm.run(program, JS, "run", "--silent", "build")
+    npm.prepare(program, EXAMPLES)
+    npm.run(program, EXAMPLES, "run", "--silent", "build")
     if arguments == ["--build"]:
-        npm.run(program, JS, "run", "--silent", "build")
         npm.run(program, JS, "run", "--silent", "compile")
     else:
         npm.run(program, JS, "run", "--silent", "check")
         npm.run(program, JS, "test", "--silent")
-    npm.prepare(program, EXAMPLES)
-    npm.run(program, EXAMPLES, "run", "--silent", "build")
     return 0
 
 

@@ -41,7 +41,7 @@ def test_a_mapping_keywords_and_the_dataclass_are_the_same():
 @pytest.mark.parametrize(
     ("value", "members", "match"),
     [
-        ("x", {}, "a mapping or a RTCDataChannelInit, not 'x'"),
+        ("x", {}, "a mapping or RTCDataChannelInit, not 'x'"),
         ({"order": False}, {}, "no member 'order'; it has ordered,"),
         (None, {"order": False}, "no member 'order'"),
         ({"ordered": "no"}, {}, "ordered is 'no'"),
