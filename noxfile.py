@@ -52,10 +52,8 @@ MATRIX = (
     "tests/unit/core/test_shared_port.py",
 )
 IN_NAMESPACE = {"interop", "e2e", "conformance"}
-HALVES = {"e2e without a clock": "beside", "e2e": "not beside"}
-"""The steps of tests/e2e, and the marks that each runs: by their definition no test is in both, or in neither."""
-BESIDE = {"sim", "property", "e2e without a clock"}
-"""Steps that judge no times: they run at low priority beside those that wait for browsers, networks and deaths."""
+BESIDE = {"sim", "property"}
+"""Parts whose clock is virtual: they run at low priority beside those that wait for browsers, networks and deaths."""
 LAST_LINES = 40
 """How many lines of a failed step are said again at the end, where a reader of a long log looks first."""
 NAMESPACE = ("python", "tests/e2e/lab/namespace.py")
@@ -114,10 +112,10 @@ def check(session: nox.Session) -> None:
 @nox.session
 def test(session: nox.Session) -> None:
     """Everything, or the parts of tests/ that are named."""
-    parts = {step: command for part in session.posargs or PARTS for step, command in _steps(part).items()}
+    parts = {part: _pytest(part) for part in session.posargs or PARTS}
     if session.posargs:
         needed = {"conformance": FETCH, "e2e": PREVIOUS | AIORTC, "interop": PION}
-        first = {name: command for part in session.posargs for name, command in needed.get(part, {}).items()}
+        first = {name: command for part, steps in needed.items() if part in parts for name, command in steps.items()}
         _all(session, first | parts)
         return
     system = {"system packages": ("python", "tools/system.py")}
@@ -255,16 +253,9 @@ def lock(session: nox.Session) -> None:
         )
 
 
-def _steps(part: str) -> dict[str, tuple[str, ...]]:
-    """The steps of a part of tests/: tests/e2e mostly waits, and runs as two at a time, each in its own namespace."""
-    if part == "e2e":
-        return {step: _pytest(part, f"not matrix and {marks}") for step, marks in HALVES.items()}
-    return {part: _pytest(part)}
-
-
-def _pytest(part: str, marks: str = "not matrix") -> tuple[str, ...]:
+def _pytest(part: str) -> tuple[str, ...]:
     """A part of tests/, without what only `nox -s matrix` has the time for."""
-    command = ("python", "-m", "pytest", "-q", "-m", marks, f"tests/{part}")
+    command = ("python", "-m", "pytest", "-q", "-m", "not matrix", f"tests/{part}")
     return (*NAMESPACE, *command) if part.partition("/")[0] in IN_NAMESPACE else command
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from pathlib import Path
 
-pytestmark = [pytest.mark.anyio, pytest.mark.beside]
+pytestmark = pytest.mark.anyio
 CODE = "import sys; from adieu.cli import main; sys.argv[0] = 'adieu'; main()"
 
 

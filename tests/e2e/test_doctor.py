@@ -13,7 +13,6 @@ import pytest
 
 from conftest import missing
 
-pytestmark = pytest.mark.beside
 WAY = ("unshare", "--net")
 INTERFACE = """\
 ip link set lo up

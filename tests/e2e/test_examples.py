@@ -10,7 +10,7 @@ import pytest
 
 from adieu.server import serve
 
-pytestmark = [pytest.mark.anyio, pytest.mark.beside]
+pytestmark = pytest.mark.anyio
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 EXPECTED = {

@@ -11,7 +11,6 @@ from conftest import missing
 from e2e.lab import browsers
 from e2e.lab.processes import mark_of, marked, running
 
-pytestmark = pytest.mark.beside
 FAMILY = """
 import subprocess, sys
 subprocess.Popen(["setsid", "sh", "-c", "echo up; sleep 600; :"])

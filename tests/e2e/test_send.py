@@ -16,7 +16,7 @@ from e2e.lab.commands import ENVIRONMENT, PIPE, adieu, ended, event
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.anyio, pytest.mark.beside]
+pytestmark = pytest.mark.anyio
 
 
 async def test_two_programs_without_a_server_and_without_extras(tmp_path: Path) -> None:

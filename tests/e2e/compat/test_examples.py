@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from e2e.web.screen import Screen
 
-pytestmark = [pytest.mark.anyio, pytest.mark.beside]
+pytestmark = pytest.mark.anyio
 FETCH = "PYTHONPATH=tests python -m e2e.compat.fetch"
 
 

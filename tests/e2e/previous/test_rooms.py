@@ -20,7 +20,7 @@ from e2e.previous.test_sessions import previous  # noqa: F401 a fixture
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytestmark = [pytest.mark.anyio, pytest.mark.beside]
+pytestmark = pytest.mark.anyio
 
 
 async def until(condition: Callable[[], bool], seconds: float) -> None:

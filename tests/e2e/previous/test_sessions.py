@@ -23,7 +23,7 @@ from e2e.previous.echo import KINDS
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-pytestmark = [pytest.mark.anyio, pytest.mark.beside]
+pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).parents[3]
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from e2e.sdk.tabs import Tab
 
-pytestmark = [pytest.mark.anyio, pytest.mark.browser, pytest.mark.beside]
+pytestmark = [pytest.mark.anyio, pytest.mark.browser]
 
 
 @pytest.fixture

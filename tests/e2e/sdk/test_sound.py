@@ -18,7 +18,7 @@ from e2e.sdk.sides import meet, side
 if TYPE_CHECKING:
     from e2e.sdk.tabs import Tabs
 
-pytestmark = [pytest.mark.anyio, pytest.mark.browser, pytest.mark.beside]
+pytestmark = [pytest.mark.anyio, pytest.mark.browser]
 HEAR = f"""
 const pc = null, commands = {{}}, tell = () => undefined;
 {(HERE / "sound.js").read_text()}

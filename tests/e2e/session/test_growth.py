@@ -12,7 +12,7 @@ import pytest
 import adieu
 from adieu.driver import Driver
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300), pytest.mark.beside]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 MIB = 1 << 20
 
 

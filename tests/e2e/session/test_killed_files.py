@@ -17,7 +17,7 @@ from adieu.server import serve
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-pytestmark = [pytest.mark.anyio, pytest.mark.beside]
+pytestmark = pytest.mark.anyio
 MIB = 1 << 20
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from adieu.server.serving import Server
     from e2e.web.screen import Screen
 
-pytestmark = [pytest.mark.anyio, pytest.mark.browser, pytest.mark.beside]
+pytestmark = [pytest.mark.anyio, pytest.mark.browser]
 
 PREVIEWS = "document.querySelector('device-preview video')?.videoWidth > 0"
 HEARS = "document.querySelector('meter')?.value > 0.1"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from adieu.server.serving import Server
     from e2e.web.screen import Screen
 
-pytestmark = [pytest.mark.anyio, pytest.mark.browser, pytest.mark.beside]
+pytestmark = [pytest.mark.anyio, pytest.mark.browser]
 
 
 async def switch(person: Screen) -> None:

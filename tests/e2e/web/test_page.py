@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from adieu.server.serving import Server
     from e2e.web.screen import Screen
 
-pytestmark = [pytest.mark.anyio, pytest.mark.browser, pytest.mark.beside]
+pytestmark = [pytest.mark.anyio, pytest.mark.browser]
 
 
 async def test_two_people_meet_talk_and_part(browser: Any, server: Server) -> None:

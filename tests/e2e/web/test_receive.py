@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from adieu.server.serving import Server
     from e2e.web.screen import Screen
 
-pytestmark = [pytest.mark.anyio, pytest.mark.beside]
+pytestmark = pytest.mark.anyio
 HASHES = """
 return Promise.all([...document.querySelectorAll("a[download]")].map(async ({ href, download }) => {
   const data = new Uint8Array(await (await KEPT.get(href)).arrayBuffer());
