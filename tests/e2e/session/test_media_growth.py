@@ -18,7 +18,7 @@ from e2e.session.test_growth import MIB, descriptors, resident, threads
 pytestmark = [pytest.mark.anyio]
 
 MORE = 1_000_000
-"""Bytes that all the cycles may add."""
+"""Bytes that a thousand calls may add. Twenty say nothing of memory: other tests have used this process before."""
 FORMS = [
     pytest.param(10, 20, id="30"),
     pytest.param(200, 1000, id="1000", marks=[pytest.mark.matrix, pytest.mark.timeout(1500)]),
@@ -89,4 +89,4 @@ async def test_calls_leave_nothing(monkeypatch: pytest.MonkeyPatch, first: int, 
     more, more_counts = await calls(then)
     print(f"{then} more calls: resident {memory / MIB:.2f}, then {more / MIB:.2f} MiB; {more_counts}")
     assert more_counts == counts
-    assert more - memory < MORE
+    assert then < 1000 or more - memory < MORE
