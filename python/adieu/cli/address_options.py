@@ -27,7 +27,7 @@ def address_options(parser: Parser) -> None:
 
 
 def settings_of(given: argparse.Namespace) -> TransportSettings | None:
-    """Return what was given, as a connection takes it. None: nothing was.
+    """Return what was given, as a connection takes it, or None if nothing was given.
 
     Raises:
         ValueError: the public addresses do not fit each other.

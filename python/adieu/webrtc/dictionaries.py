@@ -36,8 +36,7 @@ def dictionary(cls: type[T], value: object, keywords: Mapping[str, Any] | None =
     if is_mapping(value):
         given = {**value, **given}
     elif value is not None:
-        text = " ({'type': 'offer', 'sdp': text} makes one of a text)" if "Description" in cls.__name__ else ""
-        raise TypeError(f"expected a mapping or {cls.__name__}, not {value!r}{text}")
+        raise TypeError(f"expected a mapping or {cls.__name__}, not {value!r}")
     names = _members(cls)
     for name in tuple(given):
         if name not in names:

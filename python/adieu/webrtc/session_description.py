@@ -85,8 +85,13 @@ class RTCSessionDescription:
 
 
 def as_mapping(description: object) -> object:
-    """Return a description of any form in a form that `dictionary` takes."""
+    """Return a description of any form in a form that `dictionary` takes. Raises TypeError: it is only the text."""
     if isinstance(description, RTCSessionDescription | RTCSessionDescriptionInit | RTCLocalSessionDescriptionInit):
         members: Mapping[str, Any] = {"type": description.type, "sdp": description.sdp}
         return members
+    if isinstance(description, str):
+        raise TypeError(
+            f"expected a mapping or RTCSessionDescriptionInit, not {description!r}"
+            " ({'type': 'offer', 'sdp': text} makes one of a text)"
+        )
     return description

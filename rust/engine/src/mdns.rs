@@ -245,7 +245,8 @@ fn question(name: &str) -> Option<Vec<u8>> {
     packet.build_bytes_vec_compressed().ok()
 }
 
-/// An answer, and the word that there is no other address (RFC 6762 section 6.1): who asks for both types need not wait.
+/// An answer, which says too that there is no other address (RFC 6762 section 6.1). A client that asks for both types
+/// need not wait.
 fn answer(name: &str, ip: IpAddr, ttl: u32) -> Option<Vec<u8>> {
     let name = Name::new(name).ok()?;
     let (data, kind) = match ip {

@@ -115,7 +115,7 @@ impl Path {
         Fate::Arrives { at, left, waits }
     }
 
-    /// The link changes: what waits in the queue leaves at the new rate.
+    /// Change the link. Packets in the queue leave at the new rate.
     ///
     /// `under_way`: when each datagram of this path leaves the queue and when it arrives, in the order of arrival.
     pub fn change<'a>(

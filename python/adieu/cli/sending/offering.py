@@ -110,11 +110,6 @@ def load_connections() -> threading.Thread:
 
 def announce(display: Display, what: str, offer: Offer, server: str | None) -> None:
     """Show the code, the link and its QR code; then load the rest."""
-    _announce(display, what, offer, server)
-    load_connections()
-
-
-def _announce(display: Display, what: str, offer: Offer, server: str | None) -> None:
     if offer.code is not None:
         command = f"adieu receive {offer.code}" + (f" --server {server}" if server else "")
         text = f"{what}. On the other computer:\n\n   {command}\n"
@@ -131,6 +126,7 @@ def _announce(display: Display, what: str, offer: Offer, server: str | None) -> 
     for place in offer.places:
         page = "" if offer.link is None else str(dataclasses.replace(offer.link, page=f"http://{place}/"))
         display.say("address", f"   also reached at {page or place}", address=place, link=page)
+    load_connections()
 
 
 def write_receipt(path: Path, guest: Guest, number: int | None) -> None:

@@ -137,8 +137,11 @@ class Sender:
 
     def connect(self, session: Session) -> RTCPeerConnection:
         """Return a new connection for a session."""
-        pin = self._pins.setdefault(session.id, Pin(self._certificate, self._settings))
-        return pin.connection(self.gate.ice)
+        return self._pin_of(session).connection(self.gate.ice)
+
+    def _pin_of(self, session: Session) -> Pin:
+        """Return the pin of a session: the same for all its connections."""
+        return self._pins.setdefault(session.id, Pin(self._certificate, self._settings))
 
     @property
     def ended(self) -> list[Guest]:
@@ -202,7 +205,7 @@ class Sender:
 
     async def _look_after(self, session: Session, peer: str) -> None:
         """Serve one receiver, and say how it ended."""
-        pin = self._pins.setdefault(session.id, Pin(self._certificate, self._settings))
+        pin = self._pin_of(session)
         guest = Guest(self._listing, self._known, pin, self._display, self._limit, self._enter)
         leaving = asyncio.create_task(self._give_way(session))
         try:

@@ -393,7 +393,7 @@ impl Allocation {
             Kind::Allocate => self.allocate_refused(now, (code, reason), alternate, out),
             Kind::Refresh if code == 437 => self.lose("the server does not know it (437)"),
             Kind::Refresh => self.refresh_at = now + RETRY,
-            // There is none: 437. Without credentials it could not be made: 401.
+            // 437: the server has no such allocation. 401: without credentials it could not be made.
             Kind::Release if matches!(code, 401 | 437) => self.is_released = true,
             Kind::Release => self.give_up(&format!("{code} {reason}")),
             Kind::Permission(ip) => {

@@ -108,7 +108,7 @@ impl MemoryStreams {
         }
     }
 
-    /// Nothing comes through between these addresses now: what is there comes later.
+    /// Nothing passes between these addresses now. Bytes that were sent arrive later.
     pub fn hold(&mut self, now: Instant, is_cut: impl Fn(Wire) -> bool) {
         for end in self.ends.values_mut().filter(|end| is_cut(end.wire)) {
             for (at, _) in &mut end.arrivals {

@@ -412,8 +412,8 @@ impl Streams {
         Got::Nothing
     }
 
-    /// Take the part that puts this stream's datagrams together, with its transport and wire. [`Streams::put_deframer`] gives it back.
-    /// None: nobody wants what comes in.
+    /// Take the part that puts this stream's datagrams together, with its transport and wire.
+    /// [`Streams::put_deframer`] gives it back. None: the stream is not open, or the part is taken.
     pub fn take_deframer(&mut self, token: usize) -> Option<(Deframer, u32, Wire)> {
         let stream = self.get(token).filter(|stream| stream.state == State::Open)?;
         let (index, wire) = (stream.index, stream.wire);

@@ -263,7 +263,7 @@ impl World {
         }
     }
 
-    /// Let what waits for the rate leave at that of `link` from now on.
+    /// Give the queue the rate of `link` from now on.
     fn change_path(&mut self, link: &Link) {
         let mut order: Vec<_> =
             std::mem::take(&mut self.queue).into_iter().map(|Reverse(entry)| entry).collect();
