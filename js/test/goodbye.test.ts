@@ -40,10 +40,13 @@ class Side implements Host {
   sent = 0;
   received = 0;
   buffered = 0;
+  /** How long nothing leaves, by what is still in the queue. */
+  pauses: Record<number, number> = {};
   reliable = true;
   said: Word[] = [];
   mutual: boolean;
   youngUntil = 0;
+  messageAt = Number.NEGATIVE_INFINITY;
   other!: Side;
   readonly clock: Clock;
   readonly delay: number;
@@ -65,8 +68,13 @@ class Side implements Host {
   #leave(): void {
     if (this.buffered <= 0) return;
     this.buffered--;
-    if (this.reliable || this.buffered % 5) this.clock.later(this.delay, () => this.other.received++);
-    this.clock.later(1, () => this.#leave());
+    if (this.reliable || this.buffered % 5) this.clock.later(this.delay, () => this.other.#receive());
+    this.clock.later(this.pauses[this.buffered] ?? 1, () => this.#leave());
+  }
+
+  #receive(): void {
+    this.received++;
+    this.messageAt = this.clock.now;
   }
 
   close(timeout: number, begin = BEGIN, by: "local" | "remote" = "local"): void {
@@ -292,6 +300,26 @@ describe("goodbye: this side alone", () => {
     ]);
     assert.equal(here.receipt?.confirmed, false);
     assert.match(here.receipt?.notice.join(" ") ?? "", /perhaps unread/);
+  });
+
+  test("a peer that pauses, because its packets are lost, is waited for", async () => {
+    const { clock, here, there } = pair({ mutual: false });
+    there.pauses = { 390: 400, 300: 800, 200: 1200 };
+    there.send(400);
+    await clock.run(100);
+    here.close(10_000);
+    await clock.run(20_000);
+    assert.equal(here.received, 400);
+    assert.equal(here.receipt?.channels[0]?.received, 400);
+  });
+
+  test("a peer that has said nothing for long holds nobody up", async () => {
+    const { clock, here, there } = pair({ mutual: false });
+    there.send(10);
+    await clock.run(4000);
+    here.close(10_000);
+    await clock.run(20_000);
+    assert.ok(here.finishedAt < 4700, `${here.finishedAt}`);
   });
 
   test("a side that never stops sending is left at the deadline", async () => {

@@ -56,6 +56,7 @@ export class Connection implements Host, Leaver {
   /** The other side has goodbye. */
   mutual = false;
   youngUntil = 0;
+  messageAt = Number.NEGATIVE_INFINITY;
   readonly #owner: Owner;
   readonly #close: () => void;
   readonly #create: RTCPeerConnection["createDataChannel"];
@@ -93,7 +94,12 @@ export class Connection implements Host, Leaver {
 
   /** Take note of one more channel of the application. */
   watch(channel: RTCDataChannel): RTCDataChannel {
-    if (!this.channels.has(channel)) this.#follow(channel);
+    if (!this.channels.has(channel)) {
+      this.#follow(channel);
+      channel.addEventListener("message", () => {
+        this.messageAt = this.now();
+      });
+    }
     this.channels.add(channel);
     return channel;
   }

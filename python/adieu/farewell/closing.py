@@ -18,7 +18,10 @@ from adieu.farewell.words import MAX_DEADLINE, Begin, Closed, Done, encode
 LOOK = 0.025
 """Seconds between two looks."""
 QUIET = 0.5
-"""Seconds without a message after which a peer without goodbye counts as silent: a guess."""
+"""Seconds after our own queues were empty until a peer without goodbye counts as silent: a guess."""
+PAUSE = 2.5
+"""The same after its last message. A browser whose packet is lost pauses for 0.4 s, and for 1.2 s if its repetition is
+lost too."""
 
 
 class Host(Protocol):
@@ -28,6 +31,8 @@ class Host(Protocol):
     """The other side has goodbye: it counts what it receives."""
     young_until: float
     """Until then a side with goodbye may not have shown that it has it; of the event loop's clock."""
+    message_at: float
+    """When the last message of the application came; of the event loop's clock."""
 
     def say(self, text: str) -> bool:
         """Say a word to the other side; return whether there was a way."""
@@ -74,8 +79,7 @@ class Closing:
         self._closing = False
         self._announced = False
         self._said = False
-        self._received = -1
-        self._quiet_since = 0.0
+        self._quiet_since = self._loop.time()
         self._limit(timeout)
 
     def _limit(self, timeout: float) -> None:
@@ -156,12 +160,13 @@ class Closing:
         return self.final is not None and all(self._is_whole(*each) for each in self._seen.items())
 
     def _is_quiet(self) -> bool:
-        given = [each for each in self._seen.values() if each.given is not None]
-        received = sum(each.received for each in given)
-        if received != self._received or any(each.given.buffered for each in given if each.given):
-            self._received, self._quiet_since = received, self._loop.time()
+        given = [each.given for each in self._seen.values() if each.given is not None]
         now = self._loop.time()
-        return not given or (now - self._quiet_since >= QUIET and now >= self._host.young_until)
+        if any(each.buffered for each in given):
+            self._quiet_since = now
+        host = self._host
+        quiet_from = max(self._quiet_since + QUIET, host.message_at + PAUSE, host.young_until)
+        return not given or now >= quiet_from
 
     def _is_whole(self, id_: int, seen: Seen) -> bool:
         """Whether all that will ever come has come; nothing more comes over a closed channel."""

@@ -82,6 +82,7 @@ class Connection:
         channels: its data channels.
         mutual: the other side has goodbye.
         young_until: until then a side with goodbye may not have shown that it has it.
+        message_at: when it was seen that a message of the application had come.
     """
 
     def __init__(self, pc: RTCPeerConnection, owner: Owner, *, add: bool) -> None:
@@ -90,6 +91,8 @@ class Connection:
         self.channels: dict[RTCDataChannel, None] = {}
         self.mutual: bool = False
         self.young_until: float = 0.0
+        self.message_at: float = float("-inf")
+        self._received = 0
         self._owner = owner
         self._add = add
         self._loop = asyncio.get_running_loop()
@@ -179,6 +182,9 @@ class Connection:
                 reliable = channel.maxRetransmits is None and channel.maxPacketLifeTime is None
                 given = Given(reliable, channel.bufferedAmount)
             seen[id_] = Seen(stats["label"], stats["messagesSent"], stats["messagesReceived"], given)
+        received = sum(each.received for each in seen.values())
+        if received != self._received:
+            self._received, self.message_at = received, self._loop.time()
         return seen
 
     def close_channels(self) -> None:
@@ -323,6 +329,7 @@ class Connection:
                 self._heard_at = now
             if now - self._heard_at >= ASK:
                 await self._ask(now)
+            await self.count()
         self._abandoned()
 
     async def _ask(self, now: float) -> None:

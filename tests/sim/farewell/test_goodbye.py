@@ -107,6 +107,33 @@ async def test_a_side_alone_loses_nothing_and_says_what_it_cannot_know(world: Wo
         assert there.events == ["channel closed"]
 
 
+@pytest.mark.parametrize("pause", [0.4, 0.8, 1.2])
+@pytest.mark.parametrize("before", [0.0, 0.3])
+@simulated()
+async def test_a_side_alone_waits_for_a_peer_whose_packets_are_lost(world: World, pause: float, before: float) -> None:
+    async with two(world, mutual=False) as (here, there):
+        await asyncio.sleep(3)
+        world.link(delay=0.02, rate=1_000_000)
+        there.queue(100)
+        await until(lambda: here.heard > 20)
+        world.network.cut("10.0.0.2", True)
+        asyncio.get_running_loop().call_later(pause, world.network.cut, "10.0.0.2", False)
+        await asyncio.sleep(before)
+        receipt = await here.end.close(timeout=20)
+        assert here.heard == 100
+        assert receipt.channels[0].received == 100
+
+
+@simulated()
+async def test_a_side_alone_does_not_wait_for_a_peer_that_was_silent_for_long(world: World) -> None:
+    async with two(world, mutual=False) as (here, there):
+        there.queue(10)
+        await asyncio.sleep(4)
+        began = world.now
+        await here.end.close(timeout=20)
+        assert (here.heard, world.now - began < 0.8) == (10, True)
+
+
 @simulated()
 async def test_a_side_without_goodbye_sees_nothing_of_it(world: World) -> None:
     async with two(world, mutual=False) as (here, there):
