@@ -56,10 +56,9 @@ NEEDS = (
     Need(("tcpdump",), "`nox -s nat` listens by it", ("tcpdump",), "tcpdump"),
     Need(("Xvfb",), "a screen for a browser's window", ("xvfb",), "Xvfb (X11)"),
     Need(("turnserver",), "a TURN server", ("coturn",), "coturn from https://github.com/coturn/coturn"),
-    Need(("tcpdump",), "capturing packets", ("tcpdump",), "tcpdump"),
-    Need(("tshark",), "reading captured packets", ("tshark",), "tshark, of Wireshark"),
     Need(("redis-server",), "servers that share their rooms", ("redis-server",), "Redis 7"),
     Need(("nginx",), "a reverse proxy before the server", ("nginx-light",), "nginx"),
+    Need(("caddy",), "another reverse proxy", ("caddy",), "Caddy 2"),
     Need(("valgrind",), "counting instructions", ("valgrind",), "valgrind"),
 )
 

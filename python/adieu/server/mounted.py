@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from adieu.server.admin import AdminToken
-from adieu.server.app import Access, make_app, random_bytes
+from adieu.server.app import Access, make_app
 from adieu.server.bridge import ORDERLY, Bridge, check_drain
 from adieu.server.guard import IN_CODE, Guard
-from adieu.server.hub import Hub, Settings
 from adieu.server.ice import IceConfig
 from adieu.server.jwks import KeySet
+from adieu.server.sharing import make_hub, on_bus
 from adieu.server.tokens import authentication
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from adieu.server.hub import Hub, Replica, Settings
 
 
 class SignalingApp:
@@ -32,7 +34,7 @@ class SignalingApp:
     ```
 
     Programs then join `wss://example.org/talk/ws`, and people open `https://example.org/talk/`. Below the prefix are
-    also `healthz` and `readyz`. One process serves all of a room: of several workers each would have its own rooms.
+    also `healthz` and `readyz`. Each process has rooms of its own: `bus=` lets several workers share theirs.
 
     Args:
         keys: keys of the tokens: secrets of 32 bytes or more, or public keys in PEM. `make_token` makes tokens.
@@ -49,6 +51,8 @@ class SignalingApp:
         jwks: a set of public keys that somebody else keeps (RFC 7517): `https://…`, or a file. It is read again by
             itself.
         admin_token: a secret of 32 characters or more that opens `v1/admin` below the prefix to operators.
+        bus: the url of a Redis, such as `redis://127.0.0.1:6379`, by which several processes share their rooms.
+        bus_prefix: processes with the same one share their rooms.
 
     Raises:
         ValueError: options contradict each other, or would open the server by mistake; the error names the remedy.
@@ -70,6 +74,8 @@ class SignalingApp:
         drain: float = 0.0,
         jwks: str | Path | None = None,
         admin_token: str | None = None,
+        bus: str | None = None,
+        bus_prefix: str = "adieu",
     ) -> None:
         if not (keys or jwks or open_to_all):
             raise ValueError(
@@ -86,18 +92,18 @@ class SignalingApp:
         self._access = Access.ALL if metrics else Access.NOBODY
         self._page = page
         self._drain = drain
+        self._bus = bus
+        self._bus_prefix = bus_prefix
         self._running: tuple[Bridge, ASGIApp] | None = None
 
     @property
-    def hub(self) -> Hub:
+    def hub(self) -> Hub | Replica:
         """The server hub, for reading.
 
         Raises:
             RuntimeError: the lifespan has not been entered, or is over.
         """
-        hub = self._now_running()[0].hub
-        assert isinstance(hub, Hub)  # noqa: S101 `lifespan` makes it
-        return hub
+        return self._now_running()[0].hub
 
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncGenerator[None]:
@@ -111,18 +117,16 @@ class SignalingApp:
 
         Raises:
             RuntimeError: it is running already.
+            ImportError: a bus is given, and its extra is not installed.
+            ValueError: the url of the bus is not valid, or this server does not fit to the others on it.
+            OSError: the bus cannot be reached.
 
         Cancellation: sockets are closed without a goodbye.
         """
         del app
         if self._running is not None:
             raise RuntimeError("the lifespan of this SignalingApp has been entered already: enter it once")
-        hub = Hub(
-            self._settings,
-            random=random_bytes,
-            authenticate=self._authenticate,
-            ice_servers=self._ice.servers,
-        )
+        hub = make_hub(self._settings, bus=self._bus, authenticate=self._authenticate, ice_servers=self._ice.servers)
         bridge = Bridge(hub)
         self._running = (
             bridge,
@@ -130,8 +134,9 @@ class SignalingApp:
         )
         following = None if self._jwks is None else asyncio.create_task(self._jwks.run(), name="adieu jwks")
         try:
-            yield
-            await bridge.shut_down(self._drain, ORDERLY)
+            async with on_bus(self._bus, self._bus_prefix, bridge):
+                yield
+                await bridge.shut_down(self._drain, ORDERLY)
         finally:
             if following is not None:
                 following.cancel()

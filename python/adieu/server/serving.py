@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from adieu.server.admin import AdminToken
-from adieu.server.app import Access, make_app, random_bytes
+from adieu.server.app import Access, make_app
 from adieu.server.bridge import FAREWELL_TIMEOUT, ORDERLY, Bridge, check_drain
 from adieu.server.door import Door
 from adieu.server.guard import Guard
-from adieu.server.hub import Hub, Replica, Settings
 from adieu.server.ice import IceConfig
 from adieu.server.jwks import KeySet
 from adieu.server.renewal import Certificate
+from adieu.server.sharing import make_hub, on_bus
 from adieu.server.tokens import authentication
 from adieu.server.transport import CLOSE_TIMEOUT, UvicornServer, WebSocketConnection
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncGenerator, Callable, Sequence
     from pathlib import Path
+
+    from adieu.server.hub import Hub, Replica, Settings
 
 BACKLOG = 512
 
@@ -91,11 +93,7 @@ async def run(
     key_set = None if jwks is None else KeySet(jwks, now=asyncio.get_running_loop().time)
     authenticate = authentication(keys, audience=audience, jwks=key_set)
     servers = (ice or IceConfig()).servers
-    hub: Hub | Replica
-    if bus is None:
-        hub = Hub(settings, random=random_bytes, authenticate=authenticate, ice_servers=servers)
-    else:
-        hub = Replica(settings, node=_name(), random=random_bytes, authenticate=authenticate, ice_servers=servers)
+    hub = make_hub(settings, bus=bus, authenticate=authenticate, ice_servers=servers)
     bridge = Bridge(hub)
     config = uvicorn.Config(
         make_app(
@@ -133,14 +131,13 @@ async def run(
     serving = asyncio.create_task(server.serve(sockets), name="adieu server")
     ready = asyncio.create_task(server.ready.wait())
     followed = _followed(config.ssl, cert, key, key_set)
-    on_bus = _on_bus(bus, bus_prefix, bridge)
     following = [asyncio.create_task(each.run(), name="adieu server follows files") for each in followed]
     try:
         await asyncio.wait({serving, ready}, return_when=asyncio.FIRST_COMPLETED)
         if serving.done():
             serving.result()
             raise OSError("the server ended before it started")
-        async with on_bus:
+        async with on_bus(bus, bus_prefix, bridge):
             yield _describe(host, sockets, hub, followed, secure=secure)
             await bridge.shut_down(drain, ORDERLY)
     finally:
@@ -168,27 +165,6 @@ def _check(*, cert: str | Path | None, key: str | Path | None, drain: float, pro
     check_drain(drain)
     for proxy in proxies:
         _check_proxy(proxy)
-
-
-def _name() -> str:
-    """Return a name for a server on a bus that nobody else ever had."""
-    return random_bytes(8).hex()
-
-
-@asynccontextmanager
-async def _on_bus(url: str | None, prefix: str, bridge: Bridge) -> AsyncGenerator[None]:
-    """Take part in the bus, if there is one."""
-    if url is None or not isinstance(bridge.hub, Replica):
-        yield
-        return
-    try:
-        from adieu.server.bus import taking_part  # noqa: PLC0415 the extra may be missing
-    except ImportError as error:
-        raise ImportError(f"a bus needs one package more: pip install 'adieu[redis]' ({error})") from None
-    async with taking_part(url, prefix, bridge.hub, flush=bridge.flush, name=_name) as bus:
-        bridge.wake = bus.wake
-        yield
-        bridge.wake = None
 
 
 def _followed(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 
 import pytest
 
+import adieu
+from adieu.server import SignalingApp
 from conftest import missing
-from e2e.cluster.world import World
+from e2e.cluster.world import Program, World, free_port
+from unit.server.test_mounted import served, starlette
 
 pytestmark = pytest.mark.anyio
 
@@ -38,3 +42,33 @@ async def test_a_redis_that_forgets_everything_gives_new_seats_and_signaling_goe
     async with World(servers=2, pairs=3, rate=10, fsync="") as world:
         await world.kill_redis(0.3)
         assert world.count.new_seats == len(world.people)
+
+
+async def test_two_workers_of_an_application_share_their_rooms(tmp_path):
+    port = free_port()
+    options = ("--dir", str(tmp_path), "--save", "", "--bind", "127.0.0.1")
+    redis = Program("redis-server", "--port", str(port), *options, port=port)
+    await redis.start()
+    bus = f"redis://127.0.0.1:{port}"
+    try:
+        one, two = (SignalingApp(open_to_all=True, bus=bus) for _ in range(2))
+        async with (
+            asyncio.timeout(60),
+            served(starlette(one)) as here,
+            served(starlette(two)) as there,
+            adieu.join(f"ws://{here}/talk/ws", room="lab", name="ada") as ada,
+            adieu.join(f"ws://{there}/talk/ws", room="lab", name="ben") as ben,
+        ):
+            assert (await ada.session("ben")).name == "ben"
+            assert (await ben.session("ada")).name == "ada"
+    finally:
+        await redis.kill()
+
+
+async def test_an_application_whose_bus_is_not_there_does_not_start(monkeypatch):
+    monkeypatch.setattr("adieu.server.bus.START_TIMEOUT", 0.5)
+    signaling = SignalingApp(open_to_all=True, bus=f"redis://127.0.0.1:{free_port()}")
+    for _ in range(2):  # and can be tried again
+        with pytest.raises(OSError, match="the bus cannot be reached"):
+            async with signaling.lifespan():
+                pass

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import re
 import shutil
 import socket
 import ssl
+from asyncio.subprocess import DEVNULL
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from websockets.asyncio.server import serve as serve_websocket
@@ -25,6 +29,7 @@ from unit.signaling.line import welcome
 pytestmark = pytest.mark.anyio
 QUICK = Policy(first_retry=0.02, max_retry=0.05)
 NAME = "signaling.example.org"
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -277,30 +282,55 @@ http {{
     server {{
         listen 127.0.0.1:{port} ssl; server_name {name};
         ssl_certificate {cert}; ssl_certificate_key {key};
-        location /talk/ {{
-            proxy_pass http://127.0.0.1:{upstream}/; proxy_http_version 1.1;
-            proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $http_connection;
-            proxy_set_header Host $http_host; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-        }}
+        {documented}
     }}
 }}
 """
+CADDY = """{{
+    admin off
+    auto_https disable_redirects
+    storage file_system {folder}
+}}
+{documented}
+"""
 
 
-async def test_nginx_as_the_documentation_has_it(certificates, tmp_path):
-    """docs/topics/deploying.md: TLS ended by nginx, a prefix, the name in Host."""
-    program = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin")
+def documented(language, first):
+    """The example in docs/topics/deploying.md that begins with this line."""
+    page = (ROOT / "docs/topics/deploying.md").read_text("utf-8")
+    (block,) = [block for block in re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL) if block.startswith(first)]
+    return block.replace("127.0.0.1:8080", "127.0.0.1:{upstream}")
+
+
+def nginx(folder, port, upstream, files):
+    block = documented("nginx", "location /talk/ {").replace("{upstream}", str(upstream))
+    (folder / "nginx.conf").write_text(
+        NGINX.format(folder=folder, port=port, name=NAME, cert=files.cert, key=files.key, documented=block)
+    )
+    return "-c", folder / "nginx.conf", "-p", folder
+
+
+def caddy(folder, port, upstream, files):
+    block = documented("text", "example.org {").replace("{upstream}", str(upstream))
+    site = f"{NAME}:{port} {{\n    bind 127.0.0.1\n    tls {files.cert} {files.key}"  # no name that a CA would sign
+    block = block.replace("example.org {", site)
+    (folder / "Caddyfile").write_text(CADDY.format(folder=folder, documented=block))
+    return "run", "--config", folder / "Caddyfile", "--adapter", "caddyfile"
+
+
+@pytest.mark.parametrize(("proxy", "package"), [(nginx, "nginx-light"), (caddy, "caddy")])
+async def test_a_proxy_as_the_documentation_has_it(certificates, tmp_path, proxy, package):
+    """docs/topics/deploying.md: TLS ended by the proxy, a prefix, the name in Host."""
+    program = shutil.which(proxy.__name__, path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
     if program is None:
-        missing("nginx", "install the package nginx-light")
+        missing(proxy.__name__, f"install the package {package}")
     files = certificates.signed(NAME)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     async with serve(names=[NAME], proxies=["127.0.0.1"]) as server:
-        text = NGINX.format(
-            folder=tmp_path, port=port, name=NAME, cert=files.cert, key=files.key, upstream=port_of(server)
-        )
-        (tmp_path / "nginx.conf").write_text(text)
-        nginx = await asyncio.create_subprocess_exec(program, "-c", tmp_path / "nginx.conf", "-p", tmp_path)
+        arguments = proxy(tmp_path, port, port_of(server), files)
+        home = {**os.environ, "HOME": str(tmp_path)}
+        running = await asyncio.create_subprocess_exec(program, *arguments, env=home, stderr=DEVNULL)
         try:
             async with asyncio.timeout(20):
                 while True:
@@ -311,13 +341,13 @@ async def test_nginx_as_the_documentation_has_it(certificates, tmp_path):
             async with adieu.join(f"wss://{NAME}:{port}/talk/ws", "lab", "ada", ssl=certificates.ca) as room:
                 assert room.client.up
             error = await refusal(f"wss://{NAME}:{port}/elsewhere/ws", ssl=certificates.ca)
-            assert "HTTP 40" in str(error)
+            assert "HTTP " in str(error)
             assert "<" not in str(error)
             error = await refusal(f"ws://{NAME}:{port}/talk/ws")
-            assert "HTTP 400" in str(error)
+            assert "400" in str(error)
         finally:
-            nginx.terminate()
-            await nginx.wait()
+            running.terminate()
+            await running.wait()
 
 
 # --- come again -----------------------------------------------------------------------------------------------------
