@@ -15,7 +15,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from inspect import iscoroutine
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Protocol, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NoReturn, Protocol, TypeAlias, TypeVar, overload
 
 from adieu.errors import AbortError, InvalidStateError
 
@@ -40,9 +40,6 @@ class Event:
 
     __slots__ = ("target", "type")
 
-    _holds: ClassVar[str | None] = None
-    """The attribute with the thing that the event is about."""
-
     def __init__(self, type: str) -> None:
         self.type: str = type
         self.target: EventTarget | None = None
@@ -55,15 +52,23 @@ class Event:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.type!r})"
 
+
+class EventOf(Event):
+    """An event that is easily taken for the thing it is about."""
+
+    __slots__ = ()
+
+    _holds: ClassVar[str]
+    """The attribute with that thing."""
+
     if not TYPE_CHECKING:  # which would then believe in every name
 
         def __getattr__(self, name: str) -> object:
             """Refuse a name that is not there. Say where it is, if the event was taken for the thing it is about."""
-            text = f"{type(self).__name__!r} object has no attribute {name!r}"
-            holds = None if name.startswith("_") else self._holds
-            if holds is not None and hasattr(type(getattr(self, holds)), name):
-                text += f": this is the event; you want event.{holds}.{name}"
-            raise AttributeError(text, name=name, obj=self)
+            remedy = ""
+            if not name.startswith("_") and hasattr(type(getattr(self, self._holds)), name):
+                remedy = _of_held(self._holds, name)
+            raise _no_attribute(self, name, remedy)
 
 
 class MessageEvent(Event):
@@ -75,8 +80,6 @@ class MessageEvent(Event):
 
     __slots__ = ("data",)
 
-    _holds = "data"
-
     def __init__(self, type: str, data: str | bytes) -> None:
         self.type: str = type
         self.target: EventTarget | None = None
@@ -87,6 +90,54 @@ class MessageEvent(Event):
         """Empty: there is no document."""
         return ""
 
+    def __dir__(self) -> list[str]:
+        """The names that are there."""
+        return _present(self)
+
+
+class _Elsewhere:
+    """A name that is not there, and what to use in its place.
+
+    In a `__getattr__` it would cost more: beside one, Python looks up every attribute of the class the slow way, and
+    messages come and go by the hundred thousand.
+    """
+
+    __slots__ = ("_name", "_remedy")
+
+    def __init__(self, name: str, remedy: str) -> None:
+        self._name = name
+        self._remedy = remedy
+
+    def __get__(self, target: object, owner: type) -> NoReturn:
+        """Refuse it."""
+        raise _no_attribute(owner if target is None else target, self._name, self._remedy)
+
+
+def _no_attribute(target: object, name: str, remedy: str) -> AttributeError:
+    text = f"{type(target).__name__!r} object has no attribute {name!r}"
+    return AttributeError(f"{text}: {remedy}" if remedy else text, name=name, obj=target)
+
+
+def _of_held(holds: str, name: str) -> str:
+    return f"this is the event; you want event.{holds}.{name}"
+
+
+def _refuse(class_: type, remedies: Mapping[str, str]) -> None:
+    """Have a class say what to use in place of these names."""
+    for name, remedy in remedies.items():
+        setattr(class_, name, _Elsewhere(name, remedy))
+
+
+def _present(target: object) -> list[str]:
+    """The names of an object but those that are refused."""
+    refused = {
+        name for class_ in type(target).__mro__ for name, value in vars(class_).items() if isinstance(value, _Elsewhere)
+    }
+    return [name for name in object.__dir__(target) if name not in refused]
+
+
+_of_messages: Final = {name for kind in (str, bytes) for name in dir(kind) if not name.startswith("_")}
+_refuse(MessageEvent, {name: _of_held("data", name) for name in sorted(_of_messages)})
 
 _OF_EMITTERS: Final = {
     "on": "use target.on<name> = handler, as pc.ondatachannel, or target.addEventListener(name, handler)",
@@ -146,14 +197,9 @@ class EventTarget:
         self._since = 0.0
         self._ended: str | None = None
 
-    if not TYPE_CHECKING:  # which would then believe in every name
-
-        def __getattr__(self, name: str) -> object:
-            """Refuse a name that is not there. Say what to use for the methods of event emitters."""
-            text = f"{type(self).__name__!r} object has no attribute {name!r}"
-            if name in _OF_EMITTERS:
-                text += f": {_OF_EMITTERS[name]}. Handlers get an event, as in a browser (docs/guides/from-aiortc.md)"
-            raise AttributeError(text, name=name, obj=self)
+    def __dir__(self) -> list[str]:
+        """The names that are there."""
+        return _present(self)
 
     # --- the DOM's methods -----------
 
@@ -431,6 +477,15 @@ class EventTarget:
                 self._running.get_name() if self._running is not None else "a handler",
                 waited,
             )
+
+
+_refuse(
+    EventTarget,
+    {
+        name: f"{remedy}. Handlers get an event, as in a browser (docs/guides/from-aiortc.md)"
+        for name, remedy in _OF_EMITTERS.items()
+    },
+)
 
 
 class EventHandler(Generic[E]):

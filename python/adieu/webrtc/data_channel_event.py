@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from adieu.events import Event
+from adieu.events import EventOf
 from adieu.webrtc.data_channel import RTCDataChannel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class RTCDataChannelEvent(Event):
+class RTCDataChannelEvent(EventOf):
     """The peer has made a channel.
 
     Args:

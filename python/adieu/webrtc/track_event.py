@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from adieu.events import Event
+from adieu.events import EventOf
 from adieu.webrtc.dictionaries import dictionary, is_list
 from adieu.webrtc.media_stream import MediaStream
 from adieu.webrtc.media_stream_track import MediaStreamTrack
@@ -39,7 +39,7 @@ class RTCTrackEventInit:
             raise TypeError(f"RTCTrackEventInit.streams is {streams!r}, not a list of MediaStream")
 
 
-class RTCTrackEvent(Event):
+class RTCTrackEvent(EventOf):
     """The other side may send a track from now on.
 
     Args:
