@@ -58,7 +58,7 @@ def add_remote_candidate(
         if len(section.media.attributes("candidate")) >= MAX_ADDED:
             raise OperationError(f"the section has {MAX_ADDED} candidates already")
         line = attribute("candidate", str(candidate).removeprefix("candidate:"))
-        after = _put(after, name, description.with_media(section.index, section.media.with_lines(line)))
+        after = _put(after, name, description.with_candidates(section.index, section.media.with_lines(line)))
         if _is_tried(candidate):
             actions.extend(_to_transports(negotiation, description, section, str(candidate.for_agent())))
         if ufrag is None:
@@ -84,7 +84,7 @@ def end_remote_candidates(negotiation: Negotiation, *, mid: str | None, index: i
             found = True
             if not section.rejected and not section.media.has("end-of-candidates"):
                 media = section.media.with_lines(attribute("end-of-candidates"))
-                changed = changed.with_media(section.index, media)
+                changed = changed.with_candidates(section.index, media)
                 actions.extend(_to_transports(negotiation, description, section, None))
         if changed is not description:
             after = _put(after, name, changed)
@@ -188,7 +188,7 @@ def add_local_candidate(negotiation: Negotiation, key: str, ufrag: str, candidat
     after = negotiation
     for name, description, section in _local(negotiation, key, ufrag):
         media = with_default_address(section.media.with_lines(line))
-        after = _put(after, name, description.with_media(section.index, media))
+        after = _put(after, name, description.with_candidates(section.index, media))
     return None if after is negotiation else after
 
 
@@ -197,7 +197,7 @@ def end_local_candidates(negotiation: Negotiation, key: str, ufrag: str) -> Nego
     after = negotiation
     for name, description, section in _local(negotiation, key, ufrag):
         media = section.media.with_lines(attribute("end-of-candidates"))
-        after = _put(after, name, description.with_media(section.index, media))
+        after = _put(after, name, description.with_candidates(section.index, media))
     return None if after is negotiation else after
 
 

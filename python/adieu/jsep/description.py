@@ -250,9 +250,16 @@ class Description:
             if other.index == section.index or (other.mid in mids and other.credentials == section.credentials)
         )
 
-    def with_media(self, index: int, media: Media) -> Description:
-        """Return the description with another media description at this index."""
-        return replace(self, sdp=self.sdp.with_media(index, media), given=None)
+    def with_candidates(self, index: int, media: Media) -> Description:
+        """Return the description with another media description at this index, in which only the candidates differ.
+
+        They change no other value of a section, so nothing is read again: each candidate would cost a whole reading.
+        """
+        after = replace(self, sdp=self.sdp.with_media(index, media), given=None)
+        sections = list(self.sections)
+        sections[index] = replace(sections[index], media=media)
+        object.__setattr__(after, "sections", tuple(sections))
+        return after
 
 
 def parse_description(type_: DescriptionType, text: str) -> Description:
