@@ -53,7 +53,7 @@ def tshark(path: Path, *arguments: str) -> list[str]:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
 
 
-def test_every_message_of_stun_and_every_record_of_dtls_is_read_without_a_complaint(tmp_path):
+def test_all_messages_of_stun_and_records_of_dtls_are_read(tmp_path):
     path = tmp_path / "a.pcapng"
     capture = connected(path)
     assert capture.dropped == 0

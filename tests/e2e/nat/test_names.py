@@ -48,7 +48,7 @@ def tools():
         pytest.skip("a name server of its own needs root")
 
 
-async def test_a_name_server_that_never_answers_holds_gathering_up_for_five_seconds_at_most(tmp_path):
+async def test_a_silent_name_server_holds_gathering_up_five_seconds_at_most(tmp_path):
     """Twenty names, and four at a time are looked up: all have the same five seconds."""
     urls = [f"stun:server{number}.example.org:3478" for number in range(20)]
     got = await gathered(tmp_path, "DROP", urls)

@@ -98,9 +98,7 @@ async def page(browser: Any) -> AsyncIterator[Tab]:
         yield tab
 
 
-async def test_a_page_with_tls_hashes_natively_at_100_megabytes_a_second_and_does_not_stand_still(
-    browser: Any, figures: Figures
-) -> None:
+async def test_a_page_with_tls_hashes_natively_and_does_not_stand_still(browser: Any, figures: Figures) -> None:
     async with page(browser) as tab:
         assert await tab.run("return isSecureContext && !!crypto.subtle")
         seconds, longest, same = await tab.run(LOOK + HASH, mib=NATIVE, patience=120.0)

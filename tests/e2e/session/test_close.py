@@ -265,7 +265,7 @@ async def test_refused_files_and_nobody_who_takes_them(tmp_path: Path) -> None:
             await (await first.send_file(tmp_path / "a.bin")).wait()
 
 
-async def test_the_application_closing_the_connection_or_a_channel_itself_ends_the_session() -> None:
+async def test_a_connection_or_channel_closed_by_the_application_ends_the_session() -> None:
     async with adieu.memory_pair() as (first, second):
         assert first.pc is not None
         began = time.monotonic()

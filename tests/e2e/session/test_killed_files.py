@@ -67,9 +67,7 @@ async def couriers() -> AsyncIterator[Any]:
 
 
 @pytest.mark.parametrize("what", ["file", "folder"])
-async def test_it_goes_on_at_the_chunk_after_either_program_was_killed_and_started_again(
-    tmp_path: Path, what: str
-) -> None:
+async def test_it_goes_on_at_the_chunk_after_a_program_was_killed(tmp_path: Path, what: str) -> None:
     root, to = tmp_path / "film", tmp_path / "in"
     for folder in (root / "some", to):
         folder.mkdir(parents=True)

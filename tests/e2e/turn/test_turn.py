@@ -148,7 +148,7 @@ def test_a_rolled_back_restart_and_other_servers_give_back_what_they_drop(turn: 
     asyncio.run(main())
 
 
-def test_a_wrong_password_and_a_server_that_is_not_there_have_the_codes_of_browsers(turn: TurnServer) -> None:
+def test_a_wrong_password_and_an_absent_server_have_the_codes_of_browsers(turn: TurnServer) -> None:
     async def main() -> None:
         nobody = {**turn.server(), "urls": f"turn:{HOST}:9?transport=udp"}
         wrong = turn.server(credential="wrong")

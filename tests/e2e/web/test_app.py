@@ -28,7 +28,7 @@ def tick(name: str) -> str:
     return f"document.querySelector('[name={name}]').click()"
 
 
-async def test_a_person_sees_and_hears_themselves_first_and_their_choices_are_remembered(
+async def test_a_person_sees_themselves_first_and_choices_are_remembered(
     browser: Any, server: Server
 ) -> None:
     async with screen(browser, f"{server.http_url}/#lab") as ada:

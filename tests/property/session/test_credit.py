@@ -106,7 +106,7 @@ def test_in_a_narrow_budget_all_arrives_and_nobody_breaks_the_protocol(before: b
         walk.finish()
 
 
-def test_a_budget_that_cannot_hold_one_of_each_is_refused_and_the_error_says_how_much_it_needs() -> None:
+def test_a_budget_too_small_for_one_of_each_is_refused() -> None:
     with pytest.raises(ValueError, match=r"budget=1000: .* needs \d+ bytes"):
         Options(budget=1000)
     with pytest.raises(ValueError, match="max_message=100000000"):

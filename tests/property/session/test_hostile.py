@@ -167,7 +167,7 @@ def told(text: str) -> Walk:
     return walk
 
 
-def test_each_value_beyond_a_bound_and_all_nonsense_ends_the_session_as_a_protocol_error() -> None:
+def test_values_beyond_bounds_and_nonsense_are_protocol_errors() -> None:
     wrong = [(where, json.dumps(made)) for kind in KINDS.values() for where, made in beyond(kind, str(kind.tag))]
     for where, text in [*wrong, *((text[:40], text) for text in NONSENSE)]:
         walk = told(text)

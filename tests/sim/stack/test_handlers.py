@@ -272,7 +272,7 @@ async def test_a_receive_that_is_cancelled_as_its_message_comes_loses_nothing(wo
 
 
 @simulated()
-async def test_a_message_whose_receive_was_cancelled_counts_as_unread_and_stays_readable(world: World) -> None:
+async def test_a_message_whose_receive_was_cancelled_stays_unread(world: World) -> None:
     async with connected(world) as pair:
         here, there = await opened(pair)
         reading = asyncio.create_task(there.receive())

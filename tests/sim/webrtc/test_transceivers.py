@@ -661,7 +661,7 @@ async def test_get_stats_of_a_track(world):
 
 
 @simulated()
-async def test_a_transport_beside_connected_ones_makes_the_connection_connecting_at_once(world):
+async def test_a_new_transport_makes_the_connection_connecting_at_once(world):
     one, two = world.hosts()
     a, b = world.connection(one, bundlePolicy="max-compat"), world.connection(two)
     for pc, peer in ((a, b), (b, a)):

@@ -122,7 +122,7 @@ class Unseekable:
         return data
 
 
-async def test_sound_and_pictures_are_on_one_axis_and_the_thread_reads_only_a_little_ahead(film: Path) -> None:
+async def test_sound_and_pictures_share_one_axis_and_are_read_little_ahead(film: Path) -> None:
     player = MediaPlayer(str(film))
     track: Any = player.video
     first = await track.recv()

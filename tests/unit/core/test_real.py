@@ -358,7 +358,7 @@ def attack(pair: Pair, put: Callable[[bytes], object], datagrams: list[bytes]) -
             pair.b.take()
 
 
-def test_strangers_and_forged_and_repeated_datagrams_are_counted_and_change_nothing(relay: Relay) -> None:
+def test_strange_forged_and_repeated_datagrams_change_nothing(relay: Relay) -> None:
     numbers = random.Random(5)
     with RelayedPair(relay) as pair:
         pair.connect()

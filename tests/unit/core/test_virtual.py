@@ -330,7 +330,7 @@ def test_an_ice_restart_and_its_rollback() -> None:
         assert all(state in {"checking", "connected", "completed"} for _, state in pair.a.seen["ICE_STATE"])
 
 
-def test_server_reflexive_candidates_by_stun_and_an_error_for_who_does_not_answer() -> None:
+def test_stun_gives_reflexive_candidates_and_silence_an_error() -> None:
     net = _core.VirtualNetwork()
     net.record()
     loop = net.host("10.0.0.1")

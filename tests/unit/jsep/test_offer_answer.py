@@ -406,7 +406,7 @@ def test_a_later_offer_that_would_need_another_association(a, b, old, new, match
         b.remote("offer", swap(a.offer(), old, new))
 
 
-def test_another_fingerprint_is_another_transport_in_the_place_of_the_one_before(a, b):
+def test_another_fingerprint_is_another_transport_in_the_same_place(a, b):
     """RFC 8842 section 4: a call that is handed over to somebody else."""
     negotiate(a, b)
     assert b.remote("offer", swap(a.offer(), FINGERPRINT["A"], FINGERPRINT["C"])) == []

@@ -36,7 +36,7 @@ def test_a_restart_by_who_answered_first_keeps_its_ice_role(a, b):
     assert not theirs[0].controlling
 
 
-def test_one_of_several_transports_is_restarted_by_the_peer_and_the_others_by_the_next_offer(b):
+def test_the_peer_restarts_one_transport_and_the_next_offer_the_others(b):
     """W3C restartIce: [[LocalIceCredentialsToReplace]] outlives a restart of a part."""
     old, new = (f"a=ice-ufrag:{word}\r\na=ice-pwd:{word * 6}\r\n" for word in ("oldU", "newU"))
     section = (
