@@ -13,6 +13,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from run import facts
+
 HERE = Path(__file__).parent
 PICTURES = HERE / "links"
 COLORS = {"before": "#9a9a9a", "cubic": "#c07c1e", "tolerant": "#2563a8"}
@@ -41,7 +43,8 @@ def main() -> None:
     _save("queue", _lines(waits, "seconds", "ms in the queue", 800))
     _save("fairness", _bars(figures["fairness"]))
     costs = {loss: _cost(loss) for loss in (0.0, 0.001, 0.01)}
-    (HERE / "links.md").write_text(_report(figures, costs), encoding="utf-8")
+    stamp = "{date}, commit {commit}.".format(**facts())
+    (HERE / "links.md").write_text(_report(stamp, figures, costs), encoding="utf-8")
     if (cost := costs[0.01]) > BOUND:
         sys.exit(f"A packet costs {cost} instructions at 1 % loss, and may cost {BOUND}.")
 
@@ -127,7 +130,7 @@ def _table(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in [header, ["---"] * len(header), *rows])
 
 
-def _report(figures: dict[str, list[dict[str, Any]]], costs: dict[float, int]) -> str:
+def _report(stamp: str, figures: dict[str, list[dict[str, Any]]], costs: dict[float, int]) -> str:
     cost = [[f"{100 * loss:g}", str(instructions)] for loss, instructions in costs.items()]
     loss = [
         [row["sender"], f"{100 * row['loss']:g}", *(f"{row[name]:.1f}" for name in ("rate", "early", "wait", "again"))]
@@ -144,6 +147,8 @@ def _report(figures: dict[str, list[dict[str, Any]]], costs: dict[float, int]) -
         for row in figures["fairness"]
     ]
     return f"""# Lossy links
+
+{stamp}
 
 Written by `make bench-links`. Virtual time: rust/links runs the engine's own associations over one bottleneck with a
 queue; what is lost is lost behind it, and on the way back as often. Means of three runs. *before*: SCTP as the crate
