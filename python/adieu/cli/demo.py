@@ -77,6 +77,12 @@ def run(given: argparse.Namespace) -> int:
     screen = Screen(plain=given.plain)
     if given.join is not None:
         return _join(screen, given)
+    if alone := _for_join_alone(given):
+        print(
+            f"adieu demo: {alone} is for --join: without it the two programs of the demo meet inside this computer",
+            file=sys.stderr,
+        )
+        return 2
     on_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     keep = on_terminal if given.keep is None else given.keep
     failures = asyncio.run(_play(screen, page=keep, ask=given.keep is None))
@@ -86,6 +92,13 @@ def run(given: argparse.Namespace) -> int:
     for failure in failures:
         screen.line(("bad", "FAILED"), f" {failure}")
     return 1 if failures else 0
+
+
+def _for_join_alone(given: argparse.Namespace) -> str:
+    """Return the first option that was given and has no meaning without --join, or an empty text."""
+    options = {"--udp-ports": given.udp_ports, "--public-address": given.public_address,
+               "--interface": given.interface, "--ca": given.ca}  # fmt: skip
+    return next((name for name, value in options.items() if value is not None), "")
 
 
 def _join(screen: Screen, given: argparse.Namespace) -> int:

@@ -9,10 +9,12 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from adieu.cli.address_options import settings_of
 from adieu.cli.log_option import write_log
 from adieu.cli.send import common_options
+from adieu.errors import SignalingLostError
 
 if TYPE_CHECKING:
     import argparse
@@ -99,6 +101,7 @@ def _receive(
     from adieu.cli.sending.proof import Pin  # noqa: PLC0415
     from adieu.cli.sending.receipt import receipt_of  # noqa: PLC0415
     from adieu.cli.sending.receiver import Receiver  # noqa: PLC0415
+    from adieu.signaling.client import is_refused  # noqa: PLC0415
     from adieu.webrtc import RTCPeerConnection  # noqa: PLC0415
 
     async def work(stack: AsyncExitStack) -> int:
@@ -108,9 +111,15 @@ def _receive(
             url = secret.server
         else:
             url = f"ws://{secret.address}/ws" if secret.address else given.server
-        room = await stack.enter_async_context(
-            meeting.meeting(url, secret, given, receiver.connect, receiver.accept, sends=False)
-        )
+        try:
+            room = await stack.enter_async_context(
+                meeting.meeting(url, secret, given, receiver.connect, receiver.accept, sends=False)
+            )
+        except SignalingLostError as error:
+            at_sender = isinstance(secret, Link) or secret.address
+            if at_sender and isinstance(error.__cause__, OSError) and is_refused(error.__cause__):
+                raise SignalingLostError(_gone(url)) from error
+            raise
         result = await receiver.run(room)
         if result == 0:
             if given.receipt is not None:
@@ -124,6 +133,12 @@ def _receive(
         return result
 
     return meeting.run_until_stopped("receive", work)
+
+
+def _gone(url: str) -> str:
+    """Say why nothing listens at the address of a code or link: most often the sender was the server."""
+    place = urlsplit(url).netloc
+    return f"nothing answers at {place}: the sender has ended, or its address is another now. Ask it for a new code"
 
 
 def _to_stdout(kept: list[Path], display: Display) -> int:

@@ -576,7 +576,7 @@ class SignalingClient:
         except socket.gaierror as error:
             raise _DialError(f"the host name {self._host!r} is unknown: {error.strerror or error}") from error
         except Exception as error:
-            if isinstance(error, OSError) and _is_refused(error):
+            if isinstance(error, OSError) and is_refused(error):
                 text = "nothing listens there; start a server with `adieu serve`"
                 raise _DialError(text) from error
             # # Every other failure has a cause too, such as a system proxy that cannot be used.
@@ -671,7 +671,7 @@ def _one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-def _is_refused(error: OSError) -> bool:
+def is_refused(error: OSError) -> bool:
     """Whether all addresses refused. For a name with several addresses asyncio writes all errors into one."""
     each = re.findall(r"\[Errno (\d+)\]", str(error)) if error.errno is None else [str(error.errno)]
     return str(errno.ECONNREFUSED) in each

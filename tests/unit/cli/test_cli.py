@@ -7,6 +7,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -97,6 +98,25 @@ def test_wrong_use_is_said_in_one_line_with_a_remedy(arguments, environment, sai
     assert done.returncode == 2
     assert said in done.stderr
     assert len(done.stderr.splitlines()) == 1
+    assert not done.stdout
+
+
+@pytest.mark.parametrize("code", ["{}/4821-amber-lotus-river", "http://{}/#receive/4821/QmFzZTY0dXJsX29mXzE2Yg"])
+def test_a_receiver_whose_sender_has_ended_is_told_so(code):
+    with socket.socket() as free:  # bound, but nobody listens
+        free.bind(("127.0.0.1", 0))
+        place = f"127.0.0.1:{free.getsockname()[1]}"
+        done = adieu("receive", code.format(place))
+    assert done.returncode == 2
+    assert f"nothing answers at {place}: the sender has ended" in done.stderr
+    assert "start a server" not in done.stderr and "amber" not in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--udp-ports 5000-5001", "--public-address 192.0.2.1", "--interface lo", "--ca x"])
+def test_the_demo_refuses_options_that_mean_nothing_to_it(option):
+    done = adieu("demo", "--plain", *option.split())
+    assert done.returncode == 2
+    assert f"{option.split()[0]} is for --join" in done.stderr
     assert not done.stdout
 
 
