@@ -217,7 +217,7 @@ async def test_the_code_is_there_before_the_pipe_has_ended(tmp_path: Path) -> No
         (["receive", "1-amber-lotus-rivr"], "'rivr' is no word of a code"),
         (["receive", "1-amber-lotus-river"], "give --server URL"),
         (["receive"], "there is no code: give it, or set ADIEU_CODE"),
-        (["receive", "127.0.0.1:9/1-amber-lotus-river"], "nothing listens there"),
+        (["receive", "127.0.0.1:9/1-amber-lotus-river"], "nothing answers at 127.0.0.1:9: the sender has ended"),
         (["receive", "127.0.0.1:9/1-amber-lotus-river", "--to", "/no/folder"], "/no/folder is no folder"),
     ],
 )

@@ -98,6 +98,7 @@ test("malformed messages of the sender are refused", () => {
   assert.deepEqual(parse('{"type":"entries","entries":[["a",1,420,5],["b",-1]],"last":true}'), {
     type: "entries",
     last: true,
+    whole: false,
     entries: [
       { path: "a", size: 1 },
       { path: "b", size: -1 },
@@ -113,14 +114,14 @@ test("a path in a ZIP file stays below its folder", () => {
 
 const FILES = { "folder/a": "first", "folder/b": "second", "folder/c": "" };
 
-async function receiving(sender: FakeSender): Promise<Receiving> {
+async function receiving(sender: FakeSender, to?: FileSystemDirectoryHandle): Promise<Receiving> {
   sender.install();
   const model = new Receiving({
     server: "ws://x/ws",
     link: sender.link,
     enter: sender.enter as unknown as typeof join,
   });
-  await model.begin();
+  await model.begin(to ? { to } : {});
   return model;
 }
 
@@ -147,6 +148,54 @@ test("a file that is another one by now is sent again", async () => {
   const model = await receiving(sender);
   assert.equal(model.phase, "done");
   assert.deepEqual(sender.sent, [["0"], ["0", "1", "2"]]);
+});
+
+const FOLDER = { "folder/": "", ...FILES };
+
+test("one folder comes in one transfer", async () => {
+  const sender = new FakeSender(FOLDER, { whole: true });
+  const model = await receiving(sender);
+  assert.deepEqual([model.phase, model.why], ["done", ""]);
+  assert.deepEqual(sender.sent, [["folder"]]);
+  assert.deepEqual(sender.claimed, [[]]);
+  const texts = await Promise.all(model.items.map(async ({ path, file }) => [path, await file!.text()]));
+  assert.deepEqual(Object.fromEntries(texts), FILES);
+  assert.deepEqual([model.done, model.size, model.isSaved], [11, 11, false]);
+  assert.deepEqual(
+    model.items.map(({ done }) => done),
+    [5, 6, 0],
+  );
+});
+
+test("a folder goes to a new one on the disk, where the next attempt goes on", async () => {
+  const made: string[] = [];
+  const taken = { folder: "TypeMismatchError", "folder (1)": "" };
+  const disk = {
+    getFileHandle: async (name: keyof typeof taken) => {
+      if (taken[name] !== "") throw new DOMException("", taken[name] ?? "NotFoundError");
+    },
+    getDirectoryHandle: async (name: string) => made.push(name) && { name },
+  } as unknown as FileSystemDirectoryHandle;
+  const sender = new FakeSender(FOLDER, { whole: true, endsAfter: 1 });
+  const model = await receiving(sender, disk);
+  assert.deepEqual([model.phase, model.isSaved], ["done", true]);
+  assert.deepEqual(made, ["folder (2)"]);
+  assert.deepEqual(sender.places, [{ name: "folder (2)" }, { name: "folder (2)" }]);
+});
+
+for (const [what, trouble] of Object.entries({ count: { otherCount: true }, size: { otherSize: true } })) {
+  test(`a folder of another ${what} than the list is refused`, async () => {
+    const sender = new FakeSender(FOLDER, { whole: true, ...trouble });
+    const model = await receiving(sender);
+    assert.deepEqual(sender.refused, ["not in the list"]);
+    assert.equal(model.phase, "done", "the right one is taken");
+  });
+}
+
+test("files of another size than the list are not kept", async () => {
+  const model = await receiving(new FakeSender(FOLDER, { whole: true, otherFiles: true }));
+  assert.deepEqual([model.phase, model.why], ["failed", "not in the list"]);
+  assert.ok(model.items.every(({ file }) => !file));
 });
 
 for (const [name, trouble, why] of [

@@ -19,12 +19,20 @@ export interface Trouble {
   large?: boolean;
   /** Its list is too long to hold. */
   longPaths?: boolean;
+  /** Everything goes as one folder. */
+  whole?: boolean;
+  /** It offers a wrong folder first. */
+  otherCount?: boolean;
+  otherSize?: boolean;
+  /** The files of the folder have other sizes than in the list. */
+  otherFiles?: boolean;
   /** It fails, with words that turn around what is read. */
   odd?: boolean;
 }
 
 interface Heard {
   type: string;
+  whole?: boolean;
   mac?: string;
   digest?: string;
   files?: [number, string][];
@@ -70,6 +78,32 @@ class FakeOffer {
   }
 }
 
+class FakeFolder {
+  readonly proof = "f".repeat(64);
+  readonly done: number;
+  constructor(
+    readonly name: string,
+    readonly count: number,
+    readonly size: number,
+    readonly files: Map<string, File>,
+    readonly answers: { accepted: (to: unknown) => Promise<void>; refused: (reason: string) => void },
+  ) {
+    this.done = size;
+  }
+  addEventListener(_: "progress", handler: () => void): void {
+    handler();
+  }
+  refuse(reason: string): void {
+    this.answers.refused(reason);
+  }
+  async accept({ to, exists }: { to?: FileSystemDirectoryHandle; exists?: string } = {}): Promise<unknown> {
+    const place = await to?.getDirectoryHandle(this.name, { create: true });
+    if (place && exists !== "overwrite") throw new Error("it would get another name");
+    await this.answers.accepted(place);
+    return place ?? this.files;
+  }
+}
+
 class FakeSession {
   readonly id: string;
   readonly pc = { remoteDescription: described(SENDER), localDescription: described(RECEIVER) };
@@ -77,6 +111,7 @@ class FakeSession {
   readonly toSender = new Pipe();
   receipt: object | undefined;
   file: ((offer: FakeOffer) => unknown) | undefined;
+  folder: ((offer: FakeFolder) => unknown) | undefined;
   #closed: (receipt: object) => void = () => undefined;
   readonly #end = new Promise<object>((resolve) => (this.#closed = resolve));
 
@@ -89,8 +124,8 @@ class FakeSession {
       receive: async () => JSON.stringify(await this.toPage.next()),
     };
   }
-  addEventListener(_: "file", handler: (offer: FakeOffer) => unknown): void {
-    this.file = handler;
+  addEventListener(type: "file" | "folder", handler: (offer: never) => unknown): void {
+    Object.assign(this, { [type]: handler });
   }
   end(code: string, confirmed = true): void {
     this.receipt ??= {
@@ -116,6 +151,8 @@ export class FakeSender {
   /** The files that the page had already, by session. */
   readonly claimed: number[][] = [];
   readonly refused: string[] = [];
+  /** Where the folders went. */
+  readonly places: unknown[] = [];
   listed = 0;
   readonly #entries: { path: string; size: number }[];
   readonly #proofs = new Map<number, string>();
@@ -124,7 +161,9 @@ export class FakeSender {
     readonly files: Record<string, string>,
     readonly trouble: Trouble = {},
   ) {
-    this.#entries = Object.entries(files).map(([path, text]) => ({ path, size: text.length }));
+    this.#entries = Object.entries(files).map(([path, text]) =>
+      path.endsWith("/") ? { path: path.slice(0, -1), size: -1 } : { path, size: text.length },
+    );
     if (trouble.large) this.#entries[0]!.size = 2 ** 40;
   }
 
@@ -159,7 +198,13 @@ export class FakeSender {
     for (let n = 0; trouble.longPaths && n < 21; n++) {
       say({ type: "entries", entries: Array(200).fill(["x".repeat(4096), 1]), last: n === 20 });
     }
-    say({ type: "entries", entries: this.#entries.map(({ path, size }) => [path, size, 420, 0]), last: true });
+    const whole = trouble.whole && { whole: true };
+    say({
+      type: "entries",
+      entries: this.#entries.map(({ path, size }) => [path, size, 420, 0]),
+      last: true,
+      ...whole,
+    });
     const have = await heard();
     if (have.type !== "have") return;
     const { files = [] } = have;
@@ -167,6 +212,7 @@ export class FakeSender {
     const changed = trouble.changes && nth === 1 ? [0] : [];
     say({ type: "missing", files: changed, last: true });
     if (trouble.early) return say({ type: "done", digest: "0".repeat(64) });
+    if (have.whole) return this.#serveFolder(session, nth);
     await this.#send(
       session,
       nth,
@@ -177,6 +223,35 @@ export class FakeSender {
     const own = trouble.wrongDigest ? "0".repeat(64) : digestOfList(this.#entries, this.#proofs);
     say({ type: "done", digest: own });
     if (done.digest === own) session.end("everything was sent", !trouble.unconfirmed);
+  }
+
+  async #serveFolder(session: FakeSession, nth: number): Promise<void> {
+    const { trouble } = this;
+    const sent: string[] = [];
+    this.sent.push(sent);
+    const answers = {
+      accepted: async (place: unknown) => {
+        sent.push("folder");
+        this.places.push(place);
+        if (nth || !trouble.endsAfter) return;
+        session.end("network-lost");
+        await new Promise(() => undefined);
+      },
+      refused: (why: string) => this.refused.push(why),
+    };
+    while (!session.folder) await new Promise((resolve) => setTimeout(resolve));
+    const files = Object.entries(this.files).filter(([path]) => !path.endsWith("/"));
+    const longer = trouble.otherFiles ? "x" : "";
+    const made = new Map(files.map(([path, text]) => [path, new File([text + longer], path)]));
+    const size = files.reduce((sum, [, text]) => sum + text.length, 0);
+    const offer = (count: number, size: number) =>
+      session.folder!(new FakeFolder("folder", count, size, made, answers));
+    if (trouble.otherCount) await offer(files.length + 1, size);
+    if (trouble.otherSize) await offer(files.length, size - 1);
+    await offer(files.length, size);
+    const done = (await session.toSender.next()) as Heard;
+    session.toPage.push({ type: "done", digest: "f".repeat(64) });
+    if (done.digest === "f".repeat(64)) session.end("everything was sent");
   }
 
   async #send(session: FakeSession, nth: number, known: Set<number>): Promise<void> {

@@ -31,7 +31,6 @@ from adieu.unclosed import warn_unclosed, where_made
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
-    from os import PathLike
     from types import TracebackType
     from typing import Self
 
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     from adieu.session.files.file import IncomingFile
     from adieu.session.files.folder import IncomingFolder
     from adieu.session.files.transfer import Transfer
-    from adieu.session.files.transfers import FileSource
+    from adieu.session.files.transfers import FileSource, FolderSource
     from adieu.session.machine.actions import StateName
     from adieu.session.machine.options import Options
     from adieu.session.recorder import Recorder
@@ -470,7 +469,7 @@ class Session:
 
     async def send_folder(
         self,
-        path: str | PathLike[str],
+        path: FolderSource,
         *,
         name: str | None = None,
         exclude: Iterable[str] = (),
@@ -482,7 +481,7 @@ class Session:
         is sent makes the transfer fail: send it again, and only the missing bytes are sent.
 
         Args:
-            path: the folder.
+            path: the folder, or a selection of files and folders (`adieu.session.files.scan`).
             name: the name that the other side reads, 1 to 255 characters; by default the folder's own.
             exclude: patterns of files and folders to leave out, as in a `.gitignore`: `["*.pyc", "build/"]`.
             pace: see `send_file`.

@@ -39,6 +39,28 @@ HTMLAnchorElement.prototype.click = function () { window.SAVED = [this.download,
 """
 
 
+TO_DISK = """
+window.showDirectoryPicker = async () => {
+  const root = await navigator.storage.getDirectory();
+  return (window.place = await root.getDirectoryHandle("chosen", { create: true }));
+};
+"""
+ON_DISK = """
+const found = [];
+const look = async (folder, before) => {
+  for await (const each of folder.values()) {
+    if (each.kind === "directory") await look(each, `${before}${each.name}/`);
+    else {
+      const data = new Uint8Array(await (await each.getFile()).arrayBuffer());
+      found.push([before + each.name, data.length, data[0] ?? -1, data.at(-1) ?? -1]);
+    }
+  }
+};
+await look(window.place, "");
+return found;
+"""
+
+
 async def kept(page: Screen) -> list[list[Any]]:
     found: list[list[Any]] = await page.run(HASHES)
     return found
@@ -103,6 +125,28 @@ def _unzipped(archive: Path) -> dict[str, bytes]:
     with zipfile.ZipFile(archive) as opened:
         assert opened.testzip() is None
         return {name: opened.read(name) for name in opened.namelist()}
+
+
+async def test_a_folder_goes_straight_to_the_disk_where_the_browser_can(browser: Any, tmp_path: Path) -> None:
+    """Into a folder of the browser's own disk, which the page gets as a person's choice."""
+    folder = tmp_path / "holiday"
+    (folder / "inner").mkdir(parents=True)
+    for number in range(20):
+        (folder / "inner" / f"{number}.bin").write_bytes(os.urandom(number))
+    (folder / "film.mp4").write_bytes(os.urandom(3_000_000))
+    async with command("send", folder, "--link", "--json", "--host", "127.0.0.1") as sender:
+        link = (await event(sender, "link"))["link"]
+        async with screen(browser, link) as page:
+            await page.until("document.querySelector('receive-page button')")
+            await page.run(TO_DISK + "document.querySelector('receive-page').requestUpdate();")
+            await page.press("Save to the disk …")
+            await page.sees("Both sides hold the same receipt.")
+            await page.sees("It is on your disk")
+            assert not await page.run("return document.querySelector('a[download]')")
+            found = await page.run(ON_DISK)
+        assert (await ended(sender))[0] == 0
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert sorted(found) == sorted([str(path.relative_to(tmp_path)), *first_and_last(path)[1:]] for path in files)
 
 
 async def test_over_a_server_the_page_is_the_servers(browser: Any, server: Server, tmp_path: Path) -> None:

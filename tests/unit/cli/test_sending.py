@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import PurePosixPath
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 
 import adieu
@@ -28,6 +29,13 @@ pytestmark = pytest.mark.anyio
 CODE = codes.Code("4821", "amber-lotus-river")
 LINK = links.Link("http://127.0.0.1:9/", "k3fp", bytes(range(16)))
 GIVEN = SimpleNamespace(ca=None)
+
+
+class OtherDone(messages.Done, frozen=True, tag="done"):
+    """The last word, with another hash."""
+
+    def __post_init__(self):
+        msgspec.structs.force_setattr(self, "digest", "0" * 64)
 
 
 class Heard:
@@ -145,6 +153,12 @@ def listed(tmp_path):
 
 
 @pytest.fixture
+def first_version(monkeypatch):
+    """The sender is of the version that sends each file by itself."""
+    monkeypatch.setattr(listing.Listing, "whole", lambda _: None)
+
+
+@pytest.fixture
 def target(tmp_path):
     folder = tmp_path / "target"
     folder.mkdir()
@@ -154,12 +168,29 @@ def target(tmp_path):
 # --- all is well ------------------------------------------------------------------------------------------------------
 
 
-async def test_files_and_folders_arrive_and_both_hold_the_same_receipt(listed, target):
+@pytest.mark.parametrize("version", ["both of the second", "sender of the first", "receiver of the first"])
+async def test_files_and_folders_arrive_and_both_hold_the_same_receipt(listed, target, version, request, monkeypatch):
     (target / "film.mp4").write_text("mine")
+    match version:
+        case "sender of the first":
+            request.getfixturevalue("first_version")
+        case "receiver of the first":
+            in_parts = guest.Entries
+            monkeypatch.setattr(
+                guest, "Entries", lambda entries, last, whole: in_parts(entries, last)
+            )  # as it reads it
+            assert listed.whole() is not None
+    ways, names_ = [], ("_as_one", "_one_by_one")
+    for name in names_:
+        real = getattr(guest.Guest, name)
+        monkeypatch.setattr(
+            guest.Guest, name, lambda *given, real=real, name=name: (ways.append(name), real(*given))[1]
+        )
     async with serve_small() as server, sending(server.url(), listed) as (one, there):
         async with receiving(server.url(), target) as (other, here):
             both_well(one, other, await result(here), await result(there))
     [served] = one.arrived
+    assert ways == [names_[0] if version == "both of the second" else names_[1]]
     texts = [receipt_of(side, made.proofs, made.receipt) for side, made in
              ((listed.entries, served), (other.entries, other))]  # fmt: skip
     assert texts[0] == texts[1]
@@ -245,6 +276,7 @@ async def test_a_reset_in_the_middle_changes_nothing(tmp_path, target):
     assert (target / "big").read_bytes() == (tmp_path / "big").read_bytes()
 
 
+@pytest.mark.usefixtures("first_version")
 async def test_the_next_attempt_goes_on_and_hashes_what_it_finds(listed, target, monkeypatch):
     """The receiver has some files from before: one is right, one was changed since, one is cut."""
     paths = listing.safe_paths(listed.entries)
@@ -409,9 +441,10 @@ async def test_a_silent_guest_holds_the_sender_only_for_a_while(listed, target, 
             both_well(one, other, await result(here), await result(there))
 
 
+@pytest.mark.usefixtures("first_version")
 async def test_what_is_not_in_the_list_is_not_taken(listed, target, monkeypatch):
     """A sender that knows the code offers more than it said."""
-    send_all = guest.Guest._send_all
+    send_all = guest.Guest._one_by_one
     refused = []
 
     async def more(self, session, what):
@@ -423,7 +456,7 @@ async def test_what_is_not_in_the_list_is_not_taken(listed, target, monkeypatch)
                 refused.append(str(error))
         await send_all(self, session, what)
 
-    monkeypatch.setattr(guest.Guest, "_send_all", more)
+    monkeypatch.setattr(guest.Guest, "_one_by_one", more)
     async with serve_small() as server, sending(server.url(), listed) as (one, there):
         async with receiving(server.url(), target) as (other, here):
             both_well(one, other, await result(here), await result(there))
@@ -606,8 +639,13 @@ async def test_each_session_has_a_pin_of_its_own(big):
 # --- the end ----------------------------------------------------------------------------------------------------------
 
 
-async def test_different_hashes_are_a_failure_on_both_sides(listed, target, monkeypatch):
-    monkeypatch.setattr(receiver, "digest", lambda entries, proofs: "0" * 64)
+@pytest.mark.parametrize("version", ["first", "second"])
+async def test_different_hashes_are_a_failure_on_both_sides(listed, target, monkeypatch, version, request):
+    if version == "first":
+        request.getfixturevalue("first_version")
+        monkeypatch.setattr(receiver, "digest", lambda entries, proofs: "0" * 64)
+    else:
+        monkeypatch.setattr(receiver, "Done", OtherDone)
     async with serve_small() as server, sending(server.url(), listed) as (one, there):
         async with receiving(server.url(), target) as (_, here):
             assert [await result(here), await result(there)] == [1, 1]
@@ -634,13 +672,16 @@ async def test_an_end_that_is_not_confirmed_is_no_success(listed, target, monkey
     assert (one if side == "sender" else other)._display.words()[-1] == "unconfirmed"
 
 
-async def test_a_full_disk_is_said_before_anything_comes(listed, target, monkeypatch):
+@pytest.mark.parametrize("version", ["first", "second"])
+async def test_a_full_disk_is_said_before_anything_comes(listed, target, monkeypatch, version, request):
+    if version == "first":
+        request.getfixturevalue("first_version")
     monkeypatch.setattr(receiver.shutil, "disk_usage", lambda _: SimpleNamespace(free=1_000_000))
     async with serve_small() as server, sending(server.url(), listed) as (one, there):
         async with receiving(server.url(), target) as (other, here):
             assert [await result(here), await result(there)] == [1, 1]
-    assert "the disk has 1000000 bytes left" in other._display.events[-1][1]
-    assert "the disk has 1000000 bytes left" in one.shown.events[-1][1]
+    for side in (other._display, one.shown):
+        assert "the disk " in side.events[-1][1] and "1000000 bytes left" in side.events[-1][1]
 
 
 # --- parts ------------------------------------------------------------------------------------------------------------

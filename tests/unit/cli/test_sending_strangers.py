@@ -8,6 +8,7 @@ import asyncio
 import gc
 import io
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from adieu.cli.sending.guest import Guest
 from adieu.cli.sending.messages import Entry, ExchangeError, Line
 from adieu.cli.sending.pake import Pake
 from adieu.server.small import serve_small
+from support.virtual import World, simulated
 from unit.cli.test_sending import CODE, both_well, receiving, result, sending
 
 if TYPE_CHECKING:
@@ -67,7 +69,18 @@ async def odd_tag(channel: Channel) -> None:
     await channel.send('{"type":"\\u001b[2J\\nAll of it arrived."}')
 
 
-@pytest.mark.parametrize("trick", [closes, no_utf8, deep, escapes, odd_tag])
+async def silent(_: Channel) -> None:
+    pass
+
+
+async def begins(channel: Channel) -> None:
+    """Hold a try, and say nothing more."""
+    side = Pake(b"zebra-zebra-zebra", sender=b"any", receiver=b"any", sends=False)
+    await channel.send(msgspec.json.encode(messages.Pake(side.message)))
+    await channel.receive()
+
+
+@pytest.mark.parametrize("trick", [closes, no_utf8, deep, escapes, odd_tag, silent, begins])
 async def test_a_stranger_neither_keeps_the_place_nor_writes_into_the_terminal(
     listed: listing.Listing, target: Path, trick: Callable[[Channel], Awaitable[None]]
 ) -> None:
@@ -82,6 +95,103 @@ async def test_a_stranger_neither_keeps_the_place_nor_writes_into_the_terminal(
     said = "".join(text for _, text in one.shown.events)
     assert said.isprintable(), said
     assert not faults
+    if trick in (silent, begins):
+        assert "failed" not in one.shown.words(), "nobody waited until the stranger had used up its time"
+
+
+class FakeRoom:
+    """A room whose peers come to a gate."""
+
+    def __init__(self, gate: sender.Gate) -> None:
+        self.gate = gate
+        self.peers: list[Any] = []
+        self.client = self
+        gate.room.set_result(self)  # type: ignore[arg-type]
+
+    async def ice_servers(self) -> tuple[list[Any], float]:
+        return [], 0.0
+
+    def comes(self, name: str) -> asyncio.Task[bool]:
+        self.peers.append(SimpleNamespace(peer=name, meta={}))
+        return asyncio.create_task(self.gate(self.peers[-1]))
+
+
+async def settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+@simulated()
+async def test_strangers_that_hold_all_places_go_one_by_one(world: World) -> None:
+    loop = asyncio.get_running_loop()
+    room = FakeRoom(gate := sender.Gate(1))
+    out: list[tuple[str, float]] = []
+    begin = loop.time()
+
+    def put_out(name: str) -> Callable[[], None]:
+        return lambda: out.append((name, loop.time() - begin))
+
+    for number in range(sender.CANDIDATES):
+        assert await room.comes(f"stranger {number}")
+        gate.taken(f"stranger {number}", put_out(f"stranger {number}"))
+    late = [room.comes(f"late {number}") for number in range(2)]
+    await asyncio.sleep(sender.HURRY - 1)
+    assert not any(each.done() for each in late) and not out, "each has a few seconds"
+    await asyncio.sleep(1.5)
+    assert all(each.done() and each.result() for each in late)
+    assert [name for name, _ in out] == ["stranger 0", "stranger 1"]
+    assert all(sender.HURRY <= at < sender.HURRY + 1 for _, at in out)
+    await gate.enter("late 0")
+    await asyncio.sleep(60)
+    assert len(out) == 2, "who has proved itself is not put out, nor anybody when nobody waits"
+
+
+@simulated()
+async def test_only_so_many_are_served_at_once_however_many_have_proved_themselves(world: World) -> None:
+    room = FakeRoom(gate := sender.Gate(1))
+    for name in ("one", "two"):
+        assert await room.comes(name)
+        gate.taken(name, lambda: None)
+    await gate.enter("one")
+    entering = asyncio.create_task(gate.enter("two"))
+    third = room.comes("three")
+    await settle()
+    assert not entering.done() and not third.done() and gate.waiting.is_set()
+    gate.leave("one")
+    await settle()
+    assert entering.done() and not third.done()
+    gate.leave("two")
+    await settle()
+    assert third.done()
+    gate.leave("three")
+
+
+@simulated()
+async def test_one_that_is_not_connected_in_time_loses_its_place(world: World) -> None:
+    room = FakeRoom(gate := sender.Gate(1))
+    for number in range(sender.CANDIDATES):
+        assert await room.comes(f"{number}")
+    await asyncio.sleep(sender.TO_CONNECT + 1)
+    begin = asyncio.get_running_loop().time()
+    assert await room.comes("honest")
+    assert asyncio.get_running_loop().time() == begin
+    gate.leave("honest")
+
+
+async def test_a_silent_crowd_of_strangers_stops_nobody(
+    listed: listing.Listing, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over real connections: they hold all places of candidates and all tries."""
+    monkeypatch.setattr(sender, "HURRY", 1.0)
+    monkeypatch.setattr(sender, "CANDIDATES", 2)
+    async with serve_small() as server, sending(server.url(), listed) as (one, there):
+        async with AsyncExitStack() as crowd:
+            for trick in (begins, silent):
+                room = await crowd.enter_async_context(adieu.join(server.url(), room=CODE.room))
+                await trick(await (await asyncio.wait_for(room.session(), 20)).open(messages.CHANNEL))
+            async with receiving(server.url(), target) as (other, here):
+                both_well(one, other, await result(here), await result(there))
+    assert (target / "a.txt").read_text() == "hello"
 
 
 async def test_a_stranger_that_opens_no_channel_soon_loses_the_place(

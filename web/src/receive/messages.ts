@@ -32,8 +32,10 @@ export interface Messages {
   link: { type: "link"; mac: string };
   confirm: { type: "confirm"; mac: string };
   refused: { type: "refused" };
-  entries: { type: "entries"; entries: Entry[]; last: boolean };
-  have: { type: "have"; files: Known[]; last: boolean };
+  /** `whole`: the sender can send all of it as one folder. */
+  entries: { type: "entries"; entries: Entry[]; last: boolean; whole: boolean };
+  /** `whole`: this page takes it so, and names no files: the folder's transfer finds out what is here. */
+  have: { type: "have"; files: Known[]; last: boolean; whole?: boolean };
   missing: { type: "missing"; files: number[]; last: boolean };
   done: { type: "done"; digest: string };
   failed: { type: "failed"; text: string };
@@ -113,7 +115,7 @@ export function parse(text: string): Messages[Heard] {
 
 function checked(value: unknown): Messages[Heard] | undefined {
   if (typeof value !== "object" || value === null) return undefined;
-  const { type, mac, entries, files, last, digest, text } = value as Record<string, unknown>;
+  const { type, mac, entries, files, last, whole, digest, text } = value as Record<string, unknown>;
   switch (type) {
     case "confirm":
       return isText(mac, 88) ? { type, mac } : undefined;
@@ -122,7 +124,7 @@ function checked(value: unknown): Messages[Heard] | undefined {
     case "entries": {
       const all = isList(entries) ? entries.map(entry) : [undefined];
       return typeof last === "boolean" && all.every((each) => each !== undefined)
-        ? { type, entries: all, last }
+        ? { type, entries: all, last, whole: whole === true }
         : undefined;
     }
     case "missing":

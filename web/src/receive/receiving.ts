@@ -1,6 +1,6 @@
 /** The receiving side of `adieu send` in a page: proves the link, takes the files that it lacks, and the receipt. */
 
-import { type IncomingFile, join, type Room, type Session } from "adieu-rtc";
+import { type IncomingFile, type IncomingFolder, join, type Room, type Session } from "adieu-rtc";
 import { safe } from "../../../js/src/session/names.js";
 import { isWanted } from "../../../js/src/session/pair.js";
 import { ending } from "../model/ending.js";
@@ -11,6 +11,7 @@ import { words } from "../words/language.js";
 import type { Link } from "./link.js";
 import { AT_ONCE, CHANNEL, type Entry, ExchangeError, FOLDER, Line, MAX_ENTRIES, MAX_PATHS } from "./messages.js";
 import { digestOf, Pin, prove } from "./proof.js";
+import { countOf, placeOn } from "./whole.js";
 
 /** The member of a peer's metadata that says which side it is. */
 const ROLE = "adieu send";
@@ -51,6 +52,10 @@ export class Receiving extends Model {
   readonly #enter: typeof join;
   #ice: RTCIceServer[] = [];
   #entries: Entry[] = [];
+  /** The folder that the person has chosen, where the files go straight to the disk. */
+  #disk: FileSystemDirectoryHandle | undefined;
+  /** The place in it; undefined before the first byte. */
+  #place: FileSystemDirectoryHandle | undefined;
   #seen: [at: number, done: number][] = [];
 
   constructor({ server, link, enter = join }: { server: string; link: Link; enter?: typeof join }) {
@@ -71,6 +76,11 @@ export class Receiving extends Model {
     return first && last && last[0] > first[0] ? (last[1] - first[1]) / (last[0] - first[0]) : 0;
   }
 
+  /** Whether the files are on the disk already. */
+  get isSaved(): boolean {
+    return this.#place !== undefined;
+  }
+
   /** Whether leaving the page would lose something. */
   get underWay(): boolean {
     return this.phase === "receiving" || this.phase === "lost";
@@ -79,9 +89,12 @@ export class Receiving extends Model {
   /**
    * Meet the sender and take everything.
    *
+   * @param options with `to`, all of it goes into a new folder there, and not into this page's memory.
    * @throws SignalingError the server cannot be reached, or refuses this page.
    */
-  async begin(options: { token?: string } = {}): Promise<void> {
+  async begin({ to, ...options }: { token?: string; to?: FileSystemDirectoryHandle } = {}): Promise<void> {
+    if (to !== this.#disk) this.#place = undefined;
+    this.#disk = to;
     this.#to("meeting");
     const pin = new Pin(
       await RTCPeerConnection.generateCertificate({ name: "ECDSA", namedCurve: "P-256" } as EcKeyGenParams),
@@ -141,8 +154,8 @@ export class Receiving extends Model {
     const line = new Line(await session.open(CHANNEL));
     await prove(session, line, this.#link, pin);
     try {
-      await this.#list(line);
-      await this.#takeAll(session, line);
+      if (await this.#list(line)) await this.#takeAsOne(session, line);
+      else await this.#takeAll(session, line);
     } catch (error) {
       if (error instanceof ExchangeError && !session.receipt) {
         await line.send({ type: "failed", text: wordsOf(error).slice(0, 500) });
@@ -151,34 +164,53 @@ export class Receiving extends Model {
     }
   }
 
-  /** Hear the list. Files of the same list that an earlier attempt took are kept. */
-  async #list(line: Line): Promise<void> {
+  /** Hear the list, and whether it can come as one folder. Files that an earlier attempt took of it are kept. */
+  async #list(line: Line): Promise<boolean> {
     const entries: Entry[] = [];
     let characters = 0;
+    let whole = false;
     for (let last = false; !last; ) {
       const heard = await line.next("entries", Number.POSITIVE_INFINITY);
       entries.push(...heard.entries);
       for (const { path } of heard.entries) characters += path.length;
-      last = heard.last;
+      ({ last, whole } = heard);
       if (entries.length > MAX_ENTRIES || characters > MAX_PATHS)
         throw new ExchangeError((why) => why.tooMany(MAX_ENTRIES));
     }
-    const large = entries.find(({ size }) => size > MAX_FILE);
+    const large = !(whole && this.#disk) && entries.find(({ size }) => size > MAX_FILE);
     if (large) throw new ExchangeError((why) => why.tooLarge(safe(large.path)));
     if (JSON.stringify(entries) !== JSON.stringify(this.#entries)) {
       this.items = itemsOf(entries);
       this.size = this.items.reduce((sum, { size }) => sum + size, 0);
       this.done = 0;
+      this.#place = undefined;
     }
     this.#entries = entries;
     this.#to("receiving");
+    return whole;
   }
 
+  /** Take everything as one folder. Its transfer finds the parts that an earlier attempt has left. */
+  async #takeAsOne(session: Session, line: Line): Promise<void> {
+    await line.send({ type: "have", files: [], last: true, whole: true });
+    await line.next("missing");
+    await this.#end(session, line, (answer) => Promise.race([this.#receiveFolder(session), answer]));
+  }
+
+  /** Take file by file from a sender of the first version: into the page's memory. */
   async #takeAll(session: Session, line: Line): Promise<void> {
+    this.#place = undefined;
     const missing = await this.#compare(line);
+    await this.#end(session, line, async (answer) => {
+      await Promise.race([this.#receive(session, missing), answer]);
+      return digestOfList(this.#entries, new Map(this.items.map(({ number, proof }) => [number, proof])));
+    });
+  }
+
+  /** Take what comes, and compare the last words: `take` returns this side's. */
+  async #end(session: Session, line: Line, take: (over: Promise<never>) => Promise<string>): Promise<void> {
     const answer = line.next("done", Number.POSITIVE_INFINITY);
-    await Promise.race([this.#receive(session, missing), early(answer), session.waitClosed().then(ended)]);
-    const own = digestOfList(this.#entries, new Map(this.items.map(({ number, proof }) => [number, proof])));
+    const own = await take(Promise.race([early(answer), session.waitClosed().then(ended)]));
     await line.send({ type: "done", digest: own });
     if ((await answer).digest !== own) throw new ExchangeError((why) => why.otherHashes);
     const receipt = await session.waitClosed();
@@ -222,6 +254,46 @@ export class Receiving extends Model {
     });
   }
 
+  /** Take the one folder; return its proof. */
+  #receiveFolder(session: Session): Promise<string> {
+    let taken = false;
+    return new Promise((resolve, reject) => {
+      session.addEventListener("folder", (offered: IncomingFolder) => {
+        if (taken || offered.count !== countOf(this.#entries) || offered.size !== this.size) {
+          return offered.refuse(en.receive.why.notInList);
+        }
+        taken = true;
+        offered.addEventListener("progress", () => this.#came(offered.done));
+        return this.#acceptFolder(offered).then(() => resolve(offered.proof), reject);
+      });
+    });
+  }
+
+  async #acceptFolder(offered: IncomingFolder): Promise<void> {
+    if (this.#disk) {
+      this.#place ??= await placeOn(this.#disk, this.#entries);
+      await offered.accept({ to: this.#place, exists: "overwrite" }); // the folder is this page's own
+    } else {
+      const files = [...(await offered.accept()).values()]; // in the order of the list
+      if (this.items.some(({ size }, at) => files[at]?.size !== size)) {
+        throw new ExchangeError((why) => why.notInList);
+      }
+      for (const [at, item] of this.items.entries()) item.file = new File([files[at]!], item.name);
+    }
+    this.#came(this.size);
+  }
+
+  /** Note how many bytes of the folder are here: they come in the order of the list. */
+  #came(done: number): void {
+    let left = done;
+    for (const item of this.items) {
+      item.done = Math.min(item.size, left);
+      left -= item.done;
+    }
+    this.done = done;
+    this.#measure();
+  }
+
   async #accept(offered: IncomingFile, item: Item): Promise<void> {
     const file = await offered.accept();
     item.file = new File([file], item.name);
@@ -232,6 +304,10 @@ export class Receiving extends Model {
   #moved(item: Item, done: number): void {
     this.done += done - item.done;
     item.done = done;
+    this.#measure();
+  }
+
+  #measure(): void {
     const now = performance.now() / 1000;
     this.#seen.push([now, this.done]);
     while (this.#seen.length > 2 && now - this.#seen[0]![0] > OVER) this.#seen.shift();

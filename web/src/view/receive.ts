@@ -11,6 +11,9 @@ import { icon } from "./icons.js";
 import { languageChoice } from "./language.js";
 import { View } from "./view.js";
 
+type Pick = (options: { mode: "readwrite" }) => Promise<FileSystemDirectoryHandle>;
+/** Return the browser's question for a folder on the disk. It has one only over HTTPS, or from this computer. */
+const picker = () => (globalThis as { showDirectoryPicker?: Pick }).showDirectoryPicker;
 /** Files that are listed one by one. */
 const SHOWN = 100;
 
@@ -37,7 +40,9 @@ export class ReceivePage extends View<Receiving> {
     const token = this.querySelector<HTMLInputElement>("#key")?.value.trim();
     this.trouble = "";
     try {
-      await this.model.begin(token ? { token } : {});
+      const to = (event?.submitter as HTMLButtonElement | null)?.name === "disk" ? await chosen() : undefined;
+      if (to === null) return; // the person has chosen no place
+      await this.model.begin({ ...(token && { token }), ...(to && { to }) });
     } catch (error) {
       const trouble = joinTrouble(error);
       this.needsKey ||= trouble === "unauthorized" || trouble === "denied";
@@ -80,7 +85,7 @@ export class ReceivePage extends View<Receiving> {
   }
 
   #state() {
-    const { phase, why, receipt } = this.model;
+    const { phase, why, receipt, isSaved } = this.model;
     const { receive } = words();
     switch (phase) {
       case "ready":
@@ -96,10 +101,11 @@ export class ReceivePage extends View<Receiving> {
       case "done":
         return html`
           <p class="fate" role="status">${icon("check")} ${receive.same}</p>
-          ${this.model.items.length > 1 ? html`<button class="primary" @click=${this.#saveAll}>${receive.saveAll}</button>` : nothing}
+          ${isSaved ? html`<p class="lead">${words().file.onDisk}</p>` : nothing}
+          ${this.model.items.length > 1 && !isSaved ? html`<button class="primary" @click=${this.#saveAll}>${receive.saveAll}</button>` : nothing}
           <p class="alert" role="alert" ?hidden=${!this.trouble}>${this.trouble}</p>
           <p class="number">${words().receipt.number} <code>${receipt}</code></p>
-          <p class="hint">${receive.keep}</p>
+          ${isSaved ? nothing : html`<p class="hint">${receive.keep}</p>`}
         `;
     }
   }
@@ -117,6 +123,7 @@ export class ReceivePage extends View<Receiving> {
         }
         <p class="alert" role="alert" ?hidden=${!this.trouble}>${this.trouble}</p>
         <button class="primary large">${what}</button>
+        ${picker() ? html`<button name="disk">${words().file.toDisk}</button>` : nothing}
       </form>
       <p class="hint">${words().receive.direct}</p>
     `;
@@ -140,10 +147,19 @@ export class ReceivePage extends View<Receiving> {
         ${
           saved
             ? html`<a class="button small" href=${this.#url(file)} download=${name}>${words().receive.save}<span class="hidden"> ${name}</span></a>`
-            : html`<span class="size">${words().percent(size ? done / size : Number(!!file))}</span>`
+            : html`<span class="size">${words().percent(size ? done / size : Number(!!file || this.model.isSaved))}</span>`
         }
       </li>
     `;
+  }
+}
+
+/** Return the folder that the person chooses; null: the question was put off. */
+async function chosen(): Promise<FileSystemDirectoryHandle | null | undefined> {
+  try {
+    return await picker()?.({ mode: "readwrite" });
+  } catch {
+    return null;
   }
 }
 

@@ -7,7 +7,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from adieu.cli.sending.display import files_in_words, path_in_words
-from adieu.cli.sending.listing import digest, in_parts
+from adieu.cli.sending.listing import digest, in_parts, trunk
 from adieu.cli.sending.messages import (
     AT_ONCE,
     PATIENCE,
@@ -22,7 +22,8 @@ from adieu.cli.sending.messages import (
 )
 from adieu.cli.sending.proof import prove_as_sender
 from adieu.errors import SessionClosedError, TransferError
-from adieu.protocol.control import CHUNK
+from adieu.protocol.control import CHUNK, MAX_FILE_TEXT
+from adieu.protocol.text import sendable
 from adieu.session import disk
 
 if TYPE_CHECKING:
@@ -33,10 +34,13 @@ if TYPE_CHECKING:
     from adieu.cli.sending.listing import Listing
     from adieu.cli.sending.proof import Pin, Secrets
     from adieu.session import CloseReceipt, Session
+    from adieu.session.files.scan import Selection
 
 AT_WORK = 24
 """Files under way or waiting for their turn."""
 CLOSE_TIMEOUT = 10.0
+SEVERAL = "files"
+"""The name of the folder that carries several files and folders. A receiver on a disk does not keep it."""
 
 
 class Guest:
@@ -59,7 +63,7 @@ class Guest:
         pin: Pin,
         display: Display,
         limit: Limit | None,
-        entered: Callable[[Guest], None],
+        entered: Callable[[Guest], Awaitable[None]],
     ) -> None:
         self.listing: Listing | None = None
         self.proofs: dict[int, str] = {}
@@ -75,6 +79,8 @@ class Guest:
         self._limit = limit
         self._entered = entered
         self._under_way: dict[int, int] = {}
+        self._proof = ""
+        """The proof of all files together, if they go as one folder."""
 
     @property
     def sent(self) -> int:
@@ -94,20 +100,21 @@ class Guest:
         """
         line = await Line.of(session)
         await prove_as_sender(session, line, self._known, self._pin)
+        await self._entered(self)
         self.path = path_in_words(session)
         self.began = asyncio.get_running_loop().time()
-        self._entered(self)
         self.display.say("connected", f"The receiver has proved itself. Path: {self.path}.", path=self.path)
         try:
             self.listing = listing = await self._make_listing()
         except (OSError, ValueError) as error:
             await line.send(Failed("the sender cannot read its files"))
             raise ExchangeError(f"the files cannot be read: {error}") from None
+        whole = await asyncio.to_thread(listing.whole)
         for part, last in in_parts(listing.entries, AT_ONCE):
-            await line.send(Entries(part, last))
-        await self._compare(line, listing)
+            await line.send(Entries(part, last, whole is not None))
+        takes_whole = await self._compare(line, listing)
         answer = asyncio.create_task(exchange(line, None, Done, patience=None))
-        work = asyncio.create_task(self._send_all(session, listing))
+        work = asyncio.create_task(self._send_all(session, listing, whole if takes_whole else None))
         try:
             await asyncio.wait({answer, work}, return_when=asyncio.FIRST_COMPLETED)
             if answer.done():
@@ -122,7 +129,7 @@ class Guest:
             for task in (answer, work):
                 task.cancel()
             await asyncio.wait({answer, work})
-        own = digest(listing.entries, self.proofs)
+        own = self._proof or digest(listing.entries, self.proofs)
         if theirs.digest != own:
             await line.send(Failed("the list of hashes differs"))
             raise ExchangeError("its list of hashes differs from this one")
@@ -134,16 +141,19 @@ class Guest:
             return False
         return True
 
-    async def _compare(self, line: Line, listing: Listing) -> None:
-        """Hear which files the receiver has from an earlier attempt, and name those that differ."""
+    async def _compare(self, line: Line, listing: Listing) -> bool:
+        """Hear which files the receiver has from an earlier attempt, and name those that differ.
+
+        Return whether it takes all of them as one folder.
+        """
         claimed: dict[int, str] = {}
-        last = False
+        last = whole = False
         while not last:
             heard = await exchange(line, None, Have)
             claimed.update(heard.files)
             if len(claimed) > len(listing.entries):
                 raise ExchangeError("it says that it has more files than are sent")
-            last = heard.last
+            last, whole = heard.last, heard.whole
         files = set(listing.files)
         missing: list[int] = []
         for number, proof in sorted(claimed.items()):
@@ -155,6 +165,7 @@ class Guest:
                 missing.append(number)
         for at in range(0, max(len(missing), 1), AT_ONCE):
             await line.send(Missing(missing[at : at + AT_ONCE], at + AT_ONCE >= len(missing)))
+        return whole
 
     @staticmethod
     async def _proof_of(path: Path) -> str:
@@ -163,14 +174,52 @@ class Guest:
         except (OSError, TransferError) as error:
             raise ExchangeError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
 
-    async def _send_all(self, session: Session, listing: Listing) -> None:
-        waiting = iter([number for number in listing.files if number not in self.proofs])
+    async def _send_all(self, session: Session, listing: Listing, whole: Selection | None) -> None:
         total = listing.size
         self._under_way.clear()
         already = sum(listing.entries[number].size for number in self.proofs)
         what = files_in_words(len(listing.files) - len(self.proofs), total - already)
         self.display.say("sending", f"Sending {what}.")
         self._tell()
+        try:
+            if whole is None:
+                await self._one_by_one(session, listing)
+            else:
+                await self._as_one(session, listing, whole)
+        except TransferError as error:
+            if session.receipt is not None:
+                raise SessionClosedError(session.receipt.notice, session.receipt) from None
+            raise ExchangeError(str(error)) from None
+        except OSError as error:
+            raise ExchangeError(f"{error.filename or ''}: {error.strerror or error}") from None
+
+    @property
+    def _pace(self) -> Callable[[int], Awaitable[None]] | None:
+        return None if self._limit is None else self._limit.wait
+
+    async def _as_one(self, session: Session, listing: Listing, whole: Selection) -> None:
+        """Send all files in one transfer."""
+        begin = trunk(listing.entries)
+        name = sendable(begin.rstrip("/") or SEVERAL, MAX_FILE_TEXT)
+        transfer = await session.send_folder(whole, name=name, pace=self._pace)
+
+        def moved(_: object) -> None:
+            self._under_way[0] = transfer.done
+            if self.display.is_due:
+                self._tell()
+
+        transfer.on("progress", moved)
+        await transfer.wait()
+        self._under_way.clear()
+        self._proof = transfer.proof
+        for number in listing.files:
+            path = listing.entries[number].path.removeprefix(begin)
+            self.proofs[number] = listing.proofs[number] = transfer.proofs[path]
+        self._tell()
+
+    async def _one_by_one(self, session: Session, listing: Listing) -> None:
+        """Send each file by itself: the receiver is of the first version, or no folder can have such a name."""
+        waiting = iter([number for number in listing.files if number not in self.proofs])
 
         async def worker() -> None:
             for number in waiting:
@@ -179,20 +228,13 @@ class Guest:
         tasks = [asyncio.create_task(worker()) for _ in range(AT_WORK)]
         try:
             await asyncio.gather(*tasks)
-        except TransferError as error:
-            if session.receipt is not None:
-                raise SessionClosedError(session.receipt.notice, session.receipt) from None
-            raise ExchangeError(str(error)) from None
-        except OSError as error:
-            raise ExchangeError(f"{error.filename or ''}: {error.strerror or error}") from None
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
 
     async def _send(self, session: Session, listing: Listing, number: int) -> None:
-        pace = None if self._limit is None else self._limit.wait
-        transfer = await session.send_file(listing.paths[number], name=str(number), pace=pace)
+        transfer = await session.send_file(listing.paths[number], name=str(number), pace=self._pace)
 
         def moved(_: object) -> None:
             self._under_way[number] = transfer.done

@@ -14,6 +14,7 @@ import msgspec
 from adieu.cli.sending.messages import MAX_ENTRIES, MAX_PATH, MAX_PATHS, Entry, ExchangeError
 from adieu.protocol.text import sendable
 from adieu.session import names
+from adieu.session.files.scan import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -33,12 +34,14 @@ class Listing:
         entries: as the receiver sees them.
         paths: of each entry on this disk.
         left_out: links, devices and unreadable things, which are not sent.
+        found: what is known of each entry here.
         proofs: of files that were hashed already, by their numbers.
     """
 
     excluded: Excludes | None = None
     entries: list[Entry] = field(default_factory=list[Entry])
     paths: list[Path] = field(default_factory=list[Path])
+    found: list[os.stat_result] = field(default_factory=list[os.stat_result])
     left_out: list[str] = field(default_factory=list[str])
     proofs: dict[int, str] = field(default_factory=dict[int, str])
     _characters: int = 0
@@ -65,12 +68,31 @@ class Listing:
         if stat.S_ISREG(found.st_mode):
             self._append(path, name, found)
         elif stat.S_ISDIR(found.st_mode):
-            self._add_folder(path, name)
+            self._add_folder(path, name, found)
         else:
             raise ValueError(f"{path} is no file and no folder; give - to send what comes by a pipe")
 
-    def _add_folder(self, path: Path, name: str, below: str = "") -> None:
-        self._append(path, name, None)
+    def whole(self) -> Selection | None:
+        """Return all of it for one transfer; None: it has paths, or names, that a folder cannot have."""
+        begin = trunk(self.entries)
+        selection = Selection(identity(self.entries, 32))
+        folders, seen = {""}, set[str]()
+        try:
+            for entry, path, found in [*zip(self.entries, self.paths, self.found, strict=True)][bool(begin) :]:
+                inner = entry.path.removeprefix(begin)
+                above, _, name = inner.rpartition("/")
+                if above not in folders or inner in seen or name in {"", ".", ".."}:
+                    return None  # a name that was given, or two of one name
+                seen.add(inner)
+                if entry.size == FOLDER:
+                    folders.add(inner)
+                selection.add(str(path), inner, found)
+        except ValueError:
+            return None
+        return selection
+
+    def _add_folder(self, path: Path, name: str, found: os.stat_result, below: str = "") -> None:
+        self._append(path, name, found)
         for inner in sorted(os.scandir(path), key=lambda each: each.name):
             inner_name = f"{name}/{sendable(inner.name, MAX_PATH)}"
             inner_below = f"{below}{inner.name}"
@@ -79,7 +101,7 @@ class Listing:
                 if self.excluded is not None and self.excluded(inner_below, folder=stat.S_ISDIR(found.st_mode)):
                     continue
                 if stat.S_ISDIR(found.st_mode):
-                    self._add_folder(Path(inner.path), inner_name, f"{inner_below}/")
+                    self._add_folder(Path(inner.path), inner_name, found, f"{inner_below}/")
                 elif stat.S_ISREG(found.st_mode) and os.access(inner.path, os.R_OK):
                     self._append(Path(inner.path), inner_name, found)
                 else:
@@ -87,23 +109,32 @@ class Listing:
             except PermissionError:
                 self.left_out.append(inner.path)
 
-    def _append(self, path: Path, name: str, found: os.stat_result | None) -> None:
+    def _append(self, path: Path, name: str, found: os.stat_result) -> None:
         self._characters += len(name)
         if len(self.entries) >= MAX_ENTRIES or self._characters > MAX_PATHS:
             raise ValueError(f"these are more than {MAX_ENTRIES} files, or very long paths: send an archive of them")
         if len(name) > MAX_PATH or name.count("/") > MAX_DEPTH:
             raise ValueError(f"the path {name[:100]!r}… is too long or too deep: send an archive")
-        if found is None:
+        if stat.S_ISDIR(found.st_mode):
             self.entries.append(Entry(name, FOLDER))
         else:
             mode = 0o755 if found.st_mode & stat.S_IXUSR else 0o644
             self.entries.append(Entry(name, found.st_size, mode, max(found.st_mtime_ns, 0)))
         self.paths.append(path)
+        self.found.append(found)
 
 
-def identity(entries: Sequence[Entry]) -> str:
+def identity(entries: Sequence[Entry], digits: int = 16) -> str:
     """Return a name for this list: the same list, sent again, is the same sending."""
-    return hashlib.sha256(msgspec.json.encode(entries)).hexdigest()[:16]
+    return hashlib.sha256(msgspec.json.encode(entries)).hexdigest()[:digits]
+
+
+def trunk(entries: Sequence[Entry]) -> str:
+    """Return the path of the one folder that has everything in it, with a slash, or an empty text."""
+    if not entries or entries[0].size != FOLDER or "/" in entries[0].path:
+        return ""
+    begin = f"{entries[0].path}/"
+    return begin if all(entry.path.startswith(begin) for entry in entries[1:]) else ""
 
 
 def digest(entries: Sequence[Entry], proofs: Mapping[int, str]) -> str:

@@ -69,18 +69,25 @@ class Entry(Struct, frozen=True, array_like=True):
     changed: Annotated[int, Meta(ge=0, le=2**62)] = 0
 
 
-class Entries(Struct, frozen=True, tag="entries"):
-    """A part of the list. `last`: there is no other."""
+class Entries(Struct, frozen=True, tag="entries", omit_defaults=True):
+    """A part of the list. `last`: there is no other. `whole`: the sender can send all of it as one folder."""
 
     entries: Annotated[list[Entry], Meta(max_length=AT_ONCE)]
     last: bool
+    whole: bool = False
 
 
-class Have(Struct, frozen=True, tag="have"):
-    """Files that the receiver has from an earlier attempt: their numbers and proofs. `last`: there are no others."""
+class Have(Struct, frozen=True, tag="have", omit_defaults=True):
+    """Files that the receiver has from an earlier attempt: their numbers and proofs. `last`: there are no others.
+
+    `whole`: it takes all of them as one folder, and names no file here: the folder's transfer finds those that are
+    there. A sender that says this, and a receiver that does, are of the second version. With one of the first each file
+    goes by itself.
+    """
 
     files: Annotated[list[tuple[Count, Digest]], Meta(max_length=AT_ONCE)]
     last: bool
+    whole: bool = False
 
 
 class Missing(Struct, frozen=True, tag="missing"):
@@ -91,7 +98,7 @@ class Missing(Struct, frozen=True, tag="missing"):
 
 
 class Done(Struct, frozen=True, tag="done"):
-    """Everything is there. `digest`: of the list of all files with their proofs."""
+    """Everything is there. `digest`: of the list of all files with their proofs; of one folder its own proof."""
 
     digest: Digest
 

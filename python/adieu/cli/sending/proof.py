@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from adieu.session import Session
     from adieu.webrtc import RTCCertificate, RTCPeerConnection, TransportSettings
 
+TO_CONFIRM = 8.0
+"""Seconds for the answer of a receiver that holds one of the few tries: a program gives it at once."""
 _FINGERPRINT = re.compile(r"^a=fingerprint:(\S+) (\S+)\s*$", re.MULTILINE | re.IGNORECASE)
 
 
@@ -153,7 +155,7 @@ async def _check_code(line: Line, first: messages.Pake, code: Code | None, *, se
         key = side.key(first.message)
     except PakeError:
         raise WrongCodeError from None
-    confirmed = await exchange(line, messages.Pake(side.message), Confirm)
+    confirmed = await exchange(line, messages.Pake(side.message), Confirm, patience=TO_CONFIRM)
     if not hmac.compare_digest(confirmed.mac, _mac(key, b"receiver")):
         raise WrongCodeError
     return Confirm(_mac(key, b"sender"))

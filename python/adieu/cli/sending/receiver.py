@@ -7,12 +7,12 @@ import contextlib
 import errno
 import os
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from adieu.cli.sending.display import files_in_words, path_in_words, shown
-from adieu.cli.sending.listing import FOLDER, digest, identity, safe_paths
+from adieu.cli.sending.listing import FOLDER, digest, identity, safe_paths, trunk
 from adieu.cli.sending.messages import (
     AT_ONCE,
     MAX_ENTRIES,
@@ -37,15 +37,17 @@ from adieu.session import names
 from adieu.session.pair import is_wanted
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
     from pathlib import Path, PurePosixPath
 
     from adieu.cli.sending.code import Code
     from adieu.cli.sending.display import Display
     from adieu.cli.sending.link import Link
     from adieu.protocol.signaling import Peer
-    from adieu.session import CloseReceipt, IncomingFile, Room, Session
+    from adieu.session import CloseReceipt, IncomingFile, IncomingFolder, Room, Session
     from adieu.webrtc import RTCPeerConnection
 
+T = TypeVar("T")
 TO_MEET = 60.0
 """Seconds to wait for the sender."""
 MAX_WRONG = 3
@@ -79,6 +81,8 @@ class Receiver:
         self._secret = secret
         self._display = display
         self._under_way: dict[int, int] = {}
+        self._proof = ""
+        """The proof of all files together, if they came as one folder."""
 
     def connect(self) -> RTCPeerConnection:
         """Return a new connection for a session."""
@@ -136,9 +140,9 @@ class Receiver:
         await prove_as_receiver(session, line, self._secret, self.pin)
         path = path_in_words(session)
         self._display.say("connected", f"The sender has proved itself. Path: {path}.", path=path)
-        self.entries = await self._list(line)
+        self.entries, whole = await self._list(line)
         try:
-            return await self._take_all(session, line)
+            return await self._take_all(session, line, whole=whole)
         except OSError as error:
             why = f"{shown(str(error.filename or ''))}: {error.strerror or error}"
             await line.send(Failed(why[:500]))
@@ -147,36 +151,30 @@ class Receiver:
             await line.send(Failed(str(error)[:500]))
             raise
 
-    async def _list(self, line: Line) -> list[Entry]:
+    async def _list(self, line: Line) -> tuple[list[Entry], bool]:
+        """Hear the list, and whether the sender can send all of it as one folder."""
         entries: list[Entry] = []
         characters = 0
-        last = False
+        last = whole = False
         while not last:
             heard = await exchange(line, None, Entries, patience=None)  # it may wait for its own stdin
             entries += heard.entries
             characters += sum(len(entry.path) for entry in heard.entries)
-            last = heard.last
+            last, whole = heard.last, heard.whole
             if len(entries) > MAX_ENTRIES or characters > MAX_PATHS:
                 raise ExchangeError(f"the sender's list has more than {MAX_ENTRIES} entries, or very long paths")
-        return entries
+        return entries, whole
 
-    async def _take_all(self, session: Session, line: Line) -> int:
+    async def _take_all(self, session: Session, line: Line, *, whole: bool) -> int:
         paths = await asyncio.to_thread(safe_paths, self.entries)
         if self._overwrite:
             await asyncio.to_thread(check_places, self.entries, paths, self._folder)
-        part = Partial(self._folder / f".adieu-{identity(self.entries)}")
-        await asyncio.to_thread(part.prepare, self.entries, paths)
-        self.proofs = await asyncio.to_thread(part.known)
-        await self._compare(line, part, paths)
-        self._check_room(part)
-        total = sum(max(entry.size, 0) for entry in self.entries)
-        count = sum(entry.size != FOLDER for entry in self.entries)
-        first = ", ".join(dict.fromkeys(shown(path.parts[0]) for path in paths[:5]))
-        self._display.say("receiving", f"Receiving {files_in_words(count, total)}: {first}", files=count, bytes=total)
-        missing = {number for number, entry in enumerate(self.entries) if entry.size != FOLDER} - set(self.proofs)
-        await self._receive(session, line, part, paths, missing)
-        self.kept = await asyncio.to_thread(part.keep, self.entries, paths, self._folder, overwrite=self._overwrite)
-        own = digest(self.entries, self.proofs)
+        place = self._folder / f".adieu-{identity(self.entries)}"
+        if whole:
+            await self._take_as_one(session, line, paths, place)
+        else:
+            await self._take_one_by_one(session, line, paths, Partial(place))
+        own = self._proof or digest(self.entries, self.proofs)
         theirs = await exchange(line, Done(own), Done)
         if theirs.digest != own:
             raise ExchangeError("the sender's list of hashes differs from this one")
@@ -186,6 +184,68 @@ class Receiver:
             self._display.say("unconfirmed", f"The files arrived, but the end was not confirmed: {receipt.notice}")
             return 1
         return 0
+
+    def _tell_list(self, paths: list[PurePosixPath]) -> None:
+        total = sum(max(entry.size, 0) for entry in self.entries)
+        count = sum(entry.size != FOLDER for entry in self.entries)
+        first = ", ".join(dict.fromkeys(shown(path.parts[0]) for path in paths[:5]))
+        self._display.say("receiving", f"Receiving {files_in_words(count, total)}: {first}", files=count, bytes=total)
+
+    async def _take_as_one(self, session: Session, line: Line, paths: list[PurePosixPath], place: Path) -> None:
+        await line.send(Have([], last=True, whole=True))
+        await exchange(line, None, Missing)
+        self._tell_list(paths)
+        tree = Tree(place, self.entries)
+        await asyncio.to_thread(place.mkdir, exist_ok=True)
+        over: asyncio.Future[IncomingFolder] = asyncio.get_running_loop().create_future()
+        tasks: list[asyncio.Task[None]] = []
+
+        async def take(folder: IncomingFolder) -> None:
+            def moved(_: object) -> None:
+                self._under_way[0] = folder.done
+                if self._display.is_due:
+                    self._tell()
+
+            folder.on("progress", moved)
+            try:
+                tree.path = await folder.accept(place)
+            except TransferError as error:
+                if session.receipt is None and not over.done():
+                    over.set_exception(ExchangeError(shown(str(error))))
+            else:
+                over.set_result(folder)
+
+        def offered(folder: IncomingFolder) -> None:
+            if tasks or not tree.fits(folder):
+                folder.refuse("not in the list")
+                return
+            folder.hold()
+            tasks.append(asyncio.create_task(take(folder)))
+
+        self.proofs = {}
+        self._under_way.clear()
+        session.on("folder", offered)
+        try:
+            folder = await self._unless_over(session, line, over)
+        finally:
+            session.off("folder", offered)
+            await _stopped(tasks)
+            self._under_way.clear()
+        self.proofs = tree.proofs(folder)
+        self._proof = folder.proof
+        self._tell()
+        self.kept = await asyncio.to_thread(tree.keep, folder.paths, self._folder, overwrite=self._overwrite)
+
+    async def _take_one_by_one(self, session: Session, line: Line, paths: list[PurePosixPath], part: Partial) -> None:
+        """Take files from a sender of the first version."""
+        await asyncio.to_thread(part.prepare, self.entries, paths)
+        self.proofs = await asyncio.to_thread(part.known)
+        await self._compare(line, part, paths)
+        self._check_room(part)
+        self._tell_list(paths)
+        missing = {number for number, entry in enumerate(self.entries) if entry.size != FOLDER} - set(self.proofs)
+        await self._receive(session, line, part, paths, missing)
+        self.kept = await asyncio.to_thread(part.keep, self.entries, paths, self._folder, overwrite=self._overwrite)
 
     async def _compare(self, line: Line, part: Partial, paths: list[PurePosixPath]) -> None:
         """Say what is here already; receive again the files that are others now."""
@@ -251,23 +311,28 @@ class Receiver:
         if not missing:
             over.set_result(None)
         session.on("file", offered)
+        try:
+            await self._unless_over(session, line, over)
+        finally:
+            session.off("file", offered)
+            await _stopped(tasks)
+
+    @staticmethod
+    async def _unless_over(session: Session, line: Line, over: asyncio.Future[T]) -> T:
+        """Wait for the files, unless the sender cannot go on, or the session ends."""
         failed = asyncio.create_task(exchange(line, None, Done, patience=None))
         closed = asyncio.create_task(session.wait_closed())
         try:
             waited: set[asyncio.Future[Any]] = {over, failed, closed}
             await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
             if over.done():
-                over.result()
-            elif failed.done():
+                return over.result()
+            if failed.done():
                 failed.result()
                 raise ExchangeError("the sender says that all is sent, but files are missing")
-            else:
-                raise SessionError(closed.result().notice)
+            raise SessionError(closed.result().notice)
         finally:
-            session.off("file", offered)
-            for each in (failed, closed, *tasks):
-                each.cancel()
-            await asyncio.wait({failed, closed, *tasks})
+            await _stopped({failed, closed})
             over.cancel()
 
     def _tell(self) -> None:
@@ -275,8 +340,15 @@ class Receiver:
         self._display.progress(done, sum(max(entry.size, 0) for entry in self.entries))
 
 
+async def _stopped(tasks: Collection[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
+
+
 class Partial:
-    """A folder for files until all have arrived.
+    """A folder for files of a sender of the first version, until all have arrived.
 
     Args:
         folder: where; the same list of files has the same folder, so that the next attempt finds it.
@@ -351,19 +423,75 @@ class Partial:
                 if entry.mode & 0o100:
                     place.chmod(place.stat().st_mode | 0o111 & ~_umask())
                 os.utime(place, ns=(entry.changed, entry.changed))
-        kept: list[Path] = []
-        for name in dict.fromkeys(path.parts[0] for path in paths):
-            if overwrite:
-                _merge(self._files / name, target / name)
-                kept.append(target / name)
-                continue
-            number = 0
-            while os.path.lexists(place := target / names.numbered(name, number)):
-                number += 1
-            (self._files / name).rename(place)
-            kept.append(place)
+        kept = [
+            _placed(self._files / name, target, name, overwrite=overwrite)
+            for name in dict.fromkeys(path.parts[0] for path in paths)
+        ]
         shutil.rmtree(self._folder)
         return kept
+
+
+class Tree:
+    """All files of a sending, as they come in one folder.
+
+    Args:
+        place: of the folder until its parts get their places: the same list of files has the same one, so that the
+            next attempt goes on.
+        entries: the list.
+
+    Attributes:
+        path: the folder, when it is whole.
+    """
+
+    def __init__(self, place: Path, entries: list[Entry]) -> None:
+        self.path: Path = place
+        self._place = place
+        self._trunk = trunk(entries)
+        self._inner = entries[bool(self._trunk) :]
+        self._first = len(entries) - len(self._inner)
+
+    def fits(self, folder: IncomingFolder) -> bool:
+        """Whether this is the folder of the list, as far as the offer tells."""
+        size = sum(max(entry.size, 0) for entry in self._inner)
+        return (folder.count, folder.size) == (len(self._inner), size)
+
+    def proofs(self, folder: IncomingFolder) -> dict[int, str]:
+        """Return the proof of each file of the list, by its number. Raises ExchangeError: it is another folder."""
+        listed = [(entry.path.removeprefix(self._trunk), entry.size) for entry in self._inner]
+        if listed != [(entry.path, FOLDER if entry.size is None else entry.size) for entry in folder.entries]:
+            shutil.rmtree(self.path)
+            raise ExchangeError("the sender sent other files than it had listed")
+        files = (number for number, entry in enumerate(folder.entries) if entry.size is not None)
+        return {self._first + number: folder.proofs[folder.entries[number].path] for number in files}
+
+    def keep(self, paths: Sequence[str], target: Path, *, overwrite: bool) -> list[Path]:
+        """Give all files their places, and their times to the nanosecond. Remove the folder around them.
+
+        A name that is taken gets a number, or with `overwrite` is replaced.
+        """
+        for path, entry in zip(paths, self._inner, strict=True):
+            if entry.size != FOLDER:
+                os.utime(self.path / path, ns=(entry.changed, entry.changed))
+        if self._trunk:
+            kept = [_placed(self.path, target, names.safe(self._trunk), overwrite=overwrite)]
+        else:
+            tops = [path for path in paths if "/" not in path]
+            kept = [_placed(self.path / top, target, names.safe(top), overwrite=overwrite) for top in tops]
+        if not any(self._place.glob(".*.part")):  # another receiver may be at it
+            shutil.rmtree(self._place)
+        return kept
+
+
+def _placed(source: Path, target: Path, name: str, *, overwrite: bool) -> Path:
+    """Move a file or folder to its place, or merge it with the one that is there; return that place."""
+    if overwrite:
+        _merge(source, target / name)
+        return target / name
+    number = 0
+    while os.path.lexists(place := target / names.numbered(name, number)):
+        number += 1
+    source.rename(place)
+    return place
 
 
 def check_places(entries: list[Entry], paths: list[PurePosixPath], target: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
@@ -29,18 +31,25 @@ MAX_WRONG = 3
 """Wrong codes; then this one is void: three guesses of 24 bits."""
 TO_CONNECT = 45.0
 """Seconds for a peer that was let in to be connected."""
+CANDIDATES = 6
+"""Peers that are heard at the same time, before they have proved that they know the secret."""
+HURRY = 8.0
+"""Seconds that such a peer has while others wait: then the one that was let in first goes."""
 ROLE = "adieu send"
 """The member of a peer's metadata that says which side it is: `sender` or `receiver`."""
 
 
 class Gate:
-    """Lets as many peers in as there are places, each for its proof and its files; the others wait.
+    """Lets peers in: some as candidates, until they have proved themselves, and as many as there are places after that.
+
+    A stranger that says nothing holds nobody up: the next candidate is heard meanwhile, and when strangers hold all of
+    their places, the first of them goes.
 
     Attributes:
         room: set when it is there.
         ice: the STUN and TURN servers that the signaling server names.
         waiting: set while somebody waits for a place.
-        places: how many there are.
+        places: for those that have proved themselves.
     """
 
     def __init__(self, places: int = 1) -> None:
@@ -48,7 +57,10 @@ class Gate:
         self.ice: list[dict[str, Any]] = []
         self.waiting: asyncio.Event = asyncio.Event()
         self.places: int = places
-        self._inside: dict[str, asyncio.TimerHandle | None] = {}
+        self._candidates: dict[str, _Candidate] = {}
+        """Those that have proved nothing yet, in the order in which they were let in."""
+        self._inside: set[str] = set()
+        """Those that have."""
         self._freed = asyncio.Event()
 
     async def __call__(self, peer: Peer) -> bool:
@@ -56,33 +68,72 @@ class Gate:
         room = await asyncio.shield(self.room)
         if peer.meta.get(ROLE) == "sender":
             return False
-        while len(self._inside) >= self.places:
-            self.waiting.set()
-            await self._freed.wait()
+        while (full := len(self._inside) >= self.places) or len(self._candidates) >= CANDIDATES:
+            await self._wait(None if full else self._until_first_goes())
             if all(each.peer != peer.peer for each in room.peers):
                 return False  # it has left: its place would be empty for long
-        timer = asyncio.get_running_loop().call_later(TO_CONNECT, self.leave, peer.peer)
-        self._inside[peer.peer] = timer
+        loop = asyncio.get_running_loop()
+        self._candidates[peer.peer] = _Candidate(loop.time(), loop.call_later(TO_CONNECT, self.leave, peer.peer))
         self.ice, _seconds = await room.client.ice_servers()
         return True
 
-    def taken(self, peer: str) -> None:
-        """The one that was let in is connected."""
-        self._stop_timer(peer)
-        self._inside[peer] = None
+    def taken(self, peer: str, put_out: Callable[[], None]) -> None:
+        """The one that was let in is connected. `put_out` ends its session."""
+        if (found := self._candidates.get(peer)) is None:  # it took long to connect
+            found = self._candidates[peer] = _Candidate(asyncio.get_running_loop().time())
+        found.stop_timer()
+        found.put_out = put_out
+
+    async def enter(self, peer: str) -> None:
+        """Give a place to a candidate that has proved itself, when one is free."""
+        candidate = self._candidates.pop(peer, None)
+        if candidate is not None:
+            candidate.stop_timer()
+        while len(self._inside) >= self.places:
+            await self._wait(None)
+        self._inside.add(peer)
+        self._wake()
 
     def leave(self, peer: str) -> None:
         """Give its place to the next one."""
-        self._stop_timer(peer)
-        self._inside.pop(peer, None)
+        candidate = self._candidates.pop(peer, None)
+        if candidate is not None:
+            candidate.stop_timer()
+        self._inside.discard(peer)
+        self._wake()
+
+    def _wake(self) -> None:
         self.waiting.clear()
         self._freed.set()
         self._freed = asyncio.Event()
 
-    def _stop_timer(self, peer: str) -> None:
-        timer = self._inside.get(peer)
-        if timer is not None:
-            timer.cancel()
+    async def _wait(self, seconds: float | None) -> None:
+        """Wait until a place may be free. With `seconds` the first candidate goes after them."""
+        self.waiting.set()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._freed.wait()
+        except TimeoutError:
+            if len(self._candidates) >= CANDIDATES and self._until_first_goes() <= 0:
+                peer, first = next(iter(self._candidates.items()))
+                first.put_out()
+                self.leave(peer)
+
+    def _until_first_goes(self) -> float:
+        first = next(iter(self._candidates.values()))
+        return first.since + HURRY - asyncio.get_running_loop().time()
+
+
+@dataclass(slots=True)
+class _Candidate:
+    since: float
+    timer: asyncio.TimerHandle | None = None
+    """Runs until it is connected."""
+    put_out: Callable[[], None] = lambda: None
+
+    def stop_timer(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
 
 
 class Sender:
@@ -133,7 +184,7 @@ class Sender:
         """Session ids with their pins. The connections of a session hold its pin; it goes with them."""
         self._lost_room: SignalingLostError | None = None
         self._changed = asyncio.Event()
-        self._serving: set[asyncio.Task[None]] = set()
+        self._serving: set[asyncio.Task[Any]] = set()
 
     def connect(self, session: Session) -> RTCPeerConnection:
         """Return a new connection for a session."""
@@ -186,12 +237,18 @@ class Sender:
                 self._lost_room = error
                 self._wake()
                 return
-            self.gate.taken(session.peer)
+            self.gate.taken(session.peer, partial(self._put_out, session))
             task = asyncio.create_task(self._look_after(session, session.peer))
             self._serving.add(task)
             task.add_done_callback(self._served)
 
-    def _served(self, task: asyncio.Task[None]) -> None:
+    def _put_out(self, session: Session) -> None:
+        """End the session of somebody who has proved nothing while others wait."""
+        task = asyncio.create_task(session.close("it took too long to show the code or link", timeout=0.5))
+        self._serving.add(task)
+        task.add_done_callback(self._served)
+
+    def _served(self, task: asyncio.Task[Any]) -> None:
         self._serving.discard(task)
         if not task.cancelled() and task.exception() is not None:
             task.get_loop().call_exception_handler(
@@ -206,7 +263,7 @@ class Sender:
     async def _look_after(self, session: Session, peer: str) -> None:
         """Serve one receiver, and say how it ended."""
         pin = self._pin_of(session)
-        guest = Guest(self._listing, self._known, pin, self._display, self._limit, self._enter)
+        guest = Guest(self._listing, self._known, pin, self._display, self._limit, partial(self._enter, peer))
         leaving = asyncio.create_task(self._give_way(session))
         try:
             confirmed = await guest.serve(session)
@@ -234,8 +291,9 @@ class Sender:
                 self.gate.places = max(self._receivers - len(self.ended), 1)
             self.gate.leave(peer)
 
-    def _enter(self, guest: Guest) -> None:
-        """Count a receiver that has proved itself."""
+    async def _enter(self, peer: str, guest: Guest) -> None:
+        """Give a receiver that has proved itself a place, and count it."""
+        await self.gate.enter(peer)
         self.guests.append(guest)
         if self._several:
             guest.display = self._display.of(len(self.guests))

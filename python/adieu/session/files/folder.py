@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from adieu.protocol.folders import FolderEntry, Had
     from adieu.session.channel import Channel
     from adieu.session.files.desk import Desk
-    from adieu.session.files.scan import Scan
+    from adieu.session.files.scan import Selection
     from adieu.session.files.transfer import Line
 
 T = TypeVar("T", bound=folders.Text)
@@ -41,7 +41,7 @@ PAGE = 128 * 1024
 class FolderCargo:
     """A folder to be sent."""
 
-    def __init__(self, scan: Scan) -> None:
+    def __init__(self, scan: Selection) -> None:
         self.size: int = scan.size
         self.files: int | None = scan.files
         self.key: str = scan.key
@@ -124,6 +124,7 @@ class IncomingFolder(Incoming):
         done: bytes that are here.
         answered: whether it was accepted or refused.
         entries: what is in it, as the sender says; empty before it is accepted.
+        paths: of each entry its path in the folder here, which is safe for every disk.
         proofs: path to the proof of each file that is here: the SHA-256 over the hashes of its chunks, hex.
     """
 
@@ -133,6 +134,7 @@ class IncomingFolder(Incoming):
         super().__init__(*given)
         self.count: int = self._offer.entries or 0
         self.entries: tuple[FolderEntry, ...] = ()
+        self.paths: tuple[str, ...] = ()
         self.proofs: dict[str, str] = {}
         self._chunk: int = self._offer.chunk or CHUNK
 
@@ -189,7 +191,7 @@ class IncomingFolder(Incoming):
             text, page = await _text_and_message(channel, folders.Entries)
             await asyncio.to_thread(manifest.add, text, page)
             last = page.last
-        self.entries = tuple(manifest.entries)
+        self.entries, self.paths = tuple(manifest.entries), tuple(manifest.paths)
         self.proofs = staging.proofs
         await asyncio.to_thread(staging.prepare, manifest)
         files = await self._look(staging)

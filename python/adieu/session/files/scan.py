@@ -1,4 +1,4 @@
-"""The folder to send: the list of its files and folders, and their bytes in pieces."""
+"""The files and folders of one transfer: their list, and their bytes in pieces; how those in a folder are found."""
 
 from __future__ import annotations
 
@@ -31,74 +31,44 @@ class Digest(Protocol):
     def hexdigest(self) -> str: ...  # noqa: D102
 
 
-class Scan:
-    """The files and folders in a folder, as they were when it was looked at.
+class Selection:
+    """Files and folders that one transfer sends, as they were when they were looked at.
 
     Attributes:
-        root: the folder.
-        entries: what is in it, sorted by name, each folder before what is in that.
+        entries: of each, what the other side reads; each folder before what is in it.
         left_out: the paths of links, devices and what cannot be read.
         size: bytes of all files.
-        key: equal only for the same folder.
+        key: equal only for the same selection, 32 hex digits.
     """
 
-    def __init__(self, root: Path, excluded: Excludes) -> None:
-        """Look at it.
-
-        Raises:
-            OSError: it cannot be read, or is no folder.
-            ValueError: it is too much for one transfer.
-        """
-        self.root = root
+    def __init__(self, key: str) -> None:
         self.entries: list[FolderEntry] = []
         self.left_out: list[str] = []
         self.size: int = 0
+        self.key: str = key
         self._places: list[str] = []
         self._found: list[os.stat_result] = []
-        self._excluded = excluded
-        found = root.stat()
-        if not stat.S_ISDIR(found.st_mode):
-            raise NotADirectoryError(f"{root} is no folder; send it as a file")
-        self._look(str(root), "")
-        identity = (str(root.absolute()), found.st_dev, found.st_ino)
-        self.key: str = hashlib.sha256(repr(identity).encode(errors="surrogatepass")).hexdigest()[:32]
 
     @property
     def files(self) -> int:
         """The number of files."""
         return sum(entry.size is not None for entry in self.entries)
 
-    def _look(self, place: str, path: str) -> None:
-        seen: set[str] = set()
-        with os.scandir(place) as inside:
-            inner = sorted(inside, key=lambda each: each.name)
-        for each in inner:
-            name = sendable(each.name, folders.MAX_PATH)
-            below = f"{path}/{name}" if path else name
-            try:
-                found = each.stat(follow_symlinks=False)
-            except OSError:
-                self.left_out.append(each.path)
-                continue
-            is_folder = stat.S_ISDIR(found.st_mode)
-            if self._excluded(below, folder=is_folder):
-                continue
-            wanted = is_folder or stat.S_ISREG(found.st_mode)
-            if name in seen or not wanted or not os.access(each.path, os.R_OK | (os.X_OK if is_folder else 0)):
-                self.left_out.append(each.path)
-                continue
-            seen.add(name)
-            self._add(each.path, below, found)
-            if is_folder:
-                self._look(each.path, below)
+    def add(self, place: str, path: str, found: os.stat_result) -> None:
+        """Add a file or a folder.
 
-    def _add(self, place: str, path: str, found: os.stat_result) -> None:
+        Args:
+            place: where it is.
+            path: what the other side reads.
+            found: what is known of it.
+
+        Raises:
+            ValueError: it is too much for one transfer.
+        """
         if len(self.entries) >= folders.MAX_ENTRIES:
-            raise ValueError(
-                f"{self.root} has more than {folders.MAX_ENTRIES} files and folders: send an archive of it"
-            )
+            raise ValueError(f"there are more than {folders.MAX_ENTRIES} files and folders: send an archive of them")
         if len(path) > folders.MAX_PATH or path.count("/") >= folders.MAX_DEPTH:
-            raise ValueError(f"the path {path[:100]!r}… is too long or too deep: send an archive of {self.root}")
+            raise ValueError(f"the path {path[:100]!r}… is too long or too deep: send an archive")
         size = found.st_size if stat.S_ISREG(found.st_mode) else None
         modified, mode = max(found.st_mtime_ns // 1000, 0), stat.S_IMODE(found.st_mode) & MAX_MODE
         self.entries.append(FolderEntry(path=path, size=size, modified=modified, mode=mode))
@@ -180,6 +150,54 @@ class Scan:
             then.st_mtime_ns,
         ):
             raise TransferError(f"{self._places[n]} was changed while the folder was sent; send it again")
+
+
+class Scan(Selection):
+    """Everything in a folder, sorted by name; equal keys are equal folders.
+
+    Attributes:
+        root: the folder.
+    """
+
+    def __init__(self, root: Path, excluded: Excludes) -> None:
+        """Look at it.
+
+        Raises:
+            OSError: it cannot be read, or is no folder.
+            ValueError: it is too much for one transfer.
+        """
+        found = root.stat()
+        if not stat.S_ISDIR(found.st_mode):
+            raise NotADirectoryError(f"{root} is no folder; send it as a file")
+        identity = (str(root.absolute()), found.st_dev, found.st_ino)
+        super().__init__(hashlib.sha256(repr(identity).encode(errors="surrogatepass")).hexdigest()[:32])
+        self.root = root
+        self._excluded = excluded
+        self._look(str(root), "")
+
+    def _look(self, place: str, path: str) -> None:
+        seen: set[str] = set()
+        with os.scandir(place) as inside:
+            inner = sorted(inside, key=lambda each: each.name)
+        for each in inner:
+            name = sendable(each.name, folders.MAX_PATH)
+            below = f"{path}/{name}" if path else name
+            try:
+                found = each.stat(follow_symlinks=False)
+            except OSError:
+                self.left_out.append(each.path)
+                continue
+            is_folder = stat.S_ISDIR(found.st_mode)
+            if self._excluded(below, folder=is_folder):
+                continue
+            wanted = is_folder or stat.S_ISREG(found.st_mode)
+            if name in seen or not wanted or not os.access(each.path, os.R_OK | (os.X_OK if is_folder else 0)):
+                self.left_out.append(each.path)
+                continue
+            seen.add(name)
+            self.add(each.path, below, found)
+            if is_folder:
+                self._look(each.path, below)
 
 
 def messages(pieces: Iterator[Piece], most: int) -> Iterator[tuple[bytes, int]]:

@@ -16,7 +16,7 @@ from adieu.session.files.desk import DONE, MAX_RECORDS, Desk
 from adieu.session.files.excludes import Excludes
 from adieu.session.files.file import FileCargo, IncomingFile, StreamCargo, bytes_of
 from adieu.session.files.folder import FolderCargo, IncomingFolder
-from adieu.session.files.scan import Scan
+from adieu.session.files.scan import Scan, Selection
 from adieu.session.files.transfer import Transfer
 from adieu.session.ledger import Held
 from adieu.session.receipt import PartialFile
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from adieu.session.shell import Shell
 
     FileSource: TypeAlias = str | PathLike[str] | bytes | bytearray | memoryview | BinaryIO | AsyncIterable[bytes]
+    FolderSource: TypeAlias = str | PathLike[str] | Selection
 
 MAX_OFFERS = 64
 """Offers of the other side that are not over."""
@@ -202,12 +203,12 @@ async def _cargo_of(source: Any) -> Cargo:
     )
 
 
-async def folder_parcel(
-    path: str | PathLike[str], name: str | None, exclude: Iterable[str], pace: Pace | None
-) -> Parcel:
-    """See `Session.send_folder`."""
+async def folder_parcel(path: FolderSource, name: str | None, exclude: Iterable[str], pace: Pace | None) -> Parcel:
+    """See `Session.send_folder`. A selection of files and folders has no name of its own."""
     if name is not None:
         name = checked("a folder's name", name, 1, MAX_FILE_TEXT)
+    if isinstance(path, Selection):
+        return Parcel(FolderCargo(path), name or names.NO_NAME, "", pace)
     root = Path(os.path.abspath(path))  # noqa: ASYNC240, PTH100 asks the disk for nothing; `..` has no name of its own
     scan = await asyncio.to_thread(Scan, root, Excludes(exclude))
     return Parcel(FolderCargo(scan), name or _name_of(root), "", pace)
