@@ -22,8 +22,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from property.session import mutations as bounds
+from sim.farewell import mutations as goodbye
 from sim.session import mutations as rules
 from sim.stack import file_mutations as files
+from sim.stack import room_mutations as rooms
 from support.mutations import Mutation, StaleError, arguments, chosen, copied
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ ROOT = Path(__file__).resolve().parent.parent
 REPORT = ROOT / "reports" / "mutations.md"
 LIMIT = 300.0
 """Seconds for the tests of one mutation: no machine is so slow."""
-MUTATIONS = (*rules.MUTATIONS, *bounds.MUTATIONS, *files.MUTATIONS)
+MUTATIONS = (*rules.MUTATIONS, *bounds.MUTATIONS, *files.MUTATIONS, *rooms.MUTATIONS, *goodbye.MUTATIONS)
 TYPESCRIPT = ("js/src", "js/test", "js/package.json", "js/tsconfig.json", "js/tsconfig.test.json")
 TEST = re.compile(r"^FAILED [^:]+::(.*?)(?: - .*)?$|^\s*not ok \d+ - (.*)", re.MULTILINE)
 """How pytest and Node name a test that is red."""

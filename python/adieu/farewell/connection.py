@@ -126,12 +126,17 @@ class Connection:
         return list(self.channels)
 
     def _follow(self, channel: RTCDataChannel) -> None:
-        """A channel that closes on a connection that is open was reset both ways."""
+        """A channel that closes on a connection that is open was reset both ways; not so one that fails.
+
+        It fails if the other side does not reset it within ten seconds.
+        """
+        failed: list[object] = []
 
         def closed(_: object) -> None:
-            if self._is_alive():
+            if self._is_alive() and not failed:
                 self._reset.add(channel)
 
+        channel.addEventListener("error", failed.append)
         channel.addEventListener("close", closed)
 
     def close(self, begin: Begin, timeout: float) -> None:
@@ -228,6 +233,7 @@ class Connection:
             talk.addEventListener("message", lambda event: self.heard(event.data))
             talk.addEventListener("error", lambda event: self._check_end(event.error.sctpCauseCode))
             knock = self.pc.createDataChannel("goodbye knock", negotiated=True, id=KNOCK, protocol=PROTOCOL)
+            self._follow(knock)
             knock.addEventListener("open", lambda _: self._knocks(knock))
             # The knock may close, because the other side's is closed, before the talk channel is open.
             for channel, event in ((knock, "close"), (talk, "open")):
@@ -238,7 +244,7 @@ class Connection:
         knock.close()
 
     def _answer(self, knock: RTCDataChannel) -> None:
-        if knock.readyState == "closed" and self._is_alive():
+        if knock in self._reset and self._is_alive():
             self._greet()
 
     def _is_alive(self) -> bool:

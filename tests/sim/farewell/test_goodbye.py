@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import json
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from support.virtual import World
 
 MESSAGE = bytes(16_000)
+BEGIN = '{"type":"closing","receipt":"' + "a" * 32 + '","reason":"","reset":false,"deadlineMs":%d}'
 
 
 class Side:
@@ -77,6 +79,7 @@ async def until(holds: Any, patience: float = 30.0) -> None:
 @simulated()
 async def test_everything_queued_on_both_sides_arrives_and_both_hold_one_receipt(world: World) -> None:
     async with two(world) as (here, there):
+        world.link(delay=0.02, rate=10_000_000)
         here.queue(500)
         there.queue(300)
         receipt = await here.end.close(reason="done", timeout=20)
@@ -135,10 +138,23 @@ async def test_a_side_alone_does_not_wait_for_a_peer_that_was_silent_for_long(wo
 
 
 @simulated()
+async def test_a_side_alone_waits_for_the_answer_to_its_last_message(world: World) -> None:
+    """Its silence counts from the moment when its own queue is empty."""
+    async with two(world, mutual=False) as (here, there):
+        await asyncio.sleep(3)
+        world.link(delay=0.02, rate=5_000_000)
+        there.channel.addEventListener("message", lambda _: there.heard == 100 and there.channel.send("all of it"))
+        here.queue(100)
+        receipt = await here.end.close(timeout=20)
+        assert (there.heard, here.heard, receipt.clean) == (100, 1, True)
+
+
+@simulated()
 async def test_a_side_without_goodbye_sees_nothing_of_it(world: World) -> None:
     async with two(world, mutual=False) as (here, there):
         await asyncio.sleep(20)
         assert (here.events, there.events) == ([], [])
+        assert not any(each.get("messagesSent") for each in (await here.pc.getStats()).values())
         ours, theirs = await world.open_channel(here.pc, there.pc, "more")
         ours.close()
         await adieu.once(theirs, "close")
@@ -162,6 +178,53 @@ async def test_both_close_at_once_and_agree(world: World) -> None:
         )
         assert (one.id, one.reason, one.by) == (other.id, other.reason, other.by)
         assert (one.by, one.confirmed, other.confirmed) == ("both", True, True)
+
+
+@pytest.mark.parametrize(("own", "theirs"), [(20, 2), (2, 20)])
+@simulated()
+async def test_of_two_closers_the_earlier_deadline_counts(world: World, own: int, theirs: int) -> None:
+    """The other side closes too, and then says nothing more."""
+    async with two(world, mutual=False) as (here, _):
+        began = world.now
+        closing = asyncio.ensure_future(here.end.close(timeout=own))
+        await asyncio.sleep(0.1)
+        here.end.said(BEGIN % (1000 * theirs))
+        assert (await closing).by == "both"
+        assert 1.9 <= world.now - began <= 2.5
+
+
+@simulated()
+async def test_a_side_that_is_never_quiet_leaves_time_to_close_the_channels(world: World) -> None:
+    async with two(world, mutual=False) as (here, there):
+
+        async def never_quiet() -> None:
+            while there.channel.readyState == "open":
+                there.channel.send(b"x")
+                await asyncio.sleep(0.1)
+
+        chatter = asyncio.ensure_future(never_quiet())
+        began = world.now
+        receipt = await here.end.close(timeout=5)
+        await chatter
+        assert world.now - began <= 5.0
+        assert not receipt.clean
+        assert [each.proof for each in receipt.channels] == ["reset"]
+
+
+@pytest.mark.parametrize(("counts", "delivered"), [([1, 3], 1), ([99], 3)])
+@simulated()
+async def test_the_other_side_counts_once_and_no_more_than_was_sent(
+    world: World, counts: list[int], delivered: int
+) -> None:
+    async with two(world, mutual=False) as (here, _):
+        here.queue(3)
+        closing = asyncio.ensure_future(here.end.close(timeout=2))
+        await asyncio.sleep(0.1)
+        here.end.said('{"type":"hello","version":1}')
+        for count in counts:
+            here.end.said(f'{{"type":"closed","taken":{{"{here.channel.id}":{count}}}}}')
+        [account] = (await closing).channels
+        assert (account.sent, account.delivered, account.proof) == (3, delivered, "peer")
 
 
 @pytest.mark.parametrize("mutual", [True, False])
@@ -280,7 +343,7 @@ async def test_what_a_hostile_peer_says_is_ignored_or_bounded(world: World) -> N
             b"\0",
         ):
             here.end.said(text)
-        here.end.said('{"type":"closing","receipt":"%s","reason":"","reset":false,"deadlineMs":999999999}' % ("a" * 32))
+        here.end.said(BEGIN % 999_999_999)
         began = world.now
         await until(lambda: here.end.receipt, patience=100)
         assert world.now - began <= 62
@@ -295,8 +358,15 @@ def test_words_beyond_their_bounds_are_not_words() -> None:
         '{"type":"bye","cause":"x"}',
         '{"type":"done","final":{"a":1}}',
         '{"type":"nonsense"}',
+        '{"type":"ping"' + " " * 65_536 + "}",
+        '{"type":"ping","more":' + "[" * 60_000,
+        '{"type":"done","final":{"1":-1}}',
+        json.dumps({"type": "closed", "taken": dict.fromkeys(range(1025), 1)}),
+        BEGIN.replace('"reason":""', f'"reason":"{"x" * 1025}"') % 1,
+        BEGIN.replace("a" * 32, "short") % 1,
     ):
-        assert decode(text) is None
+        assert decode(text) is None, text[:80]
+    assert decode(BEGIN % 1) is not None
     assert decode(b"{}") is None
 
 

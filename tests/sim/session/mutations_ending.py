@@ -1,4 +1,4 @@
-"""The end of a channel (closing rule S14), media and the room in a receipt, each broken in Python."""
+"""The end of a channel (closing rule S14), media and the room in a receipt, each broken in both languages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ ENDING, CLOSE, ACCOUNT = f"{MACHINE}ending.py", f"{MACHINE}close.py", f"{MACHINE
 SIM = "tests/sim/session/test_"
 ENDINGS, VECTORS, RECEIPTS = (f"{SIM}machine_ending.py",), (f"{SIM}vectors.py",), (f"{SIM}machine_receipt.py",)
 
-ENDS = (
+TS_MACHINE = "js/src/session/machine/"
+TS_ENDING, TS_CLOSE = f"{TS_MACHINE}ending.ts", f"{TS_MACHINE}close.ts"
+TRACES = ("machine", "session")
+
+PYTHON_ENDS = (
     Mutation(
         "S14",
         "a channel ends before what was accepted has come",
@@ -111,3 +115,95 @@ ENDS = (
         RECEIPTS,
     ),
 )
+TYPESCRIPT_ENDS = (
+    Mutation(
+        "S14",
+        "a channel ends before what was accepted has come",
+        TS_ENDING,
+        "  if ((end.saidDone && end.heardDone && first) || end.heard) {\n",
+        "  if (first || end.spoken >= 0) {\n",
+        TRACES,
+    ),
+    Mutation(
+        "S14",
+        "no last words are accepted on a channel that the other side closes",
+        TS_ENDING,
+        "    begun.maySend = true;\n",
+        "",
+        TRACES,
+    ),
+    Mutation("S14", "both close a channel, and each blames the other", TS_ENDING, '    end.by = "both";\n', "", TRACES),
+    Mutation(
+        "S14",
+        "the time of a channel's close is not kept",
+        TS_ENDING,
+        "  } else if (m.now >= end.drainUntil || m.now >= patience(m, end)) {\n",
+        "  } else if (m.now >= patience(m, end) + 1e9) {\n",
+        TRACES,
+    ),
+    Mutation(
+        "S14",
+        "the other side's deadline for a channel holds, however long nothing comes",
+        TS_ENDING,
+        "  return own ? drainUntil : progressed + m.options.closingPatience;\n",
+        "  return own || m.now < progressed ? drainUntil : drainUntil;\n",
+        TRACES,
+    ),
+    Mutation(
+        "S14",
+        "an impossible account of a channel is believed",
+        TS_ENDING,
+        "      if (wrong) throw new Violation(`an account that cannot be: ${wrong}`);\n",
+        "",
+        TRACES,
+    ),
+    Mutation(
+        "S14",
+        "a word for a channel that is forgotten gets no answer",
+        TS_ENDING,
+        "channel.id !== word.id) return answerUnknown(m, word);\n",
+        "channel.id !== word.id) return;\n",
+        TRACES,
+    ),
+    Mutation(
+        "S14",
+        "what was said of a channel's end is not said again on another connection",
+        TS_ENDING,
+        "    end.spokenOn = m.active;\n    end.spoken = 0;\n",
+        "    end.spokenOn = m.active;\n",
+        TRACES,
+    ),
+    Mutation(
+        "S14",
+        "a peer of the version before is waited for until the deadline",
+        TS_ENDING,
+        "    if ((sender.idle && !sender.flightBytes) || m.now >= end.deadline)",
+        "    if (m.now >= end.deadline)",
+        TRACES,
+    ),
+    Mutation(
+        "S16",
+        "media is told of to a peer that does not know it",
+        TS_CLOSE,
+        '    ...(m.capabilities.has("media1") && { media: m.media }),\n',
+        "    media: m.media,\n",
+        TRACES,
+    ),
+    Mutation(
+        "S7",
+        "a room that was closed is no cause",
+        TS_CLOSE,
+        "  if (reason.code === ROOM_CLOSED) m.closing.cause = ROOM_CLOSED;",
+        '  if (reason.code === "") m.closing.cause = ROOM_CLOSED;',
+        TRACES,
+    ),
+    Mutation(
+        "S7",
+        "a peer may claim that the room was closed",
+        TS_CLOSE,
+        "(code === ROOM_CLOSED && m.roomCloses)",
+        "code === ROOM_CLOSED",
+        ("machine", "session", "states", "protocol"),
+    ),
+)
+ENDS = (*PYTHON_ENDS, *TYPESCRIPT_ENDS)

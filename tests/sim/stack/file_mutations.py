@@ -12,7 +12,11 @@ TS_FILES = "js/src/session/files"
 UNIT = ("tests/unit/session/files/test_parts.py",)
 SIM = ("tests/sim/stack/test_folders.py",)
 NEXT = ("tests/sim/stack/test_succession.py",)
+ONE = ("tests/sim/stack/test_files.py",)
+DISK, TS_TRANSFER = "python/adieu/session/disk.py", "js/src/session/transfer.ts"
+ON_DISK = ("tests/unit/session/test_disk.py",)
 TS = ("folders",)
+TS_ONE = ("files",)
 
 MUTATIONS = (
     Mutation(
@@ -60,6 +64,88 @@ MUTATIONS = (
     Mutation(
         "promise", "a file that arrived is not received a second time", f"{FILES}/transfers.py",
         "self.final.get(id_) or DONE.get(id_)", "self.final.get(id_)", NEXT,
+    ),
+    # --- one file
+    Mutation(
+        "bound", "a chunk is what its hash says", DISK,
+        "if len(data) != size or digest != message[-HASH:]:", "if len(data) != size:", ON_DISK,
+    ),
+    Mutation(
+        "bound", "no more of a file than was offered", DISK, "if len(data) != size or digest", "if digest", ONE,
+    ),
+    Mutation(
+        "bound", "what arrived is what the sender has proved", f"{FILES}/file.py",
+        "            if part.proof != wanted:\n", "            if False:\n", ONE,
+    ),
+    Mutation(
+        "bound", "a receiver that reports another hash is not believed", f"{FILES}/transfer.py",
+        "if not self.proof or (offer.chunk is not None and file.proof != self.proof):", "if not self.proof:", ONE,
+    ),
+    Mutation(
+        "bound", "a receiver goes on at a chunk of the file", f"{FILES}/file.py",
+        "return at <= self.size and (self._chunk is None or not at % self._chunk or at == self.size)",
+        "return True", ONE,
+    ),
+    Mutation(
+        "bound", "a file's channel is one for files", f"{FILES}/transfers.py", "if not self.owns(offer.channel):",
+        "if False:", ONE,
+    ),
+    Mutation(
+        "bound", "an offer has a hash, or chunks and a key", f"{FILES}/transfers.py",
+        "if (offer.chunk is None) == (not offer.sha256) or (offer.chunk is None) != (not offer.key):", "if False:", ONE,
+    ),
+    Mutation(
+        "promise", "a sender that dies of anything ends both who wait", f"{FILES}/transfer.py",
+        "        except Exception as error:  # noqa: BLE001 who waits for the transfer is told, whatever it died of\n",
+        "        except OSError as error:\n", ONE,
+    ),
+    Mutation(
+        "promise", "two that receive the same file have a part each", DISK,
+        "            if not _locked(file):\n", "            if not _locked(file) and path.name == \"\":\n", ON_DISK,
+    ),
+    Mutation(
+        "promise", "what somebody else has touched is not given out", DISK,
+        "if mine.st_size != self.size or not _is(self.path, mine):", "if mine.st_size != self.size:", ON_DISK,
+    ),
+    Mutation(
+        "promise", "a file that changes while it is sent is not sent", DISK,
+        "        if found.st_size == self._stat.st_size:\n", "        if False:\n", ON_DISK,
+    ),
+    Mutation(
+        "promise", "each chunk is hashed once for all who get the file", DISK,
+        "            known = self._hashes.get((index, size))\n            if known is None:\n",
+        "            known = None\n            if known is None:\n", ON_DISK,
+    ),
+    Mutation(
+        "promise", "an offer waits for a handler", f"{FILES}/transfers.py",
+        "            incoming = self._in[id_] = kind(self, id_, offer, self._forget)\n            incoming.tell()\n",
+        "            incoming = self._in[id_] = kind(self, id_, offer, self._forget)\n            incoming.tell()\n"
+        "            if not incoming.answered:\n                incoming.refuse()\n", ONE,
+    ),
+    Mutation(
+        "promise", "a last word is said again on another connection", f"{FILES}/transfers.py",
+        "        for final in list(self.final.values()):\n            self.say(final)\n", "", ONE,
+    ),
+    Mutation(
+        "bound", "a receiver that reports another hash is not believed", TS_TRANSFER,
+        "if (!this.proof || (chunk && proof !== this.proof)) {", "if (!this.proof) {", TS_ONE,
+    ),
+    Mutation(
+        "bound", "a receiver goes on at a chunk of the file", TS_TRANSFER,
+        "if (at > this.size || (chunk && at % chunk && at !== this.size)) {", "if (at < 0) {", (*TS_ONE, *TS),
+    ),
+    Mutation(
+        "promise", "an offer waits for a handler", TS_TRANSFER,
+        "    if (!session.takesFiles(kind) || this.#told || this.answered) return;\n",
+        "    if (!session.takesFiles(kind)) this.refuse();\n    if (this.#told || this.answered) return;\n", TS_ONE,
+    ),
+    Mutation(
+        "promise", "a part that is taken is another's no longer", f"{TS_FILES}/halves.ts",
+        "  halves.delete(key);\n  return known", "  return known", TS_ONE,
+    ),
+    Mutation(
+        "promise", "each chunk is hashed once for all who get the file", f"{TS_FILES}/parts.ts",
+        "const hash = this.#chunks.get(at) ?? make();", "const hash = make();", TS_ONE,
     ),
     Mutation(
         "bound", "no path leads out of a folder", f"{TS_FILES}/manifest.ts",
