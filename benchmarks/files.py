@@ -1,6 +1,6 @@
 """How fast files are beside a plain channel of the same session: two programs, the two in turn.
 
-python benchmarks/files.py [--size MiB] [--rounds N]
+python benchmarks/files.py [--size MiB] [--rounds N]    writes benchmarks/files.md, but for another size
 
 For each: MiB/s by the clock, seconds of CPU on both sides together, and for files how long the offer took and how often
 work was handed to a thread. The channel carries messages of 256 KiB, which its receiver drops.
@@ -20,9 +20,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from run import facts
+
 import adieu
 from adieu.server import serve
 
+PAGE = Path(__file__).with_name("files.md")
+SIZE = 512
 MIB = 1024 * 1024
 MESSAGE = 256 * 1024
 hops = 0
@@ -130,23 +134,44 @@ async def measure(size: int, rounds: int) -> dict[str, Any]:
 def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--size", type=int, default=SIZE)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--receive", nargs=3)
     given = parser.parse_args()
     if given.receive:
         asyncio.run(receive(*given.receive))
         return
-    result = asyncio.run(measure(given.size, given.rounds))
-    for kind in ("channel", "file"):
-        for figures in result[kind]:
-            more = "".join(
-                f", {figures[name]:.2f} {unit}"
-                for name, unit in (("offered", "s to offer"), ("hops", "thread hops per MiB"))
-                if kind == "file"
-            )
-            print(f"{kind:8} {figures['rate']:6.1f} MiB/s, {figures['cpu']:5.1f} s of CPU{more}")
-    print(f"file / channel: {result['ratio']:.2f} (median of {given.rounds} rounds, {given.size} MiB)")
+    text = page(asyncio.run(measure(given.size, given.rounds)))
+    print(text)
+    if given.size == SIZE:
+        PAGE.write_text(text, encoding="utf-8")
+
+
+def page(result: dict[str, Any]) -> str:
+    """The figures, for readers."""
+    rounds = list(zip(result["channel"], result["file"], strict=True))
+    seconds = [statistics.median(each["cpu"] for each in result[kind]) for kind in ("channel", "file")]
+    lines = [
+        "# Files beside a channel",
+        "{date}, commit {commit}; {processor}, {cores} cores, {system}, Python {python}.".format(**facts()),
+        "",
+        f"{result['size']} MiB between two programs on loopback, in turn as messages of 256 KiB and as a file.",
+        "`python benchmarks/files.py` makes this page.",
+        "",
+        "| channel, MiB/s | file, MiB/s | file / channel | channel, s of CPU | file, s of CPU | s to offer |",
+        "|--:|--:|--:|--:|--:|--:|",
+        *(
+            f"| {plain['rate']:.1f} | {file['rate']:.1f} | {file['rate'] / plain['rate']:.2f}"
+            f" | {plain['cpu']:.1f} | {file['cpu']:.1f} | {file['offered']:.2f} |"
+            for plain, file in rounds
+        ),
+        "",
+        f"**A file has {result['ratio']:.2f} of the rate of a channel**, the median of {len(rounds)} rounds.",
+        f"Processor time of both, medians: {seconds[0]:.1f} s for the channel, {seconds[1]:.1f} s for the file.",
+        "A file is read, hashed on both sides and written too.",
+        f"The load of the computer was {os.getloadavg()[0]:.0f} at the end.",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

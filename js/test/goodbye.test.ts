@@ -200,6 +200,20 @@ describe("goodbye: both sides have it", () => {
     }
   });
 
+  for (const [own, theirs] of [
+    [5000, 1000],
+    [1000, 5000],
+  ] as const) {
+    test(`of ${own} and ${theirs} milliseconds the earlier deadline counts`, async () => {
+      const { clock, here } = pair();
+      here.close(own);
+      await clock.run(10);
+      here.hear({ type: "closing", ...BEGIN, deadlineMs: theirs });
+      await clock.run(10_000);
+      assert.ok(here.finishedAt <= 1050, `${here.finishedAt}`);
+    });
+  }
+
   test("the deadline holds, and what did not arrive is counted", async () => {
     const { clock, here } = pair();
     here.send(5000);
@@ -300,6 +314,15 @@ describe("goodbye: this side alone", () => {
     ]);
     assert.equal(here.receipt?.confirmed, false);
     assert.match(here.receipt?.notice.join(" ") ?? "", /perhaps unread/);
+  });
+
+  test("silence counts from the moment when our own queue is empty: the answer to its end arrives", async () => {
+    const { clock, here, there } = pair({ mutual: false });
+    here.send(1500);
+    clock.later(1700, () => there.send(1));
+    here.close(5000);
+    await clock.run(10_000);
+    assert.equal(here.receipt?.channels[0]?.received, 1);
   });
 
   test("a peer that pauses, because its packets are lost, is waited for", async () => {

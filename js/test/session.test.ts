@@ -77,6 +77,39 @@ describe("closing a channel", () => {
     assert.equal((await time.until(a.open("chat"))).state, "open");
   });
 
+  test("an account that cannot be ends the session", async () => {
+    const { time, a, here } = await talking();
+    const { id } = shellOf(a).machine.channels.get(here.name)!;
+    const closed = { taken: { messages: 7, bytes: 700 } };
+    shellOf(a).controlReceived(1, JSON.stringify({ type: "endChannel", name: here.name, id, closed }));
+    const { reason } = await time.until(a.waitClosed());
+    assert.equal(reason.code, "protocol-error");
+  });
+
+  test("a word for one that is forgotten is answered, and makes nothing", async () => {
+    const { time, a } = await talking();
+    const { machine } = shellOf(a);
+    machine.controlReceived(1, JSON.stringify({ type: "endChannel", name: "x", id: 5, done: 0 }), time.now);
+    const said: unknown[] = [];
+    for (let action = machine.pollAction(); action; action = machine.pollAction()) {
+      if (action.type === "SendControl") said.push(JSON.parse(action.text));
+    }
+    assert.deepEqual(said, [{ type: "endChannel", name: "x", id: 5, gone: false }]);
+    assert.equal(machine.channels.size, 1);
+  });
+
+  test("a word that was lost with its connection is said again on the next", async () => {
+    const { time, a, wire, here, there } = await talking();
+    const { late } = wire;
+    wire.late = () => undefined;
+    const closing = here.close({ timeout: 20_000 });
+    await time.pass(0.1);
+    wire.late = late;
+    await time.until(a.reset("transport"));
+    const [mine, theirs] = await time.until(Promise.all([closing, there.waitClosed()]));
+    assert.deepEqual([mine.path, theirs.path], ["graceful", "graceful"]);
+  });
+
   test("many come and go, and nothing of them is left", async () => {
     const { time, a, b } = await talking();
     for (let number = 0; number < 600; number++) {

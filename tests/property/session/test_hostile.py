@@ -14,7 +14,7 @@ from collections import Counter
 import pytest
 
 from adieu.protocol import control, words
-from adieu.protocol.control import Acknowledged
+from adieu.protocol.control import SMALL, Acknowledged
 from adieu.session.machine.budget import Budget
 from adieu.session.machine.flow import ViolationError
 from adieu.session.machine.held import Payload
@@ -118,6 +118,33 @@ def test_on_an_ordered_channel_nothing_begins_before_its_turn(reliable: bool, co
         else:
             receiver.receive(1, control.encode_header(2, text=False, last=last) + b"x")
         assert len(receiver._partials) <= 1
+
+
+def test_a_large_message_starts_with_a_large_window_only() -> None:
+    """Also if a part of another message is here while the window is given: then nothing is known of what is used up."""
+    receiver = Receiver(
+        ordered=False, reliable=True, budget=Budget(1 << 20, SMALL, 200_000), counted=True, claimed=True
+    )
+    receiver.grant()
+    receiver.receive(1, control.encode_header(1, text=False) + bytes(1000))
+    receiver.receive(1, control.encode_header(2, text=False, last=False) + b"x")
+    assert receiver.take()
+    before = receiver.edge
+    receiver.grant()
+    assert receiver.edge > before
+    with pytest.raises(ViolationError, match="more than the credit given"):
+        receiver.receive(1, control.encode_header(3, text=False) + bytes(receiver.edge + SMALL))
+
+
+def test_an_unreliable_channel_keeps_within_the_budget() -> None:
+    """Its own window is not the bound: other channels have used up what the session may hold."""
+    budget = Budget(1 << 20, 1 << 20, 100_000)
+    budget.used = 1 << 19
+    receiver = Receiver(ordered=False, reliable=False, budget=budget, claimed=True)
+    for seq in range(1, 100):
+        receiver.receive(1, control.encode_header(seq, text=False) + bytes(10_000))
+        assert budget.free >= 0
+    assert receiver.dropped > 0
 
 
 @pytest.mark.parametrize("counted", [True, False], ids=["messages count", "payload counts"])

@@ -189,21 +189,5 @@ TYPESCRIPT_ENDS = (
         "    media: m.media,\n",
         TRACES,
     ),
-    Mutation(
-        "S7",
-        "a room that was closed is no cause",
-        TS_CLOSE,
-        "  if (reason.code === ROOM_CLOSED) m.closing.cause = ROOM_CLOSED;",
-        '  if (reason.code === "") m.closing.cause = ROOM_CLOSED;',
-        TRACES,
-    ),
-    Mutation(
-        "S7",
-        "a peer may claim that the room was closed",
-        TS_CLOSE,
-        "(code === ROOM_CLOSED && m.roomCloses)",
-        "code === ROOM_CLOSED",
-        ("machine", "session", "states", "protocol"),
-    ),
 )
 ENDS = (*PYTHON_ENDS, *TYPESCRIPT_ENDS)

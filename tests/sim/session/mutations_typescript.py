@@ -349,7 +349,7 @@ TYPESCRIPT = (
         "timers run after the end",
         T_CLOSE,
         "  m.timers.clear();\n",
-        '  m.timers.set("ping", now + 1);\n',
+        '  m.timers.set("ping", m.now + 1);\n',
         T_SESSIONS,
     ),
     # --- S10
