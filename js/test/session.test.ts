@@ -86,6 +86,17 @@ describe("closing a channel", () => {
     assert.equal(reason.code, "protocol-error");
   });
 
+  test("the other side's deadline is bounded by patience", async () => {
+    const { time, b, there } = await talking();
+    const { id } = shellOf(b).machine.channels.get(there.name)!;
+    const closing = { deadlineMs: 2 ** 50, final: 5 }; // five that never come
+    const began = time.now;
+    shellOf(b).controlReceived(1, JSON.stringify({ type: "endChannel", name: there.name, id, closing }));
+    const { path } = await time.until(there.waitClosed());
+    assert.equal(path, "deadline");
+    assert.ok(time.now - began <= 61, `${time.now - began}`);
+  });
+
   test("a word for one that is forgotten is answered, and makes nothing", async () => {
     const { time, a } = await talking();
     const { machine } = shellOf(a);
