@@ -17,7 +17,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from adieu.protocol.bucket import Bucket
+from adieu.bucket import Bucket
 from adieu.protocol.signaling import SUBPROTOCOL, CloseCode, Error, encode
 from adieu.server import network
 from adieu.server import page as web_page

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, TypeVar, assert_never
 
 import msgspec
 
+from adieu.bucket import Bucket
 from adieu.errors import SignalingError, SignalingLostError, SignalingRefusedError
 from adieu.protocol import VERSION
-from adieu.protocol.bucket import Bucket
 from adieu.protocol.replay import Incoming, Outgoing
 from adieu.protocol.signaling import (
     MAX_PERSON,

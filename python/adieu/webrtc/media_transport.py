@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from adieu import _core
+from adieu.bucket import Bucket
 from adieu.jsep import direction, own_ssrcs
 from adieu.sdp import attributes
 from adieu.webrtc.rtp_transceiver import internals_of
@@ -145,13 +146,12 @@ def end(internals: Internals) -> None:
 class ReceiverEvents:
     """Takes the core's reports about one receiver. A description may end it: then nothing more comes of it."""
 
-    __slots__ = ("_internals", "_tones", "_tones_at", "_transceiver")
+    __slots__ = ("_internals", "_tones", "_transceiver")
 
     def __init__(self, internals: Internals, transceiver: TransceiverInternals) -> None:
         self._internals = internals
         self._transceiver = transceiver
-        self._tones = 0.0
-        self._tones_at = float("-inf")
+        self._tones = Bucket(TONES_A_SECOND, TONES_AT_ONCE, internals.driver.clock.monotonic())
 
     def handle_on(self, ssrc: int) -> None:
         """Unmute the track: its first packet has come, or the first one after a mute."""
@@ -168,11 +168,5 @@ class ReceiverEvents:
 
     def handle_tone(self, tone: str, duration: float) -> None:
         """Tell the track of a telephone tone of the other side, unless they come as a flood."""
-        if self._internals.is_closed:
-            return
-        now = self._internals.driver.clock.monotonic()
-        self._tones = max(0.0, self._tones - TONES_A_SECOND * (now - self._tones_at))
-        self._tones_at = now
-        if self._tones + 1 <= TONES_AT_ONCE:
-            self._tones += 1
+        if not self._internals.is_closed and self._tones.take(self._internals.driver.clock.monotonic()):
             self._transceiver.receiver.tell_tone(tone, min(duration, LONGEST_TONE))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from adieu.protocol.bucket import Bucket
+from adieu.bucket import Bucket
 from adieu.protocol.redact import redact
 from adieu.protocol.replay import Incoming, Outgoing
 

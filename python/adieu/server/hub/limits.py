@@ -6,7 +6,7 @@ import ipaddress
 from collections import Counter
 from dataclasses import dataclass, fields
 
-from adieu.protocol.bucket import Bucket
+from adieu.bucket import Bucket
 from adieu.protocol.signaling import Limits
 
 

@@ -11,8 +11,8 @@ import hashlib
 from base64 import urlsafe_b64encode
 from typing import TYPE_CHECKING
 
+from adieu.bucket import Bucket
 from adieu.protocol import VERSION
-from adieu.protocol.bucket import Bucket
 from adieu.protocol.signaling import CloseCode, Error, Refreshed, Resume, Welcome, encode
 from adieu.server.hub import presence
 from adieu.server.hub.state import RIGHTS, Grant, Seat, Timer, TokenRefusedError

@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from adieu.protocol.bucket import Bucket
+from adieu.bucket import Bucket
 from adieu.protocol.signaling import Leaving  # noqa: TC001 msgspec reads the annotations
 from adieu.server.hub.state import Connection, Grant, Membership, Seat, State, Timer, TimerKey
 

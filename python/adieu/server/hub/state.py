@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from msgspec import Raw
 
-    from adieu.protocol.bucket import Bucket
+    from adieu.bucket import Bucket
     from adieu.protocol.signaling import FromServer, IceServer, Leaving
 
 

@@ -1,4 +1,4 @@
-"""A limit on speed. The same bucket measures a client at the server and paces the client itself."""
+"""A limit on speed: of a client, at the server and by itself, and of the reports of a peer."""
 
 from __future__ import annotations
 
