@@ -40,7 +40,13 @@ def made(internals: Internals) -> None:
 
 
 def described(internals: Internals, source: Source, type_: SdpType, text: str) -> None:
-    """Log a description that is going to be applied, without its text."""
+    """Log a description that is going to be applied, without its text; warn if an offer asks for nothing."""
+    if source == "local" and type_ == "offer" and "\nm=" not in text:
+        log.WEBRTC.warning(
+            "%s ! the offer has neither a data channel nor a track, so nothing connects: its state stays 'new'."
+            " Call createDataChannel(), addTrack() or addTransceiver() before createOffer()",
+            internals.log_id,
+        )
     if log.WEBRTC.isEnabledFor(logging.DEBUG):
         shown = f"{type_}: {log.description(text)}" if text else type_
         log.WEBRTC.debug("%s %s %s", internals.log_id, ">" if source == "local" else "<", shown)

@@ -61,6 +61,28 @@ async def test_a_handler_that_takes_the_event_for_the_channel_or_the_message(wor
         _ = seen[-1].no_such
 
 
+async def negotiated(a, b):
+    await a.setLocalDescription()
+    await b.setRemoteDescription(await a.gathered())
+    await b.setLocalDescription()
+    await a.setRemoteDescription(await b.gathered())
+
+
+@pytest.mark.parametrize("written", ["WARNING"], indirect=True)
+@simulated()
+async def test_an_offer_that_asks_for_nothing(world, written):
+    """Neither side connects, and neither has an error: the states stay as they are."""
+    a, b = world.pair()
+    await negotiated(a, b)
+    await world.settle()
+    assert a.connectionState == b.connectionState == "new"
+    assert str(written.lines).count("neither a data channel nor a track") == 1, "the answer is not to blame"
+    assert "before createOffer()" in str(written.lines)
+    a.createDataChannel("chat")
+    await negotiated(a, b)
+    assert str(written.lines).count("neither a data channel nor a track") == 1
+
+
 @pytest.mark.parametrize("written", ["WARNING"], indirect=True)
 @simulated()
 async def test_a_description_that_is_sent_before_its_candidates_were_found(world, written):
