@@ -34,6 +34,12 @@ class Block(AbstractAsyncContextManager[T_co]):
         def __await__(self) -> NoReturn:
             raise TypeError(f"it is a block, and nothing to await: write `{self._usage}`")
 
+        def __enter__(self) -> NoReturn:
+            raise TypeError(f"it begins in a coroutine: write `{self._usage}`")
+
+        def __exit__(self, *_: object) -> None:
+            """Be found by `with`, which looks for both."""
+
         def __iter__(self) -> NoReturn:
             raise TypeError(f"it begins with its block: write `{self._usage}`")
 

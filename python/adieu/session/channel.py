@@ -320,6 +320,7 @@ class Channel:
         if handler is None:
             on: Any = self.on
             return partial(on, name)
+        self._shell.check_loop()
         result = self._emitter.on(name, handler)
         if name == "message":
             self._has_handler = True

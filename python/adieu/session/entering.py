@@ -8,6 +8,7 @@ from adieu.block import block
 from adieu.protocol.signaling import MAX_ROOM
 from adieu.protocol.text import checked
 from adieu.session.connect import check_connect
+from adieu.session.given import reason_of
 from adieu.session.room import Room
 from adieu.signaling import SignalingClient
 from adieu.unclosed import warn_unclosed, where_made
@@ -93,7 +94,7 @@ async def join(
             except BaseException as error:
                 if isinstance(error, GeneratorExit):
                     warn_unclosed(place, where, "the block of join() was never left")
-                await place.close(reason=type(error).__name__)
+                await place.close(reason=reason_of(error))
                 raise
             await place.close()
         finally:

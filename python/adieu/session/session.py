@@ -19,6 +19,7 @@ from adieu.session.connect import check_connect
 from adieu.session.direct_route import DirectRoute
 from adieu.session.emitter import settle_current
 from adieu.session.files.transfers import Transfers, file_parcel, folder_parcel
+from adieu.session.given import reason_of, reliability_of
 from adieu.session.ledger import Held, Ledger
 from adieu.session.machine import actions
 from adieu.session.machine.machine import SessionMachine
@@ -151,7 +152,7 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            await self.close(reason="" if error is None else f"{type(error).__name__}")
+            await self.close(reason=reason_of(error))
         finally:
             await self.end()
 
@@ -268,17 +269,12 @@ class Session:
             ChannelError: the other side wants it differently; or an earlier channel of this name was closed, and the
                 other side does not know that yet.
             SessionClosedError: the session has ended, or is closing.
-            ValueError: a wrong name or number.
+            TypeError, ValueError: a wrong name, number or option.
 
         Cancellation: the channel may be open or not; opening it again gives the same one.
         """
         name = checked("a channel's name", name, 1, control.MAX_NAME)
-        if max_retransmits is not None and max_packet_life_time is not None:
-            raise ValueError("give max_retransmits or max_packet_life_time, not both")
-        for what, value in (("max_retransmits", max_retransmits), ("max_packet_life_time", max_packet_life_time)):
-            if value is not None and not 0 <= value <= 65535:
-                raise ValueError(f"{what} must be 0 to 65535, not {value}")
-        reliability = control.Reliability(max_retransmits=max_retransmits, max_packet_life_time=max_packet_life_time)
+        reliability = reliability_of(ordered, max_retransmits, max_packet_life_time)
         self._shell.check_loop()
         while (before := self._channels.get(name)) is not None and before.is_closing:
             await before.wait_closed()
@@ -465,6 +461,7 @@ class Session:
 
         Cancellation: nothing has been offered.
         """
+        self._shell.check_loop()
         return self._transfers.send(await file_parcel(source, name, type, pace))
 
     async def send_folder(
@@ -494,6 +491,7 @@ class Session:
 
         Cancellation: nothing has been offered.
         """
+        self._shell.check_loop()
         return self._transfers.send(await folder_parcel(path, name, exclude, pace))
 
     @overload
@@ -557,6 +555,7 @@ class Session:
             self._emitter.on(name)
             on: Any = self.on
             return partial(on, name)
+        self._shell.check_loop()
         self._emitter.on(name, handler)
         if name in {"file", "folder"}:
             self._transfers.handler_added()

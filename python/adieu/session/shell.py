@@ -166,15 +166,19 @@ class Shell:
             SessionClosedError: its event loop has ended, and it with it.
             RuntimeError: the caller is in another event loop.
         """
-        if asyncio.get_running_loop() is self.loop:
-            return
+        try:
+            if asyncio.get_running_loop() is self.loop:
+                return
+        except RuntimeError:  # a thread without a loop
+            pass
         whom = self.name or self.machine.peer
         if self.loop.is_closed():
             raise SessionClosedError(
                 f"the session with {whom} ended with its event loop, without a goodbye", self.receipt
             )
         raise RuntimeError(
-            f"the session with {whom} is in another event loop: asyncio.run_coroutine_threadsafe(…, loop) goes there"
+            f"the session with {whom} is in another event loop: asyncio.run_coroutine_threadsafe(coroutine, loop) "
+            "awaits a coroutine there, loop.call_soon_threadsafe(function, ...) calls a function"
         )
 
     def held(self) -> list[Held]:

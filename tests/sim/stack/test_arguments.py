@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -327,3 +328,81 @@ async def test_an_error_about_an_ended_session_has_its_receipt(world: World) -> 
             with pytest.raises(adieu.SessionClosedError, match="the session has ended: You left") as caught:
                 await late
             assert caught.value.receipt is receipt
+
+
+# --- channels, threads, and blocks that an error ends -----------------------------------------------------------------
+
+
+@simulated()
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"ordered": "no"},
+        {"ordered": 0},
+        {"ordered": None},
+        {"max_retransmits": 1.5},
+        {"max_retransmits": "3"},
+        {"max_retransmits": True},
+        {"max_retransmits": 70000},
+        {"max_packet_life_time": -1},
+        {"max_packet_life_time": 20.0},
+        {"max_packet_life_time": 1, "max_retransmits": 1},
+    ],
+)
+async def test_a_wrong_option_of_a_channel_costs_nothing(world: World, options: dict[str, Any]) -> None:
+    async with connected(world) as pair:
+        with pytest.raises((TypeError, ValueError), match="|".join(options)):
+            await pair.first.open("orders", **options)
+        await asyncio.sleep(1.0)
+        orders, other = await asyncio.gather(pair.first.open("orders"), pair.second.open("orders"))
+        await orders.send("land")
+        assert await other.receive() == "land"
+
+
+@simulated()
+async def test_each_call_from_another_thread_says_how_it_is_made(world: World) -> None:
+    async with connected(world) as pair:
+        chat, _ = await asyncio.gather(pair.first.open("chat"), pair.second.open("chat"))
+        track = adieu.media.AudioSource().track
+        calls: list[Callable[[], object]] = [
+            lambda: pair.first.add_track(track),
+            lambda: pair.first.remove_track(track),
+            lambda: pair.first.on("state", print),
+            lambda: pair.first.hint("network-changed"),
+            lambda: chat.on("message", print),
+            lambda: asyncio.run(chat.send("hello")),
+            lambda: asyncio.run(chat.close()),
+            lambda: asyncio.run(pair.first.open("other")),
+            lambda: asyncio.run(pair.first.send_file(b"hello", name="hello.txt")),
+            lambda: asyncio.run(pair.first.send_folder("/dev")),
+            lambda: asyncio.run(pair.first.reset()),
+            lambda: asyncio.run(pair.first.close()),
+        ]
+
+        def work() -> None:
+            for call in calls:
+                with pytest.raises(RuntimeError, match="run_coroutine_threadsafe.*call_soon_threadsafe"):
+                    call()
+
+        with ThreadPoolExecutor() as threads:
+            threads.submit(work).result()
+        assert pair.first.state == "open"
+
+
+@simulated()
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(asyncio.CancelledError, ""), (KeyboardInterrupt, ""), (ZeroDivisionError, "ZeroDivisionError")],
+)
+async def test_a_program_that_is_stopped_leaves_without_the_name_of_an_error(
+    world: World, error: type[BaseException], reason: str
+) -> None:
+    async with connected(world) as pair:
+        await pair.first.__aexit__(error, error(), None)
+        receipt = await pair.second.wait_closed()
+        assert receipt.reason.text == reason and receipt.clean
+
+
+def test_a_block_that_is_written_with_with_alone_says_what_to_write() -> None:
+    with pytest.raises(TypeError, match=r"write `async with adieu\.join"), adieu.join("ws://x/ws", room="lab"):  # type: ignore[attr-defined]
+        pass
