@@ -13,6 +13,8 @@ import pytest
 
 import adieu
 from adieu.farewell.words import decode
+from adieu.media import AudioSink, AudioSource
+from adieu.testing import ToneReader, tones
 from support.virtual import simulated
 
 if TYPE_CHECKING:
@@ -266,6 +268,43 @@ async def test_a_cut_is_noticed_in_time_and_so_is_its_end(world: World, mutual: 
         assert world.now - began <= 5.0
         world.network.cut("10.0.0.1", False)
         await until(lambda: "back" in here.events)
+
+
+@pytest.mark.parametrize("how", ["closed", "cut"])
+@pytest.mark.parametrize("mutual", [True, False])
+@simulated()
+async def test_who_closes_when_the_other_side_is_gone_keeps_nothing(world: World, mutual: bool, how: str) -> None:
+    async with two(world, mutual=mutual) as (here, there):
+        here.end.on("gone", lambda _: here.end.close())  # as the guides say
+        await asyncio.sleep(3)
+        there.pc.close() if how == "closed" else world.network.cut("10.0.0.1", True)
+        await until(lambda: here.end.receipt)
+        assert here.events[-1] == "closed"
+        assert here.pc.connectionState == "closed"
+
+
+@simulated()
+async def test_a_last_sentence_is_heard_before_the_end(world: World) -> None:
+    one, other = world.pair()
+    speech = AudioSource(sample_rate=24000)
+    one.addTrack(speech.track, adieu.MediaStream())
+    came = asyncio.create_task(adieu.once(other, "track"))
+    await world.open_channel(one, other)
+    event = await came
+    assert len(event.streams) == 1, "a page plays event.streams[0]"
+    end, _ = adieu.goodbye(one, flush=lambda: speech.drained(arrived=True)), adieu.goodbye(other)
+    await until(lambda: end.mutual)  # one side alone waits for seconds anyway
+    await speech.write(tones(50, sample_rate=24000))  # two seconds
+    listening = asyncio.create_task(listen(event.track))
+    assert (await end.close(timeout=10.0)).clean
+    assert {tone.number for tone in await listening} >= set(range(2, 49))
+
+
+async def listen(track: adieu.MediaStreamTrack) -> list[Any]:
+    reader = ToneReader()
+    async for frame in AudioSink(track, sample_rate=8000):
+        reader.feed(frame.data, frame.time)
+    return reader.heard
 
 
 @pytest.mark.parametrize("seconds", [-1, float("inf"), float("nan")])
