@@ -1,4 +1,4 @@
-"""What a program gives to a session, before anything is said of it: the other side ends a session for a wrong word."""
+"""Checks of arguments that a program gives to a session, before the other side reads them: it would end the session."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _limit(what: str, value: object) -> int | None:
 
 
 def reason_of(error: BaseException | None) -> str:
-    """Return the reason that the other side reads when an error ends a block: none if the program was only stopped."""
+    """Return the reason that the other side reads when an error ends a block: empty if the program was only stopped."""
     if error is None or isinstance(error, asyncio.CancelledError | KeyboardInterrupt | SystemExit):
         return ""
     return type(error).__name__
