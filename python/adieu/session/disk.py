@@ -453,7 +453,7 @@ def _locked(file: BinaryIO) -> bool:
 def _locked_on_windows(file: BinaryIO) -> bool:
     import msvcrt  # noqa: PLC0415 only there
 
-    file.seek(2**62)  # beyond all data: a locked byte cannot be read by others
+    file.seek(2**31 - 2)  # the last place that `locking` can have: others cannot read a locked byte
     try:
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
     except OSError:

@@ -87,6 +87,7 @@ print("end")
 """
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="elsewhere: Windows has no fork")
 def test_the_child_of_a_fork_can_do_no_harm_and_make_connections_of_its_own() -> None:
     with start("-c", FORK) as program:
         output = program.communicate(timeout=60)

@@ -116,10 +116,12 @@ def test_files_of_the_system_are_sent_with_what_is_in_them() -> None:
 
 
 def test_what_is_no_file_is_refused_with_its_path(tmp_path: Path) -> None:
-    with pytest.raises(IsADirectoryError, match=r"folder; send the files in it.*/"):
+    with pytest.raises(IsADirectoryError, match=r"folder; send the files in it.*[/\\]"):
         disk.source(tmp_path)
     with pytest.raises(FileNotFoundError, match="nowhere"):
         disk.source(tmp_path / "nowhere")
+    if os.name == "nt":
+        return  # the rest has no names in its folders
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     with pytest.raises(OSError, match=r"a device, a pipe or a socket.*pipe"):
@@ -242,6 +244,8 @@ def test_what_somebody_else_has_touched_is_not_given_out_as_received(tmp_path: P
     with pytest.raises(TransferError, match="somebody else"):
         part.keep()
     part.close()
+    if os.name == "nt":
+        return  # the system lets nobody rename a file that is open
     other = disk.Part(tmp_path, "g", "ab")
     other.path.rename(tmp_path / "moved")
     other.path.write_bytes(b"planted")
@@ -255,11 +259,15 @@ def test_no_link_is_followed_to_where_a_part_would_be(tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.write_bytes(b"do not touch")
     (tmp_path / ".f.ab.part").symlink_to(precious)
-    with pytest.raises(OSError, match=os.strerror(errno.ELOOP)):
-        disk.Part(tmp_path, "f", "ab")
+    if os.name == "nt":  # a link is opened, and found to be one before anything is written
+        disk.Part(tmp_path, "f", "ab").close()
+    else:
+        with pytest.raises(OSError, match=os.strerror(errno.ELOOP)):
+            disk.Part(tmp_path, "f", "ab")
     assert precious.read_bytes() == b"do not touch"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="elsewhere: Windows has other words and limits")
 def test_a_name_that_the_disk_cannot_have_is_known_at_the_beginning(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="too long"):
         disk.Part(tmp_path, "x" * 256, "ab")
