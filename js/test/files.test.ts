@@ -8,6 +8,7 @@ import type { IncomingFile, Session, Transfer } from "../src/index.js";
 import { CHUNK } from "../src/protocol/control.js";
 import type { FileMessage } from "../src/protocol/messages.js";
 import { whole } from "../src/session/files/first.js";
+import { Source } from "../src/session/files/parts.js";
 import type { Options } from "../src/session/machine/options.js";
 import { safe } from "../src/session/names.js";
 import { shellOf } from "../src/session/session.js";
@@ -92,6 +93,27 @@ describe("hashing", () => {
       assert.equal(await whole(new Blob([data])), wanted);
     }
   });
+
+  test("is done once for all who get the file", async (t) => {
+    const { mock } = t.mock.method(crypto.subtle, "digest");
+    const file = film(CHUNK + 1);
+    for (const at of [0, CHUNK, 0, CHUNK]) await Source.of(file).chunk(at, CHUNK);
+    assert.equal(mock.callCount(), 2);
+  });
+});
+
+test("a receiver that reports another hash is not believed", async () => {
+  const { time, a, b } = await pair();
+  const taken = taking(b);
+  const transfer = await time.until(a.sendFile(film(100_000 + ++more)));
+  while (!transfer.proof) {
+    await new Promise((resolve) => setTimeout(resolve, 1)); // hashing takes real time
+    await time.pass(0.001);
+  }
+  const lie = { type: "file", id: transfer.id, done: true, proof: "0".repeat(64) };
+  shellOf(a).controlReceived(1, JSON.stringify(lie));
+  await assert.rejects(time.until(transfer.wait()), /another hash/);
+  assert.equal(taken.length, 1);
 });
 
 for (const [version, options] of VERSIONS) {

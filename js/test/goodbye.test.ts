@@ -205,7 +205,8 @@ describe("goodbye: both sides have it", () => {
     [1000, 5000],
   ] as const) {
     test(`of ${own} and ${theirs} milliseconds the earlier deadline counts`, async () => {
-      const { clock, here } = pair();
+      const { clock, here, there } = pair();
+      there.hear = () => undefined; // it says nothing more
       here.close(own);
       await clock.run(10);
       here.hear({ type: "closing", ...BEGIN, deadlineMs: theirs });

@@ -131,7 +131,6 @@ TYPESCRIPT = {
     "a side without goodbye is sent words that it does not know": (
         TS_CONNECTION, 'this.#isAlive() && knock.readyState === "closed" && this.#greet()', "this.#greet()",
     ),
-    "hello is said twice": (TS_CONNECTION, "this.#greeted ||= this.say(", "this.#greeted = this.say("),
     "the knock stays open": (TS_CONNECTION, "        knock.close();\n", ""),
     # --- the receipt
     "more was delivered than was sent": (TS_CLOSING, "Math.min(count, sent)", "count"),

@@ -140,10 +140,6 @@ MUTATIONS = (
         "    if (!session.takesFiles(kind)) this.refuse();\n    if (this.#told || this.answered) return;\n", TS_ONE,
     ),
     Mutation(
-        "promise", "a part that is taken is another's no longer", f"{TS_FILES}/halves.ts",
-        "  halves.delete(key);\n  return known", "  return known", TS_ONE,
-    ),
-    Mutation(
         "promise", "each chunk is hashed once for all who get the file", f"{TS_FILES}/parts.ts",
         "const hash = this.#chunks.get(at) ?? make();", "const hash = make();", TS_ONE,
     ),

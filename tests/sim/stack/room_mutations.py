@@ -24,9 +24,6 @@ PYTHON = {
     "accept that raises is a yes": (
         ROOM, "is refused\", error)\n            return False", "is refused\", error)\n            return True",
     ),
-    "somebody who is refused is not told": (
-        ROOM, "        self._say_no(pair, session_id(self.name, self._me, pair.peer, max(spoken, default=1)))\n", "",
-    ),
     "a new id needs no word by signaling": (
         ROOM, "if new not in self._spoken.get(shell.id, ()) or old in self._peers or new not in self._peers:",
         "if old in self._peers or new not in self._peers:",
@@ -47,28 +44,11 @@ TYPESCRIPT = {
         TS_ROOM, "      pair.attempts++;\n      this.#plan(pair);\n", "      pair.attempts++;\n",
     ),
     "an end that somebody wanted is undone": (TS_PAIR, "return !UNWANTED.includes(reason.code);", "return false;"),
-    "somebody who is away gets a session": (TS_ROOM, "return !!peer && !peer.away && ", "return !!peer && "),
     "accept that raises is a yes": (
         TS_ROOM, "      report(error);\n      return false;", "      report(error);\n      return true;",
     ),
-    "somebody who is refused is not told": (
-        TS_ROOM, "    this.#sayNo(pair, sessionId(this.name, this.#me, pair.peer, Math.max(1, ...spoken)));\n",
-        "    void spoken;\n",
-    ),
     "a new id needs no word by signaling": (
         TS_ROOM, "if (!this.#spoken.get(shell.id)?.has(now) || this.#peers.has(old)", "if (this.#peers.has(old)",
-    ),
-    "somebody is in two places": (
-        TS_ROOM, "|| this.#peers.has(old) || !this.#peers.has(now)", "|| !this.#peers.has(now)",
-    ),
-    "a new id takes the place of somebody who is considered": (
-        TS_ROOM, 'if (there.standing !== "new" || !pair) return;', "if (!pair) return;",
-    ),
-    "the word of another ends a session that answers": (
-        TS_ROOM, "} else if (live && isWell(live)) {", "} else if (live && live.epoch < 0) {",
-    ),
-    "the other side begins sessions without a pause": (
-        TS_ROOM, "} else if (this.#platform.now() - pair.began >= PACE) {", "} else {",
     ),
 }  # fmt: skip
 
