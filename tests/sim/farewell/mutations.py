@@ -140,9 +140,6 @@ TYPESCRIPT = {
     "a side that has not said what arrived is said to know why": (
         TS_CLOSING, "confirmed: mutual && this.taken !== undefined && (", "confirmed: mutual && (",
     ),
-    "a side that goes before it has said what arrived ends it well": (
-        TS_CLOSING, "this.#closing && (this.taken || !mutual)", "this.#closing",
-    ),
     # --- words
     "a word may be of any length": (TS_WORDS, "text.length > MAX_WORD", "text.length > 2 ** 40"),
     "counts may be negative": (
