@@ -78,21 +78,9 @@ MUTATIONS = (
         "            if part.proof != wanted:\n", "            if False:\n", ONE,
     ),
     Mutation(
-        "bound", "a receiver that reports another hash is not believed", f"{FILES}/transfer.py",
-        "if not self.proof or (offer.chunk is not None and file.proof != self.proof):", "if not self.proof:", ONE,
-    ),
-    Mutation(
         "bound", "a receiver goes on at a chunk of the file", f"{FILES}/file.py",
         "return at <= self.size and (self._chunk is None or not at % self._chunk or at == self.size)",
         "return True", ONE,
-    ),
-    Mutation(
-        "bound", "a file's channel is one for files", f"{FILES}/transfers.py", "if not self.owns(offer.channel):",
-        "if False:", ONE,
-    ),
-    Mutation(
-        "bound", "an offer has a hash, or chunks and a key", f"{FILES}/transfers.py",
-        "if (offer.chunk is None) == (not offer.sha256) or (offer.chunk is None) != (not offer.key):", "if False:", ONE,
     ),
     Mutation(
         "promise", "a sender that dies of anything ends both who wait", f"{FILES}/transfer.py",
