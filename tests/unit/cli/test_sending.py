@@ -672,6 +672,19 @@ async def test_an_end_that_is_not_confirmed_is_no_success(listed, target, monkey
     assert (one if side == "sender" else other)._display.words()[-1] == "unconfirmed"
 
 
+async def test_an_unforeseen_error_ends_the_sending(listed, target, monkeypatch):
+    async def fail(*_, **__):
+        raise RuntimeError("never thought of")
+
+    said = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(context["message"]))
+    monkeypatch.setattr(guest.Guest, "_send_all", fail)
+    async with serve_small() as server, sending(server.url(), listed) as (_, there):
+        async with receiving(server.url(), target):
+            assert await result(there) == 1
+    assert "a receiver was not served" in said
+
+
 @pytest.mark.parametrize("version", ["first", "second"])
 async def test_a_full_disk_is_said_before_anything_comes(listed, target, monkeypatch, version, request):
     if version == "first":

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 import adieu
-from adieu.cli.sending import guest, listing, sender
+from adieu.cli.sending import display, guest, listing, sender
 from adieu.server.small import serve_small
 from unit.cli.test_sending import both_well, listed, receiving, result, sending, target
 
@@ -98,3 +98,10 @@ async def test_a_folder_that_does_not_fit_the_list_is_refused(listed, target, mo
     [why] = refused
     assert "not in the list" in why
     assert sorted(each.name for each in target.iterdir()) == ["film.mp4", "photos"]
+
+
+def test_an_error_of_a_transfer_names_the_file():
+    error = adieu.TransferError("'3' was not sent: the disk is full")
+    assert display.under_its_name(error, 3, "a/film\n.mp4").startswith("a/film")
+    assert display.under_its_name(error, 3, "film").endswith("film was not sent: the disk is full")
+    assert "'3'" in display.under_its_name(error, 4, "film")

@@ -126,6 +126,11 @@ def files_in_words(count: int, size: int) -> str:
     return f"{count} file{'s' * (count != 1)}, {amount(size)}"
 
 
+def under_its_name(error: Exception, number: int, path: str) -> str:
+    """The text of an error of a transfer, which goes by its number, with the path that people know."""
+    return one_line(str(error).replace(repr(str(number)), shown(path), 1))
+
+
 def shown(name: str) -> str:
     """Return a name that the other side chose, without characters that move a terminal's cursor."""
     return one_line(name)

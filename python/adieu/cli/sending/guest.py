@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from typing import TYPE_CHECKING
 
-from adieu.cli.sending.display import files_in_words, path_in_words
+from adieu.cli.sending.display import files_in_words, path_in_words, under_its_name
 from adieu.cli.sending.listing import digest, in_parts, trunk
 from adieu.cli.sending.messages import (
     AT_ONCE,
@@ -245,7 +245,10 @@ class Guest:
         if transfer.size != listing.entries[number].size:
             transfer.cancel()
             raise ExchangeError(f"{listing.paths[number]} has changed since it was listed")
-        await transfer.wait()
+        try:
+            await transfer.wait()
+        except TransferError as error:
+            raise TransferError(under_its_name(error, number, listing.entries[number].path)) from error
         self._under_way.pop(number, None)
         self.proofs[number] = listing.proofs[number] = transfer.proof
         self._tell()

@@ -120,6 +120,10 @@ class ExchangeError(Exception):
     """
 
 
+class ToldError(ExchangeError):
+    """The other program said that it cannot go on."""
+
+
 class RefusedError(ExchangeError):
     """The other program says that the code was wrong."""
 
@@ -189,7 +193,7 @@ async def exchange(line: Line, message: Message | None, *kinds: type[M], patienc
         case Refused():
             raise RefusedError("the other program says that the code was wrong")
         case Failed(text=text):
-            raise ExchangeError(one_line(text, 500))
+            raise ToldError(one_line(text, 500))
         case _ if isinstance(answer, kinds):
             return answer
         case _:

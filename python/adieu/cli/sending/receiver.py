@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from adieu.cli.sending.display import files_in_words, path_in_words, shown
+from adieu.cli.sending.display import files_in_words, path_in_words, shown, under_its_name
 from adieu.cli.sending.listing import FOLDER, digest, identity, safe_paths, trunk
 from adieu.cli.sending.messages import (
     AT_ONCE,
@@ -286,7 +286,7 @@ class Receiver:
                 await file.accept(part.path(paths[number]))
             except TransferError as error:
                 if session.receipt is None and not over.done():
-                    over.set_exception(ExchangeError(str(error)))
+                    over.set_exception(ExchangeError(under_its_name(error, number, str(paths[number]))))
                 return
             self._under_way.pop(number, None)
             self.proofs[number] = file.proof

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from adieu.cli.sending.guest import Guest, Limit
-from adieu.cli.sending.messages import ExchangeError, RefusedError
+from adieu.cli.sending.messages import ExchangeError, RefusedError, ToldError
 from adieu.cli.sending.proof import Pin
 from adieu.cli.sending.tries import VoidError, WrongCodeError
 from adieu.errors import SessionError, SignalingLostError
@@ -278,11 +278,15 @@ class Sender:
             await self._refuse(session, error)
         except ExchangeError as error:
             guest.display.end()
-            guest.display.say("failed", f"the receiver cannot go on: {error}")
+            who = "the receiver cannot" if isinstance(error, ToldError) else "cannot"
+            guest.display.say("failed", f"{who} go on: {error}")
             guest.how = "failed"
             await session.close(str(error)[:100], timeout=1.0)
         except SessionError:
             guest.how = await self._lost(session, guest)
+        except Exception:
+            guest.how = "failed"  # else it would be waited for
+            raise
         finally:
             leaving.cancel()
             guest.ended = asyncio.get_running_loop().time()
@@ -300,7 +304,7 @@ class Sender:
 
     async def _refuse(self, session: Session, error: Exception) -> None:
         left = self._known.tries.left
-        self._display.say("wrong-code", f"{error} ({left} more tries)", left=left)
+        self._display.say("wrong-code", f"{error} ({left or 'no'} more {'try' if left == 1 else 'tries'})", left=left)
         if not left and self._known.link is not None and not isinstance(error, VoidError):
             self._display.say("void", "So many wrong codes were tried that the code is void. The link still works.")
         await session.close("the code was wrong", timeout=1.0)
