@@ -210,6 +210,32 @@ fn a_tone_is_told_once_when_it_is_over() {
 }
 
 #[test]
+fn a_tone_is_told_when_all_packets_of_its_end_are_lost() {
+    let mut world = World::new();
+    world.negotiate(1, vec![section("a", 111)]);
+    assert!(world.speak(1110, 1));
+    world.left.send_tone(world.now, 1110, '7', Duration::from_millis(100));
+    for _ in 0..6 {
+        world.pass(Duration::from_millis(10));
+    }
+    let mut told = Vec::new();
+    for at in 6..60 {
+        world.now += Duration::from_millis(10);
+        world.left.handle_timeout(world.now);
+        world.left.sending.waiting.clear();
+        if world.right.poll_timeout(world.now).is_some_and(|due| due <= world.now) {
+            world.right.handle_timeout(world.now);
+        }
+        told.extend(events(&mut world.right).into_iter().map(|event| (at, event)));
+    }
+    told.retain(|(_, event)| matches!(event, MediaEvent::Tone { .. }));
+    let [(at, MediaEvent::Tone { receiver: 1111, tone: '7', seconds })] = told[..] else {
+        panic!("{told:?}")
+    };
+    assert!((25..40).contains(&at) && (0.02..0.1).contains(&seconds), "{at} {seconds}");
+}
+
+#[test]
 fn redundant_blocks_come_as_the_packets_that_they_were() {
     let mut world = World::new();
     let mut with_red = section("a", 111);

@@ -9,6 +9,7 @@ pub mod stream;
 mod sync;
 #[cfg(test)]
 mod tests;
+mod tones;
 pub mod video;
 
 use std::collections::{HashSet, VecDeque};
@@ -135,8 +136,14 @@ impl Receive {
             .report
             .and_then(|(info, _)| self.clock.captured(now, &info, header.timestamp, found.format.clock_rate));
         let place = Place { ssrc: header.ssrc, sequence: index, timestamp, arrived: now, captured };
-        let (tone_before, mark) = (stream.tone, (header.marker, found.level));
-        stream.tone = hand_up(events, receiver, &found, (place, mark), (payload, tone_before));
+        if let Payload::Tone = found.payload {
+            if let Some(report) = tone::Report::read(payload) {
+                let told = stream.tones.take(now, (timestamp, found.format.clock_rate), report);
+                events.extend(told.map(|tone| tone_event(receiver, tone)));
+            }
+            return Some(());
+        }
+        hand_up(events, receiver, &found, (place, (header.marker, found.level)), payload);
         Some(())
     }
 
@@ -263,6 +270,7 @@ impl Receive {
     pub fn handle_bye(&mut self, ssrcs: &[u32], events: &mut VecDeque<MediaEvent>) {
         for stream in self.streams.iter_mut().filter(|stream| ssrcs.contains(&stream.ssrc)) {
             stream.end_frames();
+            events.extend(stream.tones.end().map(|tone| tone_event(stream.receiver, tone)));
             if std::mem::replace(&mut stream.is_on, false) {
                 events.push_back(MediaEvent::Off { receiver: stream.receiver });
             }
@@ -310,7 +318,9 @@ impl Receive {
 
     pub fn handle_timeout(&mut self, now: Instant, round_trip: Duration, events: &mut VecDeque<MediaEvent>) {
         for at in 0..self.streams.len() {
-            if let Some(video) = &mut self.streams[at].video
+            let stream = &mut self.streams[at];
+            events.extend(stream.tones.handle_timeout(now).map(|tone| tone_event(stream.receiver, tone)));
+            if let Some(video) = &mut stream.video
                 && video.handle_timeout(now, round_trip)
             {
                 self.hand_up_frames(now, at, events);
@@ -321,7 +331,8 @@ impl Receive {
     pub fn timeout(&self, round_trip: Duration) -> Option<Instant> {
         let videos =
             self.streams.iter().filter_map(|stream| stream.video.as_ref()?.timeout(round_trip)).min();
-        [videos, self.arrivals.timeout()].into_iter().flatten().min()
+        let tones = self.streams.iter().filter_map(|stream| stream.tones.timeout()).min();
+        [videos, tones, self.arrivals.timeout()].into_iter().flatten().min()
     }
 
     /// RTCP packets that are due. `own`: the SSRC of this side.
@@ -363,14 +374,18 @@ fn unwrapped<'p>(section: &Section, payload: &'p [u8]) -> Option<(VideoCodec, &'
     }
 }
 
-/// Make the events of a payload. Returns the timestamp of the tone that was reported last.
+fn tone_event(receiver: u64, (tone, seconds): (char, f64)) -> MediaEvent {
+    MediaEvent::Tone { receiver, tone, seconds }
+}
+
+/// Make the events of a payload of sound.
 fn hand_up(
     events: &mut VecDeque<MediaEvent>,
     receiver: u64,
     found: &Destination<'_>,
     (place, (marker, level)): (Place, (bool, Option<u8>)),
-    (payload, tone_before): (&[u8], Option<u64>),
-) -> Option<u64> {
+    payload: &[u8],
+) {
     let Destination { section, format, .. } = found;
     match found.payload {
         Payload::Audio(codec) => {
@@ -394,17 +409,8 @@ fn hand_up(
                 events.push_back(MediaEvent::Audio { receiver, packet });
             }
         }
-        Payload::Tone => {
-            let report = tone::Report::read(payload).filter(|report| report.is_over);
-            if let Some(report) = report.filter(|_| tone_before != Some(place.timestamp)) {
-                let seconds = f64::from(report.duration) / f64::from(format.clock_rate.max(1));
-                events.push_back(MediaEvent::Tone { receiver, tone: report.tone, seconds });
-                return Some(place.timestamp);
-            }
-        }
-        Payload::Video(_) | Payload::Rtx(_) | Payload::Other => {}
+        Payload::Tone | Payload::Video(_) | Payload::Rtx(_) | Payload::Other => {}
     }
-    tone_before
 }
 
 /// Values that the packets of one datagram share.

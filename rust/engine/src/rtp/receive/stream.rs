@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::super::clock::{middle, short};
 use super::super::wire::rtcp::{Block, SenderInfo};
+use super::tones::Tones;
 use super::video::Video;
 
 /// A stream of the peer that has a receiver.
@@ -31,8 +32,7 @@ pub struct Incoming {
     /// The last report of the peer, and when it came.
     pub report: Option<(SenderInfo, Instant)>,
     pub reports: u64,
-    /// The timestamp of the tone that was reported last.
-    pub tone: Option<u64>,
+    pub tones: Tones,
     /// Whether it carries packets of another stream again, and no media of its own.
     pub is_repair: bool,
     pub is_video: bool,
@@ -95,7 +95,7 @@ impl Incoming {
             reported: (0, 0),
             report: None,
             reports: 0,
-            tone: None,
+            tones: Tones::default(),
             is_repair: false,
             is_video: false,
             video: None,
