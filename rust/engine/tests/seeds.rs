@@ -222,7 +222,7 @@ fn feedback_of_packets() {
 #[test]
 #[ignore = "writes rust/fuzz/seeds"]
 fn record_estimate() {
-    use targets::estimate::{ARRIVED, FRAME, LIMIT, MISSING, PAUSE, REMB, REPORT, SEND, record};
+    use targets::estimate::{ARRIVED, DEMAND, FRAME, MISSING, PAUSE, REMB, REPORT, SEND, record};
     let rounds = |count: usize, round: &[Vec<u8>]| round.concat().repeat(count);
     let steady = [record(SEND, 100, 1000, 10), record(ARRIVED, -9, 40, 10)];
     let slow = [record(SEND, 100, 1000, 10), record(ARRIVED, -9, 80, 10)];
@@ -236,7 +236,7 @@ fn record_estimate() {
         record(PAUSE, 0, 40, 0),
         record(REPORT, 0, 50, 5),
         record(REMB, 0, 50_000, 3),
-        record(LIMIT, 3, 40_000, 5),
+        record(DEMAND, 3, 40_000, 5),
     ];
     write(
         "estimate",

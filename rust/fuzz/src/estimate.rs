@@ -8,14 +8,14 @@ use adieu_engine::rtp::bwe::{Estimate, MAX, MIN};
 use adieu_engine::rtp::pacer::{Class, Pacer};
 
 /// Kinds of records. Packets of so many bytes leave. Feedback names numbers that arrived so many ticks of 250 µs after each
-/// other, or that are missing. The others: a pause in ms, a report, a REMB, a limit, a frame.
+/// other, or that are missing. The others: a pause in ms, a report, a REMB, a demand, a frame.
 pub const SEND: u8 = 0;
 pub const ARRIVED: u8 = 1;
 pub const MISSING: u8 = 2;
 pub const PAUSE: u8 = 3;
 pub const REPORT: u8 = 4;
 pub const REMB: u8 = 5;
-pub const LIMIT: u8 = 6;
+pub const DEMAND: u8 = 6;
 pub const FRAME: u8 = 7;
 /// A flag: numbers and times are far away.
 pub const FAR: u8 = 8;
@@ -36,7 +36,6 @@ struct Sender {
     pacer: Pacer<usize>,
     number: u64,
     arrival: Duration,
-    max: u32,
 }
 
 /// Nothing panics, rates keep to their bounds and what waits is bounded. The last target.
@@ -45,7 +44,7 @@ pub fn estimate(mut data: &[u8]) -> u32 {
     let estimate = Estimate::new(now, 300_000);
     let pacer = Pacer::new(now, estimate.pace());
     let arrival = Duration::from_secs(1000);
-    let mut sender = Sender { now, estimate, pacer, number: 0, arrival, max: MAX };
+    let mut sender = Sender { now, estimate, pacer, number: 0, arrival };
     sender.estimate.set_demand(5_000_000);
     while let Some((head, rest)) = data.split_at_checked(HEAD) {
         data = rest;
@@ -72,10 +71,7 @@ impl Sender {
                 self.estimate.report(self.now, count);
             }
             REMB => self.estimate.set_remb(u64::from(value) << (count % 64)),
-            LIMIT => {
-                self.max = u32::from(value) << (count % 16);
-                self.estimate.set_limits(u32::from(number.unsigned_abs()) << 14, self.max);
-            }
+            DEMAND => self.estimate.set_demand(u32::from(value) << (count % 16)),
             _ => {
                 for _ in 0..count {
                     let class = match number & 3 {
@@ -121,7 +117,7 @@ impl Sender {
             self.pacer.probe(self.now, probe);
         }
         let (target, pace) = (self.estimate.target(), self.estimate.pace());
-        assert!((MIN..=self.max.clamp(MIN, MAX)).contains(&target), "{target}");
+        assert!((MIN..=MAX).contains(&target), "{target}");
         assert!(pace >= target, "{pace} {target}");
         self.pacer.set_rate(self.now, pace);
         for _ in 0..100 {

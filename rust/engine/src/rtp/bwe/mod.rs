@@ -71,16 +71,15 @@ pub struct Estimate {
     probes: Probes,
     sending: Sending,
     reports: Reports,
-    min: f64,
-    max: f64,
     remb: Option<f64>,
     demand: f64,
     round_trip: f64,
     /// Seconds that the path's queue is long.
     queue: f64,
-    /// When the last feedback came, or half was taken for want of it.
+    /// When the last feedback came.
     heard: Option<f64>,
-    has_feedback: bool,
+    /// When the first packet after it left; or after half was taken for want of feedback.
+    unanswered: Option<f64>,
     /// The estimate before there was silence, which goes on.
     before_silence: Option<f64>,
 }
@@ -103,25 +102,17 @@ impl Estimate {
             probes: Probes::default(),
             sending: Sending::default(),
             reports: Reports::default(),
-            min: f64::from(MIN),
-            max: f64::from(MAX),
             remb: None,
             demand: 0.0,
             round_trip: 0.1,
             queue: 0.0,
             heard: None,
-            has_feedback: false,
+            unanswered: None,
             before_silence: None,
         }
     }
 
     // --- reports ----------------------------------------------------------------------------------------------------
-
-    /// Bounds in bits a second, as negotiated and set. The upper one wins.
-    pub fn set_limits(&mut self, min: u32, max: u32) {
-        self.max = f64::from(max.clamp(MIN, MAX));
-        self.min = f64::from(min.clamp(MIN, MAX)).min(self.max);
-    }
 
     /// The peer's own limit (REMB); 0: it has not set one.
     pub fn set_remb(&mut self, bits: u64) {
@@ -145,7 +136,7 @@ impl Estimate {
         if let Some(id) = probe {
             self.probes.sent(id, now, bits);
         }
-        self.heard.get_or_insert(now);
+        self.unanswered.get_or_insert(now);
     }
 
     /// Take feedback: a number, and when it arrived on the peer's clock; None: it has not.
@@ -182,8 +173,7 @@ impl Estimate {
         if !is_news {
             return;
         }
-        self.heard = Some(now);
-        self.has_feedback = true;
+        (self.heard, self.unanswered) = (Some(now), None);
         if let Some(before) = self.before_silence.take() {
             self.probes.try_again(before);
         }
@@ -222,7 +212,7 @@ impl Estimate {
     /// A receiver report: parts of 256 that were lost. It counts where no feedback comes.
     pub fn report(&mut self, now: Instant, lost: u8) {
         let now = self.seconds(now);
-        if self.has_feedback && self.heard.is_some_and(|heard| now - heard < GONE) {
+        if self.heard.is_some_and(|heard| now - heard < GONE) {
             return;
         }
         let (estimate, sent) = (self.rate.estimate(), self.sending.rate(now));
@@ -234,16 +224,20 @@ impl Estimate {
 
     /// The estimate itself keeps to the bounds, or it would take long to leave them.
     fn bound(&mut self) {
-        self.rate.cap(self.max);
-        self.rate.prove(self.min, false);
+        self.rate.cap(MAX.into());
+        self.rate.prove(MIN.into(), false);
     }
 
     // --- answers ----------------------------------------------------------------------------------------------------
 
     /// Bits a second that may be sent, audio and repairs included.
     pub fn target(&self) -> u32 {
-        let limit = self.remb.unwrap_or(self.max).min(self.max);
-        self.rate.target().min(limit).max(self.min) as u32
+        self.rate.target().min(self.limit()).max(MIN.into()) as u32
+    }
+
+    /// Bits a second that the peer takes, and any path.
+    fn limit(&self) -> f64 {
+        self.remb.unwrap_or(f64::INFINITY).min(MAX.into())
     }
 
     /// Bits a second for the pacer: bursts may be as fast as the path carries them, and a little faster than the mean.
@@ -273,9 +267,9 @@ impl Estimate {
     pub fn handle_timeout(&mut self, now: Instant) {
         let now = self.seconds(now);
         if self.silent_at().is_some_and(|at| at <= now) {
-            self.heard = Some(now);
+            self.unanswered = None;
             self.before_silence.get_or_insert(self.rate.estimate());
-            self.rate.cap((self.rate.estimate() / 2.0).max(self.min));
+            self.rate.cap((self.rate.estimate() / 2.0).max(MIN.into()));
         }
     }
 
@@ -284,21 +278,21 @@ impl Estimate {
             now,
             estimate: self.rate.estimate(),
             demand: self.demand,
-            max: self.remb.unwrap_or(self.max).min(self.max),
+            max: self.limit(),
             is_calm: self.trend.usage() == Usage::Normal
                 && self.queue < CALM
                 && !self.rate.is_draining()
                 && self.before_silence.is_none(),
-            is_answered: self.has_feedback,
+            is_answered: self.heard.is_some(),
             lowered: self.rate.lowered(),
         }
     }
 
-    /// When the feedback will have been missed; None: it never came, or nothing was sent since.
+    /// When the feedback will have been missed; None: it never came, or nothing was sent since. A pause in sending is no
+    /// silence of the peer: its time counts from the first packet after it.
     fn silent_at(&self) -> Option<f64> {
-        let heard = self.heard.filter(|_| self.has_feedback)?;
-        self.history.newest().filter(|newest| *newest > heard)?;
-        Some(heard + SILENCE + 2.0 * self.round_trip)
+        self.heard?;
+        Some(self.unanswered? + SILENCE + 2.0 * self.round_trip)
     }
 
     fn seconds(&self, now: Instant) -> f64 {

@@ -18,15 +18,10 @@ fn steady(estimate: &mut Estimate, begun: Instant, from: u32, count: u32, way: D
 }
 
 #[test]
-fn limits_bound_the_target_and_the_upper_one_wins() {
+fn the_limit_of_the_peer_bounds_the_target() {
     let now = Instant::now();
     let mut estimate = Estimate::new(now, 300_000);
     assert_eq!(estimate.target(), 300_000);
-    estimate.set_limits(500_000, 1_000_000);
-    assert_eq!(estimate.target(), 500_000);
-    estimate.set_limits(500_000, 200_000);
-    assert_eq!(estimate.target(), 200_000);
-    estimate.set_limits(0, u32::MAX);
     for (remb, target) in [(100_000, 100_000), (1, MIN), (u64::MAX, 300_000), (0, 300_000)] {
         estimate.set_remb(remb);
         assert_eq!(estimate.target(), target, "{remb}");
@@ -50,6 +45,22 @@ fn what_arrives_steadily_raises_and_its_end_halves() {
     assert_eq!(estimate.target(), target);
     estimate.handle_timeout(silent);
     assert!(estimate.target().abs_diff(target / 2) <= 1, "{target} {}", estimate.target());
+}
+
+#[test]
+fn a_pause_in_sending_is_no_silence_of_the_peer() {
+    let begun = Instant::now();
+    let mut estimate = Estimate::new(begun, 300_000);
+    let now = steady(&mut estimate, begun, 0, 1000, 20 * MS);
+    let target = estimate.target();
+    let later = now + Duration::from_secs(60);
+    estimate.sent(later, 1000, 1000, None);
+    assert!(estimate.timeout().is_some_and(|at| at > later + 1000 * MS), "its answer is still under way");
+    estimate.handle_timeout(later);
+    assert_eq!(estimate.target(), target);
+    estimate.sent(later + 900 * MS, 1001, 1000, None);
+    estimate.handle_timeout(later + 1500 * MS);
+    assert!(estimate.target().abs_diff(target / 2) <= 1, "the first packet after it has had no answer");
 }
 
 #[test]
