@@ -7,13 +7,14 @@ One side sends 20 streams of sound, or one of pictures, the other receives them.
 process, all its threads, for each RTP packet that it sent or received. Each round measures every row once, adieu and
 aiortc alternating.
 
-    ready      the sender has packets of Opus; aiortc alone can do this, adieu encodes sound itself
-    G.711      the sender has samples, and encodes them by a table: the nearest to ready packets that adieu has
+    ready      the sender has packets of Opus; in adieu the core keeps their time, in aiortc the program does
+    G.711      the sender has samples, and encodes them by a table
     encoding   the sender has samples, and encodes them as Opus
     decoding   the receiver's program reads the frames of all streams
     unread     the receiver's program reads nothing: aiortc decodes nevertheless, adieu does not
     VP8        the sender has frames of 1280x720 that are encoded already, 30 a second, 2 Mbit/s
     frames     the receiver's program reads the frames as they came; aiortc can only decode them
+    nothing    a program that only sleeps as often as the sender of `VP8` does: the part of Python's own clock
 """
 
 from __future__ import annotations
@@ -42,8 +43,9 @@ STREAMS = 20
 RATE = 48000
 PATIENCE = 120.0
 ROWS = (
-    ("adieu", "G.711", "unread"),
+    ("adieu", "ready", "unread"),
     ("aiortc", "ready", "unread"),
+    ("adieu", "G.711", "unread"),
     ("adieu", "encoding", "unread"),
     ("adieu", "encoding", "decoding"),
     ("aiortc", "encoding", "decoding"),
@@ -59,6 +61,21 @@ def tone(seconds: float) -> bytes:
 
     once = array("h", (round(9000 * ((n * (3 + n // 6000)) % 200 - 100) / 100) for n in range(RATE)))
     return (once.tobytes() * round(seconds + 1))[: 2 * round(seconds * RATE)]
+
+
+def opus() -> list[bytes]:
+    """A second of packets of Opus, each of 20 ms."""
+    import av
+
+    encoder: Any = av.CodecContext.create("libopus", "w")
+    encoder.sample_rate, encoder.layout, encoder.format = RATE, "mono", "s16"
+    payloads = []
+    for index in range(50):
+        frame = av.AudioFrame(format="s16", layout="mono", samples=960)
+        frame.planes[0].update(tone(1.0)[1920 * index : 1920 * index + 1920])
+        frame.sample_rate, frame.pts = RATE, 960 * index
+        payloads += [bytes(packet) for packet in encoder.encode(frame)]
+    return payloads
 
 
 def pictures() -> list[tuple[bytes, bool]]:
@@ -92,6 +109,13 @@ class Adieu:
             self.pc.addTrack(camera.track)
             self.tasks.append(asyncio.ensure_future(self._show(camera, pictures())))
             return
+        if how == "ready":
+            payloads = opus()
+            for _ in range(STREAMS):
+                voice = EncodedSource("audio/opus", max_seconds=2.0)
+                self.pc.addTrack(voice.track)
+                self.tasks.append(asyncio.ensure_future(self._pass_on(voice, payloads)))
+            return
         for _ in range(STREAMS):
             source = AudioSource(RATE, max_seconds=2.0)
             self.pc.addTrack(source.track)
@@ -105,6 +129,10 @@ class Adieu:
         sound = tone(1.0)
         while True:
             await source.write(sound)
+
+    async def _pass_on(self, voice: Any, payloads: list[bytes]) -> None:
+        while True:
+            await voice.write(*payloads)
 
     async def _show(self, camera: Any, frames: list[tuple[bytes, bool]]) -> None:
         began = time.perf_counter()
@@ -185,15 +213,7 @@ class Aiortc:
     def _packets(self) -> Any:
         import av
 
-        encoder: Any = av.CodecContext.create("libopus", "w")
-        encoder.sample_rate, encoder.layout, encoder.format = RATE, "mono", "s16"
-        frame = av.AudioFrame(format="s16", layout="mono", samples=960)
-        frame.sample_rate, frame.pts = RATE, 0
-        payloads = []
-        for index in range(50):
-            frame.planes[0].update(tone(1.0)[1920 * index : 1920 * index + 1920])
-            frame.pts = 960 * index
-            payloads += [bytes(packet) for packet in encoder.encode(frame)]
+        payloads = opus()
 
         class Packets(self.aiortc.MediaStreamTrack):
             kind = "audio"
@@ -254,6 +274,12 @@ class Aiortc:
         return sum(getattr(one, names[one.type]) for one in found if one.type in names)
 
 
+def switches() -> int:
+    """How often the threads of this process were put to sleep or had to wait."""
+    texts = [path.read_text() for path in Path("/proc/self/task").glob("*/status")]
+    return sum(int(line.split()[1]) for text in texts for line in text.splitlines() if "ctxt_switches" in line)
+
+
 async def serve(library: str) -> None:
     """Answer each line with a line."""
     peer: Any = {"adieu": Adieu, "aiortc": Aiortc}[library]()
@@ -263,7 +289,7 @@ async def serve(library: str) -> None:
         asked = json.loads(line)
         do = asked.pop("do")
         if do == "figures":
-            answer: Any = {"cpu": time.process_time(), "packets": await peer.packets()}
+            answer: Any = {"cpu": time.process_time(), "packets": await peer.packets(), "switches": switches()}
         elif do == "version":
             answer = peer.version
         elif do in {"send", "receive"}:
@@ -315,10 +341,19 @@ async def measured(library: str, sends: str, receives: str, seconds: float) -> d
             count = last["packets"] - first["packets"]
             found[name] = 1e6 * (last["cpu"] - first["cpu"]) / count
             found[f"{name} packets"] = count / seconds
+            found[f"{name} switches"] = (last["switches"] - first["switches"]) / count
         return found
 
 
-def report(rows: dict[tuple[str, str, str], list[dict[str, Any]]], seconds: float) -> str:
+async def nothing(seconds: float) -> float:
+    """Return the processor time, in seconds a second, of a program that sleeps as often as a picture is sent."""
+    began, cpu = time.perf_counter(), time.process_time()
+    for count in range(round(seconds * FRAMERATE)):
+        await asyncio.sleep(max(0.0, began + (count + 1) / FRAMERATE - time.perf_counter()))
+    return (time.process_time() - cpu) / (time.perf_counter() - began)
+
+
+def report(rows: dict[tuple[str, str, str], list[dict[str, Any]]], seconds: float, idle: float) -> str:
     lines = [
         "# Sound and pictures: processor time",
         "{date}, commit {commit}; {processor}, {cores} cores, {system}, Python {python}.".format(**facts()),
@@ -329,8 +364,11 @@ def report(rows: dict[tuple[str, str, str], list[dict[str, Any]]], seconds: floa
             f" {len(next(iter(rows.values())))} rounds in turn. `python benchmarks/media.py` makes this page."
         ),
         "",
-        "| | sender | receiver | µs a packet, sender | µs a packet, receiver | packets a second that arrived |",
-        "|---|---|---|---|---|---|",
+        (
+            "| | sender | receiver | µs a packet, sender | µs a packet, receiver | switches a packet, sender"
+            " | switches a packet, receiver | packets a second that arrived |"
+        ),
+        "|---|---|---|---|---|---|---|---|",
     ]
     shown: dict[tuple[str, str, str], tuple[float, float]] = {}
     for row, figures in rows.items():
@@ -338,26 +376,31 @@ def report(rows: dict[tuple[str, str, str], list[dict[str, Any]]], seconds: floa
         for side in ("out", "in"):
             found = [one[side] for one in figures]
             cells.append(f"**{median(found):.1f}** ({min(found):.1f} – {max(found):.1f})")
+        cells += [f"{median(one[f'{side} switches'] for one in figures):.2f}" for side in ("out", "in")]
         shown[row] = (median(one["out"] for one in figures), median(one["in"] for one in figures))
         arrived = median(one["in packets"] for one in figures)
         name, sends, receives = row
         lines.append(f"| {name} {figures[0]['version']} | {sends} | {receives} | {' | '.join(cells)} | {arrived:.0f} |")
     ours, others = (shown[row] for row in PICTURES)
-    shown_out, shown_in = others[0] / ours[0], others[1] / ours[1]
-    plain, _, coded = (shown[row] for row in ROWS if row[0] == "adieu")
+    arrived = median(one["out packets"] for one in rows[PICTURES[0]])
+    ready, plain, _, coded = (shown[row] for row in ROWS if row[0] == "adieu")
     theirs, theirs_coded = (shown[row] for row in ROWS if row[0] == "aiortc")
-    out, into = theirs_coded[0] / coded[0], theirs_coded[1] / coded[1]
-    plainly, unread = theirs[0] / plain[0], theirs[1] / plain[1]
+
+    def times(what: str, one: tuple[float, float], other: tuple[float, float], more: str = "") -> str:
+        out, into = other[0] / one[0], other[1] / one[1]
+        return f"{what}: aiortc takes {out:.1f} times as much to send, {into:.1f} times to receive{more}."
+
     lines += [
         "",
-        f"With encoding and decoding aiortc takes {out:.1f} times as much to send, {into:.1f} times to receive.",
-        f"Without Opus, adieu's G.711 beside aiortc's ready packets: {plainly:.1f} times as much to send.",
-        f"Received and not read: {unread:.1f} times; aiortc decodes also then.",
-        f"Ready pictures: {shown_out:.1f} times as much to send, {shown_in:.1f} times to receive; aiortc decodes them.",
+        times("Ready packets of sound", ready, theirs, "; it decodes them, also if nobody reads"),
+        times("G.711 beside aiortc's ready packets", plain, theirs),
+        times("Encoding and decoding", coded, theirs_coded),
+        times("Ready pictures", ours, others, "; it decodes them"),
         (
-            "adieu sends pictures at a pace, and its I/O thread wakes up for nearly each packet; aiortc sends a frame "
-            "at once."
+            f"Python's part of a picture: a program that only sleeps {FRAMERATE} times a second takes"
+            f" {1e6 * idle / FRAMERATE:.0f} µs each time, {1e6 * idle / arrived:.1f} for each packet of these pictures."
         ),
+        "A switch: a thread goes to sleep, or has to wait.",
         f"The processor time is that of all threads. The load of the computer was {os.getloadavg()[0]:.0f} at the end.",
         "Where less than 1000 packets a second of sound arrived, it was too busy for all of them.",
     ]
@@ -372,7 +415,7 @@ async def main(quick: bool) -> None:
             print(f"round {turn + 1}/{rounds}: {' '.join(row)}", flush=True)
             rows[row].append(await measured(*row, seconds))
             print(rows[row][-1], flush=True)
-    text = report(rows, seconds)
+    text = report(rows, seconds, await nothing(seconds))
     print(text)
     if not quick:
         (HERE / "media.md").write_text(text)

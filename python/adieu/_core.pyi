@@ -380,6 +380,16 @@ class AudioSource:
             ValueError: samples of another kind, or no whole number of frames.
             TypeError: it is no buffer.
         """
+    def write_packets(self, packets: Sequence[Buffer]) -> int:
+        """Queue packets of a source that has a codec. Returns how many fitted; AUDIO_ROOM follows if some did not.
+
+        Raises:
+            ValueError: it is no packet of that codec, or too large. Then nothing is queued.
+            TypeError: it is no buffer.
+        """
+    @property
+    def wrong(self) -> str | None:
+        """The codec that is sent in place of that of the packets, which wait. AUDIO_ROOM comes when this changes."""
     def clear(self) -> int:
         """Drop what is queued, and fade out what is being sent. Returns the dropped frames."""
     def end(self) -> None:
@@ -578,9 +588,17 @@ class EventQueue:
         Another epoch is another negotiation: packets with the payload types of the one before are understood for two
         seconds more. A sender that is in no section any longer says BYE. `cname` is the name of this side in RTCP.
         """
-    def audio_source(self, rate: int, channels: int, max_seconds: float = 10.0) -> AudioSource:
-        """Make a source of sound that keeps at most `max_seconds` (0.02 to 60). `rate`: 8000 to 192000 frames a second;
-        `channels`: 1 or 2."""
+    def audio_source(
+        self, rate: int, channels: int, max_seconds: float = 10.0, codec: Literal["opus"] | None = None
+    ) -> AudioSource:
+        """Make a source of sound that keeps at most `max_seconds` (0.02 to 60).
+
+        Args:
+            rate: 8000 to 192000 frames a second. With a codec: that of its timestamps.
+            channels: 1 or 2.
+            max_seconds: the most that it keeps.
+            codec: it gets packets of this codec; None: it gets samples.
+        """
     def audio_sink(
         self, receiver: int, rate: int, channels: int, frame_ms: int = 20, max_frames: int = 50
     ) -> AudioSink:

@@ -140,7 +140,7 @@ class FakeCore:
     def next_turn(self) -> None:
         self.turn += 1
 
-    def audio_source(self, rate: int, channels: int, max_seconds: float = 10.0) -> FakeSource:
+    def audio_source(self, rate: int, channels: int, max_seconds: float = 10.0, codec: str | None = None) -> FakeSource:
         self.sources.append(FakeSource(self, rate, channels, max_seconds))
         return self.sources[-1]
 

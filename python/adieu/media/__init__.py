@@ -11,6 +11,7 @@ from adieu.lazy import lazy
 
 if TYPE_CHECKING:
     from adieu.media.devices import MediaDeviceInfo, MediaDevices, MediaStreamConstraints, mediaDevices
+    from adieu.media.encoded_sound import EncodedSound
     from adieu.media.encoded_source import EncodedFrame, EncodedSource, encoded
     from adieu.media.events import BitrateEvent, KeyframeEvent, SourceErrorEvent
     from adieu.media.frame import AudioFrame
@@ -26,6 +27,7 @@ __all__ = [
     "AudioSource",
     "BitrateEvent",
     "EncodedFrame",
+    "EncodedSound",
     "EncodedSource",
     "KeyframeEvent",
     "MediaDeviceInfo",
@@ -44,6 +46,7 @@ if not TYPE_CHECKING:  # a module's __getattr__ would hide misspelled names from
         __name__,
         {
             "adieu.media.devices": ("MediaDeviceInfo MediaDevices MediaStreamConstraints mediaDevices",),
+            "adieu.media.encoded_sound": ("EncodedSound",),
             "adieu.media.encoded_source": ("EncodedFrame EncodedSource encoded",),
             "adieu.media.events": ("BitrateEvent KeyframeEvent SourceErrorEvent",),
             "adieu.media.frame": ("AudioFrame",),

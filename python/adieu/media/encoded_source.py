@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, overload
 
 from adieu.driver import Driver
 from adieu.errors import InvalidStateError, NotSupportedError
+from adieu.media.encoded_sound import EncodedSound
 from adieu.media.events import BitrateEvent, KeyframeEvent, PictureSource
 from adieu.media.reader import FrameReader
 from adieu.webrtc.media_stream_track import MediaStreamTrack, TrackInternals, TrackSource
@@ -119,8 +120,10 @@ class EncodedSource(PictureSource):
     without), `bitrate` (`event.bitrate`: of several senders the least), and `error`, if a connection has not agreed on
     its codec: then it sends nothing.
 
+    Of "audio/opus" this makes an [EncodedSound][adieu.media.EncodedSound], which has a queue in place of these events.
+
     Args:
-        mime_type: "video/H264" or "video/VP8".
+        mime_type: "video/H264", "video/VP8" or "audio/opus".
 
     Raises:
         NotSupportedError: it is another codec.
@@ -130,10 +133,25 @@ class EncodedSource(PictureSource):
 
     EVENTS: ClassVar[frozenset[str]] = frozenset({"keyframe", "bitrate", "error"})
 
-    def __init__(self, mime_type: str) -> None:
+    if TYPE_CHECKING:
+
+        @overload
+        def __new__(  # type: ignore[misc]
+            cls, mime_type: Literal["audio/opus"], *, max_seconds: float = 10.0
+        ) -> EncodedSound: ...
+        @overload
+        def __new__(cls, mime_type: str) -> Self: ...
+
+    def __new__(cls, mime_type: str, **options: Any) -> Any:
+        """Make the source of this codec."""
+        if mime_type.lower() == "audio/opus":
+            return EncodedSound(**options)
+        return super().__new__(cls)
+
+    def __init__(self, mime_type: str) -> None:  # pyright: ignore[reportInconsistentConstructor] of pictures alone
         codec = MIME_TYPES.get(mime_type.lower())
         if codec is None:
-            raise NotSupportedError(f"{mime_type!r}: a source has frames of video/H264 or video/VP8")
+            raise NotSupportedError(f"{mime_type!r}: a source has frames of video/H264 or video/VP8, or audio/opus")
         super().__init__(Driver.current())
         source = TrackSource(f"frames of {codec} of this program", release=self._release, video=self, codec=codec)
         self._codec = codec

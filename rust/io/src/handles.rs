@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use adieu_engine::rtp::{FrameUnit, MediaKind, Section, VideoCodec};
+use adieu_engine::rtp::{AudioCodec, FrameUnit, MediaKind, Section, VideoCodec};
 use adieu_engine::{Algorithm, Certificate, ChannelOptions, Config, Kind, Transport};
 
 use crate::capture::Capture;
@@ -317,8 +317,8 @@ impl Client {
     }
 
     /// A source that keeps at most so much.
-    pub fn audio_source(&self, rate: u32, channels: u8, max: Duration) -> AudioSource {
-        self.media.audio_source(self.queue.clone(), rate, channels, max)
+    pub fn audio_source(&self, form: (u32, u8, Option<AudioCodec>), max: Duration) -> AudioSource {
+        self.media.audio_source(self.queue.clone(), form, max)
     }
 
     /// None: there is no such receiver any longer.

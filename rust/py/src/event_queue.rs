@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use adieu_engine::ice::{Credentials, Role};
-use adieu_engine::rtp::FrameUnit;
+use adieu_engine::rtp::{AudioCodec, FrameUnit};
 use adieu_engine::{Algorithm, Fingerprint, RemoteCandidate};
 use adieu_io::heard::Source;
 use adieu_io::shared::{ChannelShared, TransportShared};
@@ -468,14 +468,21 @@ impl EventQueue {
         self.inner.apply_media(transport, epoch, cname, sections);
     }
 
-    #[pyo3(signature = (rate, channels, max_seconds = 10.0))]
-    fn audio_source(&self, rate: u32, channels: u8, max_seconds: f64) -> PyResult<AudioSource> {
+    #[pyo3(signature = (rate, channels, max_seconds = 10.0, codec = None))]
+    fn audio_source(
+        &self,
+        rate: u32,
+        channels: u8,
+        max_seconds: f64,
+        codec: Option<&str>,
+    ) -> PyResult<AudioSource> {
         check_format(rate, channels)?;
+        let codec = codec.map(|name| choice("codec", name, &[("opus", AudioCodec::Opus)])).transpose()?;
         if !(0.02..=60.0).contains(&max_seconds) {
             return Err(value_error(format!("max_seconds={max_seconds} is not from 0.02 to 60")));
         }
         let max = Duration::from_secs_f64(max_seconds);
-        Ok(AudioSource::new(self.inner.audio_source(rate, channels, max), channels))
+        Ok(AudioSource::new(self.inner.audio_source((rate, channels, codec), max), channels))
     }
 
     #[pyo3(signature = (receiver, rate, channels, frame_ms = 20, max_frames = 50))]

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use adieu_engine::rtp::packetize::h264;
-use adieu_engine::rtp::{Format, MediaKind, VideoCodec};
+use adieu_engine::rtp::{AudioCodec, Format, MediaKind, VideoCodec};
 use adieu_io::frames::axis;
-use adieu_io::media;
+use adieu_io::media::{self, Codec, Packet};
 use pyo3::buffer::{Element, PyBuffer};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -121,6 +121,17 @@ impl AudioSource {
         Ok(py.detach(|| self.inner.write(&samples)))
     }
 
+    fn write_packets(&self, py: Python<'_>, packets: Vec<Bound<'_, PyAny>>) -> PyResult<usize> {
+        let packets: Vec<Packet> =
+            packets.iter().enumerate().map(|(at, data)| packet(at, data)).collect::<PyResult<_>>()?;
+        Ok(py.detach(|| self.inner.write_packets(packets)))
+    }
+
+    #[getter]
+    fn wrong(&self) -> Option<&'static str> {
+        self.inner.wrong().map(AudioCodec::name)
+    }
+
     fn clear(&self, py: Python<'_>) -> u64 {
         py.detach(|| self.inner.clear())
     }
@@ -165,6 +176,27 @@ pub fn frame_data(data: &Bound<'_, PyAny>, codec: VideoCodec) -> PyResult<Vec<u8
         ));
     }
     Ok(data)
+}
+
+/// The most bytes of a packet of Opus that is sent: with its headers it fits into a datagram on every path.
+const MAX_PACKET: usize = 1100;
+
+/// A copy of a packet of Opus, and the time that it lasts. `at`: its place among others.
+fn packet(at: usize, data: &Bound<'_, PyAny>) -> PyResult<Packet> {
+    let payload = PyBuffer::<u8>::get(data)?.to_vec(data.py())?;
+    if payload.len() > MAX_PACKET {
+        return Err(value_error(format!(
+            "packet {at} has {} bytes: at most {MAX_PACKET}, make frames of 20 ms",
+            payload.len()
+        )));
+    }
+    match Codec::Opus.ticks(&payload) {
+        Some(frames) => Ok(Packet { payload, frames }),
+        None => Err(value_error(format!(
+            "packet {at}, of {} bytes, is no packet of Opus: give one packet at a time, without a container",
+            payload.len()
+        ))),
+    }
 }
 
 /// Samples of a buffer: int16, float32, or bytes of int16.

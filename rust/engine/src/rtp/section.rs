@@ -18,6 +18,15 @@ pub enum AudioCodec {
 }
 
 impl AudioCodec {
+    pub fn name(self) -> &'static str {
+        match self {
+            AudioCodec::Opus => "opus",
+            AudioCodec::Pcmu => "PCMU",
+            AudioCodec::Pcma => "PCMA",
+            AudioCodec::G722 => "G722",
+        }
+    }
+
     /// RTP ticks a second. G.722 has 8000 of them for its 16 000 samples (RFC 3551 section 4.5.2).
     pub fn clock_rate(self) -> u32 {
         match self {

@@ -21,7 +21,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use adieu_codec::Codec;
+pub use adieu_codec::Codec;
 use adieu_engine::lines::CONNECTION;
 use adieu_engine::rtp::AudioCodec;
 use crossbeam_queue::SegQueue;
@@ -32,7 +32,7 @@ use crate::process;
 use sending::Sending;
 pub use sink::{AudioFrame, AudioSink, SinkOptions};
 use sink::{Receiving, Sink};
-pub use source::AudioSource;
+pub use source::{AudioSource, Packet};
 use source::{Block, Source};
 
 /// How often sound is made and played.
@@ -103,15 +103,14 @@ impl Media {
 
     // --- for the application ----------------------------------------------------------------------------------------
 
-    /// A queue for samples, at most so much of them.
+    /// A queue for samples of so many channels, or for packets of a codec; at most so much of them.
     pub fn audio_source(
         self: &Arc<Self>,
         queue: Arc<EventQueue>,
-        rate: u32,
-        channels: u8,
+        form: (u32, u8, Option<AudioCodec>),
         max: Duration,
     ) -> AudioSource {
-        AudioSource::new(self.clone(), queue, rate, channels, max)
+        AudioSource::new(self.clone(), queue, form, max)
     }
 
     /// A queue of the sound of a receiver, from the first [`AudioSink::read`] on.
@@ -252,9 +251,20 @@ impl State {
 
     fn send(&mut self, now: Instant, passed: u64) {
         for feed in self.sources.values_mut() {
-            let id = feed.source.id;
-            let is_open = self.senders.values().any(|sender| sender.source == Some(id) && sender.is_open());
-            feed.source.take(is_open, &mut feed.block);
+            let source = &feed.source;
+            let mut senders = self.senders.values_mut().filter(|sender| sender.source == Some(source.id));
+            let mut wrong = None;
+            let is_open = senders.any(|sender| match (sender.codec(), source.codec) {
+                (Some(sent), Some(codec)) if sent != codec => {
+                    wrong = Some(sent);
+                    false
+                }
+                (sent, _) => sent.is_some(),
+            });
+            if source.codec.is_some() {
+                source.set_wrong(wrong.filter(|_| !is_open));
+            }
+            source.take(is_open, &mut feed.block);
         }
         let mut last = None;
         for sender in self.senders.values_mut() {

@@ -24,6 +24,10 @@ pub struct Sending {
     /// The encoder was made for these: the plan's revision, the rate and the channels of the source.
     made_for: Option<(u64, u32, usize)>,
     voice: Option<Voice>,
+    /// The codec of the plan with this revision.
+    codec: (u64, Option<AudioCodec>),
+    /// The timestamp of the next packet that is ready.
+    next: u64,
     /// Ticks since it was first attached; 0: the first one comes.
     axis: u64,
     /// Nothing was sent just before: what comes is marked as a beginning.
@@ -60,6 +64,8 @@ impl Sending {
             is_enabled: true,
             made_for: None,
             voice: None,
+            codec: (0, None),
+            next: 0,
             axis: 0,
             has_paused: true,
             was_spoken: false,
@@ -84,8 +90,13 @@ impl Sending {
         }
     }
 
-    pub fn is_open(&self) -> bool {
-        self.shared.is_open()
+    /// The codec that is sent now; None: nothing can be sent.
+    pub fn codec(&mut self) -> Option<AudioCodec> {
+        let revision = self.shared.revision();
+        if self.codec.0 != revision {
+            self.codec = (revision, self.shared.plan().map(|plan| plan.codec));
+        }
+        self.codec.1.filter(|_| self.shared.is_open())
     }
 
     pub fn flush(&self) {
@@ -100,7 +111,10 @@ impl Sending {
             return false;
         };
         self.report(source);
-        if !self.is_open() || block.samples.is_empty() {
+        if let Some(codec) = source.codec {
+            return self.pass_on(now, source, block, codec);
+        }
+        if !self.shared.is_open() || block.samples.is_empty() {
             self.rest();
             return false;
         }
@@ -113,6 +127,48 @@ impl Sending {
             has_sent = true;
         }
         has_sent
+    }
+
+    /// Send the packets that are ready and due.
+    fn pass_on(&mut self, now: Instant, source: &Source, block: &Block, codec: AudioCodec) -> bool {
+        if !block.is_spoken || self.codec() != Some(codec) {
+            self.rest();
+            return false;
+        }
+        if !self.is_enabled {
+            // Silence is what the other side makes of packets that it does not get.
+            self.rest();
+            source.progress(block.position, block.position);
+            return false;
+        }
+        let of_tick = u64::from(codec.clock_rate() / 100);
+        let axis = (self.axis - 1) * of_tick;
+        // Pauses and lost time advance the axis. Packets begin up to a tick before theirs.
+        if axis >= self.next + if self.has_paused { 0 } else { of_tick } {
+            self.next = axis;
+        }
+        let all: u64 = block.packets.iter().map(|packet| u64::from(packet.frames)).sum();
+        let mut position = block.position.saturating_sub(all);
+        for packet in &block.packets {
+            position += u64::from(packet.frames);
+            let marker = std::mem::take(&mut self.has_paused);
+            let (timestamp, payload) = (self.next, packet.payload.clone());
+            let mark = self.mark(position);
+            let (level, captured) = (None, now);
+            self.shared.send(AudioUnit { codec, timestamp, marker, level, captured, mark, payload });
+            self.next += u64::from(packet.frames);
+        }
+        !block.packets.is_empty()
+    }
+
+    /// The mark of a packet that carries its source up to this frame.
+    fn mark(&mut self, position: u64) -> u64 {
+        self.mark += 1;
+        if self.marks.len() == MAX_MARKS {
+            self.marks.pop_front();
+        }
+        self.marks.push_back((self.mark, position));
+        self.mark
     }
 
     /// Nothing is sent now, and the packet that was half full is not sent later.
@@ -181,18 +237,15 @@ impl Sending {
             }
             return true;
         };
-        self.mark += 1;
-        if self.marks.len() == MAX_MARKS {
-            self.marks.pop_front();
-        }
-        self.marks.push_back((self.mark, position));
+        let (codec, ticks) = (voice.codec, voice.ticks as u32);
+        let mark = self.mark(position);
         self.shared.send(AudioUnit {
-            codec: voice.codec,
+            codec,
             timestamp,
             marker: begins | std::mem::take(&mut self.has_paused),
             level: Some((level.dbov(), is_spoken)),
-            captured: now.checked_sub(TICK * (voice.ticks - 1) as u32).unwrap_or(now),
-            mark: self.mark,
+            captured: now.checked_sub(TICK * (ticks - 1)).unwrap_or(now),
+            mark,
             payload,
         });
         true

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use adieu_codec::{Encoder, Settings, to_f32};
 use adieu_engine::rtp::{AudioCodec, AudioPacket, AudioUnit, MediaKind, SendPlan};
 
-use super::{AudioFrame, AudioSink, AudioSource, Media, SinkOptions, TICK};
+use super::{AudioFrame, AudioSink, AudioSource, Codec, Media, Packet, SinkOptions, TICK};
 use crate::command::{Command, CommandQueue};
 use crate::ends::{ReceiverShared, SenderShared};
 use crate::event::{Event, EventQueue, Notice};
@@ -57,7 +58,15 @@ impl Line {
     }
 
     fn source(&self, rate: u32) -> AudioSource {
-        let source = self.media.audio_source(self.queue.clone(), rate, 1, MAX);
+        let source = self.media.audio_source(self.queue.clone(), (rate, 1, None), MAX);
+        self.media.attach(&self.sender, Some(&source), true);
+        source
+    }
+
+    /// A source of packets of Opus.
+    fn packets(&self) -> AudioSource {
+        let form = (48_000, 1, Some(AudioCodec::Opus));
+        let source = self.media.audio_source(self.queue.clone(), form, MAX);
         self.media.attach(&self.sender, Some(&source), true);
         source
     }
@@ -115,6 +124,19 @@ impl Line {
 fn tone(rate: u32, hertz: f64, seconds: f64) -> Vec<i16> {
     let sample = |at| ((f64::from(at) / f64::from(rate) * hertz * TAU).sin() * 12_000.0) as i16;
     (0..(f64::from(rate) * seconds) as u32).map(sample).collect()
+}
+
+/// A tone as packets of 20 ms.
+fn encoded(hertz: f64, seconds: f64) -> Vec<Packet> {
+    let (codec, rate) = (Codec::Opus, 48_000);
+    let settings = Settings { codec, rate, channels: 1, max_bitrate: None, fec: false, dtx: false };
+    let mut encoder = Encoder::new(settings).expect("an encoder");
+    let samples: Vec<f32> = tone(rate, hertz, seconds).into_iter().map(to_f32).collect();
+    let mut packet = |samples: &[f32]| {
+        let payload = encoder.encode(samples).expect("a packet").to_vec();
+        Packet { frames: codec.ticks(&payload).expect("Opus"), payload }
+    };
+    samples.chunks_exact(960).map(&mut packet).collect()
 }
 
 fn heard(sink: &AudioSink) -> Vec<AudioFrame> {
@@ -253,6 +275,78 @@ fn a_queue_takes_what_fits_and_says_when_it_has_room() {
     assert_eq!(line.events(), ["room"]);
     source.end();
     assert_eq!(source.write(&hour), 0, "nothing after the end");
+}
+
+#[test]
+fn packets_that_are_ready_leave_as_they_are_when_they_are_due() {
+    let mut line = Line::new(AudioCodec::Opus);
+    let (source, sink) = (line.packets(), line.sink(48_000, 1000));
+    let given = encoded(440.0, 1.0);
+    assert_eq!(source.write_packets(given.clone()), 50);
+    source.watch(false);
+    line.run(Duration::from_millis(500));
+    assert_eq!(
+        (line.units.len(), source.queued()),
+        (25, 24_000),
+        "in real time, however early they were given"
+    );
+    line.run(Duration::from_millis(700));
+    let sent: Vec<&[u8]> = line.units.iter().map(|unit| unit.payload.as_slice()).collect();
+    assert_eq!(sent, given.iter().map(|packet| packet.payload.as_slice()).collect::<Vec<_>>());
+    let times: Vec<u64> = line.units.iter().map(|unit| unit.timestamp - line.units[0].timestamp).collect();
+    assert_eq!(times, (0..50).map(|at| 960 * at).collect::<Vec<u64>>());
+    let marked: Vec<bool> = line.units.iter().map(|unit| unit.marker).collect();
+    assert!(marked[0] && !marked[1..].contains(&true), "one beginning");
+    assert_eq!((source.position(), source.queued()), (48_000, 0));
+    assert!(line.events().contains(&"drained 48000 false".into()));
+    assert!((pitch(&samples(&heard(&sink)), 48_000) - 440.0).abs() < 5.0);
+    // After a pause: the time that has passed is on the axis, and the next packet begins something.
+    source.write_packets(encoded(440.0, 0.02));
+    line.run(Duration::from_millis(100));
+    let last = &line.units[50];
+    let pause = last.timestamp - line.units[49].timestamp;
+    assert!(last.marker && (10_000..13_000).contains(&pause), "{pause}");
+}
+
+#[test]
+fn packets_of_any_length_keep_the_time_and_are_dropped_without_a_rest() {
+    let mut line = Line::new(AudioCodec::Opus);
+    let source = line.packets();
+    // 2.5, 60 and 120 ms: CELT of 2.5 ms, SILK of 60 ms, and two of these in one packet.
+    for (payload, frames, count) in
+        [(vec![0xe0, 1], 120, 80), (vec![0x18, 1], 2880, 4), (vec![0x19, 1, 1], 5760, 2)]
+    {
+        assert_eq!(Codec::Opus.ticks(&payload), Some(frames));
+        let before = line.units.len();
+        source.write_packets(vec![Packet { payload, frames }; count]);
+        line.run(Duration::from_millis(400));
+        let times: Vec<u64> = line.units[before..].iter().map(|unit| unit.timestamp).collect();
+        assert_eq!(times.len(), count);
+        assert!(times.windows(2).all(|pair| pair[1] - pair[0] == u64::from(frames)), "{times:?}");
+    }
+    source.write_packets(encoded(440.0, 1.0));
+    line.run(Duration::from_millis(100));
+    let before = line.units.len();
+    assert!(source.clear() > 40_000);
+    line.run(Duration::from_millis(200));
+    assert_eq!((line.units.len(), source.queued()), (before, 0));
+}
+
+#[test]
+fn packets_wait_while_another_codec_is_sent_and_the_program_learns_of_it() {
+    let mut line = Line::new(AudioCodec::Pcmu);
+    let source = line.packets();
+    assert_eq!((source.write_packets(encoded(440.0, 11.0)), source.wrong()), (500, None));
+    line.run(Duration::from_millis(100));
+    assert_eq!((line.events(), source.wrong()), (vec!["room".to_owned()], Some(AudioCodec::Pcmu)));
+    line.sender.set_plan(0, Some(plan(AudioCodec::Opus)));
+    line.run(Duration::from_millis(100));
+    assert_eq!((line.units.is_empty(), source.wrong()), (false, None));
+    line.media.attach(&line.sender, Some(&source), false);
+    let before = line.units.len();
+    line.run(Duration::from_millis(200));
+    assert_eq!(line.units.len(), before, "of a track that is not enabled nothing is heard");
+    assert!(source.position() > 9600, "but it goes on");
 }
 
 #[test]
@@ -434,14 +528,14 @@ fn the_thread_begins_with_the_first_stream_and_ends_with_the_last() {
     let control = media.thread.as_ref().expect("a thread");
     let queue = Arc::new(EventQueue::new(None));
     for _ in 0..3 {
-        let source = media.audio_source(queue.clone(), 48_000, 1, MAX);
+        let source = media.audio_source(queue.clone(), (48_000, 1, None), MAX);
         assert!(!control.is_running());
         media.attach(&sender, Some(&source), true);
         assert!(control.is_running());
         media.forget_sender(1);
         assert!(control.wait_for_end(wait), "nothing is left to do");
     }
-    let source = media.audio_source(queue.clone(), 48_000, 1, MAX);
+    let source = media.audio_source(queue.clone(), (48_000, 1, None), MAX);
     media.attach(&sender, Some(&source), true);
     media.shutdown(wait);
     assert!(!control.is_running());

@@ -1,4 +1,4 @@
-//! The telephone tones of a stream that comes in (RFC 4733): each is told once, also when the packets of its end are lost.
+//! The telephone tones of a stream that comes in (RFC 4733): each is reported once, also if its end is lost.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ pub struct Tones {
 #[derive(Debug)]
 struct Tone {
     timestamp: u64,
-    /// Its last report; the longest one, if they came in another order.
+    /// The last report of it; the longest one, if they came in another order.
     report: Report,
     clock_rate: u32,
     heard: Instant,
@@ -65,7 +65,7 @@ impl Tones {
 }
 
 impl Tone {
-    /// Its name and its seconds, once.
+    /// Return its name and its seconds, once.
     fn tell(&mut self) -> Option<(char, f64)> {
         let seconds = f64::from(self.report.duration) / f64::from(self.clock_rate.max(1));
         (!std::mem::replace(&mut self.is_told, true)).then_some((self.report.tone, seconds))
