@@ -135,9 +135,16 @@ class Adieu:
             await voice.write(*payloads)
 
     async def _show(self, camera: Any, frames: list[tuple[bytes, bool]]) -> None:
-        began = time.perf_counter()
+        began, at = time.perf_counter(), 0
+
+        def restart(_: Any) -> None:
+            nonlocal at
+            at = 0  # a key frame
+
+        camera.on("keyframe", restart)
         for count in itertools.count():
-            data, key = frames[count % len(frames)]
+            data, key = frames[at % len(frames)]
+            at += 1
             camera.send(data, key=key)
             await asyncio.sleep(max(0.0, began + (count + 1) / FRAMERATE - time.perf_counter()))
 
@@ -332,7 +339,7 @@ async def measured(library: str, sends: str, receives: str, seconds: float) -> d
         await sender("accept", sdp=await receiver("answer", sdp=await sender("offer")))
         while (await receiver("figures"))["packets"] < 50:  # noqa: ASYNC110
             await asyncio.sleep(0.2)  # another process
-        await asyncio.sleep(5 if sends == "VP8" else 2)  # a path's estimate grows
+        await asyncio.sleep(12 if sends == "VP8" else 2)  # a path's estimate grows
         before = [await ask("figures") for ask in (sender, receiver)]
         await asyncio.sleep(seconds)
         after = [await ask("figures") for ask in (sender, receiver)]
