@@ -65,11 +65,19 @@ class Screen:
         """Wait for an expression to be true."""
         try:
             async with asyncio.timeout(seconds):
-                while not await self.run(f"return !!({condition})", **values):
+                while not await self._holds(condition, **values):
                     await asyncio.sleep(0.05)  # a page that is looked at from outside tells nobody
         except TimeoutError:
             shown = await self.run("return document.body.innerText")
             raise AssertionError(f"never: {condition} {values}; the page says:\n{shown}") from None
+
+    async def _holds(self, condition: str, **values: Any) -> bool:
+        try:
+            return bool(await self.run(f"return !!({condition})", **values))
+        except RuntimeError as error:
+            if "navigated" in str(error):
+                return False  # of a page that is being loaded again
+            raise
 
     async def sees(self, text: str, seconds: float = PATIENCE) -> None:
         """Wait until the page says this somewhere."""
