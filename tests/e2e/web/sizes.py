@@ -75,7 +75,7 @@ async def sizes_in_chromium(person: Screen, name: str) -> AsyncIterator[tuple[st
 
 
 async def each_size(person: Screen, name: str) -> AsyncIterator[tuple[str, int, int]]:
-    """Give the window each size: a picture is taken, and everything fits. Yield where that is, the width and the height."""
+    """Give the window each size: a picture is taken, and everything fits. Yield the place, the width and the height."""
     for size, (width, height) in SIZES.items():
         where = f"{person.browser.name}-{name}-{size}"
         await set_size(person, width, height)

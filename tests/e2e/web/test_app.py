@@ -28,9 +28,7 @@ def tick(name: str) -> str:
     return f"document.querySelector('[name={name}]').click()"
 
 
-async def test_a_person_sees_themselves_first_and_choices_are_remembered(
-    browser: Any, server: Server
-) -> None:
+async def test_a_person_sees_themselves_first_and_choices_are_remembered(browser: Any, server: Server) -> None:
     async with screen(browser, f"{server.http_url}/#lab") as ada:
         await ada.sees("Chat and files work without them.")
         async with asyncio.timeout(20):

@@ -374,6 +374,8 @@ async def test_a_file_may_be_dropped_anywhere_and_never_takes_the_page_away(brow
             assert await ada.run(DROP, where=where, names=[f"{number}.txt"]) == [True, True, True]
             await ben.sees(f"{number}.txt")
         await ada.until("!document.querySelector('.drop')")
+        for person, fate in ((ada, "Delivered"), (ben, "It is here")):  # else who leaves is asked about the files first
+            await person.until("document.body.innerText.split(fate).length === 5", fate=fate)
         await ben.press("Leave")
         await ada.press("Leave")
         await ada.sees("Adieu")

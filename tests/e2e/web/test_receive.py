@@ -1,4 +1,4 @@
-"""A link of `adieu send` in a real browser: the page comes from the sender itself, takes the files, and holds the receipt."""
+"""A link of `adieu send` in a real browser: the sender serves the page, which takes the files and holds the receipt."""
 
 from __future__ import annotations
 
