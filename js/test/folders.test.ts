@@ -9,7 +9,7 @@ import { CHUNK } from "../src/protocol/control.js";
 import { decode, decodePieces, encode, encodePieces, type Piece, proofOf } from "../src/protocol/folders.js";
 import type { FileMessage, FolderEntry } from "../src/protocol/messages.js";
 import { excludes } from "../src/session/files/excludes.js";
-import { Manifest, pages } from "../src/session/files/manifest.js";
+import { Manifest, numbered, pages } from "../src/session/files/manifest.js";
 import { shellOf } from "../src/session/session.js";
 import { pair } from "./pair.js";
 import { vectors } from "./vectors.js";
@@ -28,6 +28,15 @@ function file(path: string, data: Bytes): File {
   const made = new File([data], path.split("/").at(-1)!, { lastModified: 1_600_000_000_123 });
   return Object.defineProperty(made, "webkitRelativePath", { value: path });
 }
+
+test("a numbered name has a bound, and keeps its end", () => {
+  assert.equal(numbered("film.mp4", 2), "film (2).mp4");
+  assert.equal(numbered(".hidden", 1), ".hidden (1)");
+  const long = numbered(`${"ä".repeat(300)}.jpg`, 12);
+  assert.ok(new TextEncoder().encode(long).length <= 255, long);
+  assert.match(long, /ä \(12\)\.jpg$/);
+  assert.ok(numbered(`a.${"x".repeat(300)}`, 1).length <= 255);
+});
 
 const PHOTOS = { "a.txt": 5, empty: 0, ".hidden": 3, "deep/er/x.bin": CHUNK + 7, "deep/y": 1, "large.bin": 3 * CHUNK };
 const photos = () => Object.entries(PHOTOS).map(([path, size], n) => file(`photos/${path}`, bytes(size, n)));

@@ -703,6 +703,24 @@ describe("another version", () => {
   });
 });
 
+test("a track waits for the first handler of track, unless it has ended", async () => {
+  const { a, time } = await talking();
+  const comes = (readyState: string) => {
+    const track = { kind: "audio", readyState };
+    shellOf(a).trackReceived({ track, streams: [], transceiver: {} } as never);
+    return track;
+  };
+  const [ended, early] = [comes("ended"), comes("live")];
+  const heard: unknown[] = [];
+  a.addEventListener("track", ({ track }) => heard.push(track));
+  await time.pass(0.1);
+  assert.deepEqual(heard, [early]);
+  const later = comes("live");
+  await time.pass(0.1);
+  assert.deepEqual(heard, [early, later], "each is told once");
+  assert.ok(!heard.includes(ended));
+});
+
 test("everything may be said twice", async () => {
   const { time, a, b, here } = await talking();
   a.start();
@@ -716,9 +734,14 @@ test("everything may be said twice", async () => {
   a.mute("audio");
   resumePage(a, true);
   a.start();
-  await assert.rejects(a.reset(), SessionClosedError);
   await assert.rejects(a.addStream({ audio: true }), SessionClosedError);
-  await assert.rejects(here.send("x"), SessionClosedError);
+  for (const call of [() => a.reset(), () => here.send("x"), () => a.open("late")]) {
+    await assert.rejects(call, (error: SessionClosedError) => {
+      assert.equal(error.receipt, receipts[0], "it tells how the session ended");
+      assert.ok(error.message.includes(receipts[0]!.notice), error.message);
+      return error instanceof SessionClosedError;
+    });
+  }
   await time.pass(2);
   assert.deepEqual([String(a.ledger()), time.timers], ["nothing", 0]);
 });

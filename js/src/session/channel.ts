@@ -198,8 +198,8 @@ export class Channel extends Emitter<ChannelEvents> {
     for (;;) {
       const message = this.#take();
       if (message !== undefined) return message;
-      const { receipt } = this.#shell;
-      if (receipt && this.#withSession) throw new SessionClosedError(receipt.notice, receipt);
+      const ended = this.#withSession && this.#shell.closedError();
+      if (ended) throw ended;
       this.#requireHere();
       await this.#changed.wait(signal);
     }

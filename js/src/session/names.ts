@@ -28,7 +28,7 @@ export function safe(name: string): string {
 }
 
 /** A name of at most `most` bytes in UTF-8, which keeps its suffix, and ends in no dot or blank if it was cut. */
-function cut(name: string, most: number): string {
+export function cut(name: string, most: number): string {
   if (size(name) <= most) return name;
   const dot = name.lastIndexOf(".");
   const suffix = dot > 0 && size(name.slice(dot)) <= MAX_SUFFIX ? name.slice(dot) : "";

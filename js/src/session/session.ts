@@ -123,6 +123,8 @@ export class Session extends Emitter<SessionEvents> {
   readonly #where = whereMade();
   readonly #channels = new Map<string, Channel>();
   readonly #transfers: Transfers;
+  /** Tracks that came while nobody listened. */
+  #unheard: SessionEvents["track"][] = [];
   readonly #open = new Deferred<void>();
   readonly #ended = new Deferred<CloseReceipt>();
   #resetWaiters: Deferred<ResetReport>[] = [];
@@ -154,7 +156,11 @@ export class Session extends Emitter<SessionEvents> {
     });
     shell.session = {
       handle: (event) => this.#handle(event),
-      fire: (type, event) => this.emit(type, event as never),
+      fire: (type, event) => {
+        if (type !== "track") return void this.emit(type, event);
+        this.#unheard.push(event);
+        this.#tellTracks();
+      },
     };
     machine.options.recovery = frugal(machine.options.recovery);
     if (route instanceof DirectRoute) {
@@ -618,7 +624,7 @@ export class Session extends Emitter<SessionEvents> {
     return new Kind(notice, this.receipt);
   }
 
-  /** Files that were offered before anybody handled them are shown to the first who does. */
+  /** Files and tracks that came before anybody handled them are shown to the first who does. */
   override addEventListener<K extends keyof SessionEvents>(
     type: K,
     handler: Handler<SessionEvents[K]>,
@@ -626,7 +632,15 @@ export class Session extends Emitter<SessionEvents> {
   ): void {
     super.addEventListener(type, handler, options);
     if (type === "file" || type === "folder") this.#transfers.handlerAdded();
+    if (type === "track") this.#tellTracks();
     if (type === "progress") void this.#watch();
+  }
+
+  /** Fire `track` for those that came while nobody listened, and have not ended. */
+  #tellTracks(): void {
+    const live = this.#unheard.filter(({ track }) => track.readyState !== "ended");
+    if (this.has("track")) for (const came of live.splice(0)) void this.emit("track", came);
+    this.#unheard = live;
   }
 }
 

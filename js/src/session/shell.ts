@@ -6,6 +6,7 @@
  * it are `Connection` and `SignalingRoute`.
  */
 
+import { SessionClosedError } from "../errors.js";
 import type { Platform } from "../platform.js";
 import { Deferred, within } from "../promises.js";
 import type { Relayed } from "../protocol/signaling.js";
@@ -138,9 +139,20 @@ export class Shell implements Sink {
 
   // --- the machine ----------------------------------------------------------------------------------------------
 
+  /** Return an error with the receipt, if the session has ended; its text begins with `before`. */
+  closedError(before = ""): SessionClosedError | undefined {
+    const { receipt } = this;
+    return receipt && new SessionClosedError(before + receipt.notice, receipt);
+  }
+
   /** Give the machine an input, then do what it asks for. */
   step<T>(call: (now: number) => T): T {
-    const result = call(this.platform.now());
+    let result: T;
+    try {
+      result = call(this.platform.now());
+    } catch (error) {
+      throw (error instanceof SessionClosedError && this.closedError(`${error.message}: `)) || error;
+    }
     this.#settle();
     return result;
   }

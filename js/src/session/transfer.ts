@@ -593,8 +593,8 @@ export class Transfers {
       name === undefined
         ? sendable(file instanceof File ? file.name : own, MAX_FILE_TEXT) || "file"
         : checked("a file's name", name, 1, MAX_FILE_TEXT);
-    const { receipt } = this.shell;
-    if (receipt) throw new SessionClosedError(receipt.notice, receipt);
+    const ended = this.shell.closedError();
+    if (ended) throw ended;
     const transfer = new Transfer(this, file, said, before);
     this.#out.set(transfer.id, transfer);
     void this.#run(transfer);

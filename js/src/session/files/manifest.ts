@@ -4,10 +4,12 @@ import { fromHex, utf8 } from "../../bytes.js";
 import { AT_ONCE, encode, MAX_DEPTH, MAX_PATHS } from "../../protocol/folders.js";
 import type { Entries, FolderEntry } from "../../protocol/messages.js";
 import { Sha256 } from "../../sha256.js";
-import { safe } from "../names.js";
+import { cut, safe } from "../names.js";
 
 /** No names, but ways to elsewhere. */
 const NOWHERE = ["", ".", ".."];
+/** Bytes of any name on a disk. */
+const MAX_ON_DISK = 255;
 /** Characters of a text. */
 const PAGE = 128 * 1024;
 
@@ -16,11 +18,12 @@ function inner(name: string): string {
   return /^\..*[^. ]/s.test(name) ? `.${safe(name.slice(1))}` : safe(name);
 }
 
-/** The name to try when `number` names like it are taken. */
+/** The name to try when `number` names like it are taken; no longer on a disk than any may be. */
 export function numbered(name: string, number: number): string {
-  const dot = name.lastIndexOf(".");
-  const [stem, end] = dot > 0 ? [name.slice(0, dot), name.slice(dot)] : [name, ""];
-  return `${stem} (${number})${end}`;
+  const mark = ` (${number})`;
+  const fit = cut(name, MAX_ON_DISK - mark.length);
+  const dot = fit.lastIndexOf(".");
+  return dot > 0 ? fit.slice(0, dot) + mark + fit.slice(dot) : fit + mark;
 }
 
 /** The entries of a folder of the other side, checked as they come. */
