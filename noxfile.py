@@ -32,7 +32,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import nox
-from nox.command import CommandFailed
 
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["test"]
@@ -303,7 +302,7 @@ def _all(session: nox.Session, steps: dict[str, tuple[str, ...]]) -> None:
                 beside[name] = lane.submit(_ended, ("nice", *command))
                 continue
             session.log(f"--- {name}")
-            outcome[name] = _on_terminal(session, command) if sys.stdout.isatty() else _ended(command, show=True)
+            outcome[name] = _on_terminal(command) if sys.stdout.isatty() else _ended(command, show=True)
             if name.partition("/")[0] in IN_REAL_TIME:
                 outcome[name] = _once_more(session, name, command, outcome[name])
         for name, future in beside.items():
@@ -338,14 +337,14 @@ class Ended(NamedTuple):
         return self.status == 0
 
 
-def _on_terminal(session: nox.Session, command: tuple[str, ...]) -> Ended:
+def _on_terminal(command: tuple[str, ...]) -> Ended:
     """Run a step that may ask; its output stays on the terminal."""
     start = time.monotonic()
     try:
-        session.run(*command, external=True)
-    except CommandFailed:
-        return Ended(1, time.monotonic() - start, "")
-    return Ended(0, time.monotonic() - start, "")
+        status = subprocess.run(command, check=False).returncode
+    except OSError as error:
+        return Ended(FOUND_NO_PROGRAM, 0.0, str(error))
+    return Ended(status, time.monotonic() - start, "")
 
 
 def _ended(command: tuple[str, ...], *, show: bool = False) -> Ended:
