@@ -335,7 +335,8 @@ class Connection:
                 self._heard_at = now
             if now - self._heard_at >= ASK:
                 await self._ask(now)
-            await self.count()
+            if not self.mutual:  # a side with goodbye tells how many it has sent
+                await self.count()
         self._abandoned()
 
     async def _ask(self, now: float) -> None:
