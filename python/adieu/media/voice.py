@@ -78,7 +78,7 @@ class Voice:
 
     @property
     def queued(self) -> float:
-        """The seconds of sound that wait to leave, with the rest of a `write` that waits."""
+        """The seconds of sound that wait to leave. Of samples, the rest of a `write` that waits is counted too."""
         return (self._core.queued + self._waiting) / self._rate
 
     # --- speaking -----------

@@ -1,9 +1,9 @@
 """A path between two peers that delays packets and loses some of media: a program of its own, so that busy peers do
 not hold it up.
 
-Each peer knows only a candidate of the path, which stands for the other peer. The path passes a packet on to that peer;
-there it seems to come from the candidate of the sender. Media (RTP and RTCP, RFC 7983) is lost as often in both ways;
-connectivity checks and handshakes are only delayed.
+Each peer gets a candidate with an address of the path, in place of the other peer's own. The path passes a packet on
+to the other peer; there it seems to come from the candidate of the sender. Media (RTP and RTCP, RFC 7983) is lost as
+often in both ways; connectivity checks and handshakes are only delayed.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ async def path(delay: float, seed: int = 1) -> AsyncIterator[Path]:
 
 
 class Between:
-    """The sockets. Each stands for a peer; the test sets the address of that peer later."""
+    """Two sockets, one in the place of each peer; the test sets the address of that peer later."""
 
     def __init__(self, delay: float, seed: int) -> None:
         self.delay = delay

@@ -89,7 +89,7 @@ impl Trust {
             .map_err(|_| format!("{name:?} is neither an address nor a name that a certificate can have"))?;
         let mut connection =
             ClientConnection::new(self.config.clone(), server).map_err(|error| error.to_string())?;
-        // The stream bounds the queue: it hands over no more than it can send.
+        // No bound is needed here: the stream hands over only what it can send.
         connection.set_buffer_limit(None);
         Ok(connection)
     }
