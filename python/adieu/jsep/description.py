@@ -255,7 +255,7 @@ class Description:
 
         They change no other value of a section, so nothing is read again: each candidate would cost a whole reading.
         """
-        after = replace(self, sdp=self.sdp.with_media(index, media), given=None)
+        after = Description(self.type, self.sdp.with_media(index, media), None, self.mids)
         sections = list(self.sections)
         sections[index] = replace(sections[index], media=media)
         object.__setattr__(after, "sections", tuple(sections))

@@ -319,9 +319,11 @@ def with_default_address(media: Media) -> Media:
     if not found:
         return media
     best = max(found, key=lambda c: (c.type == "relay", c.type == "srflx", ":" not in c.address, c.priority))
-    address = Line("c", f"IN {'IP6' if ':' in best.address else 'IP4'} {best.address}")
-    lines = tuple(address if line.type == "c" else line for line in media.lines)
-    return replace(media, lines=lines, port=best.port if media.port else 0)
+    address, port = f"IN {'IP6' if ':' in best.address else 'IP4'} {best.address}", best.port if media.port else 0
+    if port == media.port and all(line.value == address for line in media.lines if line.type == "c"):
+        return media
+    lines = tuple(Line("c", address) if line.type == "c" else line for line in media.lines)
+    return replace(media, lines=lines, port=port)
 
 
 def _is_ip(address: str) -> bool:

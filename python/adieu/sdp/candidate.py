@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import zlib
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final, Self
 
 from adieu.sdp.grammar import SdpSyntaxError, integer, is_token
@@ -50,44 +51,13 @@ class Candidate:
     extensions: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def parse(cls, text: str, line: int = 0) -> Self:
+    def parse(cls, text: str, line: int = 0) -> Candidate:
         """Read `candidate:…`, also with `a=` before it, or only the part after the colon.
 
         Raises:
             SdpSyntaxError: the candidate is malformed, at `line`.
         """
-        if len(text) > _MAX_LENGTH:
-            raise SdpSyntaxError(line, f"the candidate is too long: {len(text)} characters")
-        body = text.rstrip().removeprefix("a=").removeprefix("candidate:")
-        fields = body.split()
-        if "\r" in body or "\n" in body or "\0" in body or len(fields) < 8 or fields[6] != "typ":
-            raise SdpSyntaxError(line, f"{text[:80]!r} is not a candidate")
-        foundation, component, transport, priority, address, port, _, kind, *rest = fields
-        if address.startswith("[") and address.endswith("]"):
-            address = address[1:-1]
-        if not is_token(transport) or not is_token(kind):
-            raise SdpSyntaxError(line, f"{transport[:40]!r} and {kind[:40]!r} are not a transport and a type")
-        if len(address) > _ADDRESS_LENGTH or not address.isprintable():
-            raise SdpSyntaxError(line, f"{address[:80]!r} is neither an IP address nor a name")
-        named = list(zip(rest[::2], rest[1::2], strict=False))  # a last name without a value is ignored
-        first: dict[str, str] = {}
-        for name, value in named:
-            first.setdefault(name, value)
-        rport = first.get("rport")
-        return cls(
-            foundation=foundation,
-            # # Some count from 0, or have no component: such a candidate is not used here.
-            component=0 if component[0] == "-" else integer(component, line, "the component", 2**31 - 1),
-            transport=transport.lower(),
-            priority=integer(priority, line, "the priority", 2**32 - 1),
-            address=address,
-            port=integer(port, line, "the port", 65535),
-            type=kind,
-            related_address=first.get("raddr"),
-            related_port=None if rport is None else integer(rport, line, "the related port", 65535),
-            tcp_type=first.get("tcptype"),
-            extensions=tuple((name, value) for name, value in named if name not in {"raddr", "rport", "tcptype"}),
-        )
+        return _read(text, line)
 
     @property
     def ufrag(self) -> str | None:
@@ -122,3 +92,40 @@ class Candidate:
             fields.append(f"tcptype {self.tcp_type}")
         fields.extend(f"{name} {value}" for name, value in self.extensions)
         return " ".join(fields)
+
+
+@lru_cache(maxsize=256)
+def _read(text: str, line: int) -> Candidate:
+    """Read a candidate. Several descriptions and objects have the same one: all but the first find it here."""
+    if len(text) > _MAX_LENGTH:
+        raise SdpSyntaxError(line, f"the candidate is too long: {len(text)} characters")
+    body = text.rstrip().removeprefix("a=").removeprefix("candidate:")
+    fields = body.split()
+    if "\r" in body or "\n" in body or "\0" in body or len(fields) < 8 or fields[6] != "typ":
+        raise SdpSyntaxError(line, f"{text[:80]!r} is not a candidate")
+    foundation, component, transport, priority, address, port, _, kind, *rest = fields
+    if address.startswith("[") and address.endswith("]"):
+        address = address[1:-1]
+    if not is_token(transport) or not is_token(kind):
+        raise SdpSyntaxError(line, f"{transport[:40]!r} and {kind[:40]!r} are not a transport and a type")
+    if len(address) > _ADDRESS_LENGTH or not address.isprintable():
+        raise SdpSyntaxError(line, f"{address[:80]!r} is neither an IP address nor a name")
+    named = list(zip(rest[::2], rest[1::2], strict=False))  # a last name without a value is ignored
+    first: dict[str, str] = {}
+    for name, value in named:
+        first.setdefault(name, value)
+    rport = first.get("rport")
+    return Candidate(
+        foundation=foundation,
+        # Some count from 0, or have no component: such a candidate is not used here.
+        component=0 if component[0] == "-" else integer(component, line, "the component", 2**31 - 1),
+        transport=transport.lower(),
+        priority=integer(priority, line, "the priority", 2**32 - 1),
+        address=address,
+        port=integer(port, line, "the port", 65535),
+        type=kind,
+        related_address=first.get("raddr"),
+        related_port=None if rport is None else integer(rport, line, "the related port", 65535),
+        tcp_type=first.get("tcptype"),
+        extensions=tuple((name, value) for name, value in named if name not in {"raddr", "rport", "tcptype"}),
+    )

@@ -201,4 +201,5 @@ class SessionDescription:
 
     def with_media(self, index: int, media: Media) -> SessionDescription:
         """Return the description with another media description at this index."""
-        return replace(self, media=(*self.media[:index], media, *self.media[index + 1 :]))
+        all_media = (*self.media[:index], media, *self.media[index + 1 :])
+        return SessionDescription(self.origin, self.name, self.session, all_media)

@@ -37,22 +37,27 @@ def dictionary(cls: type[T], value: object, keywords: Mapping[str, Any] | None =
         given = {**value, **given}
     elif value is not None:
         raise TypeError(f"expected a mapping or {cls.__name__}, not {value!r}")
-    names = _members(cls)
-    for name in tuple(given):
-        if name not in names:
-            if not open_:
-                raise TypeError(f"{cls.__name__} has no member {name!r}; it has {', '.join(names)}")
-            del given[name]
-    for name, needed in names.items():
-        if needed and name not in given:
+    names, needed = _members(cls)
+    if not names.issuperset(given):
+        unknown = next(name for name in given if name not in names)
+        if not open_:
+            raise TypeError(f"{cls.__name__} has no member {unknown!r}; it has {', '.join(_names(cls))}")
+        given = {name: member for name, member in given.items() if name in names}
+    for name in needed:
+        if name not in given:
             raise TypeError(f"{cls.__name__} needs the member {name!r}")
     return cls(**given)
 
 
 @cache
-def _members(cls: type[DataclassInstance]) -> dict[str, bool]:
-    """Return the names of the members, and whether each is required."""
-    return {field.name: field.default is MISSING and field.default_factory is MISSING for field in fields(cls)}
+def _members(cls: type[DataclassInstance]) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Return the names of the members, and those of the required ones."""
+    needed = (each.name for each in fields(cls) if each.default is MISSING and each.default_factory is MISSING)
+    return frozenset(_names(cls)), tuple(needed)
+
+
+def _names(cls: type[DataclassInstance]) -> tuple[str, ...]:
+    return tuple(each.name for each in fields(cls))
 
 
 def sendable_form(value: object) -> str:

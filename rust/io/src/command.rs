@@ -142,16 +142,27 @@ pub struct Negotiated {
     pub unix: Duration,
 }
 
+/// The thread of a hub, as a command finds it: asleep.
+pub trait Sleeper: Send + Sync {
+    fn wake(&self);
+
+    /// Do a turn of the hub on this thread, and let its own thread sleep on. False: that was not possible, or not
+    /// enough; wake it.
+    fn take_turn(&self) -> bool {
+        false
+    }
+}
+
 /// The queue of commands to one hub, and how to wake it.
 pub struct CommandQueue {
     commands: SegQueue<Command>,
     sleeping: AtomicBool,
-    waker: Option<Box<dyn Fn() + Send + Sync>>,
+    sleeper: Option<Arc<dyn Sleeper>>,
 }
 
 impl CommandQueue {
-    pub fn new(waker: Option<Box<dyn Fn() + Send + Sync>>) -> CommandQueue {
-        CommandQueue { commands: SegQueue::new(), sleeping: AtomicBool::new(false), waker }
+    pub fn new(sleeper: Option<Arc<dyn Sleeper>>) -> CommandQueue {
+        CommandQueue { commands: SegQueue::new(), sleeping: AtomicBool::new(false), sleeper }
     }
 
     pub fn push(&self, command: Command) {
@@ -164,17 +175,31 @@ impl CommandQueue {
         self.commands.push(command);
     }
 
+    /// Push what is small and urgent. If the hub sleeps, this thread may do its turn: that is over before another
+    /// thread is awake.
+    pub fn push_urgent(&self, command: Command) {
+        self.commands.push(command);
+        if let Some(sleeper) = self.take_sleeper()
+            && !sleeper.take_turn()
+        {
+            sleeper.wake();
+        }
+    }
+
     /// Wake the hub if it sleeps. Call it after a push.
     pub fn wake(&self) {
+        if let Some(sleeper) = self.take_sleeper() {
+            sleeper.wake();
+        }
+    }
+
+    /// Only one caller gets it, and has to rouse it. None: the hub is awake.
+    fn take_sleeper(&self) -> Option<&dyn Sleeper> {
         // Between the push and the look: the hub does the same in the other order (`may_sleep`). A look is cheaper than
         // a swap while the hub is awake.
         fence(Ordering::SeqCst);
-        if self.sleeping.load(Ordering::Relaxed)
-            && self.sleeping.swap(false, Ordering::SeqCst)
-            && let Some(waker) = &self.waker
-        {
-            waker();
-        }
+        let sleeps = self.sleeping.load(Ordering::Relaxed) && self.sleeping.swap(false, Ordering::SeqCst);
+        self.sleeper.as_deref().filter(|_| sleeps)
     }
 
     pub fn request(&self, request: Request) {

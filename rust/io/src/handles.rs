@@ -23,6 +23,10 @@ use crate::shared::{ChannelShared, Posted, TransportShared, next_id};
 /// Payload bytes that may wait to be sent, for a whole transport.
 pub const SEND_BUFFER: usize = 16 << 20;
 
+/// The largest message that its sender's thread may bring into a packet and to the socket. A larger one takes a time
+/// in which that thread had better make the next one.
+const MAX_URGENT: usize = 1024;
+
 /// A data channel on the hot path: no lock, no look-up.
 pub struct Channel {
     shared: Arc<ChannelShared>,
@@ -84,7 +88,15 @@ impl Channel {
         }
         let size = data.len();
         match self.shared.post(kind, data) {
-            Posted::First => self.commands.push(Command::Send { channel: self.shared.clone() }),
+            Posted::First => {
+                let command = Command::Send { channel: self.shared.clone() };
+                // Alone, and small: it can leave from this thread.
+                if size <= MAX_URGENT && self.shared.transport.buffered.load(Ordering::Relaxed) == size {
+                    self.commands.push_urgent(command);
+                } else {
+                    self.commands.push(command);
+                }
+            }
             Posted::Behind => {}
             Posted::Dropped => {
                 self.shared.transport.buffered.fetch_sub(size, Ordering::AcqRel);
@@ -228,7 +240,7 @@ impl Client {
 
     pub fn transport(&self, connection: u64, options: TransportOptions) -> u64 {
         let id = next_id();
-        let shared = Arc::new(TransportShared::new(id));
+        let shared = Arc::new(TransportShared::new(id, options.receive_buffer));
         let mut transports = self.lock();
         if let Some(siblings) = transports.of_connection.get_mut(&connection) {
             siblings.push(id);
@@ -266,7 +278,7 @@ impl Client {
     pub fn open_channel(&self, transport: u64, stream: u16, options: ChannelOptions) -> Channel {
         let known = self.lock().by_id.get(&transport).cloned();
         let exists = known.is_some();
-        let shared = known.unwrap_or_else(|| Arc::new(TransportShared::new(transport)));
+        let shared = known.unwrap_or_else(|| Arc::new(TransportShared::new(transport, 0)));
         let channel = Arc::new(ChannelShared::new(stream, shared));
         if exists {
             self.request(Request::OpenChannel { channel: channel.clone(), options });
@@ -286,10 +298,15 @@ impl Client {
         }
     }
 
-    /// The same without a look-up.
+    /// The same without a look-up. A few bytes do not wake the hub: it hears of them when it wakes next, as it does for
+    /// every message.
     pub fn give_back(&self, transport: Arc<TransportShared>, size: usize) {
         if self.is_alive() {
-            self.commands.push(Command::Consumed { transport, size });
+            let is_much = transport.takes(size);
+            self.commands.push_quietly(Command::Consumed { transport, size });
+            if is_much {
+                self.commands.wake();
+            }
         }
     }
 
@@ -437,15 +454,21 @@ mod tests {
     use std::sync::atomic::AtomicUsize;
 
     use super::*;
+    use crate::command::Sleeper;
+
+    struct Woken(Arc<AtomicUsize>);
+
+    impl Sleeper for Woken {
+        fn wake(&self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
 
     /// A client whose hub is asleep, and how often that was woken.
     fn client() -> (Client, Arc<CommandQueue>, Arc<AtomicUsize>) {
         let woken = Arc::new(AtomicUsize::new(0));
         let counter = woken.clone();
-        let waker = move || {
-            counter.fetch_add(1, Ordering::SeqCst);
-        };
-        let commands = Arc::new(CommandQueue::new(Some(Box::new(waker))));
+        let commands = Arc::new(CommandQueue::new(Some(Arc::new(Woken(counter)))));
         let client = Client::new(
             Arc::new(EventQueue::new(None)),
             commands.clone(),
@@ -479,11 +502,28 @@ mod tests {
         assert_eq!(woken.load(Ordering::SeqCst), 1);
     }
 
+    /// The answer to a message shall not cost two wake-ups.
+    #[test]
+    fn bytes_that_were_taken_wake_the_hub_when_they_are_many() {
+        let (client, commands, woken) = client();
+        let transport = Arc::new(TransportShared::new(1, 4000));
+        for _ in 0..10 {
+            client.give_back(transport.clone(), 100);
+        }
+        assert_eq!(woken.load(Ordering::SeqCst), 0);
+        assert!(!commands.may_sleep(), "they are there when the hub looks");
+        assert!(std::iter::from_fn(|| commands.pop()).count() == 10 && commands.may_sleep());
+        client.give_back(transport.clone(), 1);
+        assert_eq!(woken.load(Ordering::SeqCst), 1);
+        client.give_back(transport, 1000);
+        assert_eq!(woken.load(Ordering::SeqCst), 1);
+    }
+
     /// They are on their way before the channel is closed; what comes later is not sent before that command.
     #[test]
     fn messages_of_one_batch_need_one_command_and_none_follows_a_close() {
         let (client, commands, woken) = client();
-        let transport = Arc::new(TransportShared::new(1));
+        let transport = Arc::new(TransportShared::new(1, 0));
         let channel = client.adopt(Arc::new(ChannelShared::new(0, transport)));
         for _ in 0..3 {
             channel.reserve(1).expect("room");

@@ -9,6 +9,7 @@
 //! sockets with one thread that never takes the GIL ([`udp`]), or a network in memory with its own clock ([`memory`]).
 
 pub mod addresses;
+mod alarm;
 pub mod capture;
 pub mod command;
 pub mod core;

@@ -23,11 +23,32 @@ pub struct TransportShared {
     pub index: AtomicU64,
     /// Payload bytes of all channels that did not leave yet.
     pub buffered: AtomicUsize,
+    /// Bytes that the application has taken since the hub was last woken for them.
+    untold: AtomicUsize,
+    /// The most of them that the hub need not know of while it sleeps.
+    max_untold: usize,
 }
 
 impl TransportShared {
-    pub(crate) fn new(id: u64) -> TransportShared {
-        TransportShared { id, index: AtomicU64::new(NOWHERE), buffered: AtomicUsize::new(0) }
+    /// `receive_buffer`: the bytes that the application may leave unread before the peer is held back.
+    pub(crate) fn new(id: u64, receive_buffer: usize) -> TransportShared {
+        TransportShared {
+            id,
+            index: AtomicU64::new(NOWHERE),
+            buffered: AtomicUsize::new(0),
+            untold: AtomicUsize::new(0),
+            // A peer that is held back goes on when half of the buffer is free: far more than is kept back here.
+            max_untold: receive_buffer / 4,
+        }
+    }
+
+    /// Note that the application has taken so many bytes. Returns whether the hub must wake for them.
+    pub(crate) fn takes(&self, size: usize) -> bool {
+        let is_much = self.untold.fetch_add(size, Ordering::Relaxed) + size > self.max_untold;
+        if is_much {
+            self.untold.store(0, Ordering::Relaxed);
+        }
+        is_much
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use adieu_engine::lines::CONNECTION;
@@ -13,7 +13,8 @@ use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 
 use crate::addresses::{FAR, Interface, Ports};
-use crate::command::{CommandQueue, Request};
+use crate::alarm::Alarm;
+use crate::command::{CommandQueue, Request, Sleeper};
 use crate::gathering::Lookup;
 use crate::hub::Hub;
 use crate::hub::network::{Network, Place, Port, Sent};
@@ -26,6 +27,7 @@ use crate::watch::Watcher;
 const WAKE: Token = Token(usize::MAX);
 /// Those between are of mDNS.
 const NETWORK: Token = Token(usize::MAX - 3);
+const ALARM: Token = Token(usize::MAX - 4);
 /// 208 KiB, the system's default, loses packets on loopback.
 const SOCKET_BUFFER: usize = 4 << 20;
 /// Buffers of one recvmmsg; with GRO each holds up to 64 datagrams.
@@ -75,9 +77,9 @@ pub struct UdpNetwork {
 pub fn start(at_start: impl FnOnce() + Send + 'static) -> io::Result<Arc<CommandQueue>> {
     let poll = Poll::new()?;
     let waker = Waker::new(poll.registry(), WAKE)?;
-    // A wake-up that fails finds the thread awake: the counter was full.
-    let wake = move || drop(waker.wake());
-    let commands = Arc::new(CommandQueue::new(Some(Box::new(wake))));
+    let alarm = Alarm::new(poll.registry(), ALARM)?;
+    let desk = Arc::new(Desk { state: Mutex::new(None), waker, alarm });
+    let commands = Arc::new(CommandQueue::new(Some(desk.clone())));
     let registry = poll.registry().try_clone()?;
     let trust_commands = commands.clone();
     let wake_for_trust = Arc::new(move || trust_commands.request(Request::TrustLoaded));
@@ -97,14 +99,62 @@ pub fn start(at_start: impl FnOnce() + Send + 'static) -> io::Result<Arc<Command
     let thread_commands = commands.clone();
     let run = move || {
         at_start();
-        // The hub is made here and never leaves: SCTP sockets belong to one thread.
-        run(poll, Hub::new(Instant::now(), net, thread_commands), watcher);
+        let hub = Hub::new(Instant::now(), net, thread_commands);
+        *desk.lock() = Some(State { hub, wakes_at: Instant::now(), has_heard: false });
+        run(poll, &desk, watcher);
     };
     std::thread::Builder::new().name("adieu-io".into()).spawn(run)?;
     Ok(commands)
 }
 
-fn run(mut poll: Poll, mut hub: Hub<UdpNetwork>, mut watcher: Watcher) {
+/// The place of the hub. While the I/O thread sleeps, a thread that has a message for it may take its turn.
+struct Desk {
+    /// None: it has not started yet.
+    state: Mutex<Option<State>>,
+    waker: Waker,
+    alarm: Alarm,
+}
+
+struct State {
+    hub: Hub<UdpNetwork>,
+    /// When the I/O thread wakes by itself.
+    wakes_at: Instant,
+    /// Something has come from the network since the last turn on another thread. A program that sends one message after
+    /// the other gets one turn: the next ones wake the I/O thread, which sends them together.
+    has_heard: bool,
+}
+
+// SAFETY: SCTP sockets count their own parts without atomics (`Rc`). All of these counts are inside the hub, nothing hands
+// one out, and the hub is only reached through the lock of its desk.
+unsafe impl Send for State {}
+
+impl Desk {
+    fn lock(&self) -> MutexGuard<'_, Option<State>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sleeper for Desk {
+    fn wake(&self) {
+        // A wake-up that fails finds the thread awake: the counter was full.
+        drop(self.waker.wake());
+    }
+
+    fn take_turn(&self) -> bool {
+        let Ok(mut place) = self.state.try_lock() else { return false };
+        let Some(state) = place.as_mut().filter(|state| state.has_heard) else { return false };
+        state.has_heard = false;
+        let now = Instant::now();
+        if turn(&mut state.hub, now) || !state.hub.commands().may_sleep() {
+            return false;
+        }
+        let Some(at) = next_timeout(&state.hub, now).filter(|at| *at < state.wakes_at) else { return true };
+        state.wakes_at = at;
+        self.alarm.set(at.saturating_duration_since(now))
+    }
+}
+
+fn run(mut poll: Poll, desk: &Desk, mut watcher: Watcher) {
     let mut events = Events::with_capacity(256);
     let mut receiver = Receiver::new();
     let mut lull = Lull::new(Instant::now());
@@ -112,25 +162,33 @@ fn run(mut poll: Poll, mut hub: Hub<UdpNetwork>, mut watcher: Watcher) {
     // Sockets that had more to read than their turn.
     let mut unread: Vec<usize> = Vec::new();
     loop {
-        let busy = more_commands || !unread.is_empty() || !hub.commands().may_sleep();
-        if let Some(pause) = lull.pause(Instant::now()).filter(|_| !busy) {
+        let mut place = desk.lock();
+        let Some(state) = place.as_mut() else { return };
+        let now = Instant::now();
+        let busy = more_commands || !unread.is_empty() || !state.hub.commands().may_sleep();
+        let pause = lull.pause(now).filter(|_| !busy).unwrap_or_default();
+        let timeout = if busy { Duration::ZERO } else { time_to_sleep(&state.hub, &watcher, now) };
+        state.wakes_at = now + timeout;
+        drop(place);
+        if !pause.is_zero() {
             std::thread::sleep(pause);
         }
-        let timeout = if busy { Duration::ZERO } else { time_to_sleep(&hub, &watcher) };
-        if let Err(error) = poll.poll(&mut events, Some(timeout)) {
+        if let Err(error) = poll.poll(&mut events, Some(timeout.saturating_sub(pause))) {
             if error.kind() != io::ErrorKind::Interrupted {
                 log::error!(target: CONNECTION, "! waiting for sockets failed: {error}");
             }
             events.clear();
         }
+        let mut place = desk.lock();
+        let Some(State { hub, has_heard, .. }) = place.as_mut() else { return };
         hub.commands().awake();
         for token in std::mem::take(&mut unread) {
-            receiver.read_any(&mut hub, token, &mut unread);
+            receiver.read_any(hub, token, &mut unread);
         }
         for event in &events {
             let (now, token) = (Instant::now(), event.token());
             match token {
-                WAKE => continue,
+                WAKE | ALARM => continue,
                 NETWORK => {
                     watcher.handle_readable(now);
                     continue;
@@ -143,35 +201,51 @@ fn run(mut poll: Poll, mut hub: Hub<UdpNetwork>, mut watcher: Watcher) {
             }
             if event.is_writable() {
                 hub.net.flush(token.0).into_iter().for_each(|index| hub.handle_writable(index));
-                tell_of_streams(&mut hub, now);
+                tell_of_streams(hub, now);
             }
             if event.is_readable() {
-                receiver.read_any(&mut hub, token.0, &mut unread);
+                receiver.read_any(hub, token.0, &mut unread);
             }
         }
         let now = Instant::now();
-        more_commands = hub.run_commands(now, MAX_COMMANDS);
-        look_at_network(&mut hub, &mut watcher, now, timeout);
-        hub.handle_timeouts(now);
-        hub.net.streams.handle_timeouts(now);
-        tell_of_streams(&mut hub, now);
-        hub.finish(now);
-        // Sending and closing can end a stream. Each ends once.
-        while tell_of_streams(&mut hub, now) {
-            hub.finish(now);
-        }
-        hub.net.start_lookups();
-        hub.net.turn_names(now);
-        lull.came(now, std::mem::take(&mut receiver.packets), std::mem::take(&mut hub.had_relayed));
+        look_at_network(hub, &mut watcher, now, timeout);
+        more_commands = turn(hub, now);
+        let packets = std::mem::take(&mut receiver.packets);
+        *has_heard |= packets > 0;
+        lull.came(now, packets, std::mem::take(&mut hub.had_relayed));
     }
 }
 
+/// Run commands and timers, and send what comes of them. Returns whether more commands may wait.
+fn turn(hub: &mut Hub<UdpNetwork>, now: Instant) -> bool {
+    let more_commands = hub.run_commands(now, MAX_COMMANDS);
+    hub.handle_timeouts(now);
+    hub.net.streams.handle_timeouts(now);
+    tell_of_streams(hub, now);
+    hub.finish(now);
+    // Sending and closing can end a stream. Each ends once.
+    while tell_of_streams(hub, now) {
+        hub.finish(now);
+    }
+    hub.net.start_lookups();
+    hub.net.turn_names(now);
+    more_commands
+}
+
 /// Return the time until the next timer.
-fn time_to_sleep(hub: &Hub<UdpNetwork>, watcher: &Watcher) -> Duration {
-    let now = Instant::now();
+fn time_to_sleep(hub: &Hub<UdpNetwork>, watcher: &Watcher, now: Instant) -> Duration {
+    let timers = [next_timeout(hub, now), watcher.next_timeout()];
+    timers
+        .into_iter()
+        .flatten()
+        .min()
+        .map_or(MAX_SLEEP, |at| at.saturating_duration_since(now).min(MAX_SLEEP))
+}
+
+/// No timer of the hub and its network fires before this.
+fn next_timeout(hub: &Hub<UdpNetwork>, now: Instant) -> Option<Instant> {
     let of_network = [hub.net.streams.next_timeout(), hub.net.names.poll_timeout(now)];
-    let timers = [hub.next_timeout(), watcher.next_timeout()].into_iter().chain(of_network);
-    timers.flatten().min().map_or(MAX_SLEEP, |at| at.saturating_duration_since(now).min(MAX_SLEEP))
+    of_network.into_iter().chain([hub.next_timeout()]).flatten().min()
 }
 
 /// Returns whether there was something to tell.
@@ -313,6 +387,7 @@ impl UdpNetwork {
             }
             socket.blocked.pop_front();
         }
+        await_room(&self.registry, socket, token, false);
         Some(socket.index)
     }
 
@@ -412,9 +487,7 @@ impl Network for UdpNetwork {
             self.sockets.push(None);
             self.sockets.len() - 1
         });
-        if let Err(error) =
-            self.registry.register(&mut io, Token(token), Interest::READABLE | Interest::WRITABLE)
-        {
+        if let Err(error) = self.registry.register(&mut io, Token(token), Interest::READABLE) {
             self.free.push(token);
             return Err(error);
         }
@@ -423,18 +496,16 @@ impl Network for UdpNetwork {
         Ok((token, local))
     }
 
-    fn send(&mut self, _now: Instant, socket: usize, batch: &Batch) -> Sent {
-        let Some(socket) = self.sockets.get_mut(socket).and_then(Option::as_mut) else {
+    fn send(&mut self, _now: Instant, token: usize, batch: &Batch) -> Sent {
+        let Some(socket) = self.sockets.get_mut(token).and_then(Option::as_mut) else {
             return Sent::Refused(io::ErrorKind::NotFound.into());
         };
         let sent = try_send(socket, batch.wire.remote, batch.contents(), batch.segment());
         if matches!(sent, Sent::Full) {
             let contents = batch.contents().to_vec();
-            socket.blocked.push_back(Blocked {
-                remote: batch.wire.remote,
-                contents,
-                segment: batch.segment(),
-            });
+            let blocked = Blocked { remote: batch.wire.remote, contents, segment: batch.segment() };
+            socket.blocked.push_back(blocked);
+            await_room(&self.registry, socket, token, true);
         }
         sent
     }
@@ -530,6 +601,15 @@ fn tell_less(socket: &mio::net::UdpSocket, ip: IpAddr) {
 
 #[cfg(not(target_os = "linux"))]
 fn tell_less(_socket: &mio::net::UdpSocket, _ip: IpAddr) {}
+
+/// Have the thread woken when a socket takes datagrams again, or no longer. The system says so after each datagram that
+/// has left, and each time would wake the thread.
+fn await_room(registry: &Registry, socket: &mut Socket, token: usize, is_awaited: bool) {
+    let interest = if is_awaited { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+    if let Err(error) = registry.reregister(&mut socket.io, Token(token), interest) {
+        log::warn!(target: CONNECTION, "! a socket could not be registered again: {error}");
+    }
+}
 
 fn datagrams(size: usize, segment: Option<usize>) -> usize {
     segment.map_or(1, |segment| size.div_ceil(segment.max(1)))

@@ -1,7 +1,7 @@
 """A peer in a process of its own that ends, or stops, in some way: `python -m unit.core.process HOW`.
 
 It prints what the other has to know, reads what it has to know, and prints "open" when its channel is. Then it prints
-the time (the clock is the machine's) and does what HOW says.
+the time (the clock is the machine's) and does what HOW says. With "echo" it answers each message until it is killed.
 """
 
 from __future__ import annotations
@@ -52,6 +52,10 @@ def main(how: str) -> None:
     channel = half.connect(sys.stdin.readline(), client=True)
     HELD.append(half)
     print("open", flush=True)
+    if how == "echo":
+        while True:
+            _, _, data, *_ = half.next("MESSAGE")
+            channel.send(data)
     for _ in range(100):
         channel.send(b"x" * 100_000)
     print(time.monotonic(), flush=True)

@@ -123,6 +123,38 @@ def test_a_process_that_ends_or_blocks_with_an_open_connection_says_so_at_once(
     half.loop.close()
 
 
+def switches_of_the_io_thread() -> int:
+    """Return how often it has gone to sleep so far."""
+    for task in Path("/proc/self/task").iterdir():
+        if (task / "comm").read_text() == "adieu-io\n":
+            lines = (task / "status").read_text().splitlines()
+            return next(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches"))
+    raise AssertionError("there is no such thread")
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/task").exists(), reason="elsewhere: only Linux counts the switches of a thread"
+)
+def test_a_message_that_is_sent_alone_does_not_wake_the_io_thread() -> None:
+    """It wakes for the acknowledgement and for the answer, which are two packets, and not after each that it sends."""
+    half, count = Half(_core.EventQueue(), "dddd"), 500
+    with start("-m", "unit.core.process", "echo") as other:
+        assert other.stdin and other.stdout
+        theirs = other.stdout.readline()
+        other.stdin.write(half.describe(controlling=True) + "\n")
+        other.stdin.flush()
+        channel = half.connect(theirs, client=False)
+        for number in range(-20, count):
+            if number == 0:
+                before = switches_of_the_io_thread()
+            channel.send(f"{number}")
+            assert half.next("MESSAGE")[2] == f"{number}"
+        took = switches_of_the_io_thread() - before
+        other.kill()
+    half.loop.close()
+    assert took < 2.2 * count
+
+
 ALONE = """
 from adieu import _core
 loop = _core.EventQueue()

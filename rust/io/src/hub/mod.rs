@@ -122,17 +122,14 @@ impl<N: Network> Hub<N> {
     /// Run at most `budget` commands; true when more may wait.
     pub fn run_commands(&mut self, now: Instant, budget: usize) -> bool {
         self.now = now;
-        for _ in 0..budget {
-            if let Some(sending) = &mut self.sending {
-                match sending.messages.next() {
-                    Some((kind, data)) => {
-                        let channel = sending.channel.clone();
-                        self.send(now, &channel, kind, data);
-                        continue;
-                    }
-                    None => self.sending = None,
-                }
+        let mut left = budget;
+        while left > 0 {
+            if let Some(mut sending) = self.sending.take() {
+                left -= self.send(now, &mut sending, left);
+                self.sending = Some(sending).filter(|sending| sending.messages.len() > 0);
+                continue;
             }
+            left -= 1;
             match self.commands.pop() {
                 None => return false,
                 Some(Command::Send { channel }) => self.sending = Some(Sending::from(channel)),
@@ -169,16 +166,30 @@ impl<N: Network> Hub<N> {
         }
     }
 
-    fn send(&mut self, now: Instant, channel: &ChannelShared, kind: Kind, data: Vec<u8>) {
-        let size = data.len();
-        let sent = self.on_channel(channel, |transport, key| transport.send(now, key, kind, data));
-        if sent != Some(true) {
-            channel.transport.buffered.fetch_sub(size, Ordering::AcqRel);
-        }
-        if sent == Some(false) {
+    /// Send messages of an outbox, at most so many, in one call into the engine. Returns how many there were.
+    fn send(&mut self, now: Instant, sending: &mut Sending, most: usize) -> usize {
+        let Sending { channel, messages } = sending;
+        let (mut count, mut lost) = (0, 0);
+        let sent = self.on_channel(channel, |transport, key| {
+            for (kind, data) in messages.by_ref().take(most) {
+                let size = data.len();
+                count += 1;
+                lost += size; // also if it panics
+                if transport.send(now, key, kind, data) {
+                    lost -= size;
+                }
+            }
+        });
+        if sent.is_some() {
             // The channel lives; of one that has ended the amount stays (closing rule 48).
-            channel.buffered.fetch_sub(size, Ordering::AcqRel);
+            channel.buffered.fetch_sub(lost, Ordering::AcqRel);
+        } else {
+            let rest = messages.by_ref().take(most - count);
+            (count, lost) =
+                rest.fold((count, lost), |(count, lost), (_, data)| (count + 1, lost + data.len()));
         }
+        channel.transport.buffered.fetch_sub(lost, Ordering::AcqRel);
+        count
     }
 
     pub fn handle_datagram(&mut self, now: Instant, index: u32, wire: Wire, datagram: &[u8]) {

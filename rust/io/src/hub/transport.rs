@@ -295,6 +295,8 @@ impl<N: Network> HubTransport<N> {
         batch: &mut Batch,
     ) {
         self.deliver(now);
+        // Before anything is sent: meanwhile the application's thread wakes up.
+        self.queue.signal();
         self.run_orders(now, net);
         while let Some(name) = self.engine.poll_name() {
             net.find_name(now, self.shared.id, &name);
