@@ -2,10 +2,11 @@
 
 python benchmarks/run.py            five rounds, under ten minutes: benchmarks/report.md and report.json
 python benchmarks/run.py --quick    one short round, to see that everything works; writes nothing
-python benchmarks/run.py --only adieu,pion --rounds 3
+python benchmarks/run.py --only adieu,pion --rounds 3    writes nothing either
 
-Each round measures every library once, starting with another one each time. So a busy minute of the computer spoils one
-round of all libraries, not all rounds of one. Figures are medians with the least and the greatest.
+Each round measures every library once, starting with another one each time. So a busy minute of the computer spoils
+one round of all libraries, not all rounds of one. Figures are medians with the least and the greatest. A ratio is the
+median of those of each round.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ async def main() -> int:
     }
     text = table(report)
     print(text)
-    if not options.quick:
+    if not options.quick and not options.only:
         (HERE / "report.json").write_text(json.dumps(report, indent=1) + "\n")
         (HERE / "report.md").write_text(text)
     return 0 if is_within else 1
@@ -336,16 +337,19 @@ def _ratios(measured: dict[str, Any]) -> list[str]:
     others = [name for name in measured if name != "adieu"]
     if "adieu" not in measured or not others:
         return []
-    lines = ["adieu against the others, medians; above 1 adieu is better:", ""]
+    lines = ["adieu against the others, the median of each round's ratio; above 1 adieu is better:", ""]
     lines += ["| | " + " | ".join(others) + " |", "|---" * (len(others) + 1) + "|"]
     for key, measure in MEASURES.items():
-        ours = median(measured["adieu"]["figures"][key])
-        cells = []
-        for name in others:
-            theirs = median(measured[name]["figures"][key])
-            cells.append(f"{ours / theirs if measure.more_is_better else theirs / ours:.2f}")
+        ours = measured["adieu"]["figures"][key]
+        cells = [f"{_ratio(measure, ours, measured[name]['figures'][key]):.2f}" for name in others]
         lines.append(f"| {measure.title} | " + " | ".join(cells) + " |")
     return [*lines, ""]
+
+
+def _ratio(measure: Measure, ours: list[float], theirs: list[float]) -> float:
+    """Return the median of each round's ratio. After a round without a figure it is no longer known which is whose."""
+    pairs = list(zip(ours, theirs, strict=True)) if len(ours) == len(theirs) else [(median(ours), median(theirs))]
+    return median(mine / other if measure.more_is_better else other / mine for mine, other in pairs)
 
 
 if __name__ == "__main__":
