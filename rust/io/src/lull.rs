@@ -2,7 +2,7 @@
 //!
 //! A direct path brings packets in batches: the kernel joins those that were sent together (GRO). A relay forwards each
 //! packet by itself. If the thread wakes up for each of them, it spends more on waking and on acknowledgements that leave
-//! alone than on the packets. So it lets some come together first. The price is a fifth of a millisecond, only while
+//! alone than on the packets. So it lets some come together first. The price is half a millisecond, only while
 //! there are thousands of packets each second, and small beside the way over a relay.
 
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 const WINDOW: Duration = Duration::from_millis(1);
 /// Packets of relays in a window from which on a pause pays: some 100 Mbit/s. Sound and pictures bring fewer.
 const MANY: usize = 8;
-const PAUSE: Duration = Duration::from_micros(200);
+const PAUSE: Duration = Duration::from_micros(500);
 
 /// Counts the packets of relays, and says when to pause.
 pub struct Lull {
