@@ -5,7 +5,9 @@ In Python and in TypeScript; and looks whether adieu's own tests turn red each t
     PYTHONPATH=tests python -m mutations [WORD ...]
 
 Seen is what a test says: one that does not compile, whose text is no more, or that makes the tests run without end is
-not seen. Before anything is broken the same tests have to be green. Without words it writes reports/mutations.md.
+not seen. A test that is not done in time says nothing, as the computer may be busy: that mutation is looked at once
+more at the end, alone, with three times the time. Before anything is broken the same tests have to be green. Without
+words it writes reports/mutations.md.
 """
 
 from __future__ import annotations
@@ -13,10 +15,12 @@ from __future__ import annotations
 import os
 import platform
 import re
+import signal
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,11 +38,19 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 REPORT = ROOT / "reports" / "mutations.md"
 LIMIT = 300.0
-"""Seconds for the tests of one mutation: no machine is so slow."""
+"""Seconds for all tests of one mutation."""
+TEST_LIMIT = 120.0
+"""Seconds for one test of pytest, and for one file of Node."""
+PATIENCE = 3.0
+"""So many times longer are both limits when a mutation is looked at once more."""
 MUTATIONS = (*rules.MUTATIONS, *bounds.MUTATIONS, *files.MUTATIONS, *rooms.MUTATIONS, *goodbye.MUTATIONS)
 TYPESCRIPT = ("js/src", "js/test", "js/package.json", "js/tsconfig.json", "js/tsconfig.test.json")
-TEST = re.compile(r"^FAILED [^:]+::(.*?)(?: - .*)?$|^\s*not ok \d+ - (.*)", re.MULTILINE)
-"""How pytest and Node name a test that is red."""
+RED = re.compile(
+    r"^FAILED [^:\n]+::(?P<python>[^\n]*?)(?: - (?P<why>[^\n]*))?$"
+    r"|^\s*not ok \d+ - (?P<node>[^\n]*)\n(?:.*?^\s*failureType: '(?P<kind>\w+)')?",
+    re.MULTILINE | re.DOTALL,
+)
+"""How pytest and Node name a test that is red, and why it is."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +61,13 @@ class Seen:
         mutation: what was broken.
         test: the name of the first test that was red; empty if none was.
         otherwise: why none was, if there is more to say than that all were green.
+        late: whether the tests were not done in time.
     """
 
     mutation: Mutation
     test: str
     otherwise: str
+    late: bool = False
 
     def __str__(self) -> str:
         return self.test or f"NOT SEEN{self.otherwise}"
@@ -63,62 +77,74 @@ class NoTestError(Exception):
     """Something failed, but no test said so."""
 
 
-def tested(files: Sequence[str], language: str, mutation: Mutation | None) -> str:
+class LateError(NoTestError):
+    """The tests were not done in time: nobody knows whether one would be red."""
+
+
+def tested(files: Sequence[str], language: str, mutation: Mutation | None, patience: float) -> str:
     """The name of one of these tests that is red with this mutation, empty if all are green.
 
     Raises:
-        NoTestError: it does not compile, or the tests do not run or do not end.
+        LateError: the tests are not done in time.
+        NoTestError: it does not compile, or the tests do not run.
         StaleError: its text does not stand once in its source.
     """
     if language == "Python":
         with copied(mutation, ROOT, "python/adieu") as copy:
-            return in_python(files, copy / "python")
+            return in_python(files, copy / "python", patience)
     with copied(mutation, ROOT, *TYPESCRIPT, linked=("js/node_modules", "docs", "vectors")) as copy:
-        return in_typescript(files, copy / "js")
+        return in_typescript(files, copy / "js", patience)
 
 
-def in_python(files: Sequence[str], python: Path) -> str:
+def in_python(files: Sequence[str], python: Path, patience: float) -> str:
     """The same for these tests with this folder's adieu."""
-    command = (sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *files)
-    return run(command, ROOT, PYTHONPATH=str(python), PYTHONDONTWRITEBYTECODE="1")
+    limit = f"--timeout={TEST_LIMIT * patience:g}"
+    command = (sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", limit, *files)
+    return run(command, ROOT, patience, PYTHONPATH=str(python), PYTHONDONTWRITEBYTECODE="1")
 
 
-def in_typescript(files: Sequence[str], js: Path) -> str:
+def in_typescript(files: Sequence[str], js: Path, patience: float) -> str:
     """The same for these tests of this folder."""
-    run(("node_modules/.bin/tsc", "-p", "tsconfig.test.json"), js)
-    return run(
-        (
-            "node",
-            "--test",
-            "--test-reporter=tap",
-            "--test-timeout=60000",
-            *(f"build/test/{name}.test.js" for name in files),
-        ),
-        js,
-    )
+    run(("node_modules/.bin/tsc", "-p", "tsconfig.test.json"), js, patience)
+    limit = f"--test-timeout={TEST_LIMIT * patience * 1000:g}"
+    tests = [f"build/test/{name}.test.js" for name in files]
+    return run(("node", "--test", "--test-reporter=tap", limit, *tests), js, patience)
 
 
-def run(command: Sequence[str], folder: Path, **environment: str) -> str:
+def run(command: Sequence[str], folder: Path, patience: float = 1.0, **environment: str) -> str:
     """The name of the first test of a command that is red; empty if it succeeds."""
-    try:
-        ran = subprocess.run(
-            command,
-            cwd=folder,
-            env={**os.environ, **environment},
-            capture_output=True,
-            text=True,
-            timeout=LIMIT,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise NoTestError(f"not done within {LIMIT:g} s") from None
-    if not ran.returncode:
-        return ""
-    said = ran.stdout + ran.stderr
-    if ran.returncode != 1 or (match := TEST.search(said)) is None:
+    ran = subprocess.Popen(
+        command,
+        cwd=folder,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    with ran:
+        try:
+            said, _ = ran.communicate(timeout=LIMIT * patience)
+        except BaseException as error:
+            with suppress(ProcessLookupError):
+                os.killpg(ran.pid, signal.SIGKILL)  # and what it has started
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise LateError(f"not done within {LIMIT * patience:g} s") from None
+            raise
+    return judged(ran.returncode, said, patience) if ran.returncode else ""
+
+
+def judged(code: int, said: str, patience: float) -> str:
+    """The name of the first test that is red, by what a command said that failed."""
+    red = list(RED.finditer(said))
+    if code != 1 or not red:
         lines = [line.strip() for line in said.splitlines() if line.strip()]
-        raise NoTestError(f"exit code {ran.returncode}, and no test is red: {(lines or ['nothing is said'])[-1]}")
-    return match[1] or match[2]
+        raise NoTestError(f"exit code {code}, and no test is red: {(lines or ['nothing is said'])[-1]}")
+    for one in red:
+        if one["kind"] != "testTimeoutFailure" and not (one["why"] or "").startswith("Failed: Timeout"):
+            return one["python"] or one["node"]
+    name = red[0]["python"] or Path(red[0]["node"]).name
+    raise LateError(f"{name} is not done within {TEST_LIMIT * patience:g} s")
 
 
 def green(wanted: Sequence[Mutation]) -> bool:
@@ -127,7 +153,7 @@ def green(wanted: Sequence[Mutation]) -> bool:
     for language in sorted({mutation.language for mutation in wanted}):
         files = sorted({file for mutation in wanted if mutation.language == language for file in mutation.files})
         try:
-            wrong = tested(files, language, None)
+            wrong = tested(files, language, None, PATIENCE * 4)  # the tests of all mutations
         except NoTestError as error:
             wrong = str(error)
         print(f"nothing broken, {language}: {wrong or 'green'}", flush=True)
@@ -135,14 +161,30 @@ def green(wanted: Sequence[Mutation]) -> bool:
     return fine
 
 
-def look(mutation: Mutation) -> Seen:
+def look(mutation: Mutation, patience: float = 1.0) -> Seen:
     """Break one rule."""
     test = otherwise = ""
+    late = False
     try:
-        test = tested(mutation.files, mutation.language, mutation)
+        test = tested(mutation.files, mutation.language, mutation, patience)
     except (NoTestError, StaleError) as error:
         otherwise = f": {error}"
-    return Seen(mutation, test, otherwise)
+        late = isinstance(error, LateError)
+    return Seen(mutation, test, otherwise, late)
+
+
+def look_at_all(wanted: Sequence[Mutation]) -> list[Seen]:
+    """Break them one by one, two at a time; then those whose tests were not done in time once more, alone."""
+    seen: list[Seen] = []
+    with ThreadPoolExecutor(2) as pool:
+        for one in pool.map(look, wanted):
+            seen.append(one)
+            print(f"{len(seen)}/{len(wanted)} {one.mutation}: {one}", flush=True)
+    for at, one in enumerate(seen):
+        if one.late:
+            seen[at] = look(one.mutation, PATIENCE)
+            print(f"once more, {one.mutation}: {seen[at]}", flush=True)
+    return seen
 
 
 def report(seen: Sequence[Seen], commit: str, seconds: float) -> str:
@@ -178,11 +220,7 @@ def main() -> int:
     began = time.monotonic()
     if not green(wanted):
         return 1
-    seen: list[Seen] = []
-    with ThreadPoolExecutor(2) as pool:
-        for one in pool.map(look, wanted):
-            seen.append(one)
-            print(f"{len(seen)}/{len(wanted)} {one.mutation}: {one}", flush=True)
+    seen = look_at_all(wanted)
     if len(wanted) == len(MUTATIONS):
         REPORT.parent.mkdir(exist_ok=True)
         REPORT.write_text(report(seen, commit, time.monotonic() - began), encoding="utf-8")

@@ -64,3 +64,45 @@ def test_what_fails_without_a_red_test_is_not_seen() -> None:
         mutations.run((sys.executable, "-c", "print('FAILED a.py::test_b'); raise SystemExit(2)"), mutations.ROOT)
     assert mutations.run((sys.executable, "-c", "print('FAILED a.py::test_b'); raise SystemExit(1)"), mutations.ROOT)
     assert not mutations.run((sys.executable, "-c", "print('FAILED a.py::test_b')"), mutations.ROOT)
+
+
+NODE = """TAP version 13
+# Subtest: one
+not ok 1 - {first}
+  ---
+  duration_ms: 1003.3
+  failureType: '{kind}'
+  ...
+"""
+
+
+def test_a_test_that_is_not_done_in_time_is_not_red() -> None:
+    late = "FAILED a.py::test_a[x-1] - Failed: Timeout (>1.0s) from pytest-timeout.\n"
+    with pytest.raises(mutations.LateError, match=r"test_a\[x-1\] is not done within 240 s"):
+        mutations.judged(1, late, 2)
+    assert mutations.judged(1, late + "FAILED b/c.py::test_b - assert 0\n1 failed", 1) == "test_b"
+    slow = NODE.format(first="/tmp/some/a.test.js", kind="testTimeoutFailure")
+    with pytest.raises(mutations.LateError, match=r"a\.test\.js is not done within 120 s"):
+        mutations.judged(1, slow, 1)
+    red = NODE.format(first="what waits without end is red", kind="cancelledByParent")
+    assert mutations.judged(1, slow + red, 1) == "what waits without end is red"
+
+
+def test_a_command_that_does_not_end_is_late_and_gone_with_all_that_it_started() -> None:
+    sleeps = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)'])"
+    with pytest.raises(mutations.LateError, match=r"not done within 0\.3 s"):
+        mutations.run((sys.executable, "-c", sleeps), mutations.ROOT, 0.001)
+
+
+def test_a_mutation_whose_tests_are_late_is_looked_at_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = mutations.MUTATIONS[:2]
+
+    def tested(_files: object, _language: object, mutation: Mutation, patience: float) -> str:
+        if mutation is one and patience == 1:
+            raise mutations.LateError("not done")
+        return f"red with {patience:g}"
+
+    monkeypatch.setattr(mutations, "tested", tested)
+    assert [seen.test for seen in mutations.look_at_all([one, other])] == ["red with 3", "red with 1"]
+    monkeypatch.setattr(mutations, "PATIENCE", 1.0)
+    assert [str(seen) for seen in mutations.look_at_all([one])] == ["NOT SEEN: not done"]
