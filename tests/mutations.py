@@ -98,7 +98,7 @@ def tested(files: Sequence[str], language: str, mutation: Mutation | None, patie
 
 def in_python(files: Sequence[str], python: Path, patience: float) -> str:
     """The same for these tests with this folder's adieu."""
-    limit = f"--timeout={TEST_LIMIT * patience:g}"
+    limit = f"--timeout={TEST_LIMIT * patience:.0f}"
     command = (sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", limit, *files)
     return run(command, ROOT, patience, PYTHONPATH=str(python), PYTHONDONTWRITEBYTECODE="1")
 
@@ -106,7 +106,7 @@ def in_python(files: Sequence[str], python: Path, patience: float) -> str:
 def in_typescript(files: Sequence[str], js: Path, patience: float) -> str:
     """The same for these tests of this folder."""
     run(("node_modules/.bin/tsc", "-p", "tsconfig.test.json"), js, patience)
-    limit = f"--test-timeout={TEST_LIMIT * patience * 1000:g}"
+    limit = f"--test-timeout={TEST_LIMIT * patience * 1000:.0f}"
     tests = [f"build/test/{name}.test.js" for name in files]
     return run(("node", "--test", "--test-reporter=tap", limit, *tests), js, patience)
 

@@ -154,6 +154,21 @@ describe("who is away", () => {
     });
   }
 
+  inside("is tried again when it is back, and not before", async (house) => {
+    const ada = await house.enter("a1", { options: SHORT });
+    const ben = await house.enter("b1", { options: SHORT });
+    const [here] = await house.sessions(ada, ben);
+    house.wire.cut = true;
+    house.server.lose("b1");
+    await house.time.until(here!.waitClosed());
+    await house.time.pass(60);
+    assert.deepEqual([ada.sessions.length, whys(ada).at(-1)], [1, "away"]);
+    house.wire.cut = false;
+    house.server.resume("b1");
+    const [again, there] = await house.time.until(Promise.all([ada.room.session(), ben.room.session()]), 6);
+    await house.talk(again, there, "back");
+  });
+
   for (const next of ["Z9", "A0"]) {
     inside(`and comes back as another (${next}) after its session ended gets one at once`, async (house) => {
       house.server.ids.set("ben", ["N1", next]);
@@ -283,11 +298,32 @@ describe("a new peer id", () => {
     }
   }
 
+  for (const stage of ["there", "considered", "together"]) {
+    inside(`is not believed even where both of them say so: ${stage}`, async (house) => {
+      const accept: JoinOptions["accept"] = async ({ name }) => {
+        if (name === "victim") await new Promise<void>((done) => house.time.later(1.5, done));
+        return true;
+      };
+      const ada = await house.enter("a1", { accept });
+      const eve = await house.enter("b1");
+      const [mine, hers] = await house.sessions(ada, eve);
+      if (stage !== "there") house.server.vacate("b1");
+      const guest = await house.enter("c1", { name: "victim" });
+      if (stage === "together") await house.time.until(guest.room.session("a1"));
+      while (stage === "considered" && ada.room.unconnected[0]?.why !== stage) await house.time.pass(0.1);
+      shellOf(hers!).sayMoved("c1");
+      house.server.relay("c1", { type: "moved", session: hers!.id, to: "a1", peer: "c1" });
+      await house.time.pass(stage === "there" ? 3 : 0.5); // once it is accepted, its place would be free
+      assert.equal(shellOf(mine!).peerNow, "b1");
+    });
+  }
+
   inside("or none: the word that there is another session ends none that answers", async (house) => {
     const ada = await house.enter("b1");
     const ben = await house.enter("a1");
     const [here, there] = await house.sessions(ada, ben);
     const coming = sessionId("lab", "a1", "b1", 2);
+    await house.time.pass(1); // the next might begin now
     for (let time = 0; time < 3; time++) {
       const to = { session: coming, to: "b1", epoch: 1 };
       house.server.relay("a1", { type: "description", sdpType: "offer", sdp: "0", ...to });
@@ -296,6 +332,26 @@ describe("a new peer id", () => {
     await house.time.pass(30);
     assert.deepEqual([ada.room.sessions, here!.state], [[here], "open"]);
     await house.talk(here!, there!, "still");
+  });
+});
+
+describe("who begins sessions", () => {
+  inside("again and again gets one in half a second", async (house) => {
+    const ada = await house.enter("b1");
+    const ben = await house.enter("a1");
+    const [here] = await house.sessions(ada, ben);
+    const closed = { receipt: shellOf(here!).machine.receipt, closer: "network", reason: { code: "gave-up" } };
+    house.server.relay("a1", { type: "closed", session: here!.id, to: "b1", channels: {}, ...closed });
+    await house.time.until(here!.waitClosed());
+    const relay = house.server.relay.bind(house.server);
+    house.server.relay = () => {};
+    const offer = { type: "description", to: "b1", epoch: 1, sdpType: "offer", sdp: "v=0\r\n" };
+    for (let n = 2; n < 52; n++) {
+      relay("a1", { ...offer, session: sessionId("lab", "a1", "b1", n) });
+      await house.time.pass(0.02);
+    }
+    house.server.relay = relay;
+    assert.deepEqual([ada.sessions.length >= 2, ada.sessions.length <= 4], [true, true], String(ada.sessions.length));
   });
 });
 

@@ -636,6 +636,7 @@ export class Room extends Emitter<RoomEvents> {
     const pair = this.#pairOf(shellOf(session));
     if (pair) this.#ended(pair, receipt);
     this.#changed.wake();
+    if (this.#closing) return; // kept as long as the room
     await this.#sleep(REMEMBER);
     this.#byId.delete(session.id);
     this.#claims.delete(session.id);

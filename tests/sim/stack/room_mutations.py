@@ -38,6 +38,7 @@ PYTHON = {
         ROOM, "elif live is not None and _is_well(live):", "elif False:",
     ),
     "the other side begins sessions without a pause": (ROOM, "elif now - pair.began >= PACE:", "else:"),
+    "a session that does not answer stays beside the next": (ROOM, "shell_of(live).superseded()", "pass"),
 }  # fmt: skip
 TYPESCRIPT = {
     "an end that nobody wanted is the last": (
@@ -49,6 +50,24 @@ TYPESCRIPT = {
     ),
     "a new id needs no word by signaling": (
         TS_ROOM, "if (!this.#spoken.get(shell.id)?.has(now) || this.#peers.has(old)", "if (this.#peers.has(old)",
+    ),
+    "somebody who is away gets a session": (
+        TS_ROOM, "return !!peer && !peer.away && this.over === undefined;", "return !!peer && this.over === undefined;",
+    ),
+    "somebody is in two places": (
+        TS_ROOM, "|| this.#peers.has(old) || !this.#peers.has(now)) return;", "|| !this.#peers.has(now)) return;",
+    ),
+    "a new id takes the place of somebody who is considered": (
+        TS_ROOM, 'if (there.standing !== "new" || !pair) return;', "if (!pair) return;",
+    ),
+    "the word of another ends a session that answers": (
+        TS_ROOM, "} else if (live && isWell(live)) {", "} else if (live && !live.id) {",
+    ),
+    "the other side begins sessions without a pause": (
+        TS_ROOM, "} else if (this.#platform.now() - pair.began >= PACE) {", "} else {",
+    ),
+    "a session that does not answer stays beside the next": (
+        TS_ROOM, "      if (live) shellOf(live).superseded();\n", "",
     ),
 }  # fmt: skip
 

@@ -434,6 +434,7 @@ async def test_the_word_of_another_ends_no_session_that_answers(world: World) ->
         here, there = await asyncio.gather(ada.room.session(), ben.room.session())
         second = ada.room._pair("a1")
         coming = next(iter_ids(second, "b1"))
+        await asyncio.sleep(1)  # the next might begin now
         for _ in range(3):
             ben.client.send(Description(session=coming, to="b1", epoch=1, sdp_type="offer", sdp="v=0\r\n"))
             ben.client.send(Candidates(session=coming, to="b1", epoch=1, candidates=[]))
