@@ -313,18 +313,44 @@ describe("a peer", () => {
     "a chunk too long": async () => [await proved(new Uint8Array([...one, 1]))],
     "a wrong proof": async () => [await proved(one), await proved(two), new Uint8Array(32)],
     "a text": async () => ["no bytes"],
+    "a wrong hash of the whole": async () => [one, two],
   };
   for (const [what, messages] of Object.entries(wrong)) {
     test(`that sends ${what} is not believed`, async () => {
       const { time, a, b } = await pair();
       const results = taking(b);
-      const offer = { name: "f", size: 40_000, channel: "file x", chunk: 20_000, key: "ab".repeat(16) };
-      hostile(a, { id: "by hand", offer });
+      const of = what.endsWith("whole") ? { sha256: "0".repeat(64) } : { chunk: 20_000, key: "ab".repeat(16) };
+      hostile(a, { id: "by hand", offer: { name: "f", size: 40_000, channel: "file x", ...of } });
       const channel = await time.until(a.open("file x"));
       for (const message of await messages()) await channel.send(message);
       while (!results.length) await time.pass(0.01);
       assert.match(String(await time.until(results[0]!)), /TransferError.*(damaged|something else)/);
       assert.equal(b.state, "open");
+    });
+  }
+
+  const channels: [string[], RegExp][] = [
+    [["chat"], /a file's channel begins with "file "/],
+    [["file x", "file x"], /channel "file x" carries another file/],
+  ];
+  for (const [names, why] of channels) {
+    test(`that offers files in ${names} is refused`, async () => {
+      const { time, a, b } = await pair();
+      const results = taking(b);
+      const said: FileMessage[] = [];
+      const { machine } = shellOf(b);
+      const plain = machine.sayFile.bind(machine);
+      machine.sayFile = (word, now) => {
+        said.push(word);
+        plain(word, now);
+      };
+      for (const [n, channel] of names.entries()) {
+        hostile(a, { id: `x${n}`, offer: { name: "f", size: 1, chunk: CHUNK, key: "ab".repeat(16), channel } });
+      }
+      await time.pass(1);
+      assert.match(said.at(-1)!.refuse ?? "", why);
+      assert.deepEqual([said.length, results.length, b.state], [names.length, names.length - 1, "open"]);
+      await time.until(a.close({ timeout: 100 }));
     });
   }
 

@@ -420,6 +420,13 @@ describe("the bounds of what a peer may send", () => {
     assert.ok(receiver.line.length > 10 && receiver.line.bytes <= 200_000, `${receiver.line.length}`);
   });
 
+  test("one hello on a connection", () => {
+    const one = new One();
+    one.hear({ type: "hello", version: 1, peer: "b", session: one.machine.session, epoch: 1, have: {} });
+    const { reason, cause } = (one.run(60, () => one.machine.state === "closed"), one.machine.outcome!);
+    assert.deepEqual([cause, reason.text], ["protocol-error", "a second hello"]);
+  });
+
   test("channels", () => {
     const one = new One({ maxChannels: 3 });
     for (let n = 0; n < 5; n++) one.hear({ type: "open", name: `c${n}`, id: FIRST_ID_LARGER - 2 * n, window: 1 });

@@ -497,6 +497,14 @@ PYTHON = (
     ),
     Mutation(
         "bound",
+        "hello may come twice",
+        "python/adieu/session/machine/connections.py",
+        'else "a second hello" if connection.heard_hello',
+        'else "a second hello" if not connection.epoch',
+        P_CHANNELS,
+    ),
+    Mutation(
+        "bound",
         "a peer asks for any number of resets",
         P_STATE,
         "        if self.tokens < 1:\n",

@@ -469,6 +469,14 @@ TYPESCRIPT = (
     ),
     Mutation(
         "bound",
+        "hello may come twice",
+        "js/src/session/machine/connections.ts",
+        "else if (connection.heardHello) wrong",
+        "else if (!connection.epoch) wrong",
+        T_WITNESS,
+    ),
+    Mutation(
+        "bound",
         "texts keep their control characters",
         f"{T_PROTOCOL}text.ts",
         '.replace(UNSEEN, "")',

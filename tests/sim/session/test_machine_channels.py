@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import pytest
 
@@ -313,6 +314,14 @@ def test_a_wrong_control_message_ends_the_session_with_a_protocol_error(text: st
     assert world.a.outcome.reason.text
     # What one side holds against the other is its reason, and no cause of the other's.
     assert (world.b.outcome.reason.code, world.b.outcome.cause) == ("protocol-error", "left")
+
+
+def test_a_second_hello_is_a_protocol_error() -> None:
+    world = opened()
+    said = {"version": 1, "peer": "b", "session": world.b.machine.session, "epoch": 1, "have": {}}
+    world.a.call("control_received", 1, json.dumps({"type": "hello", **said}))
+    world.run(when=world.both("closed"))
+    assert (world.a.outcome.cause, world.a.outcome.reason.text) == ("protocol-error", "a second hello")
 
 
 @pytest.mark.parametrize(

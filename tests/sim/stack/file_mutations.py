@@ -41,6 +41,17 @@ MUTATIONS = (
         "if self.proof != proof:", "if False:", SIM,
     ),
     Mutation(
+        "bound", "a piece of a folder comes once", f"{FILES}/staging.py", "piece.at != self._at or ", "", SIM,
+    ),
+    Mutation(
+        "bound", "a file has a channel of its own kind", f"{FILES}/transfers.py",
+        "if not self.owns(offer.channel):", "if False:", ONE,
+    ),
+    Mutation(
+        "bound", "a channel carries one file at a time", f"{FILES}/transfers.py",
+        "if any(each.channel == offer.channel and not each.over for each in self._in.values()):", "if False:", ONE,
+    ),
+    Mutation(
         "bound", "free space is looked at first", "python/adieu/session/disk.py",
         "    if size > free:\n", "    if False:\n", SIM,
     ),
@@ -138,6 +149,33 @@ MUTATIONS = (
     Mutation(
         "bound", "a piece is what its hash says", f"{TS_FILES}/folders.ts",
         "if (hex(hashes[index]!) !== hex(piece.hash))", "if (hashes.length < 0)", TS,
+    ),
+    Mutation(
+        "bound", "a piece of a folder comes once", f"{TS_FILES}/folders.ts", "now.at !== at || ", "", TS,
+    ),
+    Mutation(
+        "bound", "the proof of a folder is the one announced", f"{TS_FILES}/folders.ts",
+        "if (this.proof !== proof) damaged", "if (!this.proof) damaged", TS,
+    ),
+    Mutation(
+        "bound", "a chunk is what its hash says", f"{TS_FILES}/folders.ts",
+        "if (!fits || hex(await from.digest(data)) !== hex(hash)) damaged", "if (!fits) damaged", TS_ONE,
+    ),
+    Mutation(
+        "bound", "what arrived is what the sender has proved", f"{TS_FILES}/folders.ts",
+        "if (hex(message) !== proof) damaged", "if (!proof) damaged", TS_ONE,
+    ),
+    Mutation(
+        "bound", "a file of the first version is what its hash says", f"{TS_FILES}/first.ts",
+        "if ((await whole(file)) !== sha256) throw", "if (!(await whole(file))) throw", TS_ONE,
+    ),
+    Mutation(
+        "bound", "a file has a channel of its own kind", TS_TRANSFER,
+        "if (!this.owns(channel)) return", "if (!channel) return", TS_ONE,
+    ),
+    Mutation(
+        "bound", "a channel carries one file at a time", TS_TRANSFER,
+        ".some((each) => each.channel === channel && !each.over)", ".some((each) => !each.channel)", TS_ONE,
     ),
     Mutation(
         "bound", "a folder of at most 100 000 entries", "js/src/session/transfer.ts",

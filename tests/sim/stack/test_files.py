@@ -393,7 +393,7 @@ def proved(data: bytes) -> bytes:
     return data + disk.hashlib.sha256(data).digest()
 
 
-@pytest.mark.parametrize("what", ["hash", "bytes", "short", "long", "swapped", "proof", "text"])
+@pytest.mark.parametrize("what", ["hash", "bytes", "short", "long", "swapped", "proof", "text", "first version"])
 @simulated()
 async def test_what_is_not_what_its_hashes_say_is_not_received(world: World, tmp_path: Path, what: str) -> None:
     one, two = os.urandom(CHUNK), os.urandom(CHUNK)
@@ -406,9 +406,11 @@ async def test_what_is_not_what_its_hashes_say_is_not_received(world: World, tmp
         "swapped": [proved(two), proved(one), disk.hashlib.sha256(hashes).digest()],
         "proof": [proved(one), proved(two), bytes(32)],
         "text": ["no bytes"],
+        "first version": [one, two],
     }
+    of_whole = {"chunk": None, "key": "", "sha256": "0" * 64} if what == "first version" else {}
     async with connected(world) as pair:
-        channel, results = await offered_by_hand(pair, tmp_path / "in", one + two)
+        channel, results = await offered_by_hand(pair, tmp_path / "in", one + two, **of_whole)
         for message in messages[what]:
             await channel.send(message)
         await asyncio.sleep(1)
@@ -433,6 +435,27 @@ async def test_an_offer_that_says_both_or_neither_is_refused(
     async with connected(world) as pair:
         _, results = await offered_by_hand(pair, tmp_path / "in", bytes(2 * CHUNK), **members)
         await asyncio.sleep(1)
+        assert not results and pair.second.state == "open"
+
+
+@pytest.mark.parametrize(
+    ("channels", "why"),
+    [(["chat"], "a file's channel begins with 'file '"), (["file x", "file x"], "channel 'file x' carries another")],
+)
+@simulated()
+async def test_a_file_has_a_channel_of_its_own(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, channels: list[str], why: str
+) -> None:
+    said: list[File] = []
+    monkeypatch.setattr(desk.Desk, "say", lambda _, file: said.append(file))
+    async with connected(world) as pair:
+        results = taking(pair.second, tmp_path / "in")
+        for number, channel in enumerate(channels):
+            offer = FileOffer(name="f", size=1, chunk=CHUNK, key="ab" * 16, channel=channel)
+            hostile(pair.first, File(id=f"x{number}", offer=offer))
+        await asyncio.sleep(1)
+        [refusal] = [file.refuse for file in said if file.refuse]
+        assert why in refusal
         assert not results and pair.second.state == "open"
 
 
