@@ -7,11 +7,12 @@ In Python and in TypeScript; and looks whether adieu's own tests turn red each t
 Seen is what a test says: one that does not compile, whose text is no more, or that makes the tests run without end is
 not seen. A test that is not done in time says nothing, as the computer may be busy: that mutation is looked at once
 more at the end, alone, with three times the time. Before anything is broken the same tests have to be green. Without
-words it writes reports/mutations.md.
+words it writes reports/mutations.md. A run that was stopped goes on where it was, as long as nothing is changed.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORT = ROOT / "reports" / "mutations.md"
+KNOWN = REPORT.with_suffix(".json")
+"""What earlier runs on the same commit have shown."""
 LIMIT = 300.0
 """Seconds for all tests of one mutation."""
 TEST_LIMIT = 120.0
@@ -44,6 +47,7 @@ TEST_LIMIT = 120.0
 PATIENCE = 3.0
 """So many times longer are both limits when a mutation is looked at once more."""
 MUTATIONS = (*rules.MUTATIONS, *bounds.MUTATIONS, *files.MUTATIONS, *rooms.MUTATIONS, *goodbye.MUTATIONS)
+GREEN = "nothing is broken"
 TYPESCRIPT = ("js/src", "js/test", "js/package.json", "js/tsconfig.json", "js/tsconfig.test.json")
 RED = re.compile(
     r"^FAILED [^:\n]+::(?P<python>[^\n]*?)(?: - (?P<why>[^\n]*))?$"
@@ -173,24 +177,73 @@ def look(mutation: Mutation, patience: float = 1.0) -> Seen:
     return Seen(mutation, test, otherwise, late)
 
 
-def look_at_all(wanted: Sequence[Mutation]) -> list[Seen]:
+class Known:
+    """What was shown for a commit, in this run and in those before it.
+
+    Attributes:
+        seconds: all of them took.
+    """
+
+    def __init__(self, commit: str, path: Path = KNOWN) -> None:
+        """Take what earlier runs have left, if it is of this commit; an empty one has nothing to keep."""
+        self._commit = commit
+        self._path = path
+        found = json.loads(path.read_text(encoding="utf-8")) if commit and path.is_file() else {}
+        found = found if found.get("commit") == commit else {}
+        self.red: dict[str, str] = found.get("red", {})
+        self.seconds: float = found.get("seconds", 0.0)
+        self._last = time.monotonic()
+
+    def __contains__(self, what: str) -> bool:
+        return what in self.red
+
+    def note(self, what: str, test: str) -> None:
+        """Keep the test that was red when this was broken."""
+        self.red[what] = test
+        now = time.monotonic()
+        self.seconds += now - self._last
+        self._last = now
+        if self._commit:
+            self._path.parent.mkdir(exist_ok=True)
+            kept = {"commit": self._commit, "seconds": self.seconds, "red": self.red}
+            self._path.write_text(json.dumps(kept, indent=1), encoding="utf-8")
+
+
+def look_at_all(wanted: Sequence[Mutation], known: Known) -> list[Seen]:
     """Break them one by one, two at a time; then those whose tests were not done in time once more, alone."""
-    seen: list[Seen] = []
+    seen = {
+        str(mutation): Seen(mutation, known.red[str(mutation)], "") for mutation in wanted if str(mutation) in known
+    }
+    left = [mutation for mutation in wanted if str(mutation) not in known]
     with ThreadPoolExecutor(2) as pool:
-        for one in pool.map(look, wanted):
-            seen.append(one)
+        for one in pool.map(look, left):
+            _note(one, seen, known)
             print(f"{len(seen)}/{len(wanted)} {one.mutation}: {one}", flush=True)
-    for at, one in enumerate(seen):
-        if one.late:
-            seen[at] = look(one.mutation, PATIENCE)
-            print(f"once more, {one.mutation}: {seen[at]}", flush=True)
-    return seen
+    for late in [one.mutation for one in seen.values() if one.late]:
+        _note(look(late, PATIENCE), seen, known)
+        print(f"once more, {late}: {seen[str(late)]}", flush=True)
+    return [seen[str(mutation)] for mutation in wanted]
+
+
+def _note(one: Seen, seen: dict[str, Seen], known: Known) -> None:
+    seen[str(one.mutation)] = one
+    if one.test:
+        known.note(str(one.mutation), one.test)
+
+
+def unchanged() -> str:
+    """The commit that is here; empty if something is changed."""
+    said = [
+        subprocess.run(("git", *command), cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+        for command in (("rev-parse", "--short=12", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
+    ]
+    return "" if said[1] else said[0]
 
 
 def report(seen: Sequence[Seen], commit: str, seconds: float) -> str:
     """The last one is tests/sim/reports/mutations.md."""
     when = (
-        f"{time.strftime('%Y-%m-%d')}, commit {commit or 'unknown'}; {os.cpu_count()} cores, "
+        f"{time.strftime('%Y-%m-%d')}, {f'commit {commit}' if commit else 'with changes'}; {os.cpu_count()} cores, "
         f"Python {platform.python_version()}; {seconds / 60:.0f} minutes."
     )
     lines = [
@@ -215,15 +268,16 @@ def _figure(seen: Sequence[Seen]) -> str:
 def main() -> int:
     """See the module."""
     wanted = chosen(MUTATIONS, arguments(__doc__).words)
-    asked = ("git", "rev-parse", "--short=12", "HEAD")
-    commit = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
-    began = time.monotonic()
-    if not green(wanted):
-        return 1
-    seen = look_at_all(wanted)
+    known = Known(unchanged())
+    if GREEN not in known:
+        if not green(wanted):
+            return 1
+        if len(wanted) == len(MUTATIONS):
+            known.note(GREEN, "")
+    seen = look_at_all(wanted, known)
     if len(wanted) == len(MUTATIONS):
         REPORT.parent.mkdir(exist_ok=True)
-        REPORT.write_text(report(seen, commit, time.monotonic() - began), encoding="utf-8")
+        REPORT.write_text(report(seen, unchanged(), known.seconds), encoding="utf-8")
     print(_figure(seen))
     return 0 if all(one.test for one in seen) else 1
 

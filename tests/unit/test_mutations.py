@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +14,9 @@ from property.session import mutations as bounds
 from sim.session import mutations as rules
 from sim.session.mutations_python import P_CLOSE
 from support.mutations import Mutation, StaleError, broken, chosen
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_the_text_of_each_mutation_stands_once_in_its_source() -> None:
@@ -81,7 +85,7 @@ def test_a_test_that_is_not_done_in_time_is_not_red() -> None:
     with pytest.raises(mutations.LateError, match=r"test_a\[x-1\] is not done within 240 s"):
         mutations.judged(1, late, 2)
     assert mutations.judged(1, late + "FAILED b/c.py::test_b - assert 0\n1 failed", 1) == "test_b"
-    slow = NODE.format(first="/tmp/some/a.test.js", kind="testTimeoutFailure")
+    slow = NODE.format(first="/some/where/a.test.js", kind="testTimeoutFailure")
     with pytest.raises(mutations.LateError, match=r"a\.test\.js is not done within 120 s"):
         mutations.judged(1, slow, 1)
     red = NODE.format(first="what waits without end is red", kind="cancelledByParent")
@@ -103,6 +107,26 @@ def test_a_mutation_whose_tests_are_late_is_looked_at_once_more(monkeypatch: pyt
         return f"red with {patience:g}"
 
     monkeypatch.setattr(mutations, "tested", tested)
-    assert [seen.test for seen in mutations.look_at_all([one, other])] == ["red with 3", "red with 1"]
+    nothing = mutations.Known("")
+    assert [seen.test for seen in mutations.look_at_all([one, other], nothing)] == ["red with 3", "red with 1"]
     monkeypatch.setattr(mutations, "PATIENCE", 1.0)
-    assert [str(seen) for seen in mutations.look_at_all([one])] == ["NOT SEEN: not done"]
+    assert [str(seen) for seen in mutations.look_at_all([one], mutations.Known(""))] == ["NOT SEEN: not done"]
+
+
+def test_a_run_that_was_stopped_goes_on_with_what_was_not_seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    one, other = mutations.MUTATIONS[:2]
+    asked: list[Mutation] = []
+    result = ""
+
+    def tested(_files: object, _language: object, mutation: Mutation, _patience: float) -> str:
+        asked.append(mutation)
+        return "red" if mutation is one else result
+
+    monkeypatch.setattr(mutations, "tested", tested)
+    path = tmp_path / "known.json"
+    assert [seen.test for seen in mutations.look_at_all([one, other], mutations.Known("abc", path))] == ["red", ""]
+    result = "red at last"
+    asked.clear()
+    again = mutations.look_at_all([one, other], mutations.Known("abc", path))
+    assert [seen.test for seen in again] == ["red", "red at last"] and asked == [other]
+    assert not mutations.Known("another commit", path).red
