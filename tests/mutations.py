@@ -2,17 +2,19 @@
 
 In Python and in TypeScript; and looks whether adieu's own tests turn red each time.
 
-    PYTHONPATH=tests python -m mutations [WORD ...]
+    PYTHONPATH=tests python -m mutations [WORD ...] [--minutes N]
 
 Seen is what a test says: one that does not compile, whose text is no more, or that makes the tests run without end is
 not seen. A test that is not done in time says nothing, as the computer may be busy: that mutation is looked at once
 more at the end, alone, with three times the time. Before anything is broken the same tests have to be green. Without
-words it writes reports/mutations.md. A run that was stopped goes on where it was, as long as nothing is changed.
+words it writes reports/mutations.md. A run that was stopped goes on where it was, as long as nothing is changed; with
+`--minutes` it stops by itself.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import re
@@ -209,20 +211,25 @@ class Known:
             self._path.write_text(json.dumps(kept, indent=1), encoding="utf-8")
 
 
-def look_at_all(wanted: Sequence[Mutation], known: Known) -> list[Seen]:
-    """Break them one by one, two at a time; then those whose tests were not done in time once more, alone."""
-    seen = {
-        str(mutation): Seen(mutation, known.red[str(mutation)], "") for mutation in wanted if str(mutation) in known
-    }
-    left = [mutation for mutation in wanted if str(mutation) not in known]
+def look_at_all(wanted: Sequence[Mutation], known: Known, until: float = math.inf) -> list[Seen]:
+    """Break them one by one, two at a time; then those whose tests were not done in time once more, alone.
+
+    None is begun after `until`: those are not in the answer.
+    """
+    seen = {what: Seen(one, known.red[what], "") for one in wanted if (what := str(one)) in known}
+
+    def in_time(mutation: Mutation) -> Seen | None:
+        return None if time.monotonic() > until else look(mutation)
+
     with ThreadPoolExecutor(2) as pool:
-        for one in pool.map(look, left):
-            _note(one, seen, known)
-            print(f"{len(seen)}/{len(wanted)} {one.mutation}: {one}", flush=True)
-    for late in [one.mutation for one in seen.values() if one.late]:
+        for one in pool.map(in_time, [mutation for mutation in wanted if str(mutation) not in known]):
+            if one is not None:
+                _note(one, seen, known)
+                print(f"{len(seen)}/{len(wanted)} {one.mutation}: {one}", flush=True)
+    for late in [one.mutation for one in seen.values() if one.late and time.monotonic() <= until]:
         _note(look(late, PATIENCE), seen, known)
         print(f"once more, {late}: {seen[str(late)]}", flush=True)
-    return [seen[str(mutation)] for mutation in wanted]
+    return [seen[str(mutation)] for mutation in wanted if str(mutation) in seen]
 
 
 def _note(one: Seen, seen: dict[str, Seen], known: Known) -> None:
@@ -267,19 +274,21 @@ def _figure(seen: Sequence[Seen]) -> str:
 
 def main() -> int:
     """See the module."""
-    wanted = chosen(MUTATIONS, arguments(__doc__).words)
+    given = arguments(__doc__, minutes=math.inf)
+    until = time.monotonic() + given.minutes * 60
+    wanted = chosen(MUTATIONS, given.words)
     known = Known(unchanged())
     if GREEN not in known:
         if not green(wanted):
             return 1
         if len(wanted) == len(MUTATIONS):
             known.note(GREEN, "")
-    seen = look_at_all(wanted, known)
-    if len(wanted) == len(MUTATIONS):
+    seen = look_at_all(wanted, known, until)
+    if len(seen) == len(MUTATIONS):
         REPORT.parent.mkdir(exist_ok=True)
         REPORT.write_text(report(seen, unchanged(), known.seconds), encoding="utf-8")
     print(_figure(seen))
-    return 0 if all(one.test for one in seen) else 1
+    return 0 if all(one.test for one in seen) and len(seen) == len(wanted) else 1
 
 
 if __name__ == "__main__":
