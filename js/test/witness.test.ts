@@ -423,7 +423,8 @@ describe("the bounds of what a peer may send", () => {
   test("one hello on a connection", () => {
     const one = new One();
     one.hear({ type: "hello", version: 1, peer: "b", session: one.machine.session, epoch: 1, have: {} });
-    const { reason, cause } = (one.run(60, () => one.machine.state === "closed"), one.machine.outcome!);
+    one.run(60, () => one.machine.state === "closed");
+    const { reason, cause } = one.machine.outcome!;
     assert.deepEqual([cause, reason.text], ["protocol-error", "a second hello"]);
   });
 
