@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from adieu.session.machine.options import Options
 
 ICE_TIME = 0.005
+ROUNDS = 1000
+"""Timers that are due at one moment, one after the other: more of them would never end."""
 
 
 @dataclass
@@ -327,6 +329,7 @@ class World:
     def run(self, until: float | None = None, *, when: Callable[[], bool] | None = None, limit: float = 300.0) -> float:
         """Let time pass until `until`, or until `when` holds; raises when nothing is left to happen or at the limit."""
         end = self.now + limit if until is None else until
+        turns = 0
         while True:
             if when is not None and when():
                 return self.now
@@ -342,10 +345,13 @@ class World:
                     )
                 self.now = end
                 return self.now
+            turns = 0 if min(due) > self.now else turns + 1
             self.now = max(self.now, min(due))
             if self._queue and self._queue[0][0] <= self.now:
                 heapq.heappop(self._queue)[2]()
+                turns = 0
                 continue
+            assert turns < ROUNDS, f"timers that are due do nothing: {self.a.state}/{self.b.state} at {self.now:.2f}"
             for side in (self.a, self.b):
                 timeout = side.machine.poll_timeout()
                 if timeout is not None and timeout <= self.now and side.alive and not side.hung and not side.stuck:
