@@ -421,6 +421,23 @@ test("leaving is asked while a file is under way, and may wait for it", async ()
   assert.notEqual(meeting.phase, "inside");
 });
 
+test("the question how to leave stays until it is answered, also when everything has arrived", async () => {
+  const { meeting, meet } = await inside();
+  const ben = await meet();
+  let arrives = () => {};
+  ben.fileArrives = new Promise((resolve) => {
+    arrives = resolve;
+  });
+  meeting.sendFiles([new File(["abc"], "film.mp4")]);
+  await settled();
+  meeting.askToLeave();
+  arrives();
+  await settled();
+  assert.deepEqual([meeting.phase, meeting.leavingAsked, meeting.underWay], ["inside", true, []]);
+  await meeting.leave();
+  assert.deepEqual([meeting.phase, meeting.leavingAsked], ["left", false]);
+});
+
 test("leaving is not asked when nothing is under way", async () => {
   const { meeting, meet } = await inside();
   await meet();

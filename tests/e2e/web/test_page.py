@@ -89,6 +89,7 @@ async def test_leaving_is_asked_while_a_file_is_under_way(browser: Any, server: 
         await ada.press("Leave")
         await ada.press("Leave when it has arrived")
         await ada.sees("You leave when it has arrived.")
+        assert await ada.run("return document.activeElement.textContent") == "Leave now; it can go on later"
         await ben.press("Take it film.mp4")
         await ada.sees("You left Ben. The file film.mp4 was delivered.")
         await ben.sees("Ada left.")

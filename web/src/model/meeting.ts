@@ -228,9 +228,7 @@ export class Meeting extends Model implements Host {
 
   override changed(): void {
     super.changed();
-    if (this.phase !== "inside" || !this.leavingAsked || this.underWay.length) return;
-    if (this.leavesLater) void this.leave();
-    else this.stay(); // nothing is left to ask about
+    if (this.phase === "inside" && this.leavesLater && !this.underWay.length) void this.leave();
   }
 
   /** Say goodbye to everybody, within a few seconds, and leave. A second call waits for the first. */

@@ -88,11 +88,13 @@ export class CallControls extends View<Meeting> {
   }
 
   protected override updated(): void {
-    const { leavingAsked, resetAsked, closingAsked } = this.model;
+    const { leavingAsked, leavesLater, underWay, resetAsked, closingAsked } = this.model;
     const asked = closingAsked
       ? "#closing .quiet"
       : leavingAsked
-        ? "#leaving button"
+        ? leavesLater || !underWay.length
+          ? "#leaving .now" // the answer before it has disappeared
+          : "#leaving button"
         : resetAsked
           ? "#resetting button"
           : "";
@@ -107,6 +109,8 @@ export class CallControls extends View<Meeting> {
       model.stay();
       this.querySelector<HTMLElement>("#leave")!.focus(); // the button disappears with the question
     };
+    const under = underWayWords(model.underWay);
+    const mayWait = under.length && !model.leavesLater;
     return html`
       <div
         id="leaving"
@@ -116,12 +120,12 @@ export class CallControls extends View<Meeting> {
         @keydown=${(event: KeyboardEvent) => event.key === "Escape" && stay()}
       >
         <div id="leaving-words">
-          ${underWayWords(model.underWay).map((text) => html`<p>${text}</p>`)}
+          ${(under.length ? under : [call.nothingUnder]).map((text) => html`<p>${text}</p>`)}
           ${model.leavesLater ? html`<p>${call.later}</p>` : nothing}
         </div>
         <div class="answers">
-          ${model.leavesLater ? nothing : html`<button class="small" @click=${() => model.leaveLater()}>${call.leaveLater}</button>`}
-          <button class="small" @click=${() => model.leave()}>${call.leaveNow}</button>
+          ${mayWait ? html`<button class="small" @click=${() => model.leaveLater()}>${call.leaveLater}</button>` : nothing}
+          <button class="small now" @click=${() => model.leave()}>${under.length ? call.leaveNow : call.leave}</button>
           <button class="small quiet" @click=${stay}>${call.stay}</button>
         </div>
       </div>

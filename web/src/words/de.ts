@@ -174,6 +174,7 @@ export const de: Texts = {
     later: "Sie gehen, wenn alles angekommen ist.",
     leaveLater: "Gehen, wenn alles angekommen ist",
     leaveNow: "Jetzt gehen; es geht später weiter",
+    nothingUnder: "Es ist nichts mehr unterwegs.",
     stay: "Bleiben",
     closeForAll: "Raum für alle schließen",
     closeForAllAsked: "Raum für alle schließen? Alle verlassen ihn jetzt. Was vorher gesendet wurde, kommt noch an.",

@@ -186,6 +186,7 @@ export const en = {
     later: "You leave when it has arrived.",
     leaveLater: "Leave when it has arrived",
     leaveNow: "Leave now; it can go on later",
+    nothingUnder: "Nothing is under way any longer.",
     stay: "Stay",
     closeForAll: "Close the room for everybody",
     closeForAllAsked: "Close the room for everybody? Everybody leaves it now; messages on their way still arrive.",

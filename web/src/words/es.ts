@@ -170,6 +170,7 @@ export const es: Texts = {
     later: "Saldrá cuando haya llegado.",
     leaveLater: "Salir cuando haya llegado",
     leaveNow: "Salir ahora; puede seguir después",
+    nothingUnder: "Ya no queda nada en camino.",
     stay: "Quedarse",
     closeForAll: "Cerrar la sala para todos",
     closeForAllAsked: "¿Cerrar la sala para todos? Todos salen ahora. Lo que ya se envió todavía llega.",
