@@ -113,6 +113,22 @@ async def test_ctrl_c_ends_both_properly(tmp_path: Path) -> None:
             assert json.loads(out.splitlines()[-1])["event"] in {"left", "failed"}
 
 
+async def test_a_receiver_that_is_stopped_has_left_and_not_failed(tmp_path: Path) -> None:
+    (tmp_path / "big").write_bytes(bytes(50_000_000))
+    (tmp_path / "target").mkdir()
+    async with adieu("send", tmp_path / "big", "--json", "--limit-rate", "5M") as sender:
+        code = (await event(sender, "code"))["code"]
+        async with adieu("receive", code, "--to", tmp_path / "target", "--json") as receiver:
+            await event(receiver, "progress")
+            receiver.send_signal(signal.SIGINT)
+            assert (await ended(receiver))[0] == 130
+            returned, out, _ = await ended(sender)
+    assert returned == 1
+    last = json.loads(out.splitlines()[-1])
+    assert last["event"] == "left"
+    assert re.fullmatch(r"The receiver left\. It has .+ of 50\.0 MB\.", last["text"])
+
+
 async def test_a_link_goes_to_a_program_too(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(os.urandom(1_000_000))
     target = tmp_path / "target"

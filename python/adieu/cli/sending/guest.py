@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from adieu.cli.sending.display import files_in_words, path_in_words, under_its_name
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 AT_WORK = 24
 """Files under way or waiting for their turn."""
 CLOSE_TIMEOUT = 10.0
+LAST_WORDS = 1.0
+"""Seconds in which a receiver says why it takes no more."""
 SEVERAL = "files"
 """The name of the folder that carries several files and folders. A receiver on a disk does not keep it."""
 
@@ -187,11 +190,21 @@ class Guest:
             else:
                 await self._as_one(session, listing, whole)
         except TransferError as error:
-            if session.receipt is not None:
-                raise SessionClosedError(session.receipt.notice, session.receipt) from None
+            receipt = session.receipt or await self._left(session)
+            if receipt is not None:
+                raise SessionClosedError(receipt.notice, receipt) from None
             raise ExchangeError(str(error)) from None
         except OSError as error:
             raise ExchangeError(f"{error.filename or ''}: {error.strerror or error}") from None
+
+    @staticmethod
+    async def _left(session: Session) -> CloseReceipt | None:
+        """Return the receipt if the receiver leaves without a complaint: it cancels its files first."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORDS):
+                receipt = await session.wait_closed()
+                return None if receipt.reason.text else receipt
+        return None
 
     @property
     def _pace(self) -> Callable[[int], Awaitable[None]] | None:
