@@ -41,7 +41,7 @@ AT_WORK = 24
 """Files under way or waiting for their turn."""
 CLOSE_TIMEOUT = 10.0
 LAST_WORDS = 1.0
-"""Seconds in which a receiver says why it takes no more."""
+"""Seconds in which a receiver says why it stops."""
 SEVERAL = "files"
 """The name of the folder that carries several files and folders. A receiver on a disk does not keep it."""
 
