@@ -32,6 +32,7 @@ OTHERS = (
     "EventQueue",
     "FrameSink",
     "MessageFactory",
+    "PacketSink",
     "Section",
     "Trust",
     "VirtualNetwork",

@@ -71,6 +71,7 @@ __all__ = [
     "EventQueue",
     "FrameSink",
     "MessageFactory",
+    "PacketSink",
     "Section",
     "Trust",
     "VirtualNetwork",
@@ -450,6 +451,33 @@ class FrameSink:
         """Stop reading. Without sinks a receiver keeps no packet. Idempotent."""
 
 @final
+class PacketSink:
+    """The packets of sound of a receiver, in the order in which they come. Nobody decodes them; those that are lost are
+    missing."""
+
+    @property
+    def handle(self) -> int:
+        """The handle of its events."""
+    def read(self) -> tuple[bytes, str, bool, int, float, int, int] | None:
+        """Take the oldest packet, in the form of a frame of `FrameSink`. None: the sink is empty, and FRAME_READY
+        follows with the next packet.
+
+        Returns:
+            data: the payload.
+            codec: "opus", "PCMU", "PCMA" or "G722".
+            key: True.
+            timestamp: extended, in ticks of the codec's clock.
+            time: when the peer took it, in seconds on the one axis of all media of this process.
+            id: its number among all packets that the peer has sent.
+            temporal: 0.
+        """
+    @property
+    def dropped(self) -> int:
+        """Packets that nobody has taken in time."""
+    def close(self) -> None:
+        """Stop reading. Idempotent."""
+
+@final
 class EventQueue:
     """The event queue of one event loop, and its way to the I/O thread.
 
@@ -581,7 +609,7 @@ class EventQueue:
     def sender(self, connection: int, kind: Literal["audio", "video"]) -> int:
         """Make a sender of media, for `Section` and `attach`. It is forgotten with its connection."""
     def receiver(self, connection: int, kind: Literal["audio", "video"]) -> int:
-        """Make a receiver of media, for `Section`, `audio_sink`, `frame_sink`. It is forgotten with its connection."""
+        """Make a receiver of media, for `Section` and for sinks. It is forgotten with its connection."""
     def media_apply(self, transport: int, epoch: int, cname: str, sections: Sequence[Section]) -> None:
         """Replace all that is negotiated for the media of a transport, at once.
 
@@ -607,6 +635,9 @@ class EventQueue:
     def frame_sink(self, receiver: int, max_frames: int = 60) -> FrameSink:
         """Read the pictures of a receiver. The peer is asked for a key frame. At most `max_frames` (1 to 1000) and
         4 MiB wait; then frames are dropped up to the next key frame. Raises ValueError when the receiver is gone."""
+    def packet_sink(self, receiver: int, max_packets: int = 50) -> PacketSink:
+        """Take the packets of sound of a receiver as they come. At most `max_packets` (1 to 1000) and 1 MiB wait, then
+        the oldest are dropped. Raises ValueError when the receiver is gone."""
     def request_key(self, receiver: int) -> None:
         """Ask the peer of a receiver for a key frame: at most each 300 ms, and again until one comes."""
     def attach(self, sender: int, source: AudioSource | None, enabled: bool = True) -> None:

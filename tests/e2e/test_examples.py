@@ -21,6 +21,12 @@ EXPECTED = {
         "0.0 s were not said",
         "first left (the call is over)",
     ],
+    "answering_machine.py": [
+        "machine: a message of audio/opus, 10",
+        "machine: plays 2 s",
+        "machine: 0.0 s were not said",
+        "of 40 tones again; first left (that was your message)",
+    ],
     "process_video.py": [
         "came back as a negative, 640x480",
         "of 30 negatives came back",

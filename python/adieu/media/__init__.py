@@ -11,8 +11,9 @@ from adieu.lazy import lazy
 
 if TYPE_CHECKING:
     from adieu.media.devices import MediaDeviceInfo, MediaDevices, MediaStreamConstraints, mediaDevices
+    from adieu.media.encoded_frame import EncodedFrame
     from adieu.media.encoded_sound import EncodedSound
-    from adieu.media.encoded_source import EncodedFrame, EncodedSource, encoded
+    from adieu.media.encoded_source import EncodedSource, encoded
     from adieu.media.events import BitrateEvent, KeyframeEvent, SourceErrorEvent
     from adieu.media.frame import AudioFrame
     from adieu.media.pictures import VideoFrame
@@ -46,8 +47,9 @@ if not TYPE_CHECKING:  # a module's __getattr__ would hide misspelled names from
         __name__,
         {
             "adieu.media.devices": ("MediaDeviceInfo MediaDevices MediaStreamConstraints mediaDevices",),
+            "adieu.media.encoded_frame": ("EncodedFrame",),
             "adieu.media.encoded_sound": ("EncodedSound",),
-            "adieu.media.encoded_source": ("EncodedFrame EncodedSource encoded",),
+            "adieu.media.encoded_source": ("EncodedSource encoded",),
             "adieu.media.events": ("BitrateEvent KeyframeEvent SourceErrorEvent",),
             "adieu.media.frame": ("AudioFrame",),
             "adieu.media.pictures": ("VideoFrame",),

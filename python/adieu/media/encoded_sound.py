@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from adieu.errors import NotSupportedError
+from adieu.media.encoded_frame import EncodedFrame
 from adieu.media.voice import Voice
 
 if TYPE_CHECKING:
@@ -50,17 +51,17 @@ class EncodedSound(Voice):
         """The codec: "audio/opus"."""
         return "audio/opus"
 
-    async def write(self, *packets: Buffer) -> None:
+    async def write(self, *packets: Buffer | EncodedFrame) -> None:
         """Queue packets, after those that are queued already. Return when all of them are queued.
 
         While more than `max_seconds` are queued this waits, as `AudioSource.write` does.
 
         Args:
-            packets: packets of Opus, each without a container, at most 1100 bytes and 120 ms.
+            packets: packets of Opus, each without a container, at most 1100 bytes and 120 ms; or frames of `encoded`.
 
         Raises:
             TypeError: it has no bytes.
-            ValueError: it is no packet of Opus, or too large. Then nothing is queued.
+            ValueError: it is no packet of Opus, too large, or a frame of another codec. Then nothing is queued.
             NotSupportedError: the connection has agreed on another codec.
             InvalidStateError: the source has ended, the connections that sent it are closed, or the session is closing.
 
@@ -68,17 +69,18 @@ class EncodedSound(Voice):
         """
         self._driver.require_thread("EncodedSource.write()")
         self._check_packets()
+        ready = [_bytes_of(packet) for packet in packets]
         clears, at = self._clears, 0
         async with self._turn:
-            while at < len(packets) and clears == self._clears:
+            while at < len(ready) and clears == self._clears:
                 self._check_packets()
-                given = packets[at : at + AT_ONCE]
+                given = ready[at : at + AT_ONCE]
                 taken = self._core.write_packets(given)
                 at += taken
                 if taken < len(given):
                     await self._wait_for_room()
 
-    def send(self, packet: Buffer) -> bool:
+    def send(self, packet: Buffer | EncodedFrame) -> bool:
         """Queue a packet, if there is room for it. It does not wait.
 
         Args:
@@ -89,13 +91,13 @@ class EncodedSound(Voice):
 
         Raises:
             TypeError: it has no bytes.
-            ValueError: it is no packet of Opus, or too large.
+            ValueError: it is no packet of Opus, too large, or a frame of another codec.
             NotSupportedError: the connection has agreed on another codec.
             InvalidStateError: the source has ended, the connections that sent it are closed, or the session is closing.
         """
         self._driver.require_thread("EncodedSource.send()")
         self._check_packets()
-        return not self._turn.locked() and self._core.write_packets((packet,)) == 1
+        return not self._turn.locked() and self._core.write_packets((_bytes_of(packet),)) == 1
 
     def _check_packets(self) -> None:
         self._check_writable()
@@ -107,3 +109,11 @@ class EncodedSound(Voice):
 
     def _label(self) -> str:
         return "EncodedSource audio/opus"
+
+
+def _bytes_of(packet: Buffer | EncodedFrame) -> Buffer:
+    if not isinstance(packet, EncodedFrame):
+        return packet
+    if packet.mime_type != "audio/opus":
+        raise ValueError(f"a frame of {packet.mime_type} for a source of audio/opus")
+    return packet.data

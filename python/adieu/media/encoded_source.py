@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, overload
 
 from adieu.driver import Driver
 from adieu.errors import InvalidStateError, NotSupportedError
+from adieu.media.encoded_frame import EncodedFrame
 from adieu.media.encoded_sound import EncodedSound
 from adieu.media.events import BitrateEvent, KeyframeEvent, PictureSource
 from adieu.media.reader import FrameReader
@@ -29,29 +29,8 @@ AGAIN: Final = 0.3
 """Seconds between two events `keyframe`."""
 
 
-@dataclass(frozen=True, slots=True)
-class EncodedFrame:
-    """An encoded picture that was received: whole, and all that it needs came before it.
-
-    Attributes:
-        data: the frame; of H264 with start codes, and its parameters in front of a key frame.
-        mime_type: "video/VP8" or "video/H264".
-        key: whether it can be decoded without any other.
-        time: when it was taken, in seconds, on the same axis as the `time` of sound from the same computer.
-        id: one more for each frame.
-        temporal: its layer in time; those of higher ones can be left out.
-    """
-
-    data: bytes = field(repr=False)
-    mime_type: str
-    key: bool
-    time: float
-    id: int
-    temporal: int = 0
-
-
 class encoded:  # noqa: N801 it is used as a function is
-    """The frames of a remote video track as they came, decoded by nobody: an async iterator.
+    """The frames of a remote track as they came, decoded by nobody: an async iterator.
 
     ```python
     frames = adieu.media.encoded(event.receiver)
@@ -61,13 +40,15 @@ class encoded:  # noqa: N801 it is used as a function is
         out.send(frame)
     ```
 
-    It ends with the track, or after `close()`. If nobody reads for 60 frames, all up to the next key frame is dropped.
+    It ends with the track, or after `close()`. Of video only whole frames come, from a key frame on; if nobody reads
+    for 60 frames, all up to the next key frame is dropped. Of sound each packet is a frame, in the order in which they
+    come; if nobody reads for 50 packets, the oldest is dropped.
 
     Args:
-        receiver: of a video track; or the track.
+        receiver: of the track; or the track.
 
     Raises:
-        TypeError: it has no video.
+        TypeError: it is neither.
         NotSupportedError: it is a track of this program, not a remote one.
 
     Thread safety: of one event loop, that of its connection.
@@ -75,7 +56,8 @@ class encoded:  # noqa: N801 it is used as a function is
 
     def __init__(self, receiver: RTCRtpReceiver | MediaStreamTrack) -> None:
         track = receiver.track if isinstance(receiver, RTCRtpReceiver) else receiver
-        self._reader = FrameReader(track)
+        self._reader = FrameReader(track, pictures=False)
+        self._kind = track.kind
 
     @property
     def dropped(self) -> int:
@@ -83,7 +65,7 @@ class encoded:  # noqa: N801 it is used as a function is
         return self._reader.dropped
 
     def request_key(self) -> None:
-        """Ask the other side for a key frame."""
+        """Ask the other side for a key frame. Of sound each frame is one: this does nothing then."""
         self._reader.request_key()
 
     def __aiter__(self) -> Self:
@@ -98,7 +80,7 @@ class encoded:  # noqa: N801 it is used as a function is
         Cancellation: no frame is lost.
         """
         data, codec, key, _, time, id_, temporal = await self._reader.next()
-        return EncodedFrame(data, f"video/{codec}", key, time, id_, temporal)
+        return EncodedFrame(data, f"{self._kind}/{codec}", key, time, id_, temporal)
 
     def close(self) -> None:
         """End it. The track goes on. Idempotent."""

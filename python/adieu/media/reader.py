@@ -1,4 +1,4 @@
-"""Reads the encoded frames of a remote video track out of the core."""
+"""Reads what a remote track brings out of the core, encoded: frames of video, or packets of sound."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ Raw: TypeAlias = tuple[bytes, str, bool, int, float, int, int]
 
 
 class FrameReader:
-    """The frames of a remote video track.
+    """The frames of a remote video track, or the packets of one of sound.
 
     Args:
-        track: a remote video track.
+        track: a remote track.
         ready: called when there is a frame, and when the track has ended; for a caller that does not use `next()`.
+        pictures: whether only those are wanted.
 
     Attributes:
         driver: of its connection.
@@ -32,15 +33,17 @@ class FrameReader:
         is_over: whether no frame comes any longer, beside those that are there.
 
     Raises:
-        TypeError: it is not a video track.
+        TypeError: it is not a track, or has sound where pictures are wanted.
         NotSupportedError: it is a track of this program, not a remote one.
     """
 
-    def __init__(self, track: MediaStreamTrack, ready: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, track: MediaStreamTrack, ready: Callable[[], None] | None = None, *, pictures: bool = True
+    ) -> None:
         given: Any = track
         if not isinstance(given, MediaStreamTrack):
             raise no_track(given)
-        if track.kind != "video":
+        if pictures and track.kind != "video":
             raise TypeError(f"{track!r} has no pictures: an AudioSink takes it")
         self.track: TrackInternals = internals_of(track)
         driver = self.track.source.driver
@@ -68,7 +71,9 @@ class FrameReader:
         if source.receiver is None:
             source.when_received.append(weakly(self._begin))
         elif not self._closed and self._core is None:
-            self._core = self.driver.core.frame_sink(source.receiver)
+            core = self.driver.core
+            make = core.frame_sink if self.track.kind == "video" else core.packet_sink
+            self._core = make(source.receiver)
             self.driver.handles.media[self._core.handle] = _Ready(self.handle_ready)
 
     def read(self) -> Raw | None:
@@ -92,9 +97,9 @@ class FrameReader:
         return found
 
     def request_key(self) -> None:
-        """Ask the other side for a key frame."""
+        """Ask the other side for a key frame; of sound each packet is one."""
         receiver = self.track.source.receiver
-        if receiver is not None and not self.is_over:
+        if receiver is not None and not self.is_over and self.track.kind == "video":
             self.driver.core.request_key(receiver)
 
     def close(self) -> None:

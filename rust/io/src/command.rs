@@ -5,15 +5,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::time::{Duration, Instant};
 
-use adieu_engine::rtp::{AudioUnit, FrameUnit, Section};
+use adieu_engine::rtp::{FrameUnit, Section};
 use adieu_engine::{Certificate, ChannelOptions, Config, Transport};
 use crossbeam_queue::SegQueue;
 
 use crate::capture::Capture;
-use crate::ends::{Outlet, ReceiverShared, SenderShared};
+use crate::ends::{Outlet, ReceiverShared, SenderShared, Spoken};
 use crate::event::EventQueue;
 use crate::gathering::{Gather, Lookup};
 use crate::shared::{ChannelShared, TransportShared};
+
+/// The largest picture that its sender's thread may bring into packets. Most of them wait for their turn then.
+const MAX_URGENT_FRAME: usize = 64 << 10;
 
 pub type EngineCall = Box<dyn FnOnce(&mut Transport, Instant) + Send>;
 
@@ -27,11 +30,8 @@ pub enum Command {
         transport: Arc<TransportShared>,
         size: usize,
     },
-    /// A packet of the media thread.
-    Audio {
-        sender: Arc<SenderShared>,
-        unit: Box<AudioUnit>,
-    },
+    /// The packets of a tick of the media thread.
+    Sound(Box<[Spoken]>),
     /// An encoded picture.
     Frame {
         sender: Arc<SenderShared>,
@@ -147,8 +147,8 @@ pub trait Sleeper: Send + Sync {
     fn wake(&self);
 
     /// Do a turn of the hub on this thread, and let its own thread sleep on. False: that was not possible, or not
-    /// enough; wake it.
-    fn take_turn(&self) -> bool {
+    /// enough; wake it. `is_all`: more does not follow at once, which its own thread would send together with this.
+    fn take_turn(&self, _is_all: bool) -> bool {
         false
     }
 }
@@ -176,11 +176,11 @@ impl CommandQueue {
     }
 
     /// Push what is small and urgent. If the hub sleeps, this thread may do its turn: that is over before another
-    /// thread is awake.
-    pub fn push_urgent(&self, command: Command) {
+    /// thread is awake. `is_all`: as of [`Sleeper::take_turn`].
+    pub fn push_urgent(&self, command: Command, is_all: bool) {
         self.commands.push(command);
         if let Some(sleeper) = self.take_sleeper()
-            && !sleeper.take_turn()
+            && !sleeper.take_turn(is_all)
         {
             sleeper.wake();
         }
@@ -231,15 +231,14 @@ impl CommandQueue {
 }
 
 impl Outlet for CommandQueue {
-    fn send(&self, sender: &Arc<SenderShared>, unit: AudioUnit) {
-        self.push_quietly(Command::Audio { sender: sender.clone(), unit: Box::new(unit) });
+    fn send(&self, spoken: Vec<Spoken>) {
+        // The media thread has nothing else to do until its next tick.
+        self.push_urgent(Command::Sound(spoken.into()), true);
     }
 
     fn send_frame(&self, sender: &Arc<SenderShared>, unit: FrameUnit) {
-        self.push(Command::Frame { sender: sender.clone(), unit: Box::new(unit) });
-    }
-
-    fn wake(&self) {
-        CommandQueue::wake(self);
+        let is_small = unit.data.len() <= MAX_URGENT_FRAME;
+        let command = Command::Frame { sender: sender.clone(), unit: Box::new(unit) };
+        if is_small { self.push_urgent(command, false) } else { self.push(command) }
     }
 }

@@ -1,5 +1,6 @@
 //! Senders and receivers of media, as the hub, the media thread and the application share them.
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,6 +13,7 @@ use adieu_engine::rtp::{
 use crate::figures::{PlayoutStats, SourceStats};
 use crate::frames::Frames;
 use crate::heard::{self, Heard, Source};
+use crate::packets::Packets;
 use crate::shared::NOWHERE;
 
 /// Packets that wait for the media thread, which looks each 10 ms.
@@ -47,15 +49,30 @@ pub struct SenderShared {
     outlet: Arc<dyn Outlet>,
 }
 
-/// The way of packets to the hub.
+/// A packet of sound, and whose it is.
+pub struct Spoken {
+    pub sender: Arc<SenderShared>,
+    pub unit: AudioUnit,
+}
+
+/// The way of packets to the hub, which is woken.
 pub trait Outlet: Send + Sync {
-    /// Queue a packet. It may wait until `wake`.
-    fn send(&self, sender: &Arc<SenderShared>, unit: AudioUnit);
+    fn send(&self, spoken: Vec<Spoken>);
 
-    /// Queue a frame, and wake the hub.
     fn send_frame(&self, sender: &Arc<SenderShared>, unit: FrameUnit);
+}
 
-    fn wake(&self);
+/// Hand the packets of a tick to the hub, which all of them have.
+///
+/// The largest come first: what leaves together and has one size, and one shorter packet behind, is one call of the
+/// system. The packets of a sender stay in their order.
+pub fn send_together(mut spoken: Vec<Spoken>) {
+    let Some(outlet) = spoken.first().map(|first| first.sender.outlet.clone()) else { return };
+    let has_one_each = spoken.windows(2).all(|pair| pair[0].sender.id != pair[1].sender.id);
+    if has_one_each {
+        spoken.sort_by_key(|one| Reverse(one.unit.payload.len()));
+    }
+    outlet.send(spoken);
 }
 
 impl SenderShared {
@@ -91,18 +108,6 @@ impl SenderShared {
     /// How to encode now; None: it may not send.
     pub fn plan(&self) -> Option<SendPlan> {
         locked(&self.plan).clone()
-    }
-
-    /// Queue a packet for the I/O thread. [`SenderShared::flush`] follows after the last one of a tick.
-    pub fn send(self: &Arc<Self>, unit: AudioUnit) {
-        if self.is_open() {
-            self.outlet.send(self, unit);
-        }
-    }
-
-    /// Wake the I/O thread: it has packets of this sender, and of others on the same hub.
-    pub fn flush(&self) {
-        self.outlet.wake();
     }
 
     /// Set how to encode, and the index of the transport in the hub.
@@ -172,8 +177,9 @@ pub struct ReceiverShared {
     pub target: AtomicU32,
     is_wanted: AtomicBool,
     inlet: Mutex<Inlet>,
-    /// Where its pictures go.
+    /// Where its pictures go, and its packets of sound.
     frames: Mutex<Vec<Arc<Frames>>>,
+    packets: Mutex<Vec<Arc<Packets>>>,
     /// The index of its transport in the hub.
     place: AtomicU64,
     heard: Mutex<Heard>,
@@ -196,6 +202,7 @@ impl ReceiverShared {
             is_wanted: AtomicBool::new(false),
             inlet: Mutex::default(),
             frames: Mutex::default(),
+            packets: Mutex::default(),
             place: AtomicU64::new(NOWHERE),
             heard: Mutex::default(),
         })
@@ -248,6 +255,15 @@ impl ReceiverShared {
         locked(&self.frames).iter().for_each(|queue| queue.push(frame.clone()));
     }
 
+    /// Give its packets of sound to one more queue, whether they are decoded or not.
+    pub fn add_packets(&self, packets: Arc<Packets>) {
+        locked(&self.packets).push(packets);
+    }
+
+    pub fn remove_packets(&self, id: u64) {
+        locked(&self.packets).retain(|one| one.id() != id);
+    }
+
     fn note(&self, ssrc: u32, timestamp: u64, arrived: Instant, level: Option<f64>) {
         locked(&self.heard).note(Source { ssrc, timestamp: timestamp as u32, arrived, level });
     }
@@ -263,6 +279,7 @@ impl ReceiverShared {
     /// Keep a packet for the media thread. When too many wait, the oldest go.
     pub fn push(&self, packet: AudioPacket) {
         self.note(packet.ssrc, packet.timestamp, packet.arrived, packet.level.map(heard::level));
+        locked(&self.packets).iter().for_each(|queue| queue.push(packet.clone()));
         if !self.is_wanted() {
             return;
         }
@@ -306,15 +323,13 @@ mod tests {
     struct Marks(Mutex<Vec<u64>>);
 
     impl Outlet for Marks {
-        fn send(&self, _: &Arc<SenderShared>, unit: AudioUnit) {
-            locked(&self.0).push(unit.mark);
+        fn send(&self, spoken: Vec<Spoken>) {
+            locked(&self.0).extend(spoken.iter().map(|one| one.unit.mark));
         }
 
         fn send_frame(&self, _: &Arc<SenderShared>, unit: FrameUnit) {
             locked(&self.0).push(unit.mark);
         }
-
-        fn wake(&self) {}
     }
 
     fn packet(sequence: u64, size: usize) -> AudioPacket {
@@ -359,10 +374,37 @@ mod tests {
         assert!(taken.is_empty());
     }
 
+    fn unit(mark: u64, size: usize) -> AudioUnit {
+        AudioUnit {
+            codec: AudioCodec::Opus,
+            timestamp: 0,
+            marker: false,
+            level: None,
+            captured: Instant::now(),
+            mark,
+            payload: vec![0; size],
+        }
+    }
+
     #[test]
-    fn a_sender_sends_while_it_has_a_plan() {
+    fn the_largest_packets_of_a_tick_come_first_unless_a_sender_has_several() {
         let marks = Arc::new(Marks::default());
-        let sender = SenderShared::new(1, MediaKind::Audio, marks.clone());
+        let sender = |id| SenderShared::new(id, MediaKind::Audio, marks.clone());
+        let (one, two, three) = (sender(1), sender(2), sender(3));
+        let spoken = |sender: &Arc<SenderShared>, mark, size| Spoken {
+            sender: sender.clone(),
+            unit: unit(mark, size),
+        };
+        send_together(Vec::new());
+        send_together(vec![spoken(&one, 1, 60), spoken(&two, 2, 90), spoken(&three, 3, 60)]);
+        assert_eq!(*locked(&marks.0), [2, 1, 3]);
+        send_together(vec![spoken(&one, 4, 60), spoken(&one, 5, 61), spoken(&two, 6, 90)]);
+        assert_eq!(locked(&marks.0)[3..], [4, 5, 6]);
+    }
+
+    #[test]
+    fn a_sender_is_open_while_it_has_a_plan() {
+        let sender = SenderShared::new(1, MediaKind::Audio, Arc::new(Marks::default()));
         let plan = SendPlan {
             codec: AudioCodec::Opus,
             channels: 1,
@@ -371,23 +413,12 @@ mod tests {
             dtx: false,
             frame: Duration::from_millis(20),
         };
-        let unit = |mark| AudioUnit {
-            codec: AudioCodec::Opus,
-            timestamp: 0,
-            marker: false,
-            level: None,
-            captured: Instant::now(),
-            mark,
-            payload: Vec::new(),
-        };
-        sender.send(unit(1));
-        assert!(locked(&marks.0).is_empty());
+        assert!(!sender.is_open());
         let before = sender.revision();
         sender.set_plan(3, Some(plan.clone()));
         assert_ne!(sender.revision(), before);
         assert_eq!(sender.plan(), Some(plan));
-        sender.send(unit(2));
-        assert_eq!(*locked(&marks.0), [2]);
+        assert!(sender.is_open());
         sender.set_plan(3, None);
         assert!(!sender.is_open());
     }

@@ -17,6 +17,7 @@ use crate::gathering::Gather;
 use crate::heard::Source;
 use crate::media::registry::Registry;
 use crate::media::{AudioSink, AudioSource, Media, SinkOptions};
+use crate::packet_sink::PacketSink;
 use crate::process;
 use crate::shared::{ChannelShared, Posted, TransportShared, next_id};
 
@@ -92,7 +93,7 @@ impl Channel {
                 let command = Command::Send { channel: self.shared.clone() };
                 // Alone, and small: it can leave from this thread.
                 if size <= MAX_URGENT && self.shared.transport.buffered.load(Ordering::Relaxed) == size {
-                    self.commands.push_urgent(command);
+                    self.commands.push_urgent(command, false);
                 } else {
                     self.commands.push(command);
                 }
@@ -348,6 +349,12 @@ impl Client {
     pub fn frame_sink(&self, receiver: u64, max_frames: usize) -> Option<FrameSink> {
         let receiver = self.ends.receiver(receiver)?;
         Some(FrameSink::new(self.queue.clone(), self.commands.clone(), receiver, max_frames))
+    }
+
+    /// A queue of the packets of sound of a receiver, at most so many. None: there is no such receiver any longer.
+    pub fn packet_sink(&self, receiver: u64, max_packets: usize) -> Option<PacketSink> {
+        let receiver = self.ends.receiver(receiver)?;
+        Some(PacketSink::new(self.queue.clone(), receiver, max_packets))
     }
 
     /// Ask the peer for a key frame of a receiver.

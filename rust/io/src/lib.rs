@@ -27,6 +27,8 @@ mod lull;
 mod mdns;
 pub mod media;
 pub mod memory;
+pub mod packet_sink;
+pub mod packets;
 mod process;
 pub mod shared;
 pub mod stream;

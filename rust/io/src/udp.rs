@@ -140,9 +140,9 @@ impl Sleeper for Desk {
         drop(self.waker.wake());
     }
 
-    fn take_turn(&self) -> bool {
+    fn take_turn(&self, is_all: bool) -> bool {
         let Ok(mut place) = self.state.try_lock() else { return false };
-        let Some(state) = place.as_mut().filter(|state| state.has_heard) else { return false };
+        let Some(state) = place.as_mut().filter(|state| is_all || state.has_heard) else { return false };
         state.has_heard = false;
         let now = Instant::now();
         if turn(&mut state.hub, now) || !state.hub.commands().may_sleep() {

@@ -21,7 +21,8 @@ use crate::convert::{choice, os_error, seconds, value_error};
 use crate::dispatch::{MessageFactory, Route};
 use crate::events;
 use crate::media::{
-    AudioSink, AudioSource, FrameSink, Section, check_format, frame_data, media_kind, sink_options,
+    AudioSink, AudioSource, FrameSink, PacketSink, Section, check_format, frame_data, media_kind,
+    sink_options,
 };
 use crate::trust::Trust;
 
@@ -512,6 +513,17 @@ impl EventQueue {
         }
     }
 
+    #[pyo3(signature = (receiver, max_packets = 50))]
+    fn packet_sink(&self, receiver: u64, max_packets: usize) -> PyResult<PacketSink> {
+        if !(1..=1000).contains(&max_packets) {
+            return Err(value_error(format!("max_packets={max_packets} is not from 1 to 1000")));
+        }
+        match self.inner.packet_sink(receiver, max_packets) {
+            Some(inner) => Ok(PacketSink { inner }),
+            None => Err(value_error(format!("receiver={receiver} is gone: its connection is closed"))),
+        }
+    }
+
     fn request_key(&self, receiver: u64) {
         self.inner.request_key(receiver);
     }
@@ -525,6 +537,7 @@ impl EventQueue {
     #[expect(clippy::too_many_arguments, reason = "the shape of the Python call")]
     fn send_frame(
         &self,
+        py: Python<'_>,
         sender: u64,
         encoding: u8,
         data: &Bound<'_, PyAny>,
@@ -542,7 +555,7 @@ impl EventQueue {
         let Some(codec) = self.inner.video_codec(sender) else { return Ok(0) };
         let data = frame_data(data, codec)?;
         let unit = FrameUnit { encoding, codec, key, temporal, timestamp, age, mark: 0, data };
-        Ok(self.inner.send_frame(sender, unit))
+        Ok(py.detach(|| self.inner.send_frame(sender, unit)))
     }
 
     #[pyo3(signature = (receiver, seconds))]

@@ -46,6 +46,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<trust::Trust>()?;
     module.add_class::<media::AudioSink>()?;
     module.add_class::<media::FrameSink>()?;
+    module.add_class::<media::PacketSink>()?;
     module.add_class::<media::AudioSource>()?;
     module.add_class::<media::Section>()?;
     module.add_class::<network::VirtualNetwork>()

@@ -298,6 +298,35 @@ impl FrameSink {
     }
 }
 
+#[pyclass(frozen, module = "adieu._core")]
+pub struct PacketSink {
+    pub inner: adieu_io::packet_sink::PacketSink,
+}
+
+#[pymethods]
+impl PacketSink {
+    #[getter]
+    fn handle(&self) -> u64 {
+        self.inner.id()
+    }
+
+    fn read<'py>(&self, py: Python<'py>) -> Option<FrameTuple<'py>> {
+        let packet = self.inner.read()?;
+        let time = axis(packet.captured.unwrap_or(packet.arrived));
+        let data = PyBytes::new(py, &packet.payload);
+        Some((data, packet.codec.name(), true, packet.timestamp, time, packet.sequence, 0))
+    }
+
+    #[getter]
+    fn dropped(&self) -> u64 {
+        self.inner.dropped()
+    }
+
+    fn close(&self) {
+        self.inner.close();
+    }
+}
+
 /// The shape of a sink, with its bounds.
 pub fn sink_options(
     rate: u32,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import adieu
-from adieu.media import AudioSink, AudioSource, EncodedSource
+from adieu.media import AudioSink, AudioSource, EncodedFrame, EncodedSource, encoded
 from adieu.testing import ToneReader, tones
 from sim.stack.test_sound import Listener, until
 from support.virtual import simulated
@@ -136,3 +136,80 @@ async def test_a_ready_voice_takes_the_place_of_one_that_speaks_and_gives_it_bac
     counts = [len(reader.heard) for reader in readers[:3]]
     assert min(counts) >= 23, counts
     task.cancel()
+
+
+@simulated()
+async def test_sound_is_passed_on_to_another_connection_as_it_came(world):
+    one, middle, two = world.hosts(3)
+    here, inlet, outlet, there = (world.connection(peer) for peer in (one, middle, middle, two))
+    voice = ready(one)
+    here.addTrack(voice.track)
+    came = asyncio.ensure_future(adieu.once(inlet, "track"))
+    await world.connect(here, inlet)
+    event, packets = await came, opus(50)
+    frames, sink = encoded(event.receiver), AudioSink(event.track, 8000)
+    out = ready(middle)
+    outlet.addTrack(out.track)
+    came = asyncio.ensure_future(adieu.once(there, "track"))
+    await world.connect(outlet, there)
+    passed: list[EncodedFrame] = []
+    readers = [ToneReader(8000), ToneReader(8000)]
+
+    async def pass_on() -> None:
+        async for frame in frames:
+            passed.append(frame)
+            assert out.send(frame)
+
+    async def hear(ear: AudioSink, reader: ToneReader) -> None:
+        async for frame in ear:
+            reader.feed(frame.data, world.now)
+
+    tasks = [asyncio.create_task(pass_on()), asyncio.create_task(hear(sink, readers[0]))]
+    tasks.append(asyncio.create_task(hear(AudioSink((await came).track, 8000), readers[1])))
+    await voice.write(*packets)
+    await until(lambda: readers[1].heard and readers[1].heard[-1].number == 49)
+    assert [frame.data for frame in passed] == packets
+    assert {(frame.mime_type, frame.key) for frame in passed} == {("audio/opus", True)}
+    assert [frame.id - passed[0].id for frame in passed] == list(range(100))
+    assert passed[-1].time - passed[0].time == pytest.approx(99 * 0.02, abs=0.03)
+    assert all(len({tone.number for tone in reader.heard}) >= 49 for reader in readers)
+    frames.request_key()  # nothing to ask for
+    for pc in (here, inlet, outlet, there):
+        pc.close()
+    await asyncio.wait_for(asyncio.gather(*tasks), 1)
+
+
+@simulated()
+async def test_packets_that_are_lost_are_missing_and_those_that_nobody_reads_are_dropped(world):
+    one, two = world.hosts()
+    here, there = world.connection(one), world.connection(two)
+    with one.use():
+        speech = AudioSource(sample_rate=8000)
+    here.addTrack(speech.track)
+    [transceiver] = here.getTransceivers()
+    codecs = transceiver.sender.getCapabilities("audio").codecs
+    transceiver.setCodecPreferences([codec for codec in codecs if codec.mimeType == "audio/PCMU"])
+    came = asyncio.ensure_future(adieu.once(there, "track"))
+    await world.connect(here, there)
+    frames = encoded((await came).track)
+    writing = asyncio.create_task(speech.write(tones(100, sample_rate=8000)))  # 4 s
+    first = await anext(frames)
+    assert (first.mime_type, len(first.data)) == ("audio/PCMU", 160)
+    voice = ready(one)
+    with pytest.raises(ValueError, match="a frame of audio/PCMU for a source of audio/opus"):
+        voice.send(first)
+    with pytest.raises(ValueError, match="a frame of audio/PCMU"):
+        await voice.write(opus(1)[0], first)
+    assert voice.queued == 0
+    world.link(loss=1.0)
+    await asyncio.sleep(0.2)
+    world.link()
+    ids = [(await anext(frames)).id for _ in range(30)]
+    assert ids == sorted(set(ids))
+    assert 8 <= ids[-1] - first.id - len(ids) <= 12, "what was lost leaves a gap"
+    await asyncio.sleep(2.0)  # nobody reads: 50 wait
+    there.close()
+    kept = [frame.id async for frame in frames]
+    assert kept == list(range(kept[-1] - 49, kept[-1] + 1))
+    assert frames.dropped == kept[0] - ids[-1] - 1 > 40
+    writing.cancel()

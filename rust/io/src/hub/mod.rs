@@ -25,7 +25,7 @@ use adieu_engine::{Batch, Certificate, ChannelKey, Config, Kind, Transport, Wire
 
 use crate::capture::Capture;
 use crate::command::{Command, CommandQueue, Request};
-use crate::ends::{ReceiverShared, SenderShared};
+use crate::ends::{ReceiverShared, SenderShared, Spoken};
 use crate::event::{Counters, EventQueue, Left, Notice, TransportStats};
 use crate::gathering::{Gather, IceServer, Lookup, Policy};
 use crate::lines;
@@ -139,8 +139,10 @@ impl<N: Network> Hub<N> {
                         self.guarded(index, |transport| transport.engine.consumed(now, size));
                     }
                 }
-                Some(Command::Audio { sender, unit }) => {
-                    self.on_sender(&sender, |engine| engine.send_audio(now, sender.id, *unit));
+                Some(Command::Sound(spoken)) => {
+                    for Spoken { sender, unit } in spoken {
+                        self.on_sender(&sender, |engine| engine.send_audio(now, sender.id, unit));
+                    }
                 }
                 Some(Command::Frame { sender, unit }) => {
                     sender.is_taken(unit.data.len());

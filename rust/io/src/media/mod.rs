@@ -26,7 +26,7 @@ use adieu_engine::lines::CONNECTION;
 use adieu_engine::rtp::AudioCodec;
 use crossbeam_queue::SegQueue;
 
-use crate::ends::{ReceiverShared, SenderShared};
+use crate::ends::{ReceiverShared, SenderShared, send_together};
 use crate::event::EventQueue;
 use crate::process;
 use sending::Sending;
@@ -76,6 +76,15 @@ struct State {
 struct Feed {
     source: Arc<Source>,
     block: Block,
+    /// In this tick a sender can send it; and one sends another codec.
+    is_open: bool,
+    wrong: Option<AudioCodec>,
+}
+
+impl Feed {
+    fn new(source: Arc<Source>) -> Feed {
+        Feed { source, block: Block::default(), is_open: false, wrong: None }
+    }
 }
 
 impl Media {
@@ -201,7 +210,7 @@ impl State {
                     sending.leave(&feed.source);
                 }
                 if let Some(source) = source.filter(|source| !source.is_closed()) {
-                    self.sources.entry(source.id).or_insert_with(|| Feed { source, block: Block::default() });
+                    self.sources.entry(source.id).or_insert_with(|| Feed::new(source));
                 }
                 self.senders.entry(sender.id).or_insert_with(|| Sending::new(sender)).attach(id, enabled);
                 self.drop_unused_sources();
@@ -250,32 +259,26 @@ impl State {
     }
 
     fn send(&mut self, now: Instant, passed: u64) {
-        for feed in self.sources.values_mut() {
-            let source = &feed.source;
-            let mut senders = self.senders.values_mut().filter(|sender| sender.source == Some(source.id));
-            let mut wrong = None;
-            let is_open = senders.any(|sender| match (sender.codec(), source.codec) {
-                (Some(sent), Some(codec)) if sent != codec => {
-                    wrong = Some(sent);
-                    false
-                }
-                (sent, _) => sent.is_some(),
-            });
+        for sender in self.senders.values_mut() {
+            let Some(feed) = sender.source.and_then(|id| self.sources.get_mut(&id)) else { continue };
+            match (sender.codec(), feed.source.codec) {
+                (Some(sent), Some(codec)) if sent != codec => feed.wrong = Some(sent),
+                (sent, _) => feed.is_open |= sent.is_some(),
+            }
+        }
+        for Feed { source, block, is_open, wrong } in self.sources.values_mut() {
+            let (is_open, wrong) = (std::mem::take(is_open), wrong.take());
             if source.codec.is_some() {
                 source.set_wrong(wrong.filter(|_| !is_open));
             }
-            source.take(is_open, &mut feed.block);
+            source.take(is_open, block);
         }
-        let mut last = None;
+        let mut spoken = Vec::new();
         for sender in self.senders.values_mut() {
             let feed = sender.source.and_then(|id| self.sources.get(&id));
-            if sender.tick(now, passed, feed.map(|feed| (&*feed.source, &feed.block))) {
-                last = Some(&*sender);
-            }
+            sender.tick(now, passed, feed.map(|feed| (&*feed.source, &feed.block)), &mut spoken);
         }
-        if let Some(sender) = last {
-            sender.flush();
-        }
+        send_together(spoken);
     }
 }
 

@@ -10,7 +10,7 @@ use adieu_engine::rtp::{AudioCodec, AudioUnit, SendPlan};
 
 use super::source::{Block, Source};
 use super::{TICK, codec};
-use crate::ends::SenderShared;
+use crate::ends::{SenderShared, Spoken};
 
 /// Marks that no report has covered: a minute and more. A peer that never reports makes nothing grow.
 const MAX_MARKS: usize = 8192;
@@ -99,47 +99,39 @@ impl Sending {
         self.codec.1.filter(|_| self.shared.is_open())
     }
 
-    pub fn flush(&self) {
-        self.shared.flush();
-    }
-
-    /// Send what is due. Whether a packet was sent.
-    pub fn tick(&mut self, now: Instant, passed: u64, fed: Option<(&Source, &Block)>) -> bool {
+    /// Add the packets that are due.
+    pub fn tick(&mut self, now: Instant, passed: u64, fed: Option<(&Source, &Block)>, out: &mut Vec<Spoken>) {
         self.axis += if self.axis == 0 { 1 } else { passed };
-        let Some((source, block)) = fed else {
-            self.rest();
-            return false;
-        };
+        let Some((source, block)) = fed else { return self.rest() };
         self.report(source);
         if let Some(codec) = source.codec {
-            return self.pass_on(now, source, block, codec);
+            return self.pass_on(now, source, (block, codec), out);
         }
         if !self.shared.is_open() || block.samples.is_empty() {
-            self.rest();
-            return false;
+            return self.rest();
         }
         self.follow_plan(source);
-        let Some(voice) = &mut self.voice else { return false };
+        let Some(voice) = &mut self.voice else { return };
         let axis = (self.axis - 1) * voice.ticks_of_tick();
         voice.add(source.channels, block, self.is_enabled, axis);
-        let mut has_sent = false;
-        while self.send_packet(now, source, block.position) {
-            has_sent = true;
-        }
-        has_sent
+        while self.add_packet(now, source, block.position, out) {}
     }
 
-    /// Send the packets that are ready and due.
-    fn pass_on(&mut self, now: Instant, source: &Source, block: &Block, codec: AudioCodec) -> bool {
+    /// Add the packets that are ready and due.
+    fn pass_on(
+        &mut self,
+        now: Instant,
+        source: &Source,
+        (block, codec): (&Block, AudioCodec),
+        out: &mut Vec<Spoken>,
+    ) {
         if !block.is_spoken || self.codec() != Some(codec) {
-            self.rest();
-            return false;
+            return self.rest();
         }
         if !self.is_enabled {
             // Silence is what the other side makes of packets that it does not get.
             self.rest();
-            source.progress(block.position, block.position);
-            return false;
+            return source.progress(block.position, block.position);
         }
         let of_tick = u64::from(codec.clock_rate() / 100);
         let axis = (self.axis - 1) * of_tick;
@@ -155,10 +147,10 @@ impl Sending {
             let (timestamp, payload) = (self.next, packet.payload.clone());
             let mark = self.mark(position);
             let (level, captured) = (None, now);
-            self.shared.send(AudioUnit { codec, timestamp, marker, level, captured, mark, payload });
+            let unit = AudioUnit { codec, timestamp, marker, level, captured, mark, payload };
+            out.push(Spoken { sender: self.shared.clone(), unit });
             self.next += u64::from(packet.frames);
         }
-        !block.packets.is_empty()
     }
 
     /// The mark of a packet that carries its source up to this frame.
@@ -208,7 +200,8 @@ impl Sending {
         self.voice = plan.and_then(|plan| Voice::new(&plan, source.rate, old));
     }
 
-    fn send_packet(&mut self, now: Instant, source: &Source, position: u64) -> bool {
+    /// False: its samples are not there yet.
+    fn add_packet(&mut self, now: Instant, source: &Source, position: u64, out: &mut Vec<Spoken>) -> bool {
         let Some(voice) = &mut self.voice else { return false };
         let size = voice.frames * voice.encoder.settings().channels;
         if voice.samples.len() < size {
@@ -239,7 +232,7 @@ impl Sending {
         };
         let (codec, ticks) = (voice.codec, voice.ticks as u32);
         let mark = self.mark(position);
-        self.shared.send(AudioUnit {
+        let unit = AudioUnit {
             codec,
             timestamp,
             marker: begins | std::mem::take(&mut self.has_paused),
@@ -247,7 +240,8 @@ impl Sending {
             captured: now.checked_sub(TICK * (ticks - 1)).unwrap_or(now),
             mark,
             payload,
-        });
+        };
+        out.push(Spoken { sender: self.shared.clone(), unit });
         true
     }
 }

@@ -10,7 +10,7 @@ use adieu_engine::rtp::{AudioCodec, AudioPacket, AudioUnit, MediaKind, SendPlan}
 
 use super::{AudioFrame, AudioSink, AudioSource, Codec, Media, Packet, SinkOptions, TICK};
 use crate::command::{Command, CommandQueue};
-use crate::ends::{ReceiverShared, SenderShared};
+use crate::ends::{ReceiverShared, SenderShared, Spoken};
 use crate::event::{Event, EventQueue, Notice};
 use crate::frames::axis;
 
@@ -87,21 +87,23 @@ impl Line {
                 self.media.tick(self.now);
             }
             while let Some(command) = self.commands.pop() {
-                let Command::Audio { unit, .. } = command else { continue };
-                self.sender.sent.store(unit.mark, Ordering::Release);
-                self.receiver.push(AudioPacket {
-                    codec: unit.codec,
-                    channels: 2,
-                    ssrc: 7,
-                    sequence: unit.mark,
-                    timestamp: unit.timestamp,
-                    marker: unit.marker,
-                    level: None,
-                    arrived: self.now,
-                    captured: self.age.map(|age| self.now - age),
-                    payload: unit.payload.clone(),
-                });
-                self.units.push(*unit);
+                let Command::Sound(spoken) = command else { continue };
+                for Spoken { unit, .. } in spoken {
+                    self.sender.sent.store(unit.mark, Ordering::Release);
+                    self.receiver.push(AudioPacket {
+                        codec: unit.codec,
+                        channels: 2,
+                        ssrc: 7,
+                        sequence: unit.mark,
+                        timestamp: unit.timestamp,
+                        marker: unit.marker,
+                        level: None,
+                        arrived: self.now,
+                        captured: self.age.map(|age| self.now - age),
+                        payload: unit.payload.clone(),
+                    });
+                    self.units.push(unit);
+                }
             }
             self.now += TICK;
         }

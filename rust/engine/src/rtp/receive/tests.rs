@@ -217,8 +217,9 @@ impl World {
         let mut packet = Vec::new();
         let sequence = index as u16;
         NewHeader { payload_type, marker, sequence, timestamp, ssrc, has_extension: true }.write(&mut packet);
+        let number = self.number.to_be_bytes();
         let mut extensions = Writer::default();
-        extensions.add(3, &self.number.to_be_bytes());
+        extensions.add(3, &number);
         self.number = self.number.wrapping_add(1);
         extensions.write(&mut packet);
         let header = packet.len();

@@ -103,7 +103,7 @@ impl Sending {
         for section in sections {
             let Some(sender) = section.sender else { continue };
             match self.streams.iter_mut().find(|stream| stream.sender == sender) {
-                Some(stream) => stream.mid.clone_from(&section.mid),
+                Some(stream) => stream.follow(section),
                 None => {
                     let own = section.own_ssrcs.unwrap_or_else(|| {
                         let ssrc = self.free_ssrc(random, reporter);
@@ -159,11 +159,10 @@ impl Sending {
         with: &With<'_>,
         (sender, unit): (u64, AudioUnit),
     ) -> bool {
-        let Some(section) = section_of(with.sections, sender) else { return false };
         let Some(stream) = self.streams.iter_mut().find(|stream| stream.sender == sender) else {
             return false;
         };
-        let Some(ready) = stream.audio(now, section, unit) else { return false };
+        let Some(ready) = stream.audio(now, unit) else { return false };
         self.put(now, srtp, with.clock, (ready, None))
     }
 

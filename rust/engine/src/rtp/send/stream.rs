@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::super::clock::{Clock, middle, short};
 use super::super::packet::{AudioUnit, FrameUnit, MediaEvent};
 use super::super::section::{
-    AUDIO_LEVEL, MID, MediaKind, Plan, SEND_TIME, Section, TRANSPORT_CC, VideoCodec,
+    AUDIO_LEVEL, AudioCodec, MID, MediaKind, Plan, SEND_TIME, Section, TRANSPORT_CC, VideoCodec,
 };
 use super::super::tones::{Tones, Turn};
 use super::super::wire::extensions::Writer;
@@ -15,6 +15,8 @@ use super::super::wire::rtcp::{Block, SenderInfo};
 use super::history::{Ready, Slot};
 use super::video::{Draft, Video};
 
+/// Room for a header and the tag: of a longer one the packet is moved once.
+const HEAD: usize = 128;
 /// Packets whose marks are kept until a report covers them.
 const MAX_MARKS: usize = 1024;
 /// The round trip until one is measured.
@@ -25,6 +27,7 @@ const ROUND_TRIP: Duration = Duration::from_millis(100);
 pub struct Outgoing {
     pub sender: u64,
     pub mid: String,
+    stamp: Stamp,
     pub ssrc: u32,
     /// How to encode, as it was reported last.
     pub plan: Option<Plan>,
@@ -51,6 +54,29 @@ pub struct Outgoing {
     pub video: Option<Box<Video>>,
 }
 
+/// The part of a packet that its section says: looked up once in a negotiation.
+#[derive(Debug)]
+struct Stamp {
+    sound: Option<(u8, AudioCodec)>,
+    /// The ids of header extensions.
+    number: Option<u8>,
+    time: Option<u8>,
+    mid: Option<u8>,
+    level: Option<u8>,
+}
+
+impl Stamp {
+    fn of(section: &Section) -> Stamp {
+        Stamp {
+            sound: section.sent_format().map(|(format, codec)| (format.payload_type, codec)),
+            number: section.extension(TRANSPORT_CC),
+            time: section.extension(SEND_TIME),
+            mid: section.extension(MID),
+            level: section.extension(AUDIO_LEVEL),
+        }
+    }
+}
+
 /// The peer's reports of a stream.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Remote {
@@ -73,6 +99,7 @@ impl Outgoing {
         Outgoing {
             sender,
             mid: section.mid.clone(),
+            stamp: Stamp::of(section),
             ssrc,
             plan: None,
             first,
@@ -93,16 +120,22 @@ impl Outgoing {
         }
     }
 
-    /// A packet of audio; None: the section does not send this codec now, or a tone is played.
-    pub fn audio(&mut self, now: Instant, section: &Section, unit: AudioUnit) -> Option<Ready> {
-        let (format, codec) = section.sent_format().filter(|(_, codec)| *codec == unit.codec)?;
+    /// Follow another negotiation.
+    pub fn follow(&mut self, section: &Section) {
+        self.mid.clone_from(&section.mid);
+        self.stamp = Stamp::of(section);
+    }
+
+    /// A packet of audio; None: its section does not send this codec now, or a tone is played.
+    pub fn audio(&mut self, now: Instant, unit: AudioUnit) -> Option<Ready> {
+        let (payload_type, codec) = self.stamp.sound.filter(|(_, codec)| *codec == unit.codec)?;
         self.last = Some((unit.timestamp, codec.clock_rate(), unit.captured));
         if self.tones.is_playing() {
             self.sent = unit.mark;
             return None;
         }
-        let numbers = (format.payload_type, unit.marker, unit.timestamp);
-        Some(self.packet(now, section, numbers, unit.level, &unit.payload, unit.mark))
+        let numbers = (payload_type, unit.marker, unit.timestamp);
+        Some(self.packet(now, numbers, unit.level, &unit.payload, unit.mark))
     }
 
     /// The packet of a tone that is due.
@@ -119,49 +152,49 @@ impl Outgoing {
         let Turn { report, timestamp, is_first } = self.tones.poll(now, timestamp, codec.clock_rate())?;
         let numbers = (format.payload_type, is_first, timestamp);
         let mark = self.sent;
-        Some(self.packet(now, section, numbers, None, &report.write(), mark))
+        Some(self.packet(now, numbers, None, &report.write(), mark))
     }
 
     fn packet(
         &mut self,
         now: Instant,
-        section: &Section,
         numbers: (u8, bool, u64),
         level: Option<(u8, bool)>,
         payload: &[u8],
         mark: u64,
     ) -> Ready {
-        let (mut bytes, slot) = self.head(section, numbers, level);
+        let (mut bytes, slot) = self.head(numbers, level, payload.len());
         let header = bytes.len();
         bytes.extend_from_slice(payload);
         self.number(now, (bytes, header, slot), mark)
     }
 
-    /// The header of a packet, without its sequence number.
+    /// The header of a packet, without its sequence number, and with room for a payload of this size.
     fn head(
         &self,
-        section: &Section,
         (payload_type, marker, timestamp): (u8, bool, u64),
         level: Option<(u8, bool)>,
+        size: usize,
     ) -> (Vec<u8>, Option<Slot>) {
+        let level = level.map(|(level, is_voice)| [level.min(127) | u8::from(is_voice) << 7]);
         let mut extensions = Writer::default();
         // The first one: its place is known then.
-        let slot: Option<fn(usize) -> Slot> = if let Some(id) = section.extension(TRANSPORT_CC) {
+        let slot: Option<fn(usize) -> Slot> = if let Some(id) = self.stamp.number {
             extensions.add(id, &[0; 2]);
             Some(Slot::Number)
-        } else if let Some(id) = section.extension(SEND_TIME).filter(|_| self.video.is_some()) {
+        } else if let Some(id) = self.stamp.time.filter(|_| self.video.is_some()) {
             extensions.add(id, &[0; 3]);
             Some(Slot::Time)
         } else {
             None
         };
-        if let Some(id) = section.extension(MID) {
+        if let Some(id) = self.stamp.mid {
             extensions.add(id, self.mid.as_bytes());
         }
-        if let (Some(id), Some((level, is_voice))) = (section.extension(AUDIO_LEVEL), level) {
-            extensions.add(id, &[level.min(127) | u8::from(is_voice) << 7]);
+        if let (Some(id), Some(level)) = (self.stamp.level, &level) {
+            extensions.add(id, level);
         }
-        let mut bytes = Vec::with_capacity(128);
+        let mut bytes = Vec::with_capacity(HEAD + size);
         let header = NewHeader {
             payload_type,
             marker,
@@ -201,7 +234,7 @@ impl Outgoing {
         // Two frames with one timestamp would be one to the peer.
         let least = self.last.map_or(0, |(timestamp, ..)| timestamp + 1);
         unit.timestamp = unit.timestamp.max(least);
-        let head = self.head(section, (format.payload_type, false, unit.timestamp), None);
+        let head = self.head((format.payload_type, false, unit.timestamp), None, 0);
         let Some(video) = &mut self.video else { return Vec::new() };
         let drafts = video.packets(now, (&head.0, head.1), &unit);
         if !drafts.is_empty() {
@@ -366,7 +399,7 @@ mod tests {
         let mut stream = Outgoing::new(1, &section, (7, 8), [0xff; 10]);
         let mut indexes = Vec::new();
         for mark in 1..=5 {
-            let ready = stream.audio(now, &section, unit(now, mark)).expect("a packet");
+            let ready = stream.audio(now, unit(now, mark)).expect("a packet");
             let header = Header::parse(&ready.bytes).expect("a header");
             assert_eq!(
                 (header.payload_type, header.size, header.sequence),
@@ -407,8 +440,10 @@ mod tests {
         let now = Instant::now();
         let mut stream = Outgoing::new(1, &section("0", 111), (7, 8), [0; 10]);
         let other = AudioUnit { codec: AudioCodec::Pcma, ..unit(now, 1) };
-        assert!(stream.audio(now, &section("0", 111), other).is_none());
-        let silent = Section { sends: false, ..section("0", 111) };
-        assert!(stream.audio(now, &silent, unit(now, 1)).is_none());
+        assert!(stream.audio(now, other).is_none());
+        stream.follow(&Section { sends: false, ..section("0", 111) });
+        assert!(stream.audio(now, unit(now, 1)).is_none());
+        stream.follow(&section("0", 96));
+        assert_eq!(stream.audio(now, unit(now, 1)).map(|ready| ready.bytes[1] & 0x7f), Some(96));
     }
 }

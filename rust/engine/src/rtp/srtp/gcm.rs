@@ -1,6 +1,6 @@
 //! AES in Galois/counter mode (RFC 7714).
 
-use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, Tag, UnboundKey};
 use aws_lc_rs::error::Unspecified;
 
 use super::cm::derive;
@@ -38,19 +38,14 @@ impl Keys {
         Nonce::assume_unique_for_key(bytes)
     }
 
-    /// Encrypt what follows the first `header` bytes, and add the tag. `associated` is what is authentic and not
-    /// encrypted.
+    /// Encrypt `body`, and return its tag. `associated` is what is authentic and not encrypted.
     pub fn seal(
         &self,
-        packet: &mut Vec<u8>,
-        header: usize,
+        body: &mut [u8],
         (ssrc, index): (u32, u64),
         associated: &[u8],
-    ) -> Result<(), Unspecified> {
-        let nonce = self.nonce(ssrc, index);
-        let tag = self.key.seal_in_place_separate_tag(nonce, Aad::from(associated), &mut packet[header..])?;
-        packet.extend_from_slice(tag.as_ref());
-        Ok(())
+    ) -> Result<Tag, Unspecified> {
+        self.key.seal_in_place_separate_tag(self.nonce(ssrc, index), Aad::from(associated), body)
     }
 
     /// Decrypt, if it is authentic. `body` is what was encrypted, without the tag.
@@ -82,7 +77,8 @@ mod tests {
         let header = hex("8040f17b8041f8d35501a0b2");
         let plain = hex("47616c6c696120657374206f6d6e697320646976697361 20696e207061727465732074726573");
         let mut packet = [header.clone(), plain.clone()].concat();
-        keys.seal(&mut packet, 12, (0x5501_a0b2, 0xf17b), &header).expect("sealed");
+        let tag = keys.seal(&mut packet[12..], (0x5501_a0b2, 0xf17b), &header).expect("sealed");
+        packet.extend_from_slice(tag.as_ref());
         let sealed = hex(
             "f24de3a3fb34de6cacba861c9d7e4bcabe633bd50d294e6f42a5f47a51c7d19b36de3adf8833899d7f27beb16a9152cf765ee4390cce",
         );

@@ -153,8 +153,10 @@ impl Srtp {
                 keys.seal(packet, header, (ssrc, index), (rollover, false)).ok()
             }
             Keys::Gcm(keys) => {
-                let associated = packet[..header].to_vec();
-                keys.seal(packet, header, (ssrc, index), &associated).ok()
+                let (associated, body) = packet.split_at_mut(header);
+                let tag = keys.seal(body, (ssrc, index), associated).ok()?;
+                packet.extend_from_slice(tag.as_ref());
+                Some(())
             }
         }
     }
@@ -169,7 +171,8 @@ impl Srtp {
             Keys::Cm(keys) => keys.seal(packet, RTCP_HEADER, (ssrc, index.into()), (tail, true)).ok(),
             Keys::Gcm(keys) => {
                 let associated = [&packet[..RTCP_HEADER], &tail].concat();
-                keys.seal(packet, RTCP_HEADER, (ssrc, index.into()), &associated).ok()?;
+                let tag = keys.seal(&mut packet[RTCP_HEADER..], (ssrc, index.into()), &associated).ok()?;
+                packet.extend_from_slice(tag.as_ref());
                 packet.extend_from_slice(&tail);
                 Some(())
             }

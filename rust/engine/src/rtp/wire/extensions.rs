@@ -42,14 +42,14 @@ pub fn elements(profile: u16, bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])>
 
 /// Collects the elements of a packet that is made, in the shorter form if all of them fit into it.
 #[derive(Debug, Default)]
-pub struct Writer {
-    elements: Vec<(u8, Vec<u8>)>,
+pub struct Writer<'a> {
+    elements: Vec<(u8, &'a [u8])>,
 }
 
-impl Writer {
+impl<'a> Writer<'a> {
     /// Add an element of at most 255 bytes.
-    pub fn add(&mut self, id: u8, value: &[u8]) {
-        self.elements.push((id, value[..value.len().min(255)].to_vec()));
+    pub fn add(&mut self, id: u8, value: &'a [u8]) {
+        self.elements.push((id, &value[..value.len().min(255)]));
     }
 
     pub fn is_empty(&self) -> bool {
@@ -87,7 +87,7 @@ impl Writer {
 mod tests {
     use super::*;
 
-    fn written(writer: &Writer) -> (u16, Vec<u8>) {
+    fn written(writer: &Writer<'_>) -> (u16, Vec<u8>) {
         let mut out = Vec::new();
         writer.write(&mut out);
         let length = 4 * usize::from(u16::from_be_bytes([out[2], out[3]]));
