@@ -32,12 +32,6 @@ const CONGESTION: &[Edit] = &[
         "    state: ItemState,\n    num_retransmissions: u16,\n}",
         "    state: ItemState,\n    num_retransmissions: u16,\n    stamp: adieu_congestion::Stamp,\n}",
     ),
-    Edit {
-        file: "tx/outstanding_data.rs",
-        find: "            num_retransmissions: 0,\n        };",
-        put: "            num_retransmissions: 0,\n            stamp: Default::default(),\n        };",
-        times: 2,
-    },
     edit(
         "tx/outstanding_data.rs",
         "                num_retransmissions: data.retransmission_count,\n",
@@ -82,28 +76,35 @@ const CONGESTION: &[Edit] = &[
     ),
     edit(
         "tx/outstanding_data.rs",
-        "        self.outstanding_data.push_back(item);\n        let item = self.outstanding_data.back().unwrap();\n",
-        r"        self.outstanding_data.push_back(item);
-        if item_is_sent(expires_at, time_sent) {
-            if let Some(control) = &mut self.control {
-                let number = self.removed + self.outstanding_data.len() as u64;
+        "        let tsn = self.next_tsn();\n        let item = Item {\n            message_id,\n            max_retransmissions,\n",
+        r"        let stamp = match &mut self.control {
+            Some(control) if expires_at > time_sent => {
+                let number = self.removed + self.outstanding_data.len() as u64 + 1;
                 let before = self.unacked_packet_bytes - chunk_size;
-                let at = time_sent - SocketTime::zero();
-                let stamp = control.on_sent(at, number, chunk_size, false, before);
-                self.outstanding_data.back_mut().unwrap().stamp = stamp;
+                control.on_sent(time_sent - SocketTime::zero(), number, chunk_size, false, before)
             }
-        }
-        let item = self.outstanding_data.back().unwrap();
+            _ => Default::default(),
+        };
+        let tsn = self.next_tsn();
+        let item = Item {
+            message_id,
+            max_retransmissions,
 ",
     ),
     edit(
         "tx/outstanding_data.rs",
+        "            num_retransmissions: 0,\n        };\n        self.outstanding_data.push_back(item);\n        let item",
+        "            num_retransmissions: 0,\n            stamp,\n        };\n        self.outstanding_data.push_back(item);\n        let item",
+    ),
+    edit(
+        "tx/outstanding_data.rs",
+        "            num_retransmissions: 0,\n        };\n        self.outstanding_data.push_back(item);\n        self.unsent",
+        "            num_retransmissions: 0,\n            stamp: Default::default(),\n        };\n        self.outstanding_data.push_back(item);\n        self.unsent",
+    ),
+    edit(
+        "tx/outstanding_data.rs",
         "impl OutstandingData {\n",
-        r"fn item_is_sent(expires_at: SocketTime, time_sent: SocketTime) -> bool {
-    expires_at > time_sent
-}
-
-impl OutstandingData {
+        r"impl OutstandingData {
     /// Stamp and size of a piece that is in flight.
     fn in_flight(&self, number: u64) -> Option<(adieu_congestion::Stamp, usize)> {
         let index = usize::try_from(number.checked_sub(self.removed + 1)?).ok()?;
@@ -117,6 +118,9 @@ impl OutstandingData {
 
     /// As `ack_gap_blocks`, but touches only what no SACK has named before.
     fn ack_new_in_gap_blocks(&mut self, gap_ack_blocks: &[GapAckBlock], ack_info: &mut AckInfo) {
+        if gap_ack_blocks.is_empty() && self.known.is_empty() {
+            return;
+        }
         let base = self.removed;
         let end = base + self.outstanding_data.len() as u64 + 1;
         let range = |block: &GapAckBlock| {
@@ -133,7 +137,7 @@ impl OutstandingData {
     fn detect_losses(&mut self, now: SocketTime) -> bool {
         let Some(mut control) = self.control.take() else { return false };
         let mut found = false;
-        while let Some(number) = control.next_lost(|number| self.in_flight(number)) {
+        while let Some(number) = control.next_lost(self.removed, |number| self.in_flight(number)) {
             self.nack_chunk(now, self.tsn_of(number), true, false);
             found = true;
         }
@@ -226,10 +230,10 @@ impl OutstandingData {
     edit(
         "tx/retransmission_queue.rs",
         "        self.t3_rtx.next_expiry()\n    }\n",
-        r"        let control = self.outstanding_data.control.as_ref();
-        let control = control.and_then(|control| control.next_timeout());
-        let control = control.map(|at| SocketTime::zero() + at);
-        self.t3_rtx.next_expiry().into_iter().chain(control).min()
+        r"        let t3 = self.t3_rtx.next_expiry();
+        let control = self.outstanding_data.control.as_ref().and_then(|control| control.next_timeout());
+        let Some(at) = control.map(|at| SocketTime::zero() + at) else { return t3 };
+        Some(t3.map_or(at, |t3| t3.min(at)))
     }
 
     /// The controller's timers: losses, pacing, probe. True: there may be something to send.

@@ -59,12 +59,12 @@ const SAVINGS: &[Edit] = &[
     edit(
         "tx/retransmission_queue.rs",
         "        let mut to_be_sent = self.outstanding_data.get_chunks_to_be_retransmitted(now, max_bytes);\n        let packet_bytes_retransmitted: usize = to_be_sent\n",
-        "        let again = self.outstanding_data.get_chunks_to_be_retransmitted(now, max_bytes);\n        let packet_bytes_retransmitted: usize = again\n",
+        "        if max_bytes == 0 {\n            return Vec::new();\n        }\n        let again = self.outstanding_data.get_chunks_to_be_retransmitted(now, max_bytes);\n        let packet_bytes_retransmitted: usize = again\n",
     ),
     edit(
         "tx/retransmission_queue.rs",
         "        max_bytes -= packet_bytes_retransmitted;\n",
-        "        max_bytes -= packet_bytes_retransmitted;\n        let mut to_be_sent: Vec<Tsn> = again.into_iter().map(|(tsn, _)| tsn).collect();\n",
+        "        max_bytes -= packet_bytes_retransmitted;\n        let mut to_be_sent: Vec<Tsn> = Vec::with_capacity(4);\n        to_be_sent.extend(again.into_iter().map(|(tsn, _)| tsn));\n",
     ),
     edit(
         "tx/retransmission_queue.rs",
@@ -76,7 +76,7 @@ const SAVINGS: &[Edit] = &[
     edit(
         "tx/retransmission_queue.rs",
         "            let sent_bytes: usize = to_be_sent\n                .iter()\n                .map(|(_, data)| round_up_to_4!(self.data_chunk_header_size + data.payload.len()))\n                .sum();\n            log::debug!(\n                \"Sending TSN {} - {} bytes. unacked_packet_bytes={} ({}),  cwnd={}, rwnd={} ({})\",\n                to_be_sent.iter().map(|(tsn, _)| tsn",
-        "            let sent_bytes = self.unacked_packet_bytes() - old_unacked_packet_bytes;\n            log::debug!(\n                \"Sending TSN {} - {} bytes. unacked_packet_bytes={} ({}),  cwnd={}, rwnd={} ({})\",\n                to_be_sent.iter().map(|tsn| tsn",
+        "            let sent_bytes = self.unacked_packet_bytes().saturating_sub(old_unacked_packet_bytes);\n            log::debug!(\n                \"Sending TSN {} - {} bytes. unacked_packet_bytes={} ({}),  cwnd={}, rwnd={} ({})\",\n                to_be_sent.iter().map(|tsn| tsn",
     ),
     edit(
         "tx/outstanding_data.rs",
@@ -109,7 +109,18 @@ const SAVINGS: &[Edit] = &[
         "        data: Data,\n        time_sent: SocketTime,\n        max_retransmissions: u16,\n        expires_at: SocketTime,\n        lifecycle_id: Option<LifecycleId>,\n    ) -> Option<Tsn> {\n        // Verify",
     ),
     edit("tx/outstanding_data.rs", "            data: data.clone(),\n            state: ItemState::InFlight", "            data,\n            state: ItemState::InFlight"),
-    edit("socket/context.rs", "let chunks = tcb.retransmission_queue.get_chunks_to_send(", "let tsns = tcb.retransmission_queue.get_tsns_to_send("),
+    edit(
+        "socket/context.rs",
+        "                let chunks = tcb.retransmission_queue.get_chunks_to_send(",
+        r"                let has_work =
+                    tcb.retransmission_queue.can_send_data() || self.send_queue.has_data_to_send();
+                let tsns = if !has_work { Vec::new() } else { tcb.retransmission_queue.get_tsns_to_send(",
+    ),
+    edit(
+        "socket/context.rs",
+        "                        self.send_queue.produce(now, max_size)\n                    },\n                );\n",
+        "                        self.send_queue.produce(now, max_size)\n                    },\n                ) };\n",
+    ),
     edit("socket/context.rs", "if !chunks.is_empty() {", "if !tsns.is_empty() {"),
     edit(
         "socket/context.rs",
@@ -160,4 +171,18 @@ const SAVINGS: &[Edit] = &[
         "                Some(GapAckBlock { start, end })\n            })\n            .collect();\n",
         "                Some(GapAckBlock { start, end })\n            });\n        gap_ack_blocks.extend(named);\n",
     ),
+    // 20. No call for a packet that is not logged. (The rest of it stands above: no search for pieces where none waits or
+    //     none may leave, as at a receiver that answers.)
+    edit(
+        "lib.rs",
+        "        if !log::log_enabled!(log::Level::Info) {\n            return;\n        }\n",
+        r"        if log::log_enabled!(log::Level::Info) {
+            write_packet(name, ts, sent, data);
+        }
+    }
+
+    fn write_packet(name: &str, ts: SocketTime, sent: bool, data: &[u8]) {
+",
+    ),
+    edit("lib.rs", "    pub fn log_packet(", "    #[inline]\n    pub fn log_packet("),
 ];

@@ -9,6 +9,10 @@ pub struct Known {
 }
 
 impl Known {
+    pub fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+
     /// Add `ranges`, ordered and apart from each other, and give what of them was not known before.
     ///
     /// Everything below `from` is forgotten and ignored.

@@ -27,6 +27,23 @@ pub use known::Known;
 use pacer::Pacer;
 use window::{News, Window};
 
+/// Nanoseconds since the beginning of the association.
+type Nanos = u64;
+const MILLISECOND: Nanos = 1_000_000;
+const NEVER: Nanos = Nanos::MAX;
+
+fn nanos(time: Duration) -> Nanos {
+    time.as_secs() * 1_000_000_000 + Nanos::from(time.subsec_nanos())
+}
+
+fn nanos_of(seconds: f64) -> Nanos {
+    (seconds * 1e9 + 0.5) as Nanos
+}
+
+fn seconds(time: Nanos) -> f64 {
+    time as f64 / 1e9
+}
+
 /// How a sender answers a loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
@@ -52,10 +69,10 @@ const INITIAL_PACKETS: usize = 10;
 /// Probes for a lost tail before the retransmission timer has the word.
 const MAX_PROBES: u32 = 3;
 /// A probe waits two round trips and this: what a timer and a peer's delay add.
-const PROBE_MARGIN: f64 = 0.005;
-const MIN_PROBE: f64 = 0.010;
+const PROBE_MARGIN: Nanos = 5 * MILLISECOND;
+const MIN_PROBE: Nanos = 10 * MILLISECOND;
 /// Before anything was measured.
-const FIRST_PROBE: f64 = 0.3;
+const FIRST_PROBE: Nanos = 300 * MILLISECOND;
 
 /// Tells what a timer of [`Control`] asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,10 +117,15 @@ pub struct Control {
     pacer: Pacer,
     /// Smoothed round trip in seconds; 0 before anything was measured.
     round_trip: f64,
+    /// Bytes that may be in flight, and bytes a second at which packets leave (None: at once). Both follow from the window
+    /// and the round trip, and are asked for more often than these change.
+    size: usize,
+    rate: Option<f64>,
     /// Lost bytes that may leave whatever the window says.
     credit: usize,
-    send_at: Option<Duration>,
-    probe_at: Option<Duration>,
+    /// NEVER: nothing waits.
+    send_at: Nanos,
+    probe_at: Nanos,
     probes_in_row: u32,
     probes: u64,
     in_flight_before: usize,
@@ -112,15 +134,18 @@ pub struct Control {
 impl Control {
     /// `packet`: bytes of the largest packet.
     pub fn new(algorithm: Algorithm, packet: usize) -> Control {
+        let window = Window::new(algorithm, packet);
         Control {
             packet,
             flight: Flight::default(),
-            window: Window::new(algorithm, packet),
+            size: window.size(),
+            rate: None,
+            window,
             pacer: Pacer::new(packet),
             round_trip: 0.0,
             credit: 0,
-            send_at: None,
-            probe_at: None,
+            send_at: NEVER,
+            probe_at: NEVER,
             probes_in_row: 0,
             probes: 0,
             in_flight_before: 0,
@@ -129,25 +154,25 @@ impl Control {
 
     /// Bytes that may be in flight.
     pub fn window(&self) -> usize {
-        self.window.size()
+        self.size
     }
 
     /// Bytes that may leave now: nothing, or at least a packet.
     ///
     /// `lost_waits`: something that was lost waits to be sent again.
     pub fn allowance(&mut self, now: Duration, in_flight: usize, lost_waits: bool) -> usize {
-        self.send_at = None;
+        self.send_at = NEVER;
         // A window that is not quite full has room for a whole packet (RFC 9260 section 6.1, rule B): a small message does
         // not wait for another one.
-        let left = self.window.size().saturating_sub(in_flight);
+        let left = self.size.saturating_sub(in_flight);
         if in_flight > 0 && left == 0 {
             return if lost_waits && self.credit > 0 { self.packet } else { 0 };
         }
         // With nothing in flight there is nothing to keep a distance to, and no acknowledgement would come.
         if in_flight > 0
-            && let Some(wait) = self.pacer.wait(now, self.rate())
+            && let Some(wait) = self.pacer.wait(nanos(now), self.rate)
         {
-            self.send_at = Some(now + wait);
+            self.send_at = nanos(now) + wait;
             return 0;
         }
         left.max(self.packet)
@@ -162,11 +187,11 @@ impl Control {
         again: bool,
         in_flight: usize,
     ) -> Stamp {
-        let rate = self.rate();
-        self.pacer.on_sent(now, rate, size);
+        let now = nanos(now);
+        self.pacer.on_sent(now, self.rate, size);
         self.credit = self.credit.saturating_sub(size);
         self.window.on_sent(size);
-        if self.probe_at.is_none() {
+        if self.probe_at == NEVER {
             self.arm_probe(now);
         }
         self.flight.on_sent(now, number, size, again, in_flight)
@@ -175,7 +200,7 @@ impl Control {
     /// An acknowledgement, or the timer for losses, is dealt with: `on_acked` and `next_lost` follow, then `finish`.
     pub fn begin(&mut self, now: Duration, in_flight: usize) {
         self.in_flight_before = in_flight;
-        self.flight.begin(now);
+        self.flight.begin(nanos(now));
     }
 
     /// `again`: it was sent more than once. `was_lost`: it waits to be sent again.
@@ -190,17 +215,19 @@ impl Control {
         }
     }
 
-    /// A piece that is lost, one for each call. `piece` gives stamp and size of a piece that is in flight.
-    pub fn next_lost(&mut self, piece: impl Fn(u64) -> Option<(Stamp, usize)>) -> Option<u64> {
-        self.flight.next_lost(piece)
+    /// A piece that is lost, one for each call. `piece` gives stamp and size of a piece that is in flight. Pieces up to `gone`
+    /// are not.
+    pub fn next_lost(&mut self, gone: u64, piece: impl Fn(u64) -> Option<(Stamp, usize)>) -> Option<u64> {
+        self.flight.next_lost(gone, piece)
     }
 
     /// Everything is known of this acknowledgement.
     pub fn finish(&mut self, now: Duration, in_flight: usize) {
+        let now = nanos(now);
         let sample = self.flight.sample();
         let acked = self.flight.acked_now();
-        if let Some(rtt) = self.flight.round_trip() {
-            let rtt = rtt.as_secs_f64();
+        let rtt = self.flight.round_trip().map(seconds);
+        if let Some(rtt) = rtt {
             let smoothed = self.round_trip * 0.875 + rtt * 0.125;
             self.round_trip = if self.round_trip == 0.0 { rtt } else { smoothed };
         }
@@ -213,63 +240,74 @@ impl Control {
             self.arm_probe(now);
         }
         if in_flight == 0 {
-            self.probe_at = None;
+            self.probe_at = NEVER;
         }
         self.window.on_news(&News {
-            now: now.as_secs_f64(),
+            now: seconds(now),
             acked: acked as f64,
             delivered: self.flight.delivered(),
             lost: self.flight.lost_bytes(),
             losses: self.flight.lost_now(),
             newest_sent: self.flight.newest_sent(),
-            rtt: self.flight.round_trip().map(|rtt| rtt.as_secs_f64()),
+            rtt,
             smoothed: self.round_trip,
             sample,
             before: self.in_flight_before as f64,
             in_flight: in_flight as f64,
         });
+        self.follow_window();
     }
 
     /// The round trip that the last acknowledgement measured.
     pub fn round_trip(&self) -> Option<Duration> {
-        self.flight.round_trip()
+        self.flight.round_trip().map(Duration::from_nanos)
     }
 
     /// The retransmission timer expired: nothing is known of the pieces in flight.
     pub fn on_timeout(&mut self, now: Duration) {
+        let now = nanos(now);
         self.pacer.clear(now);
-        self.send_at = None;
-        self.probe_at = None;
+        self.send_at = NEVER;
+        self.probe_at = NEVER;
         self.credit = self.packet;
-        self.window.on_timeout(now.as_secs_f64());
+        self.window.on_timeout(seconds(now));
+        self.follow_window();
     }
 
     /// The application has nothing more to send: what is measured now is its rate, not that of the path.
     pub fn on_nothing_to_send(&mut self, in_flight: usize) {
-        if in_flight + self.packet < self.window.size() {
+        if in_flight + self.packet < self.size {
             self.flight.limit(in_flight);
         }
     }
 
     pub fn next_timeout(&self) -> Option<Duration> {
-        [self.flight.next_timeout(), self.send_at, self.probe_at].into_iter().flatten().min()
+        let next = self.next();
+        (next != NEVER).then(|| Duration::from_nanos(next))
     }
 
     /// Tell what is due of losses, pacing and probe.
     pub fn handle_timeout(&mut self, now: Duration) -> Due {
-        let mut due = Due::default();
-        if self.send_at.is_some_and(|at| at <= now) {
-            self.send_at = None;
+        let (mut due, now) = (Due::default(), nanos(now));
+        if self.next() > now {
+            return due;
+        }
+        if self.send_at <= now {
+            self.send_at = NEVER;
             due.send = true;
         }
-        if self.flight.next_timeout().is_some_and(|at| at <= now) {
+        if self.flight.next_timeout() <= now {
             due.losses = true;
         }
-        if self.probe_at.is_some_and(|at| at <= now) {
-            self.probe_at = None;
+        if self.probe_at <= now {
+            self.probe_at = NEVER;
             due.probe = true;
         }
         due
+    }
+
+    fn next(&self) -> Nanos {
+        self.flight.next_timeout().min(self.send_at).min(self.probe_at)
     }
 
     /// A probe was found: it leaves whatever window and pacer say.
@@ -277,7 +315,7 @@ impl Control {
         self.probes += 1;
         self.probes_in_row += 1;
         self.credit = self.credit.max(self.packet);
-        self.pacer.clear(now);
+        self.pacer.clear(nanos(now));
     }
 
     pub fn report(&self) -> Report {
@@ -289,19 +327,19 @@ impl Control {
         }
     }
 
-    fn arm_probe(&mut self, now: Duration) {
+    fn arm_probe(&mut self, now: Nanos) {
         if self.probes_in_row >= MAX_PROBES {
-            self.probe_at = None;
+            self.probe_at = NEVER;
             return;
         }
-        let measured = (2.0 * self.round_trip).max(MIN_PROBE) + PROBE_MARGIN;
+        let measured = nanos_of(2.0 * self.round_trip).max(MIN_PROBE) + PROBE_MARGIN;
         let wait = if self.round_trip == 0.0 { FIRST_PROBE } else { measured };
-        self.probe_at = Some(now + Duration::from_secs_f64(wait * f64::from(1 << self.probes_in_row)));
+        self.probe_at = now + (wait << self.probes_in_row);
     }
 
-    /// Bytes a second at which packets leave; None: at once.
-    fn rate(&self) -> Option<f64> {
-        (self.round_trip > 0.0).then(|| self.window.pace() / self.round_trip)
+    fn follow_window(&mut self) {
+        self.size = self.window.size();
+        self.rate = (self.round_trip > 0.0).then(|| self.window.pace() / self.round_trip);
     }
 }
 

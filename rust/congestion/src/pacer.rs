@@ -1,6 +1,6 @@
 //! Spreads what a window allows over a round trip.
 
-use std::time::Duration;
+use crate::{Nanos, nanos_of, seconds};
 
 /// The burst that may leave at once: two milliseconds of the rate, because a timer is no finer, and at least four packets.
 const BURST_TIME: f64 = 0.002;
@@ -15,7 +15,7 @@ pub struct Pacer {
     packet: f64,
     /// Bytes that may leave at once; below 0 what passed without leave is waited for, at most a burst of it.
     bytes: f64,
-    at: Option<f64>,
+    at: Option<Nanos>,
 }
 
 impl Pacer {
@@ -24,7 +24,7 @@ impl Pacer {
     }
 
     /// How long the next packet has to wait; None: not at all.
-    pub fn wait(&mut self, now: Duration, rate: Option<f64>) -> Option<Duration> {
+    pub fn wait(&mut self, now: Nanos, rate: Option<f64>) -> Option<Nanos> {
         let rate = rate?;
         self.fill(now, rate);
         if self.bytes > 0.0 {
@@ -32,25 +32,24 @@ impl Pacer {
         }
         // A little more than nothing: a timer for each packet is dear.
         let enough = (rate * BURST_TIME / 2.0).clamp(1.0, BURST_PACKETS * self.packet);
-        Some(Duration::from_secs_f64(((enough - self.bytes) / rate).clamp(SHORTEST, LONGEST)))
+        Some(nanos_of(((enough - self.bytes) / rate).clamp(SHORTEST, LONGEST)))
     }
 
-    pub fn on_sent(&mut self, now: Duration, rate: Option<f64>, size: usize) {
+    pub fn on_sent(&mut self, now: Nanos, rate: Option<f64>, size: usize) {
         let Some(rate) = rate else { return };
         self.fill(now, rate);
         self.bytes = (self.bytes - size as f64).max(-self.burst(rate));
     }
 
     /// Forget the debt: one packet may leave.
-    pub fn clear(&mut self, now: Duration) {
+    pub fn clear(&mut self, now: Nanos) {
         self.bytes = self.bytes.max(self.packet);
-        self.at = Some(now.as_secs_f64());
+        self.at = Some(now);
     }
 
-    fn fill(&mut self, now: Duration, rate: f64) {
-        let now = now.as_secs_f64();
+    fn fill(&mut self, now: Nanos, rate: f64) {
         if let Some(at) = self.at {
-            self.bytes = (self.bytes + (now - at).max(0.0) * rate).min(self.burst(rate));
+            self.bytes = (self.bytes + seconds(now.saturating_sub(at)) * rate).min(self.burst(rate));
         }
         self.at = Some(now);
     }
@@ -64,12 +63,12 @@ impl Pacer {
 mod tests {
     use super::*;
 
-    const MS: Duration = Duration::from_millis(1);
+    const MS: Nanos = crate::MILLISECOND;
 
     #[test]
     fn the_rate_is_kept() {
         let mut pacer = Pacer::new(1000);
-        let (mut now, mut sent) = (Duration::ZERO, 0);
+        let (mut now, mut sent) = (0, 0);
         while now < 1000 * MS {
             match pacer.wait(now, Some(1e6)) {
                 None => {
@@ -89,7 +88,7 @@ mod tests {
             pacer.on_sent(MS, Some(1e5), 1000);
         }
         let wait = pacer.wait(MS, Some(1e5)).expect("it waits");
-        assert!(wait < 45 * MS, "{wait:?}");
+        assert!(wait < 45 * MS, "{wait}");
         pacer.clear(MS);
         assert_eq!(pacer.wait(MS, Some(1e5)), None);
     }
@@ -98,7 +97,7 @@ mod tests {
     fn after_a_pause_no_more_than_a_burst_leaves_at_once() {
         let mut pacer = Pacer::new(1000);
         pacer.on_sent(MS, Some(1e6), 1000);
-        let (now, mut sent) = (Duration::from_secs(60), 0);
+        let (now, mut sent) = (60_000 * MS, 0);
         while pacer.wait(now, Some(1e6)).is_none() {
             pacer.on_sent(now, Some(1e6), 1000);
             sent += 1;

@@ -92,7 +92,8 @@ impl Path {
     }
 
     fn look_for_losses(&mut self) {
-        while let Some(number) = self.control.next_lost(|number| Some((*self.in_flight.get(&number)?, PIECE)))
+        while let Some(number) =
+            self.control.next_lost(0, |number| Some((*self.in_flight.get(&number)?, PIECE)))
         {
             self.in_flight.remove(&number);
             self.lost.push_back(number);
@@ -201,9 +202,9 @@ fn where_nothing_was_measured_a_loss_is_not_tolerated() {
     control.begin(MS * 100, PIECE * 8);
     // Sent again, all of them: no round trip can be measured.
     control.on_acked(8, &stamps[7], PIECE, true, false);
-    while control.next_lost(|number| Some((*stamps.get(number as usize - 1)?, PIECE))).is_some() {}
+    while control.next_lost(0, |number| Some((*stamps.get(number as usize - 1)?, PIECE))).is_some() {}
     control.begin(MS * 300, PIECE * 7);
-    while control.next_lost(|number| Some((*stamps.get(number as usize - 1)?, PIECE))).is_some() {}
+    while control.next_lost(0, |number| Some((*stamps.get(number as usize - 1)?, PIECE))).is_some() {}
     control.finish(MS * 300, 0);
     let report = control.report();
     assert_eq!((report.tolerated, report.reductions), (0, 1), "{report:?}");
