@@ -12,6 +12,8 @@ const RTT: Duration = Duration::from_millis(40);
 const SENDERS: [(Sender, &str); 3] =
     [(Sender::Crate, "before"), (Sender::Cubic, "cubic"), (Sender::Tolerant, "tolerant")];
 const SEEDS: u32 = 3;
+/// Late comers, each a little later than the one before.
+const LATE: u32 = 9;
 
 fn name(sender: Sender) -> &'static str {
     SENDERS.iter().find(|(which, _)| *which == sender).map_or("", |(_, name)| name)
@@ -48,12 +50,12 @@ fn grid() {
         for rtt in [10, 40, 150] {
             for loss in [0.0, 0.001, 0.01, 0.03] {
                 let path = link(mbit, MS * rtt, 1.0, loss);
-                let before = alone(path, &flow(Sender::Crate), 15)[0];
-                let ours = alone(path, &Flow::default(), 15)[0];
-                let browser = Flow { gaps: 20, window: 5 << 20, ..Flow::default() };
-                let browser = alone(path, &browser, 15)[0];
                 print!(r#"{{"of": "grid", "mbit": {mbit}, "rtt": {rtt}, "loss": {loss}, "#);
-                println!(r#""before": {before:.2}, "tolerant": {ours:.2}, "browser": {browser:.2}}}"#);
+                for (sender, name) in SENDERS {
+                    print!(r#""{name}": {:.2}, "#, alone(path, &flow(sender), 15)[0]);
+                }
+                let browser = Flow { gaps: 20, window: 5 << 20, ..Flow::default() };
+                println!(r#""browser": {:.2}}}"#, alone(path, &browser, 15)[0]);
             }
         }
     }
@@ -62,10 +64,9 @@ fn grid() {
 fn jitter() {
     for milliseconds in [0, 2, 5, 10, 20] {
         let path = Link { jitter: MS * milliseconds, ordered: true, ..link(100.0, RTT, 1.0, 0.01) };
-        let [before, ours] =
-            [Sender::Crate, Sender::Tolerant].map(|sender| alone(path, &flow(sender), 12)[0]);
-        print!(r#"{{"of": "jitter", "jitter": {milliseconds}, "#);
-        println!(r#""before": {before:.2}, "tolerant": {ours:.2}}}"#);
+        let [before, cubic, tolerant] = SENDERS.map(|(sender, _)| alone(path, &flow(sender), 12)[0]);
+        print!(r#"{{"of": "jitter", "jitter": {milliseconds}, "before": {before:.2}, "#);
+        println!(r#""cubic": {cubic:.2}, "tolerant": {tolerant:.2}}}"#);
     }
 }
 
@@ -76,6 +77,7 @@ fn fairness() {
         ("3", link(100.0, RTT, 3.0, 0.0)),
         ("CoDel", Link { codel: true, ..link(100.0, RTT, 0.3, 0.0) }),
         ("0.3, 0.1 % loss", link(100.0, RTT, 0.3, 0.001)),
+        ("1, 1 % loss", link(100.0, RTT, 1.0, 0.01)),
     ];
     for (queue, path) in paths {
         for first in [Sender::Cubic, Sender::Tolerant] {
@@ -102,6 +104,34 @@ fn beside(path: Link, first: Sender, second: Sender) -> [f64; 2] {
     rates
 }
 
+/// Seconds until a flow that begins 10 s after another first holds 80 % of its share over 2 s; 40: never.
+fn late() {
+    let paths = [
+        ("0.3", link(100.0, RTT, 0.3, 0.0)),
+        ("1", link(100.0, RTT, 1.0, 0.0)),
+        ("CoDel", Link { codel: true, ..link(100.0, RTT, 0.3, 0.0) }),
+    ];
+    for (queue, path) in paths {
+        for sender in [Sender::Cubic, Sender::Tolerant] {
+            let wait = |seed: u32| {
+                let starts = SECOND * 10 + MS * 130 * seed;
+                let flows = vec![flow(sender), Flow { starts, ..flow(sender) }];
+                let mut world = World::new(path, flows, seed.into());
+                world.run(SECOND * 54);
+                let has_share = |quarter: u32| {
+                    let from = starts + SECOND / 4 * quarter;
+                    world.goodput(1, from, from + SECOND * 2) > 0.8 * 92.6 / 2.0
+                };
+                f64::from((0..160).find(|&quarter| has_share(quarter)).unwrap_or(160)) / 4.0
+            };
+            let mut waits: Vec<f64> = (1..=LATE).map(wait).collect();
+            waits.sort_by(f64::total_cmp);
+            let name = name(sender);
+            println!(r#"{{"of": "late", "queue": "{queue}", "sender": "{name}", "waits": {waits:?}}}"#);
+        }
+    }
+}
+
 fn queue() {
     for (sender, name) in SENDERS {
         let fast = Link { queue: 500_000, ..link(100.0, RTT, 1.0, 0.0) };
@@ -123,5 +153,6 @@ fn main() {
     grid();
     jitter();
     fairness();
+    late();
     queue();
 }

@@ -61,12 +61,15 @@ fn trial(seed: u64) -> Trial {
     // A message is whole within a second, or nothing could arrive soon: what the rate carries then, and what slow start
     // sends after a timeout in a few long round trips. Of many packets that are not sent again one is always lost.
     let carried = if rtt > MS * 100 { 10_000.0 } else { 100_000.0_f64.min(rate * 20_000.0) };
+    // Nor can a message arrive that is larger than the window.
+    let window = spread(numbers, 65_536.0, 8e6);
+    let carried = carried.min(window * 0.8);
     let largest = if is_partial { 2000.0_f64.min(carried) } else { carried };
     let flow = Flow {
         bulk: Some(spread(numbers, 20.0, largest) as usize),
         small: numbers.happens(0.5).then(|| time(between(numbers, 0.01, 0.5))),
         gaps: if numbers.happens(0.5) { 20 } else { 128 },
-        window: spread(numbers, 65_536.0 * 2.0, 8e6) as usize,
+        window: window as usize,
         max_retransmits: is_partial.then(|| (numbers.word() % 3) as u16),
         pause,
         ..flow(sender)

@@ -457,6 +457,22 @@ impl Running {
     }
 }
 
+/// `LINKS_WHOLE=1`: longer runs and more of them, for `make bench-links`.
+pub fn is_whole() -> bool {
+    std::env::var_os("LINKS_WHOLE").is_some()
+}
+
+/// A threshold. It prints what was measured, for `benchmarks/links.py`.
+pub fn at_least(what: &str, value: f64, bound: f64) {
+    println!(r#"{{"of": "threshold", "what": "{what}", "value": {value:.2}, "least": {bound:.2}}}"#);
+    assert!(value >= bound, "{what}: {value:.2}, at least {bound:.2}");
+}
+
+pub fn at_most(what: &str, value: f64, bound: f64) {
+    println!(r#"{{"of": "threshold", "what": "{what}", "value": {value:.2}, "most": {bound:.2}}}"#);
+    assert!(value <= bound, "{what}: {value:.2}, at most {bound:.2}");
+}
+
 /// Jain's index: 1 when all have the same.
 pub fn jain(rates: &[f64]) -> f64 {
     let (sum, squares): (f64, f64) =

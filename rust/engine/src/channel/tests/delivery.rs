@@ -66,6 +66,32 @@ fn partial_reliability_gives_up_and_the_channel_lives_on() {
     }
 }
 
+/// The counts of the original's tests, which take losses and timers for something else.
+#[test]
+fn a_lost_piece_is_sent_again_as_often_as_it_may_be() {
+    for limit in 0..=3 {
+        let mut world = World::connected();
+        let reliability = Reliability::Retransmits(limit);
+        let ours = world.open(0, 0, ChannelOptions { reliability, ..plain("p") });
+        world.run_for(second());
+        let sent = std::rc::Rc::new(std::cell::RefCell::new(std::collections::BTreeMap::new()));
+        let seen = sent.clone();
+        world.wire = Box::new(move |from_first, packet| {
+            for chunk in chunks(packet).filter(|chunk| from_first && chunk.kind == 0) {
+                let tsn = u32::from_be_bytes(*chunk.value.first_chunk().expect("a TSN"));
+                *seen.borrow_mut().entry(tsn).or_insert(0) += 1;
+            }
+            !(from_first && inspect_packet(packet).has_data)
+        });
+        for number in 0..3 {
+            world.send(0, ours, &[number; 100]);
+            world.run_for(second() * 4);
+        }
+        let counts: Vec<u16> = sent.borrow().values().copied().collect();
+        assert_eq!(counts, [limit + 1; 3], "{limit}");
+    }
+}
+
 #[test]
 fn a_half_sent_message_that_expires_does_not_kill_its_ordered_channel() {
     let mut world = World::connected();
