@@ -96,26 +96,31 @@ class Source:
             raise TransferError(f"{self.path} is another file than the one that was offered")
         return file
 
-    def chunk(self, file: BinaryIO | None, index: int, size: int) -> bytes:
-        """One chunk, and its SHA-256 after it.
+    def chunk(self, file: BinaryIO | None, index: int, size: int, room: memoryview) -> memoryview:
+        """One chunk, and its SHA-256 after it, at the beginning of `room`.
 
         Raises:
             OSError: the file cannot be read.
             TransferError: the file has changed since it was offered.
         """
-        data = self.read(file, index * size, size)
-        return data + self._hash(file, index, size, data)
+        data = room[: min(size, self.size - index * size)]
+        self.fill(file, index * size, data)
+        end = len(data) + HASH
+        room[len(data) : end] = self._hash(file, index, size, data)
+        return room[:end]
 
-    def chunks(self, file: BinaryIO | None, indices: range, size: int) -> list[tuple[int, bytes]]:
+    def chunks(self, file: BinaryIO | None, indices: range, size: int, room: bytearray) -> list[tuple[int, memoryview]]:
         """Several of them at once, with their indices: each hand-over to a thread has its price; see `chunk`."""
-        return [(index, self.chunk(file, index, size)) for index in indices]
+        view = memoryview(room)
+        step = size + HASH
+        return [(index, self.chunk(file, index, size, view[at * step :])) for at, index in enumerate(indices)]
 
     def skip(self, file: BinaryIO | None, index: int, size: int) -> bytes:
         """The hash of a chunk that the other side has already; see `chunk`."""
         known = self._hashes.get((index, size))
         return known or self._hash(file, index, size, self.read(file, index * size, size))
 
-    def _hash(self, file: BinaryIO | None, index: int, size: int, data: bytes) -> bytes:
+    def _hash(self, file: BinaryIO | None, index: int, size: int, data: bytearray | memoryview) -> bytes:
         if not self._unchanged(file):
             # It grew: what it had is sent still. A hash that was made before may be of other bytes.
             return hashlib.sha256(data).digest()
@@ -138,21 +143,25 @@ class Source:
             raise TransferError(f"{self.path} was changed while it was sent")
         return False
 
-    def read(self, file: BinaryIO | None, at: int, size: int) -> bytes:
-        """At most `size` bytes from `at` on, as far as the file was offered.
+    def read(self, file: BinaryIO | None, at: int, size: int) -> bytearray:
+        """At most `size` bytes from `at` on, as far as the file was offered; see `fill`."""
+        data = bytearray(min(size, self.size - at))
+        self.fill(file, at, memoryview(data))
+        return data
+
+    def fill(self, file: BinaryIO | None, at: int, data: memoryview) -> None:
+        """Read bytes from `at` on.
 
         Raises:
             OSError: the file cannot be read.
             TransferError: it has become shorter.
         """
-        size = min(size, self.size - at)
         if file is None:
-            return (self._all or b"")[at : at + size]
+            data[:] = (self._all or b"")[at : at + len(data)]
+            return
         file.seek(at)
-        data = file.read(size)
-        if len(data) < size:
+        if file.readinto(data) < len(data):  # type: ignore[attr-defined]
             raise TransferError(f"{self.path} became shorter while it was sent")
-        return data
 
     def whole(self, file: BinaryIO | None, stopped: Callable[[], bool]) -> str:
         """Return the SHA-256 of the whole file in hex, for the first version of the protocol. Can be stopped early."""
@@ -341,16 +350,33 @@ class Part:
         while True:
             path = self._target.with_name(names.numbered(self._target.name, number))
             try:
-                path.touch(exist_ok=False)
-                break
+                self._move_to(path)
             except FileExistsError:
                 number += 1
+            else:
+                return path
+
+    def _move_to(self, path: Path) -> None:
+        """Give it this name, if nothing has it.
+
+        Raises:
+            FileExistsError: something has it.
+            OSError: it cannot have it.
+        """
         try:
-            self.path.replace(path)
-        except BaseException:
-            path.unlink()
+            # To take the place of a file, even of an empty one, can wait until all bytes are on the disk (ext4).
+            os.link(self.path, path)
+        except FileExistsError:
             raise
-        return path
+        except OSError:  # this disk has no links
+            path.touch(exist_ok=False)
+            try:
+                self.path.replace(path)
+            except BaseException:
+                path.unlink()
+                raise
+        else:
+            self.path.unlink()
 
     def drop(self) -> None:
         """Remove the part, which is useless."""

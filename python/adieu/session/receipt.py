@@ -161,7 +161,7 @@ class CloseReceipt:
 
     def _message(self, message: Outgoing, *, sent: bool) -> Message:
         payload = message.payload
-        data = payload.data.decode() if payload.text else payload.data
+        data = payload.data.decode() if payload.text else bytes(payload.data)
         if payload.again is not None:
             receipt, seq = payload.again
             return Message(data, seq, receipt, sent)

@@ -116,6 +116,14 @@ MUTATIONS = (
         "            known = None\n            if known is None:\n", ON_DISK,
     ),
     Mutation(
+        "promise", "no bytes change before they are delivered", f"{FILES}/file.py",
+        "AHEAD // BATCH + 2]", "AHEAD // BATCH + 1]", ONE,
+    ),
+    Mutation(
+        "promise", "a file gets its name without a wait for the disk", DISK,
+        "            os.link(self.path, path)\n", "            raise OSError\n", ON_DISK,
+    ),
+    Mutation(
         "promise", "an offer waits for a handler", f"{FILES}/transfers.py",
         "            incoming = self._in[id_] = kind(self, id_, offer, self._forget)\n            incoming.tell()\n",
         "            incoming = self._in[id_] = kind(self, id_, offer, self._forget)\n            incoming.tell()\n"

@@ -336,7 +336,7 @@ class OddError(Exception):
 
 
 @BOTH
-@pytest.mark.parametrize("where", ["open", "read", "chunk", "whole"])
+@pytest.mark.parametrize("where", ["open", "fill", "chunk", "whole"])
 @simulated()
 async def test_a_sender_that_dies_of_anything_ends_both_who_wait(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: Options, where: str

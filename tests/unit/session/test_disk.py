@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -30,6 +31,10 @@ def made(folder: Path, size: int = 5 * CHUNK + 7) -> Path:
     return path
 
 
+def chunk(source: disk.Source, file: BinaryIO | None, index: int) -> bytes:
+    return bytes(source.chunk(file, index, CHUNK, memoryview(bytearray(CHUNK + 32))))
+
+
 # --- what is sent ---------------------------------------------------------------------------------------------------
 
 
@@ -42,7 +47,7 @@ def test_each_chunk_is_hashed_once_for_all_who_get_the_file(tmp_path: Path) -> N
         file = source.open()
         assert file is not None
         with file:
-            got.append([source.chunk(file, index, CHUNK) for index in range(6)])
+            got.append([chunk(source, file, index) for index in range(6)])
 
     threads = [threading.Thread(target=read, args=(source,)) for source in sources]
     for thread in threads:
@@ -79,7 +84,7 @@ def test_a_file_that_changes_while_it_is_sent_is_not_sent(tmp_path: Path, change
     with contextlib.closing(file):  # type: ignore[type-var]
         change(path)
         with pytest.raises(TransferError, match=why):
-            source.chunk(file, 1, CHUNK)
+            chunk(source, file, 1)
 
 
 def test_another_file_of_the_same_name_is_not_sent_in_its_place(tmp_path: Path) -> None:
@@ -102,7 +107,7 @@ def test_of_a_file_that_grows_what_was_offered_is_sent(tmp_path: Path) -> None:
         more.write(b"more")
     os.utime(path, (1, 1))
     with path.open("rb") as file:
-        chunks = [source.chunk(file, index, CHUNK) for index in range(6)]
+        chunks = [chunk(source, file, index) for index in range(6)]
     assert b"".join(message[:-32] for message in chunks) == before
 
 
@@ -112,7 +117,7 @@ def test_files_of_the_system_are_sent_with_what_is_in_them() -> None:
     assert path.stat().st_size == 0
     source = disk.source(path)
     assert source.size > 100
-    assert source.chunk(source.open(), 0, CHUNK)[:-32].startswith(b"Name:")
+    assert chunk(source, source.open(), 0)[:-32].startswith(b"Name:")
 
 
 def test_what_is_no_file_is_refused_with_its_path(tmp_path: Path) -> None:
@@ -253,6 +258,31 @@ def test_what_somebody_else_has_touched_is_not_given_out_as_received(tmp_path: P
         other.keep()
     other.close()
     assert not (tmp_path / "f").exists() and not (tmp_path / "g").exists()
+
+
+def test_what_is_whole_gets_its_name_without_taking_the_place_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The event loop would wait until all bytes are on the disk."""
+    part = disk.Part(tmp_path, "f", "ab")
+    part.add(b"one")
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", lambda *_: pytest.fail("it takes the place of a file"))
+        kept = part.keep()
+    part.close()
+    assert kept == tmp_path / "f" and kept.read_bytes() == b"one"
+    assert [path.name for path in tmp_path.iterdir()] == ["f"] and kept.stat().st_nlink == 1
+
+
+def test_a_disk_without_links_gives_names_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError(errno.EPERM, "no links here")))
+    for name in ("f", "f (1)"):
+        part = disk.Part(tmp_path, "f", "ab")
+        part.add(name.encode())
+        assert part.keep() == tmp_path / name
+        part.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["f", "f (1)"]
+    assert (tmp_path / "f").read_bytes() == b"f"
 
 
 def test_no_link_is_followed_to_where_a_part_would_be(tmp_path: Path) -> None:

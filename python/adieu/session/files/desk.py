@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from adieu.session.shell import Shell
 
 T = TypeVar("T")
+AHEAD = 8
+"""Messages of a transfer that are handed to the channel before the other side has taken them."""
 BATCH = 4
 """Messages that are handed to a thread at once, if they are there."""
 MAX_OFFERED = 32

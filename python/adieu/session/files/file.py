@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import secrets
 from collections.abc import AsyncIterable
 from contextlib import aclosing
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 from adieu.errors import TransferError
 from adieu.protocol.control import CHUNK, HASH, MIN_CHUNK, File
 from adieu.session import disk
-from adieu.session.files.desk import BATCH, ahead, unless
+from adieu.session.files.desk import AHEAD, BATCH, ahead, unless
 from adieu.session.files.incoming import Incoming, check_exists
 from adieu.session.receipt import FileReceipt
 
@@ -94,16 +95,20 @@ class FileCargo(_Single):
         first = -(-offset // chunk)
         hashes: list[bytes] = []
         count = -(-self.size // chunk)
-        batches = (range(index, min(index + BATCH, count)) for index in range(first, count, BATCH))
+        batches = [range(index, min(index + BATCH, count)) for index in range(first, count, BATCH)]
+        # When a batch is read, the one so many before it is delivered: its room is used again.
+        room = min(BATCH, count - first) * (min(chunk, self.size) + HASH)
+        rooms = itertools.cycle([bytearray(room) for _ in batches[: AHEAD // BATCH + 2]])
+        left = zip(batches, rooms, strict=False)
 
-        def read() -> list[tuple[int, bytes]] | None:
-            some = next(batches, None)
-            return None if some is None else self._source.chunks(file, some, chunk)
+        def read() -> list[tuple[int, memoryview]] | None:
+            some = next(left, None)
+            return None if some is None else self._source.chunks(file, some[0], chunk, some[1])
 
         async with aclosing(ahead(read)) as reading:
             async for messages in reading:
                 for at, message in messages:
-                    hashes.append(message[-HASH:])
+                    hashes.append(bytes(message[-HASH:]))
                     await line.send(message, min((at + 1) * chunk, self.size))
         proof = hashlib.sha256()
         for index in range(first):  # what the other side had already is proved with the rest
@@ -118,7 +123,7 @@ class FileCargo(_Single):
             data = await asyncio.to_thread(self._source.read, file, at, self._piece)
             if at + len(data) == self.size:
                 prove(self._sha256)
-            await line.send(data, at + len(data))
+            await line.send(memoryview(data), at + len(data))
 
 
 class StreamCargo(_Single):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 from adieu.errors import SessionClosedError, TransferError
 from adieu.protocol.control import File, FileOffer
 from adieu.session.emitter import Emitter, settle_current
-from adieu.session.files.desk import seen, unless, words
+from adieu.session.files.desk import AHEAD, seen, unless, words
 from adieu.session.receipt import FileReceipt
 from adieu.unclosed import where_made
 
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
     Pace: TypeAlias = Callable[[int], Awaitable[None]]
 
-AHEAD = 8
-"""Messages of a transfer that are handed to the channel before the other side has taken them."""
 EVENTS = frozenset({"progress"})
 
 
@@ -51,11 +49,17 @@ class Line:
         self._progress = progress
         self._under_way: deque[Sent] = deque()
 
-    async def send(self, message: str | bytes, position: int | None = None) -> None:
-        """Send a message; `position` is the number of the transfer's bytes that are sent with it."""
+    async def send(self, message: str | bytes | memoryview, position: int | None = None) -> None:
+        """Send a message; `position` is the number of the transfer's bytes that are sent with it.
+
+        A memoryview is not copied. Its bytes may change when `AHEAD` more messages are sent: then it is delivered.
+        """
         if self._pace is not None:
             await self._pace(len(message))
-        self.last = await self.channel.send(message)
+        if isinstance(message, memoryview):
+            self.last = await self.channel.send_uncopied(message)
+        else:
+            self.last = await self.channel.send(message)
         self._under_way.append(self.last)
         if len(self._under_way) > AHEAD:
             await self._under_way.popleft().delivered()

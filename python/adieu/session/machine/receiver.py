@@ -21,19 +21,23 @@ MAX_PARTIALS = 16
 """Unfinished messages of an unreliable, unordered channel."""
 MAX_GAPS = 4096
 """Runs of numbers by which an unreliable, unordered channel knows a duplicate."""
+LARGE = 4096
+"""Bytes of a piece that is kept as it came until its message is whole: it is copied once. Smaller ones are gathered:
+many objects would need more memory than their bytes."""
 AT_ONCE = 4096
 """Messages that a close may count one by one at a time."""
 
 
 @dataclass(slots=True)
 class _Partial:
-    """The pieces of a message that is not whole yet: those from the first on are joined, the others wait."""
+    """The pieces of a message that is not whole yet: those from the first on are in order, the others wait."""
 
     text: bool
     again: tuple[str, int] | None = None
-    joined: bytearray = field(default_factory=bytearray)
+    begun: list[memoryview | bytearray] = field(default_factory=list["memoryview | bytearray"])
+    """Those from the first on."""
     next: int = 0
-    """The index of the piece that is joined next."""
+    """The index of the piece that is next in order."""
     pieces: dict[int, memoryview] = field(default_factory=dict[int, memoryview])
     """Those that came before their turn."""
     last: int | None = None
@@ -53,9 +57,17 @@ class _Partial:
         self.size += len(fragment.payload)
         self.pieces[index] = fragment.payload
         while (piece := self.pieces.pop(self.next, None)) is not None:
-            self.joined += piece
+            self._append(piece)
             self.next += 1
         return True
+
+    def _append(self, piece: memoryview) -> None:
+        if len(piece) >= LARGE:
+            self.begun.append(piece)
+        elif self.begun and isinstance(last := self.begun[-1], bytearray):
+            last += piece
+        else:
+            self.begun.append(bytearray(piece))
 
     @property
     def whole(self) -> bool:
@@ -255,7 +267,7 @@ class Receiver:
             return None
         del self._partials[key]
         self._partial_bytes -= partial.size
-        return Payload(bytes(partial.joined), partial.text, partial.again)
+        return Payload(b"".join(partial.begun), partial.text, partial.again)
 
     def _check(self, fragment: control.Fragment, *, begun: bool) -> None:
         """Only what could start with the credit given may come, and be kept."""
