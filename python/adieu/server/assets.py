@@ -1,11 +1,12 @@
 """The files of the built page, with their headers: for both servers, the large one and the small one.
 
 The names of its assets have their hash, so that browsers cache them for good. `/` itself is requested each time, and
-answered with 304 if nothing has changed.
+answered with 304 if nothing has changed. Text is sent compressed to browsers that take it: all of them.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from dataclasses import dataclass
 from importlib import resources
@@ -59,18 +60,34 @@ class Asset:
 
     Attributes:
         body: its bytes.
+        packed: the same, compressed; None for a picture, which is compressed already.
         kind: its media type.
         headers: of each answer, also of a 304.
     """
 
     body: bytes
+    packed: bytes | None
     kind: str
     headers: dict[str, str]
 
-    def is_known(self, tags: str) -> bool:
+    def answer(self, *, tags: str, codings: str) -> tuple[int, dict[str, str], bytes]:
+        """Return the status, the headers and the body of the answer to a GET.
+
+        Args:
+            tags: the header If-None-Match, or an empty text.
+            codings: the header Accept-Encoding, or an empty text.
+        """
+        if self._is_known(tags):
+            return 304, self.headers, b""
+        headers = self.headers | {"Content-Type": self.kind}
+        if self.packed is None or not _takes_gzip(codings):
+            return 200, headers, self.body
+        return 200, headers | {"Content-Encoding": "gzip"}, self.packed
+
+    def _is_known(self, tags: str) -> bool:
         """Whether the client has this version. RFC 9110, 13.1.2: the comparison is weak."""
         known = [each.strip().removeprefix("W/") for each in tags.split(",")]
-        return self.headers["ETag"] in known or known == ["*"]
+        return self.headers["ETag"].removeprefix("W/") in known or known == ["*"]
 
 
 def assets() -> dict[str, Asset]:
@@ -85,6 +102,19 @@ def assets() -> dict[str, Asset]:
 
 
 def _read(file: Traversable, headers: dict[str, str]) -> Asset:
-    body = file.read_bytes()
+    body, ending = file.read_bytes(), file.name.rpartition(".")[2]
     tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    return Asset(body, _KINDS[file.name.rpartition(".")[2]], headers | {"ETag": tag})
+    if ending == "png":
+        return Asset(body, None, _KINDS[ending], headers | {"ETag": tag})
+    # RFC 9110, 8.8.1: a tag that two codings share is weak.
+    more = {"ETag": f"W/{tag}", "Vary": "Accept-Encoding"}
+    return Asset(body, gzip.compress(body, mtime=0), _KINDS[ending], headers | more)
+
+
+def _takes_gzip(codings: str) -> bool:
+    """Read an Accept-Encoding (RFC 9110, 12.5.3): `gzip`, or `*`, without a weight of 0."""
+    for each in codings.lower().split(","):
+        name, _, weight = each.replace(" ", "").partition(";")
+        if name in {"gzip", "*"}:
+            return not weight.startswith("q=") or weight[2:].strip("0.") != ""
+    return False

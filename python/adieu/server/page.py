@@ -20,8 +20,8 @@ def routes() -> list[Route]:
 
 def _route(path: str, asset: Asset) -> Route:
     async def answer(request: Request) -> Response:
-        if asset.is_known(request.headers.get("if-none-match", "")):
-            return Response(status_code=304, headers=asset.headers)
-        return Response(asset.body, headers=asset.headers, media_type=asset.kind)
+        asked = request.headers.get
+        status, headers, body = asset.answer(tags=asked("if-none-match", ""), codings=asked("accept-encoding", ""))
+        return Response(body, status, headers)
 
     return Route(path, answer, methods=["GET"])  # Starlette adds HEAD

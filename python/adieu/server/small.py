@@ -145,15 +145,15 @@ async def serve_small(
 
 
 def _file(asset: Asset, request: Request) -> Response:
-    known = asset.is_known(",".join(request.headers.get_all("If-None-Match")))
-    status = HTTPStatus.NOT_MODIFIED if known else HTTPStatus.OK
-    body = b"" if known else asset.body
-    headers = Headers(asset.headers)
+    def asked(name: str) -> str:
+        return ",".join(request.headers.get_all(name))
+
+    status, given, body = asset.answer(tags=asked("If-None-Match"), codings=asked("Accept-Encoding"))
+    headers = Headers(given)
     headers["Connection"] = "close"
-    if not known:
-        headers["Content-Type"] = asset.kind
+    if status == HTTPStatus.OK:
         headers["Content-Length"] = str(len(body))
-    return Response(status.value, status.phrase, headers, body)
+    return Response(status, HTTPStatus(status).phrase, headers, body)
 
 
 def _address(connection: ServerConnection) -> str:

@@ -156,6 +156,20 @@ class Screen:
             conditions = {"type": "offline"} if is_so else None
             await call("emulation.setNetworkConditions", contexts=[self.tab], networkConditions=conditions)
 
+    async def slow_phone(self) -> None:
+        """Make the tab a phone with a slow network and processor, as Lighthouse does; Chromium only."""
+        call = self.browser.remote.call
+        await self.resize(390, 844)
+        await call("Network.enable", session=self._session)
+        rate = 1_600_000 // 8
+        conditions = {"latency": 150, "downloadThroughput": rate, "uploadThroughput": rate}
+        await call("Network.emulateNetworkConditions", session=self._session, offline=False, **conditions)
+        await call("Emulation.setCPUThrottlingRate", session=self._session, rate=4)
+
+    async def go(self, url: str) -> None:
+        """Go to another page."""
+        await _go(self, url)
+
     async def drop(self, x: int, y: int, *paths: Path) -> None:
         """Drop files or folders from the desktop; Chromium only."""
         data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
