@@ -408,10 +408,7 @@ def report(rows: dict[tuple[str, str, str], list[dict[str, Any]]], seconds: floa
     ]
     shown: dict[tuple[str, str, str], tuple[float, float]] = {}
     for row, figures in rows.items():
-        cells = []
-        for side in ("out", "in"):
-            found = [one[side] for one in figures]
-            cells.append(f"**{median(found):.1f}** ({min(found):.1f} – {max(found):.1f})")
+        cells = [_spread([one[side] for one in figures]) for side in ("out", "in")]
         cells += [f"{median(one[f'{side} switches'] for one in figures):.2f}" for side in ("out", "in")]
         shown[row] = (median(one["out"] for one in figures), median(one["in"] for one in figures))
         arrived = median(one["in packets"] for one in figures)
@@ -450,6 +447,10 @@ def report(rows: dict[tuple[str, str, str], list[dict[str, Any]]], seconds: floa
         ),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _spread(found: list[float]) -> str:
+    return f"**{median(found):.1f}** ({min(found):.1f} – {max(found):.1f})"
 
 
 async def main(quick: bool) -> None:
