@@ -312,31 +312,37 @@ impl Data {
     fn pump_to_end(&mut self, now: Instant) -> Option<(bool, Cause)> {
         let sctp = self.phase.sctp_mut()?;
         loop {
-            match sctp.poll_event()? {
-                SctpEvent::Message { stream, ppid, payload } => {
-                    self.unread += self.channels.handle_message(now, sctp, (stream, ppid, payload));
-                    if !self.is_full && self.unread >= self.receive_buffer {
-                        log::debug!(target: lines::SCTP, "! the program does not read: {} bytes wait", self.unread);
-                        self.is_full = true;
-                        sctp.pause(now, true);
+            let message = match sctp.poll_message() {
+                Some(message) => message,
+                None => match sctp.poll_event()? {
+                    SctpEvent::Message { stream, ppid, payload } => (stream, ppid, payload),
+                    SctpEvent::Connected { max_channels } => {
+                        let before = self.taken + self.channels.waiting_events() as u64;
+                        let (state, shown) = (SctpState::Connected, Some(max_channels));
+                        self.states.push(before, StateChange { state, cause: None, max_channels: shown });
+                        self.channels.handle_connected(now, sctp, max_channels);
+                        continue;
                     }
-                }
-                SctpEvent::Connected { max_channels } => {
-                    let before = self.taken + self.channels.waiting_events() as u64;
-                    let (state, shown) = (SctpState::Connected, Some(max_channels));
-                    self.states.push(before, StateChange { state, cause: None, max_channels: shown });
-                    self.channels.handle_connected(now, sctp, max_channels);
-                }
-                SctpEvent::IncomingReset(streams) => {
-                    self.channels.handle_incoming_reset(now, sctp, &streams);
-                }
-                SctpEvent::ResetDone(streams) => {
-                    self.channels.handle_reset_answer(now, sctp, &streams, true);
-                }
-                SctpEvent::ResetFailed(streams) => {
-                    self.channels.handle_reset_answer(now, sctp, &streams, false);
-                }
-                SctpEvent::Ended { error, cause } => return Some((error, cause)),
+                    SctpEvent::IncomingReset(streams) => {
+                        self.channels.handle_incoming_reset(now, sctp, &streams);
+                        continue;
+                    }
+                    SctpEvent::ResetDone(streams) => {
+                        self.channels.handle_reset_answer(now, sctp, &streams, true);
+                        continue;
+                    }
+                    SctpEvent::ResetFailed(streams) => {
+                        self.channels.handle_reset_answer(now, sctp, &streams, false);
+                        continue;
+                    }
+                    SctpEvent::Ended { error, cause } => return Some((error, cause)),
+                },
+            };
+            self.unread += self.channels.handle_message(now, sctp, message);
+            if !self.is_full && self.unread >= self.receive_buffer {
+                log::debug!(target: lines::SCTP, "! the program does not read: {} bytes wait", self.unread);
+                self.is_full = true;
+                sctp.pause(now, true);
             }
         }
     }

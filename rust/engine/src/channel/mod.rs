@@ -268,6 +268,7 @@ impl Channels {
     }
 
     /// A message came in. Returns the bytes that went to the application.
+    #[inline]
     pub fn handle_message(
         &mut self,
         now: Instant,
@@ -283,7 +284,7 @@ impl Channels {
             return 0;
         };
         let max_receive = self.max_receive;
-        let Some(channel) = self.channels[key.0 as usize].as_mut() else { return 0 };
+        let Some(channel) = self.channels.get_mut(key.0 as usize).and_then(Option::as_mut) else { return 0 };
         channel.confirmed = true;
         if !channel.phase.is_open() || !channel.announced {
             if channel.phase.waits_for_peer() {
@@ -302,13 +303,7 @@ impl Channels {
             }
         };
         if payload.len() > max_receive {
-            let message = format!(
-                "the peer sent a message of {} bytes where {max_receive} were announced as the largest",
-                payload.len()
-            );
-            self.drops.message += 1;
-            self.fail(key, message);
-            self.apply(now, Some(sctp), key, Input::CloseCalled);
+            self.refuse(now, sctp, key, payload.len());
             return 0;
         }
         channel.counts.messages_received += 1;
@@ -316,6 +311,17 @@ impl Channels {
         channel.counts.bytes_received += size as u64;
         self.events.push_back(ChannelEvent::Message { key, kind, payload });
         size
+    }
+
+    /// The peer sent a message that is larger than what was announced: its channel fails.
+    #[cold]
+    fn refuse(&mut self, now: Instant, sctp: &mut Association, key: ChannelKey, size: usize) {
+        let largest = self.max_receive;
+        self.drops.message += 1;
+        let text =
+            format!("the peer sent a message of {size} bytes where {largest} were announced as the largest");
+        self.fail(key, text);
+        self.apply(now, Some(sctp), key, Input::CloseCalled);
     }
 
     /// The peer has reset its direction of these streams; of all, when the list is empty.

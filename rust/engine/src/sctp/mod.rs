@@ -220,6 +220,7 @@ impl Association {
     }
 
     /// Queue a message. It leaves with [`Association::flush`], or when one with other options follows.
+    #[inline]
     pub fn send(&mut self, now: Instant, message: Outgoing) {
         let options = SendOptions {
             unordered: message.unordered,
@@ -317,13 +318,19 @@ impl Association {
         self.packets.front().map(Vec::len)
     }
 
+    /// The way of almost every message: from the association straight to the channel. None: ask
+    /// [`Association::poll_event`].
     #[inline]
-    pub fn poll_event(&mut self) -> Option<SctpEvent> {
+    pub fn poll_message(&mut self) -> Option<(u16, u32, Vec<u8>)> {
         let is_plain = self.notices.is_empty() && self.ordered.is_empty() && !self.window_opens;
-        if is_plain && !self.waits() {
-            // The way of almost every message: from the association straight to the channel.
-            return self.socket.get_next_message().map(message_event);
+        if !is_plain || self.waits() {
+            return None;
         }
+        let message = self.socket.get_next_message()?;
+        Some((message.stream_id.0, message.ppid.0, message.payload))
+    }
+
+    pub fn poll_event(&mut self) -> Option<SctpEvent> {
         if let Some(notice) = self.notices.pop_front() {
             return Some(notice);
         }
