@@ -147,10 +147,6 @@ class Channel:
         self._shell.check_loop()
         return await self._send(payload_of(data))
 
-    async def send_uncopied(self, data: memoryview) -> Sent:
-        """Send one message, as `send` does; its bytes must not change before it is delivered."""
-        return await self._send(Payload(cast("bytes", data), text=False))
-
     async def _send(self, payload: Payload) -> Sent:
         self._require_here()
         while not self._machine.has_room(self.name) and self._machine.state != "closed":
@@ -558,6 +554,12 @@ class ChannelEvent:
     """`channel`: the other side has opened a channel."""
 
     channel: Channel
+
+
+async def send_uncopied(channel: Channel, data: memoryview) -> Sent:
+    """Send a piece of a file, as `send` does; its bytes must not change before it is delivered."""
+    payload = Payload(cast("bytes", data), text=False)
+    return await channel._send(payload)  # noqa: SLF001 its own module # pyright: ignore[reportPrivateUsage]
 
 
 def _message(payload: Payload) -> str | bytes:

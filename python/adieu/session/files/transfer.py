@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
 from adieu.errors import SessionClosedError, TransferError
 from adieu.protocol.control import File, FileOffer
+from adieu.session.channel import send_uncopied
 from adieu.session.emitter import Emitter, settle_current
 from adieu.session.files.desk import AHEAD, seen, unless, words
 from adieu.session.receipt import FileReceipt
@@ -57,7 +58,7 @@ class Line:
         if self._pace is not None:
             await self._pace(len(message))
         if isinstance(message, memoryview):
-            self.last = await self.channel.send_uncopied(message)
+            self.last = await send_uncopied(self.channel, message)
         else:
             self.last = await self.channel.send(message)
         self._under_way.append(self.last)
