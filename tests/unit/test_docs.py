@@ -73,9 +73,14 @@ def test_a_tutorial_prints_what_is_below_its_programs(page: Path) -> None:
         subprocess.Popen([*command, code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for code, _ in taught
     ]
-    for program, (_, printed) in zip(running, taught, strict=True):
-        said, errors = program.communicate(timeout=100)
-        assert (program.returncode, sorted(said.splitlines())) == (0, sorted(printed.splitlines())), errors
+    try:
+        for program, (_, printed) in zip(running, taught, strict=True):
+            said, errors = program.communicate(timeout=100)
+            assert (program.returncode, sorted(said.splitlines())) == (0, sorted(printed.splitlines())), errors
+    finally:
+        for program in running:
+            program.kill()
+            program.communicate()
 
 
 def commands() -> list[object]:

@@ -313,7 +313,7 @@ impl Channels {
         size
     }
 
-    /// The peer sent a message that is larger than what was announced: its channel fails.
+    /// Fail a channel whose peer sent a message beyond the size that was announced as the largest.
     #[cold]
     fn refuse(&mut self, now: Instant, sctp: &mut Association, key: ChannelKey, size: usize) {
         let largest = self.max_receive;
