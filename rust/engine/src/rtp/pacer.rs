@@ -1,7 +1,5 @@
 //! Lets packets leave at a steady rate: a frame at once would fill the path's queue, and audio would wait behind it.
 //!
-//! Packets of a few milliseconds leave together: each wake-up for one costs more than several packets in a batch.
-//!
 //! Audio leaves at once. Then come repairs, in a quarter of the rate, then video in its order, then what fills a probe.
 //! More video than a quarter of a second takes is dropped up to the next key frame: what is late is of no use.
 
@@ -12,8 +10,6 @@ use super::bwe::Probe;
 
 /// A pause earns so much: it may leave at once after it.
 const BURST: Duration = Duration::from_millis(5);
-/// Packets that the rate allows within this time leave together.
-const TOGETHER: Duration = Duration::from_millis(4);
 /// Video that waits longer than this is too much. Key frames do not count: without them there is no picture at all.
 const LONGEST: Duration = Duration::from_millis(250);
 /// Repairs that would wait longer than the peer does are not made.
@@ -127,9 +123,6 @@ impl<P> Pacer<P> {
     /// Queue a packet. [`Pacer::pop_dropped`] gives those that are dropped for it.
     pub fn push(&mut self, now: Instant, class: Class, bytes: usize, packet: P) {
         let item = Item { class, bytes, packet };
-        if self.bytes == 0 {
-            self.paid = self.earned(now, BURST);
-        }
         if self.bytes + bytes > MAX_BYTES {
             return self.refuse(now, item);
         }
@@ -244,14 +237,9 @@ impl<P> Pacer<P> {
         self.dropped.extend(self.padding.drain(..).map(|item| item.packet));
     }
 
-    /// Count a packet. The time in which packets waited counts for them, also when the thread wakes up late.
     fn pay(&mut self, now: Instant, bytes: usize, rate: f64) {
-        self.paid = self.earned(now, BURST + TOGETHER) + Duration::from_secs_f64(bytes as f64 / rate);
-    }
-
-    /// When what has left is paid for, if nothing older than this counts.
-    fn earned(&self, now: Instant, most: Duration) -> Instant {
-        self.paid.max(now.checked_sub(most).unwrap_or(now))
+        let from = self.paid.max(now.checked_sub(BURST).unwrap_or(now));
+        self.paid = from + Duration::from_secs_f64(bytes as f64 / rate);
     }
 
     /// When [`Pacer::pop`] or [`Pacer::overflowed`] gives something; None: nothing waits.
@@ -260,18 +248,9 @@ impl<P> Pacer<P> {
             return Some(self.paid.min(self.repairs_paid));
         }
         let is_waiting = !self.video.is_empty() || !self.padding.is_empty() || self.probe.is_some();
-        let turn = is_waiting.then(|| self.paid + self.pause());
         let repairs = (!self.repairs.is_empty()).then(|| self.paid.max(self.repairs_paid));
         let asks = self.streams.values().filter_map(|stream| stream.asks).min();
-        [turn, repairs, asks].into_iter().flatten().min()
-    }
-
-    /// How long the next packet waits for others, so that they leave together. Those of a probe leave one by one: it
-    /// measures how they arrive.
-    fn pause(&self) -> Duration {
-        let next = self.video.front().filter(|_| self.probe.is_none());
-        let takes = next.map(|item| Duration::from_secs_f64(item.bytes as f64 / self.rate));
-        takes.filter(|time| *time < TOGETHER).map_or(Duration::ZERO, |_| TOGETHER)
+        [is_waiting.then_some(self.paid), repairs, asks].into_iter().flatten().min()
     }
 
     /// Bytes that wait.
@@ -427,42 +406,6 @@ mod tests {
             pacer.push(later, frame(1, false), 1000, packet);
         }
         assert_eq!(run(&mut pacer, later, 1).len(), 6, "5 ms of the rate, and the one that ends it");
-    }
-
-    #[test]
-    fn packets_of_a_few_milliseconds_leave_together_and_the_rate_is_kept() {
-        let start = Instant::now();
-        // A packet of 1000 bytes each millisecond; and one each 10 ms, for which no other can wait.
-        for (rate, packets, late, wakes) in
-            [(8_000_000, 200, 0, 42), (8_000_000, 200, 4, 25), (RATE, 20, 0, 20)]
-        {
-            let (mut pacer, mut now, mut turns, mut bursts) = (Pacer::new(start, rate), start, 0, Vec::new());
-            for packet in 0..packets {
-                pacer.push(start, frame(1, true), 1000, packet);
-            }
-            while let Some(at) = pacer.timeout() {
-                now = now.max(at) + MS * if turns == 0 { 0 } else { late };
-                turns += 1;
-                bursts.push(std::iter::from_fn(|| pacer.pop(now)).count());
-            }
-            assert!(turns <= wakes, "{turns}: {bursts:?}");
-            assert!(bursts.iter().all(|burst| *burst <= 10), "{bursts:?}");
-            assert!(now - start <= 205 * MS, "{:?} {bursts:?}", now - start);
-        }
-    }
-
-    #[test]
-    fn a_repair_is_before_video_in_its_turn() {
-        let now = Instant::now();
-        let mut pacer = Pacer::new(now, 8_000_000);
-        for packet in 0..3 {
-            pacer.push(now, frame(1, true), 1000, packet);
-        }
-        assert_eq!(std::iter::from_fn(|| pacer.pop(now)).count(), 1);
-        assert_eq!(pacer.timeout(), Some(now + MS + TOGETHER));
-        pacer.push(now, Class::Repair, 1000, 9);
-        assert_eq!(pacer.timeout(), Some(now + MS), "the peer waits for it");
-        assert_eq!(pacer.pop(now + MS).map(|(_, packet, _)| packet), Some(9));
     }
 
     #[test]
