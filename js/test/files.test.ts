@@ -6,14 +6,13 @@ import { hex } from "../src/bytes.js";
 import { digest } from "../src/hashing.js";
 import type { IncomingFile, Session, Transfer } from "../src/index.js";
 import { CHUNK } from "../src/protocol/control.js";
-import type { FileMessage } from "../src/protocol/messages.js";
 import { whole } from "../src/session/files/first.js";
 import { Source } from "../src/session/files/parts.js";
 import type { Options } from "../src/session/machine/options.js";
 import { safe } from "../src/session/names.js";
 import { shellOf } from "../src/session/session.js";
 import { Sha256 } from "../src/sha256.js";
-import { pair } from "./pair.js";
+import { hostile, pair, wordsOf } from "./pair.js";
 import { vectors } from "./vectors.js";
 
 const VERSIONS: [string, Partial<Options>][] = [
@@ -48,9 +47,6 @@ function taking(session: Session): Promise<File | Error>[] {
   });
   return results;
 }
-
-const hostile = (session: Session, file: Omit<FileMessage, "type">) =>
-  shellOf(session).step((now) => shellOf(session).machine.sayFile({ type: "file", ...file }, now));
 
 describe("names", () => {
   for (const { name, safe: wanted } of vectors("files/names")) {
@@ -337,13 +333,7 @@ describe("a peer", () => {
     test(`that offers files in ${names} is refused`, async () => {
       const { time, a, b } = await pair();
       const results = taking(b);
-      const said: FileMessage[] = [];
-      const { machine } = shellOf(b);
-      const plain = machine.sayFile.bind(machine);
-      machine.sayFile = (word, now) => {
-        said.push(word);
-        plain(word, now);
-      };
+      const said = wordsOf(b);
       for (const [n, channel] of names.entries()) {
         hostile(a, { id: `x${n}`, offer: { name: "f", size: 1, chunk: CHUNK, key: "ab".repeat(16), channel } });
       }

@@ -7,11 +7,11 @@ import { digest } from "../src/hashing.js";
 import type { IncomingFolder, Session } from "../src/index.js";
 import { CHUNK } from "../src/protocol/control.js";
 import { decode, decodePieces, encode, encodePieces, type Piece, proofOf } from "../src/protocol/folders.js";
-import type { FileMessage, FolderEntry } from "../src/protocol/messages.js";
+import type { FolderEntry } from "../src/protocol/messages.js";
 import { excludes } from "../src/session/files/excludes.js";
 import { Manifest, numbered, pages } from "../src/session/files/manifest.js";
 import { shellOf } from "../src/session/session.js";
-import { pair } from "./pair.js";
+import { hostile, pair, wordsOf } from "./pair.js";
 import { vectors } from "./vectors.js";
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -49,9 +49,6 @@ async function content(files: Map<string, File>): Promise<Record<string, string>
 
 const wanted = async () =>
   content(new Map(photos().map((one) => [one.webkitRelativePath.replace("photos/", ""), one])));
-
-const hostile = (session: Session, word: Omit<FileMessage, "type">) =>
-  shellOf(session).step((now) => shellOf(session).machine.sayFile({ type: "file", ...word }, now));
 
 describe("vectors", () => {
   test("patterns leave out what they say", () => {
@@ -301,13 +298,7 @@ describe("a peer that lies", () => {
   test("of a million names is refused at once", async () => {
     const { time, a, b } = await pair();
     b.addEventListener("folder", () => assert.fail("it is refused before"));
-    const said: FileMessage[] = [];
-    const { machine } = shellOf(b);
-    const plain = machine.sayFile.bind(machine);
-    machine.sayFile = (word, now) => {
-      said.push(word);
-      plain(word, now);
-    };
+    const said = wordsOf(b);
     const offer = { name: "f", size: 4, channel: "file x", chunk: CHUNK, key: "ab".repeat(16), entries: 1_000_000 };
     hostile(a, { id: "x", offer });
     await time.pass(1);

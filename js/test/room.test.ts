@@ -20,6 +20,16 @@ function inside(name: string, work: (house: House) => Promise<void>): void {
   });
 }
 
+/** A member who thinks about the victim for a second and a half. */
+function considering(house: House): Pick<JoinOptions, "accept"> {
+  return {
+    accept: async ({ name }) => {
+      if (name === "victim") await new Promise<void>((done) => house.time.later(1.5, done));
+      return true;
+    },
+  };
+}
+
 describe("again", () => {
   inside("two whose link was cut for too long get a session when it heals", async (house) => {
     const ada = await house.enter("a1", { name: "ada", options: SHORT });
@@ -271,11 +281,7 @@ describe("a new peer id", () => {
   for (const victim of ["c1", "0c"]) {
     for (const way of ["in-band", "signaling", "both", "left", "late"]) {
       inside(`that is somebody else's (${victim}) is not believed: ${way}`, async (house) => {
-        const accept: JoinOptions["accept"] = async ({ name }) => {
-          if (name === "victim") await new Promise<void>((done) => house.time.later(1.5, done));
-          return true;
-        };
-        const ada = await house.enter("a1", { accept });
+        const ada = await house.enter("a1", considering(house));
         const eve = await house.enter("b1");
         const [mine, hers] = await house.sessions(ada, eve);
         if (way === "left") house.server.vacate("b1");
@@ -300,11 +306,7 @@ describe("a new peer id", () => {
 
   for (const stage of ["there", "considered", "together"]) {
     inside(`is not believed even where both of them say so: ${stage}`, async (house) => {
-      const accept: JoinOptions["accept"] = async ({ name }) => {
-        if (name === "victim") await new Promise<void>((done) => house.time.later(1.5, done));
-        return true;
-      };
-      const ada = await house.enter("a1", { accept });
+      const ada = await house.enter("a1", considering(house));
       const eve = await house.enter("b1");
       const [mine, hers] = await house.sessions(ada, eve);
       if (stage !== "there") house.server.vacate("b1");

@@ -396,7 +396,8 @@ test("a device that is muted is told to those who are there, and to those who co
   );
 });
 
-test("leaving is asked while a file is under way, and may wait for it", async () => {
+/** A meeting in which a file is under way, until `arrives` is called. */
+async function sending() {
   const { meeting, meet } = await inside();
   const ben = await meet();
   let arrives = () => {};
@@ -405,6 +406,11 @@ test("leaving is asked while a file is under way, and may wait for it", async ()
   });
   meeting.sendFiles([new File(["abc"], "film.mp4")]);
   await settled();
+  return { meeting, arrives };
+}
+
+test("leaving is asked while a file is under way, and may wait for it", async () => {
+  const { meeting, arrives } = await sending();
   assert.deepEqual(
     meeting.underWay.map(({ name }) => name),
     ["film.mp4"],
@@ -422,14 +428,7 @@ test("leaving is asked while a file is under way, and may wait for it", async ()
 });
 
 test("the question how to leave stays until it is answered, also when everything has arrived", async () => {
-  const { meeting, meet } = await inside();
-  const ben = await meet();
-  let arrives = () => {};
-  ben.fileArrives = new Promise((resolve) => {
-    arrives = resolve;
-  });
-  meeting.sendFiles([new File(["abc"], "film.mp4")]);
-  await settled();
+  const { meeting, arrives } = await sending();
   meeting.askToLeave();
   arrives();
   await settled();

@@ -15,7 +15,7 @@ use crate::event::EventQueue;
 use crate::gathering::{Gather, Lookup};
 use crate::shared::{ChannelShared, TransportShared};
 
-/// The largest picture that its sender's thread may bring into packets. Most of them wait for their turn then.
+/// The largest picture that its sender's thread may bring into packets. Most of these packets wait for the pacer then.
 const MAX_URGENT_FRAME: usize = 64 << 10;
 
 pub type EngineCall = Box<dyn FnOnce(&mut Transport, Instant) + Send>;
@@ -147,7 +147,7 @@ pub trait Sleeper: Send + Sync {
     fn wake(&self);
 
     /// Do a turn of the hub on this thread, and let its own thread sleep on. False: that was not possible, or not
-    /// enough; wake it. `is_all`: more does not follow at once, which its own thread would send together with this.
+    /// enough; wake it. `is_all`: nothing follows at once that its own thread would send together with this.
     fn take_turn(&self, _is_all: bool) -> bool {
         false
     }

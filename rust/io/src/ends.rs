@@ -310,6 +310,23 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// A packet of Opus for tests.
+#[cfg(test)]
+pub fn opus_packet(sequence: u64, size: usize) -> AudioPacket {
+    AudioPacket {
+        codec: adieu_engine::rtp::AudioCodec::Opus,
+        channels: 2,
+        ssrc: 7,
+        sequence,
+        timestamp: 960 * sequence,
+        marker: false,
+        level: None,
+        arrived: Instant::now(),
+        captured: None,
+        payload: vec![0; size],
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, Instant};
@@ -332,41 +349,26 @@ mod tests {
         }
     }
 
-    fn packet(sequence: u64, size: usize) -> AudioPacket {
-        AudioPacket {
-            codec: AudioCodec::Opus,
-            channels: 2,
-            ssrc: 7,
-            sequence,
-            timestamp: 960 * sequence,
-            marker: false,
-            level: None,
-            arrived: Instant::now(),
-            captured: None,
-            payload: vec![0; size],
-        }
-    }
-
     #[test]
     fn a_receiver_that_nobody_reads_keeps_nothing_and_one_that_is_slow_keeps_the_newest() {
         let receiver = ReceiverShared::new(1, MediaKind::Audio);
         let mut taken = Vec::new();
-        receiver.push(packet(0, 100));
+        receiver.push(opus_packet(0, 100));
         receiver.take(&mut taken);
         assert!(taken.is_empty());
         receiver.set_wanted(true);
         for sequence in 0..MAX_WAITING as u64 + 10 {
-            receiver.push(packet(sequence, 100));
+            receiver.push(opus_packet(sequence, 100));
         }
         receiver.take(&mut taken);
         assert_eq!((taken.len(), taken[0].sequence, receiver.dropped()), (MAX_WAITING, 10, 10));
         for sequence in 0..MAX_WAITING as u64 {
-            receiver.push(packet(sequence, 5000));
+            receiver.push(opus_packet(sequence, 5000));
         }
         taken.clear();
         receiver.take(&mut taken);
         assert_eq!(taken.len(), MAX_WAITING_BYTES / 5000);
-        receiver.push(packet(1, 1));
+        receiver.push(opus_packet(1, 1));
         receiver.set_wanted(false);
         receiver.set_wanted(true);
         taken.clear();

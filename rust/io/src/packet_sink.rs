@@ -58,27 +58,11 @@ impl Drop for Handle {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
-    use adieu_engine::rtp::{AudioCodec, MediaKind};
+    use adieu_engine::rtp::MediaKind;
 
     use super::*;
+    use crate::ends::opus_packet;
     use crate::event::Event;
-
-    fn packet(sequence: u64, size: usize) -> AudioPacket {
-        AudioPacket {
-            codec: AudioCodec::Opus,
-            channels: 2,
-            ssrc: 7,
-            sequence,
-            timestamp: 960 * sequence,
-            marker: false,
-            level: None,
-            arrived: Instant::now(),
-            captured: None,
-            payload: vec![0; size],
-        }
-    }
 
     fn sink(receiver: &Arc<ReceiverShared>, max_packets: usize) -> (PacketSink, Arc<EventQueue>) {
         let queue = Arc::new(EventQueue::new(None));
@@ -88,9 +72,9 @@ mod tests {
     #[test]
     fn each_reader_has_all_packets_and_learns_once_that_there_are_some() {
         let receiver = ReceiverShared::new(1, MediaKind::Audio);
-        receiver.push(packet(0, 10));
+        receiver.push(opus_packet(0, 10));
         let ((one, queue), (other, _)) = (sink(&receiver, 10), sink(&receiver, 10));
-        (1..4).for_each(|sequence| receiver.push(packet(sequence, 10)));
+        (1..4).for_each(|sequence| receiver.push(opus_packet(sequence, 10)));
         assert!(matches!(queue.pop(), Some(Event::FrameReady { sink }) if sink == one.id()));
         assert_eq!(queue.len(), 0, "once");
         for reader in [&one, &other] {
@@ -100,7 +84,7 @@ mod tests {
         }
         drop(other);
         one.close();
-        receiver.push(packet(4, 10));
+        receiver.push(opus_packet(4, 10));
         assert!(one.read().is_none(), "it is closed");
         assert!(!receiver.is_wanted(), "nobody decodes");
     }
@@ -109,10 +93,10 @@ mod tests {
     fn when_nobody_takes_them_the_oldest_go() {
         let receiver = ReceiverShared::new(1, MediaKind::Audio);
         let (few, _queue) = sink(&receiver, 3);
-        (0..10).for_each(|sequence| receiver.push(packet(sequence, 10)));
+        (0..10).for_each(|sequence| receiver.push(opus_packet(sequence, 10)));
         assert_eq!((few.dropped(), few.read().map(|packet| packet.sequence)), (7, Some(7)));
         let (many, _queue) = sink(&receiver, usize::MAX);
-        (0..2000).for_each(|sequence| receiver.push(packet(sequence, 1000)));
+        (0..2000).for_each(|sequence| receiver.push(opus_packet(sequence, 1000)));
         assert_eq!(many.dropped(), 2000 - (1 << 20) / 1000);
     }
 }

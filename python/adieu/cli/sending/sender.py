@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
-from adieu.cli.sending.display import amount
+from adieu.cli.sending.display import amount, shown
 from adieu.cli.sending.guest import Guest, Limit
 from adieu.cli.sending.messages import ExchangeError, RefusedError, ToldError
 from adieu.cli.sending.proof import Pin
@@ -318,7 +318,8 @@ class Sender:
         guest.display.end()
         if is_wanted(receipt) and receipt.by == "remote":
             size = 0 if guest.listing is None else guest.listing.size
-            guest.display.say("left", f"The receiver left. It has {amount(guest.sent)} of {amount(size)}.")
+            why = f": {shown(receipt.reason.text)}" if receipt.reason.text else ""
+            guest.display.say("left", f"The receiver left{why}. It has {amount(guest.sent)} of {amount(size)}.")
             return "left"
         text = f"{receipt.notice} Waiting for the receiver: the same command goes on from there."
         guest.display.say("lost", text)

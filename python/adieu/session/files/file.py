@@ -95,15 +95,17 @@ class FileCargo(_Single):
         first = -(-offset // chunk)
         hashes: list[bytes] = []
         count = -(-self.size // chunk)
-        batches = [range(index, min(index + BATCH, count)) for index in range(first, count, BATCH)]
+        begins = range(first, count, BATCH)
         # When a batch is read, the one so many before it is delivered: its room is used again.
-        room = min(BATCH, count - first) * (min(chunk, self.size) + HASH)
-        rooms = itertools.cycle([bytearray(room) for _ in batches[: AHEAD // BATCH + 2]])
-        left = zip(batches, rooms, strict=False)
+        size = min(BATCH, count - first) * (min(chunk, self.size) + HASH)
+        rooms = itertools.cycle([bytearray(size) for _ in begins[: AHEAD // BATCH + 2]])
+        batches = zip(begins, rooms, strict=False)
 
         def read() -> list[tuple[int, memoryview]] | None:
-            some = next(left, None)
-            return None if some is None else self._source.chunks(file, some[0], chunk, some[1])
+            if (batch := next(batches, None)) is None:
+                return None
+            index, room = batch
+            return self._source.chunks(file, range(index, min(index + BATCH, count)), chunk, room)
 
         async with aclosing(ahead(read)) as reading:
             async for messages in reading:
