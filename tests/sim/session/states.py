@@ -86,6 +86,7 @@ def said_by_the_other(m: SessionMachine) -> list[words.AnyWord]:
     reason = words.Reason("left", "bye")
     return [
         words.Closing(receipt=m.receipt, reason=reason, deadline_ms=60_000, final=final),
+        words.Closing(receipt=m.receipt, reason=reason, deadline_ms=0, final=final),
         words.Wait(reason="a moment", eta_ms=1000),
         words.Done(final=final),
         words.Closed(receipt=m.receipt, reason=reason, closer=m.peer, channels=accounts),

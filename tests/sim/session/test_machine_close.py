@@ -307,6 +307,33 @@ def test_closing_during_connect_ends_both() -> None:
     assert world.a.outcome.by == "local" and world.b.outcome.by == "remote"
 
 
+def closed_before_its_hello() -> World:
+    """Side a is open and closes at once: its word by signaling is faster than its hello."""
+    world = World().start()
+    world.a.busy_until = 2.0
+    world.run(when=lambda: world.a.state == "open")
+    world.a.close(5.0)
+    world.run(1.5)
+    assert world.b.state == "connecting"
+    return world
+
+
+def test_who_closes_as_soon_as_it_is_open_is_met_all_the_same() -> None:
+    world = closed_before_its_hello()
+    world.run(when=world.both("closed"))
+    assert world.b.states()[:2] == ["open", "closing"]
+    assert world.a.outcome.clean and world.a.outcome.agreed == world.b.outcome.agreed
+    assert world.now < 2.5
+
+
+def test_who_closes_and_whose_hello_is_lost_is_believed_at_its_deadline() -> None:
+    world = closed_before_its_hello()
+    world.cut_link()
+    world.run(when=world.both("closed"))
+    assert (world.a.outcome.by, world.b.outcome.by) == ("local", "remote")
+    assert world.now < 6.0
+
+
 def test_unreliable_channels_do_not_spoil_clean() -> None:
     world = opened()
     world.a.open("state", ordered=False, max_retransmits=0)

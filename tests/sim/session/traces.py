@@ -49,6 +49,16 @@ def graceful_close() -> World:
     return world
 
 
+def closed_before_hello() -> World:
+    """A side is open and closes at once: its word by signaling is faster than its hello."""
+    world = World().start()
+    world.a.busy_until = 2.0
+    world.run(when=lambda: world.a.state == "open")
+    world.a.close(5.0)
+    world.run(when=world.both("closed"))
+    return world
+
+
 def last_words() -> World:
     world = met()
     world.b.auto_last_words = False
@@ -473,7 +483,7 @@ def media_of_the_version_before() -> World:
 SCENARIOS: dict[str, Callable[[], World]] = {
     scenario.__name__: scenario
     for scenario in (
-        graceful_close, last_words, both_close, reset_with_replay,
+        graceful_close, closed_before_hello, last_words, both_close, reset_with_replay,
         silence_and_recovery, killed, deadline, protocol_error, no_way_out,
         unordered, version_before, far_deadline, unread, closed_when_dead, slept, impossible_account,
         smaller_deadline, replay_of_a_part, switch_is_waited_for,

@@ -115,10 +115,12 @@ function announced(m: MachineState, { reason, deadlineMs, final }: Closing): voi
   const deadline = m.now + Math.min(deadlineMs / 1000, LONGEST);
   const { closing } = m;
   if (!closing) {
-    if (deadlineMs === 0 || m.phase === "connecting") {
+    if (deadlineMs === 0) {
       endByDeparture(m, reason);
       return;
     }
+    // Who gives time has been open: its hello is on the way, and this word comes once more behind it.
+    if (m.phase === "connecting") return;
     const begun = new Close("remote", reason, m.now, deadline, drainUntil(m.now, deadline), causeOf(m, reason));
     begun.final = final;
     begun.step = { name: "drain", maySend: true };

@@ -120,9 +120,11 @@ def _announced(m: MachineState, word: words.Closing) -> None:
     closing = m.closing
     deadline = m.now + min(word.deadline_ms / 1000, LONGEST)
     if closing is None:
-        if word.deadline_ms == 0 or m.phase == "connecting":
+        if word.deadline_ms == 0:
             _end_by_departure(m, word.reason)
             return
+        if m.phase == "connecting":
+            return  # who gives time has been open: its hello is on the way, and this word comes once more behind it
         closing = Close(
             "remote", word.reason, m.now, deadline, ending.drain_until(m.now, deadline), _cause_of(m, word.reason)
         )
