@@ -18,6 +18,7 @@ nox -s lock               renew requirements/*.txt
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import json
 import os
@@ -43,12 +44,14 @@ os.environ["VIRTUAL_ENV"] = str(BIN.parent)
 PARTS = ("unit", "sim", "property", "interop", "e2e", "conformance")
 MATRIX = (
     "tests/e2e/sdk",
+    "tests/e2e/goodbye",
     "tests/e2e/compat",
     "tests/e2e/web",
     "tests/e2e/session/test_media_growth.py",
     "tests/interop/test_sound.py",
     "tests/interop/test_pictures.py",
     "tests/interop/test_pictures_loss.py",
+    "tests/sim/stack/test_channels.py",
     "tests/unit/core/test_shared_port.py",
 )
 IN_NAMESPACE = {"interop", "e2e", "conformance"}
@@ -135,9 +138,17 @@ def test(session: nox.Session) -> None:
 
 @nox.session
 def matrix(session: nox.Session) -> None:
-    """Pages and programs in every pairing, in real browsers."""
-    pairs = (*NAMESPACE, "python", "-m", "pytest", "-q", *MATRIX, *session.posargs)
-    _all(session, BUNDLE | AIORTC_NEEDS | {"matrix": pairs})
+    """Pages and programs in every pairing, in real browsers; what a run measures is added to the commit's report.
+
+    `-- --rounds 5` runs it five times. pytest takes all other words: `-k`, or paths in place of all.
+    """
+    options = argparse.ArgumentParser(usage="nox -s matrix -- [--rounds N] [what pytest takes]")
+    options.add_argument("--rounds", type=int, default=1)
+    asked, words = options.parse_known_args(session.posargs)
+    paths = () if any(word.startswith("tests/") for word in words) else MATRIX
+    pairs = (*NAMESPACE, "python", "-m", "pytest", "-q", *paths, *words)
+    rounds = {f"matrix, round {number}": pairs for number in range(1, asked.rounds + 1)}
+    _all(session, BUNDLE | AIORTC_NEEDS | rounds)
 
 
 @nox.session

@@ -82,7 +82,10 @@ def run() -> Iterator[Figures]:
 
 
 @pytest.fixture
-def figures(run: Figures) -> Figures:
+def figures(run: Figures, request: pytest.FixtureRequest) -> Iterator[Figures]:
     """Those of the run, for one test."""
     run.before = slowness()
-    return run
+    failed = request.session.testsfailed
+    yield run
+    if request.session.testsfailed > failed:
+        run.failed.append(request.node.name)

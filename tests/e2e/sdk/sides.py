@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from e2e.lab.browsers import Browser
     from e2e.sdk.tabs import Tab, Tabs
 
+KINDS = ("Chromium", "Firefox", "Python")
 MIB = 1 << 20
 BLOCK = 256 * 1024
 JOIN = """
@@ -90,6 +91,7 @@ class Side(Protocol):
     async def media(self) -> None: ...
     async def capturing(self) -> bool: ...
     async def live(self) -> int: ...
+    async def say(self, text: str) -> None: ...
     async def send(self, count: int, size: int = BLOCK) -> None: ...
     async def read(self) -> None: ...
     async def got(self) -> list[Any]: ...
@@ -126,6 +128,9 @@ class Page:
 
     async def live(self) -> int:
         return int(await self.tab.run(LIVE))
+
+    async def say(self, text: str) -> None:
+        await self.tab.run("await kept.data.send(text)", text=text)
 
     async def send(self, count: int, size: int = BLOCK) -> None:
         await self.tab.run(SEND, count=count, size=size)
@@ -208,6 +213,9 @@ class Program:
 
     async def live(self) -> int:
         return 0
+
+    async def say(self, text: str) -> None:
+        await self.data.send(text)
 
     async def send(self, count: int, size: int = BLOCK) -> None:
         for _ in range(count):

@@ -1,8 +1,9 @@
-"""All ways in which a page can go, as a program and a page of the other browser see it (closing rule S7)."""
+"""All ways in which a page or a program can go, as a page of each browser and a program see it (closing rule S7)."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 from contextlib import AsyncExitStack, suppress
@@ -13,8 +14,9 @@ import pytest
 
 from adieu.server import serve
 from e2e.lab.display import display
+from e2e.sdk.child import Child, child
 from e2e.sdk.conftest import START, look, some
-from e2e.sdk.sides import BLOCK, JOIN, Page, Program, meet, now, side, until
+from e2e.sdk.sides import BLOCK, JOIN, KINDS, Page, Program, meet, now, side, until
 from e2e.sdk.tabs import PageGoneError
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from e2e.sdk.tabs import Tab, Tabs
 
 pytestmark = [pytest.mark.anyio, pytest.mark.browser]
-OTHER = {"Chromium": "Firefox", "Firefox": "Chromium"}
+BROWSERS = ("Chromium", "Firefox")
 PATIENCE = 12.0  # longer than any bound: the time is judged when it is known
 
 
@@ -64,18 +66,18 @@ def thaw(pids: list[int]) -> None:
 
 @dataclass(frozen=True)
 class Way:
-    """How a page goes, and what is promised.
+    """How a page or a program goes, and what is promised.
 
     Attributes:
-        act: ends it, and may tell when.
-        causes: that may be told; the last one told is looked at.
+        act: ends the tab or the child, and may tell when.
+        causes: that are accepted; the last one told is looked at.
         bound: seconds until the others know.
         ends: their sessions end at once, too.
         whole: the browser goes with it.
         window: it is closed in a window on a screen.
     """
 
-    act: Callable[[Tab], Awaitable[Any]]
+    act: Callable[[Any], Awaitable[Any]]
     causes: set[str]
     bound: float = 1.0
     ends: bool = True
@@ -83,7 +85,7 @@ class Way:
     window: bool = False
 
 
-WAYS = {
+OF_A_PAGE = {
     "tab closed": Way(lambda tab: tab.close(), {"tab-closed"}),
     "window.close()": Way(lambda tab: run(tab, "close()"), {"tab-closed"}),
     "its window closed": Way(close_window, {"tab-closed"}, whole=True, window=True),
@@ -98,6 +100,21 @@ WAYS = {
     "browser, SIGKILL": Way(lambda tab: tab.browser.signal(signal.SIGKILL), {"crashed"}, ends=False, whole=True),
     "browser, SIGSTOP": Way(freeze, {"frozen, network-lost"}, 5.0, ends=False, whole=True),
 }
+
+
+async def signal_to(child: Child, number: int) -> None:
+    child.process.send_signal(number)
+
+
+OF_A_PROGRAM = {
+    "pc.close() by the program": Way(Child.close_connections, {"connection-closed"}),
+    "dc.close() by the program": Way(Child.close_all_channels, {"connection-closed"}),
+    "program, SIGTERM": Way(lambda child: signal_to(child, signal.SIGTERM), {"crashed"}, ends=False),
+    "program, SIGKILL": Way(lambda child: signal_to(child, signal.SIGKILL), {"crashed"}, ends=False),
+    "program, SIGSTOP": Way(lambda child: signal_to(child, signal.SIGSTOP), {"frozen, network-lost"}, 5.0, ends=False),
+}
+WAYS = {"Chromium": OF_A_PAGE, "Firefox": OF_A_PAGE, "Python": OF_A_PROGRAM}
+ENDS = [(victim, way) for victim, ways in WAYS.items() for way in ways]
 OFTEN = {"tab closed", "window.close()", "its window closed", "reload", "pc.close() by the page", "its process killed"}
 KEEP = """
 const { RTCPeerConnection: P } = globalThis;
@@ -113,52 +130,57 @@ P.prototype.createDataChannel = function (...all) {
 """
 
 
-@pytest.mark.parametrize("way", some(WAYS, OFTEN))
-@pytest.mark.parametrize("victim", list(OTHER))
-async def test_a_page_that_goes_is_missed(
-    victim: str, way: str, both: dict[str, Browser], tabs: Tabs, figures: Figures
+@pytest.mark.parametrize("seen_by", some(("others", "its own kind"), {"others"}))
+@pytest.mark.parametrize("end", some(ENDS, set(itertools.product(BROWSERS, OFTEN))), ids="-".join)
+async def test_who_goes_is_missed(
+    end: tuple[str, str], seen_by: str, both: dict[str, Browser], tabs: Tabs, figures: Figures
 ) -> None:
     """The others know in time, with the cause; what it had sent before arrived."""
-    how = WAYS[way]
+    victim, way = end
+    how = WAYS[victim][way]
     async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(serve(origins=[tabs.origin]))
+        watching = [kind for kind in KINDS if (kind == victim) is (seen_by == "its own kind")]
+        watchers = [await stack.enter_async_context(side(kind, tabs, both)) for kind in watching]
         browsers = dict(both)
-        if how.whole:
+        if victim in BROWSERS and (how.whole or victim in watching):
             screen = await stack.enter_async_context(display()) if how.window else None
             browsers[victim] = await stack.enter_async_context(START[victim](screen=screen))
-        server = await stack.enter_async_context(serve(origins=[tabs.origin]))
-        program, page, gone = [
-            await stack.enter_async_context(side(kind, tabs, browsers)) for kind in ("Python", OTHER[victim], victim)
-        ]
-        assert isinstance(gone, Page) and isinstance(program, Program)
-        tab = gone.tab
-        await tab.run(KEEP)
-        await asyncio.gather(program.join(server.url, "program"), page.join(server.url, "page"))
+        gone = await stack.enter_async_context(child() if victim == "Python" else side(victim, tabs, browsers))
+        if isinstance(gone, Page):
+            await gone.tab.run(KEEP)
+        await asyncio.gather(*(one.join(server.url, one.kind) for one in watchers))
         await gone.join(server.url, "gone")
-        waiting = [asyncio.create_task(one.meet("gone")) for one in (program, page)]
-        for name in ("program", "page"):
-            await gone.meet(name)
-            await tab.run("await kept.data.send('last words')")
+        waiting = [asyncio.create_task(one.meet("gone")) for one in watchers]
+        for one in watchers:
+            await gone.meet(one.kind)
+            await gone.say("last words")
         await asyncio.gather(*waiting)
-        for one in (program, page):
+        for one in watchers:
             await one.read()
             await _until(one, lambda got: got == ["last words"])
-        tab.closed = tab.closed or how.whole or way == "window.close()"
-        if how.whole:
-            stack.callback(thaw, await tab.browser.processes())
+        if isinstance(gone, Page):
+            gone.tab.closed = how.whole or way == "window.close()"
+            if how.whole:
+                stack.callback(thaw, await gone.tab.browser.processes())
         began = now()
-        began = await how.act(tab) or began
-        for one in (program, page):
+        began = await how.act(gone.tab if isinstance(gone, Page) else gone) or began
+        for one in watchers:
             change = await known(one, began)
             cause = change.cause
             if how.ends:
                 receipt = await asyncio.wait_for(one.ended(), PATIENCE)
                 cause = receipt["cause"]
                 assert receipt["by"] == "remote", receipt
-            figures.within("A page goes", f"{victim}, seen by {one.kind}", way, change.at - began, how.bound, cause)
-            assert cause in how.causes, (cause, change)
+            who = f"{victim}, seen by {one.kind}"
+            figures.within("Somebody goes", who, way, change.at - began, how.bound, cause, causes=how.causes)
             if isinstance(one, Program) and cause in {"tab-closed", "navigated"}:
-                await until(lambda: "gone" not in {peer.name for peer in program.room.peers}, 2, "its seat is free")
+                await until(lambda one=one: not is_in_room(one, "gone"), 2, "its seat is free")
             assert await one.got() == ["last words"]
+
+
+def is_in_room(one: Program, name: str) -> bool:
+    return name in {peer.name for peer in one.room.peers}
 
 
 async def known(one: Side, began: float) -> State:
@@ -199,7 +221,7 @@ async def test_a_crashed_page_that_is_loaded_again_is_told_as_that(chromium: Chr
         assert second.state == "open" and second is not program.session
 
 
-@pytest.mark.parametrize("victim", list(OTHER))
+@pytest.mark.parametrize("victim", BROWSERS)
 async def test_the_receipt_accounts_for_what_a_closed_connection_took_with_it(
     victim: str, both: dict[str, Browser], tabs: Tabs, figures: Figures
 ) -> None:
@@ -217,7 +239,7 @@ async def test_the_receipt_accounts_for_what_a_closed_connection_took_with_it(
         here, there = await asyncio.gather(page.ended(), program.ended())
         change = await known(program, began)
         figures.within(
-            "A page goes", f"{victim}, seen by Python", "pc.close() with 8 MiB under way", change.at - began, 1.0
+            "Somebody goes", f"{victim}, seen by Python", "pc.close() with 8 MiB under way", change.at - began, 1.0
         )
         assert (here["by"], there["by"]) == ("local", "remote")
         assert here["cause"] == there["cause"] == "connection-closed"
