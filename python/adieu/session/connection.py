@@ -83,6 +83,8 @@ class Connection:
         self._making_offer = False
         self._control: RTCDataChannel | None = None
         self._streams: dict[int, RTCDataChannel] = {}
+        self._explained: set[int | None] = set()
+        """Data channels that close, and not by this program: the session, the other side or an error does it."""
         self._wanted: list[OpenStream] | None = [] if not offer else None
         """Streams to be made once the first offer has come (it asks for the association they need)."""
         self._jobs: deque[Callable[[], Any]] = deque()
@@ -121,6 +123,7 @@ class Connection:
         )
         self._streams[stream.id] = channel
         id_, epoch = stream.id, self.epoch
+        channel.onclosing = channel.onerror = _then(self._explained.add, id_)
         channel.onopen = _then(self._sink.stream_opened, epoch, id_)
         channel.onmessage = partial(self._sink.data_received, epoch, id_)  # no Python frame of its own
         channel.onclose = _then(self._stream_closed, id_)
@@ -165,6 +168,7 @@ class Connection:
             self._wanted = [stream for stream in self._wanted if stream.id != id_]
         channel = self._control if id_ is None else self._streams.get(id_)
         if channel is not None and channel.readyState != "closed":
+            self._explained.add(id_)
             channel.close()
         else:
             asyncio.get_running_loop().call_soon(self._sink.stream_closed, self.epoch, id_)
@@ -353,7 +357,7 @@ class Connection:
             pc.sctp.transport.onstatechange = pc.sctp.transport.onerror = None
         for channel in (self._control, *self._streams.values()):
             if channel is not None:
-                channel.onopen = channel.onmessage = channel.onclose = channel.onerror = None
+                channel.onopen = channel.onmessage = channel.onclosing = channel.onclose = channel.onerror = None
                 channel.onbufferedamountlow = None
         self._streams.clear()
 
@@ -371,6 +375,7 @@ class Connection:
         )
         channel.onopen = _then(self._control_open)
         channel.onmessage = _with_data(self._sink.control_received, self.epoch)
+        channel.onclosing = _then(self._explained.add, None)
         channel.onerror = self._control_error
         channel.onclose = _then(self._control_closed)
         self._sink.wants_tracks(self.epoch, self.pc)
@@ -396,11 +401,20 @@ class Connection:
         elif sctp is not None and sctp.state == "closed":
             self._lose("left", "the other side closed the connection")  # not every browser says how
         else:
-            self._sink.stream_closed(self.epoch, None)
+            self._closed_by_procedure(None)
 
     def _stream_closed(self, id_: int) -> None:
         if self._streams.pop(id_, None) is not None and not self._lost:
+            self._closed_by_procedure(id_)
+
+    def _closed_by_procedure(self, id_: int | None) -> None:
+        """Report it. The side that closes a channel gets no `closing` (closing rule 37)."""
+        ends, sctp = self.pc.signalingState == "closed", self.pc.sctp
+        if id_ in self._explained or ends or sctp is None or sctp.state == "closed":
+            self._explained.discard(id_)
             self._sink.stream_closed(self.epoch, id_)
+        else:
+            self._lose("closed", "a data channel of the session was closed by this program")
 
     def _watch(self) -> None:
         """Follow the transport, which exists from the first description on."""
