@@ -442,8 +442,8 @@ def report(rows: dict[tuple[str, str, str], list[dict[str, Any]]], seconds: floa
         f"The processor time is that of all threads. The load of the computer was {os.getloadavg()[0]:.0f} at the end.",
         "Where less than 1000 packets a second of sound arrived, it was too busy for all of them.",
         (
-            "Where fewer packets of pictures arrived than aiortc's, adieu left pictures out: on a busy computer packets"
-            " come late, as on a path that is full. aiortc sends all of them."
+            "Where fewer packets of pictures arrived than aiortc's, adieu left pictures out, as on a path that is full."
+            " aiortc sends all of them."
         ),
     ]
     return "\n".join(lines) + "\n"

@@ -49,13 +49,20 @@ struct Call {
     /// When each frame came.
     pub pictures: Vec<f64>,
     pub sounds_heard: u64,
+    /// Pictures are encoded already, at 4 Mbit/s: nobody follows the orders.
+    is_ready: bool,
+}
+
+/// A link that carries all, at once.
+fn open() -> Link {
+    Link { rate: None, delay: seconds(0.0001), ..Link::default() }
 }
 
 impl Call {
-    fn new(mbit: f64) -> Call {
+    fn new(link: Link) -> Call {
         let mut pair = Pair::connected();
-        pair.delay = seconds(0.025);
-        pair.link = Some(Bottleneck::new(link(mbit)));
+        pair.delay = link.delay;
+        pair.link = Some(Bottleneck::new(link));
         for at in 0..2 {
             let sections = sound_and_pictures();
             let (now, names) = (pair.now, (1, format!("side {at}")));
@@ -76,6 +83,7 @@ impl Call {
             keys: Vec::new(),
             pictures: Vec::new(),
             sounds_heard: 0,
+            is_ready: false,
         }
     }
 
@@ -144,7 +152,7 @@ impl Call {
         }
         self.seen = self.pair.peers[0].media.len();
         while let Some((_, bitrate)) = self.orders.front().filter(|(at, _)| *at <= now) {
-            self.bitrate = f64::from(*bitrate);
+            self.bitrate = if self.is_ready { 4e6 } else { f64::from(*bitrate) };
             self.orders.pop_front();
         }
     }
@@ -191,7 +199,7 @@ impl Call {
 
 #[test]
 fn a_slow_link_is_followed_within_seconds_and_sound_is_kept() {
-    let mut call = Call::new(2.0);
+    let mut call = Call::new(link(2.0));
     call.run_to(20.0);
     call.pair.set_rate(50_000.0);
     call.run_to(23.0);
@@ -217,4 +225,30 @@ fn a_slow_link_is_followed_within_seconds_and_sound_is_kept() {
     assert!(call.keys.len() <= 2, "{about}");
     assert!(call.sounds_heard * 100 >= call.sounds * 99, "{about}");
     assert!(call.longest_freeze(2.0, 65.0) <= 0.6, "{about}");
+}
+
+#[test]
+fn ready_pictures_all_come_on_an_open_link_from_the_first_on() {
+    for late in [0.0, 0.003, 0.01, 0.03] {
+        let mut call = Call::new(open());
+        (call.is_ready, call.bitrate, call.pair.late) = (true, 4e6, late);
+        call.run_to(60.0);
+        call.pair.late = 0.0;
+        call.run_to(60.2);
+        let sent = call.sent();
+        let (came, freeze) = (call.pictures.len() as u64, call.longest_freeze(0.0, 60.0));
+        let about = format!("{late}: {came} of {}, {freeze:.2}, {sent:?}", call.frames);
+        println!("{about}");
+        assert!(came == call.frames && freeze <= 0.3, "{about}");
+    }
+}
+
+#[test]
+fn an_encoder_whose_first_picture_comes_late_has_all_it_wants_within_a_second() {
+    let mut call = Call::new(open());
+    call.pair.run_for(1.0);
+    call.begun = call.pair.now;
+    call.run_to(1.0);
+    let (soon, _) = call.watch(2.0);
+    assert!(soon >= 4e6, "{soon}");
 }

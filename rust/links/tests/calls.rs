@@ -120,6 +120,31 @@ fn jitter_does_not_slow_down() {
     }
 }
 
+#[test]
+fn ready_pictures_all_leave_on_an_open_link_also_from_a_busy_computer() {
+    // Nobody follows the target: the estimate has to follow what is sent, as long as nothing queues.
+    let open = Link { rate: None, delay: MS / 10, ..Link::default() };
+    let each = 5 * SECOND;
+    for (late, stands) in [(0, 0), (5, 0), (10, 0), (20, 0), (40, 0), (10, 100), (10, 400)] {
+        for demand in [8_000_000, 2_500_000] {
+            for seed in 1..=SEEDS {
+                let (late, stands) = (late * MS, stands * MS);
+                let own = Setup { demand, ..Setup::default() };
+                let ready = Setup { ready: Some(4_000_000), late, stands: Some((each, stands)), ..own };
+                let mut world = World::new(open, &[ready], seed);
+                world.calls[0].estimate.set_round_trip(MS);
+                world.run(60 * SECOND);
+                let first = world.kept(0, Duration::ZERO, 10 * SECOND);
+                let later = world.kept(0, 10 * SECOND, 60 * SECOND);
+                println!("{late:?} {stands:?} {demand} {seed}: {first:.3} {later:.3}");
+                // At the start a tenth of a second is not told from a path that is full.
+                let least = if stands.is_zero() { 0.98 } else { 0.85 };
+                assert!(first >= least && later == 1.0, "{late:?} {stands:?}: {first:.3} {later:.3}");
+            }
+        }
+    }
+}
+
 /// Jain's index of two.
 fn evenness(world: &World, from: Duration, to: Duration) -> f64 {
     let rates = [0, 1].map(|call| world.figures(call, from, to).delivered);

@@ -10,6 +10,10 @@ use super::bwe::Probe;
 
 /// A pause earns so much: it may leave at once after it.
 const BURST: Duration = Duration::from_millis(5);
+/// Packets that are late, because the computer is busy, catch up so much.
+const CATCH_UP: Duration = Duration::from_millis(40);
+/// The first time, in which the rate is a guess: nothing that waits is dropped yet.
+const START: Duration = Duration::from_secs(1);
 /// Video that waits longer than this is too much. Key frames do not count: without them there is no picture at all.
 const LONGEST: Duration = Duration::from_millis(250);
 /// Repairs that would wait longer than the peer does are not made.
@@ -85,6 +89,8 @@ pub struct Pacer<P> {
     /// When what has left is paid for: by all, and by repairs.
     paid: Instant,
     repairs_paid: Instant,
+    /// When the first packet of video came.
+    begun: Option<Instant>,
     streams: BTreeMap<u64, Stream>,
     probe: Option<Running>,
     dropped: VecDeque<P>,
@@ -103,6 +109,7 @@ impl<P> Pacer<P> {
             bytes: 0,
             paid: now,
             repairs_paid: now,
+            begun: None,
             streams: BTreeMap::new(),
             probe: None,
             dropped: VecDeque::new(),
@@ -114,7 +121,10 @@ impl<P> Pacer<P> {
         let rate = f64::from(rate.max(1)) / 8.0;
         let times = self.rate / rate;
         for paid in [&mut self.paid, &mut self.repairs_paid] {
-            *paid = now + paid.saturating_duration_since(now).mul_f64(times.min(10.0));
+            // What is late stays late, or it would not be caught up.
+            if *paid > now {
+                *paid = now + (*paid - now).mul_f64(times.min(10.0));
+            }
         }
         self.rate = rate;
         self.shed(now);
@@ -125,6 +135,9 @@ impl<P> Pacer<P> {
         let item = Item { class, bytes, packet };
         if self.bytes + bytes > MAX_BYTES {
             return self.refuse(now, item);
+        }
+        if self.bytes == 0 {
+            self.paid = self.paid.max(now.checked_sub(BURST).unwrap_or(now));
         }
         match class {
             Class::Audio => self.audio.push_back(item),
@@ -138,6 +151,7 @@ impl<P> Pacer<P> {
                 self.repairs.push_back(item);
             }
             Class::Video { stream, frame, key } => {
+                self.begun.get_or_insert(now);
                 let known = self.streams.entry(stream).or_default();
                 if key {
                     known.waits = false;
@@ -147,7 +161,7 @@ impl<P> Pacer<P> {
                 } else {
                     known.bytes += bytes;
                 }
-                if key && self.is_late() {
+                if key && self.is_late(now) {
                     self.supersede(stream, frame);
                 }
                 self.video.push_back(item);
@@ -169,7 +183,7 @@ impl<P> Pacer<P> {
     pub fn probe(&mut self, now: Instant, probe: Probe) {
         let length = Duration::from_secs_f64(probe.bytes as f64 * 8.0 / f64::from(probe.rate.max(1)));
         let ends = now + 2 * length.min(Duration::from_secs(1)) + PROBE_TIME;
-        self.paid = self.paid.min(now);
+        self.paid = now; // what is late is not caught up at its rate
         self.probe = Some(Running { probe, left: probe.bytes, ends });
     }
 
@@ -238,7 +252,7 @@ impl<P> Pacer<P> {
     }
 
     fn pay(&mut self, now: Instant, bytes: usize, rate: f64) {
-        let from = self.paid.max(now.checked_sub(BURST).unwrap_or(now));
+        let from = self.paid.max(now.checked_sub(CATCH_UP).unwrap_or(now));
         self.paid = from + Duration::from_secs_f64(bytes as f64 / rate);
     }
 
@@ -280,14 +294,17 @@ impl<P> Pacer<P> {
 
     // --- too much ---------------------------------------------------------------------------------------------------
 
-    fn is_late(&self) -> bool {
+    fn is_late(&self, now: Instant) -> bool {
+        if self.begun.is_none_or(|begun| now < begun + START) {
+            return false;
+        }
         let bytes: usize = self.streams.values().map(|stream| stream.bytes).sum();
         bytes as f64 > self.rate * LONGEST.as_secs_f64()
     }
 
     /// Drop the stream that has most waiting, until what waits takes not too long.
     fn shed(&mut self, now: Instant) {
-        while self.is_late() {
+        while self.is_late(now) {
             let most = self.streams.iter().max_by_key(|(_, stream)| stream.bytes);
             let Some(stream) = most.map(|(stream, _)| *stream) else { return };
             self.drop_stream(now, stream);
@@ -302,7 +319,7 @@ impl<P> Pacer<P> {
         });
         if let Some(latest) = keys {
             self.keep(stream, |frame, key| key || frame > latest);
-            if !self.is_late() {
+            if !self.is_late(now) {
                 return;
             }
         }
@@ -369,8 +386,44 @@ mod tests {
         out
     }
 
+    /// A pacer whose first second is over.
+    fn begun(now: Instant) -> Pacer<u32> {
+        Pacer { begun: now.checked_sub(START), ..Pacer::new(now, RATE) }
+    }
+
+    #[test]
+    fn in_the_first_second_nothing_is_dropped_and_then_what_is_too_much() {
+        let now = Instant::now();
+        let mut pacer = Pacer::new(now, RATE);
+        for packet in 0..99 {
+            pacer.push(now + MS * packet * 10, frame(packet.into(), false), 2000, packet);
+        }
+        assert!(dropped(&mut pacer).is_empty());
+        pacer.set_rate(now + START, RATE);
+        assert_eq!(dropped(&mut pacer).len(), 99);
+    }
+
     fn dropped(pacer: &mut Pacer<u32>) -> Vec<u32> {
         std::iter::from_fn(|| pacer.pop_dropped()).collect()
+    }
+
+    #[test]
+    fn what_waits_catches_up_when_the_computer_is_late_and_a_pause_earns_little() {
+        let now = Instant::now();
+        let mut pacer = Pacer::new(now, RATE);
+        let late = |at: u32| now + MS * at;
+        (0..200).for_each(|packet| pacer.push(now, frame(1, true), 1000, packet));
+        // 10 ms of a packet, and looked at each 25, with a rate that is said again each time.
+        let mut left = 0;
+        for at in (0..1000).step_by(25) {
+            pacer.set_rate(late(at), RATE);
+            left += std::iter::from_fn(|| pacer.pop(late(at))).count();
+        }
+        assert!((97..=100).contains(&left), "{left}");
+        assert_eq!(std::iter::from_fn(|| pacer.pop(late(5000))).count(), 5, "not all after seconds");
+        pacer.remove(1);
+        (0..10).for_each(|packet| pacer.push(late(9000), frame(2, true), 1000, packet));
+        assert_eq!(std::iter::from_fn(|| pacer.pop(late(9000))).count(), 1, "a pause earns 5 ms");
     }
 
     #[test]
@@ -428,7 +481,7 @@ mod tests {
     #[test]
     fn what_waits_too_long_is_dropped_up_to_the_next_key_frame_which_is_asked_for_later() {
         let now = Instant::now();
-        let mut pacer = Pacer::new(now, RATE);
+        let mut pacer = begun(now);
         pacer.push(now, frame(1, true), 60_000, 1);
         for packet in 2..28 {
             pacer.push(now, frame(packet, false), 1000, packet as u32);
@@ -468,7 +521,7 @@ mod tests {
     #[test]
     fn a_key_frame_makes_what_is_before_it_needless_but_not_one_that_is_on_its_way() {
         let now = Instant::now();
-        let mut pacer = Pacer::new(now, RATE);
+        let mut pacer = begun(now);
         let key = |pacer: &mut Pacer<u32>, number: u64| {
             for part in 0..3 {
                 pacer.push(now, frame(number, true), 1000, number as u32 * 10 + part);
@@ -493,7 +546,7 @@ mod tests {
     #[test]
     fn the_stream_that_has_most_is_dropped() {
         let now = Instant::now();
-        let mut pacer = Pacer::new(now, RATE);
+        let mut pacer = begun(now);
         for number in 0..30 {
             pacer.push(now, Class::Video { stream: 2, frame: number, key: false }, 200, 2);
             pacer.push(now, frame(number, false), 1000, 1);
@@ -507,7 +560,7 @@ mod tests {
     #[test]
     fn a_lower_rate_drops_what_takes_too_long_with_it() {
         let now = Instant::now();
-        let mut pacer = Pacer::new(now, RATE);
+        let mut pacer = begun(now);
         for number in 0..20 {
             pacer.push(now, frame(number, false), 1000, number as u32);
         }

@@ -102,6 +102,8 @@ pub struct Pair {
     pub now: Instant,
     pub delay: Duration,
     pub loss: f64,
+    /// Both sides look so many seconds late at most, by chance. All that came meanwhile arrives then, at one time.
+    pub late: f64,
     pub is_cut: bool,
     /// A link with a rate and a queue from side 0 to side 1, in place of delay and loss.
     pub link: Option<Bottleneck>,
@@ -188,6 +190,7 @@ impl Pair {
             now,
             delay: seconds(0.01),
             loss: 0.0,
+            late: 0.0,
             is_cut: false,
             link: None,
             filter: Box::new(|_, _| true),
@@ -282,7 +285,7 @@ impl Pair {
     pub fn run_for(&mut self, time: f64) {
         let until = self.now + seconds(time);
         self.run_until(until, |_| false);
-        self.now = until;
+        self.now = self.now.max(until);
     }
 
     /// Until something holds; panics when it does not within `limit` seconds.
@@ -302,6 +305,9 @@ impl Pair {
             }
             let Some(next) = self.next().filter(|next| *next <= until) else { return false };
             self.now = self.now.max(next);
+            if self.late > 0.0 {
+                self.now += seconds(self.late * self.random.unit());
+            }
             while let Some(Reverse((at, ..))) = self.under_way.peek() {
                 if *at > self.now {
                     break;

@@ -16,6 +16,8 @@ const AROUND: usize = 28;
 const PACKET: usize = 1200;
 const PADDING: usize = 255;
 const AUDIO: usize = 110;
+/// Ready pictures have a key frame each time after so many.
+const GOP: usize = 60;
 
 /// One call, as it was set up.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +37,13 @@ pub struct Setup {
     pub feedback: Option<Duration>,
     /// Part that is lost on the way back.
     pub back_loss: f64,
+    /// Bits a second of pictures that are encoded already: nobody follows the target.
+    pub ready: Option<u32>,
+    /// The peer reads what has come so late at most, and this side looks at its clock so late: by chance, each time. All
+    /// that came meanwhile arrives at one time.
+    pub late: Duration,
+    /// Each so long, either of them does nothing for so long.
+    pub stands: Option<(Duration, Duration)>,
 }
 
 impl Default for Setup {
@@ -49,7 +58,19 @@ impl Default for Setup {
             key: 5.0,
             feedback: Some(100 * MS),
             back_loss: 0.0,
+            ready: None,
+            late: Duration::ZERO,
+            stands: None,
         }
+    }
+}
+
+impl Setup {
+    /// How long a side that has looked does not look again.
+    fn lateness(&self, numbers: &mut Numbers) -> Duration {
+        let late = self.late.mul_f64(numbers.unit());
+        let stands = self.stands.filter(|(each, _)| numbers.happens(late.as_secs_f64() / each.as_secs_f64()));
+        late + stands.map_or(Duration::ZERO, |(_, length)| length)
     }
 }
 
@@ -83,7 +104,15 @@ struct Flying {
 pub struct Call {
     pub setup: Setup,
     pub estimate: Estimate,
-    pacer: Pacer<usize>,
+    /// Packets: their size, and their frame; 0: sound and padding.
+    pacer: Pacer<(usize, u64)>,
+    /// When this side and its peer look next.
+    looks: Instant,
+    reads: Instant,
+    /// Packets that came and are not read.
+    unread: Vec<Flying>,
+    /// When each frame was made, and whether it was dropped.
+    pub made: Vec<(Duration, bool)>,
     /// The target, as the encoder will see it.
     targets: VecDeque<(Instant, u32)>,
     encoded: f64,
@@ -177,6 +206,11 @@ impl World {
         self.flying = flying;
         arrived.sort_by_key(|packet| packet.at);
         for packet in arrived {
+            self.calls[packet.call].unread.push(packet);
+        }
+        let (now, numbers) = (self.now, &mut self.numbers);
+        let read: Vec<Flying> = self.calls.iter_mut().flat_map(|call| call.read(now, numbers)).collect();
+        for packet in read {
             let waited = packet.left - packet.sent;
             let tenth = tenth(packet.left - self.begun);
             let call = &mut self.calls[packet.call];
@@ -213,6 +247,12 @@ impl World {
             return;
         }
         call.encode(now, since, &mut self.numbers);
+        if now < call.looks {
+            return;
+        }
+        if !call.setup.late.is_zero() {
+            call.looks = now + call.setup.lateness(&mut self.numbers);
+        }
         if call.estimate.timeout().is_some_and(|at| at <= now) {
             call.estimate.handle_timeout(now);
             call.follow(now, since);
@@ -220,9 +260,9 @@ impl World {
         loop {
             if let Some(bytes) = call.pacer.padding(now) {
                 let bytes = bytes.clamp(40, PADDING);
-                call.pacer.push(now, Class::Padding, bytes, bytes);
+                call.pacer.push(now, Class::Padding, bytes, (bytes, 0));
             }
-            let Some((class, size, probe)) = call.pacer.pop(now) else { break };
+            let Some((class, (size, _), probe)) = call.pacer.pop(now) else { break };
             call.number += 1;
             call.counted.0 += 1;
             call.estimate.sent(now, call.number, size, probe);
@@ -244,12 +284,24 @@ impl World {
                 _ => call.audio_lost += u64::from(class == Class::Audio),
             }
         }
-        while call.pacer.pop_dropped().is_some() {}
+        while let Some((_, frame)) = call.pacer.pop_dropped() {
+            if let Some((_, dropped)) = call.made.get_mut((frame as usize).wrapping_sub(1)) {
+                *dropped = true;
+            }
+        }
         while call.pacer.overflowed(now).is_some() {
             call.wants_key = true;
         }
         let target = f64::from(call.estimate.target());
         call.seen(tenth(since)).target = target;
+    }
+
+    /// The part of the frames made in a time that was not dropped.
+    pub fn kept(&self, call: usize, from: Duration, to: Duration) -> f64 {
+        let made = self.calls[call].made.iter().filter(|(at, _)| (from..to).contains(at));
+        let (all, kept) =
+            made.fold((0, 0), |(all, kept), (_, dropped)| (all + 1, kept + u32::from(!dropped)));
+        f64::from(kept) / f64::from(all)
     }
 
     /// Means and highest values of a call in a time.
@@ -294,6 +346,10 @@ impl Call {
         Call {
             setup,
             pacer,
+            looks: now,
+            reads: now,
+            unread: Vec::new(),
+            made: Vec::new(),
             targets: VecDeque::from([(now, estimate.target())]),
             encoded: f64::from(estimate.target()),
             estimate,
@@ -324,6 +380,19 @@ impl Call {
         &mut self.tenths[tenth]
     }
 
+    /// Give the packets that have come, when the peer looks.
+    fn read(&mut self, now: Instant, numbers: &mut Numbers) -> Vec<Flying> {
+        if now < self.reads {
+            return Vec::new();
+        }
+        let mut read = std::mem::take(&mut self.unread);
+        if !self.setup.late.is_zero() {
+            self.reads = now + self.setup.lateness(numbers);
+            read.iter_mut().for_each(|packet| packet.at = now);
+        }
+        read
+    }
+
     /// Do what the estimate says now.
     fn follow(&mut self, now: Instant, since: Duration) {
         self.pacer.set_rate(now, self.estimate.pace());
@@ -341,7 +410,7 @@ impl Call {
         }
         if self.next_audio <= now {
             self.next_audio += 20 * MS;
-            self.pacer.push(now, Class::Audio, AUDIO, AUDIO);
+            self.pacer.push(now, Class::Audio, AUDIO, (AUDIO, 0));
         }
         if self.next_frame > now {
             return;
@@ -349,18 +418,21 @@ impl Call {
         self.next_frame += SECOND / self.setup.frames;
         let audio = (AUDIO * 8 * 50) as f64;
         let rate = (self.encoded - audio).clamp(20_000.0, self.setup.demand.into()) * self.setup.part;
-        let key = std::mem::take(&mut self.wants_key);
+        let rate = self.setup.ready.map_or(rate, f64::from);
+        let is_begin = self.setup.ready.is_some() && self.made.len().is_multiple_of(GOP);
+        let key = std::mem::take(&mut self.wants_key) || is_begin;
         let mut size = rate / 8.0 / f64::from(self.setup.frames) * (0.7 + 0.6 * numbers.unit());
         if key {
             size *= self.setup.key;
             self.key_frames.push(since);
         }
         self.frame += 1;
+        self.made.push((since, false));
         let packets = (size as usize / PACKET) + 1;
         for _ in 0..packets {
             let class = Class::Video { stream: 1, frame: self.frame, key };
             let bytes = size as usize / packets + 30;
-            self.pacer.push(now, class, bytes, bytes);
+            self.pacer.push(now, class, bytes, (bytes, self.frame));
         }
     }
 

@@ -194,10 +194,12 @@ impl Estimate {
             round_trip: self.round_trip,
             newest: self.newest,
             is_idle: self.sending.is_idle(now, self.rate.target()),
+            is_open: self.queue < CALM && self.losses.limit().is_none(),
         };
         self.rate.update(&known);
         if let Some(proof) = self.probes.result() {
-            if proof.rate < MISSED * self.rate.estimate() && known.is_idle {
+            // One that was only sent slowly, because the computer is busy, says nothing against the path.
+            if proof.is_full && proof.rate < MISSED * self.rate.estimate() && known.is_idle {
                 self.rate.cap_by_path(proof.rate);
             } else if known.usage != Usage::Over && !self.rate.is_draining() {
                 self.rate.prove(proof.rate, proof.is_full);

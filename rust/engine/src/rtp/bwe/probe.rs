@@ -10,6 +10,8 @@ const FIRST: f64 = 3.0;
 const NEXT: f64 = 2.0;
 /// A probe that proved so much of its rate is followed by another one at once.
 const GOES_ON: f64 = 0.7;
+/// One that proved so many times the estimate is followed too: a busy computer sends it slower than it should.
+const PROGRESS: f64 = 1.2;
 /// Seconds between probes that do not follow each other, and since a queue grew.
 const PAUSE: f64 = 5.0;
 /// Seconds after which no answer will come.
@@ -69,6 +71,9 @@ pub struct Probes {
 struct Cluster {
     probe: Probe,
     begun: f64,
+    estimate: f64,
+    /// When the one before it was sent.
+    before: Option<f64>,
     sent: Span,
     arrived: Span,
 }
@@ -125,8 +130,11 @@ impl Probes {
 
     pub fn poll(&mut self, conditions: &Conditions) -> Option<Probe> {
         let Conditions { now, estimate, demand, max, is_calm, .. } = *conditions;
-        if self.running.as_ref().is_some_and(|cluster| now >= cluster.begun + ANSWER) {
-            self.running = None;
+        if let Some(cluster) = self.running.take_if(|cluster| now >= cluster.begun + ANSWER)
+            && !cluster.is_sent()
+        {
+            // There was not enough to send: it is as if it had not been.
+            self.last = cluster.before;
         }
         let is_due = self.due(conditions).is_some_and(|at| at <= now) && self.running.is_none();
         let follow = self.follow.take();
@@ -139,8 +147,9 @@ impl Probes {
         let bytes = (rate * LENGTH / 8.0).max(FEWEST_BYTES).min(longest);
         let probe = Probe { id: self.next_id, rate: rate as u32, bytes: bytes as usize };
         self.next_id = self.next_id.wrapping_add(1);
-        self.last = Some(now);
-        self.running = Some(Cluster { probe, begun: now, sent: Span::default(), arrived: Span::default() });
+        let before = self.last.replace(now);
+        let (sent, arrived) = (Span::default(), Span::default());
+        self.running = Some(Cluster { probe, begun: now, estimate, before, sent, arrived });
         Some(probe)
     }
 
@@ -163,13 +172,12 @@ impl Probes {
     /// Give the result of the probe, once.
     pub fn result(&mut self) -> Option<Proof> {
         let cluster = self.running.as_ref()?;
-        let planned = ENOUGH * cluster.probe.bytes as f64 * 8.0;
-        if cluster.sent.bits < planned || cluster.arrived.bits < planned {
+        if !cluster.is_sent() || cluster.arrived.bits < cluster.planned() {
             return None;
         }
         let proof = cluster.proof();
-        let goes_on =
-            proof.filter(|proof| !proof.is_full && proof.rate >= GOES_ON * f64::from(cluster.probe.rate));
+        let enough = (GOES_ON * f64::from(cluster.probe.rate)).min(PROGRESS * cluster.estimate);
+        let goes_on = proof.filter(|proof| !proof.is_full && proof.rate >= enough);
         self.follow = goes_on.map(|proof| NEXT * proof.rate);
         self.running = None;
         proof
@@ -177,6 +185,15 @@ impl Probes {
 }
 
 impl Cluster {
+    /// Bits that are enough.
+    fn planned(&self) -> f64 {
+        ENOUGH * self.probe.bytes as f64 * 8.0
+    }
+
+    fn is_sent(&self) -> bool {
+        self.sent.bits >= self.planned()
+    }
+
     fn proof(&self) -> Option<Proof> {
         let sent = (self.sent.bits - self.sent.last.1) / self.sent.length();
         let (_, first) = self.arrived.first?;

@@ -12,6 +12,8 @@ const STEEPEST: f64 = 0.16;
 /// Never above this many times what was proven, and so many bits a second.
 const PROVEN: f64 = 1.5;
 const UNPROVEN: f64 = 50_000.0;
+/// Part of the rate of arrivals that counts as proven, if nothing waits: also an encoder that does not follow proves it.
+const CARRIED: f64 = 0.95;
 /// More than this above what a path carried, and it is another path by now.
 const CHANGED: f64 = 1.15;
 /// Seconds. A shorter queue does not count.
@@ -40,6 +42,8 @@ pub struct Known {
     pub newest: f64,
     /// Less is sent than would be allowed.
     pub is_idle: bool,
+    /// Nothing waits on the path, and no losses set a limit.
+    pub is_open: bool,
 }
 
 #[derive(Debug)]
@@ -146,6 +150,9 @@ impl Rate {
         };
         let ceiling = PROVEN * delivered + UNPROVEN;
         self.estimate = self.estimate.max((self.estimate + more).min(ceiling));
+        if known.is_open {
+            self.estimate = self.estimate.max(CARRIED * delivered);
+        }
     }
 
     /// A probe came through at this rate. `is_full`: the path was full.

@@ -21,6 +21,8 @@ pub struct Budget {
     estimate: Estimate,
     /// The last arrival on the peer's clock, in ticks, without the wrap.
     arrival: Option<i64>,
+    /// A packet of a picture has left. Before that a probe has nothing to send.
+    is_showing: bool,
     sound: Sound,
 }
 
@@ -36,8 +38,14 @@ impl Budget {
         Budget {
             estimate: Estimate::new(now, START),
             arrival: None,
+            is_showing: false,
             sound: Sound { since: now, bytes: 0, rate: 0 },
         }
+    }
+
+    /// A packet of a picture leaves.
+    pub fn show(&mut self) {
+        self.is_showing = true;
     }
 
     pub fn sent(&mut self, now: Instant, number: u64, size: usize, probe: Option<u32>) {
@@ -91,15 +99,15 @@ impl Budget {
     }
 
     pub fn poll_probe(&mut self, now: Instant) -> Option<Probe> {
-        self.estimate.poll_probe(now)
+        if self.is_showing { self.estimate.poll_probe(now) } else { None }
     }
 
     pub fn timeout(&self) -> Option<Instant> {
-        self.estimate.timeout()
+        self.estimate.timeout().filter(|_| self.is_showing)
     }
 
     pub fn handle_timeout(&mut self, now: Instant) {
-        if self.estimate.timeout().is_some_and(|at| at <= now) {
+        if self.timeout().is_some_and(|at| at <= now) {
             self.estimate.handle_timeout(now);
         }
     }

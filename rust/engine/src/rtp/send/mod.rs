@@ -227,6 +227,9 @@ impl Sending {
             let ready = match paced {
                 Paced::Frame { sender, draft } => {
                     let stream = self.streams.iter_mut().find(|stream| stream.sender == sender);
+                    if let Some(budget) = &mut self.budget {
+                        budget.show();
+                    }
                     stream.map(|stream| stream.leave(now, draft))
                 }
                 Paced::Again { sender, index, is_asked } => {
