@@ -299,7 +299,7 @@ async def meet(url: str, sides: dict[str, Side]) -> None:
 
 @dataclass
 class ServerProgram:
-    """`adieu serve`, to be killed and started again at the same address."""
+    """`adieu serve` on all addresses, to be killed and started again at the same port."""
 
     origin: str
     url: str = "ws://127.0.0.1:0/ws"
@@ -308,7 +308,8 @@ class ServerProgram:
     async def started(self) -> AsyncIterator[asyncio.subprocess.Process]:
         code = "import sys; from adieu.cli import main; sys.argv[0] = 'adieu'; main()"
         port = str(urlsplit(self.url).port)
-        command = (sys.executable, "-c", code, "serve", "--port", port, "--origin", self.origin)
+        command = (sys.executable, "-c", code, "serve", "--host", "0.0.0.0", "--open", "--port", port)
+        command += ("--origin", self.origin)
         environment = {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "TERM": "dumb"}
         async with running(*command, env=environment, stdout=asyncio.subprocess.PIPE) as process:
             assert process.stdout is not None

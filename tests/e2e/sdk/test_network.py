@@ -13,7 +13,7 @@ import pytest
 
 from adieu.server import serve
 from e2e.lab.cuts import cut
-from e2e.sdk.sides import KINDS, ServerProgram, meet, now, side
+from e2e.sdk.sides import KINDS, ServerProgram, now, side
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -34,13 +34,21 @@ PAIRINGS = list(itertools.combinations_with_replacement(KINDS, 2))
 async def met(
     url: str, pairings: list[tuple[str, str]], tabs: Tabs, browsers: dict[str, Any]
 ) -> AsyncIterator[dict[str, Pair]]:
-    """Every pair in a session of its own, ten messages each way said; by its name."""
+    """Every pair in a session of its own, ten messages each way said; by its name.
+
+    Each side reaches the server by an address of its own, as if it were alone in its browser: to one address Firefox
+    opens one WebSocket at a time, and the next waits until that has failed.
+    """
+    port = urlsplit(url).port
+    urls = (f"ws://127.0.0.{number}:{port}/ws" for number in itertools.count(1))
     async with AsyncExitStack() as stack:
         pairs = {}
         for pairing in pairings:
             who = " – ".join(pairing)
             one, other = [await stack.enter_async_context(side(kind, tabs, browsers)) for kind in pairing]
-            await meet(url, {f"{who}, one": one, f"{who}, other": other})
+            await one.join(next(urls), f"{who}, one")
+            await other.join(next(urls), f"{who}, other")
+            await asyncio.gather(one.meet(f"{who}, other"), other.meet(f"{who}, one"))
             for each in (one, other):
                 await each.read()
             await numbers(one, other, 0)
@@ -206,7 +214,7 @@ async def test_a_cut_network_heals(
     of = CUTS[what]
     assert of.seconds is not None
     async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(serve(origins=[tabs.origin]))
+        server = await stack.enter_async_context(serve("0.0.0.0", open_to_all=True, origins=[tabs.origin]))
         pairs = await stack.enter_async_context(met(server.url, pairings, tabs, both))
         with of.made(str(urlsplit(server.url).port)):
             began = now()
@@ -237,7 +245,7 @@ async def test_a_network_cut_for_good_ends_the_session(
     """Silence is told in time; in the end each side closes by itself, and accounts for what it had sent."""
     of = FOR_GOOD[what]
     async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(serve(origins=[tabs.origin]))
+        server = await stack.enter_async_context(serve("0.0.0.0", open_to_all=True, origins=[tabs.origin]))
         pairs = await stack.enter_async_context(met(server.url, PAIRINGS, tabs, both))
         with of.made(str(urlsplit(server.url).port)):
             began = now()
