@@ -120,6 +120,45 @@ const EDITS: &[Edit] = &[
         "    /// Return true while DTLS shutdown is in progress.\n",
         "    pub fn cipher_suite(&self) -> Option<u16> {\n        match self.inner.as_ref()? {\n            Inner::Client12(client) => client.cipher_suite(),\n            Inner::Server12(server) => server.cipher_suite(),\n            Inner::Client13(client) => client.cipher_suite(),\n            Inner::Server13(server) => server.cipher_suite(),\n            Inner::ClientPending(_) => None,\n        }\n    }\n\n    /// Return true while DTLS shutdown is in progress.\n",
     ),
+    // 6. The key for the numbers of records is expanded, and freed, for each record that is sent or comes. It is set up
+    //    once for an epoch. (A mask needs 2 bytes at most; aws-lc-rs gives 5.)
+    edit(
+        "crypto/provider.rs",
+        "    fn encrypt_sn(&self, sn_key: &[u8], sample: &[u8; 16]) -> [u8; 16];\n}\n",
+        "    fn encrypt_sn(&self, sn_key: &[u8], sample: &[u8; 16]) -> [u8; 16];\n\n    /// The same, with the key set up once.\n    fn sn_mask(&self, sn_key: &[u8]) -> SnMask;\n}\n\n/// Computes masks of record numbers.\npub type SnMask = Box<dyn Fn(&[u8; 16]) -> [u8; 5] + Send + Sync + std::panic::UnwindSafe + std::panic::RefUnwindSafe>;\n",
+    ),
+    edit("crypto/mod.rs", "    SupportedDtls13CipherSuite, SupportedKxGroup,", "    SnMask, SupportedDtls13CipherSuite, SupportedKxGroup,"),
+    edit(
+        "crypto/aws_lc_rs/cipher_suite.rs",
+        "use super::super::{Cipher, SupportedDtls12CipherSuite, SupportedDtls13CipherSuite};\n",
+        "use super::super::{Cipher, SnMask, SupportedDtls12CipherSuite, SupportedDtls13CipherSuite};\n",
+    ),
+    edit("crypto/aws_lc_rs/cipher_suite.rs", AES_128.0, AES_128.1),
+    edit("crypto/aws_lc_rs/cipher_suite.rs", AES_256.0, AES_256.1),
+    edit(
+        "crypto/aws_lc_rs/cipher_suite.rs",
+        "        out[..5].copy_from_slice(&mask);\n        out\n    }\n",
+        "        out[..5].copy_from_slice(&mask);\n        out\n    }\n\n    fn sn_mask(&self, sn_key: &[u8]) -> SnMask {\n        sn_mask(&aws_quic::CHACHA20, sn_key)\n    }\n",
+    ),
+    edit(
+        "crypto/aws_lc_rs/cipher_suite.rs",
+        "/// AES-ECB single block encryption for record number protection.\n",
+        "fn sn_mask(algorithm: &'static aws_quic::Algorithm, sn_key: &[u8]) -> SnMask {\n    // unwrap: the key was derived with the length of the suite's keys\n    let key = HeaderProtectionKey::new(algorithm, sn_key).unwrap();\n    // unwrap: a sample has the 16 bytes that are wanted\n    Box::new(move |sample| key.new_mask(sample).unwrap())\n}\n\n/// AES-ECB single block encryption for record number protection.\n",
+    ),
+    edit("dtls13/engine.rs", "use crate::crypto::SupportedDtls13CipherSuite;\n", "use crate::crypto::{SnMask, SupportedDtls13CipherSuite};\n"),
+    edit("dtls13/engine.rs", "    traffic_secret: Buf,\n    sn_key: Buf,\n", "    traffic_secret: Buf,\n    sn_mask: SnMask,\n"),
+    edit("dtls13/engine.rs", "            traffic_secret: secret,\n            sn_key,\n", "            traffic_secret: secret,\n            sn_mask: suite.sn_mask(&sn_key),\n"),
+    edit(
+        "dtls13/engine.rs",
+        "        // Save sn_key before losing mutable borrow of keys\n        let mut sn_key = [0u8; 32];\n        let sn_key_len = keys.sn_key.len();\n        sn_key[..sn_key_len].copy_from_slice(&keys.sn_key);\n\n",
+        "",
+    ),
+    edit("dtls13/engine.rs", "            suite.encrypt_sn(&sn_key[..sn_key_len], &ciphertext_sample)\n", "            (keys.sn_mask)(&ciphertext_sample)\n"),
+    edit("dtls13/engine.rs", "            [0u8; 16] // degenerate case", "            [0u8; 5] // degenerate case"),
+    edit("dtls13/engine.rs", "        let sn_key = if epoch == 2 {\n            self.hs_recv_keys.as_ref().map(|k| &k.sn_key)\n", "        let sn_mask = if epoch == 2 {\n            self.hs_recv_keys.as_ref().map(|k| &k.sn_mask)\n"),
+    edit("dtls13/engine.rs", "                .map(|e| &e.keys.sn_key)\n", "                .map(|e| &e.keys.sn_mask)\n"),
+    edit("dtls13/engine.rs", "        let Some(sn_key) = sn_key else {\n", "        let Some(sn_mask) = sn_mask else {\n"),
+    edit("dtls13/engine.rs", "        let mask = self.suite_provider().encrypt_sn(sn_key, ciphertext_sample);\n", "        let mask = sn_mask(ciphertext_sample);\n"),
 ];
 
 const PROFILES: (&str, &str) = (
@@ -140,4 +179,14 @@ const PUSH: (&str, &str) = (
 const PROGRESS: (&str, &str) = (
     "    fn make_progress(&mut self) -> Result<(), InternalError> {\n",
     "    pub fn fail(&mut self, description: u8) -> Result<(), Error> {\n        self.state = State::Closed;\n        self.local_events.clear();\n        self.engine.fail(description)\n    }\n\n    pub fn cipher_suite(&self) -> Option<u16> {\n        self.engine.cipher_suite().map(|suite| suite.as_u16())\n    }\n\n    fn make_progress(&mut self) -> Result<(), InternalError> {\n",
+);
+
+const AES_128: (&str, &str) = (
+    "        aes_ecb_encrypt(&AES_128, sn_key, sample)\n    }\n",
+    "        aes_ecb_encrypt(&AES_128, sn_key, sample)\n    }\n\n    fn sn_mask(&self, sn_key: &[u8]) -> SnMask {\n        sn_mask(&aws_quic::AES_128, sn_key)\n    }\n",
+);
+
+const AES_256: (&str, &str) = (
+    "        aes_ecb_encrypt(&AES_256, sn_key, sample)\n    }\n",
+    "        aes_ecb_encrypt(&AES_256, sn_key, sample)\n    }\n\n    fn sn_mask(&self, sn_key: &[u8]) -> SnMask {\n        sn_mask(&aws_quic::AES_256, sn_key)\n    }\n",
 );
