@@ -113,4 +113,16 @@ const EDITS: &[Edit] = &[
         "                BackoffAlgorithm::Exponential,\n                None,\n                None,\n",
         "                BackoffAlgorithm::Exponential,\n                None,\n                options.max_timer_backoff_duration,\n",
     ),
+    // 21. Messages that share packets have to be collected in a Vec for send_many(): a third copy of each, and a Vec that
+    //     grows for each batch. queue() puts a message where it belongs, and send_queued() begins to send.
+    edit(
+        "api/mod.rs",
+        "    ) -> Result<(), BatchSendError>;\n\n    /// Resets outgoing streams.\n",
+        "    ) -> Result<(), BatchSendError>;\n\n    /// Puts a message into the queue of its stream. It leaves with [`DcSctpSocket::send_queued`], or earlier.\n    fn queue(&mut self, message: Message, send_options: &SendOptions) -> Result<(), SendError>;\n\n    fn send_queued(&mut self);\n\n    /// Resets outgoing streams.\n",
+    ),
+    edit(
+        "socket/mod.rs",
+        "    fn send_many(\n",
+        "    fn queue(&mut self, message: Message, send_options: &SendOptions) -> Result<(), SendError> {\n        validate_send(&mut self.state, &mut self.ctx, &message, send_options)?;\n        let now = *self.now.borrow();\n        self.ctx.tx_messages_count += 1;\n        self.ctx.send_queue.add(now, message, send_options);\n        Ok(())\n    }\n\n    fn send_queued(&mut self) {\n        let now = *self.now.borrow();\n        self.ctx.send_buffered_packets(&mut self.state, now);\n    }\n\n    fn send_many(\n",
+    ),
 ];

@@ -80,9 +80,8 @@ pub struct Association {
     epoch: Instant,
     now: Instant,
     state: SctpState,
-    /// Messages of one kind of delivery that wait to be handed over together, so that small ones share packets.
-    batch: Vec<Message>,
-    batch_options: SendOptions,
+    /// Messages were queued and wait for [`Association::flush`].
+    has_queued: bool,
     packets: VecDeque<Vec<u8>>,
     /// Events that do not wait for the application to read.
     notices: VecDeque<SctpEvent>,
@@ -125,8 +124,7 @@ impl Association {
             epoch: now,
             now,
             state: SctpState::Connecting,
-            batch: Vec::new(),
-            batch_options: SendOptions::default(),
+            has_queued: false,
             packets: VecDeque::new(),
             notices: VecDeque::new(),
             ordered: VecDeque::new(),
@@ -219,7 +217,7 @@ impl Association {
         (at != SocketTime::infinite_future()).then(|| self.epoch + (at - SocketTime::zero()))
     }
 
-    /// Queue a message. It leaves with [`Association::flush`], or when one with other options follows.
+    /// Queue a message. It leaves with [`Association::flush`], so that small ones share packets.
     #[inline]
     pub fn send(&mut self, now: Instant, message: Outgoing) {
         let options = SendOptions {
@@ -228,25 +226,19 @@ impl Association {
             max_retransmissions: message.max_retransmits,
             lifecycle_id: None,
         };
-        let same = options.unordered == self.batch_options.unordered
-            && options.lifetime == self.batch_options.lifetime
-            && options.max_retransmissions == self.batch_options.max_retransmissions;
-        if !same {
-            self.flush(now);
-            self.batch_options = options;
-        }
-        self.batch.push(Message::new(StreamId(message.stream), PpId(message.ppid), message.payload));
+        self.advance(now);
+        self.has_queued = true;
+        let message = Message::new(StreamId(message.stream), PpId(message.ppid), message.payload);
+        // Too large and too full are excluded by the caller; an association that ended has told so.
+        let _ = self.socket.queue(message, &options);
     }
 
     pub fn flush(&mut self, now: Instant) {
-        if self.batch.is_empty() {
-            return;
+        if std::mem::take(&mut self.has_queued) {
+            self.advance(now);
+            self.socket.send_queued();
+            self.collect();
         }
-        self.advance(now);
-        let batch = std::mem::take(&mut self.batch);
-        // Too large and too full are excluded by the caller; an association that ended has told so.
-        let _ = self.socket.send_many(batch, &self.batch_options);
-        self.collect();
     }
 
     pub fn set_priority(&mut self, stream: u16, priority: u16) {
@@ -282,7 +274,7 @@ impl Association {
     pub fn abort(&mut self, now: Instant, reason: &str) -> Option<Vec<u8>> {
         self.advance(now);
         self.tell_congestion();
-        self.batch.clear();
+        self.has_queued = false;
         self.packets.clear();
         self.notices.clear();
         self.ordered.clear();

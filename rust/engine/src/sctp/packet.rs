@@ -60,19 +60,15 @@ pub struct Inspected {
 }
 
 pub fn inspect_packet(packet: &[u8]) -> Inspected {
-    let mut found = Inspected::default();
-    for chunk in chunks(packet) {
-        match chunk.kind {
-            DATA => found.has_data = true,
-            ABORT => {
-                found.may_end = true;
-                found.abort = Some(first_cause(chunk.value));
-            }
-            SHUTDOWN | SHUTDOWN_ACK | SHUTDOWN_COMPLETE => found.may_end = true,
-            _ => {}
-        }
+    const ENDS: u32 = 1 << ABORT | 1 << SHUTDOWN | 1 << SHUTDOWN_ACK | 1 << SHUTDOWN_COMPLETE;
+    // A packet can be full of small messages: one bit for each kind of chunk, the last for all that are not known here.
+    let kinds = chunks(packet).fold(0_u32, |kinds, chunk| kinds | 1 << chunk.kind.min(31));
+    let abort = || chunks(packet).find(|chunk| chunk.kind == ABORT).map(|chunk| first_cause(chunk.value));
+    Inspected {
+        may_end: kinds & ENDS != 0,
+        has_data: kinds & 1 << DATA != 0,
+        abort: if kinds & 1 << ABORT != 0 { abort() } else { None },
     }
-    found
 }
 
 /// The reason of an ABORT: RTCError.sctpCauseCode and a text for a person (closing rule 57).
