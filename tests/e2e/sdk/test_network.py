@@ -210,7 +210,7 @@ async def tell(figures: Figures, who: str, what: str, each: Side, began: float, 
 async def test_a_cut_network_heals(
     pairings: list[tuple[str, str]], what: str, both: dict[str, Any], tabs: Tabs, figures: Figures
 ) -> None:
-    """Silence is told in time and with its cause; after the cut the session is back, with every message once."""
+    """Each side says in time that the other is silent, and why. After the cut they go on, with every message once."""
     of = CUTS[what]
     assert of.seconds is not None
     async with AsyncExitStack() as stack:
@@ -242,7 +242,7 @@ async def test_a_cut_network_heals(
 async def test_a_network_cut_for_good_ends_the_session(
     what: str, both: dict[str, Any], tabs: Tabs, figures: Figures
 ) -> None:
-    """Silence is told in time; in the end each side closes by itself, and accounts for what it had sent."""
+    """Each side says in time that the other is silent. Later it closes by itself, and accounts for what it sent."""
     of = FOR_GOOD[what]
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(serve("0.0.0.0", open_to_all=True, origins=[tabs.origin]))

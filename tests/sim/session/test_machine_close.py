@@ -12,6 +12,7 @@ from adieu.protocol.words import Reason, Total
 from adieu.session.machine import actions
 from adieu.session.machine.options import Options
 from adieu.session.notice import sentence
+from sim.session.traces import closing_before_hello
 from sim.session.world import World
 
 
@@ -308,11 +309,8 @@ def test_closing_during_connect_ends_both() -> None:
 
 
 def closed_before_its_hello() -> World:
-    """Side a is open and closes at once: its word by signaling is faster than its hello."""
-    world = World().start()
-    world.a.busy_until = 2.0
-    world.run(when=lambda: world.a.state == "open")
-    world.a.close(5.0)
+    """The word of side a has come, and its hello has not."""
+    world = closing_before_hello()
     world.run(1.5)
     assert world.b.state == "connecting"
     return world

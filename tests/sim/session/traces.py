@@ -49,12 +49,17 @@ def graceful_close() -> World:
     return world
 
 
-def closed_before_hello() -> World:
-    """A side is open and closes at once: its word by signaling is faster than its hello."""
+def closing_before_hello() -> World:
+    """Side a is open and closes at once: its word by signaling is faster than its hello."""
     world = World().start()
     world.a.busy_until = 2.0
     world.run(when=lambda: world.a.state == "open")
     world.a.close(5.0)
+    return world
+
+
+def closed_before_hello() -> World:
+    world = closing_before_hello()
     world.run(when=world.both("closed"))
     return world
 

@@ -51,7 +51,7 @@ impl<'a> Iterator for Chunks<'a> {
 }
 
 /// The facts about an incoming packet that the wrapper needs before the association sees it.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Inspected {
     /// Whether it can end the association, which then forgets complete messages that were not taken.
     pub may_end: bool,
