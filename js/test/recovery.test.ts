@@ -5,7 +5,10 @@ import { test } from "node:test";
 import { CAUSES, confidence, PeerEvidence } from "../src/session/machine/cause.js";
 import { Ladder, type RecoveryPolicy } from "../src/session/machine/options.js";
 import * as recovery from "../src/session/machine/recovery.js";
+import * as reset from "../src/session/machine/reset.js";
 import { MachineState } from "../src/session/machine/state.js";
+
+const RESET = { type: "reset", session: "", to: "", from: "", asker: "b", level: "transport" } as const;
 
 /** A machine in a silence that began at 0, without a connection. */
 function silent(policy: unknown): MachineState {
@@ -48,6 +51,41 @@ for (const [name, policy] of Object.entries({
     assert.ok(early.timers.get("ladder")! < 10);
   });
 }
+
+test("a new connection has its time whatever the policy says, and the policy hears of it", () => {
+  const asked: number[] = [];
+  const m = silent({
+    step: (silence: number, attempts: number) => {
+      asked.push(attempts);
+      return ["transport", silence + 0.1];
+    },
+  });
+  m.evidence.signaling = true;
+  const epochs = [4, 4.1, 8.9, 9, 9.1].map((now) => {
+    m.now = now;
+    recovery.climb(m);
+    return m.reset?.epoch;
+  });
+  assert.deepEqual(epochs, [1, 1, 1, 2, 2]);
+  assert.deepEqual(asked, [0, 1, 1, 1, 2]);
+});
+
+test("a side that makes a connection follows the other to its next, which has given that one up", () => {
+  const m = silent(new Ladder());
+  m.now = 1;
+  reset.handleWord(m, { ...RESET, n: 1, epoch: 2 });
+  assert.deepEqual([...m.connections.keys()], [2]);
+  reset.handleWord(m, { ...RESET, n: 2, epoch: 3 });
+  assert.deepEqual([...m.connections.keys()], [3]);
+  assert.equal(m.reset?.epoch, 3);
+});
+
+test("the ladder counts from a rung that came late", () => {
+  const ladder = new Ladder();
+  assert.deepEqual(ladder.step(8, 0), ["transport", 18]);
+  assert.deepEqual(ladder.step(37, 0), ["transport", 47]);
+  assert.deepEqual(ladder.step(55, 1), ["transport", 60]);
+});
 
 test("what is no policy is refused, before anything begins", () => {
   for (const wrong of [undefined, null, {}, 5])

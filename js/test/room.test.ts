@@ -430,9 +430,9 @@ describe("mistakes", () => {
   test("of who joins are named before anything is dialled", async () => {
     const wrong = async (options: unknown, message: RegExp) =>
       assert.rejects(join("ws://server/ws", options as JoinOptions), { name: "TypeError", message });
-    await wrong(undefined, /the options are missing/);
-    await wrong(null, /the options are missing/);
-    await wrong("lab", /the options are missing/);
+    await wrong(undefined, /give at least a room/);
+    await wrong(null, /give at least a room/);
+    await wrong("lab", /give at least a room/);
     await wrong({}, /a room's name must be text, not undefined/);
     await wrong({ room: "" }, /a room's name must have 1 to 256 characters, not 0/);
     await wrong({ room: "x".repeat(257) }, /a room's name must have 1 to 256 characters, not 257/);

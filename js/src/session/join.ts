@@ -20,7 +20,7 @@ import type { JoinOptions } from "./room-options.js";
  */
 export async function join(url: string, options: JoinOptions): Promise<Room> {
   if (typeof options !== "object" || options === null) {
-    throw new TypeError('join(url, options): the options are missing; at least a room, as { room: "lab" }');
+    throw new TypeError('join(url, options): give at least a room, as { room: "lab" }');
   }
   const room = checked("a room's name", options.room, 1, 256);
   const name = checked("a person's name", options.name ?? "", 0, 256);

@@ -15,6 +15,7 @@ PROTOCOL = "python/adieu/protocol/"
 SIM = "tests/sim/session/test_"
 VECTORS, P_CLOSING, P_ACCOUNT = (f"{SIM}vectors.py",), (f"{SIM}machine_close.py",), (f"{SIM}machine_receipt.py",)
 P_RESETS, P_CHANNELS = (f"{SIM}machine_reset.py",), (f"{SIM}machine_channels.py",)
+P_LADDER = (f"{SIM}machine_recovery.py",)
 P_CANCEL = ("tests/sim/stack/test_cancel.py",)
 P_SAFE = ("tests/unit/protocol/test_bounds.py",)
 
@@ -420,6 +421,22 @@ PYTHON = (
         "        if up and self.is_troubled:\n",
         "        if up and self.is_troubled and now < 0:\n",
         P_RESETS,
+    ),
+    Mutation(
+        "S10",
+        "a new connection of the ladder has no time",
+        P_RESET,
+        " and m.now - m.reset.began < A_TRY\n",
+        " and m.now < m.reset.began\n",
+        P_LADDER,
+    ),
+    Mutation(
+        "S10",
+        "a side goes on with the connection that the other has given up",
+        P_RESET,
+        "        if reset.epoch > made and ",
+        "        if reset.epoch < made and ",
+        P_LADDER,
     ),
     # --- S11
     Mutation(

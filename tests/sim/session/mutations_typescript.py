@@ -12,7 +12,7 @@ T_FINAL, T_STATE, T_MACHINE = f"{MACHINE}account.ts", f"{MACHINE}state.ts", f"{M
 T_SESSION, T_PROTOCOL = "js/src/session/session.ts", "js/src/protocol/"
 
 T_VECTORS, T_SESSIONS, T_WITNESS = ("machine",), ("session",), ("witness",)
-T_SAFE, T_ROOMS = ("bounds",), ("room",)
+T_SAFE, T_ROOMS, T_LADDER = ("bounds",), ("room",), ("recovery",)
 
 TYPESCRIPT = (
     # --- S1
@@ -400,6 +400,22 @@ TYPESCRIPT = (
         "      if (up && this.isTroubled) this",
         "      if (up && now < 0) this",
         T_WITNESS,
+    ),
+    Mutation(
+        "S10",
+        "a new connection of the ladder has no time",
+        T_RESET,
+        " && m.now - reset.began < A_TRY;",
+        " && m.now < reset.began;",
+        T_LADDER,
+    ),
+    Mutation(
+        "S10",
+        "a side goes on with the connection that the other has given up",
+        T_RESET,
+        " && reset.epoch > made && ",
+        " && reset.epoch < made && ",
+        T_LADDER,
     ),
     # --- S11
     Mutation(

@@ -50,6 +50,42 @@ def test_a_policy_of_the_program_decides_when_to_try_what() -> None:
     assert policy.questions == sorted(policy.questions)
 
 
+def test_a_new_connection_has_its_time_whatever_the_policy_says() -> None:
+    policy = Asked(((0.0, "wait"), (4.0, "transport"), (24.5, "give-up")), every=0.1)
+    world = opened(recovery=policy)
+    world.cut_link()
+    world.run(when=lambda: world.a.state == "closed")
+    tried = [when for when, event in world.a.log if isinstance(event, actions.ResetStarted)]
+    assert 3 <= len(tried) <= 5
+    assert all(after - before >= 5.0 for before, after in pairwise(tried))
+    assert policy.questions[-2][1] == len(tried), "and it hears of all"
+
+
+def test_a_side_that_waits_follows_the_other_to_its_next_connection() -> None:
+    """The other has given up the connection that this side still makes, and asks for another."""
+    world = opened()
+    world.a.machine.options = Options(recovery=Asked(((0.0, "wait"),)))
+    world.b.machine.options = Options(recovery=Asked(((0.0, "wait"), (4.0, "transport"))))
+    world.cut_link()
+    world.run(world.now + 3.5)
+    for side in (world.a, world.b):
+        side.call("connection_lost", 1, "failed", "ICE failed")
+    world.run(when=lambda: len(world.b.events(actions.ResetStarted)) == 3)
+    world.cut_link(False)
+    began = world.now
+    world.run(when=world.both("open"))
+    assert world.now - began < 1.0
+
+
+def test_the_ladder_counts_from_a_rung_that_came_late() -> None:
+    """Without signaling nothing can be tried: what was missed is not made up for."""
+    ladder = Ladder()
+    assert ladder.step(8.0, 0) == ("transport", 18.0)
+    assert ladder.step(37.0, 0) == ("transport", 47.0)
+    assert ladder.step(37.1, 1) == ("transport", 47.1), "as soon as the first is known to have failed"
+    assert ladder.step(55.0, 1) == ("transport", 60.0)
+
+
 def test_the_default_is_one_of_them() -> None:
     world = opened(recovery=Ladder(give_up=4.0))
     world.cut_link()

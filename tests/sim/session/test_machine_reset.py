@@ -7,6 +7,7 @@ import pytest
 from adieu.session.machine import actions
 from adieu.session.machine.options import Options
 from sim.session.test_machine_close import opened
+from sim.session.traces import failed_in_a_cut
 from sim.session.world import World
 
 
@@ -346,6 +347,19 @@ def test_a_cut_link_heals_within_three_seconds_closing_rule_s10(seconds: int, si
     assert world.now - began < 3.0
     world.run(when=lambda: len(world.a.got["chat"]) == len(world.b.got["chat"]) == 300, limit=200)
     exactly_once(world, 300)
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.03, 0.6, 1.7, 4.0])
+@pytest.mark.parametrize("first", ["a", "b"])
+@pytest.mark.parametrize("seconds", [17, 27, 37, 44])
+def test_a_connection_that_failed_in_a_cut_is_replaced_soon_closing_rule_s10(
+    seconds: int, first: str, gap: float
+) -> None:
+    world = failed_in_a_cut(seconds, first, gap)
+    healed = next(when for when, event in reversed(world.a.log) if isinstance(event, actions.ResetEnded))
+    assert healed - seconds - gap < 1.0
+    made = [event for _, event in world.a.log if isinstance(event, actions.ResetStarted)]
+    assert len(made) <= 4
 
 
 def test_signaling_back_makes_the_ladder_go_on_closing_rule_s10() -> None:

@@ -443,6 +443,35 @@ def network_changes() -> World:
     return world
 
 
+def failed_in_a_cut(seconds: float = 37.0, first: str = "b", gap: float = 0.6) -> World:
+    """The connection fails in a cut of all. Signaling comes back to one side before the other: one connection is made.
+
+    Args:
+        seconds: of the cut.
+        first: the side that signaling comes back to first.
+        gap: seconds until it comes back to the other.
+    """
+    world = met()
+    world.cut_link()
+    for side in (world.a, world.b):
+        side.signaling = False
+        side.call("signaling_changed", False)
+    world.run(world.now + 16.0)
+    for side in (world.a, world.b):
+        side.call("connection_lost", 1, "failed", "ICE failed")
+    world.run(world.now + seconds - 16.0)
+    world.cut_link(False)
+    one = getattr(world, first)
+    world.set_signaling(one, True)
+    one.call("presence_changed", "away")
+    world.run(world.now + gap)
+    world.set_signaling(one.other, True)
+    world.run(when=world.both("open"))
+    world.b.close()
+    world.run(when=world.both("closed"))
+    return world
+
+
 def media_ends() -> World:
     """Each side waits for its sound, and says in its last word what it sent and what came."""
     world = met()
@@ -494,7 +523,7 @@ SCENARIOS: dict[str, Callable[[], World]] = {
         smaller_deadline, replay_of_a_part, switch_is_waited_for,
         channel_closed, channel_closed_by_both, channel_closed_in_a_reset, channel_at_its_deadline,
         channel_of_the_version_before,
-        watched_close, watched_resets, network_changes,
+        watched_close, watched_resets, network_changes, failed_in_a_cut,
         media_ends, media_at_its_deadline, media_of_the_version_before,
     )
 }  # fmt: skip

@@ -28,7 +28,7 @@ export class Ladder implements RecoveryPolicy {
   step(silence: number, attempts: number): [Step, number] {
     if (silence >= this.giveUp) return ["give-up", this.giveUp];
     const due = this.newConnection + attempts * this.again;
-    if (silence >= due) return ["transport", Math.min(due + this.again, this.giveUp)];
+    if (silence >= due) return ["transport", Math.min(silence + this.again, this.giveUp)];
     if (silence >= this.iceRestart && attempts === 0) return ["ice", due];
     return ["wait", Math.min(silence < this.iceRestart ? this.iceRestart : due, this.giveUp)];
   }

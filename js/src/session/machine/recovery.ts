@@ -86,7 +86,6 @@ export function climb(m: MachineState): void {
     close.endUnanswered(m, `no answer for ${seconds.toFixed(0)} s`);
   } else if (m.evidence.signaling) {
     m.enter("recovering", m.evidence.told(m.now));
-    if (step === "transport") silence.attempts++;
     reset.recover(m, step);
   } else {
     m.wakeIn("ladder", 1); // or as soon as signaling is up

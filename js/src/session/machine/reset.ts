@@ -19,6 +19,8 @@ import type { LossKind, MachineState, Reset } from "./state.js";
 const RANK: Record<Level, number> = { ice: 0, transport: 1, full: 2 };
 /** Seconds that the side that does not offer waits longer, so that the offerer's word comes first. */
 const GRACE = 2;
+/** Seconds that a reset of the ladder has before the ladder begins another in its place, of the same level. */
+const A_TRY = 5;
 /** The most resets that may be requested while one waits; beyond it the session ends. */
 const PESTERED = 5;
 
@@ -30,7 +32,7 @@ const PESTERED = 5;
  * @throws SessionClosedError the session is closing or has ended.
  */
 export function ask(m: MachineState, level: Level): void {
-  if (m.closing) throw new SessionClosedError(`cannot reset: the session with ${m.peer} is ${m.state}`);
+  if (m.closing) throw new SessionClosedError(`cannot reset: the session is ${m.state}`);
   if (m.reset && RANK[level] <= RANK[m.reset.level]) {
     m.reset.recovery = false;
     m.enter("resetting");
@@ -46,7 +48,8 @@ export function ask(m: MachineState, level: Level): void {
 export function recover(m: MachineState, level: "ice" | "transport"): void {
   const { reset } = m;
   if (reset) {
-    if (!reset.recovery || reset.phase === "switching" || (level === "ice" && reset.level === "ice")) return;
+    const hasTime = RANK[level] <= RANK[reset.level] && m.now - reset.began < A_TRY;
+    if (!reset.recovery || reset.phase === "switching" || hasTime) return;
     abandon(m, reset, "tried again");
   }
   begin(m, level, true);
@@ -69,7 +72,7 @@ function begin(m: MachineState, wanted: Level, recovery: boolean, renews = false
   const level = possible(m, wanted);
   const n = ++m.resets.asked;
   const epoch = epochOf(m, level);
-  start(m, { level, epoch, asker: m.me, n, began: m.now, recovery, renews, phase: "asked" });
+  start(m, { level, epoch, asker: m.me, n }, recovery, renews);
   m.say({ type: "reset", asker: m.me, n, epoch, level }, { both: recovery });
 }
 
@@ -82,12 +85,16 @@ function epochOf(m: MachineState, level: Level): number {
   return level === "ice" && m.active !== undefined ? m.active : m.lastEpoch + 1;
 }
 
-function start(m: MachineState, reset: Reset): Reset {
-  m.reset = reset;
+type Asked = Pick<Reset, "level" | "epoch" | "asker" | "n">;
+
+function start(m: MachineState, asked: Asked, recovery = m.isTroubled, renews = false): Reset {
+  const { level, asker } = asked;
+  m.reset = { ...asked, phase: "asked", began: m.now, recovery, renews };
+  if (level !== "ice" && m.silence) m.silence.attempts++;
   m.wakeIn("reset", m.options.resetTimeout + (m.smaller ? 0 : GRACE));
-  m.report({ type: "ResetStarted", level: reset.level, asker: reset.asker });
-  if (!reset.recovery) m.enter("resetting");
-  return reset;
+  m.report({ type: "ResetStarted", level, asker });
+  if (!recovery) m.enter("resetting");
+  return m.reset;
 }
 
 // --- the words ----------------------------------------------------------------------------------------------------
@@ -167,10 +174,16 @@ function join(m: MachineState, word: words.Reset): void {
   let { reset } = m;
   if (reset) {
     // Both asked at once, or the ladder here and the application there: one reset.
+    const made = reset.epoch;
     raiseTo(reset, level, word.epoch);
+    if (reset.phase === "building" && reset.epoch > made && m.resets.admit(m.now)) {
+      // The other side has given up the connection that is being made.
+      connections.release(m, made);
+      reset.phase = "asked";
+    }
   } else {
     const epoch = level === "ice" ? epochOf(m, level) : Math.max(word.epoch, epochOf(m, level));
-    reset = start(m, { level, epoch, asker, n, began: m.now, recovery: m.isTroubled, phase: "asked" });
+    reset = start(m, { level, epoch, asker, n });
   }
   m.tookEffect("reset");
   sayOk(m, reset, word);
@@ -205,8 +218,7 @@ export function beginByOffer(m: MachineState, epoch: number): boolean {
   let { reset } = m;
   if (!reset) {
     if (m.closing) return false;
-    const { peer: asker, now: began, isTroubled: recovery } = m;
-    reset = start(m, { level: "transport", epoch, asker, n: 0, began, recovery, phase: "asked" });
+    reset = start(m, { level: "transport", epoch, asker: m.peer, n: 0 });
   } else if (reset.level === "ice") {
     reset.level = "transport";
   } else if (reset.epoch !== epoch) {

@@ -51,7 +51,7 @@ class Ladder(Struct, frozen=True, kw_only=True):
             return "give-up", self.give_up
         due = self.new_connection + attempts * self.again
         if silence >= due:
-            return "transport", min(due + self.again, self.give_up)
+            return "transport", min(silence + self.again, self.give_up)
         if silence >= self.ice_restart and attempts == 0:
             return "ice", due
         return "wait", min(self.ice_restart if silence < self.ice_restart else due, self.give_up)

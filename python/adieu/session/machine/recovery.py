@@ -89,8 +89,6 @@ def climb(m: MachineState) -> None:
                 m.wake_in("ladder", 1.0)  # or as soon as signaling is up
                 return
             m.enter("recovering", m.evidence.told(m.now))
-            if step == "transport":
-                silence.attempts += 1
             reset.recover(m, step)
         case _:
             assert_never(step)

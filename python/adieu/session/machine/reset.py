@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 RANK: dict[Level, int] = {"ice": 0, "transport": 1, "full": 2}
 GRACE = 2.0
 """Seconds that the side that does not offer waits longer, so that the offerer's word comes first."""
+A_TRY = 5.0
+"""Seconds that a reset of the ladder has before the ladder begins another in its place, of the same level."""
 PESTERED = 5
 """The most resets that may be requested while one waits; beyond it the session ends."""
 
@@ -51,7 +53,8 @@ def ask(m: MachineState, level: Level) -> None:
 def recover(m: MachineState, level: Literal["ice", "transport"]) -> None:
     """Begin a reset for the ladder, unless one is under way that is not the ladder's, or has not had its time."""
     if m.reset is not None:
-        if not m.reset.recovery or m.reset.phase == "switching" or (level == "ice" and m.reset.level == "ice"):
+        has_time = RANK[level] <= RANK[m.reset.level] and m.now - m.reset.began < A_TRY
+        if not m.reset.recovery or m.reset.phase == "switching" or has_time:
             return
         _abandon(m, m.reset, "tried again")
     _begin(m, level, recovery=True)
@@ -92,6 +95,8 @@ def _epoch_of(m: MachineState, level: Level) -> int:
 
 def _started(m: MachineState, reset: Reset) -> None:
     m.reset = reset
+    if m.silence is not None and reset.level != "ice":
+        m.silence.attempts += 1
     m.wake_in("reset", m.options.reset_timeout + (0.0 if m.smaller else GRACE))
     m.report(actions.ResetStarted(reset.level, reset.asker))
     if not reset.recovery:
@@ -175,7 +180,12 @@ def _join(m: MachineState, word: words.Reset) -> None:
         _started(m, reset)
     else:
         # Both asked at once, or the ladder here and the application there: one reset.
+        made = reset.epoch
         _raise_to(reset, level, word.epoch)
+        if reset.epoch > made and reset.phase == "building" and m.resets.admit(m.now):
+            # The other side has given up the connection that is being made.
+            connections.release(m, made)
+            reset.phase = "asked"
     m.took_effect("reset")
     _say_ok(m, reset, word)
     if reset.phase == "asked":
