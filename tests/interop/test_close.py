@@ -14,12 +14,13 @@ ABRUPT = {
     "aiortc": [["open", "close"]],
     "pion": [["open", "close", "error"], ["open", "error", "close"]],  # told by two goroutines
 }
-# What adieu's channel reports when the other's connection is closed. Firefox resets its streams first.
+# What adieu's channel reports when the other's connection is closed; one of these. Firefox resets its streams first. If
+# both streams are reset before its ABORT comes, the channel has closed without an error (closing rule 43).
 ENDED = {
-    "chromium": ["open", "error", "close"],
-    "firefox": ["open", "closing", "error", "close"],
-    "aiortc": ["open", "error", "close"],
-    "pion": ["open", "error", "close"],
+    "chromium": [["open", "error", "close"]],
+    "firefox": [["open", "closing", "error", "close"], ["open", "closing", "close"]],
+    "aiortc": [["open", "error", "close"]],
+    "pion": [["open", "error", "close"]],
 }
 HAS_CLOSING = {"chromium", "firefox"}
 # The SCTP cause of the ABORT that the other sends at its own close (RFC 9260 section 3.3.10.12 has 12).
@@ -147,11 +148,13 @@ async def test_the_other_closes_the_connection(lab, other, adieu_offers):
     """Closing rules 56, 57, 60, 62: `error` with the SCTP cause, then `close`; the connection itself is not closed."""
     async with talking(lab, other, adieu_offers=adieu_offers) as (us, them):
         await them.call("close")
-        error = await us.expect("error", label="chat")
-        assert (error["detail"], error["cause"]) == ("sctp-failure", CAUSE[other])
         assert (await us.expect("close", label="chat"))["readyState"] == "closed"
         await us.call("settle")
-        assert us.seen("chat") == ENDED[other]
+        seen = us.seen("chat")
+        assert seen in ENDED[other]
+        if "error" in seen:
+            error = await us.expect("error", label="chat")
+            assert (error["detail"], error["cause"]) == ("sctp-failure", CAUSE[other])
         states = await us.call("look")
         assert (states["sctp"], states["connection"] == "closed") == ("closed", False)
 
