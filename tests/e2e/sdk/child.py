@@ -10,11 +10,11 @@ import json
 import os
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import adieu
 from e2e.lab.processes import running
 from e2e.sdk.sides import Program
+from support.made import channels_made
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -66,24 +66,15 @@ class Victim(Program):
 
     def __init__(self, stack: AsyncExitStack) -> None:
         super().__init__(stack)
-        self.channels: dict[adieu.RTCPeerConnection, list[adieu.RTCDataChannel]] = {}
-        make = adieu.RTCPeerConnection.createDataChannel
-
-        def kept(pc: adieu.RTCPeerConnection, *given: Any, **named: Any) -> adieu.RTCDataChannel:
-            channel = make(pc, *given, **named)
-            self.channels.setdefault(pc, []).append(channel)
-            return channel
-
-        adieu.RTCPeerConnection.createDataChannel = kept  # type: ignore[method-assign]
+        self.made = stack.enter_context(channels_made())
 
     async def close_connections(self) -> None:
-        for pc in self.channels:
+        for pc, _ in self.made:
             pc.close()
 
     async def close_all_channels(self) -> None:
-        for channels in self.channels.values():
-            for channel in channels:
-                channel.close()
+        for _, channel in self.made:
+            channel.close()
 
 
 async def main() -> None:

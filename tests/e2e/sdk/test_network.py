@@ -199,6 +199,21 @@ async def tell(figures: Figures, who: str, what: str, each: Side, began: float, 
     figures.within("The network is cut", who, how, told, 5.0, changes[0].cause, causes=causes)
 
 
+@asynccontextmanager
+async def cut_apart(
+    of: Cut, pairings: list[tuple[str, str]], tabs: Tabs, browsers: dict[str, Any]
+) -> AsyncIterator[tuple[dict[str, Pair], float, Callable[[], None]]]:
+    """Pairs that are cut apart, with ten messages each way on their way into nothing; since when; what ends the cut."""
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(serve("0.0.0.0", open_to_all=True, origins=[tabs.origin]))
+        pairs = await stack.enter_async_context(met(server.url, pairings, tabs, browsers))
+        cuts = stack.enter_context(ExitStack())
+        cuts.enter_context(of.made(str(urlsplit(server.url).port)))
+        began = now()
+        await of_all(pairs, lambda _, one, other: said(one, other))
+        yield pairs, began, cuts.close
+
+
 @pytest.mark.parametrize(
     ("pairings", "what"),
     [
@@ -213,13 +228,9 @@ async def test_a_cut_network_heals(
     """Each side says in time that the other is silent, and why. After the cut they go on, with every message once."""
     of = CUTS[what]
     assert of.seconds is not None
-    async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(serve("0.0.0.0", open_to_all=True, origins=[tabs.origin]))
-        pairs = await stack.enter_async_context(met(server.url, pairings, tabs, both))
-        with of.made(str(urlsplit(server.url).port)):
-            began = now()
-            await of_all(pairs, lambda _, one, other: said(one, other))
-            await asyncio.sleep(began + of.seconds - now())
+    async with cut_apart(of, pairings, tabs, both) as (pairs, began, heal):
+        await asyncio.sleep(began + of.seconds - now())
+        heal()
         healed = now()
 
         async def back(who: str, one: Side, other: Side) -> None:
@@ -244,27 +255,22 @@ async def test_a_network_cut_for_good_ends_the_session(
 ) -> None:
     """Each side says in time that the other is silent. Later it closes by itself, and accounts for what it sent."""
     of = FOR_GOOD[what]
-    async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(serve("0.0.0.0", open_to_all=True, origins=[tabs.origin]))
-        pairs = await stack.enter_async_context(met(server.url, PAIRINGS, tabs, both))
-        with of.made(str(urlsplit(server.url).port)):
-            began = now()
-            await of_all(pairs, lambda _, one, other: said(one, other))
+    async with cut_apart(of, PAIRINGS, tabs, both) as (pairs, began, _):
 
-            async def end(who: str, one: Side, other: Side) -> None:
-                for each in (one, other):
-                    await tell(figures, who, what, each, began, of.causes)
-                for each in (one, other):
-                    await soon(each, _is_closed, GIVE_UP + 30, "it ends by itself")
-                    receipt = await each.ended()
-                    took, cause = (await each.states())[-1].at - began, receipt["cause"]
-                    how = f"{what}: {each.kind} gives up"
-                    figures.within("The network is cut", who, how, took, GIVE_UP + 5, cause, causes=of.causes)
-                    sent = receipt["channels"]["data"]["sent"]
-                    parts = [sent[part]["messages"] for part in ("delivered", "unknown", "unsent")]
-                    assert sent["accepted"]["messages"] == sum(parts) == 20 and parts[0] <= 10, sent
+        async def end(who: str, one: Side, other: Side) -> None:
+            for each in (one, other):
+                await tell(figures, who, what, each, began, of.causes)
+            for each in (one, other):
+                await soon(each, _is_closed, GIVE_UP + 30, "it ends by itself")
+                receipt = await each.ended()
+                took, cause = (await each.states())[-1].at - began, receipt["cause"]
+                how = f"{what}: {each.kind} gives up"
+                figures.within("The network is cut", who, how, took, GIVE_UP + 5, cause, causes=of.causes)
+                sent = receipt["channels"]["data"]["sent"]
+                parts = [sent[part]["messages"] for part in ("delivered", "unknown", "unsent")]
+                assert sent["accepted"]["messages"] == sum(parts) == 20 and parts[0] <= 10, sent
 
-            await of_all(pairs, end)
+        await of_all(pairs, end)
 
 
 async def said(one: Side, other: Side) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 import adieu
 from adieu.protocol.words import Total
+from support.made import channels_made
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -277,27 +278,18 @@ async def test_a_connection_closed_by_the_application_ends_the_session() -> None
 
 
 @pytest.mark.parametrize("label", ["adieu", "data"])
-async def test_a_data_channel_closed_by_the_application_ends_the_session(
-    label: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_data_channel_closed_by_the_application_ends_the_session(label: str) -> None:
     """Each side says who did it: the one that closes gets no `closing` (closing rules 37, 42)."""
-    made: list[tuple[adieu.RTCPeerConnection, adieu.RTCDataChannel]] = []
-    make = adieu.RTCPeerConnection.createDataChannel
-
-    def kept(pc: adieu.RTCPeerConnection, *given: object, **named: object) -> adieu.RTCDataChannel:
-        made.append((pc, make(pc, *given, **named)))  # type: ignore[arg-type]
-        return made[-1][1]
-
-    monkeypatch.setattr(adieu.RTCPeerConnection, "createDataChannel", kept)
-    async with adieu.memory_pair() as (first, second):
-        here, there = await asyncio.gather(first.open("data"), second.open("data"))
-        await here.send("x")
-        assert await there.receive() == "x"
-        [channel] = [channel for pc, channel in made if pc is first.pc and channel.label == label]
-        channel.close()
-        one, other = await asyncio.wait_for(asyncio.gather(first.wait_closed(), second.wait_closed()), 5.0)
-        assert one.cause == other.cause == "connection-closed"
-        assert one.by == "local" and other.by == "remote"
+    with channels_made() as made:
+        async with adieu.memory_pair() as (first, second):
+            here, there = await asyncio.gather(first.open("data"), second.open("data"))
+            await here.send("x")
+            assert await there.receive() == "x"
+            [channel] = [channel for pc, channel in made if pc is first.pc and channel.label == label]
+            channel.close()
+            one, other = await asyncio.wait_for(asyncio.gather(first.wait_closed(), second.wait_closed()), 5.0)
+            assert one.cause == other.cause == "connection-closed"
+            assert one.by == "local" and other.by == "remote"
 
 
 @contextlib.asynccontextmanager
