@@ -418,6 +418,16 @@ describe("a room that is closed for all", () => {
     for (const { cause, reason } of ends) assert.deepEqual([cause, reason.code], ["left", "room-closed"]);
   });
 
+  inside("by the server for one of them is over for that one, and its sessions go on", async (house) => {
+    const [host] = await three(house);
+    const waits = assert.rejects(host.room.session(), /room lab is over: 16 peers are in it/);
+    const left = { type: "left", room: "lab", code: "room-full", text: "16 peers are in it" };
+    house.server.seats.get(host.room.client.peer)!.socket!.hear(left as never);
+    await house.time.until(waits);
+    assert.equal(host.room.over, "16 peers are in it");
+    for (const { state } of host.sessions) assert.equal(state, "open");
+  });
+
   inside("takes only the options of a close", async (house) => {
     const [host] = await three(house);
     await assert.rejects(host.room.closeForAll(5 as never), /close\(5\): an object with options/);

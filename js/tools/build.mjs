@@ -28,16 +28,16 @@ function shortened(text) {
 /** Names of members that only adieu's own code uses: they are long for the reader, and short in a bundle. */
 const INNER = `
   ackDue acked ackWanted admit aliveAt askClose askDrained askFresh askReset askWait attachMedia badFrames
-  cannotConnect channelLastWordsOver closeChannel closeStream connectionGone connectionLost controlOpen countDelivered
-  doubt drainUntil dropOne endByViolation flightBytes giveTurn goneOn grantWait handleFrame handleLost hasRoom
-  hasTimer heardClosed heardDone heardGone heardHello heldUntil helloBy hungry iceChanged iceFresh icePendingUntil
-  introduced isAbrupt isAcknowledged isCloser isTroubled largeEdge lastEpoch lastHeard lastRoom lastWordsOver
-  leftUnread makeRoom mayLeave maySend movedTo networkChanged nextId openChannel openStream peerNow pestered
-  pollAction pollEvent pollOutput pollTimeout pollTransmit presenceChanged probed probePeer probeServer progressed
-  queuedBytes raisedTo readerWaits receiptsKept rewind saidClosed saidDone sayFile sayMoved sendControl sendData
-  signalingBroken signalingChanged socketEnded spokenOn stepBegan stoodStill streamClosed streamOpened superseded
-  suspected takenBeyond takenCost takenWith takesMedia tookEffect trackReceived unsentTotal wakeIn wantsDescription
-  watchProgress windowOf
+  cancelTimer cannotConnect channelLastWordsOver closeChannel closeStream connectionGone connectionLost controlOpen
+  countDelivered described doubt drainUntil dropOne endByViolation finishMedia flightBytes forgetTimer giveTurn goneOn
+  grantWait handleFrame handleLost hasRoom hasTimer heardClosed heardDone heardGone heardHello heldUntil helloBy
+  hungry iceChanged iceFresh icePendingUntil introduced isAbrupt isAcknowledged isCloser isTroubled largeEdge
+  lastEpoch lastHeard lastRoom lastWordsOver leftUnread makeRoom mayLeave maySend movedTo networkChanged nextId
+  openChannel openStream peerNow pestered pollAction pollEvent pollOutput pollTimeout pollTransmit presenceChanged
+  probed probePeer probeServer progressed queuedBytes raisedTo readerWaits receiptsKept rewind saidClosed saidDone
+  sayFile sayMoved sendControl sendData signaled signalingBroken signalingChanged socketEnded spokenOn stepBegan stoodStill
+  streamClosed streamOpened superseded suspected takeEarly takenBeyond takenCost takenWith takesMedia tookEffect
+  trackReceived unsentTotal wakeIn wantsDescription watchProgress windowOf
 `
   .trim()
   .split(/\s+/);

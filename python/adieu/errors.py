@@ -23,11 +23,11 @@ Exception
 │   │   └── UnknownError
 │   ├── SessionError                 errors of a session
 │   │   ├── SessionClosedError       the session has ended (`.receipt`), or is closing (then the receipt is None)
+│   │   │   └── NotAdieuPeerError    the peer does not use adieu
 │   │   ├── UndeliveredError         a message that was not delivered, or whose delivery is not known
 │   │   ├── ChannelError             a channel that is wanted differently there, or closed (`.receipt`); too large
 │   │   ├── ResetFailedError         a reset that failed; `session.state` says whether the session goes on
-│   │   ├── TransferError            a file that was refused, or could not be sent or saved
-│   │   └── NotAdieuPeerError        the peer does not use adieu
+│   │   └── TransferError            a file that was refused, or could not be sent or saved
 │   └── SignalingError               the server, or the connection to it
 │       ├── SignalingRefusedError    final: trying again is pointless (`.code`)
 │       └── SignalingLostError       the server could not be reached; try again later
@@ -224,6 +224,10 @@ class SessionClosedError(SessionError):
         self.recording: Any = getattr(receipt, "recording", None)
 
 
+class NotAdieuPeerError(SessionClosedError):
+    """The session has ended before it was open: its peer is connected, but said no `hello`. It does not use adieu."""
+
+
 class UndeliveredError(SessionError):
     """A message whose delivery is not known.
 
@@ -264,10 +268,6 @@ class ResetFailedError(SessionError):
 
 class TransferError(SessionError):
     """A file was refused, or could not be sent or saved."""
-
-
-class NotAdieuPeerError(SessionError):
-    """The connection is open, but the peer sent no `hello`: it does not use adieu."""
 
 
 class SignalingError(AdieuError):

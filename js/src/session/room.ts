@@ -382,8 +382,8 @@ export class Room extends Emitter<RoomEvents> {
       for (const shell of this.#shells) shell.sayMoved(event.now);
     } else if ((event.type === "kicked" || event.type === "roomLost") && event.code === ROOM_CLOSED) {
       this.#closedForAll((event.type === "kicked" ? event.reason : event.text) ?? "");
-    } else if (event.type === "ended") {
-      this.#over ??= event.error?.message ?? "it was left";
+    } else if (event.type === "ended" || event.type === "roomLost") {
+      this.#over ??= (event.type === "ended" ? event.error?.message : event.text) ?? "it was left";
       all(false, this.#over);
     }
     void this.emit("signaling", event);
@@ -638,9 +638,8 @@ export class Room extends Emitter<RoomEvents> {
     this.#changed.wake();
     if (this.#closing) return; // kept as long as the room
     await this.#sleep(REMEMBER);
-    this.#byId.delete(session.id);
-    this.#claims.delete(session.id);
-    this.#spoken.delete(session.id);
+    this.#arrivals = this.#arrivals.filter((arrived) => arrived !== session); // nobody has taken it
+    for (const known of [this.#byId, this.#claims, this.#spoken]) known.delete(session.id);
   }
 
   /** Return the pair whose last session this is. */

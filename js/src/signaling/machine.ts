@@ -366,7 +366,7 @@ export class SignalingMachine {
       this.#incoming = new Incoming();
       if (old) {
         this.#outputs.push({ type: "seatMoved", old, now: message.peer });
-        this.#giveBack("moved", "the seat was lost with the message on its way: it may or may not have been passed on");
+        this.#giveBack("moved", "the seat was lost with the message on its way: perhaps it was passed on");
       }
     }
     this.#outputs.push({ type: "up", peer: message.peer, resumed: message.resumed });

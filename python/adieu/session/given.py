@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
+from adieu.protocol import words
 from adieu.protocol.control import Reliability
 from adieu.webrtc.dictionaries import boolean
 
@@ -32,6 +34,29 @@ def _limit(what: str, value: object) -> int | None:
     if not 0 <= value <= 65535:
         raise ValueError(f"{what} must be 0 to 65535, not {value}")
     return value
+
+
+def close_given(reason: str, timeout: float | None) -> None:
+    """Check what a close is given, before it begins.
+
+    Raises:
+        TypeError: the reason is no text.
+        ValueError: the timeout is no time.
+    """
+    words.reason("left", reason)
+    if timeout is not None:
+        seconds_given(timeout)
+
+
+def seconds_given(timeout: float) -> float:
+    """Check a time that a close may take.
+
+    Raises:
+        ValueError: it is no time.
+    """
+    if not 0 <= timeout < math.inf:
+        raise ValueError(f"timeout must be 0 or more seconds, not {timeout}")
+    return timeout
 
 
 def reason_of(error: BaseException | None) -> str:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from adieu.errors import NotAdieuPeerError, SessionClosedError
 from adieu.protocol.control import FILE_CHANNEL
 from adieu.session.machine.cause import confidence
+from adieu.session.machine.recovery import NOT_ADIEU
 
 if TYPE_CHECKING:
     from adieu.protocol.words import Level, Reason
@@ -18,6 +20,12 @@ if TYPE_CHECKING:
     from adieu.session.machine.sender import Outgoing, Sender
     from adieu.session.media import MediaReceipt
     from adieu.session.recorder import Recorder
+
+
+def ending_error(receipt: CloseReceipt) -> SessionClosedError:
+    """Return the error for those that wait for a session which has ended."""
+    kind = NotAdieuPeerError if receipt.reason.text == NOT_ADIEU else SessionClosedError
+    return kind(receipt.notice, receipt)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import msgspec
 
-from adieu.errors import SessionClosedError, SessionError, SignalingError, SignalingLostError
+from adieu.errors import SessionClosedError, SessionError, SignalingLostError
 from adieu.protocol import words
 from adieu.protocol.ids import receipt_id, session_id
 from adieu.protocol.signaling import (
@@ -26,6 +26,8 @@ from adieu.protocol.signaling import (
 from adieu.session.channel import payload_of
 from adieu.session.connect_for import for_session
 from adieu.session.emitter import Emitter
+from adieu.session.given import close_given
+from adieu.session.ice_servers import IceServers
 from adieu.session.machine.machine import SessionMachine
 from adieu.session.pair import Pair, Unconnected, describe, is_wanted, new_early, who
 from adieu.session.room_route import RoomRoute
@@ -95,8 +97,7 @@ class Room(Succession):
         self._connect = connect
         """The user's own, if there is one."""
         self._settings = settings
-        self._ice: list[dict[str, Any]] = []
-        self._ice_known = asyncio.Event()
+        self._ice = IceServers(client)
         self._accept = accept
         self._options = options
         self._on_wait = on_wait
@@ -240,6 +241,7 @@ class Room(Succession):
 
         Cancellation: all go on abruptly; receipts are kept.
         """
+        close_given(reason, timeout)
         self._closing = True
         self._wake()
         sessions = list(self._by_id.values())
@@ -259,6 +261,7 @@ class Room(Succession):
             SignalingRefusedError: the token does not grant the right `close`. Nothing is closed.
             SignalingLostError: the server cannot be reached. Nothing is closed.
         """
+        close_given(reason, timeout)
         self.room_closing(True)  # the others may know it, and close, before the answer is here
         try:
             await self.client.close_room(self.name, reason)
@@ -294,8 +297,8 @@ class Room(Succession):
         """Add a handler, or decorate one.
 
         Events: `session` (a Session), `peer` (a report of the server: PeerJoined, PeerAway, …), `unconnected` (an
-            Unconnected: a peer is not connected, or the reason has changed), `signaling` (Up, Down, Moved,
-            Ended).
+            Unconnected: a peer is not connected, or the reason has changed), `signaling` (Up, Down, Moved, Kicked,
+            Goaway, RoomLost, Ended).
         """
         return self._emitter.on(name) if handler is None else self._emitter.on(name, handler)
 
@@ -308,7 +311,7 @@ class Room(Succession):
         """Join, and from now on follow what happens."""
         self.tasks.spawn(self._follow(), "follows the server")
         await self.client.join(self.name, meta)
-        self.tasks.spawn(self._renew_ice(), "renews the ICE servers")
+        self.tasks.spawn(self._ice.renew(self._own_connections), "renews the ICE servers")
 
     async def leave(self) -> None:
         """After `close`: end what is left."""
@@ -322,22 +325,11 @@ class Room(Succession):
     def _make_connection(self) -> RTCPeerConnection:
         from adieu.webrtc import peer_connection  # noqa: PLC0415 rooms are entered before it is loaded
 
-        return peer_connection.RTCPeerConnection({"iceServers": self._ice}, settings=self._settings)
+        return peer_connection.RTCPeerConnection({"iceServers": self._ice.servers}, settings=self._settings)
 
-    async def _renew_ice(self) -> None:
-        """Refresh TURN credentials, which expire. New connections get fresh ones, and open connections too."""
-        while True:
-            try:
-                self._ice, seconds = await self.client.ice_servers()
-            except SignalingError:
-                seconds = 30.0
-            self._ice_known.set()
-            for session in self.sessions:
-                if (pc := session.pc) is not None and self._connect is None:
-                    pc.setConfiguration({"iceServers": self._ice})
-            if not seconds:
-                return
-            await asyncio.sleep(seconds * 2 / 3)
+    def _own_connections(self) -> list[RTCPeerConnection]:
+        """Return those that the room has made: of connections that the program makes, it knows the servers."""
+        return [session.pc for session in self.sessions if session.pc is not None and self._connect is None]
 
     def _wake(self) -> None:
         self._changed.set()
@@ -387,8 +379,9 @@ class Room(Succession):
                     shell.say_moved(new)
             case Kicked(code="room-closed", reason=reason) | RoomLost(code="room-closed", text=reason):
                 self._closed_for_all(reason)
-            case Ended(error=error):
-                self._over = self._over or (str(error) if error is not None else "it was left")
+            case Ended() | RoomLost():
+                text = event.text if isinstance(event, RoomLost) else str(event.error or "it was left")
+                self._over = self._over or text
                 for session in self._by_id.values():
                     shell_of(session).signaling_changed(False, self._over)
             case _:
@@ -490,7 +483,7 @@ class Room(Succession):
         if self._accept is not None:
             self._tell(pair)
         accepted = pair.accepted = pair.accepted or await self._asked(peer)
-        await self._ice_known.wait()
+        await self._ice.known.wait()
         early, pair.early = pair.early or (), None
         pair.standing = "new"
         if not accepted:
@@ -628,6 +621,7 @@ class Room(Succession):
             self._ended(pair, receipt)
         self._wake()
         await asyncio.sleep(REMEMBER)
+        self._arrivals = [other for other in self._arrivals if other is not session]  # nobody has taken it
         await session.end()
         self._by_id.pop(session.id, None)
         self._claims.pop(session.id, None)

@@ -25,7 +25,7 @@ from adieu.session.machine import actions
 from adieu.session.machine.machine import SessionMachine
 from adieu.session.machine.remembered import Remembered
 from adieu.session.notice import sentence
-from adieu.session.receipt import CloseReceipt, ResetReport
+from adieu.session.receipt import CloseReceipt, ResetReport, ending_error
 from adieu.session.recorder import keep
 from adieu.session.shell import Shell
 from adieu.unclosed import warn_unclosed, where_made
@@ -768,7 +768,7 @@ class Session:
         if trouble := keep(shell.recorder, self.id, self.me):
             shell.log.line("!", trouble)
         shell.log.ended(outcome, receipt.notice)
-        error = SessionClosedError(receipt.notice, receipt)
+        error = ending_error(receipt)
         if not self._open.done():
             self._open.set_exception(error)
         for channel in self._channels.values():

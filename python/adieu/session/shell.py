@@ -8,7 +8,6 @@ and in order, and passes its events to the session. Above the shell are `Session
 from __future__ import annotations
 
 import asyncio
-import math
 from contextlib import suppress
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,6 +21,7 @@ from adieu.session import events
 from adieu.session.connect import check_connection
 from adieu.session.connection import Connection
 from adieu.session.emitter import Emitter, settle_current
+from adieu.session.given import seconds_given
 from adieu.session.ledger import Held
 from adieu.session.machine import actions
 from adieu.session.machine.cause import ROOM_CLOSED
@@ -154,10 +154,7 @@ class Shell:
         Raises:
             ValueError: it is no time.
         """
-        seconds = self.machine.options.close_timeout if timeout is None else timeout
-        if not 0 <= seconds < math.inf:
-            raise ValueError(f"timeout must be 0 or more seconds, not {seconds}")
-        return seconds
+        return self.machine.options.close_timeout if timeout is None else seconds_given(timeout)
 
     def check_loop(self) -> None:
         """Refuse a caller in another event loop: a session lives in one, and ends with it.

@@ -136,7 +136,7 @@ class SignalingClient:
     ) -> None:
         self._host, self._path, secure = _read_url(url)
         self.url = url
-        self._shown_url = re.sub("//[^/@]*@", "//", url.partition("?")[0])  # without a token or a password
+        self._shown_url = _shown(url)
         self._log_id = log.new_id("ws")
         self._is_down = False
         self._ssl = context_of(ssl, secure=secure)
@@ -171,7 +171,7 @@ class SignalingClient:
             warn_unclosed(self, self._where, "its event loop has ended; await quit() before that")
 
     def __repr__(self) -> str:
-        return f"<SignalingClient {self.url}>"
+        return f"<SignalingClient {self._shown_url}>"
 
     # --- begin and end ------------------------------------------------------------------------------------
 
@@ -190,7 +190,7 @@ class SignalingClient:
         self._begun = loop.create_future()
         self._patient_until = loop.time() + self._policy.enter_timeout
         self._machine.start(loop.time())
-        self._owner = loop.create_task(self._own(), name=f"adieu signaling {self.url}")
+        self._owner = loop.create_task(self._own(), name=f"adieu signaling {self._shown_url}")
         try:
             await self._begun
         except BaseException:
@@ -488,9 +488,9 @@ class SignalingClient:
             case Down(by_server=True, retry_in=wait) if self._now() + wait < self._patient_until:
                 pass
             case Down(reason=reason):
-                self._fail_to_begin(SignalingLostError(f"no signaling at {self.url}: {reason}"))
+                self._fail_to_begin(SignalingLostError(f"no signaling at {self._shown_url}: {reason}"))
             case Ended(error=error):
-                self._fail_to_begin(error or SignalingLostError(f"quit before {self.url} had answered"))
+                self._fail_to_begin(error or SignalingLostError(f"quit before {self._shown_url} had answered"))
             case _:
                 pass
 
@@ -644,19 +644,24 @@ class _DialError(Exception):
         self.by_server = by_server
 
 
+def _shown(url: str) -> str:
+    """Return a URL for errors and the log: without a token or a password."""
+    return re.sub("//[^/@]*@", "//", url.partition("?")[0])
+
+
 def _read_url(url: str) -> tuple[str, str, bool]:
     """Return host, path, and whether TLS is used."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        raise ValueError(f"{url!r} is not the url of a signaling server: {error}") from None
+        raise ValueError(f"{_shown(url)!r} is not the url of a signaling server: {error}") from None
     if parts.scheme not in {"ws", "wss"} or not host:
         meant = {"http": "ws", "https": "wss"}.get(parts.scheme)
         path = parts.path if parts.path.rstrip("/").endswith("/ws") else parts.path.rstrip("/") + "/ws"
-        hint = f"; try {meant}://{parts.netloc}{path}" if meant and host else ""
+        hint = f"; try {meant}://{parts.netloc.rpartition('@')[2]}{path}" if meant and host else ""
         raise ValueError(
-            f"{url!r} is not the url of a signaling server: it needs ws:// or wss://, a host and a path{hint}"
+            f"{_shown(url)!r} is not the url of a signaling server: it needs ws:// or wss://, a host and a path{hint}"
         )
     return host, parts.path, parts.scheme == "wss"
 

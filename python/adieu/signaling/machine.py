@@ -416,7 +416,7 @@ class Machine:
             self._incoming = Incoming()
             if old:
                 self._events.append(Moved(old, message.peer))
-                text = "the seat was lost with the message on its way: it may or may not have been delivered"
+                text = "the seat was lost with the message on its way: perhaps it was passed on"
                 self._give_back("moved", text)
         self._events.append(Up(message.peer, message.resumed))
         self._say_again(rejoin=not message.resumed)

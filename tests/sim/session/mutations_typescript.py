@@ -413,8 +413,8 @@ TYPESCRIPT = (
         "S10",
         "a side goes on with the connection that the other has given up",
         T_RESET,
-        " && reset.epoch > made && ",
-        " && reset.epoch < made && ",
+        "    if (reset.epoch > made && ",
+        "    if (reset.epoch < made && ",
         T_LADDER,
     ),
     # --- S11

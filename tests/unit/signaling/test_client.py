@@ -219,6 +219,30 @@ async def test_nobody_there():
     assert connections() == set()
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ws://ada:hunter2@127.0.0.1:9/ws?token=hunter2",
+        "http://ada:hunter2@127.0.0.1:9/ws?token=hunter2",
+        "ws://ada:hunter2@:70000/ws?token=hunter2",
+        "wss://ada:hunter2@[::1/ws",
+    ],
+)
+async def test_no_secret_of_a_url_is_in_an_error_or_a_name(url):
+    shown = []
+    try:
+        one = SignalingClient(url, policy=QUICK)
+        shown.append(repr(one))
+        async with one:
+            pass
+    except (SignalingLostError, ValueError) as error:
+        shown.append(str(error))
+        shown.append(str(error.__context__ or ""))
+    shown += [task.get_name() for task in asyncio.all_tasks()]
+    assert "127.0.0.1" in shown[0] or "signaling server" in shown[0]
+    assert not any("hunter2" in text for text in shown), shown
+
+
 async def test_somebody_who_says_nothing():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"ws://127.0.0.1:{listener.getsockname()[1]}/ws"

@@ -176,7 +176,7 @@ function join(m: MachineState, word: words.Reset): void {
     // Both asked at once, or the ladder here and the application there: one reset.
     const made = reset.epoch;
     raiseTo(reset, level, word.epoch);
-    if (reset.phase === "building" && reset.epoch > made && m.resets.admit(m.now)) {
+    if (reset.epoch > made && reset.phase === "building" && m.resets.admit(m.now)) {
       // The other side has given up the connection that is being made.
       connections.release(m, made);
       reset.phase = "asked";
