@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import shlex
 import subprocess
@@ -99,6 +100,14 @@ def test_a_command_is_one_that_adieu_has(words: list[str]) -> None:
     assert words[0] in COMMANDS or words == ["--help"]
     if words[0] in COMMANDS:
         parser_of(words[0]).read(words[1:])
+
+
+@pytest.mark.parametrize("module", ["", ".session", ".signaling", ".media", ".server", ".testing", ".debug"])
+def test_every_public_name_is_in_the_reference(module: str) -> None:
+    page = (DOCS / "reference" / "python.md").read_text()
+    names = set(importlib.import_module(f"adieu{module}").__all__) - {"__version__"}
+    documented = set(re.findall(r"\badieu(?:\.[a-z]+)?\.(\w+)\b", page))
+    assert names <= documented, names - documented
 
 
 def test_every_error_has_its_cause_and_its_cure() -> None:
