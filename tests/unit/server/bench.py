@@ -179,11 +179,7 @@ class Cluster:
         self.call(replica, "handle_slow", socket, now)
 
     def handle_leaving(self, body: bytes, now: float) -> bool:
-        """One hub knows at once whether a token is known; replicas do not say."""
-        known = self.replicas[0]._hub._state.counters
-        before = known["leaves_bad"] + known["leaves_unknown"]
-        self.call(self.replicas[-1], "handle_leaving", body, now)
-        return known["leaves_bad"] + known["leaves_unknown"] == before
+        return self.call(self.replicas[-1], "handle_leaving", body, now)
 
     def handle_kick(self, peer: str, reason: str, now: float) -> bool:
         return self.call(self.replicas[-1], "handle_kick", peer, reason, now)

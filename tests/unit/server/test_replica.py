@@ -15,6 +15,7 @@ from adieu.protocol.signaling import (
     Join,
     Kicked,
     Leave,
+    Leaving,
     PeerAway,
     PeerBack,
     PeerLeft,
@@ -26,6 +27,7 @@ from adieu.protocol.signaling import (
 )
 from adieu.protocol.words import Wait
 from adieu.server.hub import Close, Grant, Send, Settings, TokenRefusedError
+from adieu.server.hub import replica as replica_module
 from adieu.server.hub.replica import DEAD, HEARTBEAT, Batch, GapError, Replica
 from adieu.server.hub.timers import Timers
 from unit.server import bench
@@ -252,15 +254,97 @@ def test_without_the_log_nobody_is_let_in():
     assert not replica.waiting
 
 
+def inputs(replica):
+    feed.count += 1
+    return msgspec.msgpack.decode(replica.take_batch(), type=Batch).inputs
+
+
+def greeted(replica):
+    """A client with a seat; its socket, and its resume token."""
+    socket = replica.handle_connect("127.0.0.1", 0.0)
+    replica.handle_message(socket, encode(Hello(version=VERSION)), 0.0)
+    feed(replica)
+    [welcome] = outputs(replica)
+    return socket, msgspec.json.decode(welcome.text, type=Welcome).resume_token
+
+
 def test_a_client_that_floods_is_closed_before_it_fills_the_log():
     replica = alone(settings=Settings(burst=10))
     feed(replica)
-    socket = replica.handle_connect("127.0.0.1", 0.0)
+    socket, _ = greeted(replica)
     for _ in range(1000):
         replica.handle_message(socket, "x", 0.0)
     assert [output.code for output in outputs(replica) if isinstance(output, Close)] == [CloseCode.TOO_MANY]
-    assert len(msgspec.msgpack.decode(replica.take_batch(), type=Batch).inputs) < 30
+    assert len(inputs(replica)) < 30
+
+
+@pytest.mark.parametrize("frame", ["x" * 60_000, "[" * 60_000, encode(BareAck(), request=7)])
+def test_a_stranger_s_frame_that_is_no_hello_does_not_reach_the_log(frame):
+    replica = alone()
+    feed(replica)
+    socket = replica.handle_connect("127.0.0.1", 0.0)
+    for _ in range(100):
+        replica.handle_message(socket, frame, 0.0)
+    told, closed = outputs(replica)
+    assert (closed.connection, closed.code) == (socket, CloseCode.BAD_REQUEST)
+    error = msgspec.json.decode(told.text)
+    assert (error["code"], error.get("id")) == ("bad-request", 7 if "7" in str(frame) else None)
+    assert len(replica.take_batch()) < 200
     feed.count += 1
+
+
+def test_after_a_refused_token_no_frame_reaches_the_log():
+    def authenticate(token):
+        raise TokenRefusedError("no")
+
+    replica = alone(authenticate=authenticate)
+    feed(replica)
+    socket = replica.handle_connect("127.0.0.1", 0.0)
+    replica.handle_message(socket, encode(Hello(version=VERSION, token="t" * 4000)), 0.0)
+    for _ in range(100):
+        replica.handle_message(socket, "x" * 60_000, 0.0)
+    assert len(feed(replica)) < 500
+    assert [output.code for output in outputs(replica) if isinstance(output, Close)] == [CloseCode.INVALID_TOKEN]
+
+
+def test_a_stranger_s_goodbye_does_not_reach_the_log():
+    replica = alone()
+    feed(replica)
+    for body in (b"x" * 60_000, b"[" * 60_000, msgspec.json.encode(Leaving(resume_token="guessed"))):
+        assert not replica.handle_leaving(body, 0.0)
+    assert not replica.waiting
+    assert (replica.counters["leaves_bad"], replica.counters["leaves_unknown"]) == (2, 1)
+
+
+def test_goodbyes_of_a_client_are_limited_as_its_frames_are():
+    replica = alone(settings=Settings(burst=10))
+    feed(replica)
+    _, token = greeted(replica)
+    if_gone, last = (msgspec.json.encode(Leaving(resume_token=token, if_gone=value)) for value in (True, False))
+    for count in (10, 0, 0):
+        assert [replica.handle_leaving(if_gone, 0.0) for _ in range(100)].count(True) == count
+        feed(replica)
+    assert replica.counters["leaves_too_many"] == 290
+    assert [replica.handle_leaving(last, 0.0) for _ in range(5)] == [True, False, False, False, False]
+    feed(replica)
+    assert replica.gauges()["seats"] == 0
+
+
+def test_what_waits_for_the_log_has_a_bound_in_bytes(monkeypatch):
+    monkeypatch.setattr(replica_module, "MOST_PENDING", 100_000)
+    replica = alone()
+    feed(replica)
+    (first, token), (second, _) = greeted(replica), greeted(replica)
+    for _ in range(5):
+        replica.handle_message(first, "x" * 30_000, 0.0)
+    assert [each.code for each in outputs(replica)] == [CloseCode.TOO_MANY]
+    body = msgspec.json.encode(Leaving(resume_token=token)).ljust(30_000)
+    assert not replica.handle_leaving(body, 0.0)
+    assert len(feed(replica)) < 100_000
+    replica.handle_message(second, "x" * 30_000, 0.0)
+    assert replica.handle_leaving(body, 0.0)
+    feed(replica)
+    assert CloseCode.TOO_MANY not in [each.code for each in outputs(replica) if isinstance(each, Close)]
 
 
 # --- tokens -----------------------------------------------------------------------------------------------------

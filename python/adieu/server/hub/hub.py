@@ -131,17 +131,14 @@ class Hub:
         """Handle a page's `POST /v1/leave`: deliver its last messages and free its seat.
 
         Returns:
-            Whether the token belonged to a seat; the answer to the page is the same.
+            Whether it counts; the answer to the page is the same.
         """
-        state = self._state
-        try:
-            leaving = _leaving_decoder.decode(body)
-        except (ValueError, RecursionError):
-            state.counters["leaves_bad"] += 1
+        found = self.read_leaving(body)
+        if found is None:
             return False
-        seat = resume.seat_of_token(state, leaving.resume_token)
-        if seat is None:
-            state.counters["leaves_unknown"] += 1
+        leaving, seat = found
+        if leaving.if_gone and not seat.bucket.take(now):
+            self._state.counters["leaves_too_many"] += 1
             return False
         if leaving.if_gone and (seat.connection is not None or now - seat.away_since > PARTING):
             seat.parting = leaving, now
@@ -149,6 +146,20 @@ class Hub:
             self._part(seat, leaving, now)
         self._settle(now)
         return True
+
+    def read_leaving(self, body: bytes) -> tuple[Leaving, Seat] | None:
+        """Read a page's goodbye and find its seat; without one it is counted, and of no use."""
+        state = self._state
+        try:
+            leaving = _leaving_decoder.decode(body)
+        except (ValueError, RecursionError):
+            state.counters["leaves_bad"] += 1
+            return None
+        seat = resume.seat_of_token(state, leaving.resume_token)
+        if seat is None:
+            state.counters["leaves_unknown"] += 1
+            return None
+        return leaving, seat
 
     def handle_shutdown(self, after: float, now: float) -> None:
         """Send `goaway`, accept no new clients, and close all sockets with 3001 after `after` seconds."""

@@ -15,6 +15,8 @@ all others do. It sends those outputs that are for its own sockets.
   server sees that at the same place of the log, and ends the dead server's sockets. If it was only slow, it reads that
   too, closes its sockets and enters again under a new name.
 * Tokens are checked by the server that has the socket. The log has the grant, and not the token.
+* Nothing of a stranger gets into the log but `hello`: each server keeps and reads what is in it. A first frame that is
+  no `hello` is answered here, and a page's goodbye must show the token of a seat in this copy.
 
 Every copy has read the same log, and the log alone decides which messages clients get. So a server may end at any time.
 """
@@ -22,7 +24,7 @@ Every copy has read the same log, and the log alone decides which messages clien
 from __future__ import annotations
 
 import hashlib
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
@@ -45,7 +47,6 @@ from adieu.server.hub.state import (
 )
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import Callable
 
     from adieu.histogram import Histogram
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
     from adieu.server.hub.overview import PeerView, RoomView
     from adieu.server.hub.state import IceSource
 
-FORMAT = 1
+FORMAT = 2
 """The version of the batches and of the hub's answers to them: servers of one log must have the same."""
 HEARTBEAT = 0.5
 DEAD = 5.0
@@ -61,6 +62,8 @@ LONGEST_SILENCE = 1.0
 MOST_UNREAD = 2
 """Times `Settings.burst`: the most frames of one socket that are not back from the log. More is more than the hub
 allows too, and would fill the log meanwhile."""
+MOST_PENDING = 32 * 1024 * 1024
+"""The most characters of frames and goodbyes that wait to be appended. They wait longer when the log is slow."""
 
 
 class GapError(Exception):
@@ -125,6 +128,7 @@ class Slow(Struct, array_like=True, tag=6):
 class Parting(Struct, array_like=True, tag=7):
     """A page has sent its goodbye beside the socket."""
 
+    peer: str
     body: bytes
 
 
@@ -187,6 +191,8 @@ class _Socket:
     """A socket of this server."""
 
     greeted: bool = False
+    refused: bool = False
+    """Whether its token was refused: the hub closes it when it reads that."""
     unread: int = 0
     """Frames that are not back from the log yet."""
 
@@ -235,6 +241,9 @@ class Replica:
         self.expelled = False
         self._number = 0
         self._pending: list[Input] = []
+        self._pending_size = 0
+        self._partings: Counter[str] = Counter()
+        """The goodbyes of a peer that are not back from the log yet."""
         self._nodes: dict[str, _Node] = {}
         self._owners: dict[int, tuple[str, int]] = {}
         self._clock = 0
@@ -265,39 +274,64 @@ class Replica:
         """Handle a frame from a socket."""
         del now
         socket = self._mine.get(connection)
-        if socket is None:
+        if socket is None or socket.refused:
             return
         socket.unread += 1
         if socket.unread > MOST_UNREAD * self._settings.burst:
-            self._close(connection, CloseCode.TOO_MANY, "too many messages at once")
-            self._pending.append(Gone(connection))
+            self._end(connection, CloseCode.TOO_MANY, "too many messages at once")
         elif isinstance(data, bytes) or len(data) > self._settings.message_bytes:
             self._pending.append(Frame(connection, None, len(data)))
+        elif not self._has_room(len(data)):
+            self._end(connection, CloseCode.TOO_MANY, "the server is busy: try again later")
         else:
-            text, verdict = self._checked(socket, data)
-            self._pending.append(Frame(connection, text, len(data), verdict))
+            self._text(connection, socket, data)
 
-    def _checked(self, socket: _Socket, data: str) -> tuple[str, Allowed | Refused | None]:
-        """Check the token of a frame. Return the frame without it, and the verdict."""
+    def _text(self, connection: int, socket: _Socket, data: str) -> None:
+        """Append a text frame, without its token. Turn away here a stranger that does not begin with `hello`."""
         if socket.greeted and "refresh" not in data:
-            return data, None
-        socket.greeted = True
+            self._append(Frame(connection, data, len(data)), len(data))
+            return
+        request, error = None, "the first message must be `hello`"
+        verdict: Allowed | Refused | None = None
         try:
             envelope, message = decode_client(data)
-        except ValueError:
-            return data, None  # the hub says the same
-        if not isinstance(message, (Hello, Refresh)):
-            return data, None
-        verdict: Allowed | Refused
+            request = envelope.id
+            if isinstance(message, (Hello, Refresh)):
+                verdict = self._judgement(message.token)
+                bare = msgspec.structs.replace(message, token="" if isinstance(message, Refresh) else None)
+                data = encode(bare, request=request, seq=envelope.seq, ack=envelope.ack)
+        except ValueError as wrong:
+            message, error = None, str(wrong)
+        if not socket.greeted and not isinstance(message, Hello):
+            self.counters["refused_bad-request"] += 1
+            self._outputs.append(Send(connection, encode(Error(code="bad-request", message=error), request=request)))
+            self._end(connection, CloseCode.BAD_REQUEST, error)
+            return
+        socket.refused = not socket.greeted and isinstance(verdict, Refused)
+        socket.greeted = True
+        self._append(Frame(connection, data, len(data), verdict), len(data))
+
+    def _judgement(self, token: str | None) -> Allowed | Refused:
         try:
-            verdict = Allowed(self._authenticate(message.token))
+            verdict: Allowed | Refused = Allowed(self._authenticate(token))
             _encoder.encode(verdict)  # a half of a surrogate pair in a name would stop the whole batch
         except TokenRefusedError as error:
             verdict = Refused(int(error.code), scalar(str(error)))
         except UnicodeEncodeError:
             verdict = Refused(int(CloseCode.INVALID_TOKEN), "the token's claims are not valid: they have broken text")
-        bare = msgspec.structs.replace(message, token="" if isinstance(message, Refresh) else None)
-        return encode(bare, request=envelope.id, seq=envelope.seq, ack=envelope.ack), verdict
+        return verdict
+
+    def _has_room(self, size: int) -> bool:
+        return self._pending_size + size <= MOST_PENDING
+
+    def _append(self, each: Frame | Parting, size: int) -> None:
+        self._pending.append(each)
+        self._pending_size += size
+
+    def _end(self, connection: int, code: CloseCode, reason: str) -> None:
+        """Close a socket here, and say so in the log."""
+        self._close(connection, code, reason)
+        self._pending.append(Gone(connection))
 
     def handle_disconnect(self, connection: int, now: float) -> None:
         """Handle the end of a socket."""
@@ -312,11 +346,19 @@ class Replica:
             self._pending.append(Slow(connection))
 
     def handle_leaving(self, body: bytes, now: float) -> bool:
-        """Handle a page's `POST /v1/leave`. Its effect comes with the log."""
+        """Handle a page's `POST /v1/leave`. Its effect comes with the log. Whether it gets into it."""
         del now
-        if self.up:
-            self._pending.append(Parting(body))
-        return self.up
+        found = self._hub.read_leaving(body) if self.up else None
+        if found is None:
+            return False
+        leaving, seat = found
+        allowed = int(seat.bucket.level(self._now)) + (not leaving.if_gone)  # the last one frees the seat
+        if self._partings[seat.peer] >= allowed or not self._has_room(len(body)):
+            self.counters["leaves_too_many"] += 1
+            return False
+        self._partings[seat.peer] += 1
+        self._append(Parting(seat.peer, body), len(body))
+        return True
 
     def handle_kick(self, peer: str, reason: str, now: float) -> bool:
         """Handle an operator's wish to remove a peer, of whichever server. Whether there is such a peer."""
@@ -401,7 +443,7 @@ class Replica:
         """Return the next batch, which must be appended, and again until that has succeeded. It may have no inputs."""
         data = _encoder.encode(Batch(self.node, self._number + 1, self._random(16), self._pending))
         self._number += 1
-        self._pending = []
+        self._pending, self._pending_size = [], 0
         return data
 
     def enter(self, *, blank: bool) -> None:
@@ -431,6 +473,8 @@ class Replica:
         self.expelled = False
         self._number = 0
         self._pending = [Enter(blank=False)]
+        self._pending_size = 0
+        self._partings.clear()
 
     def apply(self, position: str, data: bytes) -> None:
         """Take an entry of the log.
@@ -508,7 +552,11 @@ class Replica:
             case Slow(socket=socket):
                 if (known := node.sockets.get(socket)) is not None:
                     hub.handle_slow(known, now)
-            case Parting(body=body):
+            case Parting(peer=peer, body=body):
+                if self._is_own:
+                    self._partings[peer] -= 1
+                    if not self._partings[peer]:
+                        del self._partings[peer]
                 hub.handle_leaving(body, now)
             case KickWish(peer=peer, reason=reason):
                 hub.handle_kick(peer, reason, now)
@@ -580,8 +628,7 @@ class Replica:
 
     def _close_all(self, code: CloseCode, reason: str) -> None:
         for socket in list(self._mine):
-            self._close(socket, code, reason)
-            self._pending.append(Gone(socket))
+            self._end(socket, code, reason)
 
     def _draw(self, count: int) -> bytes:
         """Return random bytes, the same in each copy."""
