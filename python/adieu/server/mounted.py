@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from adieu.server.admin import AdminToken
 from adieu.server.app import Access, make_app
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from adieu.server.hub import Hub, Replica, Settings
+
+logger: Final = logging.getLogger("adieu.server")
 
 
 class SignalingApp:
@@ -156,12 +159,22 @@ class SignalingApp:
         await app(scope, receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
-        """Serve the lifespan of ASGI, for a web server that was given this application itself."""
+        """Serve the lifespan of ASGI, for a web server that was given this application itself.
+
+        An error goes to it as a message: an exception would mean that there is no lifespan, and it would go on.
+        """
         await receive()  # startup
-        async with self.lifespan():
-            await send({"type": "lifespan.startup.complete"})
-            await receive()  # shutdown
-        await send({"type": "lifespan.shutdown.complete"})
+        phase = "startup"
+        try:
+            async with self.lifespan():
+                await send({"type": "lifespan.startup.complete"})
+                phase = "shutdown"
+                await receive()  # shutdown
+        except Exception as error:
+            logger.debug("the %s of the SignalingApp has failed", phase, exc_info=True)
+            await send({"type": f"lifespan.{phase}.failed", "message": f"{type(error).__name__}: {error}"})
+        else:
+            await send({"type": "lifespan.shutdown.complete"})
 
     def _now_running(self) -> tuple[Bridge, ASGIApp]:
         if self._running is None:

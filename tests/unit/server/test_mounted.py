@@ -16,10 +16,12 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
+from uvicorn.lifespan.on import LifespanOn
 
 import adieu
 from adieu.protocol.signaling import SUBPROTOCOL
 from adieu.server import SignalingApp, make_token
+from adieu.server.bridge import Bridge
 from conftest import missing
 
 if TYPE_CHECKING:
@@ -158,6 +160,48 @@ async def test_it_can_be_started_again_but_not_twice_at_once() -> None:
             with pytest.raises(RuntimeError, match="entered already"):
                 async with signaling.lifespan():
                     pass
+
+
+async def lived(signaling: SignalingApp, **scope: Any) -> list[dict[str, Any]]:
+    """What a web server is told that begins and ends the lifespan."""
+    incoming = iter(["lifespan.startup", "lifespan.shutdown"])
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": next(incoming)}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    await signaling({"type": "lifespan", **scope}, receive, send)
+    return sent
+
+
+async def test_a_web_server_is_told_why_it_cannot_start() -> None:
+    """An exception would mean: no lifespan. The web server would serve, and each request would fail."""
+    [failed] = await lived(SignalingApp(open_to_all=True, bus="nonsense://x"))
+    assert failed["type"] == "lifespan.startup.failed"
+    assert "ValueError: " in failed["message"]
+    assert "redis://" in failed["message"]
+    config = uvicorn.Config(SignalingApp(open_to_all=True, bus="nonsense://x"), log_config=None)
+    config.load()
+    lifespan = LifespanOn(config)
+    await lifespan.startup()
+    assert lifespan.should_exit
+
+
+async def test_a_web_server_is_told_when_its_end_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(*_: object) -> None:
+        raise OSError("the bus is lost")
+
+    monkeypatch.setattr(Bridge, "shut_down", broken)
+    signaling = SignalingApp(open_to_all=True)
+    assert await lived(signaling) == [
+        {"type": "lifespan.startup.complete"},
+        {"type": "lifespan.shutdown.failed", "message": "OSError: the bus is lost"},
+    ]
+    with pytest.raises(RuntimeError, match="has not been entered"):
+        _ = signaling.hub
 
 
 async def test_clients_are_told_before_it_ends() -> None:
