@@ -7,6 +7,8 @@ from typing import TypeAlias
 
 import msgspec
 
+from adieu.protocol.nesting import check_nesting
+
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 SECRETS = frozenset({"token", "resumeToken", "credential", "username", "password", "tab"})
@@ -19,12 +21,13 @@ def redact(text: str | bytes, *, limit: int = 400) -> str:
     """Return a frame for a person to read, cut to about `limit` characters.
 
     Tokens, TURN passwords and ice-pwd are hidden.
-    Text that is not JSON is not shown at all, because it could hold anything.
+    Text that is not JSON is not shown at all, because it could hold anything. JSON that no peer may send is not either.
     """
     try:
+        check_nesting(text)
         message = msgspec.json.decode(text)
     except (ValueError, RecursionError):
-        return f"<{len(text)} bytes that are not JSON>"
+        return f"<{len(text)} bytes that are not JSON, or nested too deep>"
     shown = msgspec.json.encode(_hide(message)).decode()
     return shown if len(shown) <= limit else f"{shown[:limit]}{HIDDEN} ({len(text)} bytes)"
 

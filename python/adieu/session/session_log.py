@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from adieu import log
+from adieu.protocol.nesting import check_nesting
 
 if TYPE_CHECKING:
     from adieu.session.machine.actions import ResetEnded, StateChanged
@@ -53,13 +54,14 @@ class SessionLog:
     def control(self, mark: str, message: str | bytes) -> None:
         """Log a control message. Called only if `is_detailed`."""
         try:
+            check_nesting(message)
             members: Any = msgspec.json.decode(message)
-            type_ = members["type"]
-        except (ValueError, RecursionError, TypeError, KeyError):
+            is_quiet = members["type"] in QUIET
+        except (ValueError, RecursionError, TypeError, KeyError):  # TypeError: also a type that is a list
             self.line("!", f"{len(message)} bytes that are no control message")
             return
-        if type_ not in QUIET:
-            self.line(mark, f"{type_} {_shown(members)}".rstrip())
+        if not is_quiet:
+            self.line(mark, f"{members['type']} {_shown(members)}".rstrip())
 
     def state(self, event: StateChanged, session: str, path: str) -> None:
         """Log a new state, with its cause and the evidence for it.

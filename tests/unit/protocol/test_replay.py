@@ -72,9 +72,12 @@ def test_secrets_are_hidden_wherever_they_stand():
     assert "m=x" in shown
 
 
-@pytest.mark.parametrize("text", ["token=AAA", "{", "[" * 50_000, b"\xff"])
-def test_what_is_not_json_is_not_shown(text):
-    assert redact(text) == f"<{len(text)} bytes that are not JSON>"
+DEEP = ["[" * depth + "]" * depth for depth in (17, 500, 700, 50_000)]
+
+
+@pytest.mark.parametrize("text", ["token=AAA", "{", "[" * 50_000, b"\xff", *DEEP, '{"a":' * 500 + "1" + "}" * 500])
+def test_what_no_peer_may_send_is_not_shown(text):
+    assert redact(text) == f"<{len(text)} bytes that are not JSON, or nested too deep>"
 
 
 def test_a_long_message_is_cut():

@@ -7,14 +7,18 @@ import contextlib
 import gc
 import json
 import logging
+import random
 import socket
 import ssl
+from typing import ClassVar
 
 import httpx
 import pytest
 
 from adieu.protocol.signaling import SUBPROTOCOL
 from adieu.server import Settings, door, serve, transport
+from adieu.server.bridge import Bridge
+from adieu.server.hub import Hub
 from adieu.signaling import SignalingClient
 from support.serving import (
     HELLO,
@@ -168,6 +172,25 @@ def odd_requests(server):
         "odd path": upgrade.replace(b"/ws", b"/%ff%00"),
         "pipelined": b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 40,
     }
+
+
+async def test_a_frame_nested_too_deep_is_dropped_at_every_level_of_the_log(caplog):
+    class Socket:
+        frames: ClassVar = ["[" * 500 + "]" * 500, None]
+
+        async def receive(self):
+            return self.frames.pop(0)
+
+        async def send(self, text):
+            pass
+
+        async def close(self, code, reason):
+            pass
+
+    caplog.set_level(logging.DEBUG)
+    hub = Hub(random=random.Random(1).randbytes)
+    await Bridge(hub).carry(Socket(), "192.0.2.1", lambda _: None)
+    assert hub.counters["refused_bad-request"] == 1
 
 
 @pytest.mark.parametrize("manner", ["hangs up", "waits", "resets"])

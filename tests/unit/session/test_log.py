@@ -13,6 +13,7 @@ import pytest
 import adieu
 from adieu import _core
 from adieu.server import IceConfig, serve
+from adieu.session.session_log import SessionLog
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,3 +125,21 @@ async def test_a_memory_pair_at_info_has_its_life_and_nothing_else(written: Writ
         else:
             resetting = ["INFO = resetting", "INFO = reset", "INFO = open"]
             assert life == ["INFO = begins", "INFO = open", *resetting, "INFO x closed"]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        '{"type":[]}',
+        '{"type":{}}',
+        '{"type":' + "[" * 700 + "]" * 700 + "}",
+        '{"type":"file","offer":{"size":1,"name":' + "[" * 700 + "]" * 700 + "}}",
+        '{"type":"closing","reason":{"code":"left","text":' + "[" * 700 + "]" * 700 + "}}",
+        b"\xff",
+        "[]",
+        "7",
+    ],
+)
+def test_a_control_message_of_odd_json_is_one_line(message: str | bytes, written: Written) -> None:
+    SessionLog().control("<", message)
+    assert written.lines[-1][1] == f"session DEBUG ! {len(message)} bytes that are no control message"
