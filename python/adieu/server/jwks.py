@@ -12,6 +12,7 @@ import http.client
 import ipaddress
 import logging
 import socket
+import ssl
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -196,11 +197,9 @@ async def _fetch(url: str) -> bytes:
 
     Not by the event loop's default executor: a program waits for its threads when it ends.
     """
-    parts = urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=SOCKET_TIMEOUT)
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[bytes] = loop.create_future()
+    wires: list[socket.socket] = []
 
     def settle(data: bytes | None, error: Exception | None) -> None:
         if answer.done():
@@ -210,10 +209,15 @@ async def _fetch(url: str) -> bytes:
         else:
             answer.set_result(data or b"")
 
+    def keep(wire: socket.socket) -> None:
+        wires.append(wire)
+        if answer.done():
+            raise TimeoutError  # nobody cuts it any longer
+
     def ask() -> None:
         data, failed = None, None
         try:
-            data = _get(connection, parts.path + (f"?{parts.query}" if parts.query else ""))
+            data = _get(url, keep)
         except (OSError, ValueError, http.client.HTTPException) as error:
             failed = error
         with contextlib.suppress(RuntimeError):  # the event loop is closed
@@ -224,17 +228,30 @@ async def _fetch(url: str) -> bytes:
         async with asyncio.timeout(FETCH_TIMEOUT):
             return await answer
     finally:
-        if (open_socket := connection.sock) is not None:
+        for wire in wires:
             with contextlib.suppress(OSError):
-                open_socket.shutdown(socket.SHUT_RDWR)
+                wire.shutdown(socket.SHUT_RDWR)
 
 
-def _get(connection: http.client.HTTPConnection, path: str) -> bytes:
-    try:
-        connection.request("GET", path or "/", headers={"Accept": "application/json", "Connection": "close"})
-        response = connection.getresponse()
-        if response.status != 200:  # also a redirect: a set of keys has one place
-            raise ValueError(f"HTTP {response.status}")
-        return response.read(MAX_BYTES + 1)
-    finally:
-        connection.close()
+def _get(url: str, keep: Callable[[socket.socket], None]) -> bytes:
+    """Ask a web server.
+
+    `keep` gets the TCP socket by a descriptor of its own: while TLS begins and while the body comes, the connection of
+    `http.client` does not have it.
+    """
+    parts = urlsplit(url)
+    host, is_secure = parts.hostname or "", parts.scheme == "https"
+    kind = http.client.HTTPSConnection if is_secure else http.client.HTTPConnection
+    connection = kind(host, parts.port, timeout=SOCKET_TIMEOUT)
+    tcp = socket.create_connection((host, connection.port), SOCKET_TIMEOUT)
+    with tcp.dup() as wire, contextlib.closing(connection):
+        connection.sock = tcp
+        keep(wire)
+        if is_secure:
+            connection.sock = ssl.create_default_context().wrap_socket(tcp, server_hostname=host)
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        connection.request("GET", path, headers={"Accept": "application/json", "Connection": "close"})
+        with connection.getresponse() as response:
+            if response.status != 200:  # also a redirect: a set of keys has one place
+                raise ValueError(f"HTTP {response.status}")
+            return response.read(MAX_BYTES + 1)

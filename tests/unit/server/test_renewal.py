@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import shutil
+import socket
 import ssl
+import threading
 from contextlib import asynccontextmanager
 
 import httpx
@@ -175,6 +178,66 @@ def token_now(key, kid):
 
     claims = {"sub": "ada", "exp": int(time.time()) + 60, "room": "lab"}
     return jwt.encode(claims, key, "EdDSA", headers={"kid": kid})
+
+
+LENGTH = b"\r\nContent-Length: 5000\r\n\r\n"
+SLOW = {
+    "HTTP/1.0": ("http", b"HTTP/1.0 200 OK" + LENGTH),
+    "connection that closes": ("http", b"HTTP/1.1 200 OK\r\nConnection: close" + LENGTH),
+    "connection that stays": ("http", b"HTTP/1.1 200 OK" + LENGTH),
+    "header": ("http", b"HTTP/1.1 200 OK\r\nX: "),
+    "TLS": ("https", b"\x16\x03\x03\x20\x00"),
+}
+
+
+@pytest.mark.parametrize("what", SLOW)
+async def test_a_place_that_trickles_its_answer_leaves_no_thread_behind(monkeypatch, what):
+    monkeypatch.setattr(jwks, "FETCH_TIMEOUT", 0.2)
+    cut = asyncio.Event()
+    scheme, head = SLOW[what]
+
+    async def trickle(reader, writer):
+        await reader.read(1 << 16)
+        writer.write(head)
+        with contextlib.suppress(ConnectionError):
+            while not reader.at_eof():  # its client has shut both ways
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.01)
+        cut.set()
+        writer.close()
+
+    server = await asyncio.start_server(trickle, "127.0.0.1", 0)
+    async with server:
+        with pytest.raises(TimeoutError):
+            await jwks._fetch(f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}/keys")
+        async with asyncio.timeout(2):
+            await cut.wait()
+            for thread in threading.enumerate():
+                if thread.name == "adieu jwks":
+                    await asyncio.to_thread(thread.join)
+
+
+async def test_a_place_that_answers_too_late_is_not_asked(monkeypatch):
+    """The time was over before there was a connection: then the thread ends as soon as there is one."""
+    monkeypatch.setattr(jwks, "FETCH_TIMEOUT", 0.0)
+    connected = threading.Event()
+    connect = socket.create_connection
+
+    def late(*arguments):
+        connected.wait(5)
+        return connect(*arguments)
+
+    monkeypatch.setattr(socket, "create_connection", late)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        with pytest.raises(TimeoutError):
+            await jwks._fetch(f"http://127.0.0.1:{listener.getsockname()[1]}/keys")
+        [thread] = [thread for thread in threading.enumerate() if thread.name == "adieu jwks"]
+        connected.set()
+        async with asyncio.timeout(2):
+            await asyncio.to_thread(thread.join)
+        with listener.accept()[0] as accepted:
+            assert accepted.recv(1) == b""
 
 
 async def asked_again(there, server):
