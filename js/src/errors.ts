@@ -77,7 +77,7 @@ export class ResetFailedError extends SessionError {
   override name = "ResetFailedError";
   constructor(
     message: string,
-    /** The attempts and their results. */
+    /** The report of the last attempt. */
     readonly report: ResetReport,
   ) {
     super(message);

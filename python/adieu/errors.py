@@ -257,7 +257,7 @@ class ResetFailedError(SessionError):
     """A reset failed.
 
     Attributes:
-        report: the attempts and their results; None if the reset did not start.
+        report: the `ResetReport` of the last attempt; `replayed` is 0.
     """
 
     def __init__(self, message: str, report: Any = None, recording: Any = None) -> None:

@@ -51,8 +51,8 @@ def run(given: argparse.Namespace) -> int:
     Without --server this command itself is the server, and serves the page, on all addresses of this computer (--host,
     --port). Everybody in the network reaches it; what is shared goes to those alone that have the code or the link.
 
-    The exit code is 0 if every receiver that proved itself holds the same receipt as this side, and nobody is
-    interrupted.
+    The exit code is 0 if every receiver that proved itself holds the same receipt as this side, or was lost, and nobody
+    is interrupted. A lost one may have returned as the next one; the summary names it.
     """
     from adieu.cli.sending.display import Display  # noqa: PLC0415 quick help
 
@@ -135,5 +135,5 @@ def summarize(display: Display, guests: Sequence[Guest]) -> int:
     display.say("summary", text, receivers=told, bytes=sent)
     if guests:
         display.table(rows)
-    # A lost one has come again, as another one.
+    # A lost one may have returned, as another one.
     return int(any(guest.how not in {"done", "lost"} for guest in guests))
