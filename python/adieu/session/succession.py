@@ -251,6 +251,7 @@ class CarriedTransfer:
         self._fail("cancelled")
         if self.transfer is not None:
             self.transfer.cancel()
+        self._room.look_again()  # it may wait for the peer
 
     @overload
     def on(self, name: Literal["progress"]) -> On[CarriedTransfer]: ...
@@ -267,8 +268,7 @@ class CarriedTransfer:
     async def run(self) -> None:
         """Send it in one session after the other."""
         try:
-            while not self._finished.done():
-                session = await self._next_session()
+            while (session := await self._next_session()) is not None:
                 await self._send_in(session)
         except asyncio.CancelledError:
             self._fail("this side left the room")
@@ -276,18 +276,23 @@ class CarriedTransfer:
         except Exception as error:  # noqa: BLE001 who waits for the transfer learns it, whatever it died of
             self._fail(words(error))
 
-    async def _next_session(self) -> Session:
-        while (session := self._room.newest(self.to)) is None:
+    async def _next_session(self) -> Session | None:
+        """Wait for a session with the peer. Returns None when the transfer is over."""
+        while not self._finished.done():
+            if (session := self._room.newest(self.to)) is not None:
+                return session
             if (over := self._room.over) is not None:
                 raise SignalingLostError(f"the room is over: {over}")
             await self._room.change()
-        return session
+        return None
 
     async def _send_in(self, session: Session) -> None:
         """Send it in this session, until it is over, or the session does not answer and has a successor."""
         before = self.transfer
         if before is not None:
             before_parcel, self._parcel = self._parcel, await self._make()
+            if self._finished.done():  # it was cancelled meanwhile
+                return
             if not self._parcel.continues(before_parcel):
                 before = None
         try:
@@ -297,18 +302,26 @@ class CarriedTransfer:
         transfer.on("progress", lambda _: self._emitter.emit("progress", self))
         ending = asyncio.ensure_future(transfer.wait())
         ending.add_done_callback(seen)
-        while not ending.done():
-            changing = asyncio.ensure_future(self._room.change())
-            both: set[asyncio.Future[Any]] = {ending, changing}
-            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-            changing.cancel()
-            if self._finished.done():
-                return
-            if not ending.done() and self._room.successor(session) is not None:
-                transfer.cancel()
-                return
+        try:
+            while not ending.done():
+                if self._finished.done() or self._room.successor(session) is not None:
+                    transfer.cancel()
+                    return
+                await self._change_or(ending)
+        finally:
+            await stop(ending)
         error = ending.exception()
+        if self._finished.done():
+            return
         if error is None:
             self._finished.set_result(None)
-        elif not transfer.interrupted and not self._finished.done():
+        elif not transfer.interrupted:
             self._finished.set_exception(error)
+
+    async def _change_or(self, ending: asyncio.Future[None]) -> None:
+        """Wait until something has changed in the room, or the transfer in this session has ended."""
+        changing = asyncio.ensure_future(self._room.change())
+        try:
+            await asyncio.wait({ending, changing}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await stop(changing)

@@ -11,6 +11,7 @@ import pytest
 
 from adieu.errors import SignalingLostError, TransferError
 from adieu.protocol.control import CHUNK, File
+from adieu.session import succession
 from adieu.session.files.desk import Desk
 from adieu.session.succession import CarriedTransfer
 from sim.stack.rooms import House, Member, house, until
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import adieu
+    from adieu.session.files.transfers import Parcel
     from support.virtual import World
 
 pytestmark = pytest.mark.usefixtures("threads_at_once")
@@ -165,6 +167,61 @@ async def test_a_refusal_and_a_cancel_end_it_and_leaving_the_room_does(world: Wo
         with pytest.raises(TransferError, match="the room is over"):
             await waiting.wait()
         assert isinstance(waiting, CarriedTransfer)
+
+
+@simulated()
+async def test_what_was_cancelled_before_the_peer_came_is_not_offered(world: World, tmp_path: Path) -> None:
+    async with house(world) as home:
+        sender = await home.enter("a", name="sender")
+        carried = await sender.room.send_file("receiver", b"x", name="x")
+        await asyncio.sleep(1)
+        carried.cancel()
+        receiver = Receiver(await home.enter("b", name="receiver"), tmp_path / "in")
+        await until(lambda: receiver.member.room.sessions, 20)
+        await asyncio.sleep(10)
+        assert not receiver.tasks and carried.transfer is None
+
+
+@simulated()
+async def test_a_folder_that_is_cancelled_while_it_is_looked_at_again_is_not_offered(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "film.mp4").write_bytes(os.urandom(SIZE))
+    world.link(delay=0.01, rate=8_000_000)
+    async with house(world) as home:
+        sender, receiver = await pair(home, tmp_path / "in")
+        carried = await sender.room.send_folder("receiver", tmp_path / "src")
+        await until(lambda: carried.done > 5 * CHUNK, 60)
+        plain, looking = succession.folder_parcel, asyncio.Event()
+
+        async def slow(*args: Any) -> Parcel:
+            looking.set()
+            await asyncio.sleep(5)
+            return await plain(*args)
+
+        monkeypatch.setattr(succession, "folder_parcel", slow)
+        await receiver.member.room.close("later", timeout=0.5)
+        home.server.vacate(receiver.member.client)
+        again = Receiver(await home.enter("c", name="receiver"), tmp_path / "in")
+        await asyncio.wait_for(looking.wait(), 20)
+        carried.cancel()
+        await asyncio.sleep(20)
+        assert not again.tasks
+
+
+@simulated()
+async def test_a_transfer_under_way_leaves_no_task_behind_in_a_room_that_is_left(world: World, tmp_path: Path) -> None:
+    world.link(delay=0.01, rate=8_000_000)
+    async with house(world) as home:
+        sender, _ = await pair(home, tmp_path / "in")
+        carried = await sender.room.send_file("receiver", os.urandom(SIZE), name="x")
+        await until(lambda: carried.done > 5 * CHUNK, 60)
+        await sender.room.tasks.end()
+        left = {repr(task.get_coro()) for task in asyncio.all_tasks()}
+        assert not [each for each in left if "Succession.change" in each or "Transfer.wait" in each]
+        with pytest.raises(TransferError, match="left the room"):
+            await carried.wait()
 
 
 @simulated()
