@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, overload
 
-from adieu.errors import AdieuError, ChannelError, SessionClosedError, UndeliveredError
+from adieu.errors import ChannelError, SessionClosedError, UndeliveredError
 from adieu.protocol.text import scalar
 from adieu.protocol.words import Total
 from adieu.session.emitter import Emitter, settle_current
@@ -71,8 +71,8 @@ class Sent:
         """Wait until the other application has taken it, or, while closing, has it safe in its queue.
 
         Raises:
-            UndeliveredError: the session or the channel ended first (`state` says whether it left), or the channel is
-                unreliable.
+            UndeliveredError: the session or the channel ended first, or the channel could not be opened (`state` says
+                whether it left); or the channel is unreliable.
 
         Cancellation: the message is not affected.
         """
@@ -108,6 +108,8 @@ class Channel:
         self._machine = shell.machine
         self._here = shell.machine.channels[name]
         self.receipt: ChannelEndReceipt | None = None
+        self._failure = ""
+        """Why it could not be opened."""
         self._senders: set[asyncio.Future[None]] = set()
         """Calls that wait for room to send or for an acknowledgement: each looks again after a change."""
         self._emitter = Emitter(shell.tasks, EVENTS, f"channel {name!r}")
@@ -139,7 +141,7 @@ class Channel:
         Raises:
             SessionClosedError: the session has ended, or is closing and this side may not send now.
             ChannelError: larger than `max_message` (16 MiB); or the channel has ended, or is closing and this side may
-                not send now.
+                not send now; or it could not be opened.
             TypeError: neither text nor bytes.
 
         Cancellation: while it waits nothing has been accepted.
@@ -167,6 +169,8 @@ class Channel:
             if self.receipt is not None:
                 self._check_taken(seq, self.receipt)
                 return
+            if self._failure:
+                raise self._undelivered(f"message {seq} on {self.name!r} never left: {self._failure}", "unsent")
             self._shell.check_loop()
             await self._change()
 
@@ -188,13 +192,13 @@ class Channel:
             return
         what = "session" if self._ended_with_session else "channel"
         if seq > self._here.sender.started:
-            error = UndeliveredError(f"message {seq} on {self.name!r} never left: the {what} has ended", "unsent")
-        else:
-            error = UndeliveredError(
-                f"message {seq} on {self.name!r} may not have arrived: the {what} has ended", "unknown"
-            )
+            raise self._undelivered(f"message {seq} on {self.name!r} never left: the {what} has ended", "unsent")
+        raise self._undelivered(f"message {seq} on {self.name!r} may not have arrived: the {what} has ended", "unknown")
+
+    def _undelivered(self, text: str, state: Literal["unsent", "unknown"]) -> UndeliveredError:
+        error = UndeliveredError(text, state)
         error.recording = self._shell.recorder
-        raise error
+        return error
 
     def unsent(self) -> list[Message]:
         """Return what was accepted and never left, in order. After the channel's end it is safe to send it again."""
@@ -276,7 +280,7 @@ class Channel:
         return message
 
     def _take(self) -> Payload | None:
-        if self.receipt is not None and not self._ended_with_session:
+        if self._is_gone:
             return self._here.receiver.take()
         payload = self._machine.take(self.name, self._shell.loop.time())
         self._shell.settle()
@@ -355,6 +359,9 @@ class Channel:
             The receipt; the same again if it has ended already. A peer of a version that knows no close of a channel
             learns nothing of it: then `path` is `untold`, and the name stays taken until the session ends.
 
+        Raises:
+            ChannelError: it could not be opened.
+
         Cancellation: the close goes on, within its time.
         """
         settle_current()
@@ -365,11 +372,15 @@ class Channel:
         given: Any = reason
         if not isinstance(given, str):
             raise TypeError(f"a reason must be text, not {type(given).__name__}")
-        self._shell.step(lambda now: self._machine.close_channel(self.name, reason, seconds, now))
+        if not self._failure:
+            self._shell.step(lambda now: self._machine.close_channel(self.name, reason, seconds, now))
         return await asyncio.shield(self._closed)
 
     async def wait_closed(self) -> ChannelEndReceipt:
         """Wait for the end, by itself or with the session, and return the receipt.
+
+        Raises:
+            ChannelError: it could not be opened.
 
         Cancellation: the channel goes on.
         """
@@ -378,7 +389,7 @@ class Channel:
     @property
     def state(self) -> Literal["connecting", "open", "closing", "closed"]:
         """How far it is: it is `closing` from the call of `close()` on either side, and in a session that closes."""
-        if self.receipt is not None:
+        if self.receipt is not None or self._failure:
             return "closed"
         if self.is_closing or self._machine.state == "closing":
             return "closing"
@@ -387,16 +398,21 @@ class Channel:
     @property
     def is_closing(self) -> bool:
         """Whether it is being closed, while its session goes on."""
-        return self.receipt is None and self._here.end is not None
+        return self.receipt is None and not self._failure and self._here.end is not None
 
     def _require_here(self) -> None:
         """See whether it has not ended.
 
         Raises:
-            ChannelError: it has.
+            ChannelError: it has, or could not be opened.
         """
-        if self.receipt is not None and not self._ended_with_session:
-            raise ChannelError(self._words(), self.receipt)
+        if self._is_gone:
+            raise ChannelError(self._failure or self._words(), self.receipt)
+
+    @property
+    def _is_gone(self) -> bool:
+        """Whether the session has no such channel, or another one of this name."""
+        return bool(self._failure) or (self.receipt is not None and not self._ended_with_session)
 
     def _words(self) -> str:
         receipt = self.receipt
@@ -447,13 +463,13 @@ class Channel:
     def _wait(self) -> None:
         if not self._waits:
             self._waits = True
-            if self.receipt is None:
+            if self.receipt is None and not self._failure:
                 self._machine.reader_changed(self.name, True, self._shell.loop.time())
 
     def _stop_waiting(self) -> None:
         if self._waits:
             self._waits = False
-            if self.receipt is None:
+            if self.receipt is None and not self._failure:
                 self._machine.reader_changed(self.name, False, self._shell.loop.time())
 
     def _read_soon(self) -> None:
@@ -493,11 +509,13 @@ class Channel:
         over = self._machine.channel_last_words_over
         self._emitter.emit("closing", event, lambda: self._shell.step(lambda now: over(self.name, now)))
 
-    def failed(self, error: AdieuError) -> None:
-        """Note that it cannot be opened."""
+    def failed(self, error: ChannelError) -> None:
+        """Note that it cannot be opened: each waiter looks again."""
+        self._failure = str(error)
         for future in (self.opened, self._closed):
             if not future.done():
                 future.set_exception(error)
+        self._look_all_again()
 
     def end(self, receipt: ChannelEndReceipt) -> None:
         """Note that it has ended: each waiter looks again."""
@@ -508,6 +526,9 @@ class Channel:
             self.opened.set_exception(ChannelError(self._words(), receipt))
         self._closed.set_result(receipt)
         self._emitter.emit("closed", ChannelClosedEvent(receipt))
+        self._look_all_again()
+
+    def _look_all_again(self) -> None:
         self.changed()
         if self._has_handler:
             self._read_soon()

@@ -13,6 +13,7 @@ from sim.stack.pair import connected, fill, numbers
 from support.virtual import simulated
 
 if TYPE_CHECKING:
+    from adieu.session import Channel
     from support.virtual import World
 
 
@@ -179,3 +180,39 @@ async def test_a_channel_that_is_refused_holds_up_no_close(world: World) -> None
         receipt = await pair.first.close()
         assert {step.outcome for step in receipt.steps} == {"ok"}, receipt.steps
         assert sum(step.duration for step in receipt.steps) < 1.0
+
+
+@simulated()
+async def test_a_channel_that_cannot_be_opened_wakes_those_who_use_it(world: World) -> None:
+    async with connected(world) as pair:
+        opening = [
+            asyncio.create_task(pair.first.open("x")),
+            asyncio.create_task(pair.second.open("x", ordered=False)),
+        ]
+        await asyncio.sleep(0)
+        here = pair.first.channels["x"]
+        here.on("message", print)
+        sent = await here.send("early")
+        full = asyncio.create_task(_until_it_is_refused(here))
+        waiting = [asyncio.create_task(work) for work in (sent.delivered(), here.receive(), here.wait_closed())]
+        refused = await asyncio.gather(*opening, full, *waiting, return_exceptions=True)
+        assert all(isinstance(error, ChannelError) for error in [*refused[:3], *refused[4:]]), refused
+        assert all("wanted differently" in str(error) for error in refused)
+        assert isinstance(refused[3], UndeliveredError) and refused[3].state == "unsent"
+        assert here.state == "closed" and here.receipt is None
+        assert here.unsent()[0].data == "early"
+
+        await asyncio.sleep(1)  # the answers of both are there
+        again, _ = await asyncio.gather(pair.first.open("x"), pair.second.open("x"))
+        for use in (here.send("late"), here.receive(), here.latest(), here.close(), here.wait_closed()):
+            with pytest.raises(ChannelError, match="wanted differently"):
+                await use
+        assert here.receive_now() is None
+        here.off("message", print)
+        await asyncio.sleep(1)
+        assert again.state == "open", "the next one of this name is another"
+
+
+async def _until_it_is_refused(channel: Channel) -> None:
+    while True:
+        await channel.send(bytes(65536))
