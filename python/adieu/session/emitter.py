@@ -81,7 +81,7 @@ class Emitter:
         self._handlers: dict[str, list[Handler]] = {}
         self._places: dict[str, list[str]] = {}
         """The lines that added the handlers, in the same order."""
-        self._queue: deque[tuple[str, Any, Callable[[], None] | None]] = deque()
+        self._queue: deque[tuple[str, Any, Callable[[], None] | None, Callable[[], bool] | None]] = deque()
         self._running = False
         self._idle: asyncio.Event | None = None
         """Set when nothing runs; made when somebody waits for that."""
@@ -127,9 +127,22 @@ class Emitter:
         self._handlers.clear()
         self._places.clear()
 
-    def emit(self, name: str, event: Any, then: Callable[[], None] | None = None) -> None:
-        """Have the handlers of `name` run, soon; `then` is called when all of them have settled."""
-        self._queue.append((name, event, then))
+    def emit(
+        self,
+        name: str,
+        event: Any,
+        then: Callable[[], None] | None = None,
+        unless: Callable[[], bool] | None = None,
+    ) -> None:
+        """Have the handlers of `name` run, soon.
+
+        Args:
+            name: the event's.
+            event: what the handlers get.
+            then: called when all of them have settled.
+            unless: asked when their turn has come; if it says true, nothing is called.
+        """
+        self._queue.append((name, event, then, unless))
         if not self._running:
             self._running = True
             asyncio.get_running_loop().call_soon(self._run)
@@ -183,7 +196,9 @@ class Emitter:
     def _run(self) -> None:
         try:
             while self._queue:
-                name, event, then = self._queue.popleft()
+                name, event, then, unless = self._queue.popleft()
+                if unless is not None and unless():
+                    continue
                 if not self.enter(name, event, partial(self._settled, then)):
                     return
                 if then is not None:

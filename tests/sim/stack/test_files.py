@@ -182,6 +182,55 @@ async def test_one_cancelled_before_an_answer_takes_no_place(world: World, tmp_p
             await held[0].accept(tmp_path)
 
 
+@simulated()
+async def test_what_is_withdrawn_before_its_turn_is_shown_to_nobody(world: World) -> None:
+    async with connected(world) as pair:
+        seen: list[adieu.IncomingFile] = []
+        pair.second.on("file", seen.append)
+        for each in range(3 * MAX_OFFERS):
+            withdrawn(pair.first, f"{each:016x}")
+        await asyncio.sleep(1)
+        assert not seen
+        await pair.first.send_file(b"x", name="x")
+        await asyncio.sleep(1)
+        assert len(seen) == 1, "they take no place"
+
+
+@simulated()
+async def test_what_is_withdrawn_while_a_handler_is_busy_counts_until_its_turn(world: World) -> None:
+    async with connected(world) as pair:
+        seen: list[str] = []
+        go_on = asyncio.Event()
+
+        async def look(file: adieu.IncomingFile) -> None:
+            seen.append(file.name)
+            await go_on.wait()
+
+        pair.second.on("file", look)
+        for name in ("first", "last"):
+            await pair.first.send_file(b"x", name=name)
+            await asyncio.sleep(0.1)
+        for _ in range(3 * MAX_OFFERS):
+            withdrawn(pair.first, f"{0:016x}")
+        await asyncio.sleep(0.1)
+        late = await pair.first.send_file(b"x", name="late")
+        with pytest.raises(adieu.TransferError, match="too many files at once"):
+            await late.wait()
+        go_on.set()
+        await asyncio.sleep(0.1)
+        assert seen == ["first", "last"]
+        await pair.first.send_file(b"x", name="next")
+        await asyncio.sleep(0.1)
+        assert seen == ["first", "last", "next"]
+
+
+def withdrawn(session: adieu.Session, id_: str) -> None:
+    """Offer, and withdraw at once."""
+    offer = FileOffer(name="flood", size=1, channel="file flood", chunk=CHUNK, key="ab" * 16)
+    hostile(session, File(id=id_, offer=offer))
+    hostile(session, File(id=id_, failed="withdrawn"))
+
+
 @BOTH
 @simulated()
 async def test_an_unwanted_file_leaves_the_channel_for_the_next(world: World, tmp_path: Path, options: Options) -> None:

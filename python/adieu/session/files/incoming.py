@@ -36,7 +36,7 @@ class Incoming:
 
     KIND: Literal["file", "folder"]
 
-    def __init__(self, desk: Desk, id_: str, offer: FileOffer, forget: Callable[[str], None]) -> None:
+    def __init__(self, desk: Desk, id_: str, offer: FileOffer, forget: Callable[[Incoming], None]) -> None:
         self.id = id_
         self.name: str = names.safe(offer.name)
         self.size: int = offer.size
@@ -45,6 +45,8 @@ class Incoming:
         self.done: int = 0
         self.answered: bool = False
         self.skipped: bool = False
+        self.waits: bool = False
+        """Whether its turn with the handlers of the session has not come."""
         self.where: str = ""
         self._offer = offer
         self._desk = desk
@@ -53,7 +55,7 @@ class Incoming:
         loop = asyncio.get_running_loop()
         self._over: asyncio.Future[None] = loop.create_future()
         self._over.add_done_callback(seen)
-        self._forget_id = forget
+        self._forget_in = forget
         self._left: asyncio.Future[None] = loop.create_future()
         """Done when `accept` has ended."""
         self._emitter = Emitter(desk.shell.tasks, EVENTS, f"{self.KIND} {self.name!r}")
@@ -100,8 +102,15 @@ class Incoming:
         """Have the handlers of the session look at it, if there are any and they have not."""
         emitter = self._desk.shell.emitter
         if emitter.has(self.KIND) and not self._told and not self.answered:
-            self._told = True
-            emitter.emit(self.KIND, self, self._looked_at)
+            self._told = self.waits = True
+            emitter.emit(self.KIND, self, self._looked_at, unless=self._missed_turn)
+
+    def _missed_turn(self) -> bool:
+        """Note that its turn has come. Returns whether it is over: then the handlers get nothing."""
+        self.waits = False
+        if self.over:
+            self._forget()
+        return self.over
 
     def _looked_at(self) -> None:
         self._handled = True
@@ -210,7 +219,7 @@ class Incoming:
 
     def _forget(self) -> None:
         """Note that it is answered for good."""
-        self._forget_id(self.id)
+        self._forget_in(self)
 
     @property
     def over(self) -> bool:

@@ -45,6 +45,8 @@ class Transfers(Desk):
         super().__init__(shell, session)
         self._out: dict[str, Transfer] = {}
         self._in: dict[str, Incoming] = {}
+        self._missed: set[Incoming] = set()
+        """Offers that were over before their turn with the handlers: they count until it comes."""
         self._cut: list[Transfer] = []
 
     def owns(self, channel: str) -> bool:
@@ -112,14 +114,19 @@ class Transfers(Desk):
             incoming = self._in[id_] = kind(self, id_, offer, self._forget)
             incoming.tell()
 
-    def _forget(self, id_: str) -> None:
+    def _forget(self, incoming: Incoming) -> None:
         """An incoming file is answered for good."""
-        self._in.pop(id_, None)
+        if self._in.get(incoming.id) is incoming:
+            del self._in[incoming.id]
+        if incoming.waits:
+            self._missed.add(incoming)
+        else:
+            self._missed.discard(incoming)
 
     def _unwanted(self, offer: FileOffer) -> str:
         """Why an offer is refused before anybody looks at it."""
         most = self.shell.machine.options.max_message
-        if len(self._in) >= MAX_OFFERS:
+        if len(self._in) + len(self._missed) >= MAX_OFFERS:
             return "too many files at once"
         if not self.owns(offer.channel):
             return f"a file's channel begins with {FILE_CHANNEL!r}"
