@@ -142,8 +142,8 @@ async def _echo(session: Session, chat: Channel) -> None:
 
 
 async def _return(session: Session, file: IncomingFile, say: Callable[[str], None]) -> None:
-    if file.size > MAX_FILE:
-        file.refuse("too large to be sent back")
+    if file.stream or file.size > MAX_FILE:
+        file.refuse("its size is not known before its end: send a file" if file.stream else "too large to be sent back")
         return
     try:
         # A folder for this file alone: a friend that is killed while it only talks leaves nothing behind.

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import io
 import sys
 import tempfile
 
 import pytest
 
 import adieu
+import adieu.cli.friend
 from adieu.cli.friend import Place, keep_company
 from adieu.errors import SessionClosedError, TransferError
 from adieu.server import serve
@@ -150,6 +152,24 @@ async def test_a_goodbye_that_comes_too_late_is_not_said(caplog, monkeypatch):
         await friend
     assert said[-1].startswith("Ada left")
     assert not [record.message for record in caplog.records if "handler" in record.message]
+
+
+@pytest.mark.parametrize(
+    ("source", "why"), [(io.BytesIO(b"a"), "size is not known"), (b"ab", "too large")], ids=["stream", "large"]
+)
+async def test_a_stream_and_a_large_file_are_refused(monkeypatch, source, why):
+    monkeypatch.setattr(adieu.cli.friend, "MAX_FILE", 1)
+    stop = asyncio.Event()
+    async with serve() as server:
+        friend = asyncio.create_task(keep_company(Place(server.url, "lab"), "Echo", lambda _: None, stop))
+        async with adieu.join(server.url, room="lab", name="Ada") as room:
+            session = await room.session()
+            await (await session.open("chat")).receive()
+            transfer = await session.send_file(source, name="x")
+            with pytest.raises(TransferError, match=why):
+                await transfer.wait()
+        stop.set()
+        await friend
 
 
 async def test_a_file_that_cannot_be_kept_is_refused_in_words(caplog, monkeypatch, tmp_path):
