@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -434,8 +435,9 @@ async def test_a_silent_guest_holds_the_sender_only_for_a_while(listed, target, 
     monkeypatch.setitem(messages.exchange.__kwdefaults__, "patience", 0.5)
     async with serve_small() as server, sending(server.url(), listed) as (one, there):
         async with adieu.join(server.url(), room=CODE.room) as room:
-            await (await room.session()).open(messages.CHANNEL)
-            await one.shown.until(lambda: "failed" in one.shown.words())
+            session = await room.session()
+            await session.open(messages.CHANNEL)
+            assert "did not answer" in (await session.wait_closed()).reason.text
         monkeypatch.setitem(messages.exchange.__kwdefaults__, "patience", 30.0)
         async with receiving(server.url(), target) as (other, here):
             both_well(one, other, await result(here), await result(there))
@@ -446,10 +448,16 @@ async def test_what_is_not_in_the_list_is_not_taken(listed, target, monkeypatch)
     """A sender that knows the code offers more than it said."""
     send_all = guest.Guest._one_by_one
     refused = []
+    empty = next(number for number in listed.files if not listed.entries[number].size)
 
     async def more(self, session, what):
-        for name in ("999", "x", "-1"):
-            transfer = await session.send_file(listed.paths[-1], name=name)
+        for name, source in (
+            ("999", listed.paths[-1]),
+            ("x", listed.paths[-1]),
+            ("-1", listed.paths[-1]),
+            (f"{empty}", io.BytesIO(bytes(2**20))),  # it has no size before its end
+        ):
+            transfer = await session.send_file(source, name=name)
             try:
                 await transfer.wait()
             except adieu.TransferError as error:
@@ -460,7 +468,7 @@ async def test_what_is_not_in_the_list_is_not_taken(listed, target, monkeypatch)
     async with serve_small() as server, sending(server.url(), listed) as (one, there):
         async with receiving(server.url(), target) as (other, here):
             both_well(one, other, await result(here), await result(there))
-    assert len(refused) == 3
+    assert len(refused) == 4
     assert all("not in the list" in each for each in refused)
     assert sorted(each.name for each in target.iterdir()) == ["film.mp4", "photos"]
 

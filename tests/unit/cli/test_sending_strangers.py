@@ -69,6 +69,10 @@ async def odd_tag(channel: Channel) -> None:
     await channel.send('{"type":"\\u001b[2J\\nAll of it arrived."}')
 
 
+async def refuses(channel: Channel) -> None:
+    await channel.send(msgspec.json.encode(messages.Refused()))
+
+
 async def silent(_: Channel) -> None:
     pass
 
@@ -80,7 +84,7 @@ async def begins(channel: Channel) -> None:
     await channel.receive()
 
 
-@pytest.mark.parametrize("trick", [closes, no_utf8, deep, escapes, odd_tag, silent, begins])
+@pytest.mark.parametrize("trick", [closes, no_utf8, deep, escapes, odd_tag, refuses, silent, begins])
 async def test_a_stranger_neither_keeps_the_place_nor_writes_into_the_terminal(
     listed: listing.Listing, target: Path, trick: Callable[[Channel], Awaitable[None]]
 ) -> None:
@@ -95,8 +99,8 @@ async def test_a_stranger_neither_keeps_the_place_nor_writes_into_the_terminal(
     said = "".join(text for _, text in one.shown.events)
     assert said.isprintable(), said
     assert not faults
-    if trick in (silent, begins):
-        assert "failed" not in one.shown.words(), "nobody waited until the stranger had used up its time"
+    assert {"failed", "wrong-code"}.isdisjoint(one.shown.words()), "only those that have proved themselves are heard"
+    assert "All of it" not in said
 
 
 class FakeRoom:
@@ -233,6 +237,15 @@ async def test_a_false_sender_has_no_more_guesses_when_it_leaves_after_each(targ
         assert await result(here) == 1
     assert guesses == receiver.MAX_WRONG
     assert set(other._display.words()) == {"wrong-code"}
+
+
+async def test_the_words_of_a_false_sender_are_not_shown(target: Path) -> None:
+    async with serve_small() as server, receiving(server.url(), target) as (other, here):
+        async with adieu.join(server.url(), room=CODE.room, meta={sender.ROLE: "sender"}) as room:
+            await escapes(await (await room.session()).open(messages.CHANNEL))
+            assert await result(here) == 1
+    [(what, said)] = other._display.events
+    assert what == "failed" and "All of it" not in said and "did not prove" in said
 
 
 async def test_a_receiver_that_claims_files_without_end_is_refused(listed: listing.Listing) -> None:

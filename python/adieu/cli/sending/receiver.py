@@ -27,6 +27,7 @@ from adieu.cli.sending.messages import (
     Line,
     Missing,
     RefusedError,
+    ToldError,
     exchange,
 )
 from adieu.cli.sending.proof import Pin, prove_as_receiver
@@ -51,6 +52,8 @@ T = TypeVar("T")
 TO_MEET = 60.0
 """Seconds to wait for the sender."""
 MAX_WRONG = 3
+UNPROVED = "the other program did not prove that it knows the code or link"
+"""Said instead of the words of somebody who may be a stranger."""
 SPARE = 16 * 1024 * 1024
 """Bytes of the disk that stay free."""
 
@@ -115,7 +118,8 @@ class Receiver:
                     return 1
             except ExchangeError as error:
                 self._display.end()
-                self._display.say("failed", f"cannot go on: {error}")
+                told = isinstance(error, ToldError) and self.pin.proved is None
+                self._display.say("failed", f"cannot go on: {UNPROVED if told else error}")
                 await session.close(str(error)[:100], timeout=1.0)
                 return 1
             except SessionError:
@@ -298,7 +302,8 @@ class Receiver:
 
         def offered(file: IncomingFile) -> None:
             number = int(file.name) if file.name.isascii() and file.name.isdigit() else -1
-            if number not in missing or number in self._under_way or file.size != self.entries[number].size:
+            known = number in missing and number not in self._under_way and not file.stream
+            if not known or file.size != self.entries[number].size:
                 file.refuse("not in the list")
                 return
             file.hold()

@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 
 from adieu.cli.sending.display import amount, shown
 from adieu.cli.sending.guest import Guest, Limit
-from adieu.cli.sending.messages import ExchangeError, RefusedError, ToldError
+from adieu.cli.sending.messages import ExchangeError, ToldError
 from adieu.cli.sending.proof import Pin
 from adieu.cli.sending.tries import VoidError, WrongCodeError
 from adieu.errors import SessionError, SignalingLostError
@@ -275,13 +275,14 @@ class Sender:
             guest.how = "failed"
             guest.display.say("failed", f"{error.filename or ''}: {error.strerror or error}")
             await session.close("the sender cannot go on", timeout=1.0)
-        except (WrongCodeError, RefusedError) as error:
+        except WrongCodeError as error:
             await self._refuse(session, error)
         except ExchangeError as error:
-            guest.display.end()
-            who = "the receiver cannot" if isinstance(error, ToldError) else "cannot"
-            guest.display.say("failed", f"{who} go on: {error}")
-            guest.how = "failed"
+            if guest.path:  # else somebody who proved nothing: its words are not shown
+                guest.display.end()
+                who = "the receiver cannot" if isinstance(error, ToldError) else "cannot"
+                guest.display.say("failed", f"{who} go on: {error}")
+                guest.how = "failed"
             await session.close(str(error)[:100], timeout=1.0)
         except SessionError:
             guest.how = await self._lost(session, guest)
