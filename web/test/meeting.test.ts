@@ -466,7 +466,10 @@ test("a file that failed can be sent again to whoever is back", async () => {
 class Offer extends EventTarget {
   done = 0;
   answer = "";
-  constructor(readonly size: number) {
+  constructor(
+    readonly size: number,
+    readonly stream = false,
+  ) {
     super();
   }
   readonly name = "film.mp4";
@@ -575,6 +578,9 @@ test("where the browser can, a file of any size goes to the disk; a place that i
     return entry.shared;
   };
   assert.equal(offer(new Offer(MAX_FILE + 1)).state, "failed", "this browser cannot");
+  const endless = new Offer(0, true);
+  assert.equal(offer(endless).state, "failed", "nobody knows how large a stream is");
+  assert.match(endless.answer, /^refused/);
   const places: (object | undefined)[] = [undefined, {}, {}];
   const pick = async () => {
     const place = places.shift();
@@ -589,6 +595,8 @@ test("where the browser can, a file of any size goes to the disk; a place that i
     assert.equal(large.state, "asked");
     await large.save();
     assert.deepEqual([large.state, large.isSaved, large.url], ["here", true, ""]);
+    const stream = offer(new Offer(0, true));
+    assert.deepEqual([stream.state, stream.fits, stream.canSave], ["asked", false, true]);
     const folder = new FolderOffer(MAX_FILE + 1);
     const shared = offer(folder);
     await shared.save();

@@ -200,6 +200,7 @@ test("files of another size than the list are not kept", async () => {
 
 for (const [name, trouble, why] of [
   ["a sender that cannot prove itself gets no list out of this page", { wrongProof: true }, /somebody is between/],
+  ["the words of a sender that has proved nothing are not shown", { stranger: true }, /somebody is between/],
   ["a file that is not in the list is refused", { extra: true }, /^$/],
   ["different hashes are a failure", { wrongDigest: true }, /list of hashes differs/],
   ["an end that is not confirmed is no success", { unconfirmed: true }, /not confirmed/],
@@ -213,7 +214,7 @@ for (const [name, trouble, why] of [
     const model = await receiving(sender);
     assert.match(model.why, why);
     assert.equal(model.phase, "extra" in trouble ? "done" : "failed");
-    if ("extra" in trouble) assert.deepEqual(sender.refused, ["not in the list", "not in the list"]);
+    if ("extra" in trouble) assert.deepEqual(sender.refused, Array(3).fill("not in the list"));
     if ("wrongProof" in trouble) assert.equal(sender.listed, 0);
   });
 }

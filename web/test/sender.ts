@@ -13,6 +13,8 @@ export interface Trouble {
   changes?: boolean;
   wrongProof?: boolean;
   extra?: boolean;
+  /** It fails before its proof. */
+  stranger?: boolean;
   wrongDigest?: boolean;
   unconfirmed?: boolean;
   early?: boolean;
@@ -63,6 +65,7 @@ class FakeOffer {
     readonly name: string,
     readonly text: string,
     readonly answers: { accepted: (name: string) => void; refused: (reason: string) => void },
+    readonly stream = false,
   ) {
     this.size = text.length;
     this.proof = new Sha256().add(new TextEncoder().encode(text)).hex();
@@ -73,6 +76,7 @@ class FakeOffer {
     this.answers.refused(reason);
   }
   async accept(): Promise<File> {
+    if (this.stream) throw new Error("it is taken");
     this.answers.accepted(this.name);
     return new File([this.text], this.name);
   }
@@ -191,6 +195,7 @@ export class FakeSender {
     const mac = (who: "sender" | "receiver") =>
       btoa(String.fromCharCode(...linkMac(this.link.key, who, SENDER, RECEIVER)));
     if ((await heard()).mac !== mac("receiver")) return say({ type: "refused" });
+    if (trouble.stranger) return say({ type: "failed", text: "all is here" });
     say({ type: "confirm", mac: trouble.wrongProof ? mac("receiver") : mac("sender") });
     if (trouble.wrongProof) return;
     this.listed++;
@@ -262,6 +267,7 @@ export class FakeSender {
     if (this.trouble.extra) {
       await session.file(new FakeOffer("99", "x", answers));
       await session.file(new FakeOffer("0", "of another size", answers));
+      await session.file(new FakeOffer("0", Object.values(this.files)[0]!, answers, true));
     }
     for (const [number, text] of Object.values(this.files).entries()) {
       if (known.has(number)) continue;

@@ -127,9 +127,9 @@ export class Receiving extends SharedFile {
     return typeof (this.isFolder ? showDirectoryPicker : showSaveFilePicker) === "function";
   }
 
-  /** Whether the browser has a place for it. */
+  /** Whether the browser has a place for it. Nobody knows how large a stream is. */
   get fits(): boolean {
-    return this.size <= MAX_FILE;
+    return this.size <= MAX_FILE && !(this.offered as IncomingFile).stream;
   }
 
   /** Handle the session's `file` event: a file of ordinary size is accepted at once. */
@@ -137,7 +137,7 @@ export class Receiving extends SharedFile {
     if (!this.fits && !this.canSave) {
       this.offered.refuse(en.file.why.tooLarge);
       this.end("failed", new Error(en.file.why.tooLarge));
-    } else if (this.size > ASK_ABOVE) {
+    } else if (!this.fits || this.size > ASK_ABOVE) {
       this.offered.hold();
       this.offered.addEventListener("withdrawn", () => this.end("failed", new Error(en.file.why.withdrawn)));
       this.state = "asked";

@@ -84,8 +84,9 @@ export class Line {
     const message = parse(await this.#receive(patience));
     if (message.type === type) return message as Messages[T];
     if (message.type === "refused") throw new RefusedError((why) => why.refused);
-    if (message.type === "failed") throw new ExchangeError(() => line(message.text));
-    throw new ExchangeError((why) => why.outOfTurn);
+    if (message.type === "failed" && type !== "confirm") throw new ExchangeError(() => line(message.text));
+    // Instead of the proof it may be a stranger's word: it is not shown.
+    throw new ExchangeError((why) => (type === "confirm" ? why.wrongLink : why.outOfTurn));
   }
 
   async #receive(patience: number): Promise<string> {

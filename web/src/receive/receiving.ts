@@ -245,7 +245,7 @@ export class Receiving extends Model {
       if (!left) resolve();
       session.addEventListener("file", (offered: IncomingFile) => {
         const item = missing.get(offered.name);
-        if (offered.size !== item?.size) return offered.refuse(en.receive.why.notInList);
+        if (offered.stream || offered.size !== item?.size) return offered.refuse(en.receive.why.notInList);
         missing.delete(offered.name);
         offered.addEventListener("progress", () => this.#moved(item, offered.done));
         // The handler waits, so that nobody takes the offer for one without an answer.
