@@ -169,6 +169,29 @@ describe("a transfer for a name", () => {
     assert.ok(error instanceof TransferError && /the room is over: it was left/.test(error.message));
   });
 
+  inside("that is cancelled while its folder is looked at again is not offered", async (house, sender) => {
+    let looking = 0;
+    let goOn = () => {};
+    const held = new Promise<void>((resolve) => (goOn = resolve));
+    const file = { kind: "file", name: "film.mp4", getFile: async () => film(SIZE) };
+    const values = async function* () {
+      if (looking++) await held;
+      yield file;
+    };
+    const source = { kind: "directory", name: "films", values } as unknown as FileSystemDirectoryHandle;
+    const sent = await sender.room.sendFolder("receiver", source);
+    const first = new Receiver(await house.enter("b1", { name: "receiver" }));
+    await passUntil(house, () => sent.done > 5 * CHUNK, 60);
+    await house.time.until(first.member.room.close({ timeout: 300 }));
+    const again = new Receiver(await house.enter("c1", { name: "receiver" }));
+    await passUntil(house, () => looking > 1, 20);
+    sent.cancel();
+    goOn();
+    await house.time.pass(10);
+    assert.equal(again.taken.length, 0);
+    await assert.rejects(sent.wait(), { message: /cancelled/ });
+  });
+
   inside("of which two go to two at once", async (house, sender) => {
     const one = new Receiver(await house.enter("b1", { name: "ben" }));
     const other = new Receiver(await house.enter("c1", { name: "cleo" }));

@@ -116,6 +116,37 @@ test("a receiver that reports another hash is not believed", async () => {
   assert.equal(taken.length, 1);
 });
 
+test("what is withdrawn while a handler is busy counts until its turn, and no handler sees it", async () => {
+  const { time, a, b } = await pair();
+  const seen: string[] = [];
+  let goOn = () => {};
+  const busy = new Promise<void>((resolve) => (goOn = resolve));
+  b.addEventListener("file", async ({ name }) => {
+    seen.push(name);
+    await busy;
+  });
+  const offer = async (name: string) => {
+    const transfer = await time.until(a.sendFile(film(10), { name }));
+    await time.pass(0.1);
+    return transfer;
+  };
+  await offer("first");
+  await offer("last");
+  for (let n = 0; n < 100; n++) {
+    const id = n.toString(16).padStart(16, "0");
+    const flood = { name: "flood", size: 1, channel: "file flood", chunk: CHUNK, key: "ab".repeat(16) };
+    hostile(a, { id, offer: flood });
+    hostile(a, { id, failed: "withdrawn" });
+  }
+  await time.pass(0.1);
+  const late = await offer("late");
+  await assert.rejects(time.until(late.wait()), /too many files at once/);
+  goOn();
+  await time.pass(0.1);
+  await offer("next");
+  assert.deepEqual(seen, ["first", "last", "next"]);
+});
+
 for (const [version, options] of VERSIONS) {
   describe(`files, ${version}`, () => {
     async function offered(size: number, answer: (file: IncomingFile) => unknown) {

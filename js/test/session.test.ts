@@ -396,6 +396,29 @@ describe("trouble", () => {
     assert.deepEqual(new Set(steps.map(({ outcome }) => outcome)), new Set(["ok"]));
   });
 
+  test("a channel that cannot be opened wakes those who use it", async () => {
+    const { time, a, b } = await pair();
+    const both = [a.open("x"), b.open("x", { ordered: false })].map((opening) => opening.catch(() => undefined));
+    const here = a.channels.get("x")!;
+    here.addEventListener("message", () => undefined);
+    const sent = await here.send("early");
+    const outcomes = Promise.allSettled([sent.delivered(), here.receive(), here.waitClosed()]);
+    const [undelivered, ...refused] = await time.until(outcomes);
+    assert.ok(undelivered.status === "rejected" && undelivered.reason.state === "unsent");
+    for (const outcome of refused) {
+      assert.ok(outcome.status === "rejected" && /wanted differently/.test(outcome.reason.message));
+    }
+    await time.until(Promise.all(both));
+    await time.pass(1);
+    assert.equal(here.state, "closed");
+    const [again] = await time.until(Promise.all([a.open("x"), b.open("x")]));
+    for (const use of [here.send("late"), here.receive(), here.close()]) {
+      await assert.rejects(use, { name: "ChannelError", message: /wanted differently/ });
+    }
+    await time.pass(1);
+    assert.equal(again.state, "open", "the next one of this name is another");
+  });
+
   test("wrong arguments are refused", async () => {
     const { a } = await pair();
     await assert.rejects(a.open(""), TypeError);

@@ -27,17 +27,19 @@ function shortened(text) {
 
 /** Names of members that only adieu's own code uses: they are long for the reader, and short in a bundle. */
 const INNER = `
-  ackDue acked ackWanted admit aliveAt askClose askDrained askFresh askReset askWait attachMedia badFrames
-  cancelTimer cannotConnect channelLastWordsOver closeChannel closeStream connectionGone connectionLost controlOpen
-  countDelivered described doubt drainUntil dropOne endByViolation finishMedia flightBytes forgetTimer giveTurn goneOn
-  grantWait handleFrame handleLost hasRoom hasTimer heardClosed heardDone heardGone heardHello heldUntil helloBy
-  hungry iceChanged iceFresh icePendingUntil introduced isAbrupt isAcknowledged isCloser isTroubled largeEdge
-  lastEpoch lastHeard lastRoom lastWordsOver leftUnread makeRoom mayLeave maySend movedTo networkChanged nextId
+  ackDue acked ackWanted admit againAt agreeMedia aliveAt askClose askDrained askFresh askReset askWait attachMedia
+  badFrames cancelTimer cannotConnect channelLastWordsOver closeChannel closedError closeStream connectionGone
+  connectionLost controlOpen controlOpened controlReceived countDelivered dataReceived described doubt drainUntil
+  dropOne endByViolation finishMedia flightBytes forgetTimer giveTurn goneOn grantWait handleFrame handleLost
+  handlerAdded handlersOver hasRoom hasTimer heardClosed heardDone heardGone heardHello heldUntil helloBy hungry
+  iceChanged iceFresh icePendingUntil introduced isAbrupt isAcknowledged isCloser isTroubled largeEdge lastEpoch
+  lastHeard lastRoom lastWordsOver leftUnread makeRoom mayLeave maySend mediaFinished movedTo networkChanged nextId
   openChannel openStream peerNow pestered pollAction pollEvent pollOutput pollTimeout pollTransmit presenceChanged
-  probed probePeer probeServer progressed queuedBytes raisedTo readerWaits receiptsKept rewind saidClosed saidDone
-  sayFile sayMoved sendControl sendData signaled signalingBroken signalingChanged socketEnded spokenOn stepBegan stoodStill
-  streamClosed streamOpened superseded suspected takeEarly takenBeyond takenCost takenWith takesMedia tookEffect
-  trackReceived unsentTotal wakeIn wantsDescription watchProgress windowOf
+  probed probePeer probeServer progressed queuedBytes raisedTo readerWaits receiptsKept rewind roomClosing
+  saidClosed saidDone sayFile sayMedia sayMoved sendControl sendData signaled signalingBroken signalingChanged
+  signalReceived socketEnded spokenOn stepBegan stoodStill stopDraining streamClosed streamOpened superseded
+  suspected takeChannel takeEarly takenBeyond takenCost takenWith takesFiles takesMedia tookEffect trackReceived
+  unsentTotal usesMedia wakeIn wantsDescription watchProgress windowOf
 `
   .trim()
   .split(/\s+/);

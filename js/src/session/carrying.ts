@@ -157,6 +157,7 @@ function carried(room: Carrier, tools: Tools, to: string, name: string, size: nu
 
     follow(transfer: Transfer): void {
       this.transfer = transfer;
+      if (this.finished) transfer.cancel(); // it was cancelled a moment ago
       transfer.addEventListener("progress", () => this.emit("progress", this));
     }
   }
@@ -177,7 +178,7 @@ async function carry(room: Carrier, tools: Tools, one: Carried, make: Make): Pro
       continue;
     }
     const what = await make();
-    if (session.state !== "open") continue; // it has ended while the folder was looked at
+    if (one.finished || session.state !== "open") continue; // cancelled, or ended, meanwhile
     const again = before && continues(what, before) ? one.transfer : undefined;
     before = what;
     const transfer = await tools.transfersOf(session).send(what, { name: one.name }, "", again);

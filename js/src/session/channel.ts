@@ -100,6 +100,8 @@ export class Channel extends Emitter<ChannelEvents> {
   readonly #closed = new Deferred<ChannelEndReceipt>();
   #reading = false;
   #withSession = false;
+  /** What its users are told when it has ended by itself, or could not be opened. */
+  #gone: ChannelError | undefined;
   /** The line that opened it. @internal */
   readonly where = whereMade();
   /** How it ended; undefined before. */
@@ -154,10 +156,10 @@ export class Channel extends Emitter<ChannelEvents> {
       throw new UndeliveredError(`channel ${this.name} is unreliable and keeps no account`, "unreliable");
     }
     while (!sender.isAcknowledged(seq)) {
-      const { receipt } = this;
-      if (receipt) {
+      if (this.#closed.settled) {
+        const { receipt } = this;
         // By the other side's word all up to its number was taken, or nobody knows.
-        if (receipt.confirmed && ordered && seq <= receipt.sent.delivered.messages) return;
+        if (receipt?.confirmed && ordered && seq <= receipt.sent.delivered.messages) return;
         const left = seq <= sender.started;
         const what = `message ${seq} on ${this.name} ${left ? "may not have arrived" : "never left"}`;
         const whose = this.#withSession ? "session" : "channel";
@@ -206,8 +208,7 @@ export class Channel extends Emitter<ChannelEvents> {
   }
 
   #take(): string | Uint8Array | undefined {
-    const gone = this.receipt && !this.#withSession;
-    const payload = gone
+    const payload = this.#gone
       ? this.#here.receiver.take()
       : this.#shell.step((now) => this.#shell.machine.take(this.name, now));
     return payload && messageOf(payload);
@@ -272,7 +273,7 @@ export class Channel extends Emitter<ChannelEvents> {
     const { machine } = this.#shell;
     const { reason, seconds, signal } = closeOptionsOf(options, machine.options.closeTimeout);
     settleCurrent();
-    if (!this.receipt) this.#shell.step((now) => machine.closeChannel(this.name, reason, seconds, now));
+    if (!this.#closed.settled) this.#shell.step((now) => machine.closeChannel(this.name, reason, seconds, now));
     return abortable(this.#closed.promise, signal);
   }
 
@@ -284,21 +285,18 @@ export class Channel extends Emitter<ChannelEvents> {
 
   /** How far it is: `closing` from the call of `close()` on either side, and in a session that closes. */
   get state(): "connecting" | "open" | "closing" | "closed" {
-    if (this.receipt) return "closed";
+    if (this.#closed.settled) return "closed";
     if (this.#here.end || this.#shell.machine.state === "closing") return "closing";
     return this.#here.open ? "open" : "connecting";
   }
 
   /** Whether it is being closed while its session goes on. @internal */
   get isClosing(): boolean {
-    return !this.receipt && !!this.#here.end;
+    return !this.#closed.settled && !!this.#here.end;
   }
 
   #requireHere(): void {
-    if (!this.receipt || this.#withSession) return;
-    const { reason } = this.receipt;
-    const why = reason && `: ${reason}`;
-    throw new ChannelError(`channel ${this.name} was closed${why}; open it again to go on`, this.receipt);
+    if (this.#gone) throw this.#gone;
   }
 
   // --- told by the session --------------------------------------------------------------------------------------
@@ -319,16 +317,21 @@ export class Channel extends Emitter<ChannelEvents> {
   }
 
   /** Note that it cannot be opened. @internal */
-  failed(error: Error): void {
+  failed(error: ChannelError): void {
+    this.#gone = error;
     this.opened.reject(error);
     this.#closed.reject(error);
+    this.changed();
   }
 
   /** Note that it has ended, by itself: each waiter looks again. @internal */
   end(receipt: ChannelEndReceipt): void {
     if (this.receipt) return;
     this.receipt = receipt;
-    this.opened.reject(new ChannelError(`channel ${this.name} was closed`, receipt));
+    const why = receipt.reason && `: ${receipt.reason}`;
+    const error = new ChannelError(`channel ${this.name} was closed${why}; open it again to go on`, receipt);
+    if (!this.#withSession) this.#gone = error;
+    this.opened.reject(error);
     this.#closed.resolve(receipt);
     void this.emit("closed", { receipt });
     this.changed();
@@ -342,7 +345,6 @@ export class Channel extends Emitter<ChannelEvents> {
     const { reliable } = this.#here;
     const account = channels.get(name) ?? { sent: NOTHING, received: NOTHING, reliable };
     this.end({ ...account, name, by, reason: reason.text ?? "", path: "session", duration: 0, confirmed });
-    this.changed();
   }
 
   /** Wait for a change, or for the end of the wait. @internal */

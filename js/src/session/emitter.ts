@@ -89,9 +89,16 @@ export class Emitter<Events extends object> {
    * Have the handlers run, soon; the promise is fulfilled when all of them have settled.
    *
    * @param apart they need not wait for the handlers of the events before.
+   * @param unless asked when their turn has come; if it says true, none is called.
    */
-  protected emit<K extends keyof Events>(type: K, event: Events[K], apart = false): Promise<void> {
+  protected emit<K extends keyof Events>(
+    type: K,
+    event: Events[K],
+    apart = false,
+    unless?: () => boolean,
+  ): Promise<void> {
     const running = (apart ? Promise.resolve() : this.#running).then(async () => {
+      if (unless?.()) return;
       for (const listener of this.#listeners.filter((known) => known.type === type)) {
         if (listener.once) this.#listeners = this.#listeners.filter((known) => known !== listener);
         await handle(listener.handler as Handler<Events[K]>, event);

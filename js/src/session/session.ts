@@ -152,7 +152,7 @@ export class Session extends Emitter<SessionEvents> {
       waitOpen: () => this.waitOpen(),
       open: (name, options) => this.open(name, options),
       takesFiles: (kind) => this.has(kind),
-      fire: (type, event) => this.emit(type, event as never),
+      fire: (type, event) => this.emit(type, event as never, false, () => event.over),
     });
     shell.session = {
       handle: (event) => this.#handle(event),

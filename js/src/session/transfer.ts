@@ -398,6 +398,7 @@ export class IncomingFile extends Emitter<IncomingEvents> {
     this.#told = true;
     void session.fire(kind, this).then(() => {
       this.#handled = true;
+      if (this.over) this.#transfers.forget(this.id);
       this.#refuseIfLate();
     });
   }
@@ -506,7 +507,8 @@ export class IncomingFile extends Emitter<IncomingEvents> {
     this.#failed.reject(new TransferError(`${this.name} did not arrive: ${failed}`));
     if (this.answered) return;
     this.#stopWaiting();
-    this.#transfers.forget(this.id);
+    // Until its turn with the handlers it counts: a peer could fill their line.
+    if (this.#told === this.#handled) this.#transfers.forget(this.id);
     void this.emit("withdrawn", this);
   }
 
@@ -522,7 +524,7 @@ export interface TransferSession {
   open(name: string, options?: { signal?: AbortSignal }): Promise<Channel>;
   /** Whether the event has a handler. */
   takesFiles(kind: "file" | "folder"): boolean;
-  /** Fire it; the promise is fulfilled when its handlers have settled. */
+  /** Fire it, unless it is over when its turn has come; the promise is fulfilled when its handlers have settled. */
   fire(type: "file" | "folder", event: IncomingFile): Promise<void>;
 }
 
@@ -547,7 +549,7 @@ export class Transfers {
 
   /** Under way. */
   get held(): (Transfer | IncomingFile)[] {
-    return [...[...this.#out.values()].filter(({ over }) => !over), ...this.#in.values()];
+    return [...this.#out.values(), ...this.#in.values()].filter(({ over }) => !over);
   }
 
   /** Not whole: sent and not all there, or accepted and not all here. */
