@@ -100,7 +100,7 @@ export class Channel extends Emitter<ChannelEvents> {
   readonly #closed = new Deferred<ChannelEndReceipt>();
   #reading = false;
   #withSession = false;
-  /** What its users are told when it has ended by itself, or could not be opened. */
+  /** The error for its users when it has ended by itself, or could not be opened. */
   #gone: ChannelError | undefined;
   /** The line that opened it. @internal */
   readonly where = whereMade();

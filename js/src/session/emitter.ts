@@ -89,7 +89,7 @@ export class Emitter<Events extends object> {
    * Have the handlers run, soon; the promise is fulfilled when all of them have settled.
    *
    * @param apart they need not wait for the handlers of the events before.
-   * @param unless asked when their turn has come; if it says true, none is called.
+   * @param unless asked when their turn has come; if it says true, no handler is called.
    */
   protected emit<K extends keyof Events>(
     type: K,

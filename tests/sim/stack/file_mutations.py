@@ -37,6 +37,18 @@ MUTATIONS = (
         "if digest != piece.hash:", "if False:", SIM,
     ),
     Mutation(
+        "bound", "an offer that is withdrawn counts until its turn", f"{FILES}/transfers.py",
+        "len(self._in) + len(self._missed) >= MAX_OFFERS", "len(self._in) >= MAX_OFFERS", ONE,
+    ),
+    Mutation(
+        "promise", "no handler sees an offer that is over", f"{FILES}/incoming.py",
+        "            self._forget()\n        return self.over\n", "            self._forget()\n        return False\n", ONE,
+    ),
+    Mutation(
+        "promise", "a transfer that was cancelled is not offered later", "python/adieu/session/succession.py",
+        "            if self._finished.done():  # it was cancelled meanwhile\n                return\n", "", NEXT,
+    ),
+    Mutation(
         "bound", "the proof of a folder is the one announced", f"{FILES}/folder.py",
         "if self.proof != proof:", "if False:", SIM,
     ),
@@ -180,6 +192,14 @@ MUTATIONS = (
     Mutation(
         "bound", "a file has a channel of its own kind", TS_TRANSFER,
         "if (!this.owns(channel)) return", "if (!channel) return", TS_ONE,
+    ),
+    Mutation(
+        "bound", "an offer that is withdrawn counts until its turn", TS_TRANSFER,
+        "if (this.#told === this.#handled) this.#transfers.forget", "this.#transfers.forget", TS_ONE,
+    ),
+    Mutation(
+        "promise", "no handler sees an offer that is over", "js/src/session/session.ts",
+        "() => event.over)", "() => false)", TS_ONE,
     ),
     Mutation(
         "bound", "a channel carries one file at a time", TS_TRANSFER,

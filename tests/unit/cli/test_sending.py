@@ -435,8 +435,7 @@ async def test_a_silent_guest_holds_the_sender_only_for_a_while(listed, target, 
     monkeypatch.setitem(messages.exchange.__kwdefaults__, "patience", 0.5)
     async with serve_small() as server, sending(server.url(), listed) as (one, there):
         async with adieu.join(server.url(), room=CODE.room) as room:
-            session = await room.session()
-            await session.open(messages.CHANNEL)
+            await (session := await room.session()).open(messages.CHANNEL)
             assert "did not answer" in (await session.wait_closed()).reason.text
         monkeypatch.setitem(messages.exchange.__kwdefaults__, "patience", 30.0)
         async with receiving(server.url(), target) as (other, here):
@@ -446,17 +445,12 @@ async def test_a_silent_guest_holds_the_sender_only_for_a_while(listed, target, 
 @pytest.mark.usefixtures("first_version")
 async def test_what_is_not_in_the_list_is_not_taken(listed, target, monkeypatch):
     """A sender that knows the code offers more than it said."""
-    send_all = guest.Guest._one_by_one
-    refused = []
-    empty = next(number for number in listed.files if not listed.entries[number].size)
+    send_all, refused = guest.Guest._one_by_one, []
+    empty = next(str(number) for number in listed.files if not listed.entries[number].size)
+    wrong = dict.fromkeys(("999", "x", "-1"), listed.paths[-1]) | {empty: io.BytesIO(b"x")}  # a stream has no size
 
     async def more(self, session, what):
-        for name, source in (
-            ("999", listed.paths[-1]),
-            ("x", listed.paths[-1]),
-            ("-1", listed.paths[-1]),
-            (f"{empty}", io.BytesIO(bytes(2**20))),  # it has no size before its end
-        ):
+        for name, source in wrong.items():
             transfer = await session.send_file(source, name=name)
             try:
                 await transfer.wait()
@@ -468,8 +462,7 @@ async def test_what_is_not_in_the_list_is_not_taken(listed, target, monkeypatch)
     async with serve_small() as server, sending(server.url(), listed) as (one, there):
         async with receiving(server.url(), target) as (other, here):
             both_well(one, other, await result(here), await result(there))
-    assert len(refused) == 4
-    assert all("not in the list" in each for each in refused)
+    assert ["not in the list" in each for each in refused] == [True] * 4
     assert sorted(each.name for each in target.iterdir()) == ["film.mp4", "photos"]
 
 
