@@ -291,8 +291,6 @@ class CarriedTransfer:
         before = self.transfer
         if before is not None:
             before_parcel, self._parcel = self._parcel, await self._make()
-            if self._finished.done():  # it was cancelled meanwhile
-                return
             if not self._parcel.continues(before_parcel):
                 before = None
         try:
@@ -304,6 +302,7 @@ class CarriedTransfer:
         ending.add_done_callback(seen)
         try:
             while not ending.done():
+                # It was cancelled, perhaps before it was offered here.
                 if self._finished.done() or self._room.successor(session) is not None:
                     transfer.cancel()
                     return

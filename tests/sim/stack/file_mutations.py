@@ -42,11 +42,12 @@ MUTATIONS = (
     ),
     Mutation(
         "promise", "no handler sees an offer that is over", f"{FILES}/incoming.py",
-        "            self._forget()\n        return self.over\n", "            self._forget()\n        return False\n", ONE,
+        "            self._forget()\n        return self.over\n",
+        "            self._forget()\n        return False\n", ONE,
     ),
     Mutation(
         "promise", "a transfer that was cancelled is not offered later", "python/adieu/session/succession.py",
-        "            if self._finished.done():  # it was cancelled meanwhile\n                return\n", "", NEXT,
+        "if self._finished.done() or self._room.successor", "if self._room.successor", NEXT,
     ),
     Mutation(
         "bound", "the proof of a folder is the one announced", f"{FILES}/folder.py",
