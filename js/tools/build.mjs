@@ -29,17 +29,17 @@ function shortened(text) {
 const INNER = `
   ackDue acked ackWanted admit againAt agreeMedia aliveAt askClose askDrained askFresh askReset askWait attachMedia
   badFrames cancelTimer cannotConnect channelLastWordsOver closeChannel closedError closeStream connectionGone
-  connectionLost controlOpen controlOpened controlReceived countDelivered dataReceived described doubt drainUntil
-  dropOne endByViolation finishMedia flightBytes forgetTimer giveTurn goneOn grantWait handleFrame handleLost
-  handlerAdded handlersOver hasRoom hasTimer heardClosed heardDone heardGone heardHello heldUntil helloBy hungry
-  iceChanged iceFresh icePendingUntil introduced isAbrupt isAcknowledged isCloser isTroubled largeEdge lastEpoch
-  lastHeard lastRoom lastWordsOver leftUnread makeRoom mayLeave maySend mediaFinished movedTo networkChanged nextId
-  openChannel openStream peerNow pestered pollAction pollEvent pollOutput pollTimeout pollTransmit presenceChanged
-  probed probePeer probeServer progressed queuedBytes raisedTo readerWaits receiptsKept rewind roomClosing
-  saidClosed saidDone sayFile sayMedia sayMoved sendControl sendData signaled signalingBroken signalingChanged
-  signalReceived socketEnded spokenOn stepBegan stoodStill stopDraining streamClosed streamOpened superseded
-  suspected takeChannel takeEarly takenBeyond takenCost takenWith takesFiles takesMedia tookEffect trackReceived
-  unsentTotal usesMedia wakeIn wantsDescription watchProgress windowOf
+  connectionLost controlOpen controlOpened controlReceived countDelivered dataReceived doubt drainUntil dropOne
+  endByViolation finishMedia flightBytes forgetTimer giveTurn goneOn grantWait handleFrame handleLost handlerAdded
+  handlersOver hasRoom hasTimer heardClosed heardDone heardGone heardHello heldUntil helloBy hungry iceChanged
+  iceFresh icePendingUntil introduced isAbrupt isAcknowledged isCloser isTroubled largeEdge lastEpoch lastHeard
+  lastRoom lastWordsOver leftUnread makeRoom mayLeave maySend mediaFinished movedTo networkChanged openChannel
+  openStream peerNow pestered pollAction pollEvent pollOutput pollTimeout pollTransmit presenceChanged probed
+  probePeer probeServer progressed queuedBytes raisedTo readerWaits receiptsKept rewind roomClosing saidClosed
+  saidDone sayFile sayMedia sayMoved sendControl sendData signaled signalingBroken signalingChanged signalReceived
+  socketEnded spokenOn stepBegan stoodStill stopDraining streamClosed streamOpened superseded suspected takeChannel
+  takenBeyond takenCost takenWith takesFiles takesMedia tookEffect trackReceived unsentTotal wakeIn wantsDescription
+  watchProgress windowOf
 `
   .trim()
   .split(/\s+/);
