@@ -248,7 +248,9 @@ def _get(url: str, keep: Callable[[socket.socket], None]) -> bytes:
         connection.sock = tcp
         keep(wire)
         if is_secure:
-            connection.sock = ssl.create_default_context().wrap_socket(tcp, server_hostname=host)
+            context = ssl.create_default_context()
+            connection.sock = context.wrap_socket(tcp, server_hostname=host, do_handshake_on_connect=False)
+            connection.sock.do_handshake()  # apart: a socket whose TLS does not begin is closed too
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection.request("GET", path, headers={"Accept": "application/json", "Connection": "close"})
         with connection.getresponse() as response:
