@@ -8,7 +8,7 @@ import re
 import signal
 import socket
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -180,6 +180,15 @@ def film(path: Path, seconds: int = 30) -> Path:
     return path
 
 
+async def whole(recording: Path) -> None:
+    """Wait until a film can be read: its end is written a moment after the end of its tracks."""
+    async with asyncio.timeout(20):
+        while True:
+            with suppress(av.error.InvalidDataError), av.open(str(recording)):
+                return
+            await asyncio.sleep(0.1)
+
+
 @pytest.mark.matrix
 @pytest.mark.browser
 async def test_server_speaks_to_a_page_shows_it_its_pictures_and_records_it(
@@ -199,6 +208,7 @@ async def test_server_speaks_to_a_page_shows_it_its_pictures_and_records_it(
             await page.until("document.getElementById('video').videoWidth > 0")
             await page.press("Stop")
             await until(server, "Connection state is closed")
+            await whole(recorded)
         server.send_signal(signal.SIGINT)
         await ended(server)
     with av.open(str(recorded)) as file:
