@@ -389,7 +389,7 @@ class Channel:
     @property
     def state(self) -> Literal["connecting", "open", "closing", "closed"]:
         """How far it is: it is `closing` from the call of `close()` on either side, and in a session that closes."""
-        if self.receipt is not None or self._failure:
+        if self._closed.done():
             return "closed"
         if self.is_closing or self._machine.state == "closing":
             return "closing"
@@ -398,7 +398,7 @@ class Channel:
     @property
     def is_closing(self) -> bool:
         """Whether it is being closed, while its session goes on."""
-        return self.receipt is None and not self._failure and self._here.end is not None
+        return not self._closed.done() and self._here.end is not None
 
     def _require_here(self) -> None:
         """See whether it has not ended.
@@ -463,13 +463,13 @@ class Channel:
     def _wait(self) -> None:
         if not self._waits:
             self._waits = True
-            if self.receipt is None and not self._failure:
+            if not self._closed.done():
                 self._machine.reader_changed(self.name, True, self._shell.loop.time())
 
     def _stop_waiting(self) -> None:
         if self._waits:
             self._waits = False
-            if self.receipt is None and not self._failure:
+            if not self._closed.done():
                 self._machine.reader_changed(self.name, False, self._shell.loop.time())
 
     def _read_soon(self) -> None:

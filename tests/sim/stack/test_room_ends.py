@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("code", ["room-full", "denied", "limit"])
 @simulated()
 async def test_a_room_that_the_server_does_not_let_in_again_is_over(world: World, code: str) -> None:
-    """The server was started anew, or a token does not name the room any more."""
+    """The server was started anew, or the room is no longer in the token."""
     async with house(world) as made:
         ada, ben = await made.enter("a1", name="ada"), await made.enter("b1", name="ben")
         session, _ = await asyncio.gather(ada.room.session(), ben.room.session())

@@ -15,8 +15,8 @@ all others do. It sends those outputs that are for its own sockets.
   server sees that at the same place of the log, and ends the dead server's sockets. If it was only slow, it reads that
   too, closes its sockets and enters again under a new name.
 * Tokens are checked by the server that has the socket. The log has the grant, and not the token.
-* Nothing of a stranger gets into the log but `hello`: each server keeps and reads what is in it. A first frame that is
-  no `hello` is answered here, and a page's goodbye must show the token of a seat in this copy.
+* Every server keeps and reads the whole log. So of a stranger only `hello` gets into it. A first frame that is no
+  `hello` is answered here, and a page's goodbye must show the token of a seat in this copy.
 
 Every copy has read the same log, and the log alone decides which messages clients get. So a server may end at any time.
 """
