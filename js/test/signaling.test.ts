@@ -175,6 +175,23 @@ describe("the machine", () => {
     assert.equal(line.machine.want, "wait");
   });
 
+  test("a server that answers no probe of a peer counts as lost after two seconds", () => {
+    const line = new Line();
+    line.now = 3;
+    line.machine.request({ type: "probe", to: "you" }, line.now);
+    const [probe] = line.said();
+    assert.equal(line.machine.pollTimeout(), 5);
+    line.hear({ type: "probe", to: "you", alive: true }, { id: probe.id });
+    line.machine.handleTimeout((line.now = 7.9));
+    assert.equal(line.machine.want, "talk");
+    line.machine.request({ type: "probe", to: "you" }, line.now);
+    line.said();
+    line.machine.handleTimeout((line.now = 9.8));
+    assert.equal(line.machine.want, "talk");
+    line.machine.handleTimeout((line.now = 9.91));
+    assert.equal(line.machine.want, "wait");
+  });
+
   test("waits between attempts grow to two seconds", () => {
     const line = new Line();
     const waits: number[] = [];

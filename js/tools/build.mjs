@@ -31,14 +31,14 @@ const INNER = `
   badFrames cancelTimer cannotConnect channelLastWordsOver closeChannel closedError closeStream connectionGone
   connectionLost controlOpen controlOpened controlReceived countDelivered dataReceived doubt drainUntil dropOne
   endByViolation finishMedia flightBytes forgetTimer giveTurn goneOn grantWait handleFrame handleLost handlerAdded
-  handlersOver hasRoom hasTimer heardClosed heardDone heardGone heardHello heldUntil helloBy hungry iceChanged
-  iceFresh icePendingUntil introduced isAbrupt isAcknowledged isCloser isTroubled largeEdge lastEpoch lastHeard
-  lastRoom lastWordsOver leftUnread makeRoom mayLeave maySend mediaFinished movedTo networkChanged openChannel
-  openStream peerNow pestered pollAction pollEvent pollOutput pollTimeout pollTransmit presenceChanged probed
-  probePeer probeServer progressed queuedBytes raisedTo readerWaits receiptsKept rewind roomClosing saidClosed
-  saidDone sayFile sayMedia sayMoved sendControl sendData signaled signalingBroken signalingChanged signalReceived
-  socketEnded spokenOn stepBegan stoodStill stopDraining streamClosed streamOpened superseded suspected takeChannel
-  takenBeyond takenCost takenWith takesFiles takesMedia tookEffect trackReceived unsentTotal wakeIn wantsDescription
+  handlersOver hasRoom hasTimer heardClosed heardDone heardGone heardHello heldUntil helloBy iceChanged iceFresh
+  icePendingUntil introduced isAbrupt isAcknowledged isCloser isTroubled largeEdge lastEpoch lastHeard lastRoom
+  lastWordsOver leftUnread makeRoom mayLeave maySend mediaFinished movedTo networkChanged openChannel openStream
+  peerNow pestered pollAction pollEvent pollOutput pollTimeout pollTransmit presenceChanged probed probePeer
+  probeServer progressed queuedBytes raisedTo readerWaits receiptsKept rewind roomClosing saidClosed saidDone
+  sayFile sayMedia sayMoved sendControl sendData signalingBroken signalingChanged signalReceived socketEnded
+  spokenOn stepBegan stoodStill stopDraining streamClosed streamOpened superseded suspected takeChannel takenBeyond
+  takenCost takenWith takesFiles takesMedia tookEffect trackReceived unsentTotal wakeIn wantsDescription
   watchProgress windowOf
 `
   .trim()

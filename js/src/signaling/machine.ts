@@ -46,6 +46,8 @@ const ACK_MESSAGES = 16;
 const ACK_DELAY = 0.5;
 /** The part of the server's limit of messages a second that is used: evenly sent messages may arrive in a bunch. */
 const PACE = 0.9;
+/** Seconds that the server may take to answer while a peer is silent. */
+const DOUBT = 2;
 const MAX_REQUESTS = 256;
 const MAX_PROBED = 64;
 const REMEMBERED = 64;
@@ -161,7 +163,8 @@ export class SignalingMachine {
   #ackAt: number | undefined;
   #bucket: Bucket | undefined;
   #heardAt = 0;
-  #askedAt: number | undefined;
+  /** When the server counts as lost, if nothing is heard until then. */
+  #aliveBy: number | undefined;
 
   constructor({ policy, name = "", random }: SignalingMachineInit) {
     this.#policy = policy;
@@ -198,6 +201,8 @@ export class SignalingMachine {
       throw new SignalingLostError(`the client has ended and cannot send a ${message.type}`);
     }
     if (this.#waiting.size >= MAX_REQUESTS) throw new SignalingError(`${MAX_REQUESTS} requests wait already`);
+    // A peer is silent: perhaps this page is cut off, from the server too.
+    if (message.type === "probe") this.#aliveBy = Math.min(this.#aliveBy ?? Number.POSITIVE_INFINITY, now + DOUBT);
     return this.#ask(message, body, now + this.#policy.requestTimeout);
   }
 
@@ -268,7 +273,7 @@ export class SignalingMachine {
   handleFrame(data: unknown, now: number): void {
     if (this.want !== "talk") return;
     this.#heardAt = now;
-    this.#askedAt = undefined;
+    this.#aliveBy = undefined;
     let envelope: Envelope;
     let message: FromServer | undefined;
     try {
@@ -325,7 +330,7 @@ export class SignalingMachine {
     this.#lastError = undefined;
     this.#frames.clear();
     this.#probed.clear();
-    this.#ackAt = this.#askedAt = undefined;
+    this.#ackAt = this.#aliveBy = undefined;
   }
 
   #end(error: SignalingError | undefined): void {
@@ -571,21 +576,20 @@ export class SignalingMachine {
 
   /** When the server's silence is to be looked at. */
   #silentAt(): number {
-    const { ping, pong } = this.#policy;
-    return this.#askedAt === undefined ? this.#heardAt + ping : this.#askedAt + pong;
+    return this.#aliveBy ?? this.#heardAt + this.#policy.ping;
   }
 
   /** Do what is due. */
   handleTimeout(now: number): void {
     const state = this.state;
-    const { openTimeout, pong, requestTimeout } = this.#policy;
+    const { openTimeout, requestTimeout } = this.#policy;
     if ("until" in state && now >= state.until) {
       if (state.name === "resting") this.start(now);
       else if (state.name === "leaving") this.#end(undefined);
       else this.handleLost(`no answer within ${openTimeout} s`, now);
     } else if (state.name === "connected" && now >= this.#silentAt()) {
-      if (this.#askedAt === undefined) this.#askForLife(now);
-      else this.handleLost(`the server has not answered for ${pong} s`, now);
+      if (this.#aliveBy === undefined) this.#askForLife(now);
+      else this.handleLost("the server does not answer", now);
     }
     for (const [request, { message, until }] of this.#waiting) {
       if (until === undefined || now < until) continue;
@@ -597,7 +601,7 @@ export class SignalingMachine {
 
   /** The server answers any probe, one for ourselves too; the answer needs nobody who waits for it. */
   #askForLife(now: number): void {
-    this.#askedAt = now;
+    this.#aliveBy = now + this.#policy.pong;
     const message: Probe = { type: "probe", to: this.peer };
     this.#waiting.set(++this.#count, { message, until: undefined });
     this.#frames.push({ request: this.#count, seq: undefined, body: encodeBody(message) });

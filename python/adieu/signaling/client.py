@@ -75,6 +75,8 @@ MAX_ROOM = 256
 CLOSE_TIMEOUT = 1.0
 LOOK_TIMEOUT = 1.0
 """How long the server may take to answer after a change of the network."""
+DOUBT_TIMEOUT = 2.0
+"""How long it may take while a peer is silent: perhaps this machine is cut off, from the server too."""
 
 T = TypeVar("T")
 
@@ -155,7 +157,7 @@ class SignalingClient:
         self._begun: asyncio.Future[None] | None = None
         self._socket: ClientConnection | None = None
         self._look: asyncio.Task[None] | None = None
-        """Ends within a second, whatever becomes of its socket."""
+        """Ends within two seconds, whatever becomes of its socket."""
         self._token_due = False
         self._patient_until = 0.0
         self._cause: BaseException | None = None
@@ -307,6 +309,8 @@ class SignalingClient:
     async def probe(self, peer: str, wait: float = 2.0) -> Probed:
         """Ask whether a peer is alive. The server answers for its socket, then the peer for itself.
 
+        If the server does not answer within two seconds, its socket is given up, and the client dials again.
+
         Args:
             peer: the id of the peer.
             wait: seconds to wait for the peer's own answer.
@@ -314,6 +318,7 @@ class SignalingClient:
         Raises:
             SignalingLostError: the server does not answer.
         """
+        self._look_at_socket(DOUBT_TIMEOUT)
         answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         waiting = self._probes.setdefault(peer, set())
         waiting.add(answered)
@@ -355,9 +360,15 @@ class SignalingClient:
         websocket = self._socket
         if websocket is not None and websocket.transport.get_extra_info("sockname", ("",))[0] in gone:
             websocket.transport.abort()
-        elif websocket is not None and (self._look is None or self._look.done()):
-            self._look = asyncio.get_running_loop().create_task(_look(websocket), name="adieu looks at its socket")
+        else:
+            self._look_at_socket(LOOK_TIMEOUT)
         self._wake.set()
+
+    def _look_at_socket(self, seconds: float) -> None:
+        """Give the socket up if the server does not answer in this time."""
+        if self._socket is not None and (self._look is None or self._look.done()):
+            look = _look(self._socket, seconds)
+            self._look = asyncio.get_running_loop().create_task(look, name="adieu looks at its socket")
 
     def events(self) -> AsyncIterator[SignalingEvent]:
         """Return the events from the first connection on; `Ended` is the last. Only one task may read them.
@@ -625,10 +636,9 @@ class SignalingClient:
         return asyncio.get_running_loop().time()
 
 
-async def _look(websocket: ClientConnection) -> None:
-    """Give the socket up if the server does not answer in time."""
+async def _look(websocket: ClientConnection, seconds: float) -> None:
     try:
-        async with asyncio.timeout(LOOK_TIMEOUT):
+        async with asyncio.timeout(seconds):
             await (await websocket.ping())
     except (TimeoutError, ConnectionClosed):
         websocket.transport.abort()

@@ -30,6 +30,7 @@ from adieu.protocol.signaling import (
 from adieu.protocol.words import Wait
 from adieu.server import IceConfig, Settings, serve
 from adieu.signaling import Down, Ended, Moved, Policy, Probed, SignalingClient, Undelivered, Up
+from adieu.signaling import client as signaling_client
 from adieu.signaling.buffer import EventBuffer
 from adieu.signaling.client import CLOSE_TIMEOUT
 from unit.signaling.line import LIMITS, welcome
@@ -453,6 +454,34 @@ async def test_a_server_that_dies_without_a_word_is_noticed_by_ping():
         assert 0.3 < time.monotonic() - began < Policy().ping
         assert "ping" in down.reason
         await ada.quit()
+
+
+async def test_a_server_that_answers_no_probe_is_given_up(monkeypatch):
+    """A peer is silent, and so is the server: this machine may be cut off. It dials again, before any ping is due."""
+    monkeypatch.setattr(signaling_client, "DOUBT_TIMEOUT", 0.2)
+
+    async def deaf(websocket):
+        await greet(websocket)
+        websocket.transport.pause_reading()
+
+    async with fake_server(deaf) as url:
+        ada = client(url, policy=Policy(open_timeout=0.5))
+        await ada.__aenter__()
+        began = time.monotonic()
+        asked = asyncio.create_task(ada.probe("somebody"))
+        await until(ada, Down)
+        assert 0.15 < time.monotonic() - began < Policy().ping / 2
+        await ada.quit()
+        with pytest.raises(SignalingLostError):
+            await asked
+
+
+async def test_a_server_that_answers_a_probe_is_kept(monkeypatch):
+    monkeypatch.setattr(signaling_client, "DOUBT_TIMEOUT", 0.3)
+    async with serve() as server, client(server) as ada:
+        assert await ada.probe("nobody") == Probed(socket=False, program=False)
+        await asyncio.sleep(0.5)
+        assert ada.up
 
 
 async def test_garbage_of_a_server_does_no_harm():
