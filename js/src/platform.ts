@@ -9,6 +9,13 @@ export interface Platform {
   later(seconds: number, call: () => void): () => void;
   makeConnection(configuration: RTCConfiguration): RTCPeerConnection;
   openSocket(url: string, protocol: string): WebSocket;
+  /**
+   * Wait until something answers there, or nothing can. Where it is missing, a socket is opened at once.
+   *
+   * Firefox goes on with a WebSocket that was closed before it was open, tries again ever more rarely, and lets new ones
+   * wait behind six of them. A request that is aborted is gone.
+   */
+  reach?: ((url: string, signal: AbortSignal) => Promise<unknown>) | undefined;
   getUserMedia(constraints: MediaStreamConstraints): Promise<MediaStream>;
   /** Send something that outlives the page. */
   beacon(url: string, body: string): void;
@@ -54,6 +61,9 @@ export const browser: Platform = {
       throw missing("WebSocket", "Node has it from version 22 on; or give a `platform`");
     return new WebSocket(url, protocol);
   },
+  reach: CHROMIUM
+    ? undefined
+    : (url, signal) => fetch(url, { mode: "no-cors", cache: "no-store", signal }).catch(() => undefined),
   getUserMedia: (constraints) => navigator.mediaDevices.getUserMedia(constraints),
   beacon: (url, body) => void navigator.sendBeacon(url, body),
   random: Math.random,

@@ -333,11 +333,12 @@ class FakeSocket {
     readonly server: Server,
     opens = true,
   ) {
-    if (!opens) return;
-    server.time.later(0.001, () => {
-      this.readyState = 1;
-      this.onopen?.();
-    });
+    if (opens) server.time.later(0.001, () => this.open());
+  }
+
+  open(): void {
+    this.readyState = 1;
+    this.onopen?.();
   }
 
   send(frame: string): void {
@@ -431,6 +432,48 @@ describe("the first dial", () => {
     await time.pass(1);
     (sockets[0] as FakeSocket).onclose?.({ code: 1006, reason: "" });
     await client.quit();
+  });
+
+  test("after a dial that nobody answered, a socket waits for the answer to a request, and has its whole time", async () => {
+    const time = new VirtualTime();
+    const server = new Server(time);
+    let opened = 0;
+    const asked: AbortSignal[] = [];
+    let answer = () => {};
+    const platform = time.platform({
+      openSocket: () => {
+        opened++;
+        const socket = new FakeSocket(server, opened === 1);
+        if (opened === 3) time.later(2, () => socket.open());
+        return socket as unknown as WebSocket;
+      },
+      reach: (url, signal) => {
+        assert.equal(url, "http://server/ws");
+        asked.push(signal);
+        return new Promise<void>((resolve) => {
+          answer = resolve;
+          signal.onabort = () => resolve();
+        });
+      },
+    });
+    const client = new SignalingClient("ws://server/ws", { platform, onEvent() {} });
+    await time.until(client.open());
+    assert.equal(asked.length, 0);
+    server.deaf = true;
+    await time.pass(60);
+    assert.equal(opened, 2, "one socket was tried in the cut");
+    assert.ok(asked.length > 5, `${asked.length} requests`);
+    assert.ok(asked.slice(0, -1).every(({ aborted }) => aborted));
+
+    for (const count = asked.length; asked.length === count; ) await time.pass(0.1); // a new request
+    await time.pass(4.5);
+    server.deaf = false;
+    answer();
+    await time.pass(2.1);
+    assert.ok(client.up);
+    assert.equal(opened, 3);
+    await time.until(client.quit());
+    assert.equal(time.timers, 0);
   });
 
   test("comes again no longer than its time, and says why", async () => {

@@ -27,19 +27,20 @@ function shortened(text) {
 
 /** Names of members that only adieu's own code uses: they are long for the reader, and short in a bundle. */
 const INNER = `
-  ackDue acked ackWanted admit againAt agreeMedia aliveAt askClose askDrained askFresh askReset askWait attachMedia
-  badFrames cancelTimer cannotConnect channelLastWordsOver closeChannel closedError closeStream connectionGone
-  connectionLost controlOpen controlOpened controlReceived countDelivered dataReceived doubt drainUntil dropOne
-  endByViolation finishMedia flightBytes forgetTimer giveTurn goneOn grantWait handleFrame handleLost handlerAdded
-  handlersOver hasRoom hasTimer heardClosed heardDone heardGone heardHello heldUntil helloBy iceChanged iceFresh
-  icePendingUntil introduced isAbrupt isAcknowledged isCloser isTroubled largeEdge lastEpoch lastHeard lastRoom
-  lastWordsOver leftUnread makeRoom mayLeave maySend mediaFinished movedTo networkChanged openChannel openStream
-  peerNow pestered pollAction pollEvent pollOutput pollTimeout pollTransmit presenceChanged probed probePeer
-  probeServer progressed queuedBytes raisedTo readerWaits receiptsKept rewind roomClosing saidClosed saidDone
-  sayFile sayMedia sayMoved sendControl sendData signalingBroken signalingChanged signalReceived socketEnded
-  spokenOn stepBegan stoodStill stopDraining streamClosed streamOpened superseded suspected takeChannel takenBeyond
-  takenCost takenWith takesFiles takesMedia tookEffect trackReceived unsentTotal wakeIn wantsDescription
-  watchProgress windowOf
+  ackDue acked admit againAt agreeMedia aliveAt askClose askDrained askFresh askReset askWait attachMedia badFrames
+  byId cancelTimer cannotConnect channelLastWordsOver closeChannel closeStream closedError connectionGone
+  connectionLost controlOpen controlOpened controlReceived countDelivered dataReceived described doubt drainUntil
+  dropOne duplicates endByViolation endChannel finishMedia flightBytes forgetTimer giveTurn goneOn grantWait
+  handleFrame handleLost handleOpen handlerAdded handlersOver hasRoom hasTimer heardClosed heardDone heardGone
+  heardHello heldUntil helloBy hungry iceChanged iceFresh icePendingUntil introduced isAbrupt isAcknowledged
+  isCloser isGone isTroubled largeEdge lastEpoch lastHeard lastRoom lastWordsOver leftUnread makeRoom mayLeave
+  maySend mediaFinished mediaReceipts movedTo networkChanged newConnection nextId openChannel openStream peerNow
+  pestered pollAction pollEvent pollOutput pollTimeout pollTransmit presenceChanged probePeer probeServer probed
+  progressed queuedBytes raisedTo readerWaits receiptsKept reserve rewind roomCloses roomClosing saidClosed saidDone
+  sayFile sayMedia sayMoved sendControl sendData signalReceived signaled signalingBroken signalingChanged
+  socketEnded spokenOn stepBegan stoodStill stopDraining streamClosed streamOpened stuck superseded suspected
+  takeChannel takenBeyond takenCost takenWith takesFiles takesMedia tight tookEffect trackReceived unsentTotal
+  usesMedia wakeIn wantsDescription watchProgress windowOf woke yielding
 `
   .trim()
   .split(/\s+/);

@@ -54,6 +54,10 @@ export class SignalingClient {
   #socket: WebSocket | undefined;
   #patientUntil = 0;
   #dialing = false;
+  /** Whether the last socket was given up before it was open. */
+  #unanswered = false;
+  /** Ends the request that finds out whether the server answers. */
+  #asking: AbortController | undefined;
   #stepping = false;
   #cancelTimer: (() => void) | undefined;
 
@@ -305,7 +309,14 @@ export class SignalingClient {
     try {
       const token = typeof this.#token === "function" ? await this.#token() : this.#token;
       step = "no socket";
-      if (this.#machine.want === "dial") this.#connect(token === undefined ? token : sendable(token));
+      if (this.#unanswered) {
+        this.#asking = new AbortController();
+        await this.#platform.reach?.(this.url.replace(/^ws/, "http"), this.#asking.signal);
+      }
+      if (this.#machine.want === "dial") {
+        this.#machine.start(this.#platform.now()); // the socket has the whole time
+        this.#connect(token === undefined ? token : sendable(token));
+      }
     } catch (error) {
       const { message = error } = error as Error;
       this.#machine.handleLost(`${step}: ${message}`, this.#platform.now());
@@ -348,9 +359,11 @@ export class SignalingClient {
   }
 
   #hangUp(code: number): void {
+    this.#asking?.abort();
     const socket = this.#socket;
     if (!socket) return;
     this.#socket = undefined;
+    this.#unanswered = !socket.readyState; // CONNECTING
     socket.onopen = socket.onmessage = socket.onclose = null;
     socket.close(code);
   }

@@ -202,7 +202,7 @@ export class SignalingMachine {
     }
     if (this.#waiting.size >= MAX_REQUESTS) throw new SignalingError(`${MAX_REQUESTS} requests wait already`);
     // A peer is silent: perhaps this page is cut off, from the server too.
-    if (message.type === "probe") this.#aliveBy = Math.min(this.#aliveBy ?? Number.POSITIVE_INFINITY, now + DOUBT);
+    if (message.type === "probe") this.#aliveBy = Math.min(this.#aliveBy ?? now + DOUBT, now + DOUBT);
     return this.#ask(message, body, now + this.#policy.requestTimeout);
   }
 
