@@ -12,8 +12,8 @@ export interface Platform {
   /**
    * Wait until something answers there, or nothing can. Where it is missing, a socket is opened at once.
    *
-   * Firefox goes on with a WebSocket that was closed before it was open, tries again ever more rarely, and lets new ones
-   * wait behind six of them. A request that is aborted is gone.
+   * Firefox goes on with a WebSocket that was closed before it was open: it tries again ever more rarely, and a new one
+   * may have to wait for it. A request that is aborted is gone.
    */
   reach?: ((url: string, signal: AbortSignal) => Promise<unknown>) | undefined;
   getUserMedia(constraints: MediaStreamConstraints): Promise<MediaStream>;

@@ -33,7 +33,7 @@ const INNER = `
   dropOne duplicates endByViolation endChannel finishMedia flightBytes forgetTimer giveTurn goneOn grantWait
   handleFrame handleLost handleOpen handlerAdded handlersOver hasRoom hasTimer heardClosed heardDone heardGone
   heardHello heldUntil helloBy hungry iceChanged iceFresh icePendingUntil introduced isAbrupt isAcknowledged
-  isCloser isGone isTroubled largeEdge lastEpoch lastHeard lastRoom lastWordsOver leftUnread makeRoom mayLeave
+  isCloser isGone isTroubled largeEdge lastEpoch lastHeard lastRoom lastWordsOver leftUnread lent makeRoom mayLeave
   maySend mediaFinished mediaReceipts movedTo networkChanged newConnection nextId openChannel openStream peerNow
   pestered pollAction pollEvent pollOutput pollTimeout pollTransmit presenceChanged probePeer probeServer probed
   progressed queuedBytes raisedTo readerWaits receiptsKept reserve rewind roomCloses roomClosing saidClosed saidDone

@@ -54,8 +54,8 @@ export class SignalingClient {
   #socket: WebSocket | undefined;
   #patientUntil = 0;
   #dialing = false;
-  /** Whether the last socket was given up before it was open. */
-  #unanswered = false;
+  /** Whether this side gave the last socket up: perhaps the network is cut. */
+  #gaveUp = false;
   /** Ends the request that finds out whether the server answers. */
   #asking: AbortController | undefined;
   #stepping = false;
@@ -309,7 +309,7 @@ export class SignalingClient {
     try {
       const token = typeof this.#token === "function" ? await this.#token() : this.#token;
       step = "no socket";
-      if (this.#unanswered) {
+      if (this.#gaveUp) {
         this.#asking = new AbortController();
         await this.#platform.reach?.(this.url.replace(/^ws/, "http"), this.#asking.signal);
       }
@@ -327,7 +327,7 @@ export class SignalingClient {
   }
 
   #connect(token: string | undefined): void {
-    this.#hangUp(CLOSE_CODES.LOST);
+    this.#gaveUp = false;
     const socket = this.#platform.openSocket(this.url, SUBPROTOCOL);
     this.#socket = socket;
     let opened = false;
@@ -363,7 +363,7 @@ export class SignalingClient {
     const socket = this.#socket;
     if (!socket) return;
     this.#socket = undefined;
-    this.#unanswered = !socket.readyState; // CONNECTING
+    this.#gaveUp = true;
     socket.onopen = socket.onmessage = socket.onclose = null;
     socket.close(code);
   }
