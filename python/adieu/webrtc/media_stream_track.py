@@ -8,6 +8,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, overload
+from weakref import WeakKeyDictionary
 
 from adieu.events import Event, EventHandler, EventTarget
 from adieu.webrtc.constraints import Constraints, fit
@@ -78,21 +79,33 @@ class TrackSource:
     receiver: int | None = None
     driver: Driver | None = None
     when_received: list[Callable[[], None]] = field(default_factory=list["Callable[[], None]"])
+    _tracks: WeakKeyDictionary[TrackInternals, None] = field(
+        default_factory=WeakKeyDictionary["TrackInternals", None], init=False
+    )
 
-    def add(self) -> None:
+    def add(self, track: TrackInternals) -> None:
         """Count a new track."""
         self.live += 1
+        self._tracks[track] = None
 
-    def drop(self) -> None:
+    def tracks(self) -> list[TrackInternals]:
+        """Return the live tracks, in the order in which they were made. One that the program has dropped is left out."""
+        return list(self._tracks)
+
+    def drop(self, track: TrackInternals) -> None:
         """Count an ended track, and release the source after the last one."""
+        self._tracks.pop(track, None)
         self.live -= 1
         if not self.live and self.release is not None:
             self.release()
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class TrackInternals:
-    """The internals of a track: its maker sets them, the object shows them."""
+    """The internals of a track: its maker sets them, the object shows them.
+
+    `set_muted`, `tell_tone` and `end` tell what the source does: clones of the track follow, also if it has ended itself.
+    """
 
     kind: Kind
     source: TrackSource
@@ -109,28 +122,44 @@ class TrackInternals:
     """Called when it ends, and when it is enabled or not: its senders follow."""
 
     def set_muted(self, muted: bool) -> None:
-        """Mediacapture-streams, set a track's muted state. Called in a task of its own."""
-        if muted != self.muted:
-            self.muted = muted
-            if self.track is not None:
-                self.track.dispatchEvent(Event("mute" if muted else "unmute"))
+        """Mediacapture-streams, set a track's muted state: of each track of the source. Called in a task of its own."""
+        for each in self._with_clones():
+            if muted != each.muted:
+                each.muted = muted
+                each.fire(Event("mute" if muted else "unmute"))
 
     def tell_tone(self, tone: str, duration: float) -> None:
         """Tell of a telephone tone of the other side, of so many seconds. Called in a task of its own."""
-        if self.track is not None and self.state == "live":
-            self.track.dispatchEvent(ToneEvent(tone, duration))
+        for each in self._with_clones():
+            if each.state == "live":
+                each.fire(ToneEvent(tone, duration))
 
     def end(self) -> None:
-        """End the track for another reason than its `stop()`. Called in a task of its own."""
-        if self.stop() and self.track is not None:
-            self.track.dispatchEvent(Event("ended"))
+        """End the tracks of the source for another reason than their `stop()`. Called in a task of its own."""
+        for each in self._with_clones():
+            if each.stop():
+                each.fire(Event("ended"))
+
+    def end_quietly(self) -> None:
+        """End the tracks of the source without an event: the event loop has ended."""
+        for each in self._with_clones():
+            each.stop()
+
+    def fire(self, event: Event) -> None:
+        """Fire an event at the object."""
+        if self.track is not None:
+            self.track.dispatchEvent(event)
+
+    def _with_clones(self) -> list[TrackInternals]:
+        """Return this track, and the live ones of the same source (mediacapture-streams, life-cycle and media flow)."""
+        return [self, *(each for each in self.source.tracks() if each is not self)]
 
     def stop(self) -> bool:
         """End the track without an event. Returns whether it was live."""
         if self.state == "ended":
             return False
         self.state = "ended"
-        self.source.drop()
+        self.source.drop(self)
         calls, self.when_stopped = self.when_stopped, []
         for call in (*calls, *self.when_changed):
             call()
@@ -190,7 +219,7 @@ class MediaStreamTrack(EventTarget):
         self._content_hint = ""
         internals.track = self
         if internals.state == "live":
-            internals.source.add()
+            internals.source.add(internals)
 
     @property
     def kind(self) -> Kind:

@@ -227,7 +227,7 @@ class TransceiverInternals:
         Mediacapture-streams, life-cycle and media flow: that is a task of its own.
         """
         if self.owner.driver.is_over:
-            self.receiver.stop()
+            self.receiver.end_quietly()
         else:
             self.owner.driver.queue_task(self.receiver.end)
 

@@ -135,6 +135,20 @@ async def test_the_track_unmutes_with_the_first_packet_and_mutes_with_bye(world)
 
 
 @simulated()
+async def test_a_clone_is_heard_and_ends_with_the_connection(world):
+    """Closing rules 7 and 35: whoever reads a clone does not wait for ever."""
+    _here, there, speech, ear = await call(world)
+    clone = there.getReceivers()[0].track.clone()
+    other = Ear(world, clone)
+    await speech.write(bytes(2 * 24000))
+    await until(lambda: not clone.muted and other.frames)
+    there.close()
+    await asyncio.wait_for(other.task, 1)
+    await asyncio.wait_for(ear.task, 1)
+    assert clone.readyState == "ended"
+
+
+@simulated()
 async def test_a_track_not_enabled_sends_silence_as_its_queue_runs(world):
     _, _, speech, ear = await call(world)
     await speech.write(tones(100, sample_rate=24000))

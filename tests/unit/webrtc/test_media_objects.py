@@ -1,6 +1,8 @@
 """Tracks, streams and devices, without a connection."""
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -59,6 +61,43 @@ def test_mute_and_unmute():
         slots.set_muted(muted)
     assert log == ["unmute", "mute"]
     assert one.muted
+
+
+@pytest.mark.parametrize("stopped_first", [False, True])
+def test_a_clone_follows_the_source_also_when_the_first_track_has_ended(stopped_first):
+    released, log = [], []
+    slots = TrackInternals("audio", TrackSource(release=lambda: released.append(1)), muted=True)
+    one = MediaStreamTrack(slots)
+    clone = one.clone()
+    other = clone.clone()
+    for name in ("mute", "unmute", "tone", "ended"):
+        clone.addEventListener(name, lambda event: log.append(event.type))
+    if stopped_first:
+        one.stop()
+    slots.set_muted(False)
+    assert (clone.muted, other.muted) == (False, False)
+    other.stop()
+    slots.tell_tone("1", 0.1)
+    slots.set_muted(True)
+    slots.end()
+    slots.end()
+    assert (log, clone.readyState, released) == (["unmute", "tone", "mute", "ended"], "ended", [1])
+
+
+def test_a_clone_ends_too_when_the_event_loop_has_ended():
+    slots, log = TrackInternals("audio", TrackSource()), []
+    clone = MediaStreamTrack(slots).clone()
+    clone.onended = log.append
+    slots.end_quietly()
+    assert (clone.readyState, log) == ("ended", [])
+
+
+def test_the_source_does_not_keep_a_clone_that_the_program_has_dropped():
+    source = TrackSource()
+    one = MediaStreamTrack(TrackInternals("audio", source))
+    gone = weakref.ref(one.clone())
+    gc.collect()
+    assert (gone(), len(source.tracks())) == (None, 1)
 
 
 def test_members_of_a_track_are_checked():
