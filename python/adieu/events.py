@@ -283,7 +283,7 @@ class EventTarget:
         # The way of a message, hundreds of thousands of times a second: no further call than the handler's.
         try:
             result = listeners[0].callback(event)
-        except Exception as error:  # noqa: BLE001 see _enter
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 see _enter
             self._report(error, event)
         else:
             if result is not None and iscoroutine(result):
@@ -419,7 +419,7 @@ class EventTarget:
             self._remove(event.type, listener)
         try:
             result = listener.callback(event)
-        except Exception as error:  # noqa: BLE001 it is the handler's, and goes to who looks after such things
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 it is the handler's, see the module
             self._report(error, event)
             return None
         return result if result is not None and iscoroutine(result) else None
@@ -457,10 +457,14 @@ class EventTarget:
         self._since = asyncio.get_running_loop().time()
         try:
             await coroutine
+        except asyncio.CancelledError as error:
+            if is_task_cancelled():
+                raise
+            self._report(error, event)  # of something that the handler awaited: what waits behind it goes on
         except Exception as error:  # noqa: BLE001 see _enter
             self._report(error, event)
 
-    def _report(self, error: Exception, event: Event) -> None:
+    def _report(self, error: BaseException, event: Event) -> None:
         asyncio.get_running_loop().call_exception_handler(
             {"message": f"the {event.type!r} handler of {self!r} failed", "exception": error}
         )
@@ -513,6 +517,12 @@ class EventHandler(Generic[E]):
         if callback is not None and not callable(callback):
             raise TypeError(f"on{self._type} is {callback!r}: a function that takes the event, or None")
         target._set_handler(self._type, callback)  # noqa: SLF001 a part of it # pyright: ignore[reportPrivateUsage]
+
+
+def is_task_cancelled() -> bool:
+    """Whether the running task was cancelled itself. Else a CancelledError in it is of something that it awaited."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def end_events(target: EventTarget, why: str, *, forget: bool = False) -> None:

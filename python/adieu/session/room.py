@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import msgspec
 
 from adieu.errors import SessionClosedError, SessionError, SignalingLostError
+from adieu.events import is_task_cancelled
 from adieu.protocol import words
 from adieu.protocol.ids import receipt_id, session_id
 from adieu.protocol.signaling import (
@@ -505,7 +506,9 @@ class Room(Succession):
             wanted = self._accept(peer)
             if inspect.isawaitable(wanted):
                 wanted = await wanted
-        except Exception as error:  # noqa: BLE001 it is the user's function
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and is_task_cancelled():
+                raise
             report(asyncio.get_running_loop(), f"accept() of {self!r} failed: {who(peer)} is refused", error)
             return False
         return bool(wanted)

@@ -147,7 +147,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         drivers = [program.driver for program in self.programs if not program.is_stopped]
         woken = [driver for driver in drivers if driver.core.counters()["queued_events"]]
         for driver in woken:
-            driver.wake()
+            try:
+                driver.wake()
+            except asyncio.CancelledError as error:  # a handler's: it ends no event loop
+                self.call_exception_handler({"message": "a handler failed", "exception": error})
         return bool(woken)
 
     def _waiting(self) -> str:

@@ -89,7 +89,7 @@ class TrackSource:
         self._tracks[track] = None
 
     def tracks(self) -> list[TrackInternals]:
-        """Return the live tracks, in the order in which they were made. One that the program has dropped is left out."""
+        """Return the live tracks, in the order in which they were made; not those that the program has dropped."""
         return list(self._tracks)
 
     def drop(self, track: TrackInternals) -> None:
@@ -104,7 +104,7 @@ class TrackSource:
 class TrackInternals:
     """The internals of a track: its maker sets them, the object shows them.
 
-    `set_muted`, `tell_tone` and `end` tell what the source does: clones of the track follow, also if it has ended itself.
+    `set_muted`, `tell_tone` and `end` tell what the source does. Clones follow, also if the track itself has ended.
     """
 
     kind: Kind

@@ -294,6 +294,26 @@ async def test_accept_that_raises_is_a_refusal_that_the_other_side_is_told(world
 
 
 @simulated()
+async def test_accept_that_awaits_what_was_cancelled_is_a_refusal_too(world: World) -> None:
+    asked = asyncio.create_task(asyncio.sleep(1000))
+
+    async def accept(peer: Peer) -> bool:
+        del peer
+        await asked
+        return True
+
+    async with house(world) as made:
+        ada, ben = await made.enter("a1", accept=accept), await made.enter("b1")
+        await asyncio.sleep(1)
+        asked.cancel()
+        await until(lambda: ben.whys()[-1:] == ["over"], 5)
+        [error] = world.errors
+        assert isinstance(error["exception"], asyncio.CancelledError)
+        world.errors.clear()
+        assert [each.why for each in ada.room.unconnected] == ["refused"]
+
+
+@simulated()
 @pytest.mark.parametrize("ids", [("a1", "b1"), ("b1", "a1")])
 async def test_somebody_who_is_accepted_after_a_long_thought_gets_in(world: World, ids: tuple[str, str]) -> None:
     decided = asyncio.Event()

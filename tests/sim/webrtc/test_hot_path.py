@@ -205,6 +205,29 @@ async def test_what_a_handler_raises_is_reported_and_stops_nothing(world, got):
     assert reported["message"] == f"the 'message' handler of {theirs!r} failed"
 
 
+@pytest.mark.parametrize("handlers", [1, 2])
+@simulated()
+async def test_a_cancelled_future_that_a_handler_reads_does_not_close_the_window(world, got, handlers):
+    """Each message is given back to the core, as after any other exception; no event loop ends."""
+    ours, theirs = await world.open_channel(*world.pair())
+    cancelled = asyncio.get_running_loop().create_future()
+    cancelled.cancel()
+
+    def handler(event):
+        got.append(event.data)
+        cancelled.result()
+
+    theirs.onmessage = handler
+    if handlers == 2:
+        theirs.addEventListener("message", lambda event: None)
+    for _ in range(200):
+        ours.send(bytes(60_000))
+    await world.settle()
+    assert len(got) == len(world.errors) == 200
+    assert {type(reported["exception"]) for reported in world.errors} == {asyncio.CancelledError}
+    world.errors.clear()
+
+
 @simulated()
 async def test_an_async_handler_never_overlaps_and_the_short_way_comes_back(world, got):
     ours, theirs = await world.open_channel(*world.pair())

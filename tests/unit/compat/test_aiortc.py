@@ -116,6 +116,17 @@ async def test_a_handler_that_fails_is_told_to_error_or_to_the_event_loop() -> N
     asyncio.get_running_loop().set_exception_handler(None)
 
 
+async def test_a_cancelled_future_that_a_handler_reads_stops_no_other_handler() -> None:
+    emitter, seen = EventEmitter(), []
+    cancelled = asyncio.get_running_loop().create_future()
+    cancelled.cancel()
+    emitter.on("message", cancelled.result)
+    emitter.on("message", lambda: seen.append("next"))
+    emitter.on("error", lambda error: seen.append(type(error)))
+    emitter.emit("message")
+    assert seen == [asyncio.CancelledError, "next"]
+
+
 def test_a_connection_may_be_made_without_an_event_loop() -> None:
     pc = ours.RTCPeerConnection(ours.RTCConfiguration(iceServers=[ours.RTCIceServer("stun:127.0.0.1:9")]))
     assert (pc.connectionState, pc.signalingState, pc.localDescription, pc.sctp) == ("new", "stable", None, None)

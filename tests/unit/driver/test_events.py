@@ -122,6 +122,20 @@ async def test_a_handler_that_fails_is_reported_and_the_next_one_runs(thing):
     assert "'open'" in reported[0]["message"]
 
 
+@pytest.mark.parametrize("others", [0, 1])
+async def test_a_cancelled_future_that_a_handler_reads_is_reported_as_any_error(thing, others):
+    seen = []
+    cancelled = asyncio.get_running_loop().create_future()
+    cancelled.cancel()
+    with failures() as reported:
+        thing.addEventListener("open", lambda e: cancelled.result())
+        for _ in range(others):
+            thing.addEventListener("open", seen.append)
+        assert thing.dispatchEvent(Event("open")) is True
+    assert [type(context["exception"]) for context in reported] == [asyncio.CancelledError]
+    assert len(seen) == others
+
+
 # --- async handlers -----------
 
 
@@ -185,6 +199,29 @@ async def test_an_async_handler_that_fails_is_reported(thing):
         await rounds()
     assert [str(context["exception"]) for context in reported] == ["no"]
     assert len(seen) == 1
+
+
+async def test_a_handler_that_awaits_what_was_cancelled_loses_no_event(thing):
+    """The handler's task was not cancelled: the events that wait behind it are handed out."""
+    seen = []
+    helper = asyncio.create_task(asyncio.sleep(1000))
+
+    async def awaits(event):
+        seen.append(event.type)
+        if event.type == "open":
+            await helper
+
+    thing.addEventListener("open", awaits)
+    thing.addEventListener("open", lambda e: seen.append("next"))
+    thing.addEventListener("close", awaits)
+    with failures() as reported:
+        thing.dispatchEvent(Event("open"))
+        thing.dispatchEvent(Event("close"))
+        await rounds()
+        helper.cancel()
+        await rounds()
+    assert seen == ["open", "next", "close"]
+    assert [type(context["exception"]) for context in reported] == [asyncio.CancelledError]
 
 
 async def test_a_cancelled_handler_leaves_the_object_usable(thing):

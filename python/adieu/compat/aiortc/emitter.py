@@ -97,7 +97,7 @@ class EventEmitter:
                 handlers.remove(entry)
             try:
                 result = f(*args, **kwargs)
-            except Exception as error:  # noqa: BLE001 it is told to those who handle errors
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 it is told to those who handle errors
                 self.__tell(event, error)
                 continue
             if isawaitable(result):
