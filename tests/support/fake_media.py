@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import threading
 from array import array
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from adieu.driver import Driver
 from adieu.jsep import Encoding
+from adieu.media import workers
 from adieu.webrtc.media_stream_track import MediaStreamTrack, TrackInternals, TrackSource
 from adieu.webrtc.video_sender import VideoSender
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import pytest
 
 _handles = itertools.count(1)
 
@@ -216,6 +220,19 @@ class FakeFrames:
         self.count += 1
         if len(self.frames) == 1:
             self.core.tell(self, "handle_ready")
+
+
+@contextmanager
+def no_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The system allows no thread in this block, and there is none yet."""
+
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        monkeypatch.setattr(workers, "WORKERS", workers.CodecWorkers(idle=0.05))
+        patch.setattr(threading.Thread, "start", refuse)
+        yield
 
 
 @dataclass

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
+from adieu.media import workers
 from adieu.media.encoder import NAMES, Encoded, Encoder, Wanted
 from adieu.media.pictures import black
-from adieu.media.workers import WORKERS
 
 if TYPE_CHECKING:
     import asyncio
@@ -130,7 +130,7 @@ class Flow:
         (picture, captured), self._waiting = self._waiting, None
         wanted = self._wanted()
         self._is_busy = True
-        job = loop.run_in_executor(WORKERS, self._encoder.encode, picture, captured, wanted)
+        job = workers.run(loop, self._encoder.encode, picture, captured, wanted)
         job.add_done_callback(lambda done: self._encoded(done, picture, captured, wanted))
         self._key = False
 

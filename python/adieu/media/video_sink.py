@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from adieu.media import workers
 from adieu.media.decoder import Decoder
 from adieu.media.pictures import Scaler, VideoFrame, black, check_format, pyav
 from adieu.media.reader import FrameReader
 from adieu.media.waiters import Waiters
 from adieu.media.weak import weakly
-from adieu.media.workers import WORKERS
 
 if TYPE_CHECKING:
     import asyncio
@@ -26,6 +26,8 @@ BATCH: Final = 4
 """Frames that are decoded in one job: then those that came out are given, and other jobs have their turn."""
 AGAIN: Final = 0.3
 """Seconds between two wishes for a key frame."""
+FAILED: Final = 0.5
+"""Seconds after an error, such as that there is no thread, until what has come is decoded again."""
 LONGEST: Final = 300
 
 
@@ -157,7 +159,7 @@ class _Work:
             self._again = True
         elif loop is not None and not loop.is_closed() and not self._closed:
             self._is_busy, self._again = True, False
-            loop.run_in_executor(WORKERS, self._decode).add_done_callback(self._decoded)
+            workers.run(loop, self._decode).add_done_callback(self._decoded)
 
     def _decode(self) -> tuple[list[VideoFrame], int, bool, bool]:
         """Decode some frames, in a thread. Return pictures, the number of others, whether more wait, and for a key."""
@@ -199,6 +201,9 @@ class _Work:
         self._is_busy = False
         if done.cancelled() or self._closed:
             return
+        if (error := done.exception()) is not None:
+            self._failed(error)
+            return
         frames, left_out, more, lost = done.result()
         self.reader.track.source.decoder = self._decoder.figures()
         now = self.reader.driver.clock.monotonic()
@@ -209,3 +214,18 @@ class _Work:
             self.begin()
         if frames or not self._is_busy:
             self._give(frames, left_out)
+
+    def _failed(self, error: BaseException) -> None:
+        """Report it, and try again later: the core tells of no frame while others wait there."""
+        driver = self.reader.driver
+        if driver.loop is not None:
+            driver.loop.call_exception_handler({"message": "a VideoSink cannot decode", "exception": error})
+        if self.reader.is_over:
+            self._give([], 0)
+        else:
+            self._is_busy = True
+            driver.call_later(FAILED, self._try_again)
+
+    def _try_again(self) -> None:
+        self._is_busy = False
+        self.begin()

@@ -9,6 +9,7 @@ from threading import Condition, Thread
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
 P = ParamSpec("P")
@@ -98,5 +99,17 @@ class CodecWorkers(Executor):
 
 
 WORKERS: Final = CodecWorkers()
+
+
+def run(loop: asyncio.AbstractEventLoop, call: Callable[P, T], *args: P.args) -> asyncio.Future[T]:
+    """Run a call in a thread. An error is the future's, also that the system allows no thread at this moment."""
+    try:
+        return loop.run_in_executor(WORKERS, call, *args)
+    except RuntimeError as error:
+        refused: asyncio.Future[T] = loop.create_future()
+        refused.set_exception(error)
+        return refused
+
+
 if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(after_in_child=WORKERS.forget)

@@ -16,7 +16,7 @@ from adieu.media.decoder import Decoder
 from adieu.media.encoder import Encoder, Wanted
 from adieu.media.workers import WORKERS
 from adieu.testing.pictures import number_of, numbered
-from support.fake_media import FakeCore, fake_core, remote_track
+from support.fake_media import FakeCore, fake_core, no_threads, remote_track
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -273,6 +273,35 @@ async def test_encoded_frames_come_as_they_are(core: FakeCore) -> None:
     core.frame_sinks[0].push(b"two", codec="H264")
     remote.stop()
     assert [frame.data async for frame in frames] == [b"two"]
+
+
+@pytest.mark.parametrize("ends", [False, True])
+async def test_a_moment_without_threads_ends_no_sink(
+    core: FakeCore, monkeypatch: pytest.MonkeyPatch, ends: bool
+) -> None:
+    """The core tells of the first frame only: what has come meanwhile is decoded without a further one."""
+    from adieu.media import video_sink
+
+    monkeypatch.setattr(video_sink, "FAILED", 0.05)
+    told: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    remote = remote_track(core, "video")
+    assert remote.track is not None
+    sink = VideoSink(remote.track, "yuv420p", queue=5)
+    reading = asyncio.ensure_future(anext(sink, None))
+    with no_threads(monkeypatch):
+        for data, key in encoded_pictures(2):
+            core.frame_sinks[0].push(data, key=key)
+        await until(lambda: told)
+        if ends:
+            remote.stop()
+            assert await asyncio.wait_for(reading, 1) is None
+    if not ends:
+        frame = await asyncio.wait_for(reading, 2)
+        assert frame is not None and number(frame) == 0
+        assert number(await asyncio.wait_for(anext(sink), 1)) == 1
+    assert "can't start new thread" in str(told[0]["exception"])
+    asyncio.get_running_loop().set_exception_handler(None)
 
 
 async def test_the_threads_end_when_there_is_nothing_to_do(core: FakeCore) -> None:

@@ -15,7 +15,7 @@ from adieu.media import VideoSource
 from adieu.media.decoder import Decoder
 from adieu.media.encoder import Encoder, Wanted
 from adieu.testing import number_of, numbered
-from support.fake_media import FakeCore, fake_core, video_sender
+from support.fake_media import FakeCore, fake_core, no_threads, video_sender
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -262,6 +262,22 @@ async def test_an_encoder_that_fails_for_good_says_so_and_is_tried_again(
     await until(lambda: core.sent)
     assert core.sent[0].key
     assert len(errors) == 1
+
+
+async def test_a_moment_without_threads_ends_no_source(core: FakeCore, monkeypatch: pytest.MonkeyPatch) -> None:
+    from adieu.media import flow
+
+    monkeypatch.setattr(flow, "FAILED", 0.05)
+    source, _ = sending(core)
+    errors: list[Any] = []
+    source.on("error")(errors.append)
+    with no_threads(monkeypatch):
+        source.push(gray(90))
+        await until(lambda: errors)
+    assert "can't start new thread" in str(errors[0].error)
+    source.push(gray(91))
+    await until(lambda: core.sent)
+    assert core.sent[0].key
 
 
 async def test_an_error_that_nobody_hears_goes_to_the_event_loop(
