@@ -17,6 +17,7 @@ from adieu.compat.aiortc import AudioStreamTrack, MediaStreamError, MediaStreamT
 from adieu.compat.aiortc.contrib import player as players
 from adieu.compat.aiortc.contrib.media import MediaPlayer, MediaRecorder, MediaRelay
 from adieu.testing import tones
+from support.fake_media import no_threads
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -234,3 +235,63 @@ async def test_a_recorder_of_nothing_and_a_frame_without_a_time(tmp_path: Path, 
     await asyncio.sleep(0.05)
     await recorder.stop()
     assert "no pts" in caplog.text
+
+
+async def test_a_stop_that_is_cancelled_loses_no_recording_and_a_second_one_waits_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from adieu.compat.aiortc.contrib import recorder as recorders
+
+    encode, begun, go_on = recorders._encode, threading.Event(), threading.Event()
+
+    def slow(*args: Any) -> None:
+        begun.set()
+        go_on.wait(5)
+        encode(*args)
+
+    monkeypatch.setattr(recorders, "_encode", slow)
+    path = tmp_path / "call.wav"
+    recorder = MediaRecorder(str(path))
+    recorder.addTrack(AudioStreamTrack())
+    await recorder.start()
+    while not begun.is_set():
+        await asyncio.sleep(0.002)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(recorder.stop(), 0.02)
+    second = asyncio.create_task(recorder.stop())
+    await asyncio.sleep(0.02)
+    assert not second.done()
+    go_on.set()
+    await asyncio.wait_for(second, 5)
+    with wave.open(str(path)) as file:
+        assert file.getnframes() >= 960
+
+
+async def test_a_recording_is_whole_though_its_program_is_interrupted(tmp_path: Path) -> None:
+    path = tmp_path / "call.wav"
+
+    async def program() -> None:
+        recorder = MediaRecorder(str(path))
+        recorder.addTrack(AudioStreamTrack())
+        await recorder.start()
+        await asyncio.sleep(0.1)
+        asyncio.get_running_loop().call_soon(stopping.cancel)
+        await recorder.stop()
+
+    stopping = asyncio.create_task(program())
+    with pytest.raises(asyncio.CancelledError):
+        await stopping
+    async with asyncio.timeout(5):
+        while any(thread.name.startswith("adieu-recorder") for thread in threading.enumerate()):
+            await asyncio.sleep(0.002)
+    with wave.open(str(path)) as file:
+        assert file.getnframes() >= 960
+
+
+async def test_a_player_goes_on_after_a_moment_without_threads(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    player = MediaPlayer(str(sound))
+    assert player.audio is not None
+    with no_threads(monkeypatch), pytest.raises(RuntimeError, match="can't start new thread"):
+        await player.audio.recv()
+    assert len(await asyncio.wait_for(rest(player.audio), 5)) == SECONDS / 0.02
+    await until_over()

@@ -195,8 +195,9 @@ class MediaPlayer:
             self._shelf.frames.setdefault(track.kind, deque())
         if self._thread is None and not self._shelf.quit:
             loop = asyncio.get_running_loop()
-            self._thread = threading.Thread(name="adieu-player", target=self._run, args=(loop,), daemon=True)
-            self._thread.start()
+            thread = threading.Thread(name="adieu-player", target=self._run, args=(loop,), daemon=True)
+            thread.start()  # where the system allows none now, the next frame asks again
+            self._thread = thread
 
     def _leave(self, track: PlayerStreamTrack) -> None:
         with self._shelf.condition:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
@@ -49,7 +50,9 @@ class MediaRecorder:
         self._container: Any = pyav().open(file=file, format=format, mode="w", options=options)
         self._tracks: dict[MediaStreamTrack, _Recorded] = {}
         self._began: float | None = None
-        self._turn = asyncio.Lock()
+        self._thread = ThreadPoolExecutor(1, "adieu-recorder")
+        """One thread: it closes the file after the last frame, whether anybody waits for that or not."""
+        self._closing: Future[None] | None = None
 
     def addTrack(self, track: MediaStreamTrack) -> None:
         """Write this track too. The format of the file chooses the codec."""
@@ -73,22 +76,26 @@ class MediaRecorder:
                 recorded.task = asyncio.create_task(self._run(track, recorded))
 
     async def stop(self) -> None:
-        """Write what is left, and close the file. Idempotent."""
-        tracks, self._tracks = list(self._tracks.values()), {}
-        for recorded in tracks:
-            if recorded.task is not None:
-                recorded.task.cancel()
-        container, self._container = self._container, None
-        if container is not None:
-            async with self._turn:
-                await asyncio.to_thread(_finish, container, tracks)
+        """Write what is left, and close the file. Idempotent: each call returns when the file is closed.
+
+        Cancellation: the file is closed nevertheless.
+        """
+        if self._closing is None:
+            tracks, self._tracks = list(self._tracks.values()), {}
+            for recorded in tracks:
+                if recorded.task is not None:
+                    recorded.task.cancel()
+            container, self._container = self._container, None
+            self._closing = self._thread.submit(_finish, container, tracks)
+            self._thread.shutdown(wait=False)
+        await asyncio.shield(asyncio.wrap_future(self._closing))
 
     async def _run(self, track: MediaStreamTrack, recorded: _Recorded) -> None:
         try:
             while True:
                 frame = await track.recv()
                 if self._is_next(frame, recorded):
-                    await asyncio.shield(asyncio.ensure_future(self._write(recorded, frame)))
+                    await self._write(recorded, frame)
         except MediaStreamError:
             return
         except Exception:
@@ -110,9 +117,9 @@ class MediaRecorder:
         return True
 
     async def _write(self, recorded: _Recorded, frame: Any) -> None:
-        async with self._turn:
-            if self._container is not None:
-                await asyncio.to_thread(_encode, self._container, recorded, frame)
+        if self._container is not None:
+            written = self._thread.submit(_encode, self._container, recorded, frame)
+            await asyncio.shield(asyncio.wrap_future(written))
 
 
 def _encode(container: Any, recorded: _Recorded, frame: Any) -> None:
