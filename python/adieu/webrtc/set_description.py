@@ -134,6 +134,7 @@ def _succeed(internals: Internals, plan: Plan, type_: SdpType) -> None:
     finally:
         core.release()
     for stopped in plan.media.stopped:
+        internals_of(concerned[stopped]).follow_track()  # the other side has stopped it: nothing is sent for it
         internals_of(concerned[stopped]).end_receiving()
     # step 13
     if after.state == "stable":

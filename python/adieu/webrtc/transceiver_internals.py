@@ -187,7 +187,8 @@ class TransceiverInternals:
     def follow_track(self) -> None:
         """Have the core send what the track gives: its source's sound or pictures, silence or black, or nothing."""
         track = track_internals(self.sender_track) if self.sender_track is not None else None
-        if self.owner.is_closed or self.value.stopping or track is None or track.state == "ended":
+        gone = self.owner.is_closed or self.value.stopping or self.removed is not None
+        if gone or track is None or track.state == "ended":
             track = None
         feed = track.source.feed if track is not None else None
         if feed is not self._fed_by:
@@ -203,8 +204,14 @@ class TransceiverInternals:
             video = track.source.video if track is not None else None
             self.video.feed(video, enabled=track is not None and track.enabled)
 
+    def leave(self, last: jsep.Transceiver) -> None:
+        """Note the last value: the transceiver has left the set. Nothing is sent for it from now on."""
+        self.removed = last
+        self.follow_track()
+        self.let_go()
+
     def let_go(self) -> None:
-        """Forget the track's feed: the connection is closed."""
+        """Forget the track's feed: the connection is closed, or the transceiver has left it."""
         before, self._fed_by = self._fed_by, None
         if before is not None:
             before.let_go(self)

@@ -210,7 +210,7 @@ def apply(internals: Internals, changes: MediaChanges) -> Mapping[int, RTCRtpTra
     concerned = dict(internals.transceivers)
     for removed in changes.removed_transceivers:
         if removed.id in internals.transceivers:  # else one description has made and stopped it
-            internals_of(internals.transceivers.pop(removed.id)).removed = removed
+            internals_of(internals.transceivers.pop(removed.id)).leave(removed)
     for value in internals.negotiation.transceivers:
         transceiver = internals.transceivers[value.id]
         transceiver.sender.forget_parameters()

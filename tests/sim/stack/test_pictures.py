@@ -84,6 +84,21 @@ def by_type(report: Any) -> dict[str, Any]:
 
 
 @simulated()
+async def test_nothing_is_encoded_once_the_other_side_has_stopped_the_transceiver(world):
+    here, there, camera, eye = await call(world)
+    show = Show(camera)
+    await until(lambda: eye.numbers)
+    there.getTransceivers()[0].stop()
+    await until(lambda: not here.getTransceivers())
+    await asyncio.sleep(0.2)
+    before = camera.sent
+    await asyncio.sleep(1.0)
+    show.stop()
+    assert camera.sent == before
+    await asyncio.wait_for(eye.task, 1)
+
+
+@simulated()
 async def test_pictures_come_once_in_order_and_both_sides_count_alike(world):
     here, there, camera, eye = await call(world, link={"delay": 0.02})
     track = eye.track

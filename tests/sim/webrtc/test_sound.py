@@ -233,6 +233,40 @@ async def test_everything_that_waits_ends_when_the_connection_is_closed(world):
 
 
 @simulated()
+async def test_everything_that_waits_ends_when_the_other_side_stops_the_transceiver(world):
+    """Closing rules S9 and S11: `pc.close()` could not reach it either, for it has left the set."""
+    here, there, speech, ear = await call(world)
+    transceiver = here.getTransceivers()[0]
+    writing = asyncio.create_task(speech.write(bytes(2 * 24000 * 30)))
+    draining = asyncio.create_task(speech.drained(arrived=True))
+    await asyncio.sleep(0.2)
+    there.getTransceivers()[0].stop()
+    for task in (writing, draining):
+        with pytest.raises(InvalidStateError, match="no connection sends this sound"):
+            await asyncio.wait_for(task, 1)
+    await asyncio.wait_for(ear.task, 1)
+    assert transceiver.stopped and here.getTransceivers() == []
+    await here.addTransceiver("audio", {"direction": "sendonly"}).sender.replaceTrack(speech.track)
+    await asyncio.wait_for(speech.write(bytes(4800)), 1)  # another sender takes the source
+
+
+@simulated()
+async def test_a_source_is_let_go_when_a_rollback_removes_its_transceiver(world):
+    here, there = world.pair()
+    here.addTransceiver("audio")
+    with there._internals.driver.use():
+        speech = AudioSource(sample_rate=24000)
+    await here.setLocalDescription()
+    await there.setRemoteDescription(here.localDescription)
+    await there.getTransceivers()[0].sender.replaceTrack(speech.track)
+    writing = asyncio.create_task(speech.write(bytes(2 * 24000 * 30)))
+    await asyncio.sleep(0.1)
+    await there.setRemoteDescription({"type": "rollback"})
+    with pytest.raises(InvalidStateError, match="no connection sends this sound"):
+        await asyncio.wait_for(writing, 1)
+
+
+@simulated()
 async def test_the_statistics_of_both_sides_agree(world):
     here, there, speech, _ear = await call(world)
     await speech.write(tones(100, sample_rate=24000))
