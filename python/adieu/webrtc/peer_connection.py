@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, overload
 from weakref import ref
 
 from adieu.driver import Driver
-from adieu.errors import InvalidAccessError, InvalidStateError
+from adieu.errors import AbortError, InvalidAccessError, InvalidStateError
 from adieu.events import Event, EventHandler, once
 from adieu.unclosed import where_made
 from adieu.webrtc import (
@@ -645,7 +645,7 @@ class RTCPeerConnection(ConnectionListeners):
 
         Raises:
             InvalidStateError: no local description is set, or the connection is closed.
-            AbortError: the connection was closed meanwhile (closing rule 35).
+            AbortError: the connection was closed meanwhile (closing rule 35), or the description was rolled back.
 
         Cancellation: gathering goes on.
         """
@@ -656,7 +656,9 @@ class RTCPeerConnection(ConnectionListeners):
         # A description without sections has nothing to gather for.
         while "\nm=" in description.sdp and self.iceGatheringState != "complete":
             await once(self, "icegatheringstatechange")
-            description = self._show(self._internals.negotiation.local) or description
+            if (now := self._show(self._internals.negotiation.local)) is None:
+                raise AbortError("the local description was rolled back before it had all its candidates")
+            description = now
         return description
 
     async def wait_closed(self) -> ReleaseLedger:

@@ -52,3 +52,25 @@ async def test_a_close_ends_the_wait(world):
     pc.close()
     with pytest.raises(AbortError):
         await waiting
+
+
+@pytest.mark.parametrize("by", ["the program", "an offer of the other side"])
+@simulated()
+async def test_a_rollback_ends_the_wait(world, by):
+    pc = world.connection(world.host("10.1.0.1"), iceServers=[{"urls": "stun:10.9.9.9"}])
+    other = world.connection(world.host("10.1.0.2"))
+    for each in (pc, other):
+        each.createDataChannel("x")
+        await each.setLocalDescription()
+    waiting = asyncio.create_task(pc.gathered())
+    await asyncio.sleep(0.1)
+    if by == "the program":
+        await pc.setLocalDescription({"type": "rollback"})
+    else:
+        await pc.setRemoteDescription(await other.gathered())
+    with pytest.raises(AbortError, match="rolled back"):
+        await asyncio.wait_for(waiting, 60)
+    await pc.setLocalDescription()
+    assert "a=candidate:" in (await pc.gathered()).sdp, "another description has its candidates"
+    pc.close()
+    other.close()
