@@ -17,6 +17,7 @@ from adieu.compat.aiortc import (
     InvalidStateError,
     MediaStreamError,
     RTCPeerConnection,
+    RTCSessionDescription,
     VideoStreamTrack,
 )
 from adieu.compat.aiortc.contrib.media import MediaBlackhole, MediaRelay
@@ -169,6 +170,60 @@ async def test_the_side_that_is_left_ends_its_tracks_and_channels(world):
     await one.close()
     with pytest.raises(InvalidStateError):
         one.createDataChannel("late")
+
+
+@pytest.mark.parametrize("late", [False, True])
+@simulated()
+async def test_two_offers_at_once_close_nothing(world, late):
+    """The offer of the other side rolls the own one back: its transport closes, and the connection lives on."""
+    call = Call(world)
+    one, two = call.pcs
+    opened: list[str] = []
+    for host, pc in zip(call.hosts, call.pcs, strict=True):
+        with host.use():
+            channel = pc.createDataChannel("chat")
+        channel.on("open", lambda: opened.append("open"))
+    with call.hosts[0].use():
+        await one.setLocalDescription(await one.createOffer())
+    with call.hosts[1].use():
+        own = asyncio.create_task(two.setLocalDescription())
+    if late:
+        await asyncio.wait_for(own, 5)
+    else:
+        await until(lambda: two.signalingState == "have-local-offer")
+    await two.setRemoteDescription(one.localDescription)
+    await asyncio.wait_for(own, 5)
+    await asyncio.sleep(0.2)
+    await two.setLocalDescription(await two.createAnswer())
+    await one.setRemoteDescription(two.localDescription)
+    await until(lambda: len(opened) == 2)
+    assert two.connectionState == "connected"
+    await one.close()
+    await two.close()
+
+
+@simulated()
+async def test_a_rollback_and_a_rejection_close_nothing(world):
+    call = Call(world)
+    one, two = call.pcs
+    with call.hosts[0].use():
+        one.addTransceiver("video")
+    for _ in range(2):
+        await one.setLocalDescription()
+        await one.setLocalDescription(RTCSessionDescription(sdp="", type="rollback"))
+        await asyncio.sleep(0.2)
+        assert (one.signalingState, one.localDescription) == ("stable", None)
+    await one.setLocalDescription()
+    with call.hosts[1].use():
+        await two.setRemoteDescription(one.localDescription)
+    await two.setLocalDescription()
+    rejected = re.sub(r"m=video \d+", "m=video 0", re.sub(r"a=group:BUNDLE.*\r\n", "", two.localDescription.sdp))
+    await one.setRemoteDescription(RTCSessionDescription(sdp=rejected, type="answer"))
+    await asyncio.sleep(0.2)
+    assert (one.signalingState, one.connectionState, one.getTransceivers()) == ("stable", "new", [])
+    one.createDataChannel("instead")
+    await one.close()
+    await two.close()
 
 
 @simulated()

@@ -16,6 +16,7 @@ from adieu.compat.aiortc.rtcsctptransport import RTCSctpTransport
 from adieu.compat.aiortc.rtcsessiondescription import RTCSessionDescription
 from adieu.compat.aiortc.sdp import candidate_to_sdp
 from adieu.compat.aiortc.stats import RTCStatsReport, report_of
+from adieu.errors import AbortError
 from adieu.webrtc import MediaStream
 from adieu.webrtc import RTCPeerConnection as _Connection
 
@@ -141,8 +142,12 @@ class RTCPeerConnection(EventEmitter):
         found.add(inner.sctp.transport if inner.sctp is not None else None)
         return found - {None}
 
-    def _transport_changed(self, _event: Event) -> None:
-        if not self._over and all(transport.state == "closed" for transport in self._transports()):
+    def _transport_changed(self, event: Event) -> None:
+        if self._over:
+            return
+        # One that no description uses any longer closes too: after a rollback, a rejection, or with the bundle.
+        used = self._transports()
+        if event.target in used and all(transport.state == "closed" for transport in used):
             self._start_closing()
 
     # --- descriptions and candidates -----------
@@ -176,7 +181,13 @@ class RTCPeerConnection(EventEmitter):
         else:
             await inner.setLocalDescription({"type": given.type, "sdp": given.sdp})
         self._watch()
-        await inner.gathered()
+        if inner.localDescription is not None:
+            try:
+                await inner.gathered()
+            except AbortError:
+                if inner.signalingState == "closed":
+                    raise
+                # else it was rolled back meanwhile, by an offer of the other side
         self._begin()
 
     async def setRemoteDescription(self, sessionDescription: RTCSessionDescription) -> None:
