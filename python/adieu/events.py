@@ -335,7 +335,7 @@ class EventTarget:
         self._ended = why
         for futures in self._waiters.values():
             for future in futures:
-                if not future.done():
+                if not future.done() and not future.get_loop().is_closed():
                     future.set_exception(AbortError(why))
         self._waiters.clear()
         self._rewired()

@@ -75,6 +75,9 @@ def _end(internals: Internals, running: list[RTCSctpTransport]) -> None:
     if (connection := internals.connection) is not None:
         end_events(connection, _WHY, forget=True)
     internals.kept = None
+    for stream in internals.remote_streams.values():
+        if stream.stream is not None:
+            end_events(stream.stream, _WHY, forget=True)
     for transport in internals.all_transports():
         for target in (transport.ice, transport.dtls, transport.sctp):
             if target is not None and target not in running:

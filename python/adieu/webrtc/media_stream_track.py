@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, overload
 from weakref import WeakKeyDictionary
 
-from adieu.events import Event, EventHandler, EventTarget
+from adieu.events import Event, EventHandler, EventTarget, end_events
 from adieu.webrtc.constraints import Constraints, fit
 from adieu.webrtc.dictionaries import boolean
 from adieu.webrtc.tone_event import ToneEvent
@@ -137,25 +137,36 @@ class TrackInternals:
     def end(self) -> None:
         """End the tracks of the source for another reason than their `stop()`. Called in a task of its own."""
         for each in self._with_clones():
-            if each.stop():
+            if each.halt():
                 each.fire(Event("ended"))
+                each.end_events("the track has ended")
 
     def end_quietly(self) -> None:
         """End the tracks of the source without an event: the event loop has ended."""
         for each in self._with_clones():
-            each.stop()
+            each.halt()
 
     def fire(self, event: Event) -> None:
         """Fire an event at the object."""
         if self.track is not None:
             self.track.dispatchEvent(event)
 
+    def end_events(self, why: str) -> None:
+        """End what awaits an event of the object: it has had the last one."""
+        if self.track is not None:
+            end_events(self.track, why)
+
     def _with_clones(self) -> list[TrackInternals]:
         """Return this track, and the live ones of the same source (mediacapture-streams, life-cycle and media flow)."""
         return [self, *(each for each in self.source.tracks() if each is not self)]
 
-    def stop(self) -> bool:
-        """End the track without an event. Returns whether it was live."""
+    def stop(self) -> None:
+        """End the track for its own program, without an event."""
+        if self.halt():
+            self.end_events("the track was stopped by this program, which gets no event of it")
+
+    def halt(self) -> bool:
+        """Set the state to "ended". Returns whether it was live."""
         if self.state == "ended":
             return False
         self.state = "ended"

@@ -43,7 +43,7 @@ class RTCRtpSender:
 
     def __init__(self, internals: TransceiverInternals) -> None:
         self._internals = internals
-        self._dtmf = RTCDTMFSender(internals) if internals.value.kind == "audio" else None
+        self._dtmf = internals.dtmf = RTCDTMFSender(internals) if internals.value.kind == "audio" else None
         self._last: RTCRtpSendParameters | None = None
 
     @property

@@ -10,6 +10,7 @@ import secrets
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from adieu.events import end_events
 from adieu.jsep import direction, same_codec
 from adieu.webrtc.media_stream_track import MediaStreamTrack, TrackInternals, TrackSource
 from adieu.webrtc.media_stream_track import internals_of as track_internals
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from adieu import jsep
     from adieu.driver import Driver
+    from adieu.events import EventTarget
     from adieu.webrtc.dtls_transport import RTCDtlsTransport
     from adieu.webrtc.media_stream_track import Feed
     from adieu.webrtc.operations import OperationsChain
@@ -106,6 +108,7 @@ class TransceiverInternals:
         media_receiver: the same of the core's receiver.
         video: the sender of pictures, of a video transceiver that has a sender in the core.
         jitter_target: the receiver's jitterBufferTarget, in milliseconds.
+        dtmf: the sender of telephone tones, of an audio transceiver.
         removed: its last value, once it has left the snapshot.
     """
 
@@ -121,6 +124,7 @@ class TransceiverInternals:
     media_receiver: int | None = None
     video: VideoSender | None = None
     jitter_target: float | None = None
+    dtmf: EventTarget | None = None
     _fed_by: Feed | None = None
 
     @classmethod
@@ -188,6 +192,8 @@ class TransceiverInternals:
         """Have the core send what the track gives: its source's sound or pictures, silence or black, or nothing."""
         track = track_internals(self.sender_track) if self.sender_track is not None else None
         gone = self.owner.is_closed or self.value.stopping or self.removed is not None
+        if gone:
+            self._end_tones()
         if gone or track is None or track.state == "ended":
             track = None
         feed = track.source.feed if track is not None else None
@@ -212,6 +218,7 @@ class TransceiverInternals:
 
     def let_go(self) -> None:
         """Forget the track's feed: the connection is closed, or the transceiver has left it."""
+        self._end_tones()
         before, self._fed_by = self._fed_by, None
         if before is not None:
             before.let_go(self)
@@ -221,6 +228,11 @@ class TransceiverInternals:
             calls = track_internals(self.sender_track).when_changed
             if self.follow_track in calls:
                 calls.remove(self.follow_track)
+
+    def _end_tones(self) -> None:
+        """End what awaits a tone: the last one was played."""
+        if self.dtmf is not None:
+            self.owner.driver.run_here(end_events, self.dtmf, "the transceiver is stopped, or its connection is closed")
 
     def follow_jitter_target(self) -> None:
         """Give the core the jitterBufferTarget."""

@@ -8,7 +8,8 @@ from inspect import getattr_static
 import pytest
 
 import adieu
-from adieu import once
+from adieu import MediaStream, once
+from adieu.errors import AbortError
 from adieu.events import EventHandler
 from adieu.webrtc import strict_specification
 from sim.webrtc.support import CHANNEL_EVENTS, PC_EVENTS, Log, log_of, states
@@ -347,6 +348,35 @@ async def test_who_waits_for_an_event_is_told(world):
     assert ended.pop("sctp").type == "statechange"
     assert isinstance(ended.pop("receive"), adieu.InvalidStateError)
     assert {name: type(error).__name__ for name, error in ended.items()} == dict.fromkeys(ended, "AbortError")
+
+
+@simulated()
+async def test_who_waits_for_an_event_of_media_is_told_too(world):
+    """Closing rule 35: the track, its stream and the sender of tones have no further event."""
+    a, b = world.pair()
+    transceiver = a.addTransceiver("audio", {"streams": [MediaStream()]})
+    arrives = asyncio.create_task(once(b, "track"))
+    await world.connect(a, b)
+    event = await arrives
+    waiting = [
+        asyncio.create_task(once(target, name))
+        for target, name in (
+            (event.track, "unmute"),
+            (event.track.clone(), "unmute"),
+            (event.streams[0], "addtrack"),
+            (event.transceiver.sender.dtmf, "tonechange"),
+        )
+    ]
+    ended = asyncio.create_task(once(event.track, "ended"))
+    tone = asyncio.create_task(once(transceiver.sender.dtmf, "tonechange"))
+    await asyncio.sleep(0)
+    b.close()
+    transceiver.stop()
+    for task in (*waiting, tone):
+        with pytest.raises(AbortError):
+            await asyncio.wait_for(task, 1)
+    assert (await asyncio.wait_for(ended, 1)).type == "ended"
+    a.close()
 
 
 @simulated()

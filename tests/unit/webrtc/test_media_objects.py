@@ -8,7 +8,7 @@ import pytest
 
 import adieu
 from adieu import MediaStream, MediaStreamTrack, MediaStreamTrackEvent
-from adieu.errors import NotFoundError, OverconstrainedError
+from adieu.errors import AbortError, InvalidStateError, NotFoundError, OverconstrainedError
 from adieu.webrtc.constraints import Constraints, fit
 from adieu.webrtc.media_stream import StreamInternals
 from adieu.webrtc.media_stream_track import TrackInternals, TrackSource
@@ -98,6 +98,36 @@ def test_the_source_does_not_keep_a_clone_that_the_program_has_dropped():
     gone = weakref.ref(one.clone())
     gc.collect()
     assert (gone(), len(source.tracks())) == (None, 1)
+
+
+@pytest.mark.anyio
+async def test_whoever_awaits_an_event_of_a_track_does_not_wait_for_ever():
+    own, source = MediaStreamTrack(TrackInternals("audio", TrackSource())), TrackInternals("audio", TrackSource())
+    other = MediaStreamTrack(source)
+    stopped, unmuted, ended = (
+        asyncio.create_task(adieu.once(*each)) for each in ((own, "ended"), (other, "unmute"), (other, "ended"))
+    )
+    await asyncio.sleep(0)
+    own.stop()
+    source.end()
+    with pytest.raises(AbortError, match="stopped by this program"):
+        await asyncio.wait_for(stopped, 1)
+    with pytest.raises(AbortError, match="the track has ended"):
+        await asyncio.wait_for(unmuted, 1)
+    assert (await asyncio.wait_for(ended, 1)).type == "ended"
+    with pytest.raises(InvalidStateError, match="has ended"):
+        await adieu.once(other, "unmute")
+
+
+def test_a_track_is_stopped_after_its_event_loop_was_closed():
+    one = MediaStreamTrack(TrackInternals("audio", TrackSource()))
+    loop = asyncio.new_event_loop()
+    waiting = loop.create_task(adieu.once(one, "unmute"))
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    one.stop()
+    assert not waiting.done()
+    waiting._log_destroy_pending = False
 
 
 def test_members_of_a_track_are_checked():
