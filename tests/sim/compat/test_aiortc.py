@@ -22,6 +22,7 @@ from adieu.compat.aiortc import (
 )
 from adieu.compat.aiortc.contrib.media import MediaBlackhole, MediaRelay
 from adieu.compat.aiortc.exceptions import InternalError
+from adieu.compat.aiortc.sdp import candidate_from_sdp
 from adieu.testing import ToneReader, tones
 from support.virtual import simulated
 
@@ -198,6 +199,28 @@ async def test_two_offers_at_once_close_nothing(world, late):
     await one.setRemoteDescription(two.localDescription)
     await until(lambda: len(opened) == 2)
     assert two.connectionState == "connected"
+    await one.close()
+    await two.close()
+
+
+@simulated()
+async def test_a_bad_early_candidate_is_logged_and_the_good_ones_are_used(world, caplog):
+    call = Call(world)
+    one, two = call.pcs
+    early: Any = [candidate_from_sdp(f"1 1 udp 1 10.0.0.9 {port} typ host") for port in (9, 10, 11)]
+    early[0].sdpMid, early[1].sdpMLineIndex, early[2].sdpMid = "7", -1, "0"
+    with call.hosts[0].use():
+        one.createDataChannel("chat")
+        await one.setLocalDescription()
+    with call.hosts[1].use():
+        for candidate in early:
+            await two.addIceCandidate(candidate)
+        await two.setRemoteDescription(one.localDescription)
+        await two.setLocalDescription()
+    await one.setRemoteDescription(two.localDescription)
+    assert caplog.text.count("is ignored") == 2 and "'7'" in caplog.text
+    assert " 10.0.0.9 11 typ host" in two.remoteDescription.sdp
+    await until(lambda: two.connectionState == "connected")
     await one.close()
     await two.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from adieu.compat.aiortc.emitter import EventEmitter
@@ -16,7 +17,7 @@ from adieu.compat.aiortc.rtcsctptransport import RTCSctpTransport
 from adieu.compat.aiortc.rtcsessiondescription import RTCSessionDescription
 from adieu.compat.aiortc.sdp import candidate_to_sdp
 from adieu.compat.aiortc.stats import RTCStatsReport, report_of
-from adieu.errors import AbortError
+from adieu.errors import AbortError, OperationError
 from adieu.webrtc import MediaStream
 from adieu.webrtc import RTCPeerConnection as _Connection
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from adieu.compat.aiortc.rtcrtpsender import RTCRtpSender
     from adieu.events import Event
     from adieu.webrtc import RTCRtpTransceiver as _Transceiver
+
+logger: Final = logging.getLogger("adieu.compat.aiortc")
 
 DIRECTIONS: Final = ("sendrecv", "sendonly", "recvonly", "inactive")
 EARLY: Final = 256
@@ -191,7 +194,7 @@ class RTCPeerConnection(EventEmitter):
         self._begin()
 
     async def setRemoteDescription(self, sessionDescription: RTCSessionDescription) -> None:
-        """Set the description of the other side.
+        """Set the description of the other side. A candidate that came before it, and does not fit, is logged.
 
         Raises:
             InvalidStateError: it does not fit the state.
@@ -200,7 +203,14 @@ class RTCPeerConnection(EventEmitter):
         self._watch()
         early, self._early = self._early, []
         for candidate in early:
-            await self.addIceCandidate(candidate)
+            try:
+                await self.addIceCandidate(candidate)
+            except (
+                OperationError,
+                TypeError,
+                ValueError,
+            ) as error:  # the others may be good
+                logger.warning("a candidate that came before the remote description is ignored: %s", error)
         self._begin()
 
     async def addIceCandidate(self, candidate: RTCIceCandidate | None) -> None:
