@@ -220,6 +220,27 @@ async def test_two_programs_signal_over_a_socket(kind: str, tmp_path, unused_por
     assert not (tmp_path / "socket").exists()
 
 
+async def test_a_close_ends_a_send_that_waits_for_the_other_side(unused_port: int) -> None:
+    one = signaling.TcpSocketSignaling("127.0.0.1", unused_port)
+    sending = asyncio.create_task(one.send(signaling.BYE))
+    async with asyncio.timeout(5):
+        while one._server is None:
+            await asyncio.sleep(0.001)
+        await one.close()
+        with pytest.raises(asyncio.CancelledError):
+            await sending
+        with pytest.raises(RuntimeError, match="close"):
+            await one.send(signaling.BYE)
+        early = signaling.TcpSocketSignaling("127.0.0.1", unused_port)
+        sending = asyncio.create_task(early.send(signaling.BYE))
+        await asyncio.sleep(0)  # it begins to listen
+        await early.close()
+        with pytest.raises(asyncio.CancelledError):
+            await sending
+    with pytest.raises(OSError, match="refused|Connect"):
+        await asyncio.open_connection("127.0.0.1", unused_port)
+
+
 @pytest.fixture
 def unused_port() -> int:
     import socket

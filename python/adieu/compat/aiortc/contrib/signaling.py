@@ -147,6 +147,8 @@ class _SocketSignaling(BaseSignaling):
         self._server: asyncio.Server | None = None
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
+        self._came: asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]] | None = None
+        """The wait for the other side."""
         self._closed = False
 
     @abstractmethod
@@ -161,25 +163,38 @@ class _SocketSignaling(BaseSignaling):
     async def _connected(self, *, listens: bool) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self._reader is not None and self._writer is not None:
             return self._reader, self._writer
-        streams: tuple[asyncio.StreamReader, asyncio.StreamWriter]
-        if listens:
-            came: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if self._closed:
+            raise RuntimeError("close() was called")
+        reader, writer = await (self._accept() if listens else self._dial())
+        if self._closed:
+            writer.close()
+            raise asyncio.CancelledError
+        self._reader, self._writer = reader, writer
+        return reader, writer
 
-            def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                if came.done():
-                    writer.close()  # a third program
-                else:
-                    came.set_result((reader, writer))
+    async def _accept(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Wait for the other side. `close()` cancels it."""
+        came = self._came = asyncio.get_running_loop().create_future()
 
-            self._server = await self._listen(accepted)
-            streams = await came
+        def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if came.done():
+                writer.close()  # a third program
+            else:
+                came.set_result((reader, writer))
+
+        server = await self._listen(accepted)
+        if self._closed:
+            server.close()
         else:
-            streams = await self._dial()
-        self._reader, self._writer = streams
-        return streams
+            self._server = server
+        return await came
 
     async def send(self, descr: SignalingObject) -> None:
-        """Send it; the first time, wait for the other side."""
+        """Send it; the first time, wait for the other side. `close()` cancels the task that waits.
+
+        Raises:
+            RuntimeError: `close()` was called before.
+        """
         _, writer = await self._connected(listens=True)
         writer.write(object_to_string(descr).encode() + b"\n")
 
@@ -200,6 +215,8 @@ class _SocketSignaling(BaseSignaling):
     async def close(self) -> None:
         """Send `BYE`, and close the socket."""
         self._closed = True
+        if self._came is not None:
+            self._came.cancel()
         if self._writer is not None:
             await self.send(BYE)
             self._writer.close()
