@@ -37,7 +37,7 @@ class VideoFrame:
 
     Attributes:
         data: its pixels, without gaps between the lines. They are the program's own: they may be changed.
-        width: in pixels.
+        width: in pixels. In "yuv420p" both sides are even: an odd last line or column is left out.
         height: in pixels.
         format: of the pixels: "rgb24", "bgr24", "rgba", "bgra", "gray" or "yuv420p".
         time: when it was taken, in seconds, on the same axis as the `time` of sound from the same computer.
@@ -177,19 +177,29 @@ class Scaler:
     def frame(self, picture: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
         """Return a frame of its own, in "yuv420p", of this size: encoders change it, and others may have the other."""
         if (picture.format.name, picture.width, picture.height) == ("yuv420p", width, height):
-            return _copied(memoryview(_packed(picture)), width, height, "yuv420p")
+            return _copied(memoryview(_packed(picture, width, height)), width, height, "yuv420p")
         frame: av.VideoFrame = self._reformatter.reformat(picture, width, height, "yuv420p")
         return frame
 
-    def pixels(self, picture: av.VideoFrame, format: str) -> bytearray:  # noqa: A002 the word of the field
-        """Return the pixels in this format, without gaps."""
+    def pixels(self, picture: av.VideoFrame, format: str) -> tuple[bytearray, int, int]:  # noqa: A002 see above
+        """Return the pixels in this format, without gaps, and their width and height: even in "yuv420p".
+
+        Raises:
+            ValueError: a side of one pixel cannot be even.
+        """
         same = picture.format.name == format
-        return _packed(picture if same else self._reformatter.reformat(picture, format=format))
+        frame: av.VideoFrame = picture if same else self._reformatter.reformat(picture, format=format)
+        step = 2 if format == "yuv420p" else 1
+        width, height = frame.width // step * step, frame.height // step * step
+        if not width or not height:
+            raise ValueError(f"a picture of {frame.width}x{frame.height} in yuv420p: each side has at least 2 pixels")
+        return _packed(frame, width, height), width, height
 
 
-def _packed(frame: av.VideoFrame) -> bytearray:
+def _packed(frame: av.VideoFrame, width: int, height: int) -> bytearray:
+    """Return the pixels without gaps, up to this column and line."""
     pixels = bytearray()
-    for plane, (line, lines) in zip(frame.planes, _lines(frame.width, frame.height, frame.format.name), strict=True):
+    for plane, (line, lines) in zip(frame.planes, _lines(width, height, frame.format.name), strict=True):
         source, step = memoryview(plane), plane.line_size
         if step == line:
             pixels += source[: line * lines]

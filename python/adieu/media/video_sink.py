@@ -190,12 +190,12 @@ class _Work:
         if not self.reader.track.enabled:
             picture = black(picture.width, picture.height)
         try:
-            pixels = self._scaler.pixels(picture, self._format)
+            pixels, width, height = self._scaler.pixels(picture, self._format)
         except (pyav().FFmpegError, ValueError, MemoryError):
             self._decoder.fail()
             self._scaler = Scaler()
             return None
-        return VideoFrame(pixels, picture.width, picture.height, self._format, time, picture)
+        return VideoFrame(pixels, width, height, self._format, time, picture)
 
     def _decoded(self, done: asyncio.Future[tuple[list[VideoFrame], int, bool, bool]]) -> None:
         self._is_busy = False

@@ -8,6 +8,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+import av
 import pytest
 
 from adieu import NotSupportedError
@@ -93,6 +94,24 @@ async def test_pixels_come_in_the_format_that_is_asked_for(core: FakeCore, forma
         first = frame.data[: len(frame.data) // pixels]
         assert all(level < 10 for level in first[:3])  # the first block is black
         assert bytes(first[3:]) in {b"", b"\xff"}
+
+
+@pytest.mark.parametrize("size", [(129, 97), (129, 96), (128, 97)])
+async def test_an_odd_picture_in_planes_has_even_sides(
+    core: FakeCore, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
+    """The other side may show a window of any size: the last line or column is left out, as U and V have half of it."""
+    pictures = [av.VideoFrame(1, 40, "yuv420p"), numbered(5, *size)]
+    monkeypatch.setattr(Decoder, "decode", lambda *_args, **_options: pictures.pop(0))
+    sink = VideoSink(remote_track(core, "video").track, format="yuv420p")  # type: ignore[arg-type]
+    for _ in range(2):
+        core.frame_sinks[0].push(b"", key=True)
+    frame = await asyncio.wait_for(anext(sink), 10)
+    assert (frame.width, frame.height, frame.shape) == (128, 96, (144, 128))
+    assert (frame.picture.width, frame.picture.height) == size
+    assert memoryview(frame.data).cast("B", frame.shape).shape == frame.shape
+    assert number_of(frame.data, 128) == 5
+    assert frame.data[128 * 96 :] == bytes([128]) * (2 * 64 * 48)
 
 
 async def test_numpy_sees_the_pixels_without_a_copy(core: FakeCore) -> None:
