@@ -21,7 +21,7 @@ from adieu.compat.aiortc import (
     VideoStreamTrack,
 )
 from adieu.compat.aiortc.contrib.media import MediaBlackhole, MediaRelay
-from adieu.compat.aiortc.exceptions import InternalError
+from adieu.compat.aiortc.exceptions import InternalError, OperationError
 from adieu.compat.aiortc.sdp import candidate_from_sdp
 from adieu.testing import ToneReader, tones
 from support.virtual import simulated
@@ -139,6 +139,31 @@ async def test_a_program_with_a_data_channel_runs(world):
     await one.close()
     await two.close()
     assert call.states == [["connecting", "connected", "closed"]] * 2
+
+
+@simulated()
+async def test_a_full_channel_says_so_and_takes_more_after_bufferedamountlow(world):
+    call = Call(world)
+    with call.hosts[0].use():
+        channel = call.pcs[0].createDataChannel("file")
+    got: list[int] = []
+    call.pcs[1].on("datachannel", lambda other: other.on("message", lambda message: got.append(len(message))))
+    low = asyncio.Event()
+    channel.bufferedAmountLowThreshold = 1_000_000
+    channel.on("bufferedamountlow", low.set)
+    await call.connect()
+    await until(lambda: channel.readyState == "open")
+    count = 0
+    with pytest.raises(OperationError, match="wait for bufferedamountlow"):
+        while count < 1000:
+            channel.send(bytes(65_000))
+            count += 1
+    assert 15_000_000 < 65_000 * count < 25_000_000
+    await asyncio.wait_for(low.wait(), 100)
+    channel.send(bytes(65_000))
+    await until(lambda: got == [65_000] * (count + 1), 100)
+    for pc in call.pcs:
+        await pc.close()
 
 
 @simulated()

@@ -118,7 +118,8 @@ class RTCDataChannel(EventEmitter):
 
         Raises:
             InvalidStateError: the channel is not open.
-            ValueError: it is neither str nor bytes.
+            OperationError: about 20 MB wait. Nothing was queued: send it again at "bufferedamountlow".
+            ValueError: it is neither str nor bytes, or too large for the other side.
         """
         try:
             self.w3c.send(data)
