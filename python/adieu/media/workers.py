@@ -6,7 +6,7 @@ import os
 from collections import deque
 from concurrent.futures import Executor, Future
 from threading import Condition, Thread
-from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar, TypeVarTuple, Unpack
 
 if TYPE_CHECKING:
     import asyncio
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 MOST: Final = min(4, os.cpu_count() or 1)
 IDLE: Final = 5.0
@@ -101,7 +102,7 @@ class CodecWorkers(Executor):
 WORKERS: Final = CodecWorkers()
 
 
-def run(loop: asyncio.AbstractEventLoop, call: Callable[P, T], *args: P.args) -> asyncio.Future[T]:
+def run(loop: asyncio.AbstractEventLoop, call: Callable[[Unpack[Ts]], T], *args: *Ts) -> asyncio.Future[T]:
     """Run a call in a thread. An error is the future's, also that the system allows no thread at this moment."""
     try:
         return loop.run_in_executor(WORKERS, call, *args)

@@ -166,14 +166,18 @@ class _SocketSignaling(BaseSignaling):
         if self._closed:
             raise RuntimeError("close() was called")
         reader, writer = await (self._accept() if listens else self._dial())
-        if self._closed:
+        if self._is_closed():  # meanwhile
             writer.close()
             raise asyncio.CancelledError
         self._reader, self._writer = reader, writer
         return reader, writer
 
+    def _is_closed(self) -> bool:
+        return self._closed
+
     async def _accept(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Wait for the other side. `close()` cancels it."""
+        came: asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]]
         came = self._came = asyncio.get_running_loop().create_future()
 
         def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -183,7 +187,7 @@ class _SocketSignaling(BaseSignaling):
                 came.set_result((reader, writer))
 
         server = await self._listen(accepted)
-        if self._closed:
+        if self._is_closed():  # meanwhile
             server.close()
         else:
             self._server = server
