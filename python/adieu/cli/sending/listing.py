@@ -33,7 +33,7 @@ class Listing:
         excluded: the things in folders that are left out without a word, because somebody asked for it.
         entries: as the receiver sees them.
         paths: of each entry on this disk.
-        left_out: links, devices and unreadable things, which are not sent.
+        left_out: links, devices and unreadable or vanished things, which are not sent.
         found: what is known of each entry here.
         proofs: of files that were hashed already, by their numbers.
     """
@@ -106,7 +106,7 @@ class Listing:
                     self._append(Path(inner.path), inner_name, found)
                 else:
                     self.left_out.append(inner.path)
-            except PermissionError:
+            except OSError:  # it may not be read, or is gone since the folder was read
                 self.left_out.append(inner.path)
 
     def _append(self, path: Path, name: str, found: os.stat_result) -> None:
