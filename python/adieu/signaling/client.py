@@ -620,7 +620,10 @@ class SignalingClient:
         try:
             token = self._token()
             return await token if inspect.isawaitable(token) else token
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
+                raise  # this task was cancelled, not something that the function awaited
             raise _DialError(f"no token: {error!r}") from error
 
     async def _refresh(self) -> None:

@@ -237,6 +237,19 @@ async def test_a_recorder_of_nothing_and_a_frame_without_a_time(tmp_path: Path, 
     assert "no pts" in caplog.text
 
 
+async def test_a_recorded_track_that_awaits_what_was_cancelled_is_logged(tmp_path: Path, caplog) -> None:
+    class Broken(AudioStreamTrack):
+        async def recv(self):
+            raise asyncio.CancelledError
+
+    recorder = MediaRecorder(str(tmp_path / "out.wav"))
+    recorder.addTrack(Broken())
+    await recorder.start()
+    await asyncio.sleep(0.01)
+    assert "is not recorded any further" in caplog.text
+    await recorder.stop()
+
+
 async def test_a_stop_that_is_cancelled_loses_no_recording_and_a_second_one_waits_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -638,6 +638,15 @@ async def test_a_function_that_fails_is_told():
             await client(server, token=broken).__aenter__()
 
 
+async def test_a_function_that_awaits_what_was_cancelled_is_told_too():
+    async def broken():
+        raise asyncio.CancelledError
+
+    async with serve(keys=[SECRET]) as server:
+        with pytest.raises(SignalingLostError, match="no token: CancelledError"):
+            await asyncio.wait_for(client(server, token=broken).__aenter__(), 5)
+
+
 async def test_a_token_is_renewed_before_its_end():
     made = []
     renewed = asyncio.Event()

@@ -11,6 +11,7 @@ from adieu.compat.aiortc.exceptions import InternalError, InvalidStateError
 from adieu.compat.aiortc.frames import CHANNELS, RATE, Samples, pyav
 from adieu.compat.aiortc.mediastreams import MediaStreamError
 from adieu.errors import NotSupportedError
+from adieu.events import is_task_cancelled
 from adieu.media import AudioSource, EncodedSource, VideoSource
 
 if TYPE_CHECKING:
@@ -70,7 +71,9 @@ class Feed(ABC):
             await self._send(track)
         except (MediaStreamError, InvalidStateError):  # it has ended; or the connection has
             pass
-        except Exception:
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and is_task_cancelled():
+                raise
             logger.exception("%r failed, and is not sent any longer", track)
         track.stop()
         if self.track is track:

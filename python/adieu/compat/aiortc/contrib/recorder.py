@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from adieu.compat.aiortc.frames import CLOCK_RATE, pyav
 from adieu.compat.aiortc.mediastreams import MediaStreamError
+from adieu.events import is_task_cancelled
 
 if TYPE_CHECKING:
     from adieu.compat.aiortc.mediastreams import MediaStreamTrack
@@ -98,7 +99,9 @@ class MediaRecorder:
                     await self._write(recorded, frame)
         except MediaStreamError:
             return
-        except Exception:
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and is_task_cancelled():
+                raise
             logger.exception("MediaRecorder: %r is not recorded any further", track)
 
     def _is_next(self, frame: Any, recorded: _Recorded) -> bool:
