@@ -190,6 +190,7 @@ class Flow:
         told = RuntimeError(f"the encoder {codec} fails for a picture of {picture.width}x{picture.height}: {error}")
         told.__cause__ = error
         self._owner.fail(told)
+        self._sender.driver.call_later(FAILED, self._repeat_for_key)  # a still picture is pushed once
 
     def _send(self, frame: Encoded, captured: float, wanted: Wanted) -> None:
         sender = self._sender

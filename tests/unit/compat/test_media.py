@@ -301,6 +301,18 @@ async def test_a_recording_is_whole_though_its_program_is_interrupted(tmp_path: 
         assert file.getnframes() >= 960
 
 
+async def test_a_recorder_without_a_thread_says_so_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = MediaRecorder(str(tmp_path / "call.wav"))
+    recorder.addTrack(AudioStreamTrack())
+    with no_threads(monkeypatch), pytest.raises(RuntimeError, match="can't start new thread"):
+        await recorder.start()
+    await recorder.start()
+    await asyncio.sleep(0.05)
+    await recorder.stop()
+    with wave.open(str(tmp_path / "call.wav")) as file:
+        assert file.getnframes() >= 960
+
+
 async def test_a_player_goes_on_after_a_moment_without_threads(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     player = MediaPlayer(str(sound))
     assert player.audio is not None

@@ -205,11 +205,7 @@ class RTCPeerConnection(EventEmitter):
         for candidate in early:
             try:
                 await self.addIceCandidate(candidate)
-            except (
-                OperationError,
-                TypeError,
-                ValueError,
-            ) as error:  # the others may be good
+            except (OperationError, TypeError, ValueError) as error:
                 logger.warning("a candidate that came before the remote description is ignored: %s", error)
         self._begin()
 

@@ -72,6 +72,8 @@ class MediaRecorder:
 
     async def start(self) -> None:
         """Begin to write."""
+        if self._closing is None:
+            self._thread.submit(int)  # its thread is there from now on, or this says that the system allows none
         for track, recorded in self._tracks.items():
             if recorded.task is None:
                 recorded.task = asyncio.create_task(self._run(track, recorded))
