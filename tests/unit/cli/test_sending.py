@@ -261,29 +261,6 @@ def test_excluded_things_in_folders_are_left_out(listed):
     assert [path.rpartition("/")[2] for path in made.left_out] == ["link"], "and nothing is said about them"
 
 
-@pytest.mark.parametrize("vanishes", ["b", "folder"])
-def test_what_vanishes_while_a_folder_is_listed_is_left_out(tmp_path, vanishes):
-    """A live folder has temporary files."""
-    root = tmp_path / "live"
-    (root / "folder").mkdir(parents=True)
-    for name in ("a", "b", "c"):
-        (root / name).write_text(name)
-
-    def looked_at(below, *, folder):
-        if below == "a":
-            (root / "b").unlink()
-        elif below == "folder" == vanishes:
-            (root / "folder").rmdir()
-        return False
-
-    made = listing.Listing(looked_at)
-    made.add(root)
-    assert {entry.path for entry in made.entries if entry.size != listing.FOLDER} == {"live/a", "live/c"}
-    assert str(root / vanishes) in made.left_out
-    with pytest.raises(FileNotFoundError):
-        made.add(tmp_path / "nothing")
-
-
 async def test_a_reset_in_the_middle_changes_nothing(tmp_path, target):
     """A new connection has the same certificates, so the pin lets it pass."""
     (tmp_path / "big").write_bytes(os.urandom(20_000_000))
