@@ -148,6 +148,21 @@ async def test_sound_and_pictures_share_one_axis_and_are_read_little_ahead(film:
     thread.join()
 
 
+@pytest.mark.parametrize("stopped", [False, True])
+async def test_a_track_that_is_read_a_moment_later_misses_nothing(film: Path, stopped: bool) -> None:
+    """The thread may have read the whole of a short file by then."""
+    player = MediaPlayer(str(film))
+    assert player.video is not None and player.audio is not None
+    await player.video.recv()
+    await until_over()
+    if stopped:
+        player.audio.stop()
+        assert await rest(player.audio) == []
+    else:
+        assert [round(frame.time, 2) for frame in await rest(player.audio)] == [number / 50 for number in range(20)]
+    assert len(await rest(player.video)) == 11
+
+
 async def test_a_track_that_nobody_reads_holds_up_no_other(film: Path) -> None:
     shelf = players._Shelf()
     for kind in ("audio", "video"):

@@ -42,6 +42,9 @@ class _Shelf:
 
     condition: threading.Condition = field(default_factory=threading.Condition)
     frames: dict[str, deque[Any]] = field(default_factory=dict[str, "deque[Any]"])
+    """The frames of tracks that are read."""
+    early: dict[str, deque[Any]] = field(default_factory=dict[str, "deque[Any]"])
+    """The last frames of tracks that are not read yet: two tracks never begin in the same moment."""
     over: bool = False
     quit: bool = False
     origin: float | None = None
@@ -57,7 +60,20 @@ class _Shelf:
                 if len(shelf) >= (AHEAD if live else MOST):
                     shelf.popleft()
                 shelf.append(frame)
+            elif not live:
+                self.early.setdefault(kind, deque(maxlen=AHEAD)).append(frame)
             return not self.quit
+
+    def begin(self, kind: str) -> None:
+        """Note that this track is read."""
+        with self.condition:
+            if kind not in self.frames:
+                self.frames[kind] = deque(self.early.pop(kind, ()))
+
+    def leave(self, kind: str) -> None:
+        """Note that this track has ended: its frames are dropped from now on."""
+        self.frames.pop(kind, None)
+        self.early[kind] = deque(maxlen=0)
 
     def _is_enough(self) -> bool:
         return bool(self.frames) and all(len(shelf) >= AHEAD for shelf in self.frames.values())
@@ -191,8 +207,7 @@ class MediaPlayer:
             track.stop()
 
     def _start(self, track: PlayerStreamTrack) -> None:
-        with self._shelf.condition:
-            self._shelf.frames.setdefault(track.kind, deque())
+        self._shelf.begin(track.kind)
         if self._thread is None and not self._shelf.quit:
             loop = asyncio.get_running_loop()
             thread = threading.Thread(name="adieu-player", target=self._run, args=(loop,), daemon=True)
@@ -201,7 +216,7 @@ class MediaPlayer:
 
     def _leave(self, track: PlayerStreamTrack) -> None:
         with self._shelf.condition:
-            self._shelf.frames.pop(track.kind, None)
+            self._shelf.leave(track.kind)
             ended = all(track.readyState == "ended" for track in self._tracks.values())
             if self._shelf.quit or not ended:
                 self._shelf.condition.notify()
