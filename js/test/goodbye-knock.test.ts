@@ -34,9 +34,19 @@ class Channel extends EventTarget {
   }
 }
 
-/** A connection with goodbye, its talk channel and its knock. */
+class Transport extends EventTarget {
+  state: RTCDtlsTransportState = "new";
+
+  become(state: RTCDtlsTransportState): void {
+    this.state = state;
+    this.dispatchEvent(new Event("statechange"));
+  }
+}
+
+/** A connection with goodbye, its talk channel and its knock; a transport for each sender. */
 function knocked() {
   const made: Channel[] = [];
+  const fired: string[] = [];
   const pc = Object.assign(new EventTarget(), {
     signalingState: "stable",
     connectionState: "connected",
@@ -47,14 +57,15 @@ function knocked() {
       return channel;
     },
     close() {},
-    getSenders: () => [],
+    users: [] as { transport: Transport | null }[],
+    getSenders: () => pc.users,
     getReceivers: () => [],
     getStats: async () => new Map(),
   });
-  const owner = { fire() {}, over() {}, options: {} };
+  const owner = { fire: (type: string) => void fired.push(type), over() {}, options: {} };
   const connection = new Connection(pc as unknown as RTCPeerConnection, owner);
   const [talk, knock] = made as [Channel, Channel];
-  return { connection, talk, knock };
+  return { pc, connection, talk, knock, fired };
 }
 
 test("the knock is closed as soon as it opens, and hello follows when it is closed", () => {
@@ -75,5 +86,23 @@ test("a knock that closes before the talk channel opens is answered then, once",
   talk.become("open");
   assert.equal(talk.said.length, 1);
   assert.match(talk.said[0] ?? "", /hello/);
+  connection.abandon();
+});
+
+test("a transport that bundling or a rollback closes is not the other side; the one in use is", ({ mock }) => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  const { pc, connection, fired } = knocked();
+  const [voice, video] = [new Transport(), new Transport()];
+  pc.users = [{ transport: voice }, { transport: video }, { transport: null }];
+  pc.dispatchEvent(new Event("signalingstatechange"));
+  voice.become("connected");
+  video.become("closed"); // the event may come before the sender has its new transport
+  pc.users = [{ transport: voice }, { transport: voice }];
+  pc.dispatchEvent(new Event("signalingstatechange"));
+  mock.timers.tick(1000);
+  assert.deepEqual(fired, []);
+  voice.become("closed");
+  mock.timers.tick(1000);
+  assert.deepEqual(fired, ["gone"]);
   connection.abandon();
 });

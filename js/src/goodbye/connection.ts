@@ -62,7 +62,6 @@ export class Connection implements Host, Leaver {
   readonly #create: RTCPeerConnection["createDataChannel"];
   /** Channels whose stream was reset both ways. */
   readonly #reset = new Set<RTCDataChannel>();
-  readonly #transports = new Set<RTCDtlsTransport>();
   readonly #stop = new AbortController();
   /** Aborted when goodbye lets go of the connection. */
   readonly signal = this.#stop.signal;
@@ -179,15 +178,17 @@ export class Connection implements Host, Leaver {
 
   /** Look for data, for transports, and for their ends. */
   #look(): void {
-    const { pc } = this;
+    const { pc, signal } = this;
     if (pc.signalingState === "closed") return;
     if ((pc.sctp || this.#owner.options.channel) && pc.signalingState === "stable") this.#knock();
-    for (const { transport } of [...pc.getSenders(), ...pc.getReceivers(), pc.sctp ?? { transport: null }]) {
-      if (!transport || this.#transports.has(transport)) continue;
-      this.#transports.add(transport);
-      transport.addEventListener("statechange", () => this.#checkEnd(), { signal: this.signal });
-    }
+    for (const transport of this.#transports()) transport.addEventListener("statechange", this.#checkEnd, { signal });
     this.#checkEnd();
+  }
+
+  /** Those in use now: bundling, a rollback and the end of a section close others. */
+  #transports(): RTCDtlsTransport[] {
+    const { pc } = this;
+    return [pc.sctp ?? [], pc.getSenders(), pc.getReceivers()].flat().flatMap(({ transport }) => transport ?? []);
   }
 
   #knock(): void {
@@ -198,7 +199,7 @@ export class Connection implements Host, Leaver {
       this.#talk = talk;
       this.#follow(talk);
       talk.onmessage = ({ data }) => this.heard(data);
-      talk.onerror = ({ error }) => this.#checkEnd(error.sctpCauseCode === CLOSED_THERE);
+      talk.onerror = this.#checkEnd;
       const knock = this.#create("goodbye knock", { ...init, id: KNOCK });
       knock.onopen = () => {
         knock.close();
@@ -212,14 +213,17 @@ export class Connection implements Host, Leaver {
   }
 
   #isAlive(): boolean {
-    return this.pc.signalingState !== "closed" && ![...this.#transports].some(({ state }) => state === "closed");
+    return this.pc.signalingState !== "closed" && this.#transports().every(({ state }) => state !== "closed");
   }
 
   /** A transport that is closed, of a connection that is not, was closed by the other side. */
-  #checkEnd(ended = !this.#isAlive()): void {
+  readonly #checkEnd = (event?: Event): void => {
     // A browser may tell of the end before it hands out the words that came before.
-    if (ended) setTimeout(() => this.signal.aborted || this.#left("left"), WORDS);
-  }
+    setTimeout(() => {
+      const ended = !this.#isAlive() || (event as RTCErrorEvent)?.error?.sctpCauseCode === CLOSED_THERE;
+      if (ended && !this.signal.aborted) this.#left("left");
+    }, WORDS);
+  };
 
   /** Say hello, once. */
   #greet(): void {

@@ -97,7 +97,6 @@ class Connection:
         self._add = add
         self._loop = asyncio.get_running_loop()
         self._reset: set[RTCDataChannel] = set()
-        self._transports: set[RTCDtlsTransport] = set()
         self._talk: RTCDataChannel | None = None
         self._greeted = False
         self._closing: Closing | None = None
@@ -214,13 +213,19 @@ class Connection:
             return
         if (pc.sctp is not None or self._add) and pc.signalingState == "stable":
             self._knock()
+        for transport in self._transports():
+            transport.addEventListener("statechange", self._changed)
+        self._check_end()
+
+    def _transports(self) -> list[RTCDtlsTransport]:
+        """Return the transports that are in use now. Bundling, a rollback and the end of a section close others."""
+        pc = self.pc
         found = {user.transport for user in pc.getSenders()} | {user.transport for user in pc.getReceivers()}
         if pc.sctp is not None:
             found.add(pc.sctp.transport)
-        for transport in found - self._transports:
-            if transport is not None:
-                self._transports.add(transport)
-                transport.addEventListener("statechange", lambda _: self._check_end())
+        return [transport for transport in found if transport is not None]
+
+    def _changed(self, _: object) -> None:
         self._check_end()
 
     def _knock(self) -> None:
@@ -248,16 +253,22 @@ class Connection:
             self._greet()
 
     def _is_alive(self) -> bool:
-        return self.pc.signalingState != "closed" and all(each.state != "closed" for each in self._transports)
+        """Whether the connection carries data: a channel that closes now was closed by itself."""
+        sctp = self.pc.sctp
+        return self.pc.signalingState != "closed" and sctp is not None and sctp.transport.state != "closed"
 
     def _check_end(self, code: int | None = None) -> None:
-        """A transport that is closed, of a connection that is not, was closed by the other side."""
-        if code == CLOSED_THERE or any(each.state == "closed" for each in self._transports):
+        """Transports that are closed, of a connection that is not, were closed by the other side."""
+        if self._is_ended(code):
             # The words that came before may be handed out after it.
-            self._loop.call_later(WORDS, self._ended)
+            self._loop.call_later(WORDS, self._ended, code)
 
-    def _ended(self) -> None:
-        if self.pc.signalingState != "closed":
+    def _is_ended(self, code: int | None) -> bool:
+        states = {each.state for each in self._transports()}
+        return self.pc.signalingState != "closed" and (code == CLOSED_THERE or states == {"closed"})
+
+    def _ended(self, code: int | None) -> None:
+        if self._is_ended(code):
             self._left("left")
 
     def _greet(self) -> None:

@@ -64,7 +64,7 @@ PYTHON = {
     ),
     # --- signs of life
     "leaving without a close is not noticed": (
-        CONNECTION, "            self._loop.call_later(WORDS, self._ended)\n", "            pass\n",
+        CONNECTION, "            self._loop.call_later(WORDS, self._ended, code)\n", "            pass\n",
     ),
     "silence is not noticed": (CONNECTION, "            self._left(SILENT)\n", "            pass\n"),
     "a side that comes back stays gone": (
@@ -76,6 +76,9 @@ PYTHON = {
     ),
     "a connection of a session gets a second end": (
         END, "    if any(each.protocol == PROTOCOL for each in data_channels_of(pc)):\n", "    if False:\n",
+    ),
+    "a transport that is not used any more counts as the other side": (
+        CONNECTION, 'or states == {"closed"})', 'or bool(self.pc.getSenders()))',
     ),
     # --- words
     "a word may be of any length": (WORDS, "len(text) > MAX_WORD", "len(text) > 2**40"),

@@ -256,6 +256,49 @@ async def test_the_program_s_own_close_is_leaving(world: World) -> None:
         assert "gone" not in here.events
 
 
+async def negotiated(one: adieu.RTCPeerConnection, other: adieu.RTCPeerConnection) -> None:
+    await one.setLocalDescription()
+    await other.setRemoteDescription(await one.gathered())
+    await other.setLocalDescription()
+    await one.setRemoteDescription(await other.gathered())
+    await asyncio.sleep(1)
+
+
+async def bundled(one: adieu.RTCPeerConnection, other: adieu.RTCPeerConnection) -> None:
+    """Each kind of an offer gets a transport; the answer closes all but one."""
+    await negotiated(one, other)
+
+
+async def rolled_back(one: adieu.RTCPeerConnection, other: adieu.RTCPeerConnection) -> None:
+    other.createDataChannel("at the same time")
+    await other.setLocalDescription()
+    await negotiated(one, other)
+
+
+async def stopped(one: adieu.RTCPeerConnection, other: adieu.RTCPeerConnection) -> None:
+    await negotiated(one, other)
+    one.getTransceivers()[0].stop()
+    await negotiated(one, other)
+
+
+@pytest.mark.parametrize("way", [bundled, rolled_back, stopped])
+@simulated()
+async def test_a_transport_that_is_not_used_any_more_is_not_the_other_side(world: World, way: Any) -> None:
+    one, other = world.pair()
+    ends = adieu.goodbye(one), adieu.goodbye(other)
+    gone: list[str] = []
+    for end in ends:
+        end.on("gone", lambda event: gone.append(event.cause))
+    one.addTransceiver("audio")
+    channel = one.createDataChannel("chat")
+    await way(one, other)
+    assert (gone, one.connectionState) == ([], "connected")
+    for _ in range(100):
+        channel.send(MESSAGE)
+    receipt = await ends[0].close()
+    assert (receipt.clean, receipt.confirmed, receipt.channels[0].delivered) == (True, True, 100)
+
+
 @pytest.mark.parametrize("mutual", [True, False])
 @simulated()
 async def test_a_cut_is_noticed_in_time_and_so_is_its_end(world: World, mutual: bool) -> None:
