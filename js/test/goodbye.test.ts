@@ -43,6 +43,8 @@ class Side implements Host {
   /** How long nothing leaves, by what is still in the queue. */
   pauses: Record<number, number> = {};
   reliable = true;
+  /** Its channel takes no message any more. */
+  closed = false;
   said: Word[] = [];
   mutual: boolean;
   youngUntil = 0;
@@ -122,6 +124,7 @@ class Side implements Host {
   }
 
   closeChannels(): void {
+    this.closed = true;
     this.clock.later(2 * this.delay, () => {
       this.#reset = this.#talkReset = true;
     });
@@ -184,6 +187,25 @@ describe("goodbye: both sides have it", () => {
     here.close(5000);
     await clock.run(10_000);
     for (const side of sides) assert.equal(side.receipt?.confirmed, true);
+  });
+
+  test("what is sent until the channels close is in the receipt", async () => {
+    const { clock, here, there, sides } = pair();
+    const goOn = (side: Side) => {
+      if (side.closed) return;
+      side.send(1);
+      clock.later(5, () => goOn(side));
+    };
+    for (const side of sides) goOn(side);
+    here.close(5000);
+    await clock.run(10_000);
+    for (const side of sides) {
+      const [account] = side.receipt?.channels ?? [];
+      assert.equal(account?.sent, side.sent);
+      assert.ok(account.sent > (account.delivered ?? 0));
+      assert.match(side.receipt?.notice.join(" ") ?? "", /of your messages did not arrive/);
+    }
+    assert.equal(there.receipt?.clean, true);
   });
 
   test("both close at once: one receipt, and the earlier deadline", async () => {

@@ -90,7 +90,10 @@ export class Closing {
     if (this.cause === undefined) {
       this.#closing = true;
       this.#host.closeChannels();
-      await this.#until(() => this.#areClosed(), true);
+      await this.#until(async () => {
+        await this.#count(); // what was sent after `done`, too
+        return this.#areClosed();
+      }, true);
     }
     return this.#receipt();
   }
@@ -122,7 +125,7 @@ export class Closing {
     let quietSince = this.#host.now();
     await this.#until(async () => {
       this.#announce();
-      for (const [id, each] of await this.#host.count()) this.#seen.set(id, each);
+      await this.#count();
       if (this.#host.mutual) {
         if (!said) this.#host.say(encode({ type: "done", final: this.#counts("sent") }));
         said = true;
@@ -137,6 +140,10 @@ export class Closing {
     if (!said) return;
     this.#host.say(encode({ type: "closed", taken: this.#counts("received") }));
     await this.#until(() => this.taken);
+  }
+
+  async #count(): Promise<void> {
+    for (const [id, each] of await this.#host.count()) this.#seen.set(id, each);
   }
 
   /** A channel that is closed has received all that it ever will. */

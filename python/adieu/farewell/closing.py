@@ -10,6 +10,7 @@ each channel: when the stream reset ends, the other side's stack has everything.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Literal, Protocol
 
 from adieu.farewell.receipt import ChannelAccount, GoodbyeReceipt, Seen
@@ -106,6 +107,7 @@ class Closing:
         if self.cause is None:
             self._closing = True
             self._host.close_channels()
+            await self._count_late()
             while not self._are_closed() and await self._goes_on(self.deadline):
                 pass
         return self._receipt()
@@ -172,6 +174,11 @@ class Closing:
         """Whether all that will ever come has come; nothing more comes over a closed channel."""
         reliable = seen.given is not None and seen.given.reliable
         return not reliable or self._host.is_closed(id_) or seen.received >= (self.final or {}).get(id_, 0)
+
+    async def _count_late(self) -> None:
+        """Count what was sent after `done`. From now on nothing more can be."""
+        for id_, each in (await self._host.count()).items():
+            self._seen[id_] = replace(self._seen.get(id_, each), sent=each.sent)
 
     def _are_closed(self) -> bool:
         return all(map(self._host.is_closed, self._seen)) and (not self._host.mutual or self._host.is_closed())

@@ -56,6 +56,7 @@ PYTHON = {
     ),
     # --- the receipt
     "more was delivered than was sent": (CLOSING, "min(count, seen.sent)", "count"),
+    "what is sent after the count is in no receipt": (CLOSING, "            await self._count_late()\n", ""),
     "a close that ran out of time is clean": (
         CLOSING, "clean=not self._late and cause is None", "clean=cause is None",
     ),

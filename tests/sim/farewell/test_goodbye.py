@@ -172,6 +172,33 @@ async def test_last_words_within_closing_arrive(world: World) -> None:
         assert receipt.confirmed
 
 
+@pytest.mark.parametrize("closer", [True, False])
+@simulated()
+async def test_what_is_sent_until_the_channels_close_is_in_the_receipt(world: World, closer: bool) -> None:
+    async with two(world) as sides:
+        world.link(delay=0.05)
+        side, other = sides if closer else reversed(sides)
+        sent = 0
+
+        async def goes_on() -> None:
+            nonlocal sent
+            with contextlib.suppress(adieu.errors.InvalidStateError):
+                while True:
+                    side.channel.send(b"a reading")
+                    sent += 1
+                    await asyncio.sleep(0.005)
+
+        sensor = asyncio.ensure_future(goes_on())
+        await asyncio.sleep(0.5)
+        await sides[0].end.close()
+        await sensor
+        await until(lambda: side.end.receipt)
+        [account] = side.end.receipt.channels
+        assert account.sent == sent > account.delivered
+        assert account.delivered <= other.heard
+        assert side.end.receipt.notice == [f"{sent - account.delivered} of your messages did not arrive."]
+
+
 @simulated()
 async def test_both_close_at_once_and_agree(world: World) -> None:
     async with two(world) as (here, there):
