@@ -20,6 +20,9 @@ const LOOK = 25;
 const QUIET = 500;
 const PAUSE = 2500;
 
+/** Causes that look the same from outside. */
+export const SILENT = "crashed or frozen or network-lost";
+
 /** The connection, as a close uses it. */
 export interface Host {
   /** The other side has goodbye: it counts what it receives. */
@@ -50,7 +53,7 @@ export class Closing {
   final: Counts | undefined;
   taken: Counts | undefined;
   /** Why the connection was over before its close was. */
-  cause: string | undefined;
+  cause = "";
   readonly #begin: Begin;
   readonly #host: Host;
   #drainUntil = 0;
@@ -87,7 +90,7 @@ export class Closing {
   async run(): Promise<Receipt> {
     await this.#flush();
     await this.#drain();
-    if (this.cause === undefined) {
+    if (!this.cause) {
       this.#closing = true;
       this.#host.closeChannels();
       await this.#until(async () => {
@@ -163,26 +166,26 @@ export class Closing {
   #receipt(): Receipt {
     const { mutual } = this.#host;
     // After the drain this is how a close ends for the slower side, and under libraries that close their connection
-    // with its channel.
-    const cause = this.#closing && (this.taken || !mutual) ? undefined : this.cause;
+    // with its channel. A silence proves nothing.
+    const cause = this.#closing && this.cause !== SILENT && (this.taken || !mutual) ? "" : this.cause;
     const { receipt: id, reason, reset } = this.#begin;
     const made = {
       id,
       by: this.by,
       reason,
       reset,
-      clean: !this.#late && cause === undefined,
-      confirmed: mutual && this.taken !== undefined && (this.#host.isClosed() || this.cause !== undefined),
-      cause,
+      clean: !this.#late && !cause,
+      confirmed: mutual && this.taken !== undefined && (this.#host.isClosed() || cause !== this.cause),
+      cause: cause || undefined,
       channels: [...this.#seen].map((each) => this.#account(...each, cause)),
     };
     return { ...made, notice: notice(made, mutual) };
   }
 
-  #account(id: number, { label, sent, received, given }: Seen, cause: string | undefined): ChannelAccount {
+  #account(id: number, { label, sent, received, given }: Seen, cause: string): ChannelAccount {
     const count = this.taken?.[id];
     // A channel that broke with its connection proves nothing.
-    const isReset = given?.reliable && this.#host.isClosed(id) && cause === undefined;
+    const isReset = given?.reliable && this.#host.isClosed(id) && !cause;
     const delivered = count === undefined ? undefined : Math.min(count, sent);
     return {
       label,
@@ -197,7 +200,7 @@ export class Closing {
 
   async #until(holds: () => unknown, last = false): Promise<void> {
     while (!(await holds())) {
-      if (this.cause !== undefined) return;
+      if (this.cause) return;
       if (this.#host.now() >= (last ? this.deadline : this.#drainUntil)) {
         this.#late = true;
         return;

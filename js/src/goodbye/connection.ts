@@ -12,7 +12,7 @@
 
 import type { Leaver } from "../leaving.js";
 import { CHROMIUM } from "../platform.js";
-import { Closing, type Host } from "./closing.js";
+import { Closing, type Host, SILENT } from "./closing.js";
 import type { GoodbyeEvent, GoodbyeOptions } from "./options.js";
 import type { Begin, Receipt, Seen } from "./receipt.js";
 import { decode, encode, type Word } from "./words.js";
@@ -31,8 +31,6 @@ const KNOCK = 1022;
 const PROTOCOL = "goodbye.v1";
 /** SCTP cause code: the other side called close(). */
 const CLOSED_THERE = 12;
-/** Causes that look the same from outside. */
-const SILENT = "crashed or frozen or network-lost";
 
 /** Milliseconds. Two looks for signs of life are so far apart. */
 const LOOK = 500;
@@ -61,7 +59,7 @@ export class Connection implements Host, Leaver {
   readonly #close: () => void;
   readonly #create: RTCPeerConnection["createDataChannel"];
   /** Channels whose stream was reset both ways. */
-  readonly #reset = new Set<RTCDataChannel>();
+  readonly #reset = new WeakSet<RTCDataChannel>();
   readonly #stop = new AbortController();
   /** Aborted when goodbye lets go of the connection. */
   readonly signal = this.#stop.signal;
@@ -110,13 +108,13 @@ export class Connection implements Host, Leaver {
 
   /** Close it; what is under way already goes on. */
   close(begin: Begin, timeout: number): void {
-    if (!this.#closing)
-      this.#end("local", begin, timeout, this.pc.connectionState === "connected" ? this.#gone : "not-connected");
+    const cause = this.#gone || (/connected/.test(this.pc.connectionState) ? "" : "not-connected");
+    if (!this.#closing) this.#end("local", begin, timeout, cause);
   }
 
   async #end(by: "local" | "remote", begin: Begin, timeout: number, cause = ""): Promise<void> {
     this.#closing = new Closing(this, by, begin, timeout);
-    if (cause) this.#closing.cause = cause;
+    this.#closing.cause = cause;
     const receipt = await this.#closing.run();
     this.#stop.abort();
     clearInterval(this.#looks);
@@ -178,10 +176,10 @@ export class Connection implements Host, Leaver {
 
   /** Look for data, for transports, and for their ends. */
   #look(): void {
-    const { pc, signal } = this;
+    const { pc } = this;
     if (pc.signalingState === "closed") return;
     if ((pc.sctp || this.#owner.options.channel) && pc.signalingState === "stable") this.#knock();
-    for (const transport of this.#transports()) transport.addEventListener("statechange", this.#checkEnd, { signal });
+    for (const transport of this.#transports()) transport.addEventListener("statechange", this.#checkEnd, this); // until its signal
     this.#checkEnd();
   }
 
@@ -255,10 +253,11 @@ export class Connection implements Host, Leaver {
     } else if (word.type === "ping") this.say(encode({ type: "pong" }));
     else if (word.type === "bye") this.#left(word.cause);
     else if (word.type === "closing") {
-      const { receipt, reason, reset, deadlineMs } = word;
+      const { deadlineMs, ...begin } = word;
+      const { reason, reset } = begin;
       this.mutual = true;
-      if (closing) return closing.join({ receipt, reason, reset }, deadlineMs);
-      void this.#end("remote", { receipt, reason, reset }, deadlineMs);
+      if (closing) return closing.join(begin, deadlineMs);
+      void this.#end("remote", begin, deadlineMs);
       this.#owner.fire("closing", { reason, reset, deadline: this.#closing!.deadline });
     } else if (word.type === "done" && closing) closing.final ??= word.final;
     else if (word.type === "closed" && closing) closing.taken ??= word.taken;
@@ -268,7 +267,7 @@ export class Connection implements Host, Leaver {
   #left(cause: string): void {
     if (this.#gone === cause || (this.#gone && this.#gone !== SILENT)) return;
     this.#gone = cause;
-    if (this.#closing) this.#closing.cause ??= cause;
+    if (this.#closing) this.#closing.cause ||= cause;
     else this.#owner.fire("gone", { cause, silence: this.now() - this.#heardAt });
   }
 
@@ -312,7 +311,7 @@ export class Connection implements Host, Leaver {
     if (!this.signal.aborted) this.say(encode({ type: "bye", cause: "left" }));
     this.#close();
     const cause = this.#gone || "left";
-    if (this.#closing) this.#closing.cause ??= cause;
+    if (this.#closing) this.#closing.cause ||= cause;
     else this.#end("local", { receipt: makeId(), reason: "", reset: false }, 0, cause);
   }
 

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from adieu.farewell.receipt import ChannelAccount, GoodbyeReceipt, Seen
 from adieu.farewell.words import MAX_DEADLINE, Begin, Closed, Done, encode
 
+SILENT: Final = "crashed or frozen or network-lost"
+"""Causes that look the same from outside."""
 LOOK = 0.025
 """Seconds between two looks."""
 QUIET = 0.5
@@ -186,15 +188,16 @@ class Closing:
     def _receipt(self) -> GoodbyeReceipt:
         mutual = self._host.mutual
         # After the drain this is how a close ends for the slower side, and under libraries that close their connection
-        # with its channel.
-        cause = None if self._closing and (self.taken is not None or not mutual) else self.cause
+        # with its channel. A silence proves nothing.
+        is_end = self._closing and self.cause != SILENT and (self.taken is not None or not mutual)
+        cause = None if is_end else self.cause
         return GoodbyeReceipt(
             id=self._begin.receipt,
             by=self.by,
             reason=self._begin.reason,
             reset=self._begin.reset,
             clean=not self._late and cause is None,
-            confirmed=mutual and self.taken is not None and (self._host.is_closed() or self.cause is not None),
+            confirmed=mutual and self.taken is not None and (self._host.is_closed() or cause != self.cause),
             cause=cause,
             channels=tuple(self._account(id_, seen, cause) for id_, seen in self._seen.items()),
             mutual=mutual,

@@ -14,7 +14,7 @@ from inspect import isawaitable
 from typing import TYPE_CHECKING, Final, Literal
 
 from adieu.errors import DOMException
-from adieu.farewell.closing import Closing
+from adieu.farewell.closing import SILENT, Closing
 from adieu.farewell.event import GoodbyeEvent
 from adieu.farewell.receipt import Given, Seen
 from adieu.farewell.words import Begin, Bye, Closed, Done, Hello, Ping, Pong, decode, encode
@@ -31,8 +31,6 @@ KNOCK: Final = 1022
 PROTOCOL: Final = "goodbye.v1"
 CLOSED_THERE: Final = 12
 """SCTP cause code: the other side called close()."""
-SILENT: Final = "crashed or frozen or network-lost"
-"""Causes that look the same from outside."""
 
 LOOK: Final = 0.5
 """Seconds between two looks for signs of life. The times below are in seconds too."""

@@ -56,6 +56,7 @@ PYTHON = {
     ),
     # --- the receipt
     "more was delivered than was sent": (CLOSING, "min(count, seen.sent)", "count"),
+    "a silence after the drain is an end as it should be": (CLOSING, " and self.cause != SILENT", ""),
     "what is sent after the count is in no receipt": (CLOSING, "            await self._count_late()\n", ""),
     "a close that ran out of time is clean": (
         CLOSING, "clean=not self._late and cause is None", "clean=cause is None",
@@ -139,10 +140,15 @@ TYPESCRIPT = {
     # --- the receipt
     "more was delivered than was sent": (TS_CLOSING, "Math.min(count, sent)", "count"),
     "a close that ran out of time is clean": (
-        TS_CLOSING, "clean: !this.#late && cause === undefined", "clean: (!this.#late || !!id) && cause === undefined",
+        TS_CLOSING, "clean: !this.#late && !cause", "clean: (!this.#late || !!id) && !cause",
     ),
+    "a silence after the drain is an end as it should be": (TS_CLOSING, " && this.cause !== SILENT", ""),
     "a side that has not said what arrived is said to know why": (
         TS_CLOSING, "confirmed: mutual && this.taken !== undefined && (", "confirmed: mutual && (",
+    ),
+    # --- signs of life
+    "a transport that is not used any more counts as the other side": (
+        TS_CONNECTION, """every(({ state }) => state !== "closed")""", """every(({ state }) => state === "connected")""",
     ),
     # --- words
     "a word may be of any length": (TS_WORDS, "text.length > MAX_WORD", "text.length > 2 ** 40"),

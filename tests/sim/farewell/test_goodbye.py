@@ -200,6 +200,26 @@ async def test_what_is_sent_until_the_channels_close_is_in_the_receipt(world: Wo
 
 
 @simulated()
+async def test_a_cut_before_the_last_word_is_out_confirms_nothing(world: World) -> None:
+    async with two(world) as (here, there):
+        world.link(delay=0.02, rate=400_000)
+        here.queue(3)
+        there.queue(20)
+
+        def heard(_: Any) -> None:
+            if here.heard == 20:  # the other side's last word has come; ours is due
+                world.network.cut("10.0.0.1", True)
+
+        here.channel.addEventListener("message", heard)
+        receipt = await here.end.close(timeout=10)
+        await until(lambda: there.end.receipt)
+        for each in (receipt, there.end.receipt):
+            assert (each.clean, each.confirmed) == (False, False)
+            assert each.cause == "crashed or frozen or network-lost"
+        assert receipt.channels[0].delivered == 3
+
+
+@simulated()
 async def test_both_close_at_once_and_agree(world: World) -> None:
     async with two(world) as (here, there):
         one, other = await asyncio.gather(
