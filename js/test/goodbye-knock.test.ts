@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Connection } from "../src/goodbye/connection.js";
+import type { Receipt } from "../src/goodbye/receipt.js";
 
 class Channel extends EventTarget {
   readyState: RTCDataChannelState = "connecting";
@@ -47,6 +48,7 @@ class Transport extends EventTarget {
 function knocked() {
   const made: Channel[] = [];
   const fired: string[] = [];
+  const receipts: Receipt[] = [];
   const pc = Object.assign(new EventTarget(), {
     signalingState: "stable",
     connectionState: "connected",
@@ -62,10 +64,10 @@ function knocked() {
     getReceivers: () => [],
     getStats: async () => new Map(),
   });
-  const owner = { fire: (type: string) => void fired.push(type), over() {}, options: {} };
+  const owner = { fire: (type: string) => void fired.push(type), over: (receipt: Receipt) => void receipts.push(receipt), options: {} };
   const connection = new Connection(pc as unknown as RTCPeerConnection, owner);
   const [talk, knock] = made as [Channel, Channel];
-  return { pc, connection, talk, knock, fired };
+  return { pc, connection, talk, knock, fired, receipts };
 }
 
 test("the knock is closed as soon as it opens, and hello follows when it is closed", () => {
@@ -105,4 +107,15 @@ test("a transport that bundling or a rollback closes is not the other side; the 
   mock.timers.tick(1000);
   assert.deepEqual(fired, ["gone"]);
   connection.abandon();
+});
+
+test("a connection that is disconnected may come back: it is drained, not thrown away", async () => {
+  const { pc, connection, receipts } = knocked();
+  pc.connectionState = "disconnected";
+  connection.close({ receipt: "a".repeat(32), reason: "", reset: false }, 5000);
+  for (let turn = 0; turn < 50; turn++) await undefined;
+  assert.equal(receipts.length, 0);
+  connection.abandon();
+  await connection.sleep(50);
+  assert.equal(receipts[0]?.cause, "left");
 });

@@ -139,7 +139,9 @@ class Connection:
     def close(self, begin: Begin, timeout: float) -> None:
         """Close it; a close that is under way goes on."""
         if self._closing is None:
-            cause = self._gone or ("" if self.pc.connectionState == "connected" else "not-connected")
+            # A connection that is disconnected may come back by itself (closing rule 66).
+            is_up = self.pc.connectionState in {"connected", "disconnected"}
+            cause = self._gone or ("" if is_up else "not-connected")
             self._begin("local", begin, timeout, cause)
 
     def _begin(self, by: Literal["local", "remote"], begin: Begin, timeout: float, cause: str = "") -> Closing:

@@ -219,6 +219,22 @@ async def test_a_cut_before_the_last_word_is_out_confirms_nothing(world: World) 
         assert receipt.channels[0].delivered == 3
 
 
+@pytest.mark.parametrize("heals", [True, False])
+@simulated()
+async def test_a_connection_that_is_disconnected_is_drained(world: World, heals: bool) -> None:
+    """It may come back by itself (closing rule 66)."""
+    async with two(world) as (here, there):
+        here.queue(50)
+        world.network.cut("10.0.0.2", True)
+        await until(lambda: here.pc.connectionState == "disconnected")
+        assert here.gone is None
+        if heals:
+            asyncio.get_running_loop().call_later(0.2, world.network.cut, "10.0.0.2", False)
+        receipt = await here.end.close(timeout=10)
+        assert (receipt.clean, receipt.channels[0].delivered) == ((True, 50) if heals else (False, None))
+        assert there.heard == (50 if heals else 0)
+
+
 @simulated()
 async def test_both_close_at_once_and_agree(world: World) -> None:
     async with two(world) as (here, there):
