@@ -64,7 +64,11 @@ function knocked() {
     getReceivers: () => [],
     getStats: async () => new Map(),
   });
-  const owner = { fire: (type: string) => void fired.push(type), over: (receipt: Receipt) => void receipts.push(receipt), options: {} };
+  const owner = {
+    fire: (type: string) => void fired.push(type),
+    over: (receipt: Receipt) => void receipts.push(receipt),
+    options: {},
+  };
   const connection = new Connection(pc as unknown as RTCPeerConnection, owner);
   const [talk, knock] = made as [Channel, Channel];
   return { pc, connection, talk, knock, fired, receipts };
@@ -106,6 +110,24 @@ test("a transport that bundling or a rollback closes is not the other side; the 
   voice.become("closed");
   mock.timers.tick(1000);
   assert.deepEqual(fired, ["gone"]);
+  connection.abandon();
+});
+
+test("a channel that ends by itself is not kept; one that ends with its connection is", ({ mock }) => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  const { pc, connection } = knocked();
+  const [request, chat] = ["request", "chat"].map((label) => pc.createDataChannel(label) as unknown as Channel);
+  assert.equal(connection.channels.size, 2);
+  request?.become("closed");
+  mock.timers.tick(1000);
+  assert.deepEqual([...connection.channels], [chat]);
+  const voice = new Transport();
+  pc.users = [{ transport: voice }];
+  pc.dispatchEvent(new Event("signalingstatechange"));
+  chat?.become("closed"); // its end may be known before that of the connection
+  voice.become("closed");
+  mock.timers.tick(1000);
+  assert.deepEqual([...connection.channels], [chat]);
   connection.abandon();
 });
 

@@ -15,7 +15,7 @@ import { CHROMIUM } from "../platform.js";
 import { Closing, type Host, SILENT } from "./closing.js";
 import type { GoodbyeEvent, GoodbyeOptions } from "./options.js";
 import type { Begin, Receipt, Seen } from "./receipt.js";
-import { decode, encode, type Word } from "./words.js";
+import { decode, encode } from "./words.js";
 
 /** The owner of a connection. */
 export interface Owner {
@@ -45,6 +45,8 @@ const UNHEARD = CHROMIUM ? 4000 : 7000;
 const YOUNG = 2000;
 /** The time after the end of a connection in which the browser may still hand out its last words. */
 const WORDS = 100;
+/** The time in which a channel may have closed because the other side left: that is known then. */
+const SETTLED = 1000;
 /** The time for which a page is kept from going away, so that a word leaves before the queue. */
 const HELD = 200;
 
@@ -101,9 +103,12 @@ export class Connection implements Host, Leaver {
     return channel;
   }
 
-  /** A channel that closes on a connection that is not, was reset both ways. */
+  /** A channel that closes on a connection that is not, was reset both ways. Keep nothing of one that ends by itself. */
   #follow(channel: RTCDataChannel): void {
-    channel.addEventListener("close", () => this.#isAlive() && this.#reset.add(channel));
+    channel.addEventListener("close", () => {
+      if (this.#isAlive()) this.#reset.add(channel);
+      setTimeout(() => this.#gone || this.#closing || this.channels.delete(channel), SETTLED);
+    });
   }
 
   /** Close it; what is under way already goes on. */
@@ -142,8 +147,8 @@ export class Connection implements Host, Leaver {
   async count(): Promise<Map<number, Seen>> {
     const seen = new Map<number, Seen>();
     for (const each of (await this.#statistics()).values()) {
-      const { type, dataChannelIdentifier: id, label, messagesSent: sent, messagesReceived: received } = each;
-      if (type !== "data-channel" || !(id >= 0) || id === TALK || id === KNOCK) continue;
+      const { dataChannelIdentifier: id, label, messagesSent: sent, messagesReceived: received } = each;
+      if (!(id >= 0) || [TALK, KNOCK].includes(id)) continue;
       const channel = this.#channel(id);
       const reliable = channel?.maxRetransmits === null && channel.maxPacketLifeTime === null;
       seen.set(id, { label, sent, received, given: channel && { reliable, buffered: channel.bufferedAmount } });
@@ -242,10 +247,6 @@ export class Connection implements Host, Leaver {
     const word = decode(text);
     if (!word || this.signal.aborted) return;
     this.#live();
-    this.#obey(word);
-  }
-
-  #obey(word: Word): void {
     const closing = this.#closing;
     if (word.type === "hello") {
       this.mutual = true;

@@ -46,6 +46,8 @@ YOUNG: Final = 2.0
 """The time in which a side with goodbye answers the knock, also on a busy machine."""
 WORDS: Final = 0.1
 """The time after the end of a connection in which its last words may still come."""
+SETTLED: Final = 1.0
+"""The time in which a channel may have closed because the other side left: that is known then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +134,16 @@ class Connection:
         def closed(_: object) -> None:
             if self._is_alive() and not failed:
                 self._reset.add(channel)
+                self._loop.call_later(SETTLED, self._forget, channel)
 
         channel.addEventListener("error", failed.append)
         channel.addEventListener("close", closed)
+
+    def _forget(self, channel: RTCDataChannel) -> None:
+        """Keep nothing of a channel that has ended by itself: a receipt does not name it, and no reset waits for it."""
+        if channel in self.channels and self._closing is None and not self._gone:
+            del self.channels[channel]
+            self._reset.discard(channel)
 
     def close(self, begin: Begin, timeout: float) -> None:
         """Close it; a close that is under way goes on."""
@@ -342,6 +351,7 @@ class Connection:
             now = self._loop.time()
             stopped = now - self._looked_at > STOPPED
             self._looked_at = now
+            self.known_channels()  # a reset expects them back, even if they close with the connection
             if stopped or self.pc.connectionState in {"new", "connecting"}:
                 self._heard_at = now
             if now - self._heard_at >= ASK:

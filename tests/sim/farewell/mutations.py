@@ -82,6 +82,9 @@ PYTHON = {
     "a transport that is not used any more counts as the other side": (
         CONNECTION, 'or states == {"closed"})', 'or bool(self.pc.getSenders()))',
     ),
+    "a channel that has ended is kept": (
+        CONNECTION, "                self._loop.call_later(SETTLED, self._forget, channel)\n", "                pass\n",
+    ),
     # --- words
     "a word may be of any length": (WORDS, "len(text) > MAX_WORD", "len(text) > 2**40"),
     "a word may be nested without end": (WORDS, "except (ValueError, RecursionError):", "except ValueError:"),
@@ -148,7 +151,7 @@ TYPESCRIPT = {
     ),
     # --- signs of life
     "a transport that is not used any more counts as the other side": (
-        TS_CONNECTION, """every(({ state }) => state !== "closed")""", """every(({ state }) => state === "connected")""",
+        TS_CONNECTION, 'every(({ state }) => state !== "closed")', 'every(({ state }) => state === "connected")',
     ),
     # --- words
     "a word may be of any length": (TS_WORDS, "text.length > MAX_WORD", "text.length > 2 ** 40"),

@@ -478,6 +478,44 @@ async def test_a_connection_is_reset_again_and_again(world: World) -> None:
 
 
 @simulated()
+async def test_a_reset_waits_for_no_channel_that_has_ended_before(world: World) -> None:
+    async with two(world) as (here, there):
+        for _ in range(3):
+            ours, theirs = await world.open_channel(here.pc, there.pc, "upload")
+            ours.close()
+            await adieu.once(theirs, "close")
+        ours = theirs = None
+        await asyncio.sleep(1.5)
+        gc.collect()
+        kept = [each for each in gc.get_objects() if isinstance(each, adieu.RTCDataChannel) and each.label == "upload"]
+        assert kept == []
+        one, other = world.pair()
+        one.createDataChannel("chat")
+        world.negotiate(one, other)
+        began = world.now
+        reports = asyncio.gather(here.end.reset(lambda _: one), there.end.reset(lambda _: other))
+        for report in await reports:
+            assert (list(report.channels), report.missing) == (["chat"], ())
+        assert world.now - began < 3
+
+
+@simulated()
+async def test_a_reset_after_the_other_side_left_waits_for_its_channels(world: World) -> None:
+    async with two(world) as (here, there):
+        one, other = world.pair()
+
+        async def make(_: Any) -> adieu.RTCPeerConnection:
+            one.createDataChannel("chat")
+            world.negotiate(one, other)
+            return one
+
+        await asyncio.sleep(1)
+        there.pc.close()
+        await adieu.once(here.channel, "close")
+        assert list((await here.end.reset(make)).channels) == ["chat"]
+
+
+@simulated()
 async def test_what_a_hostile_peer_says_is_ignored_or_bounded(world: World) -> None:
     async with two(world) as (here, _):
         for text in (
