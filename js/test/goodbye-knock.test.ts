@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Connection } from "../src/goodbye/connection.js";
+import type { GoodbyeOptions } from "../src/goodbye/options.js";
 import type { Receipt } from "../src/goodbye/receipt.js";
 
 class Channel extends EventTarget {
@@ -45,7 +46,7 @@ class Transport extends EventTarget {
 }
 
 /** A connection with goodbye, its talk channel and its knock; a transport for each sender. */
-function knocked() {
+function knocked(options: GoodbyeOptions = {}) {
   const made: Channel[] = [];
   const fired: string[] = [];
   const receipts: Receipt[] = [];
@@ -67,7 +68,7 @@ function knocked() {
   const owner = {
     fire: (type: string) => void fired.push(type),
     over: (receipt: Receipt) => void receipts.push(receipt),
-    options: {},
+    options,
   };
   const connection = new Connection(pc as unknown as RTCPeerConnection, owner);
   const [talk, knock] = made as [Channel, Channel];
@@ -140,4 +141,24 @@ test("a connection that is disconnected may come back: it is drained, not thrown
   connection.abandon();
   await connection.sleep(50);
   assert.equal(receipts[0]?.cause, "left");
+});
+
+test("a say() that throws is reported, and holds up no close", async () => {
+  const failed: unknown[] = [];
+  const runner = process.listeners("unhandledRejection");
+  process.removeAllListeners("unhandledRejection").on("unhandledRejection", (error) => void failed.push(error));
+  const { connection, receipts } = knocked({
+    say() {
+      throw new Error("the signaling is down");
+    },
+  });
+  connection.heard(
+    JSON.stringify({ type: "closing", receipt: "a".repeat(32), reason: "", reset: false, deadlineMs: 1 }),
+  );
+  await connection.sleep(100);
+  connection.abandon();
+  assert.equal(receipts.length, 1);
+  assert.match(String(failed[0]), /the signaling is down/);
+  process.removeAllListeners("unhandledRejection");
+  for (const listener of runner) process.on("unhandledRejection", listener);
 });

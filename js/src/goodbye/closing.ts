@@ -96,7 +96,7 @@ export class Closing {
       await this.#until(async () => {
         await this.#count(); // what was sent after `done`, too
         return this.#areClosed();
-      }, true);
+      });
     }
     return this.#receipt();
   }
@@ -109,10 +109,7 @@ export class Closing {
       .finally(() => {
         flushed = true;
       });
-    await this.#until(() => {
-      this.#announce();
-      return flushed;
-    });
+    await this.#until(() => flushed);
   }
 
   /** Say that it begins, as soon as there is somebody to hear it. */
@@ -127,7 +124,6 @@ export class Closing {
     let said = false;
     let quietSince = this.#host.now();
     await this.#until(async () => {
-      this.#announce();
       await this.#count();
       if (this.#host.mutual) {
         if (!said) this.#host.say(encode({ type: "done", final: this.#counts("sent") }));
@@ -198,10 +194,12 @@ export class Closing {
     };
   }
 
-  async #until(holds: () => unknown, last = false): Promise<void> {
-    while (!(await holds())) {
+  async #until(holds: () => unknown): Promise<void> {
+    for (;;) {
+      this.#announce();
+      if (await holds()) return;
       if (this.cause) return;
-      if (this.#host.now() >= (last ? this.deadline : this.#drainUntil)) {
+      if (this.#host.now() >= (this.#closing ? this.deadline : this.#drainUntil)) {
         this.#late = true;
         return;
       }

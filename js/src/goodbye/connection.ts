@@ -65,7 +65,6 @@ export class Connection implements Host, Leaver {
   readonly #stop = new AbortController();
   /** Aborted when goodbye lets go of the connection. */
   readonly signal = this.#stop.signal;
-  readonly #looks: ReturnType<typeof setInterval>;
   #talk: RTCDataChannel | undefined;
   #greeted = false;
   #closing: Closing | undefined;
@@ -87,7 +86,8 @@ export class Connection implements Host, Leaver {
     pc.addEventListener("datachannel", ({ channel }) => void this.watch(channel), { signal });
     for (const name of ["signalingstatechange", "connectionstatechange"])
       pc.addEventListener(name, () => this.#look(), { signal });
-    this.#looks = setInterval(() => void this.#listen(), LOOK);
+    const looks = setInterval(() => void this.#listen(), LOOK);
+    signal.addEventListener("abort", () => clearInterval(looks));
     this.#look();
   }
 
@@ -122,7 +122,6 @@ export class Connection implements Host, Leaver {
     this.#closing.cause = cause;
     const receipt = await this.#closing.run();
     this.#stop.abort();
-    clearInterval(this.#looks);
     // The replacements were properties of this object alone.
     delete (this.pc as Partial<RTCPeerConnection>).close;
     delete (this.pc as Partial<RTCPeerConnection>).createDataChannel;
@@ -237,7 +236,8 @@ export class Connection implements Host, Leaver {
   say(text: string): boolean {
     const { say } = this.#owner.options;
     if (this.#talk?.readyState === "open") this.#talk.send(text);
-    else if (say) say(text);
+    else if (say)
+      (async () => say(text))(); // what it throws is the application's, and stops no close
     else return false;
     return true;
   }
