@@ -285,11 +285,15 @@ class Connection:
         self._greeted = self._greeted or self.say(encode(Hello(1)))
 
     def say(self, text: str) -> bool:
-        """Say a word, if there is a way; return whether there was."""
+        """Say a word, if there is a way, and return whether there was. An application that fails stops nothing."""
         if self._talk is not None and self._talk.readyState == "open":
             self._talk.send(text)
         elif self._owner.say is not None:
-            self._owner.say(text)
+            try:
+                self._owner.say(text)
+            except Exception as error:  # noqa: BLE001 it is the application's, and goes to who looks after such things
+                self._loop.call_exception_handler({"message": "say() of goodbye failed", "exception": error})
+                return False
         else:
             return False
         return True

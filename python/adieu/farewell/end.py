@@ -256,19 +256,23 @@ class Goodbye(EventTarget):
 
     def _over(self, receipt: GoodbyeReceipt) -> None:
         self._receipt = receipt
-        for track in self._tracks:
-            track.stop()
-        self._tracks.clear()
+        self._stop_tracks()
         self._result.set_result(receipt)
         is_theirs = receipt.reset and receipt.by == "remote"
         self.dispatchEvent(GoodbyeEvent("reset" if is_theirs else "closed", receipt=receipt))
 
     def _failed(self, error: BaseException) -> None:
         """The event loop ends, or there is a fault here."""
+        self._stop_tracks()
         if isinstance(error, asyncio.CancelledError):
             self._result.cancel()
         else:
             self._result.set_exception(error)
+
+    def _stop_tracks(self) -> None:
+        for track in self._tracks:
+            track.stop()
+        self._tracks.clear()
 
     def __repr__(self) -> str:
         return f"<Goodbye of {self.pc!r}>"

@@ -516,6 +516,25 @@ async def test_a_reset_after_the_other_side_left_waits_for_its_channels(world: W
 
 
 @simulated()
+async def test_a_say_that_fails_is_reported_and_stops_no_close(world: World) -> None:
+    def say(_: str) -> None:
+        raise OSError("the signaling is down")
+
+    one, other = world.pair()
+    failed: list[BaseException | None] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failed.append(context.get("exception")))
+    end, track = adieu.goodbye(one, say=say), AudioSource().track
+    end.add(tracks=[track])
+    end.said('{"type":"hello","version":1}')
+    assert [type(each) for each in failed] == [OSError]
+    ends: list[adieu.GoodbyeEvent] = []
+    end.on("closed", ends.append)
+    receipt = await end.close(timeout=1)
+    assert (ends[0].receipt, track.readyState, one.connectionState) == (receipt, "ended", "closed")
+    other.close()
+
+
+@simulated()
 async def test_what_a_hostile_peer_says_is_ignored_or_bounded(world: World) -> None:
     async with two(world) as (here, _):
         for text in (
