@@ -38,7 +38,7 @@ class Host(Protocol):
     """When the last message of the application came; of the event loop's clock."""
 
     def say(self, text: str) -> bool:
-        """Say a word to the other side; return whether there was a way."""
+        """Say a word to the other side; return whether it is on its way. Else it can be tried again."""
         ...
 
     async def flush(self) -> None:
@@ -140,18 +140,18 @@ class Closing:
         """Say that it begins, as soon as there is somebody to hear it."""
         if self._announced or not self._host.mutual or self.by == "remote":
             return
-        self._announced = True
         self._begin.deadline_ms = max(0, round(1000 * (self.deadline - self._loop.time())))
-        self._host.say(encode(self._begin))
+        self._announced = self._host.say(encode(self._begin))
 
     async def _drain(self) -> None:
         while not await self._is_through() and await self._goes_on(self._drain_until):
             pass
         if not self._said:
             return
-        self._host.say(encode(Closed({id_: each.received for id_, each in self._seen.items()})))
-        while self.taken is None and await self._goes_on(self._drain_until):
-            pass
+        taken = encode(Closed({id_: each.received for id_, each in self._seen.items()}))
+        told = self._host.say(taken)
+        while (self.taken is None or not told) and await self._goes_on(self._drain_until):
+            told = told or self._host.say(taken)
 
     async def _is_through(self) -> bool:
         self._announce()
@@ -159,9 +159,8 @@ class Closing:
         if not self._host.mutual:
             return self._is_quiet()
         if not self._said:
-            self._host.say(encode(Done({id_: each.sent for id_, each in self._seen.items()})))
-            self._said = True
-        return self.final is not None and all(self._is_whole(*each) for each in self._seen.items())
+            self._said = self._host.say(encode(Done({id_: each.sent for id_, each in self._seen.items()})))
+        return self.final is not None and all(self._is_whole(*each) for each in self._seen.items()) and self._said
 
     def _is_quiet(self) -> bool:
         given = [each.given for each in self._seen.values() if each.given is not None]

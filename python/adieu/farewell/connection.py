@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Final, Literal
 
-from adieu.errors import DOMException
+from adieu.errors import DOMException, OperationError
 from adieu.farewell.closing import SILENT, Closing
 from adieu.farewell.event import GoodbyeEvent
 from adieu.farewell.receipt import Given, Seen
@@ -98,7 +98,7 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self._reset: set[RTCDataChannel] = set()
         self._talk: RTCDataChannel | None = None
-        self._greeted = False
+        self._greets = self._greeted = False
         self._closing: Closing | None = None
         self._end: asyncio.Task[None] | None = None
         self._over = False
@@ -282,18 +282,21 @@ class Connection:
 
     def _greet(self) -> None:
         """Say hello, once."""
+        self._greets = True
         self._greeted = self._greeted or self.say(encode(Hello(1)))
 
     def say(self, text: str) -> bool:
-        """Say a word, if there is a way, and return whether there was. An application that fails stops nothing."""
+        """Say a word, and return whether it is on its way. An application that fails to say it stops nothing."""
         if self._talk is not None and self._talk.readyState == "open":
-            self._talk.send(text)
+            try:
+                self._talk.send(text)
+            except OperationError:  # the messages of the application fill the queue of the connection
+                return False
         elif self._owner.say is not None:
             try:
                 self._owner.say(text)
             except Exception as error:  # noqa: BLE001 it is the application's, and goes to who looks after such things
                 self._loop.call_exception_handler({"message": "say() of goodbye failed", "exception": error})
-                return False
         else:
             return False
         return True
@@ -356,6 +359,8 @@ class Connection:
             stopped = now - self._looked_at > STOPPED
             self._looked_at = now
             self.known_channels()  # a reset expects them back, even if they close with the connection
+            if self._greets:
+                self._greet()
             if stopped or self.pc.connectionState in {"new", "connecting"}:
                 self._heard_at = now
             if now - self._heard_at >= ASK:

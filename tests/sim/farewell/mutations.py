@@ -25,14 +25,14 @@ PYTHON = {
     ),
     "a close may take endlessly long": (END, "if not 0 <= timeout < inf:", "if not 0 <= timeout <= inf:"),
     # --- both sides have it
-    "a close is not announced": (CLOSING, "        self._host.say(encode(self._begin))\n", ""),
+    "a close is not announced": (
+        CLOSING, "self._announced = self._host.say(encode(self._begin))", "self._announced = True",
+    ),
     "the other side's last words are cut off": (
         CLOSING, "return self.final is not None and all(", "return self.final is not None or all(",
     ),
     "the other side does not learn what arrived": (
-        CLOSING,
-        "        self._host.say(encode(Closed({id_: each.received for id_, each in self._seen.items()})))\n",
-        "",
+        CLOSING, "        told = self._host.say(taken)\n", "        told = True\n",
     ),
     "two closers hold two receipts": (CLOSING, "if begin.receipt < self._begin.receipt:", "if False:"),
     "the application gets no moment for its last words": (

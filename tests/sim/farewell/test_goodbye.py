@@ -535,6 +535,55 @@ async def test_a_say_that_fails_is_reported_and_stops_no_close(world: World) -> 
 
 
 @simulated()
+async def test_a_queue_that_is_full_stops_no_word(world: World) -> None:
+    """All channels of a connection share its queue."""
+    async with two(world) as (here, there):
+        world.link(delay=0.02, rate=100_000_000)
+        sent = 0
+        for size in (65_536, 64, 1):
+            with contextlib.suppress(adieu.errors.OperationError):
+                while True:
+                    here.channel.send(bytes(size))
+                    sent += 1
+        receipt = await here.end.close(timeout=30)
+        assert (receipt.clean, receipt.confirmed, receipt.channels[0].delivered) == (True, True, sent)
+        assert there.heard == sent
+
+
+@simulated()
+async def test_a_make_that_returns_no_connection_leaves_an_end_and_no_track(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracks = asked(monkeypatch)
+    one, other = world.pair()
+    end = adieu.goodbye(one, devices={"audio": True})
+
+    async def forgets(_: Any) -> None:
+        adieu.RTCPeerConnection().close()
+
+    with pytest.raises(TypeError, match=r"make\(\) returned None: it must return the new RTCPeerConnection"):
+        await end.reset(forgets)
+    assert [each.readyState for each in tracks] == ["ended"]
+    async with asyncio.timeout(1):
+        assert await end.close() is end.receipt
+    assert end.pc is one
+    other.close()
+
+
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[adieu.MediaStreamTrack]:
+    """Have devices that are always there; return the tracks that they gave."""
+    tracks: list[adieu.MediaStreamTrack] = []
+
+    async def get_user_media(_: Any) -> adieu.MediaStream:
+        await asyncio.sleep(0.1)
+        tracks.append(AudioSource().track)
+        return adieu.MediaStream(tracks[-1:])
+
+    monkeypatch.setattr(adieu.media.mediaDevices, "getUserMedia", get_user_media)
+    return tracks
+
+
+@simulated()
 async def test_what_a_hostile_peer_says_is_ignored_or_bounded(world: World) -> None:
     async with two(world) as (here, _):
         for text in (
