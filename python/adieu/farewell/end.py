@@ -16,13 +16,13 @@ from adieu.farewell.event import GoodbyeEvent
 from adieu.farewell.words import MAX_REASON, Begin
 from adieu.media.devices import mediaDevices
 from adieu.protocol.control import PROTOCOL
-from adieu.webrtc.peer_connection import data_channels_of
+from adieu.webrtc.peer_connection import RTCPeerConnection, data_channels_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from adieu.farewell.receipt import GoodbyeReceipt
-    from adieu.webrtc import MediaStream, MediaStreamTrack, RTCDataChannel, RTCPeerConnection
+    from adieu.webrtc import MediaStream, MediaStreamTrack, RTCDataChannel
 
     Make: TypeAlias = Callable[["Old"], Awaitable[RTCPeerConnection] | RTCPeerConnection]
 
@@ -95,14 +95,18 @@ def goodbye(
         TypeError: the connection belongs to a session of adieu, which has an end of its own.
         RuntimeError: there is no running event loop.
     """
-    if any(each.protocol == PROTOCOL for each in data_channels_of(pc)):
-        raise TypeError("this connection belongs to a session of adieu: close the session instead")
+    _check(pc)
     known = _ends.get(pc)
     end = None if known is None else known()
     if end is None:
         end = Goodbye(pc, devices=devices, channel=channel, say=say, flush=flush)
     end.add(channels=channels, tracks=tracks)
     return end
+
+
+def _check(pc: RTCPeerConnection) -> None:
+    if any(each.protocol == PROTOCOL for each in data_channels_of(pc)):
+        raise TypeError("this connection belongs to a session of adieu: close the session instead")
 
 
 class Goodbye(EventTarget):
@@ -136,9 +140,9 @@ class Goodbye(EventTarget):
         self._attach(pc)
 
     def _attach(self, pc: RTCPeerConnection) -> None:
+        self._connection = Connection(pc, self._owner, add=self._add_channel)
         self._receipt = None
         self._result: asyncio.Future[GoodbyeReceipt] = asyncio.get_running_loop().create_future()
-        self._connection = Connection(pc, self._owner, add=self._add_channel)
         _ends[pc] = ref(self)
 
     @property
@@ -222,6 +226,7 @@ class Goodbye(EventTarget):
             timeout: seconds for the close, and for the channels to come back.
 
         Raises:
+            TypeError: `make` returned no RTCPeerConnection, or one of a session.
             Exception: whatever `make` and `getUserMedia()` raise; the old connection is closed then.
 
         Cancellation: the reset goes on.
@@ -239,13 +244,16 @@ class Goodbye(EventTarget):
         stream = None if self._devices is None else await mediaDevices.getUserMedia(self._devices)
         tracks = [] if stream is None else stream.getTracks()
         try:
-            made = make(Old(receipt, stream))
+            made: object = make(Old(receipt, stream))
             pc = await made if isawaitable(made) else made
+            if not isinstance(pc, RTCPeerConnection):
+                raise TypeError(f"make() returned {pc!r}: it must return the new RTCPeerConnection")
+            _check(pc)
+            self._attach(pc)
         except BaseException:
             for track in tracks:
                 track.stop()
             raise
-        self._attach(pc)
         self.add(tracks=tracks)
         while True:
             channels, missing = _match(before, self._connection.known_channels())

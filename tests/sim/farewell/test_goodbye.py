@@ -7,6 +7,7 @@ import contextlib
 import gc
 import json
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -579,7 +580,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[adieu.MediaStreamTrack]:
         tracks.append(AudioSource().track)
         return adieu.MediaStream(tracks[-1:])
 
-    monkeypatch.setattr(adieu.media.mediaDevices, "getUserMedia", get_user_media)
+    monkeypatch.setattr("adieu.farewell.end.mediaDevices", SimpleNamespace(getUserMedia=get_user_media))
     return tracks
 
 
