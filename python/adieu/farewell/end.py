@@ -10,6 +10,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, get_args, overload
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
+from adieu.errors import AbortError
 from adieu.events import EventTarget
 from adieu.farewell.connection import Connection, Owner, make_id
 from adieu.farewell.event import GoodbyeEvent
@@ -137,6 +138,7 @@ class Goodbye(EventTarget):
         self._tracks: dict[MediaStreamTrack, None] = {}
         self._receipt: GoodbyeReceipt | None = None
         self._resetting: asyncio.Task[GoodbyeReset] | None = None
+        self._goes_on = False
         self._attach(pc)
 
     def _attach(self, pc: RTCPeerConnection) -> None:
@@ -191,7 +193,7 @@ class Goodbye(EventTarget):
     async def close(self, *, reason: str = "", timeout: float = 5.0) -> GoodbyeReceipt:  # noqa: ASYNC109 the deadline is the protocol's
         """End it: announce, drain and close the data channels, close the connection, stop the tracks.
 
-        A second call, and one after the end, gives the same receipt.
+        A second call, and one after the end, gives the same receipt. A reset that is under way ends too.
 
         Args:
             reason: at most 1024 characters; the other side reads it.
@@ -210,6 +212,7 @@ class Goodbye(EventTarget):
         if not 0 <= timeout < inf:
             raise ValueError(f"timeout={timeout!r}: a number of seconds is needed")
         ended = self._result
+        self._goes_on &= reset
         begin = Begin(receipt=make_id(), reason=reason, reset=reset, deadline_ms=0)
         self._connection.close(begin, timeout)
         return await asyncio.shield(ended)
@@ -226,12 +229,14 @@ class Goodbye(EventTarget):
             timeout: seconds for the close, and for the channels to come back.
 
         Raises:
+            AbortError: `close()` was called before there was a new connection; one that `make` still returns is closed.
             TypeError: `make` returned no RTCPeerConnection, or one of a session.
             Exception: whatever `make` and `getUserMedia()` raise; the old connection is closed then.
 
         Cancellation: the reset goes on.
         """
         if self._resetting is None or self._resetting.done():
+            self._goes_on = True
             work = self._do_reset(make, reason, timeout)
             self._resetting = asyncio.get_running_loop().create_task(work, name="adieu goodbye: resets")
         return await asyncio.shield(self._resetting)
@@ -241,14 +246,19 @@ class Goodbye(EventTarget):
         until = loop.time() + timeout
         before = [(channel.label, channel.protocol) for channel in self._connection.known_channels()]
         receipt = await self._close(reset=True, reason=reason, timeout=timeout)
+        self._check_goes_on()
         stream = None if self._devices is None else await mediaDevices.getUserMedia(self._devices)
         tracks = [] if stream is None else stream.getTracks()
         try:
+            self._check_goes_on()
             made: object = make(Old(receipt, stream))
             pc = await made if isawaitable(made) else made
             if not isinstance(pc, RTCPeerConnection):
                 raise TypeError(f"make() returned {pc!r}: it must return the new RTCPeerConnection")
             _check(pc)
+            if not self._goes_on:
+                pc.close()
+            self._check_goes_on()
             self._attach(pc)
         except BaseException:
             for track in tracks:
@@ -261,6 +271,11 @@ class Goodbye(EventTarget):
             if is_back or self._receipt is not None or loop.time() >= until:
                 return GoodbyeReset(receipt, pc, stream, channels, missing)
             await asyncio.sleep(LOOK)
+
+    def _check_goes_on(self) -> None:
+        """A reset makes the next connection, if no `close()` came."""
+        if not self._goes_on:
+            raise AbortError("close() was called during the reset")
 
     def _over(self, receipt: GoodbyeReceipt) -> None:
         self._receipt = receipt

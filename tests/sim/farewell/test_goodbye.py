@@ -571,6 +571,34 @@ async def test_a_make_that_returns_no_connection_leaves_an_end_and_no_track(
     other.close()
 
 
+@pytest.mark.parametrize("moment", ["drain", "devices", "make"])
+@simulated()
+async def test_a_close_during_a_reset_ends_it(world: World, moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tracks = asked(monkeypatch)
+    one, other = world.pair()
+    end, _ = adieu.goodbye(one, devices={"audio": True}), adieu.goodbye(other)
+    await world.open_channel(one, other)
+    await until(lambda: end.mutual)
+    made: list[adieu.RTCPeerConnection] = []
+
+    async def make(_: Any) -> adieu.RTCPeerConnection:
+        made.append(adieu.RTCPeerConnection())
+        await asyncio.sleep(0.1)
+        return made[0]
+
+    reset = asyncio.ensure_future(end.reset(make))
+    await asyncio.sleep(0)
+    await until(lambda: {"drain": end.pc, "devices": end.receipt, "make": made}[moment])
+    receipt = await end.close()
+    with pytest.raises(adieu.errors.AbortError, match=r"close\(\) was called during the reset"):
+        await reset
+    assert end.receipt is receipt
+    assert (len(tracks), len(made)) == {"drain": (0, 0), "devices": (1, 0), "make": (1, 1)}[moment]
+    assert {each.readyState for each in tracks} <= {"ended"}
+    assert {each.connectionState for each in made} <= {"closed"}
+    other.close()
+
+
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[adieu.MediaStreamTrack]:
     """Have devices that are always there; return the tracks that they gave."""
     tracks: list[adieu.MediaStreamTrack] = []
