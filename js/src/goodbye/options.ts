@@ -27,7 +27,10 @@ export interface GoodbyeEvent extends Event {
   readonly reason?: string;
   /** `closing`: another connection is to follow. */
   readonly reset?: boolean;
-  /** `closing`: of `performance.now()`; what is sent before is delivered, if there is time. */
+  /**
+   * `closing`: of `performance.now()`. Messages that a listener sends at once are delivered, if there is time. Longer
+   * work is for `flush`, which is awaited.
+   */
   readonly deadline?: number;
   /** `gone`: one cause, or several with " or " between them. */
   readonly cause?: string;

@@ -60,6 +60,7 @@ class Owner:
         failed: takes an error that ended the close, so that nobody waits for its receipt.
         say: says a word over the application's own signaling.
         flush: has the application send its last.
+        handled: waits for the application's handlers of `closing`.
     """
 
     fire: Callable[[GoodbyeEvent], object]
@@ -67,6 +68,7 @@ class Owner:
     failed: Callable[[BaseException], None]
     say: Callable[[str], object] | None
     flush: Callable[[], Awaitable[object] | object] | None
+    handled: Callable[[], Awaitable[None]]
 
 
 def make_id() -> str:
@@ -176,7 +178,12 @@ class Connection:
 
     async def flush(self) -> None:
         """See `Host`."""
-        await asyncio.sleep(0)  # the application's handlers of `closing` run first
+        await asyncio.sleep(0)  # the application's handlers of `closing` begin first
+        flushed, _ = await asyncio.gather(self._flush(), self._owner.handled(), return_exceptions=True)
+        if flushed is not None:
+            raise flushed
+
+    async def _flush(self) -> None:
         if self._owner.flush is not None:
             result = self._owner.flush()
             if isawaitable(result):

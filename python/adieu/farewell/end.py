@@ -134,7 +134,7 @@ class Goodbye(EventTarget):
         super().__init__()
         self._devices = devices
         self._add_channel = channel
-        self._owner = Owner(self.dispatchEvent, self._over, self._failed, say, flush)
+        self._owner = Owner(self.dispatchEvent, self._over, self._failed, say, flush, self._handled)
         self._tracks: dict[MediaStreamTrack, None] = {}
         self._receipt: GoodbyeReceipt | None = None
         self._resetting: asyncio.Task[GoodbyeReset] | None = None
@@ -145,6 +145,7 @@ class Goodbye(EventTarget):
         self._connection = Connection(pc, self._owner, add=self._add_channel)
         self._receipt = None
         self._result: asyncio.Future[GoodbyeReceipt] = asyncio.get_running_loop().create_future()
+        self._asked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         _ends[pc] = ref(self)
 
     @property
@@ -215,6 +216,7 @@ class Goodbye(EventTarget):
         self._goes_on &= reset
         begin = Begin(receipt=make_id(), reason=reason, reset=reset, deadline_ms=0)
         self._connection.close(begin, timeout)
+        self._ask()
         return await asyncio.shield(ended)
 
     async def reset(self, make: Make, *, reason: str = "", timeout: float = 5.0) -> GoodbyeReset:  # noqa: ASYNC109
@@ -276,6 +278,20 @@ class Goodbye(EventTarget):
         """A reset makes the next connection, if no `close()` came."""
         if not self._goes_on:
             raise AbortError("close() was called during the reset")
+
+    def _ask(self) -> None:
+        """Note that the application waits for the end itself: its handlers are not waited for."""
+        if not self._asked.done():
+            self._asked.set_result(None)
+
+    def _await_event(self, type_: str) -> asyncio.Future[Any]:
+        if asyncio.current_task() is self._running:
+            self._ask()
+        return super()._await_event(type_)
+
+    async def _handled(self) -> None:
+        if self._running is not None:
+            await asyncio.wait({self._running, self._asked}, return_when=asyncio.FIRST_COMPLETED)
 
     def _over(self, receipt: GoodbyeReceipt) -> None:
         self._receipt = receipt

@@ -16,7 +16,8 @@ class GoodbyeEvent(Event):
     Attributes:
         reason: `closing`: what the other side says.
         reset: `closing`: another connection is to follow.
-        deadline: `closing`: of the event loop's clock. Messages sent before are delivered, if there is time.
+        deadline: `closing`: of the event loop's clock. Messages that handlers send before are delivered, if there is
+            time. Async handlers are awaited, but not one that itself awaits the end.
         cause: `gone`: one cause, or several with " or " between them.
         silence: `gone`: seconds since the last sign of life.
         receipt: `closed`, `reset`.

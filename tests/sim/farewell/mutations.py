@@ -40,6 +40,13 @@ PYTHON = {
         'GoodbyeEvent("closing", reason=word.reason, reset=word.reset, deadline=closing.deadline)',
         'GoodbyeEvent("closed", reason=word.reason, reset=word.reset, deadline=closing.deadline)',
     ),
+    "an async handler's last words are cut off": (
+        END, "            await asyncio.wait({self._running, self._asked}, return_when=asyncio.FIRST_COMPLETED)\n",
+        "            pass\n",
+    ),
+    "a handler that awaits the end is waited for": (
+        END, "            self._asked.set_result(None)\n", "            pass\n",
+    ),
     # --- this side alone
     "what waits in our own queue is cut off": (
         CLOSING, "        if any(each.buffered for each in given):\n            self._quiet_since = now\n", "",

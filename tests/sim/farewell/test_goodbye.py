@@ -173,6 +173,51 @@ async def test_last_words_within_closing_arrive(world: World) -> None:
         assert receipt.confirmed
 
 
+@pytest.mark.parametrize("pause", [0.03, 0.3])
+@simulated()
+async def test_last_words_of_an_async_handler_arrive(world: World, pause: float) -> None:
+    async with two(world) as (here, there):
+        world.link(delay=0.05)
+
+        async def closing(_: adieu.GoodbyeEvent) -> None:
+            await asyncio.sleep(pause)
+            there.channel.send("last words")
+
+        there.end.on("closing", closing)
+        receipt = await here.end.close()
+        await until(lambda: there.end.receipt)
+        assert (here.heard, receipt.clean, there.end.receipt.channels[0].delivered) == (1, True, 1)
+
+
+async def closes(end: adieu.Goodbye) -> None:
+    await end.close()
+
+
+async def waits(end: adieu.Goodbye) -> None:
+    await adieu.once(end, "closed")
+
+
+@pytest.mark.parametrize("how", [closes, waits])
+@simulated()
+async def test_a_handler_that_awaits_the_end_holds_up_no_close(world: World, how: Any) -> None:
+    async with two(world) as (here, there):
+        there.end.on("closing", lambda _: how(there.end))
+        began = world.now
+        assert (await here.end.close()).clean
+        assert world.now - began < 0.5
+
+
+@simulated()
+async def test_an_async_handler_that_never_returns_is_left_at_the_deadline(world: World) -> None:
+    async with two(world) as (here, there):
+        over = asyncio.Event()
+        there.end.on("closing", lambda _: over.wait())
+        began = world.now
+        assert not (await here.end.close(timeout=2)).clean
+        assert world.now - began <= 2.5
+        over.set()
+
+
 @pytest.mark.parametrize("closer", [True, False])
 @simulated()
 async def test_what_is_sent_until_the_channels_close_is_in_the_receipt(world: World, closer: bool) -> None:
