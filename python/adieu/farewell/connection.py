@@ -400,6 +400,7 @@ class Connection:
 
     def _abandoned(self) -> None:
         """The program has closed the connection itself."""
+        self.say(encode(Bye("left")))
         if self._closing is None:
             begin = Begin(receipt=make_id(), reason="", reset=False, deadline_ms=0)
             self._begin("local", begin, 0.0, self._gone or "left")

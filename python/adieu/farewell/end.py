@@ -89,7 +89,8 @@ def goodbye(
         tracks: stopped at the end.
         devices: the constraints with which `reset()` calls `getUserMedia()`.
         channel: add data channels to a connection without any: it needs another offer then.
-        say: says a word over the application's own signaling; the other side gives it to `said()`.
+        say: says a word over the application's own signaling, while there is no channel for it: above all that this
+            side left. The other side gives it to `said()`.
         flush: sends what the application still holds; awaited, within the timeout, before the drain.
 
     Raises:

@@ -86,7 +86,7 @@ PYTHON = {
     "a connection of a session gets a second end": (
         END, "    if any(each.protocol == PROTOCOL for each in data_channels_of(pc)):\n", "    if False:\n",
     ),
-    "a transport that is not used any more counts as the other side": (
+    "a transport that is no longer used counts as the other side": (
         CONNECTION, 'or states == {"closed"})', 'or bool(self.pc.getSenders()))',
     ),
     "a channel that has ended is kept": (
@@ -157,7 +157,7 @@ TYPESCRIPT = {
         TS_CLOSING, "confirmed: mutual && this.taken !== undefined && (", "confirmed: mutual && (",
     ),
     # --- signs of life
-    "a transport that is not used any more counts as the other side": (
+    "a transport that is no longer used counts as the other side": (
         TS_CONNECTION, 'every(({ state }) => state !== "closed")', 'every(({ state }) => state === "connected")',
     ),
     # --- words

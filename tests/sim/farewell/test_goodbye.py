@@ -658,6 +658,22 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[adieu.MediaStreamTrack]:
 
 
 @simulated()
+async def test_leaving_is_said_over_the_signaling_of_a_connection_without_data(world: World) -> None:
+    one, other = world.pair()
+    there = adieu.goodbye(other)
+    causes: list[str] = []
+    there.on("gone", lambda event: causes.append(event.cause))
+    adieu.goodbye(one, say=there.said)
+    one.addTransceiver("audio")
+    await negotiated(one, other)
+    world.network.cut("10.0.0.1", True)  # nothing else tells of it
+    one.close()
+    await asyncio.sleep(1)
+    assert causes == ["left"]
+    other.close()
+
+
+@simulated()
 async def test_what_a_hostile_peer_says_is_ignored_or_bounded(world: World) -> None:
     async with two(world) as (here, _):
         for text in (
