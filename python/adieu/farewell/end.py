@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, get_args, ov
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
 from adieu.errors import AbortError
-from adieu.events import EventTarget
+from adieu.events import EventTarget, end_events
 from adieu.farewell.connection import Connection, Owner, make_id
 from adieu.farewell.event import GoodbyeEvent
 from adieu.farewell.words import MAX_REASON, Begin
@@ -31,6 +31,7 @@ R = TypeVar("R")
 EventName: TypeAlias = Literal["closing", "closed", "reset", "gone", "back"]
 EVENTS = frozenset(get_args(EventName))
 LOOK = 0.025
+CLOSED = "the connection is closed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,7 @@ class Goodbye(EventTarget):
 
     def _attach(self, pc: RTCPeerConnection) -> None:
         self._connection = Connection(pc, self._owner, add=self._add_channel)
+        self._ended = None  # events of the next connection can come
         self._receipt = None
         self._result: asyncio.Future[GoodbyeReceipt] = asyncio.get_running_loop().create_future()
         self._asked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -206,7 +208,10 @@ class Goodbye(EventTarget):
 
         Cancellation: the close goes on.
         """
-        return await self._close(reset=False, reason=reason, timeout=timeout)
+        receipt = await self._close(reset=False, reason=reason, timeout=timeout)
+        if not self._goes_on:
+            end_events(self, CLOSED)
+        return receipt
 
     async def _close(self, *, reset: bool, reason: str, timeout: float) -> GoodbyeReceipt:  # noqa: ASYNC109
         if len(reason) > MAX_REASON:
@@ -249,10 +254,11 @@ class Goodbye(EventTarget):
         until = loop.time() + timeout
         before = [(channel.label, channel.protocol) for channel in self._connection.known_channels()]
         receipt = await self._close(reset=True, reason=reason, timeout=timeout)
-        self._check_goes_on()
-        stream = None if self._devices is None else await mediaDevices.getUserMedia(self._devices)
-        tracks = [] if stream is None else stream.getTracks()
+        tracks: list[MediaStreamTrack] = []
         try:
+            self._check_goes_on()
+            stream = None if self._devices is None else await mediaDevices.getUserMedia(self._devices)
+            tracks += [] if stream is None else stream.getTracks()
             self._check_goes_on()
             made: object = make(Old(receipt, stream))
             pc = await made if isawaitable(made) else made
@@ -266,6 +272,7 @@ class Goodbye(EventTarget):
         except BaseException:
             for track in tracks:
                 track.stop()
+            end_events(self, CLOSED)
             raise
         self.add(tracks=tracks)
         while True:
@@ -300,10 +307,13 @@ class Goodbye(EventTarget):
         self._result.set_result(receipt)
         is_theirs = receipt.reset and receipt.by == "remote"
         self.dispatchEvent(GoodbyeEvent("reset" if is_theirs else "closed", receipt=receipt))
+        if not receipt.reset or not (self._goes_on or is_theirs):  # nothing follows
+            end_events(self, CLOSED)
 
     def _failed(self, error: BaseException) -> None:
         """The event loop ends, or there is a fault here."""
         self._stop_tracks()
+        end_events(self, CLOSED)
         if isinstance(error, asyncio.CancelledError):
             self._result.cancel()
         else:

@@ -92,6 +92,11 @@ PYTHON = {
     "a channel that has ended is kept": (
         CONNECTION, "                self._loop.call_later(SETTLED, self._forget, channel)\n", "                pass\n",
     ),
+    "an event of a connection that is closed is awaited for ever": (
+        END, "            end_events(self, CLOSED)\n\n    def _failed", "            pass\n\n    def _failed",
+    ),
+    # --- a reset
+    "a close() during a reset leaves the next connection": (END, "        self._goes_on &= reset\n", ""),
     # --- words
     "a word may be of any length": (WORDS, "len(text) > MAX_WORD", "len(text) > 2**40"),
     "a word may be nested without end": (WORDS, "except (ValueError, RecursionError):", "except ValueError:"),

@@ -674,6 +674,33 @@ async def test_leaving_is_said_over_the_signaling_of_a_connection_without_data(w
 
 
 @simulated()
+async def test_nobody_waits_for_an_event_of_a_connection_that_is_closed(world: World) -> None:
+    async with two(world) as (here, there):
+        waits = [asyncio.ensure_future(adieu.once(here.end, name)) for name in ("gone", "closing", "closed")]
+        theirs = asyncio.ensure_future(adieu.once(there.end, "gone"))
+        await asyncio.sleep(0)
+        await here.end.close()
+        async with asyncio.timeout(5):
+            gone, closing, closed = await asyncio.gather(*waits, return_exceptions=True)
+            with pytest.raises(adieu.errors.AbortError, match="the connection is closed"):
+                await theirs
+        assert closed.receipt is here.end.receipt
+        assert {type(gone), type(closing)} == {adieu.errors.AbortError}
+        with pytest.raises(adieu.errors.InvalidStateError, match="the connection is closed"):
+            await adieu.once(here.end, "gone")
+        # A reset makes another connection, and its events come.
+        one, other = world.pair()
+        await here.end.reset(lambda _: one, timeout=0.1)
+        waits = [asyncio.ensure_future(adieu.once(here.end, name)) for name in ("closed", "gone")]
+        await asyncio.sleep(0)
+        one.close()
+        async with asyncio.timeout(5):
+            closed, gone = await asyncio.gather(*waits, return_exceptions=True)
+        assert (closed.receipt.cause, type(gone)) == ("left", adieu.errors.AbortError)
+        other.close()
+
+
+@simulated()
 async def test_what_a_hostile_peer_says_is_ignored_or_bounded(world: World) -> None:
     async with two(world) as (here, _):
         for text in (
