@@ -102,7 +102,7 @@ test("a transport that bundling or a rollback closes is not the other side; the 
   const [voice, video] = [new Transport(), new Transport()];
   pc.users = [{ transport: voice }, { transport: video }, { transport: null }];
   pc.dispatchEvent(new Event("signalingstatechange"));
-  voice.become("connected");
+  voice.become("connecting");
   video.become("closed"); // the event may come before the sender has its new transport
   pc.users = [{ transport: voice }, { transport: voice }];
   pc.dispatchEvent(new Event("signalingstatechange"));
