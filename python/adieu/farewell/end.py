@@ -260,8 +260,8 @@ class Goodbye(EventTarget):
             stream = None if self._devices is None else await mediaDevices.getUserMedia(self._devices)
             tracks += [] if stream is None else stream.getTracks()
             self._check_goes_on()
-            made: object = make(Old(receipt, stream))
-            pc = await made if isawaitable(made) else made
+            made: Any = make(Old(receipt, stream))
+            pc: Any = await made if isawaitable(made) else made
             if not isinstance(pc, RTCPeerConnection):
                 raise TypeError(f"make() returned {pc!r}: it must return the new RTCPeerConnection")
             _check(pc)
