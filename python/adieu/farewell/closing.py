@@ -18,6 +18,8 @@ from adieu.farewell.words import MAX_DEADLINE, Begin, Closed, Done, encode
 
 SILENT: Final = "crashed or frozen or network-lost"
 """Causes that look the same from outside."""
+FAILED: Final = "a channel failed"
+"""The cause if a channel cannot be counted any more, though the connection is there."""
 LOOK = 0.025
 """Seconds between two looks."""
 QUIET = 0.5
@@ -45,14 +47,18 @@ class Host(Protocol):
         """Have the application send its last."""
 
     async def count(self) -> dict[int, Seen]:
-        """Look at the channels, by stream id."""
+        """Look at the channels, by stream id; also at those that ended with their association."""
         ...
 
-    def close_channels(self) -> None:
-        """Close the given channels and the talk channel."""
+    def close_channels(self, *, talk: bool) -> None:
+        """Close the given channels, and with `talk` the talk channel."""
 
     def is_closed(self, id_: int | None = None) -> bool:
         """Whether the stream of this channel is reset both ways, or it was not given; None: of the talk channel."""
+        ...
+
+    def is_heard(self) -> bool:
+        """Whether the other side has closed the talk channel, or its stream is reset both ways: it has heard all."""
         ...
 
 
@@ -81,7 +87,8 @@ class Closing:
         self._late = False
         self._closing = False
         self._announced = False
-        self._said = False
+        self._said = self._told = False
+        self._done: dict[int, int] = {}
         self._quiet_since = self._loop.time()
         self._limit(timeout)
 
@@ -108,10 +115,10 @@ class Closing:
         await self._drain()
         if self.cause is None:
             self._closing = True
-            self._host.close_channels()
+            self._close_channels()
             await self._count_late()
             while not self._are_closed() and await self._goes_on(self.deadline):
-                pass
+                self._close_channels()
         return self._receipt()
 
     async def _goes_on(self, until: float) -> bool:
@@ -149,17 +156,20 @@ class Closing:
         if not self._said:
             return
         taken = encode(Closed({id_: each.received for id_, each in self._seen.items()}))
-        told = self._host.say(taken)
-        while (self.taken is None or not told) and await self._goes_on(self._drain_until):
-            told = told or self._host.say(taken)
+        self._told = self._host.say(taken)
+        while (self.taken is None or not self._told) and await self._goes_on(self._drain_until):
+            self._told = self._told or self._host.say(taken)
 
     async def _is_through(self) -> bool:
         self._announce()
-        self._seen |= await self._host.count()
+        now = await self._host.count()
+        counted = {id_: each for id_, each in self._seen.items() if each.counted}
+        self._seen = now | counted | {id_: each for id_, each in now.items() if each.counted}
         if not self._host.mutual:
             return self._is_quiet()
         if not self._said:
-            self._said = self._host.say(encode(Done({id_: each.sent for id_, each in self._seen.items()})))
+            self._done = {id_: each.sent for id_, each in self._seen.items()}
+            self._said = self._host.say(encode(Done(self._done)))
         return self.final is not None and all(self._is_whole(*each) for each in self._seen.items()) and self._said
 
     def _is_quiet(self) -> bool:
@@ -174,36 +184,55 @@ class Closing:
     def _is_whole(self, id_: int, seen: Seen) -> bool:
         """Whether all that will ever come has come; nothing more comes over a closed channel."""
         reliable = seen.given is not None and seen.given.reliable
-        return not reliable or self._host.is_closed(id_) or seen.received >= (self.final or {}).get(id_, 0)
+        is_over = self._host.is_closed(id_) or not seen.counted
+        return not reliable or is_over or seen.received >= (self.final or {}).get(id_, 0)
+
+    def _close_channels(self) -> None:
+        """The talk channel stays until both have said all: its end tells the other side that all was heard."""
+        self._host.close_channels(talk=self._told and self.taken is not None)
 
     async def _count_late(self) -> None:
         """Count what was sent after `done`. From now on nothing more can be."""
         for id_, each in (await self._host.count()).items():
-            self._seen[id_] = replace(self._seen.get(id_, each), sent=each.sent)
+            if each.counted:
+                self._seen[id_] = replace(self._seen.get(id_, each), sent=each.sent, counted=True)
 
     def _are_closed(self) -> bool:
-        return all(map(self._host.is_closed, self._seen)) and (not self._host.mutual or self._host.is_closed())
+        are_closed = all(self._host.is_closed(id_) for id_, each in self._seen.items() if each.counted)
+        return are_closed and (not self._host.mutual or self._host.is_closed())
+
+    def _is_taken(self) -> bool:
+        """Whether the other side has counted all that `done` said: it left no sooner than was right."""
+        if self.taken is None:
+            return False
+        for id_, sent in self._done.items():
+            given = self._seen[id_].given
+            is_there = self.taken[id_] >= sent if id_ in self.taken else self._host.is_closed(id_)
+            if given is not None and given.reliable and not is_there:
+                return False
+        return True
 
     def _receipt(self) -> GoodbyeReceipt:
         mutual = self._host.mutual
+        is_counted = all(each.counted for each in self._seen.values())
         # After the drain this is how a close ends for the slower side, and under libraries that close their connection
         # with its channel. A silence proves nothing.
-        is_end = self._closing and self.cause != SILENT and (self.taken is not None or not mutual)
-        cause = None if is_end else self.cause
+        is_end = self._closing and is_counted and self.cause != SILENT and (self._is_taken() or not mutual)
+        cause = None if is_end else self.cause or (None if is_counted else FAILED)
         return GoodbyeReceipt(
             id=self._begin.receipt,
             by=self.by,
             reason=self._begin.reason,
             reset=self._begin.reset,
             clean=not self._late and cause is None,
-            confirmed=mutual and self.taken is not None and (self._host.is_closed() or cause != self.cause),
+            confirmed=mutual and self._told and self.taken is not None and self._host.is_heard(),
             cause=cause,
             channels=tuple(self._account(id_, seen, cause) for id_, seen in self._seen.items()),
             mutual=mutual,
         )
 
     def _account(self, id_: int, seen: Seen, cause: str | None) -> ChannelAccount:
-        count = (self.taken or {}).get(id_)
+        count = (self.taken or {}).get(id_) if seen.counted else None
         delivered = None if count is None else min(count, seen.sent)
         # A channel that broke with its connection proves nothing.
         is_reset = seen.given is not None and seen.given.reliable and self._host.is_closed(id_) and cause is None

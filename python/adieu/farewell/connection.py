@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -76,6 +76,10 @@ def make_id() -> str:
     return secrets.token_hex(16)
 
 
+def _given(channel: RTCDataChannel) -> Given:
+    return Given(channel.maxRetransmits is None and channel.maxPacketLifeTime is None, channel.bufferedAmount)
+
+
 class Connection:
     """See the module.
 
@@ -94,13 +98,14 @@ class Connection:
         self.mutual: bool = False
         self.young_until: float = 0.0
         self.message_at: float = float("-inf")
+        self._counts: dict[RTCDataChannel, Seen] = {}
         self._received = 0
         self._owner = owner
         self._add = add
         self._loop = asyncio.get_running_loop()
         self._reset: set[RTCDataChannel] = set()
         self._talk: RTCDataChannel | None = None
-        self._greets = self._greeted = False
+        self._greets = self._greeted = self._heard_all = False
         self._closing: Closing | None = None
         self._end: asyncio.Task[None] | None = None
         self._over = False
@@ -118,6 +123,14 @@ class Connection:
         if channel not in self.channels:
             self.channels[channel] = None
             self._follow(channel)
+            if channel.readyState == "connecting":
+                channel.addEventListener("open", lambda _: self._opened(channel))
+            elif channel.readyState != "closed":
+                self._opened(channel)
+
+    def _opened(self, channel: RTCDataChannel) -> None:
+        """From now on messages can be sent: it has a place in the receipt."""
+        self._counts.setdefault(channel, Seen(channel.label, 0, 0))
 
     def known_channels(self) -> list[RTCDataChannel]:
         """Return the application's data channels."""
@@ -145,6 +158,7 @@ class Connection:
         """Keep nothing of a channel that has ended by itself: a receipt does not name it, and no reset waits for it."""
         if channel in self.channels and self._closing is None and not self._gone:
             del self.channels[channel]
+            self._counts.pop(channel, None)
             self._reset.discard(channel)
 
     def close(self, begin: Begin, timeout: float) -> None:
@@ -192,26 +206,36 @@ class Connection:
     async def count(self) -> dict[int, Seen]:
         """See `Host`."""
         by_id = {channel.id: channel for channel in self.known_channels()}
+        opened = list(self._counts)
         seen: dict[int, Seen] = {}
         for stats in (await self.pc.getStats()).values():
             id_ = stats.get("dataChannelIdentifier")
             if stats["type"] != "data-channel" or id_ is None or id_ in {TALK, KNOCK} or "messagesSent" not in stats:
-                continue  # without counts: the connection is over
-            given = None
-            if (channel := by_id.get(id_)) is not None:
-                reliable = channel.maxRetransmits is None and channel.maxPacketLifeTime is None
-                given = Given(reliable, channel.bufferedAmount)
+                continue  # without counts: its association is over
+            channel = by_id.get(id_)
+            given = None if channel is None else _given(channel)
             seen[id_] = Seen(stats["label"], stats["messagesSent"], stats["messagesReceived"], given)
+            if channel in self._counts:
+                self._counts[channel] = seen[id_]
         received = sum(each.received for each in seen.values())
         if received != self._received:
             self._received, self.message_at = received, self._loop.time()
-        return seen
+        return self._lost(opened, seen) | seen
 
-    def close_channels(self) -> None:
+    def _lost(self, opened: list[RTCDataChannel], seen: dict[int, Seen]) -> dict[int, Seen]:
+        """Return the last counts of the channels that nobody counts any more, and that did not end by themselves."""
+        lost: dict[int, Seen] = {}
+        for channel in opened:
+            is_own_end = channel in self._reset and not self._gone
+            if channel.id is not None and channel.id not in {TALK, KNOCK, *seen} and not is_own_end:
+                lost[channel.id] = replace(self._counts[channel], given=_given(channel), counted=False)
+        return lost
+
+    def close_channels(self, *, talk: bool) -> None:
         """See `Host`."""
         for channel in self.known_channels():
             channel.close()
-        if self.mutual and self._talk is not None:
+        if talk and self.mutual and self._talk is not None:
             self._talk.close()
 
     def is_closed(self, id_: int | None = None) -> bool:
@@ -220,6 +244,10 @@ class Connection:
             return self._talk is None or self._talk in self._reset
         return all(channel.id != id_ or channel in self._reset for channel in self.channels)
 
+    def is_heard(self) -> bool:
+        """See `Host`."""
+        return self._heard_all or self._talk in self._reset
+
     # --- the other side ---------------------------------------------------------------------------------------
 
     def _look(self) -> None:
@@ -227,6 +255,7 @@ class Connection:
         pc = self.pc
         if pc.signalingState == "closed" or self._over:
             return
+        self.known_channels()
         if (pc.sctp is not None or self._add) and pc.signalingState == "stable":
             self._knock()
         for transport in self._transports():
@@ -252,6 +281,7 @@ class Connection:
             talk = self._talk = self.pc.createDataChannel("goodbye", negotiated=True, id=TALK, protocol=PROTOCOL)
             self._follow(talk)
             talk.addEventListener("message", lambda event: self.heard(event.data))
+            talk.addEventListener("closing", lambda _: self._hung_up())
             talk.addEventListener("error", lambda event: self._check_end(event.error.sctpCauseCode))
             knock = self.pc.createDataChannel("goodbye knock", negotiated=True, id=KNOCK, protocol=PROTOCOL)
             self._follow(knock)
@@ -259,6 +289,10 @@ class Connection:
             # The knock may close, because the other side's is closed, before the talk channel is open.
             for channel, event in ((knock, "close"), (talk, "open")):
                 channel.addEventListener(event, lambda _: self._answer(knock))
+
+    def _hung_up(self) -> None:
+        """The other side closes the talk channel: it has heard all. Else it would leave it open."""
+        self._heard_all = True
 
     def _knocks(self, knock: RTCDataChannel) -> None:
         self.young_until = self._loop.time() + YOUNG
@@ -365,15 +399,13 @@ class Connection:
             now = self._loop.time()
             stopped = now - self._looked_at > STOPPED
             self._looked_at = now
-            self.known_channels()  # a reset expects them back, even if they close with the connection
             if self._greets:
                 self._greet()
             if stopped or self.pc.connectionState in {"new", "connecting"}:
                 self._heard_at = now
             if now - self._heard_at >= ASK:
                 await self._ask(now)
-            if not self.mutual:  # a side with goodbye tells how many it has sent
-                await self.count()
+            await self.count()  # a reset expects all channels back; an end that nobody expects takes the counts away
         self._abandoned()
 
     async def _ask(self, now: float) -> None:

@@ -28,12 +28,14 @@ class Seen:
         sent: messages sent.
         received: messages received.
         given: None if only its counts are known.
+        counted: whether `getStats()` counts it. Else these are the last counts, and more may have been sent since.
     """
 
     label: str
     sent: int
     received: int
     given: Given | None = None
+    counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,8 @@ class ChannelAccount:
     Attributes:
         label: its label.
         id: its stream id.
-        sent: messages sent.
-        received: messages received.
+        sent: messages sent. Where the proof is "none" it may be more: a sudden end takes the last counts away.
+        received: messages received; the same holds.
         delivered: messages that the other application received; None if that is not known.
         proof: "peer": the other side has counted them. "reset": all of them arrived there; whether they were read is
             unknown. "none": nothing is known.
@@ -69,8 +71,8 @@ class GoodbyeReceipt:
         by: the side that closed.
         reason: the text that the closer gave.
         reset: another connection is to follow.
-        clean: every step ended in its time.
-        confirmed: the other side holds a receipt of this close too.
+        clean: every step ended in its time, and every channel was counted.
+        confirmed: the other side holds a receipt with this id too, and has heard how many messages arrived here.
         cause: why the connection ended before its close did; None if it did not.
         channels: the account of each channel.
     """

@@ -11,7 +11,8 @@ CLOSING, CONNECTION = "python/adieu/farewell/closing.py", "python/adieu/farewell
 END, WORDS = "python/adieu/farewell/end.py", "python/adieu/farewell/words.py"
 TS_CLOSING, TS_CONNECTION = "js/src/goodbye/closing.ts", "js/src/goodbye/connection.ts"
 TS_WORDS = "js/src/goodbye/words.ts"
-TESTS, TS_TESTS = ("tests/sim/farewell/test_goodbye.py",), ("goodbye", "goodbye-knock")
+TESTS = ("tests/sim/farewell/test_goodbye.py", "tests/sim/farewell/test_counts.py")
+TS_TESTS = ("goodbye", "goodbye-knock")
 
 PYTHON = {
     # --- time
@@ -32,7 +33,7 @@ PYTHON = {
         CLOSING, "return self.final is not None and all(", "return self.final is not None or all(",
     ),
     "the other side does not learn what arrived": (
-        CLOSING, "        told = self._host.say(taken)\n", "        told = True\n",
+        CLOSING, "        self._told = self._host.say(taken)\n", "        self._told = True\n",
     ),
     "two closers hold two receipts": (CLOSING, "if begin.receipt < self._begin.receipt:", "if False:"),
     "the application gets no moment for its last words": (
@@ -69,8 +70,23 @@ PYTHON = {
         CLOSING, "clean=not self._late and cause is None", "clean=cause is None",
     ),
     "a side without goodbye is said to know why": (
-        CLOSING, "confirmed=mutual and self.taken is not None and (", "confirmed=True or (",
+        CLOSING, "confirmed=mutual and self._told and self.taken is not None and", "confirmed=True or",
     ),
+    "a side that has not heard the last word is said to know why": (
+        CLOSING, "self.taken is not None and self._host.is_heard()", "self.taken is not None",
+    ),
+    "a channel that nobody counted is left out": (CONNECTION, "return self._lost(opened, seen) | seen", "return seen"),
+    "a channel that nobody counted is no fault": (
+        CLOSING, "is_end = self._closing and is_counted and", "is_end = self._closing and",
+    ),
+    "a channel that ended by itself is named": (CONNECTION, " and not is_own_end:", ":"),
+    "who left with a part of the messages ended well": (
+        CLOSING, "(self._is_taken() or not mutual)", "(self.taken is not None or not mutual)",
+    ),
+    "a side that ran out of time hears no last word": (
+        CLOSING, "talk=self._told and self.taken is not None", "talk=True",
+    ),
+    "an end that nobody expects takes all counts": (CONNECTION, "self._counts[channel] = seen[id_]", "pass"),
     # --- signs of life
     "leaving without a close is not noticed": (
         CONNECTION, "            self._loop.call_later(WORDS, self._ended, code)\n", "            pass\n",
