@@ -19,7 +19,7 @@ from adieu.farewell.words import MAX_DEADLINE, Begin, Closed, Done, encode
 SILENT: Final = "crashed or frozen or network-lost"
 """Causes that look the same from outside."""
 FAILED: Final = "a channel failed"
-"""The cause if a channel cannot be counted any more, though the connection is there."""
+"""The cause if a channel ended with an error, so that nothing counts it, though the connection is there."""
 LOOK = 0.025
 """Seconds between two looks."""
 QUIET = 0.5

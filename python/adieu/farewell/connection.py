@@ -129,7 +129,7 @@ class Connection:
                 self._opened(channel)
 
     def _opened(self, channel: RTCDataChannel) -> None:
-        """From now on messages can be sent: it has a place in the receipt."""
+        """Give it a place in the receipt: messages can be sent."""
         self._counts.setdefault(channel, Seen(channel.label, 0, 0))
 
     def known_channels(self) -> list[RTCDataChannel]:
@@ -223,7 +223,7 @@ class Connection:
         return self._lost(opened, seen) | seen
 
     def _lost(self, opened: list[RTCDataChannel], seen: dict[int, Seen]) -> dict[int, Seen]:
-        """Return the last counts of the channels that nobody counts any more, and that did not end by themselves."""
+        """Return the last counts of the channels that `getStats()` leaves out, and that did not end by themselves."""
         lost: dict[int, Seen] = {}
         for channel in opened:
             is_own_end = channel in self._reset and not self._gone
