@@ -52,6 +52,8 @@ class Side implements Host {
   other!: Side;
   readonly clock: Clock;
   readonly delay: number;
+  /** Its talk channel takes a word. */
+  talks = true;
   #reset = false;
   #talkReset = false;
 
@@ -107,11 +109,13 @@ class Side implements Host {
     return new Promise((resolve) => this.clock.later(milliseconds, () => resolve(undefined)));
   }
 
-  say(text: string): void {
+  say(text: string): boolean {
     const word = decode(text);
     assert.ok(word, text);
+    if (!this.talks) return false;
     this.said.push(word);
-    this.clock.later(this.delay, () => this.other.hear(word));
+    this.clock.later(this.delay, () => this.other.talks && this.other.hear(word));
+    return true;
   }
 
   flush(): unknown {
@@ -123,11 +127,17 @@ class Side implements Host {
     return new Map([[1, { label: "chat", sent, received, given: { reliable, buffered } }]]);
   }
 
-  closeChannels(): void {
+  closeChannels(talk: unknown): void {
+    if (!this.closed)
+      this.clock.later(2 * this.delay, () => {
+        this.#reset = true;
+      });
     this.closed = true;
-    this.clock.later(2 * this.delay, () => {
-      this.#reset = this.#talkReset = true;
-    });
+    if (talk && this.talks)
+      this.clock.later(2 * this.delay, () => {
+        this.#talkReset = this.other.#talkReset = true;
+      });
+    this.talks &&= !talk;
   }
 
   isClosed(id?: number): boolean {
@@ -276,6 +286,30 @@ describe("goodbye: both sides have it", () => {
     await clock.run(10_000);
     assert.equal(here.receipt?.cause, undefined);
     assert.equal(here.receipt?.confirmed, true);
+  });
+
+  test("a side that ran out of time leaves the talk channel open, and so it hears the last word", async () => {
+    const { clock, here, there } = pair({ delay: 200 });
+    here.send(3);
+    here.close(1000); // 800 of them for the drain
+    there.flush = () => there.sleep(450);
+    await clock.run(10_000);
+    assert.deepEqual([here.receipt?.clean, here.receipt?.channels[0]?.delivered], [false, 3]);
+  });
+
+  test("what cannot be said is not taken as said", async () => {
+    const { clock, here, there } = pair();
+    there.flush = () => there.sleep(20);
+    there.send(12);
+    here.close(5000);
+    clock.later(30, () => {
+      there.talks = false; // it has heard that the other side closes
+      there.hear({ type: "done", final: {} });
+      there.hear({ type: "closed", taken: {} });
+    });
+    clock.later(500, () => (there.closing!.cause = "left"));
+    await clock.run(10_000);
+    assert.deepEqual([there.receipt?.cause, there.receipt?.clean], ["left", false]);
   });
 
   test("a silence after the drain confirms nothing", async () => {

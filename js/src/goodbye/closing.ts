@@ -31,13 +31,14 @@ export interface Host {
   readonly youngUntil: number;
   /** When the last message of the application came. */
   readonly messageAt: number;
-  say(text: string): void;
+  /** Say a word, if there is a way; return whether there was. */
+  say(text: string): boolean;
   /** Have the application send its last. */
   flush(): unknown;
   /** Look at the channels, by stream id. */
   count(): Promise<Map<number, Seen>>;
-  /** Close the given channels and the talk channel. */
-  closeChannels(): void;
+  /** Close the given channels, and with `talk` the talk channel. */
+  closeChannels(talk: unknown): void;
   /** Whether the stream of this channel is reset both ways, or it was not given; undefined: of the talk channel. */
   isClosed(id?: number): boolean;
   now(): number;
@@ -58,9 +59,9 @@ export class Closing {
   readonly #host: Host;
   #drainUntil = 0;
   #seen = new Map<number, Seen>();
-  #late = false;
-  #closing = false;
-  #announced = false;
+  #late: boolean | undefined;
+  #closing: boolean | undefined;
+  #announced: boolean | undefined;
 
   constructor(host: Host, by: "local" | "remote", begin: Begin, timeout: number) {
     this.#host = host;
@@ -92,10 +93,11 @@ export class Closing {
     await this.#drain();
     if (!this.cause) {
       this.#closing = true;
-      this.#host.closeChannels();
       await this.#until(async () => {
+        this.#host.closeChannels(this.taken);
         await this.#count(); // what was sent after `done`, too
-        return this.#areClosed();
+        const areClosed = [...this.#seen.keys()].every((id) => this.#host.isClosed(id));
+        return areClosed && (!this.#host.mutual || this.#host.isClosed());
       });
     }
     return this.#receipt();
@@ -126,9 +128,8 @@ export class Closing {
     await this.#until(async () => {
       await this.#count();
       if (this.#host.mutual) {
-        if (!said) this.#host.say(encode({ type: "done", final: this.#counts("sent") }));
-        said = true;
-        return this.final && [...this.#seen].every((each) => this.#isWhole(...each));
+        said ||= this.#host.say(encode({ type: "done", final: this.#counts("sent") }));
+        return this.final && said && [...this.#seen].every((each) => this.#isWhole(...each));
       }
       const all = [...this.#seen.values()].filter(({ given }) => given);
       const now = this.#host.now();
@@ -152,11 +153,6 @@ export class Closing {
 
   #counts(which: "sent" | "received"): Counts {
     return Object.fromEntries([...this.#seen].map(([id, each]) => [id, each[which]]));
-  }
-
-  #areClosed(): boolean {
-    const { mutual } = this.#host;
-    return [...this.#seen.keys()].every((id) => this.#host.isClosed(id)) && (!mutual || this.#host.isClosed());
   }
 
   #receipt(): Receipt {

@@ -166,9 +166,9 @@ export class Connection implements Host, Leaver {
     return [...this.channels].findLast((channel) => channel.id === id);
   }
 
-  closeChannels(): void {
+  closeChannels(talk: unknown): void {
     for (const channel of this.channels) channel.close();
-    if (this.mutual) this.#talk?.close();
+    if (talk) this.#talk?.close();
   }
 
   isClosed(id?: number): boolean {

@@ -154,6 +154,8 @@ TYPESCRIPT = {
     ),
     "two closers hold two receipts": (TS_CLOSING, "if (receipt < this.#begin.receipt)", 'if (receipt < "")'),
     "a channel that loses messages on purpose is waited for": (TS_CLOSING, "return !given?.reliable || ", "return "),
+    "a side that ran out of time hears no last word": (TS_CLOSING, "closeChannels(this.taken)", "closeChannels(true)"),
+    "what cannot be said is taken as said": (TS_CLOSING, "this.final && said && [", "this.final && ["),
     # --- this side alone
     "what waits in our own queue is cut off": (
         TS_CLOSING, "      if (all.some(({ given }) => given?.buffered)) quietSince = now;\n", "",
