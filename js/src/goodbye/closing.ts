@@ -20,9 +20,6 @@ const LOOK = 25;
 const QUIET = 500;
 const PAUSE = 2500;
 
-/** Causes that look the same from outside. */
-export const SILENT = "crashed or frozen or network-lost";
-
 /** The connection, as a close uses it. */
 export interface Host {
   /** The other side has goodbye: it counts what it receives. */
@@ -31,14 +28,13 @@ export interface Host {
   readonly youngUntil: number;
   /** When the last message of the application came. */
   readonly messageAt: number;
-  /** Say a word, if there is a way; return whether there was. */
-  say(text: string): boolean;
+  say(text: string): void;
   /** Have the application send its last. */
   flush(): unknown;
   /** Look at the channels, by stream id. */
   count(): Promise<Map<number, Seen>>;
-  /** Close the given channels, and with `talk` the talk channel. */
-  closeChannels(talk: unknown): void;
+  /** Close the given channels and the talk channel. */
+  closeChannels(): void;
   /** Whether the stream of this channel is reset both ways, or it was not given; undefined: of the talk channel. */
   isClosed(id?: number): boolean;
   now(): number;
@@ -54,14 +50,14 @@ export class Closing {
   final: Counts | undefined;
   taken: Counts | undefined;
   /** Why the connection was over before its close was. */
-  cause = "";
+  cause: string | undefined;
   readonly #begin: Begin;
   readonly #host: Host;
   #drainUntil = 0;
   #seen = new Map<number, Seen>();
-  #late: boolean | undefined;
-  #closing: boolean | undefined;
-  #announced: boolean | undefined;
+  #late = false;
+  #closing = false;
+  #announced = false;
 
   constructor(host: Host, by: "local" | "remote", begin: Begin, timeout: number) {
     this.#host = host;
@@ -91,14 +87,10 @@ export class Closing {
   async run(): Promise<Receipt> {
     await this.#flush();
     await this.#drain();
-    if (!this.cause) {
+    if (this.cause === undefined) {
       this.#closing = true;
-      await this.#until(async () => {
-        this.#host.closeChannels(this.taken);
-        await this.#count(); // what was sent after `done`, too
-        const areClosed = [...this.#seen.keys()].every((id) => this.#host.isClosed(id));
-        return areClosed && (!this.#host.mutual || this.#host.isClosed());
-      });
+      this.#host.closeChannels();
+      await this.#until(() => this.#areClosed(), true);
     }
     return this.#receipt();
   }
@@ -111,7 +103,10 @@ export class Closing {
       .finally(() => {
         flushed = true;
       });
-    await this.#until(() => flushed);
+    await this.#until(() => {
+      this.#announce();
+      return flushed;
+    });
   }
 
   /** Say that it begins, as soon as there is somebody to hear it. */
@@ -126,10 +121,12 @@ export class Closing {
     let said = false;
     let quietSince = this.#host.now();
     await this.#until(async () => {
-      await this.#count();
+      this.#announce();
+      for (const [id, each] of await this.#host.count()) this.#seen.set(id, each);
       if (this.#host.mutual) {
-        said ||= this.#host.say(encode({ type: "done", final: this.#counts("sent") }));
-        return this.final && said && [...this.#seen].every((each) => this.#isWhole(...each));
+        if (!said) this.#host.say(encode({ type: "done", final: this.#counts("sent") }));
+        said = true;
+        return this.final && [...this.#seen].every((each) => this.#isWhole(...each));
       }
       const all = [...this.#seen.values()].filter(({ given }) => given);
       const now = this.#host.now();
@@ -142,10 +139,6 @@ export class Closing {
     await this.#until(() => this.taken);
   }
 
-  async #count(): Promise<void> {
-    for (const [id, each] of await this.#host.count()) this.#seen.set(id, each);
-  }
-
   /** A channel that is closed has received all that it ever will. */
   #isWhole(id: number, { given, received }: Seen): boolean {
     return !given?.reliable || this.#host.isClosed(id) || received >= (this.final?.[id] ?? 0);
@@ -155,29 +148,34 @@ export class Closing {
     return Object.fromEntries([...this.#seen].map(([id, each]) => [id, each[which]]));
   }
 
+  #areClosed(): boolean {
+    const { mutual } = this.#host;
+    return [...this.#seen.keys()].every((id) => this.#host.isClosed(id)) && (!mutual || this.#host.isClosed());
+  }
+
   #receipt(): Receipt {
     const { mutual } = this.#host;
     // After the drain this is how a close ends for the slower side, and under libraries that close their connection
-    // with its channel. A silence proves nothing.
-    const cause = this.#closing && this.cause !== SILENT && (this.taken || !mutual) ? "" : this.cause;
+    // with its channel.
+    const cause = this.#closing && (this.taken || !mutual) ? undefined : this.cause;
     const { receipt: id, reason, reset } = this.#begin;
     const made = {
       id,
       by: this.by,
       reason,
       reset,
-      clean: !this.#late && !cause,
-      confirmed: mutual && this.taken !== undefined && (this.#host.isClosed() || cause !== this.cause),
-      cause: cause || undefined,
+      clean: !this.#late && cause === undefined,
+      confirmed: mutual && this.taken !== undefined && (this.#host.isClosed() || this.cause !== undefined),
+      cause,
       channels: [...this.#seen].map((each) => this.#account(...each, cause)),
     };
     return { ...made, notice: notice(made, mutual) };
   }
 
-  #account(id: number, { label, sent, received, given }: Seen, cause: string): ChannelAccount {
+  #account(id: number, { label, sent, received, given }: Seen, cause: string | undefined): ChannelAccount {
     const count = this.taken?.[id];
     // A channel that broke with its connection proves nothing.
-    const isReset = given?.reliable && this.#host.isClosed(id) && !cause;
+    const isReset = given?.reliable && this.#host.isClosed(id) && cause === undefined;
     const delivered = count === undefined ? undefined : Math.min(count, sent);
     return {
       label,
@@ -190,12 +188,10 @@ export class Closing {
     };
   }
 
-  async #until(holds: () => unknown): Promise<void> {
-    for (;;) {
-      this.#announce();
-      if (await holds()) return;
-      if (this.cause) return;
-      if (this.#host.now() >= (this.#closing ? this.deadline : this.#drainUntil)) {
+  async #until(holds: () => unknown, last = false): Promise<void> {
+    while (!(await holds())) {
+      if (this.cause !== undefined) return;
+      if (this.#host.now() >= (last ? this.deadline : this.#drainUntil)) {
         this.#late = true;
         return;
       }

@@ -12,10 +12,10 @@
 
 import type { Leaver } from "../leaving.js";
 import { CHROMIUM } from "../platform.js";
-import { Closing, type Host, SILENT } from "./closing.js";
+import { Closing, type Host } from "./closing.js";
 import type { GoodbyeEvent, GoodbyeOptions } from "./options.js";
 import type { Begin, Receipt, Seen } from "./receipt.js";
-import { decode, encode } from "./words.js";
+import { decode, encode, type Word } from "./words.js";
 
 /** The owner of a connection. */
 export interface Owner {
@@ -31,6 +31,8 @@ const KNOCK = 1022;
 const PROTOCOL = "goodbye.v1";
 /** SCTP cause code: the other side called close(). */
 const CLOSED_THERE = 12;
+/** Causes that look the same from outside. */
+const SILENT = "crashed or frozen or network-lost";
 
 /** Milliseconds. Two looks for signs of life are so far apart. */
 const LOOK = 500;
@@ -45,8 +47,6 @@ const UNHEARD = CHROMIUM ? 4000 : 7000;
 const YOUNG = 2000;
 /** The time after the end of a connection in which the browser may still hand out its last words. */
 const WORDS = 100;
-/** The time in which a channel may have closed because the other side left: that is known then. */
-const SETTLED = 1000;
 /** The time for which a page is kept from going away, so that a word leaves before the queue. */
 const HELD = 200;
 
@@ -61,10 +61,11 @@ export class Connection implements Host, Leaver {
   readonly #close: () => void;
   readonly #create: RTCPeerConnection["createDataChannel"];
   /** Channels whose stream was reset both ways. */
-  readonly #reset = new WeakSet<RTCDataChannel>();
+  readonly #reset = new Set<RTCDataChannel>();
   readonly #stop = new AbortController();
   /** Aborted when goodbye lets go of the connection. */
   readonly signal = this.#stop.signal;
+  readonly #looks: ReturnType<typeof setInterval>;
   #talk: RTCDataChannel | undefined;
   #greeted = false;
   #closing: Closing | undefined;
@@ -86,8 +87,7 @@ export class Connection implements Host, Leaver {
     pc.addEventListener("datachannel", ({ channel }) => void this.watch(channel), { signal });
     for (const name of ["signalingstatechange", "connectionstatechange"])
       pc.addEventListener(name, () => this.#look(), { signal });
-    const looks = setInterval(() => void this.#listen(), LOOK);
-    signal.addEventListener("abort", () => clearInterval(looks));
+    this.#looks = setInterval(() => void this.#listen(), LOOK);
     this.#look();
   }
 
@@ -103,25 +103,23 @@ export class Connection implements Host, Leaver {
     return channel;
   }
 
-  /** A channel that closes on a connection that is not, was reset both ways. Keep nothing of one that ends by itself. */
+  /** A channel that closes on a connection that is not, was reset both ways. */
   #follow(channel: RTCDataChannel): void {
-    channel.addEventListener("close", () => {
-      if (this.#isAlive()) this.#reset.add(channel);
-      setTimeout(() => this.#gone || this.#closing || this.channels.delete(channel), SETTLED);
-    });
+    channel.addEventListener("close", () => this.#isAlive() && this.#reset.add(channel));
   }
 
   /** Close it; what is under way already goes on. */
   close(begin: Begin, timeout: number): void {
-    const cause = this.#gone || (/connected/.test(this.pc.connectionState) ? "" : "not-connected");
-    if (!this.#closing) this.#end("local", begin, timeout, cause);
+    if (!this.#closing)
+      this.#end("local", begin, timeout, this.pc.connectionState === "connected" ? this.#gone : "not-connected");
   }
 
   async #end(by: "local" | "remote", begin: Begin, timeout: number, cause = ""): Promise<void> {
     this.#closing = new Closing(this, by, begin, timeout);
-    this.#closing.cause = cause;
+    if (cause) this.#closing.cause = cause;
     const receipt = await this.#closing.run();
     this.#stop.abort();
+    clearInterval(this.#looks);
     // The replacements were properties of this object alone.
     delete (this.pc as Partial<RTCPeerConnection>).close;
     delete (this.pc as Partial<RTCPeerConnection>).createDataChannel;
@@ -146,8 +144,8 @@ export class Connection implements Host, Leaver {
   async count(): Promise<Map<number, Seen>> {
     const seen = new Map<number, Seen>();
     for (const each of (await this.#statistics()).values()) {
-      const { dataChannelIdentifier: id, label, messagesSent: sent, messagesReceived: received } = each;
-      if (!(id >= 0) || [TALK, KNOCK].includes(id)) continue;
+      const { type, dataChannelIdentifier: id, label, messagesSent: sent, messagesReceived: received } = each;
+      if (type !== "data-channel" || !(id >= 0) || id === TALK || id === KNOCK) continue;
       const channel = this.#channel(id);
       const reliable = channel?.maxRetransmits === null && channel.maxPacketLifeTime === null;
       seen.set(id, { label, sent, received, given: channel && { reliable, buffered: channel.bufferedAmount } });
@@ -166,9 +164,9 @@ export class Connection implements Host, Leaver {
     return [...this.channels].findLast((channel) => channel.id === id);
   }
 
-  closeChannels(talk: unknown): void {
+  closeChannels(): void {
     for (const channel of this.channels) channel.close();
-    if (talk) this.#talk?.close();
+    if (this.mutual) this.#talk?.close();
   }
 
   isClosed(id?: number): boolean {
@@ -180,10 +178,10 @@ export class Connection implements Host, Leaver {
 
   /** Look for data, for transports, and for their ends. */
   #look(): void {
-    const { pc } = this;
+    const { pc, signal } = this;
     if (pc.signalingState === "closed") return;
     if ((pc.sctp || this.#owner.options.channel) && pc.signalingState === "stable") this.#knock();
-    for (const transport of this.#transports()) transport.addEventListener("statechange", this.#checkEnd, this); // until its signal
+    for (const transport of this.#transports()) transport.addEventListener("statechange", this.#checkEnd, { signal });
     this.#checkEnd();
   }
 
@@ -236,8 +234,7 @@ export class Connection implements Host, Leaver {
   say(text: string): boolean {
     const { say } = this.#owner.options;
     if (this.#talk?.readyState === "open") this.#talk.send(text);
-    else if (say)
-      (async () => say(text))(); // what it throws is the application's, and stops no close
+    else if (say) say(text);
     else return false;
     return true;
   }
@@ -247,6 +244,10 @@ export class Connection implements Host, Leaver {
     const word = decode(text);
     if (!word || this.signal.aborted) return;
     this.#live();
+    this.#obey(word);
+  }
+
+  #obey(word: Word): void {
     const closing = this.#closing;
     if (word.type === "hello") {
       this.mutual = true;
@@ -254,11 +255,10 @@ export class Connection implements Host, Leaver {
     } else if (word.type === "ping") this.say(encode({ type: "pong" }));
     else if (word.type === "bye") this.#left(word.cause);
     else if (word.type === "closing") {
-      const { deadlineMs, ...begin } = word;
-      const { reason, reset } = begin;
+      const { receipt, reason, reset, deadlineMs } = word;
       this.mutual = true;
-      if (closing) return closing.join(begin, deadlineMs);
-      void this.#end("remote", begin, deadlineMs);
+      if (closing) return closing.join({ receipt, reason, reset }, deadlineMs);
+      void this.#end("remote", { receipt, reason, reset }, deadlineMs);
       this.#owner.fire("closing", { reason, reset, deadline: this.#closing!.deadline });
     } else if (word.type === "done" && closing) closing.final ??= word.final;
     else if (word.type === "closed" && closing) closing.taken ??= word.taken;
@@ -268,7 +268,7 @@ export class Connection implements Host, Leaver {
   #left(cause: string): void {
     if (this.#gone === cause || (this.#gone && this.#gone !== SILENT)) return;
     this.#gone = cause;
-    if (this.#closing) this.#closing.cause ||= cause;
+    if (this.#closing) this.#closing.cause ??= cause;
     else this.#owner.fire("gone", { cause, silence: this.now() - this.#heardAt });
   }
 
@@ -312,7 +312,7 @@ export class Connection implements Host, Leaver {
     if (!this.signal.aborted) this.say(encode({ type: "bye", cause: "left" }));
     this.#close();
     const cause = this.#gone || "left";
-    if (this.#closing) this.#closing.cause ||= cause;
+    if (this.#closing) this.#closing.cause ??= cause;
     else this.#end("local", { receipt: makeId(), reason: "", reset: false }, 0, cause);
   }
 

@@ -154,8 +154,6 @@ TYPESCRIPT = {
     ),
     "two closers hold two receipts": (TS_CLOSING, "if (receipt < this.#begin.receipt)", 'if (receipt < "")'),
     "a channel that loses messages on purpose is waited for": (TS_CLOSING, "return !given?.reliable || ", "return "),
-    "a side that ran out of time hears no last word": (TS_CLOSING, "closeChannels(this.taken)", "closeChannels(true)"),
-    "what cannot be said is taken as said": (TS_CLOSING, "this.final && said && [", "this.final && ["),
     # --- this side alone
     "what waits in our own queue is cut off": (
         TS_CLOSING, "      if (all.some(({ given }) => given?.buffered)) quietSince = now;\n", "",
@@ -173,15 +171,10 @@ TYPESCRIPT = {
     # --- the receipt
     "more was delivered than was sent": (TS_CLOSING, "Math.min(count, sent)", "count"),
     "a close that ran out of time is clean": (
-        TS_CLOSING, "clean: !this.#late && !cause", "clean: (!this.#late || !!id) && !cause",
+        TS_CLOSING, "clean: !this.#late && cause === undefined", "clean: (!this.#late || !!id) && cause === undefined",
     ),
-    "a silence after the drain is an end as it should be": (TS_CLOSING, " && this.cause !== SILENT", ""),
     "a side that has not said what arrived is said to know why": (
         TS_CLOSING, "confirmed: mutual && this.taken !== undefined && (", "confirmed: mutual && (",
-    ),
-    # --- signs of life
-    "a transport that is no longer used counts as the other side": (
-        TS_CONNECTION, 'every(({ state }) => state !== "closed")', 'every(({ state }) => state === "connected")',
     ),
     # --- words
     "a word may be of any length": (TS_WORDS, "text.length > MAX_WORD", "text.length > 2 ** 40"),
