@@ -3,6 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Connection } from "../src/goodbye/connection.js";
+import type { GoodbyeOptions } from "../src/goodbye/options.js";
+import type { Receipt } from "../src/goodbye/receipt.js";
 
 class Channel extends EventTarget {
   readyState: RTCDataChannelState = "connecting";
@@ -44,9 +46,10 @@ class Transport extends EventTarget {
 }
 
 /** A connection with goodbye, its talk channel and its knock; a transport for each sender. */
-function knocked() {
+function knocked(options: GoodbyeOptions = {}) {
   const made: Channel[] = [];
   const fired: string[] = [];
+  const receipts: Receipt[] = [];
   const pc = Object.assign(new EventTarget(), {
     signalingState: "stable",
     connectionState: "connected",
@@ -62,10 +65,14 @@ function knocked() {
     getReceivers: () => [],
     getStats: async () => new Map(),
   });
-  const owner = { fire: (type: string) => void fired.push(type), over() {}, options: {} };
+  const owner = {
+    fire: (type: string) => void fired.push(type),
+    over: (receipt: Receipt) => void receipts.push(receipt),
+    options,
+  };
   const connection = new Connection(pc as unknown as RTCPeerConnection, owner);
   const [talk, knock] = made as [Channel, Channel];
-  return { pc, connection, talk, knock, fired };
+  return { pc, connection, talk, knock, fired, receipts };
 }
 
 test("the knock is closed as soon as it opens, and hello follows when it is closed", () => {
@@ -95,7 +102,7 @@ test("a transport that bundling or a rollback closes is not the other side; the 
   const [voice, video] = [new Transport(), new Transport()];
   pc.users = [{ transport: voice }, { transport: video }, { transport: null }];
   pc.dispatchEvent(new Event("signalingstatechange"));
-  voice.become("connected");
+  voice.become("connecting");
   video.become("closed"); // the event may come before the sender has its new transport
   pc.users = [{ transport: voice }, { transport: voice }];
   pc.dispatchEvent(new Event("signalingstatechange"));
@@ -105,4 +112,45 @@ test("a transport that bundling or a rollback closes is not the other side; the 
   mock.timers.tick(1000);
   assert.deepEqual(fired, ["gone"]);
   connection.abandon();
+});
+
+test("a connection that is disconnected may come back: it is drained, not thrown away", async () => {
+  const { pc, connection, receipts } = knocked();
+  pc.connectionState = "disconnected";
+  connection.close({ receipt: "a".repeat(32), reason: "", reset: false }, 5000);
+  for (let turn = 0; turn < 50; turn++) await undefined;
+  assert.equal(receipts.length, 0);
+  connection.abandon();
+  await connection.sleep(50);
+  assert.equal(receipts[0]?.cause, "left");
+});
+
+test("a say() that throws is reported, and holds up no close", async () => {
+  const failed: unknown[] = [];
+  const runner = process.listeners("unhandledRejection");
+  process.removeAllListeners("unhandledRejection").on("unhandledRejection", (error) => void failed.push(error));
+  const { connection, receipts } = knocked({
+    say() {
+      throw new Error("the signaling is down");
+    },
+  });
+  connection.heard(
+    JSON.stringify({ type: "closing", receipt: "a".repeat(32), reason: "", reset: false, deadlineMs: 1 }),
+  );
+  await connection.sleep(100);
+  connection.abandon();
+  assert.equal(receipts.length, 1);
+  assert.match(String(failed[0]), /the signaling is down/);
+  process.removeAllListeners("unhandledRejection");
+  for (const listener of runner) process.on("unhandledRejection", listener);
+});
+
+test("getStats() that never answers, as Firefox's when the connection closes meanwhile, holds up no close", async () => {
+  const { pc, connection, receipts } = knocked();
+  connection.close({ receipt: "a".repeat(32), reason: "", reset: false }, 5000);
+  pc.getStats = () => new Promise(() => {});
+  await connection.sleep(50);
+  connection.abandon();
+  await connection.sleep(700);
+  assert.equal(receipts[0]?.cause, "left");
 });

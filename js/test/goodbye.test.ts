@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Closing, type Host } from "../src/goodbye/closing.js";
+import { Closing, type Host, SILENT } from "../src/goodbye/closing.js";
 import type { Receipt, Seen } from "../src/goodbye/receipt.js";
 import { decode, encode, MAX_DEADLINE, MAX_WORD, type Word } from "../src/goodbye/words.js";
 
@@ -256,6 +256,15 @@ describe("goodbye: both sides have it", () => {
     assert.equal(here.receipt?.confirmed, true);
   });
 
+  test("a silence after the drain confirms nothing", async () => {
+    const { clock, here } = pair();
+    here.closeChannels = () => clock.later(1, () => (here.closing!.cause = SILENT));
+    here.send(3);
+    here.close(5000);
+    await clock.run(10_000);
+    assert.deepEqual([here.receipt?.cause, here.receipt?.clean, here.receipt?.confirmed], [SILENT, false, false]);
+    assert.equal(here.receipt?.channels[0]?.delivered, 3);
+  });
   test("a side that goes before it has said what arrived leaves it unknown", async () => {
     const { clock, here } = pair();
     here.send(500);

@@ -61,6 +61,10 @@ function renamed(code, id) {
   return text;
 }
 
+/** Names of members that only goodbye's own modules use. */
+const GOODBYE = /\b(abandon|closeChannels|isClosed|messageAt|reliable|youngUntil)\b/g;
+const shortMember = (_, name) => `$${GOODBYE.source.indexOf(name).toString(36)}`;
+
 /** Modules that are loaded when they are used are bundles of their own, beside the first. */
 const BESIDE = {
   "machine/progress": "adieu-rtc.progress.min.js",
@@ -94,7 +98,9 @@ for (const [entry, file] of [
     optimization: { inlineConst: true },
     plugins: [
       { name: "codecs", transform: (code, id) => (id.endsWith("/messages.ts") ? shortened(code) : undefined) },
-      ...(entry.startsWith("goodbye") ? [] : [{ name: "members", transform: renamed }, LATER]),
+      ...(entry.startsWith("goodbye")
+        ? [{ name: "members", transform: (code) => code.replace(GOODBYE, shortMember) }]
+        : [{ name: "members", transform: renamed }, LATER]),
     ],
     transform: { target: "es2022", typescript: { removeClassFieldsWithoutInitializer: true } },
     output: {

@@ -20,6 +20,9 @@ const LOOK = 25;
 const QUIET = 500;
 const PAUSE = 2500;
 
+/** Causes that look the same from outside. */
+export const SILENT = "crashed or frozen or network-lost";
+
 /** The connection, as a close uses it. */
 export interface Host {
   /** The other side has goodbye: it counts what it receives. */
@@ -156,8 +159,9 @@ export class Closing {
   #receipt(): Receipt {
     const { mutual } = this.#host;
     // After the drain this is how a close ends for the slower side, and under libraries that close their connection
-    // with its channel.
-    const cause = this.#closing && (this.taken || !mutual) ? undefined : this.cause;
+    // with its channel. A silence proves nothing.
+    const isLeft = this.cause !== undefined && this.cause !== SILENT;
+    const cause = isLeft && this.#closing && (this.taken || !mutual) ? undefined : this.cause;
     const { receipt: id, reason, reset } = this.#begin;
     const made = {
       id,
@@ -165,7 +169,7 @@ export class Closing {
       reason,
       reset,
       clean: !this.#late && cause === undefined,
-      confirmed: mutual && this.taken !== undefined && (this.#host.isClosed() || this.cause !== undefined),
+      confirmed: mutual && !!this.taken && (this.#host.isClosed() || isLeft),
       cause,
       channels: [...this.#seen].map((each) => this.#account(...each, cause)),
     };

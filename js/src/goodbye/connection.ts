@@ -12,7 +12,7 @@
 
 import type { Leaver } from "../leaving.js";
 import { CHROMIUM } from "../platform.js";
-import { Closing, type Host } from "./closing.js";
+import { Closing, type Host, SILENT } from "./closing.js";
 import type { GoodbyeEvent, GoodbyeOptions } from "./options.js";
 import type { Begin, Receipt, Seen } from "./receipt.js";
 import { decode, encode, type Word } from "./words.js";
@@ -31,8 +31,6 @@ const KNOCK = 1022;
 const PROTOCOL = "goodbye.v1";
 /** SCTP cause code: the other side called close(). */
 const CLOSED_THERE = 12;
-/** Causes that look the same from outside. */
-const SILENT = "crashed or frozen or network-lost";
 
 /** Milliseconds. Two looks for signs of life are so far apart. */
 const LOOK = 500;
@@ -110,8 +108,8 @@ export class Connection implements Host, Leaver {
 
   /** Close it; what is under way already goes on. */
   close(begin: Begin, timeout: number): void {
-    if (!this.#closing)
-      this.#end("local", begin, timeout, this.pc.connectionState === "connected" ? this.#gone : "not-connected");
+    const cause = this.#gone || (/connected/.test(this.pc.connectionState) ? "" : "not-connected");
+    if (!this.#closing) this.#end("local", begin, timeout, cause);
   }
 
   async #end(by: "local" | "remote", begin: Begin, timeout: number, cause = ""): Promise<void> {
@@ -144,8 +142,8 @@ export class Connection implements Host, Leaver {
   async count(): Promise<Map<number, Seen>> {
     const seen = new Map<number, Seen>();
     for (const each of (await this.#statistics()).values()) {
-      const { type, dataChannelIdentifier: id, label, messagesSent: sent, messagesReceived: received } = each;
-      if (type !== "data-channel" || !(id >= 0) || id === TALK || id === KNOCK) continue;
+      const { dataChannelIdentifier: id, label, messagesSent: sent, messagesReceived: received } = each;
+      if (!(id >= 0) || id === TALK || id === KNOCK) continue;
       const channel = this.#channel(id);
       const reliable = channel?.maxRetransmits === null && channel.maxPacketLifeTime === null;
       seen.set(id, { label, sent, received, given: channel && { reliable, buffered: channel.bufferedAmount } });
@@ -155,8 +153,9 @@ export class Connection implements Host, Leaver {
 
   // biome-ignore lint/suspicious/noExplicitAny: TypeScript's types of statistics name no members
   #statistics(): Promise<Map<string, any>> {
-    // biome-ignore lint/suspicious/noExplicitAny: as above
-    return this.pc.getStats().catch(() => new Map()) as Promise<any>;
+    const none = () => new Map();
+    // Firefox never answers if the connection is closed meanwhile.
+    return Promise.race([this.pc.getStats().catch(none), this.sleep(LOOK).then(none)]) as Promise<Map<string, never>>;
   }
 
   /** The newest with this stream id. */
@@ -234,7 +233,8 @@ export class Connection implements Host, Leaver {
   say(text: string): boolean {
     const { say } = this.#owner.options;
     if (this.#talk?.readyState === "open") this.#talk.send(text);
-    else if (say) say(text);
+    else if (say)
+      (async () => say(text))(); // what it throws is the application's, and stops no close
     else return false;
     return true;
   }

@@ -174,7 +174,19 @@ TYPESCRIPT = {
         TS_CLOSING, "clean: !this.#late && cause === undefined", "clean: (!this.#late || !!id) && cause === undefined",
     ),
     "a side that has not said what arrived is said to know why": (
-        TS_CLOSING, "confirmed: mutual && this.taken !== undefined && (", "confirmed: mutual && (",
+        TS_CLOSING, "confirmed: mutual && !!this.taken && (", "confirmed: mutual && (",
+    ),
+    "a silence after the drain is an end as it should be": (TS_CLOSING, " && this.cause !== SILENT", ""),
+    # --- the end of the connection
+    "statistics that never come hold up a close": (
+        TS_CONNECTION, "[this.pc.getStats().catch(none), this.sleep(LOOK).then(none)]", "[this.pc.getStats().catch(none)]",
+    ),
+    "a connection that may come back is given up": (
+        TS_CONNECTION, "/connected/.test(this.pc.connectionState)", '/^connected/.test(this.pc.connectionState)',
+    ),
+    "a say() that throws stops the close": (TS_CONNECTION, "(async () => say(text))();", "say(text);"),
+    "a transport that is no longer used counts as the other side": (
+        TS_CONNECTION, 'every(({ state }) => state !== "closed")', 'every(({ state }) => state === "connected")',
     ),
     # --- words
     "a word may be of any length": (TS_WORDS, "text.length > MAX_WORD", "text.length > 2 ** 40"),
