@@ -96,8 +96,7 @@ test("a knock that closes before the talk channel opens is answered then, once",
   connection.abandon();
 });
 
-test("a transport that bundling or a rollback closes is not the other side; the one in use is", ({ mock }) => {
-  mock.timers.enable({ apis: ["setTimeout"] });
+test("a transport that bundling or a rollback closes is not the other side; the one in use is", async () => {
   const { pc, connection, fired } = knocked();
   const [voice, video] = [new Transport(), new Transport()];
   pc.users = [{ transport: voice }, { transport: video }, { transport: null }];
@@ -106,10 +105,10 @@ test("a transport that bundling or a rollback closes is not the other side; the 
   video.become("closed"); // the event may come before the sender has its new transport
   pc.users = [{ transport: voice }, { transport: voice }];
   pc.dispatchEvent(new Event("signalingstatechange"));
-  mock.timers.tick(1000);
+  await connection.sleep(200);
   assert.deepEqual(fired, []);
   voice.become("closed");
-  mock.timers.tick(1000);
+  await connection.sleep(200);
   assert.deepEqual(fired, ["gone"]);
   connection.abandon();
 });
@@ -125,10 +124,27 @@ test("a connection that is disconnected may come back: it is drained, not thrown
   assert.equal(receipts[0]?.cause, "left");
 });
 
+/** Take the errors that nobody handles, in Node or in a browser. The function returned ends that. */
+function takeUnhandled(taken: unknown[]): () => void {
+  if (typeof addEventListener === "function") {
+    const take = (event: PromiseRejectionEvent) => {
+      event.preventDefault();
+      taken.push(event.reason);
+    };
+    addEventListener("unhandledrejection", take);
+    return () => removeEventListener("unhandledrejection", take);
+  }
+  const runner = process.listeners("unhandledRejection");
+  process.removeAllListeners("unhandledRejection").on("unhandledRejection", (error) => void taken.push(error));
+  return () => {
+    process.removeAllListeners("unhandledRejection");
+    for (const listener of runner) process.on("unhandledRejection", listener);
+  };
+}
+
 test("a say() that throws is reported, and holds up no close", async () => {
   const failed: unknown[] = [];
-  const runner = process.listeners("unhandledRejection");
-  process.removeAllListeners("unhandledRejection").on("unhandledRejection", (error) => void failed.push(error));
+  const stop = takeUnhandled(failed);
   const { connection, receipts } = knocked({
     say() {
       throw new Error("the signaling is down");
@@ -141,8 +157,7 @@ test("a say() that throws is reported, and holds up no close", async () => {
   connection.abandon();
   assert.equal(receipts.length, 1);
   assert.match(String(failed[0]), /the signaling is down/);
-  process.removeAllListeners("unhandledRejection");
-  for (const listener of runner) process.on("unhandledRejection", listener);
+  stop();
 });
 
 test("getStats() that never answers, as Firefox's when the connection closes meanwhile, holds up no close", async () => {

@@ -179,7 +179,7 @@ TYPESCRIPT = {
     "a silence after the drain is an end as it should be": (TS_CLOSING, " && this.cause !== SILENT", ""),
     # --- the end of the connection
     "statistics that never come hold up a close": (
-        TS_CONNECTION, "[this.pc.getStats().catch(none), this.sleep(LOOK).then(none)]", "[this.pc.getStats().catch(none)]",
+        TS_CONNECTION, "getStats().catch(none), this.sleep(LOOK).then(none)]", "getStats().catch(none)]",
     ),
     "a connection that may come back is given up": (
         TS_CONNECTION, "/connected/.test(this.pc.connectionState)", '/^connected/.test(this.pc.connectionState)',
