@@ -265,6 +265,7 @@ describe("goodbye: both sides have it", () => {
     assert.deepEqual([here.receipt?.cause, here.receipt?.clean, here.receipt?.confirmed], [SILENT, false, false]);
     assert.equal(here.receipt?.channels[0]?.delivered, 3);
   });
+
   test("a side that goes before it has said what arrived leaves it unknown", async () => {
     const { clock, here } = pair();
     here.send(500);

@@ -457,12 +457,10 @@ class EventTarget:
         self._since = asyncio.get_running_loop().time()
         try:
             await coroutine
-        except asyncio.CancelledError as error:
-            if is_task_cancelled():
+        except (Exception, asyncio.CancelledError) as error:
+            if is_own_cancel(error):
                 raise
-            self._report(error, event)  # of something that the handler awaited: what waits behind it goes on
-        except Exception as error:  # noqa: BLE001 see _enter
-            self._report(error, event)
+            self._report(error, event)  # what waits behind it goes on
 
     def _report(self, error: BaseException, event: Event) -> None:
         asyncio.get_running_loop().call_exception_handler(
@@ -519,10 +517,10 @@ class EventHandler(Generic[E]):
         target._set_handler(self._type, callback)  # noqa: SLF001 a part of it # pyright: ignore[reportPrivateUsage]
 
 
-def is_task_cancelled() -> bool:
-    """Whether the running task was cancelled itself. Else a CancelledError in it is of something that it awaited."""
+def is_own_cancel(error: BaseException) -> bool:
+    """Whether this cancels the running task. Else it is an error, or a CancelledError of something that it awaited."""
     task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
 def end_events(target: EventTarget, why: str, *, forget: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Counts the calls of Python functions."""
+"""Counts the calls of Python functions; and keeps garbage out of what is measured."""
 
 from __future__ import annotations
 
@@ -13,23 +13,29 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def python_calls(belongs: Callable[[str], bool]) -> Iterator[list[CodeType]]:
-    """The calls within the block of functions whose file `belongs`; a generator counts each time it goes on.
+def uncollected() -> Iterator[None]:
+    """No garbage is collected meanwhile: what was left behind before takes no time and no call of what is measured."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
-    What earlier tests have left behind is not collected within the block: its finalizers would count too.
-    """
+
+@contextmanager
+def python_calls(belongs: Callable[[str], bool]) -> Iterator[list[CodeType]]:
+    """The calls within the block of functions whose file `belongs`; a generator counts each time it goes on."""
     calls: list[CodeType] = []
 
     def note(frame: FrameType, event: str, _: object) -> None:
         if event == "call" and belongs(frame.f_code.co_filename):
             calls.append(frame.f_code)
 
-    collects = gc.isenabled()
-    gc.disable()
-    sys.setprofile(note)
-    try:
-        yield calls
-    finally:
-        sys.setprofile(None)
-        if collects:
-            gc.enable()
+    with uncollected():
+        sys.setprofile(note)
+        try:
+            yield calls
+        finally:
+            sys.setprofile(None)

@@ -224,7 +224,7 @@ class FakeFrames:
 
 @contextmanager
 def no_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The system allows no thread in this block, and there is none yet."""
+    """Let the system refuse every new thread in this block; none of the codecs' threads runs before."""
 
     def refuse(self: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import msgspec
 
 from adieu.errors import SessionClosedError, SessionError, SignalingLostError
-from adieu.events import is_task_cancelled
+from adieu.events import is_own_cancel
 from adieu.protocol import words
 from adieu.protocol.ids import receipt_id, session_id
 from adieu.protocol.signaling import (
@@ -507,7 +507,7 @@ class Room(Succession):
             if inspect.isawaitable(wanted):
                 wanted = await wanted
         except (Exception, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and is_task_cancelled():
+            if is_own_cancel(error):
                 raise
             report(asyncio.get_running_loop(), f"accept() of {self!r} failed: {who(peer)} is refused", error)
             return False

@@ -26,6 +26,7 @@ from websockets.typing import Subprotocol
 
 from adieu import log
 from adieu.errors import SignalingError, SignalingLostError, SignalingRefusedError
+from adieu.events import is_own_cancel
 from adieu.protocol.redact import redact
 from adieu.protocol.signaling import (
     SUBPROTOCOL,
@@ -621,9 +622,8 @@ class SignalingClient:
             token = self._token()
             return await token if inspect.isawaitable(token) else token
         except (Exception, asyncio.CancelledError) as error:
-            task = asyncio.current_task()
-            if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
-                raise  # this task was cancelled, not something that the function awaited
+            if is_own_cancel(error):
+                raise
             raise _DialError(f"no token: {error!r}") from error
 
     async def _refresh(self) -> None:

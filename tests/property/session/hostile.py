@@ -7,13 +7,11 @@ its application.
 
 from __future__ import annotations
 
-import gc
 import heapq
 import json
 import random
 import time
 from collections import Counter
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -28,9 +26,10 @@ from adieu.session.machine.budget import least_budget
 from adieu.session.machine.held import Payload
 from adieu.session.machine.machine import SessionMachine
 from adieu.session.machine.options import Options
+from support.calls import uncollected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 WINDOW, MESSAGE, CHANNELS, BUFFER = 100_000, 150_000, 12, 400_000
 NARROW = Options(
@@ -75,18 +74,6 @@ class BrokenPromiseError(AssertionError):
 
 class TooSlowError(BrokenPromiseError):
     """A step took too long. On a shared machine only one that does so each time is to blame."""
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """No garbage is collected meanwhile: the time that it takes, of all that was imported, is nobody's step."""
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
 
 
 def promise(holds: bool, what: str) -> None:

@@ -22,7 +22,8 @@ from adieu.session.machine.machine import SessionMachine
 from adieu.session.machine.options import Options
 from adieu.session.machine.receiver import Receiver
 from adieu.session.machine.sender import Sender
-from property.session.hostile import KINDS, NONSENSE, STEP, BrokenPromiseError, TooSlowError, Walk, uncollected, walked
+from property.session.hostile import KINDS, NONSENSE, STEP, BrokenPromiseError, TooSlowError, Walk, walked
+from support.calls import uncollected
 from unit.protocol.test_bounds import beyond
 
 WALKS = int(os.environ.get("ADIEU_WALKS", "400"))

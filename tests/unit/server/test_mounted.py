@@ -163,7 +163,7 @@ async def test_it_can_be_started_again_but_not_twice_at_once() -> None:
 
 
 async def lived(signaling: SignalingApp, **scope: Any) -> list[dict[str, Any]]:
-    """Begin and end the lifespan as a web server does, and return what it is told."""
+    """Run the lifespan as a web server does, and return the messages that the application sends."""
     incoming = iter(["lifespan.startup", "lifespan.shutdown"])
     sent: list[dict[str, Any]] = []
 

@@ -11,7 +11,7 @@ from adieu.compat.aiortc.exceptions import InternalError, InvalidStateError
 from adieu.compat.aiortc.frames import CHANNELS, RATE, Samples, pyav
 from adieu.compat.aiortc.mediastreams import MediaStreamError
 from adieu.errors import NotSupportedError
-from adieu.events import is_task_cancelled
+from adieu.events import is_own_cancel
 from adieu.media import AudioSource, EncodedSource, VideoSource
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Feed(ABC):
         except (MediaStreamError, InvalidStateError):  # it has ended; or the connection has
             pass
         except (Exception, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and is_task_cancelled():
+            if is_own_cancel(error):
                 raise
             logger.exception("%r failed, and is not sent any longer", track)
         track.stop()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from adieu.compat.aiortc.frames import CLOCK_RATE, pyav
 from adieu.compat.aiortc.mediastreams import MediaStreamError
-from adieu.events import is_task_cancelled
+from adieu.events import is_own_cancel
 
 if TYPE_CHECKING:
     from adieu.compat.aiortc.mediastreams import MediaStreamTrack
@@ -102,7 +102,7 @@ class MediaRecorder:
         except MediaStreamError:
             return
         except (Exception, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and is_task_cancelled():
+            if is_own_cancel(error):
                 raise
             logger.exception("MediaRecorder: %r is not recorded any further", track)
 
