@@ -113,6 +113,23 @@ test("a transport that bundling or a rollback closes is not the other side; the 
   connection.abandon();
 });
 
+test("a channel that ends by itself is not kept; one that ends with its connection is", async () => {
+  const { pc, connection } = knocked();
+  const [request, chat] = ["request", "chat"].map((label) => pc.createDataChannel(label) as unknown as Channel);
+  assert.equal(connection.channels.size, 2);
+  request?.become("closed");
+  await connection.sleep(1100);
+  assert.deepEqual([...connection.channels], [chat]);
+  const voice = new Transport();
+  pc.users = [{ transport: voice }];
+  pc.dispatchEvent(new Event("signalingstatechange"));
+  chat?.become("closed"); // its end may be known before that of the connection
+  voice.become("closed");
+  await connection.sleep(1100);
+  assert.deepEqual([...connection.channels], [chat]);
+  connection.abandon();
+});
+
 test("a connection that is disconnected may come back: it is drained, not thrown away", async () => {
   const { pc, connection, receipts } = knocked();
   pc.connectionState = "disconnected";
@@ -120,7 +137,7 @@ test("a connection that is disconnected may come back: it is drained, not thrown
   for (let turn = 0; turn < 50; turn++) await undefined;
   assert.equal(receipts.length, 0);
   connection.abandon();
-  await connection.sleep(50);
+  await connection.sleep(200);
   assert.equal(receipts[0]?.cause, "left");
 });
 

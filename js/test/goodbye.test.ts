@@ -43,6 +43,8 @@ class Side implements Host {
   /** How long nothing leaves, by what is still in the queue. */
   pauses: Record<number, number> = {};
   reliable = true;
+  /** Its channel takes no message any more. */
+  closed = false;
   said: Word[] = [];
   mutual: boolean;
   youngUntil = 0;
@@ -50,6 +52,8 @@ class Side implements Host {
   other!: Side;
   readonly clock: Clock;
   readonly delay: number;
+  /** Its talk channel takes a word. */
+  talks = true;
   #reset = false;
   #talkReset = false;
 
@@ -105,11 +109,13 @@ class Side implements Host {
     return new Promise((resolve) => this.clock.later(milliseconds, () => resolve(undefined)));
   }
 
-  say(text: string): void {
-    const word = decode(text);
-    assert.ok(word, text);
+  say(said: Word): boolean {
+    const word = decode(encode(said));
+    assert.ok(word);
+    if (!this.talks) return false;
     this.said.push(word);
-    this.clock.later(this.delay, () => this.other.hear(word));
+    this.clock.later(this.delay, () => this.other.talks && this.other.hear(word));
+    return true;
   }
 
   flush(): unknown {
@@ -121,14 +127,21 @@ class Side implements Host {
     return new Map([[1, { label: "chat", sent, received, given: { reliable, buffered } }]]);
   }
 
-  closeChannels(): void {
-    this.clock.later(2 * this.delay, () => {
-      this.#reset = this.#talkReset = true;
-    });
+  closeChannels(talk: unknown): void {
+    if (!this.closed)
+      this.clock.later(2 * this.delay, () => {
+        this.#reset = true;
+      });
+    this.closed = true;
+    if (talk && this.talks)
+      this.clock.later(2 * this.delay, () => {
+        this.#talkReset = this.other.#talkReset = true;
+      });
+    this.talks &&= !talk;
   }
 
   isClosed(id?: number): boolean {
-    return id === undefined ? this.#talkReset : this.#reset;
+    return id === undefined ? !this.mutual || this.#talkReset : this.#reset;
   }
 }
 
@@ -184,6 +197,25 @@ describe("goodbye: both sides have it", () => {
     here.close(5000);
     await clock.run(10_000);
     for (const side of sides) assert.equal(side.receipt?.confirmed, true);
+  });
+
+  test("what is sent until the channels close is in the receipt", async () => {
+    const { clock, here, there, sides } = pair();
+    const goOn = (side: Side) => {
+      if (side.closed) return;
+      side.send(1);
+      clock.later(5, () => goOn(side));
+    };
+    for (const side of sides) goOn(side);
+    here.close(5000);
+    await clock.run(10_000);
+    for (const side of sides) {
+      const [account] = side.receipt?.channels ?? [];
+      assert.equal(account?.sent, side.sent);
+      assert.ok(account.sent > (account.delivered ?? 0));
+      assert.match(side.receipt?.notice.join(" ") ?? "", /of your messages did not arrive/);
+    }
+    assert.equal(there.receipt?.clean, true);
   });
 
   test("both close at once: one receipt, and the earlier deadline", async () => {
@@ -254,6 +286,30 @@ describe("goodbye: both sides have it", () => {
     await clock.run(10_000);
     assert.equal(here.receipt?.cause, undefined);
     assert.equal(here.receipt?.confirmed, true);
+  });
+
+  test("a side that ran out of time leaves the talk channel open, and so it hears the last word", async () => {
+    const { clock, here, there } = pair({ delay: 200 });
+    here.send(3);
+    here.close(1000); // 800 of them for the drain
+    there.flush = () => there.sleep(450);
+    await clock.run(10_000);
+    assert.deepEqual([here.receipt?.clean, here.receipt?.channels[0]?.delivered], [false, 3]);
+  });
+
+  test("what cannot be said is not taken as said", async () => {
+    const { clock, here, there } = pair();
+    there.flush = () => there.sleep(20);
+    there.send(12);
+    here.close(5000);
+    clock.later(30, () => {
+      there.talks = false; // it has heard that the other side closes
+      there.hear({ type: "done", final: {} });
+      there.hear({ type: "closed", taken: {} });
+    });
+    clock.later(500, () => (there.closing!.cause = "left"));
+    await clock.run(10_000);
+    assert.deepEqual([there.receipt?.cause, there.receipt?.clean], ["left", false]);
   });
 
   test("a silence after the drain confirms nothing", async () => {

@@ -62,7 +62,7 @@ function renamed(code, id) {
 }
 
 /** Names of members that only goodbye's own modules use. */
-const GOODBYE = /\b(abandon|closeChannels|isClosed|messageAt|reliable|youngUntil)\b/g;
+const GOODBYE = /\b(messageAt|youngUntil|reliable|count|heard)\b/g;
 const shortMember = (_, name) => `$${GOODBYE.source.indexOf(name).toString(36)}`;
 
 /** Modules that are loaded when they are used are bundles of their own, beside the first. */

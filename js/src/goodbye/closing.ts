@@ -9,10 +9,10 @@
  */
 
 import { type Begin, type ChannelAccount, notice, type Receipt, type Seen } from "./receipt.js";
-import { type Counts, encode, MAX_DEADLINE } from "./words.js";
+import { type Counts, MAX_DEADLINE, type Word } from "./words.js";
 
-/** Milliseconds between two looks. */
-const LOOK = 25;
+/** Milliseconds between two looks. Chromium counts again after 50: each look sees all that was sent before the last. */
+const LOOK = 60;
 /**
  * Milliseconds after which a peer without goodbye counts as silent, a guess: since our own queues were empty, and since
  * its last message. A browser whose packet is lost pauses for 0.4 s, and for 1.2 s if its repetition is lost too.
@@ -31,14 +31,15 @@ export interface Host {
   readonly youngUntil: number;
   /** When the last message of the application came. */
   readonly messageAt: number;
-  say(text: string): void;
+  /** Say a word, if there is a way; return whether there was. */
+  say(word: Word): boolean;
   /** Have the application send its last. */
   flush(): unknown;
   /** Look at the channels, by stream id. */
   count(): Promise<Map<number, Seen>>;
-  /** Close the given channels and the talk channel. */
-  closeChannels(): void;
-  /** Whether the stream of this channel is reset both ways, or it was not given; undefined: of the talk channel. */
+  /** Close the given channels, and with `talk` the talk channel. */
+  closeChannels(talk: unknown): void;
+  /** Whether there is no such channel, or its stream is reset both ways; undefined: the talk channel. */
   isClosed(id?: number): boolean;
   now(): number;
   sleep(milliseconds: number): Promise<unknown>;
@@ -53,14 +54,14 @@ export class Closing {
   final: Counts | undefined;
   taken: Counts | undefined;
   /** Why the connection was over before its close was. */
-  cause: string | undefined;
+  cause = "";
   readonly #begin: Begin;
   readonly #host: Host;
   #drainUntil = 0;
   #seen = new Map<number, Seen>();
-  #late = false;
-  #closing = false;
-  #announced = false;
+  #late: boolean | undefined;
+  #closing: boolean | undefined;
+  #announced: boolean | undefined;
 
   constructor(host: Host, by: "local" | "remote", begin: Begin, timeout: number) {
     this.#host = host;
@@ -89,11 +90,13 @@ export class Closing {
   /** Do it; the receipt is there at the deadline at the latest. */
   async run(): Promise<Receipt> {
     await this.#flush();
-    await this.#drain();
-    if (this.cause === undefined) {
+    if ((await this.#drain()) || !this.cause) {
       this.#closing = true;
-      this.#host.closeChannels();
-      await this.#until(() => this.#areClosed(), true);
+      await this.#until(async () => {
+        this.#host.closeChannels(this.taken);
+        await this.#count(); // what was sent after `done`, too
+        return [undefined, ...this.#seen.keys()].every((id) => this.#host.isClosed(id));
+      });
     }
     return this.#receipt();
   }
@@ -106,30 +109,28 @@ export class Closing {
       .finally(() => {
         flushed = true;
       });
-    await this.#until(() => {
-      this.#announce();
-      return flushed;
-    });
+    await this.#until(() => flushed);
   }
 
   /** Say that it begins, as soon as there is somebody to hear it. */
   #announce(): void {
-    if (this.#announced || !this.#host.mutual || this.by === "remote") return;
-    this.#announced = true;
     const deadlineMs = Math.max(0, Math.round(this.deadline - this.#host.now()));
-    this.#host.say(encode({ type: "closing", ...this.#begin, deadlineMs }));
+    this.#announced ||=
+      this.by === "remote" || (this.#host.mutual && this.#host.say({ type: "closing", ...this.#begin, deadlineMs }));
   }
 
-  async #drain(): Promise<void> {
+  /** Return whether both sides have all that was sent, and know it. An end then takes nothing from this close. */
+  async #drain(): Promise<unknown> {
     let said = false;
     let quietSince = this.#host.now();
-    await this.#until(async () => {
-      this.#announce();
-      for (const [id, each] of await this.#host.count()) this.#seen.set(id, each);
+    const through = await this.#until(async () => {
+      await this.#count();
       if (this.#host.mutual) {
-        if (!said) this.#host.say(encode({ type: "done", final: this.#counts("sent") }));
-        said = true;
-        return this.final && [...this.#seen].every((each) => this.#isWhole(...each));
+        said ||= this.#host.say({ type: "done", final: this.#counts("sent") });
+        // A channel that is closed has received all that it ever will.
+        const isWhole = ([id, { given, received }]: [number, Seen]) =>
+          !given?.reliable || this.#host.isClosed(id) || received >= (this.final?.[id] ?? 0);
+        return this.final && said && [...this.#seen].every(isWhole);
       }
       const all = [...this.#seen.values()].filter(({ given }) => given);
       const now = this.#host.now();
@@ -137,50 +138,46 @@ export class Closing {
       const quietFrom = Math.max(quietSince + QUIET, this.#host.messageAt + PAUSE, this.#host.youngUntil);
       return !all.length || now >= quietFrom;
     });
-    if (!said) return;
-    this.#host.say(encode({ type: "closed", taken: this.#counts("received") }));
-    await this.#until(() => this.taken);
+    if (said) {
+      this.#host.say({ type: "closed", taken: this.#counts("received") });
+      await this.#until(() => this.taken);
+    }
+    return said && through && this.taken;
   }
 
-  /** A channel that is closed has received all that it ever will. */
-  #isWhole(id: number, { given, received }: Seen): boolean {
-    return !given?.reliable || this.#host.isClosed(id) || received >= (this.final?.[id] ?? 0);
+  async #count(): Promise<void> {
+    for (const [id, each] of await this.#host.count()) this.#seen.set(id, each);
   }
 
   #counts(which: "sent" | "received"): Counts {
     return Object.fromEntries([...this.#seen].map(([id, each]) => [id, each[which]]));
   }
 
-  #areClosed(): boolean {
-    const { mutual } = this.#host;
-    return [...this.#seen.keys()].every((id) => this.#host.isClosed(id)) && (!mutual || this.#host.isClosed());
-  }
-
   #receipt(): Receipt {
     const { mutual } = this.#host;
     // After the drain this is how a close ends for the slower side, and under libraries that close their connection
     // with its channel. A silence proves nothing.
-    const isLeft = this.cause !== undefined && this.cause !== SILENT;
-    const cause = isLeft && this.#closing && (this.taken || !mutual) ? undefined : this.cause;
+    const isEnd = this.#closing && this.cause !== SILENT && (this.taken || !mutual);
+    const cause = isEnd ? "" : this.cause;
     const { receipt: id, reason, reset } = this.#begin;
     const made = {
       id,
       by: this.by,
       reason,
       reset,
-      clean: !this.#late && cause === undefined,
-      confirmed: mutual && !!this.taken && (this.#host.isClosed() || isLeft),
-      cause,
+      clean: !this.#late && !cause,
+      confirmed: mutual && !!this.taken && (this.#host.isClosed() || cause !== this.cause),
+      cause: cause || undefined,
       channels: [...this.#seen].map((each) => this.#account(...each, cause)),
     };
     return { ...made, notice: notice(made, mutual) };
   }
 
-  #account(id: number, { label, sent, received, given }: Seen, cause: string | undefined): ChannelAccount {
+  #account(id: number, { label, sent, received, given }: Seen, cause: string): ChannelAccount {
     const count = this.taken?.[id];
     // A channel that broke with its connection proves nothing.
-    const isReset = given?.reliable && this.#host.isClosed(id) && cause === undefined;
-    const delivered = count === undefined ? undefined : Math.min(count, sent);
+    const isReset = given?.reliable && this.#host.isClosed(id) && !cause;
+    const delivered = count && Math.min(count, sent);
     return {
       label,
       id,
@@ -192,10 +189,13 @@ export class Closing {
     };
   }
 
-  async #until(holds: () => unknown, last = false): Promise<void> {
-    while (!(await holds())) {
-      if (this.cause !== undefined) return;
-      if (this.#host.now() >= (last ? this.deadline : this.#drainUntil)) {
+  /** Return whether it holds before the end, or the time is over. */
+  async #until(holds: () => unknown): Promise<unknown> {
+    for (;;) {
+      this.#announce();
+      if (await holds()) return true;
+      if (this.cause) return;
+      if (this.#host.now() >= (this.#closing ? this.deadline : this.#drainUntil)) {
         this.#late = true;
         return;
       }

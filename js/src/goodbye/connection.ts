@@ -45,6 +45,8 @@ const UNHEARD = CHROMIUM ? 4000 : 7000;
 const YOUNG = 2000;
 /** The time after the end of a connection in which the browser may still hand out its last words. */
 const WORDS = 100;
+/** The time in which a channel may have closed because the other side left: that is known then. */
+const SETTLED = 1000;
 /** The time for which a page is kept from going away, so that a word leaves before the queue. */
 const HELD = 200;
 
@@ -59,11 +61,10 @@ export class Connection implements Host, Leaver {
   readonly #close: () => void;
   readonly #create: RTCPeerConnection["createDataChannel"];
   /** Channels whose stream was reset both ways. */
-  readonly #reset = new Set<RTCDataChannel>();
+  readonly #reset = new WeakSet<RTCDataChannel>();
   readonly #stop = new AbortController();
   /** Aborted when goodbye lets go of the connection. */
   readonly signal = this.#stop.signal;
-  readonly #looks: ReturnType<typeof setInterval>;
   #talk: RTCDataChannel | undefined;
   #greeted = false;
   #closing: Closing | undefined;
@@ -82,10 +83,11 @@ export class Connection implements Host, Leaver {
     this.#create = pc.createDataChannel.bind(pc);
     pc.createDataChannel = (...given) => this.watch(this.#create(...given));
     pc.close = () => this.abandon();
-    pc.addEventListener("datachannel", ({ channel }) => void this.watch(channel), { signal });
+    pc.addEventListener("datachannel", ({ channel }) => this.watch(channel), { signal });
     for (const name of ["signalingstatechange", "connectionstatechange"])
       pc.addEventListener(name, () => this.#look(), { signal });
-    this.#looks = setInterval(() => void this.#listen(), LOOK);
+    const looks = setInterval(() => this.#listen(), LOOK);
+    signal.addEventListener("abort", () => clearInterval(looks));
     this.#look();
   }
 
@@ -101,9 +103,12 @@ export class Connection implements Host, Leaver {
     return channel;
   }
 
-  /** A channel that closes on a connection that is not, was reset both ways. */
+  /** A channel that closes on a connection that is not, was reset both ways. One that ends by itself is not kept. */
   #follow(channel: RTCDataChannel): void {
-    channel.addEventListener("close", () => this.#isAlive() && this.#reset.add(channel));
+    channel.addEventListener("close", () => {
+      if (this.#isAlive()) this.#reset.add(channel);
+      setTimeout(() => this.#gone || this.#closing || this.channels.delete(channel), SETTLED);
+    });
   }
 
   /** Close it; what is under way already goes on. */
@@ -114,10 +119,9 @@ export class Connection implements Host, Leaver {
 
   async #end(by: "local" | "remote", begin: Begin, timeout: number, cause = ""): Promise<void> {
     this.#closing = new Closing(this, by, begin, timeout);
-    if (cause) this.#closing.cause = cause;
+    this.#closing.cause = cause;
     const receipt = await this.#closing.run();
     this.#stop.abort();
-    clearInterval(this.#looks);
     // The replacements were properties of this object alone.
     delete (this.pc as Partial<RTCPeerConnection>).close;
     delete (this.pc as Partial<RTCPeerConnection>).createDataChannel;
@@ -145,8 +149,11 @@ export class Connection implements Host, Leaver {
       const { dataChannelIdentifier: id, label, messagesSent: sent, messagesReceived: received } = each;
       if (!(id >= 0) || id === TALK || id === KNOCK) continue;
       const channel = this.#channel(id);
-      const reliable = channel?.maxRetransmits === null && channel.maxPacketLifeTime === null;
-      seen.set(id, { label, sent, received, given: channel && { reliable, buffered: channel.bufferedAmount } });
+      const given = channel && {
+        reliable: channel.maxRetransmits === null && channel.maxPacketLifeTime === null,
+        buffered: channel.bufferedAmount,
+      };
+      seen.set(id, { label, sent, received, given });
     }
     return seen;
   }
@@ -155,7 +162,7 @@ export class Connection implements Host, Leaver {
   #statistics(): Promise<Map<string, any>> {
     const none = () => new Map();
     // Firefox never answers if the connection is closed meanwhile.
-    return Promise.race([this.pc.getStats().catch(none), this.sleep(LOOK).then(none)]) as Promise<Map<string, never>>;
+    return Promise.race([this.sleep(LOOK).then(none), this.pc.getStats().catch(none)]) as Promise<Map<string, never>>;
   }
 
   /** The newest with this stream id. */
@@ -163,13 +170,13 @@ export class Connection implements Host, Leaver {
     return [...this.channels].findLast((channel) => channel.id === id);
   }
 
-  closeChannels(): void {
+  closeChannels(talk: unknown): void {
     for (const channel of this.channels) channel.close();
-    if (this.mutual) this.#talk?.close();
+    if (talk) this.#talk?.close();
   }
 
   isClosed(id?: number): boolean {
-    const channel = id === undefined ? this.#talk : this.#channel(id);
+    const channel = id === undefined ? this.mutual && this.#talk : this.#channel(id);
     return !channel || this.#reset.has(channel);
   }
 
@@ -177,10 +184,11 @@ export class Connection implements Host, Leaver {
 
   /** Look for data, for transports, and for their ends. */
   #look(): void {
-    const { pc, signal } = this;
+    const { pc } = this;
     if (pc.signalingState === "closed") return;
     if ((pc.sctp || this.#owner.options.channel) && pc.signalingState === "stable") this.#knock();
-    for (const transport of this.#transports()) transport.addEventListener("statechange", this.#checkEnd, { signal });
+    // The options are this object's `signal`.
+    for (const transport of this.#transports()) transport.addEventListener("statechange", this.#checkEnd, this);
     this.#checkEnd();
   }
 
@@ -226,12 +234,13 @@ export class Connection implements Host, Leaver {
 
   /** Say hello, once. */
   #greet(): void {
-    this.#greeted ||= this.say(encode({ type: "hello", version: 1 }));
+    this.#greeted ||= this.say({ type: "hello", version: 1 });
   }
 
   /** Say a word, if there is a way; return whether there was. */
-  say(text: string): boolean {
+  say(word: Word): boolean {
     const { say } = this.#owner.options;
+    const text = encode(word);
     if (this.#talk?.readyState === "open") this.#talk.send(text);
     else if (say)
       (async () => say(text))(); // what it throws is the application's, and stops no close
@@ -244,21 +253,18 @@ export class Connection implements Host, Leaver {
     const word = decode(text);
     if (!word || this.signal.aborted) return;
     this.#live();
-    this.#obey(word);
-  }
-
-  #obey(word: Word): void {
     const closing = this.#closing;
     if (word.type === "hello") {
       this.mutual = true;
       this.#greet();
-    } else if (word.type === "ping") this.say(encode({ type: "pong" }));
+    } else if (word.type === "ping") this.say({ type: "pong" });
     else if (word.type === "bye") this.#left(word.cause);
     else if (word.type === "closing") {
-      const { receipt, reason, reset, deadlineMs } = word;
+      const { deadlineMs, ...begin } = word;
+      const { reason, reset } = begin;
       this.mutual = true;
-      if (closing) return closing.join({ receipt, reason, reset }, deadlineMs);
-      void this.#end("remote", { receipt, reason, reset }, deadlineMs);
+      if (closing) return closing.join(begin, deadlineMs);
+      void this.#end("remote", begin, deadlineMs);
       this.#owner.fire("closing", { reason, reset, deadline: this.#closing!.deadline });
     } else if (word.type === "done" && closing) closing.final ??= word.final;
     else if (word.type === "closed" && closing) closing.taken ??= word.taken;
@@ -268,7 +274,7 @@ export class Connection implements Host, Leaver {
   #left(cause: string): void {
     if (this.#gone === cause || (this.#gone && this.#gone !== SILENT)) return;
     this.#gone = cause;
-    if (this.#closing) this.#closing.cause ??= cause;
+    if (this.#closing) this.#closing.cause ||= cause;
     else this.#owner.fire("gone", { cause, silence: this.now() - this.#heardAt });
   }
 
@@ -294,7 +300,7 @@ export class Connection implements Host, Leaver {
     if (fresh !== this.#fresh || (fresh === undefined && !answers)) this.#live();
     else if (now - this.#heardAt >= (answers ? UNANSWERED : UNHEARD)) this.#left(SILENT);
     this.#fresh = fresh;
-    if (answers) this.say(encode({ type: "ping" }));
+    if (answers) this.say({ type: "ping" });
   }
 
   /** Count what came over the path, in bytes and checks; undefined: the statistics do not say. */
@@ -309,15 +315,15 @@ export class Connection implements Host, Leaver {
 
   /** The application calls `pc.close()`: close it at once, and tell the other side if a word still goes out. */
   abandon(): void {
-    if (!this.signal.aborted) this.say(encode({ type: "bye", cause: "left" }));
+    if (!this.signal.aborted) this.say({ type: "bye", cause: "left" });
     this.#close();
-    const cause = this.#gone || "left";
-    if (this.#closing) this.#closing.cause ??= cause;
-    else this.#end("local", { receipt: makeId(), reason: "", reset: false }, 0, cause);
+    this.#gone ||= "left";
+    this.close({ receipt: makeId(), reason: "", reset: false }, 0);
+    this.#closing!.cause ||= this.#gone;
   }
 
   leave(cause: string): void {
-    this.say(encode({ type: "bye", cause }));
+    this.say({ type: "bye", cause });
     const queued = [...this.channels].some(({ bufferedAmount }) => bufferedAmount > 0);
     // The word is behind the queue. It needs time, and only a busy page gets it.
     for (const until = this.now() + HELD; queued && this.now() < until; );

@@ -76,18 +76,21 @@ export interface Goodbye {
  */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see the interface above
 export class Goodbye extends EventTarget {
-  readonly #options: GoodbyeOptions;
+  /** @internal */
+  readonly options: GoodbyeOptions;
   readonly #tracks = new Set<MediaStreamTrack>();
   #connection!: Connection;
   #ended!: Promise<Receipt>;
   #resolve!: (receipt: Receipt) => void;
   #receipt: Receipt | undefined;
   #resetting: Promise<Reset> | undefined;
+  /** A reset makes the next connection, if no close() came. */
+  #goesOn = false;
 
   /** @internal */
   constructor(pc: RTCPeerConnection, options: GoodbyeOptions) {
     super();
-    this.#options = options;
+    this.options = options;
     this.#attach(pc);
   }
 
@@ -130,6 +133,7 @@ export class Goodbye extends EventTarget {
   #close(reset: boolean, { reason = "", timeout = 5000 }: CloseOptions): Promise<Receipt> {
     if (reason.length > MAX_REASON || !(timeout >= 0 && timeout < Infinity))
       throw new RangeError(`reason: ${reason.length}; timeout: ${timeout}`);
+    this.#goesOn = reset;
     this.#connection.close({ receipt: makeId(), reason, reset }, timeout);
     return this.#ended;
   }
@@ -139,7 +143,9 @@ export class Goodbye extends EventTarget {
    * `reset()` itself. Tracks are stopped, and the devices asked again; `make()` is given the new stream.
    *
    * @returns when every channel is open again under its label, or the time is over.
-   * @throws whatever `make()` and `getUserMedia()` throw; the old connection is closed then.
+   * @throws whatever `make()` and `getUserMedia()` throw, and TypeError if `close()` was called before `make()`. The
+   * old connection is closed then, and the new tracks are stopped. A connection that `make()` returns after a `close()`
+   * is closed at once.
    */
   reset(
     make: (old: { receipt: Receipt; stream: MediaStream | undefined }) => Made | Promise<Made>,
@@ -155,20 +161,21 @@ export class Goodbye extends EventTarget {
     const until = performance.now() + (options.timeout ?? 5000);
     const before = [...this.#connection.channels];
     const receipt = await this.#close(true, options);
-    const { devices } = this.#options;
-    const stream = devices && (await navigator.mediaDevices.getUserMedia(devices));
+    const devices = this.#goesOn && this.options.devices;
+    const stream = devices ? await navigator.mediaDevices.getUserMedia(devices) : undefined;
     const tracks = stream?.getTracks() ?? [];
-    let made: Made;
     try {
-      made = await make({ receipt, stream });
+      if (!this.#goesOn) throw new TypeError("it was closed");
+      const made = await make({ receipt, stream });
+      const { pc, channels = [] } = "pc" in made ? made : { pc: made };
+      this.#attach(pc);
+      this.add({ channels, tracks });
+      if (!this.#goesOn) pc.close();
     } catch (error) {
       for (const track of tracks) track.stop();
       throw error;
     }
-    const { pc, channels = [] } = "pc" in made ? made : { pc: made };
-    this.#attach(pc);
-    this.add({ channels, tracks });
-    return { receipt, pc, stream, ...(await this.#comeBack(before, until)) };
+    return { receipt, pc: this.pc, stream, ...(await this.#comeBack(before, until)) };
   }
 
   /** Wait until the channels are open again. */
@@ -183,28 +190,26 @@ export class Goodbye extends EventTarget {
 
   #attach(pc: RTCPeerConnection): void {
     if (SESSION in pc) throw new TypeError("a session of adieu has it: close that");
+    this.#connection = new Connection(pc, this);
     this.#receipt = undefined;
     this.#ended = new Promise((resolve) => {
       this.#resolve = resolve;
-    });
-    this.#connection = new Connection(pc, {
-      fire: (type, members) => this.#fire(type, members),
-      over: (receipt) => this.#over(receipt),
-      options: this.#options,
     });
     ends.set(pc, this);
     leaveWithPage(this.#connection);
   }
 
-  #over(receipt: Receipt): void {
+  /** @internal */
+  over(receipt: Receipt): void {
     this.#receipt = receipt;
     for (const track of this.#tracks) track.stop();
     this.#tracks.clear();
     this.#resolve(receipt);
-    this.#fire(receipt.reset && receipt.by === "remote" ? "reset" : "closed", { receipt });
+    this.fire(receipt.reset && receipt.by === "remote" ? "reset" : "closed", { receipt });
   }
 
-  #fire(type: string, members: Partial<GoodbyeEvent> = {}): void {
+  /** @internal */
+  fire(type: string, members: Partial<GoodbyeEvent> = {}): void {
     this.dispatchEvent(Object.assign(new Event(type), members));
   }
 }
@@ -217,9 +222,9 @@ function match(before: RTCDataChannel[], after: RTCDataChannel[]): Pick<Reset, "
     const alone = (all: RTCDataChannel[], others: RTCDataChannel[]) =>
       all.filter((each) => each.protocol === protocol && !others.some((other) => other.label === each.label));
     const [olds, news] = [alone(before, after), alone(after, before)];
+    const isIt = (each: RTCDataChannel) => each.label === label;
     // More or fewer than before: which is which cannot be known.
-    const place = olds.length === news.length ? olds.findIndex((old) => old.label === label) : -1;
-    const channel = after.find((each) => each.label === label) ?? news[place];
+    const channel = after.find(isIt) ?? (olds.length === news.length && news[olds.findIndex(isIt)]);
     if (channel) channels.set(label, channel);
     else missing.push(label);
   }

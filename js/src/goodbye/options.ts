@@ -12,7 +12,10 @@ export interface GoodbyeOptions {
   devices?: MediaStreamConstraints;
   /** Add data channels to a connection without any: it needs another offer then. */
   channel?: boolean;
-  /** Say a word over the application's own signaling; the other side gives it to `said()`. */
+  /**
+   * Say a word over the application's own signaling, while there is no channel for it: above all that this side left.
+   * The other side gives it to `said()`.
+   */
   say?: (text: string) => void;
   /** Send what the application still holds; awaited, within the timeout, before the drain. */
   flush?: () => unknown;
@@ -27,7 +30,10 @@ export interface GoodbyeEvent extends Event {
   readonly reason?: string;
   /** `closing`: another connection is to follow. */
   readonly reset?: boolean;
-  /** `closing`: of `performance.now()`; what is sent before is delivered, if there is time. */
+  /**
+   * `closing`: of `performance.now()`. Messages that a listener sends at once are delivered, if there is time. Longer
+   * work is for `flush`, which is awaited.
+   */
   readonly deadline?: number;
   /** `gone`: one cause, or several with " or " between them. */
   readonly cause?: string;

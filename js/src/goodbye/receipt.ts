@@ -58,14 +58,13 @@ export function notice({ cause, clean, channels }: Omit<Receipt, "notice">, mutu
   const missing = channels.reduce((sum, { sent, delivered = sent }) => sum + sent - delivered, 0);
   const apart = channels.filter(({ drained }) => !drained).map(({ label }) => label);
   const proved = channels.every(({ proof, drained }) => !drained || proof !== "none");
-  const sentences: [unknown, string][] = [
-    [cause, `It ended before its close: ${cause}.`],
-    [!clean && !cause, "It ran out of time."],
-    [missing, `${missing} of your messages did not arrive.`],
-    [!proved, "Your messages may be lost."],
-    [!mutual && proved && channels[0], "Your messages arrived, perhaps unread."],
-    [!mutual, "The other side does not know why; its messages may be lost."],
-    [apart[0], `Not given, so not drained: ${apart.join(", ")}.`],
-  ];
-  return sentences.filter(([holds]) => holds).map(([, sentence]) => sentence);
+  return [
+    cause && `It ended before its close: ${cause}.`,
+    !clean && !cause && "It ran out of time.",
+    missing && `${missing} of your messages did not arrive.`,
+    !proved && "Your messages may be lost.",
+    !mutual && proved && channels.length && "Your messages arrived, perhaps unread.",
+    !mutual && "The other side does not know why; its messages may be lost.",
+    apart.length && `Not given, so not drained: ${apart.join(", ")}.`,
+  ].filter(Boolean) as string[];
 }

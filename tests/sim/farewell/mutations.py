@@ -139,21 +139,22 @@ TYPESCRIPT = {
     ),
     # --- both sides have it
     "a close is not announced": (
-        TS_CLOSING, '    this.#host.say(encode({ type: "closing", ...this.#begin, deadlineMs }));\n',
-        "    void deadlineMs;\n",
+        TS_CLOSING, 'this.#host.say({ type: "closing", ...this.#begin, deadlineMs })', "!!deadlineMs",
     ),
     "a side that shows late that it has goodbye is not told": (
-        TS_CLOSING, "    if (this.#announced || !this.#host.mutual",
-        "    if (this.#announced || this.#drainUntil - this.#host.now() < 4000 || !this.#host.mutual",
+        TS_CLOSING, '      this.by === "remote" || (',
+        '      this.by === "remote" || this.#drainUntil - this.#host.now() < 4000 || (',
     ),
     "the other side's last words are cut off": (
         TS_CLOSING, "received >= (this.final?.[id] ?? 0)", "received >= (this.final?.[id] ?? 0) * 0",
     ),
     "the other side does not learn what arrived": (
-        TS_CLOSING, '    this.#host.say(encode({ type: "closed", taken: this.#counts("received") }));\n', "",
+        TS_CLOSING, '      this.#host.say({ type: "closed", taken: this.#counts("received") });\n', "",
     ),
     "two closers hold two receipts": (TS_CLOSING, "if (receipt < this.#begin.receipt)", 'if (receipt < "")'),
-    "a channel that loses messages on purpose is waited for": (TS_CLOSING, "return !given?.reliable || ", "return "),
+    "a channel that loses messages on purpose is waited for": (TS_CLOSING, "=>\n          !given?.reliable || ", "=> "),
+    "a side that ran out of time hears no last word": (TS_CLOSING, "closeChannels(this.taken)", "closeChannels(true)"),
+    "what cannot be said is taken as said": (TS_CLOSING, "this.final && said && [", "this.final && ["),
     # --- this side alone
     "what waits in our own queue is cut off": (
         TS_CLOSING, "      if (all.some(({ given }) => given?.buffered)) quietSince = now;\n", "",
@@ -171,7 +172,7 @@ TYPESCRIPT = {
     # --- the receipt
     "more was delivered than was sent": (TS_CLOSING, "Math.min(count, sent)", "count"),
     "a close that ran out of time is clean": (
-        TS_CLOSING, "clean: !this.#late && cause === undefined", "clean: (!this.#late || !!id) && cause === undefined",
+        TS_CLOSING, "clean: !this.#late && !cause", "clean: (!this.#late || !!id) && !cause",
     ),
     "a side that has not said what arrived is said to know why": (
         TS_CLOSING, "confirmed: mutual && !!this.taken && (", "confirmed: mutual && (",
@@ -179,7 +180,7 @@ TYPESCRIPT = {
     "a silence after the drain is an end as it should be": (TS_CLOSING, " && this.cause !== SILENT", ""),
     # --- the end of the connection
     "statistics that never come hold up a close": (
-        TS_CONNECTION, "getStats().catch(none), this.sleep(LOOK).then(none)]", "getStats().catch(none)]",
+        TS_CONNECTION, "[this.sleep(LOOK).then(none), ", "[",
     ),
     "a connection that may come back is given up": (
         TS_CONNECTION, "/connected/.test(this.pc.connectionState)", '/^connected/.test(this.pc.connectionState)',
