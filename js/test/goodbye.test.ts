@@ -312,6 +312,15 @@ describe("goodbye: both sides have it", () => {
     assert.deepEqual([there.receipt?.cause, there.receipt?.clean], ["left", false]);
   });
 
+  test("a talk channel that closes before the last word confirms nothing", async () => {
+    const { clock, here, there } = pair();
+    there.hear = () => there.closeChannels(true);
+    here.send(3);
+    here.close(1000);
+    await clock.run(10_000);
+    assert.deepEqual([here.receipt?.confirmed, here.receipt?.channels[0]?.delivered], [false, undefined]);
+  });
+
   test("a silence after the drain confirms nothing", async () => {
     const { clock, here } = pair();
     here.closeChannels = () => clock.later(1, () => (here.closing!.cause = SILENT));
