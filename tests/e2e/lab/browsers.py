@@ -201,11 +201,18 @@ class Chromium:
 
     async def pid(self, tab: str) -> int:
         session = (await self.remote.call("Target.attachToTarget", targetId=tab, flatten=True))["sessionId"]
-        # DevTools does not tell it: the page's process is the one that this work shows up in.
+        # DevTools does not tell it: the page's process is the one that its work shows up in, and not once by chance.
+        found, again = None, await self._busiest(session)
+        while again != found:
+            found, again = again, await self._busiest(session)
+        return again
+
+    async def _busiest(self, session: str) -> int:
+        """The process of a page that works most while this one does."""
         pages = [p["id"] for p in await self._processes() if p["type"] == "renderer"]
         before = {pid: _ticks(pid) for pid in pages}
         spin = "const until = performance.now() + 400; while (performance.now() < until);"
-        await self.remote.call("Runtime.evaluate", session=session, expression=spin)
+        await self.remote.call("Runtime.evaluate", session=session, expression="{" + spin + "}")
         return max(pages, key=lambda pid: _ticks(pid) - before[pid])
 
     async def signal(self, number: int) -> None:
