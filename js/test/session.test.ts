@@ -409,7 +409,6 @@ describe("trouble", () => {
       assert.ok(outcome.status === "rejected" && /wanted differently/.test(outcome.reason.message));
     }
     await time.until(Promise.all(both));
-    await time.pass(1);
     assert.equal(here.state, "closed");
     const [again] = await time.until(Promise.all([a.open("x"), b.open("x")]));
     for (const use of [here.send("late"), here.receive(), here.close()]) {

@@ -202,7 +202,6 @@ async def test_a_channel_that_cannot_be_opened_wakes_those_who_use_it(world: Wor
         assert here.state == "closed" and here.receipt is None
         assert here.unsent()[0].data == "early"
 
-        await asyncio.sleep(1)  # the answers of both are there
         again, _ = await asyncio.gather(pair.first.open("x"), pair.second.open("x"))
         for use in (here.send("late"), here.receive(), here.latest(), here.close(), here.wait_closed()):
             with pytest.raises(ChannelError, match="wanted differently"):

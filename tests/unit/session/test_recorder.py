@@ -11,9 +11,12 @@ import pytest
 import adieu
 from adieu.session import recorder
 from adieu.session.recorder import Recorder, shown
+from support.virtual import simulated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from support.virtual import World
 
 ROOT = Path(__file__).parents[3]
 VECTORS = json.loads((ROOT / "vectors" / "recorder" / "recordings.json").read_text())
@@ -93,9 +96,10 @@ async def test_a_folder_that_cannot_be_written_ends_nothing(
     assert any("the recording could not be written" in line for _, line in written.lines)
 
 
-@pytest.mark.anyio
-async def test_only_an_end_in_trouble_has_the_recording() -> None:
-    async with adieu.memory_pair() as (ada, ben):
+@simulated()
+async def test_only_an_end_in_trouble_has_the_recording(world: World) -> None:
+    async with world.sessions() as pair:
+        ada, ben = pair.sessions
         chat = await ada.open("chat")
         sent = await chat.send("never read")
         receipt = await ada.close(timeout=0)
@@ -106,6 +110,6 @@ async def test_only_an_end_in_trouble_has_the_recording() -> None:
             await chat.receive()
         assert undelivered.value.recording is closed.value.recording is ada.recording()
         await ben.wait_closed()
-    async with adieu.memory_pair() as (ada, _):
-        assert (await ada.close()).recording is None
-        assert ada.recording().lines()
+    async with world.sessions() as pair:
+        assert (await pair.first.close()).recording is None
+        assert pair.first.recording().lines()

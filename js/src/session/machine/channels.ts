@@ -237,10 +237,11 @@ export function forget(m: MachineState, { name, id, receiver }: Channel): void {
 export function handleOpened(m: MachineState, { name, id, window = 0, error = "" }: messages.Opened): void {
   const channel = m.channels.get(name);
   if (!channel || channel.open) return;
-  if (error) return drop(m, channel, error);
   if (id !== channel.id) {
+    if (error) return; // of an earlier one of this name, which was refused here too
     throw new Violation(`channel ${quoted(name)} opened with id ${id} instead of ${channel.id}`);
   }
+  if (error) return drop(m, channel, error);
   openEverywhere(m, channel);
   opened(m, channel, window, false);
 }

@@ -252,7 +252,8 @@ def handle_opened(m: MachineState, message: control.Opened) -> None:
     if channel is None or channel.open:
         return
     if message.error:
-        _drop(m, channel, message.error)
+        if message.id == channel.id:  # else it answers an earlier one of this name, which was refused here too
+            _drop(m, channel, message.error)
     elif message.id != channel.id:
         raise ViolationError(f"channel {message.name!r} opened with id {message.id} instead of {channel.id}")
     else:
