@@ -77,6 +77,22 @@ def test_a_side_that_waits_follows_the_other_to_its_next_connection() -> None:
     assert world.now - began < 1.0
 
 
+def test_a_connection_that_heals_one_way_only_is_replaced_soon() -> None:
+    """The side that offers hears the old connection and cancels; its own stack sends again ever more rarely."""
+    world = World().start()
+    world.run(when=world.both("open"))
+    world.cut_link()
+    world.run(when=lambda: bool(world.b.machine.reset and world.b.machine.reset.level == "transport"))
+    world.a.pausing.add(1)
+    world.cut_link(False)
+    healed = world.now
+    world.run(when=lambda: world.a.state == "open")
+    assert world.b.state == "recovering"
+    world.run(when=world.both("open"))
+    assert world.now - healed < 3.0
+    assert world.a.machine.active == world.b.machine.active != 1
+
+
 def test_the_ladder_counts_from_a_rung_that_came_late() -> None:
     """Without signaling nothing can be tried: what was missed is not made up for."""
     ladder = Ladder()

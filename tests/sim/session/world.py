@@ -177,9 +177,8 @@ class Side:
             case actions.Probe():
                 if self.signaling:
                     world.later(0.01, lambda: self.call("probed", False, other.alive))
-                    self.signal(
-                        lambda: other.signal(lambda: self.call("probed", True, True)) if not other.hung else None
-                    )
+                    runs = not (other.hung or other.stuck)
+                    self.signal(lambda: other.signal(lambda: self.call("probed", True, True)) if runs else None)
             case _:
                 raise AssertionError(action)
 
@@ -221,6 +220,8 @@ class Side:
             self.up.discard(epoch)
             self.call("connection_lost", epoch, kind, text)
 
+    pausing: set[int] = field(default_factory=set[int])
+    """Connections over which it sends nothing again yet, though the other side is heard."""
     held: dict[tuple[int, int | None], deque[Callable[[], None]]] = field(default_factory=lambda: defaultdict(deque))
 
     def transmit(
@@ -247,7 +248,7 @@ class Side:
         def arrival() -> None:
             if not self.alive or not self.other.alive:
                 return
-            if world.cut or self.other.hung:
+            if world.cut or self.other.hung or epoch in self.pausing:
                 world.stuck.append(arrival)
                 return
             stream, arrive = queue.popleft()  # whichever is due, the oldest comes first

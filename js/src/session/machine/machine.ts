@@ -325,6 +325,8 @@ export class SessionMachine extends MachineState {
       if (byPeer) {
         this.evidence.probePeer = true;
         this.note("it answers by signaling");
+        if (this.evidence.iceFresh && !this.timers.has("ladder")) this.wakeIn("ladder", 0);
+        this.evidence.iceFresh = false; // then it does not hang
       } else {
         this.evidence.probeServer = alive;
         this.note(`the server says that its socket ${alive ? "stands" : "is gone"}`);

@@ -103,8 +103,8 @@ function askPolicy(m: MachineState, seconds: number, attempts: number): [Step, n
 }
 
 /**
- * Look at the age of the engine's last packet. An engine that answers while its program does not shows a program that
- * hangs, and no ladder helps. One that lives twice without a hello belongs to a program that does not speak adieu.
+ * Look at the age of the engine's last packet. An engine that answers while its program does not, by signaling neither,
+ * shows a program that hangs, and no ladder helps. One that lives twice without a hello belongs to a program that does not speak adieu.
  */
 export function packetAge(m: MachineState, connection: ConnectionState, age: number | null): void {
   if (m.state === "connecting") {
@@ -114,7 +114,7 @@ export function packetAge(m: MachineState, connection: ConnectionState, age: num
     else if (m.now - age > connection.aliveAt + LATER) close.end(m, "network", "protocol-error", NOT_ADIEU);
   } else if (m.silence && connection.epoch === m.active && (m.isTroubled || m.closing)) {
     const within = m.now - m.silence.since - m.options.burst;
-    const hangs = age !== null && age < Math.min(FRESH, within);
+    const hangs = age !== null && age < Math.min(FRESH, within) && !m.evidence.probePeer;
     if (hangs && !m.evidence.iceFresh) m.note("its engine answers, its program does not");
     m.evidence.iceFresh = hangs;
     m.wakeIn("fresh", 1);

@@ -21,6 +21,8 @@ const RANK: Record<Level, number> = { ice: 0, transport: 1, full: 2 };
 const GRACE = 2;
 /** Seconds that a reset of the ladder has before the ladder begins another in its place, of the same level. */
 const A_TRY = 5;
+/** Seconds that the old connection has to be heard here too, when the other side hears it and wants no other. */
+const ONE_WAY = 1;
 /** The most resets that may be requested while one waits; beyond it the session ends. */
 const PESTERED = 5;
 
@@ -126,7 +128,7 @@ export function handleWord(m: MachineState, word: ResetWord): void {
     case "cancel":
       m.lastEpoch = Math.max(m.lastEpoch, word.epoch);
       if (reset?.epoch === word.epoch && !(m.smaller && reset.phase === "switching"))
-        giveUp(m, reset, `cancelled: the ${m.smaller ? "other side has no socket" : "old connection goes on"}`);
+        letGo(m, reset, `cancelled: the ${m.smaller ? "other side has no socket" : "old connection goes on"}`);
   }
 }
 
@@ -305,6 +307,8 @@ export function connectionLost(m: MachineState, reset: Reset, kind: LossKind, wh
   if (kind === "left" && !reset.recovery) {
     reset.lost = why;
     m.wakeIn("reset", m.options.wordRepeat);
+  } else if (kind === "left") {
+    letGo(m, reset, why);
   } else {
     giveUp(m, reset, why);
   }
@@ -331,6 +335,17 @@ function giveUp(m: MachineState, reset: Reset, why: string): void {
   if (m.closing) return;
   if (m.active !== undefined && !m.silence) m.enter("open");
   else heartbeat.giveUpPath(m);
+}
+
+/**
+ * Give up a reset that the other side has given up: most likely it hears the old connection. What this side needs may
+ * still be held back, by a stack that sends again ever more rarely. Then it asks once more.
+ */
+function letGo(m: MachineState, reset: Reset, why: string): void {
+  giveUp(m, reset, why);
+  if (!m.silence || m.closing) return;
+  m.silence.attempts = Math.max(m.silence.attempts - 1, 0);
+  m.wakeIn("ladder", ONE_WAY);
 }
 
 /** Forget it: the number of its connection is burnt. */

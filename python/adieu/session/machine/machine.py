@@ -333,6 +333,9 @@ class SessionMachine(MachineState):
         if by_peer:
             self.evidence.probe_peer = True
             self.note("it answers by signaling")
+            if self.evidence.ice_fresh:
+                self.timers.setdefault("ladder", now)
+            self.evidence.ice_fresh = False  # then it does not hang
         else:
             self.evidence.probe_server = alive
             self.note(f"the server says that its socket {'stands' if alive else 'is gone'}")

@@ -115,8 +115,8 @@ def ask_packet_age(m: MachineState) -> None:
 def packet_age(m: MachineState, connection: ConnectionState, age: float | None) -> None:
     """Look at the age of the engine's last packet.
 
-    An engine that answers while its program does not shows a program that hangs, and no ladder helps. One that lives
-    twice without a hello belongs to a program that does not speak adieu.
+    An engine that answers while its program does not, by signaling neither, shows a program that hangs, and no ladder
+    helps. One that lives twice without a hello belongs to a program that does not speak adieu.
     """
     if m.state == "connecting":
         if age is None or age >= FRESH:
@@ -127,7 +127,7 @@ def packet_age(m: MachineState, connection: ConnectionState, age: float | None) 
             close.end(m, "network", "protocol-error", NOT_ADIEU)
     elif m.silence is not None and connection.epoch == m.active and (m.is_troubled or m.closing is not None):
         within = m.now - m.silence.since - m.options.burst
-        hangs = age is not None and age < min(FRESH, within)
+        hangs = age is not None and age < min(FRESH, within) and not m.evidence.probe_peer
         if hangs and not m.evidence.ice_fresh:
             m.note("its engine answers, its program does not")
         m.evidence.ice_fresh = hangs

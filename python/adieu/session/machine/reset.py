@@ -25,6 +25,8 @@ GRACE = 2.0
 """Seconds that the side that does not offer waits longer, so that the offerer's word comes first."""
 A_TRY = 5.0
 """Seconds that a reset of the ladder has before the ladder begins another in its place, of the same level."""
+ONE_WAY = 1.0
+"""Seconds that the old connection has to be heard here too, when the other side hears it and wants no other."""
 PESTERED = 5
 """The most resets that may be requested while one waits; beyond it the session ends."""
 
@@ -128,9 +130,9 @@ def handle_word(
             m.last_epoch = max(m.last_epoch, word.epoch)
             if reset is not None and reset.epoch == word.epoch:
                 if not m.smaller:
-                    _give_up(m, reset, "cancelled: the old connection goes on")
+                    _let_go(m, reset, "cancelled: the old connection goes on")
                 elif reset.phase != "switching":
-                    _give_up(m, reset, "cancelled: the other side has no socket")
+                    _let_go(m, reset, "cancelled: the other side has no socket")
         case _:
             assert_never(word)
 
@@ -315,6 +317,8 @@ def connection_lost(m: MachineState, reset: Reset, kind: LossKind, why: str) -> 
     if kind == "left" and not reset.recovery:
         reset.lost = why
         m.wake_in("reset", m.options.word_repeat)
+    elif kind == "left":
+        _let_go(m, reset, why)
     else:
         _give_up(m, reset, why)
 
@@ -348,6 +352,17 @@ def _give_up(m: MachineState, reset: Reset, why: str) -> None:
         m.enter("open")
     else:
         heartbeat.give_up_path(m)
+
+
+def _let_go(m: MachineState, reset: Reset, why: str) -> None:
+    """Give up a reset that the other side has given up: most likely it hears the old connection.
+
+    What this side needs may still be held back, by a stack that sends again ever more rarely. Then it asks once more.
+    """
+    _give_up(m, reset, why)
+    if m.silence is not None and m.closing is None:
+        m.silence.attempts = max(m.silence.attempts - 1, 0)
+        m.wake_in("ladder", ONE_WAY)
 
 
 def _abandon(m: MachineState, reset: Reset, why: str, duration: float = 0.0) -> None:
