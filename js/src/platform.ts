@@ -25,6 +25,9 @@ export interface Platform {
 
 export const CHROMIUM = /Chrom(e|ium)\//.test(globalThis.navigator?.userAgent ?? "");
 
+/** Milliseconds: a timer of a browser that is longer ends at once. */
+const MAX_TIMER = 2 ** 31 - 1;
+
 let lost = 0;
 let stoppedAt: number | undefined;
 
@@ -49,7 +52,11 @@ function missing(what: string, remedy: string): AdieuError {
 export const browser: Platform = {
   now: () => (stoppedAt ?? clock()) - lost,
   later(seconds, call) {
-    const timer = setTimeout(call, Math.max(0, seconds * 1000));
+    let timer: ReturnType<typeof setTimeout>;
+    const wait = (left: number) => {
+      timer = setTimeout(() => (left > MAX_TIMER ? wait(left - MAX_TIMER) : call()), Math.min(left, MAX_TIMER));
+    };
+    wait(seconds * 1000);
     return () => clearTimeout(timer);
   },
   makeConnection(configuration) {

@@ -2,7 +2,7 @@
 
 import { utf8 } from "../bytes.js";
 import { ChannelError, SessionClosedError, UndeliveredError } from "../errors.js";
-import { abortable, Deferred, Wakeup } from "../promises.js";
+import { abortable, Deferred, Wakeup, within } from "../promises.js";
 import type { Level } from "../protocol/control.js";
 import { Emitter, type Handler, type ListenerOptions, settleCurrent } from "./emitter.js";
 import { whereMade } from "./ledger.js";
@@ -82,6 +82,8 @@ export interface ChannelCloseOptions extends WaitOptions {
   timeout?: number;
 }
 
+/** Seconds: after the end, handlers that still run may finish. */
+export const HANDLERS_FINISH = 1;
 const none = { messages: 0, bytes: 0 };
 const NOTHING: Account = { accepted: none, delivered: none, unread: none, unknown: none, unsent: none };
 
@@ -352,8 +354,10 @@ export class Channel extends Emitter<ChannelEvents> {
     return abortable(this.opened.promise, signal);
   }
 
-  /** The session has ended and its handlers are done: forget them. */
-  forget(): void {
+  /** The session has ended: forget the handlers, once what is here is handed to them. @internal */
+  async forget(): Promise<void> {
+    while (this.#reading && this.#here.receiver.held) await this.settled;
+    await within(HANDLERS_FINISH, this.#shell.platform, this.settled);
     this.clear();
   }
 }

@@ -19,6 +19,13 @@ interface Listener {
   where: string;
 }
 
+/** Something that handlers get, and one of them answers. */
+interface HandedOut {
+  readonly over: boolean;
+  /** Set while a handler has it: the handler need not be waited for any longer, it may have waited itself before. */
+  settle?: (() => void) | undefined;
+}
+
 /** Settles the handler that runs at this moment. */
 let settleRunning: (() => void) | undefined;
 
@@ -89,19 +96,14 @@ export class Emitter<Events extends object> {
    * Have the handlers run, soon; the promise is fulfilled when all of them have settled.
    *
    * @param apart they need not wait for the handlers of the events before.
-   * @param unless asked when their turn has come; if it says true, no handler is called.
+   * @param thing what is handed out: if it is over when their turn has come, no handler is called.
    */
-  protected emit<K extends keyof Events>(
-    type: K,
-    event: Events[K],
-    apart = false,
-    unless?: () => boolean,
-  ): Promise<void> {
+  protected emit<K extends keyof Events>(type: K, event: Events[K], apart = false, thing?: HandedOut): Promise<void> {
     const running = (apart ? Promise.resolve() : this.#running).then(async () => {
-      if (unless?.()) return;
+      if (thing?.over) return;
       for (const listener of this.#listeners.filter((known) => known.type === type)) {
         if (listener.once) this.#listeners = this.#listeners.filter((known) => known !== listener);
-        await handle(listener.handler as Handler<Events[K]>, event);
+        await handle(listener.handler as Handler<Events[K]>, event, thing);
       }
     });
     if (!apart) this.#running = running;
@@ -114,9 +116,9 @@ export class Emitter<Events extends object> {
   }
 }
 
-async function handle<E>(handler: Handler<E>, event: E): Promise<void> {
+async function handle<E>(handler: Handler<E>, event: E, thing: HandedOut = { over: false }): Promise<void> {
   const settled = new Deferred<void>();
-  settleRunning = () => settled.resolve();
+  settleRunning = thing.settle = () => settled.resolve();
   let result: unknown;
   try {
     result = handler(event);

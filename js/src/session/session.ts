@@ -3,11 +3,11 @@
 import { checked, hex } from "../bytes.js";
 import { ChannelError, NotAdieuPeerError, ResetFailedError, SessionClosedError } from "../errors.js";
 import { browser, type Platform } from "../platform.js";
-import { abortable, Deferred, within } from "../promises.js";
+import { abortable, Deferred, report, within } from "../promises.js";
 import type { Level } from "../protocol/control.js";
 import type { Reliability } from "../protocol/messages.js";
 import type { Signaling } from "../signaling/memory.js";
-import { Channel, type WaitOptions } from "./channel.js";
+import { Channel, HANDLERS_FINISH, type WaitOptions } from "./channel.js";
 import { checkConnect } from "./connect.js";
 import { connectionBudget } from "./connection-budget.js";
 import { DirectRoute } from "./direct-route.js";
@@ -15,7 +15,7 @@ import { Emitter, type Handler, type ListenerOptions, settleCurrent } from "./em
 import type { SessionEvents } from "./events.js";
 import type { FolderSource, StreamSource } from "./files/folders.js";
 import { held, Ledger, whereMade } from "./ledger.js";
-import type { ChannelToldOf, Event, Progressed, ResetEnded, StateName } from "./machine/actions.js";
+import type { ChannelToldOf, Event, Progressed, ResetEnded, StateName, WaitAsked } from "./machine/actions.js";
 import { SessionMachine } from "./machine/machine.js";
 import { DEFAULTS, type Options, type RecoveryPolicy } from "./machine/options.js";
 import { NOT_ADIEU } from "./machine/recovery.js";
@@ -29,8 +29,6 @@ import type { Recording } from "./recording.js";
 import { Shell } from "./shell.js";
 import { type SendFileOptions, type SendFolderOptions, type Transfer, Transfers } from "./transfer.js";
 
-/** Seconds: after the end, handlers that still run may finish. */
-const HANDLERS_FINISH = 1;
 const EVENTS: Record<keyof SessionEvents, true> = {
   state: true,
   closing: true,
@@ -50,8 +48,8 @@ const RECORDED = /^(State|Channel(Op|Fa)|Closing|Wait|Reset)/;
 /** Messages of this page that were received, so that a later session recognizes repeated ones. */
 export const REMEMBERED = new Remembered();
 
-/** Asked while this side closes and the other wants more time; `milliseconds` more are granted by true. */
-export type OnWait = (reason: string, milliseconds: number) => boolean;
+/** Asked while this side closes and the other wants more time; `milliseconds` more are granted by true, or a promise of it. */
+export type OnWait = (reason: string, milliseconds: number) => boolean | Promise<boolean>;
 
 /** The options of `Session.open()`. */
 export interface OpenOptions extends WaitOptions {
@@ -152,7 +150,7 @@ export class Session extends Emitter<SessionEvents> {
       waitOpen: () => this.waitOpen(),
       open: (name, options) => this.open(name, options),
       takesFiles: (kind) => this.has(kind),
-      fire: (type, event) => this.emit(type, event as never, false, () => event.over),
+      fire: (type, event) => this.emit(type, event as never, false, event),
     });
     shell.session = {
       handle: (event) => this.#handle(event),
@@ -473,8 +471,7 @@ export class Session extends Emitter<SessionEvents> {
         break;
       }
       case "WaitAsked":
-        if (this.#shell.onWait?.(event.reason, event.eta * 1000))
-          this.#machine.grantWait(event.eta, this.#shell.platform.now());
+        void this.#askWait(event);
         break;
       case "ResetStarted":
         void this.emit("reset", { level: event.level, asker: event.asker });
@@ -498,6 +495,15 @@ export class Session extends Emitter<SessionEvents> {
         break;
       case "Ended":
         this.#finish();
+    }
+  }
+
+  /** Ask the program; it may take its time. */
+  async #askWait({ reason, eta }: WaitAsked): Promise<void> {
+    try {
+      if (await this.#shell.onWait?.(reason, eta * 1000)) this.#shell.step((now) => this.#machine.grantWait(eta, now));
+    } catch (error) {
+      report(error);
     }
   }
 
@@ -615,7 +621,7 @@ export class Session extends Emitter<SessionEvents> {
     await within(HANDLERS_FINISH, this.#shell.platform, this.settled);
     this.#shell.route.stop?.();
     this.clear();
-    for (const channel of this.#channels.values()) channel.forget();
+    for (const channel of this.#channels.values()) void channel.forget();
   }
 
   #endingError(): SessionClosedError {

@@ -10,7 +10,7 @@
 import { checked, fromHex, hex, sendable } from "../bytes.js";
 import { SessionClosedError, TransferError } from "../errors.js";
 import { digest } from "../hashing.js";
-import { Deferred, Turns } from "../promises.js";
+import { abortable, Deferred, Turns } from "../promises.js";
 import { CHUNK, FILE_CHANNEL, HASH, MAX_FILE_TEXT, MIN_CHUNK } from "../protocol/control.js";
 import type { FileMessage, FileOffer } from "../protocol/messages.js";
 import { over } from "../sha256.js";
@@ -99,6 +99,8 @@ export class Transfer extends Emitter<{ progress: Transfer }> {
   #underWay: Sent[] = [];
   readonly #accepted = new Deferred<number>();
   readonly #finished = new Deferred<void>();
+  /** Ends all that waits for it, when it is over. */
+  readonly #stop = new AbortController();
 
   constructor(
     transfers: Transfers,
@@ -148,7 +150,8 @@ export class Transfer extends Emitter<{ progress: Transfer }> {
     const error = new TransferError(`${this.name} was not sent: ${why}`);
     error.recording = this.#transfers.shell.recording;
     this.#finished.reject(error);
-    if (!this.#accepted.settled) this.#accepted.reject(error);
+    this.#stop.abort(error);
+    (this.#what as Cargo).stop?.();
   }
 
   #giveUp(why: string, told = why): void {
@@ -158,7 +161,8 @@ export class Transfer extends Emitter<{ progress: Transfer }> {
 
   /** The connection is another: what may have been lost with the old one is said again. @internal */
   sayAgain(): void {
-    if (this.#offer && !this.#accepted.settled) this.#transfers.say({ type: "file", id: this.id, offer: this.#offer });
+    if (this.#offer && !this.#accepted.settled && !this.over)
+      this.#transfers.say({ type: "file", id: this.id, offer: this.#offer });
   }
 
   /** A word of the receiver. @internal */
@@ -186,6 +190,7 @@ export class Transfer extends Emitter<{ progress: Transfer }> {
       return;
     }
     this.#finished.resolve();
+    this.#stop.abort();
     this.#transfers.record(this, true, (this.#what as Cargo).files);
     this.#progress(this.size);
   }
@@ -214,10 +219,10 @@ export class Transfer extends Emitter<{ progress: Transfer }> {
     if (this.#finished.settled) return;
     this.#offer = offer;
     this.sayAgain();
-    await this.#accepted.promise;
+    await abortable(this.#accepted.promise, this.#stop.signal);
     await this.#transfers.sending.do(async () => {
       if (this.#finished.settled) return;
-      const channel = await session.open(this.channel);
+      const channel = await session.open(this.channel, this.#stop);
       if ("send" in this.#what) await this.#what.send(this.#line(channel));
       else if (offer.chunk) await this.#sendChunks(channel, offer.chunk);
       else {
@@ -237,17 +242,19 @@ export class Transfer extends Emitter<{ progress: Transfer }> {
       return { ...offer, ...this.#what.offer(machine.options.maxMessage) };
     }
     const chunk = Math.min(CHUNK, machine.options.maxMessage - HASH);
-    if (machine.capabilities.has("files2") && chunk >= MIN_CHUNK) return { ...offer, chunk, key: this.#source.key };
+    if (machine.capabilities.has("files2") && chunk >= MIN_CHUNK)
+      return { ...offer, chunk, key: this.#source.key(chunk) };
     return { ...offer, sha256: await (await import("./files/folders.js")).whole(this.#what) };
   }
 
   #line(channel: Channel): Line {
     return {
       digest,
-      receive: async () => (await this.#unlessOver((signal) => channel.receive({ signal }))) as Bytes | string,
+      receive: () => channel.receive(this.#stop) as Promise<Bytes | string>,
+      wait: (work) => abortable(work, this.#stop.signal),
       prove: (proof) => (this.proof = proof),
       send: async (message, position) => {
-        if (!(await this.#send(channel, message))) await this.#finished.promise; // it throws: nothing else is sent
+        await this.#send(channel, message);
         if (position) this.#came(channel, position);
       },
     };
@@ -258,37 +265,22 @@ export class Transfer extends Emitter<{ progress: Transfer }> {
     for (let at = this.#offset; at < this.size; at += chunk) {
       const message = await this.#source.chunk(at, chunk);
       hashes.push(message.slice(-HASH));
-      if (!(await this.#send(channel, message))) return;
+      await this.#send(channel, message);
       this.#came(channel, at + chunk);
     }
     const before: Bytes[] = []; // what the other side had already is proved with the rest
-    for (let at = 0; at < this.#offset && !this.#finished.settled; at += chunk) {
+    for (let at = 0; at < this.#offset && !this.over; at += chunk) {
       before.push(await this.#source.skip(at, chunk));
     }
     this.proof = over([...before, ...hashes]);
     await this.#send(channel, fromHex(this.proof));
   }
 
-  /** Whether the transfer is still wanted. */
-  async #send(channel: Channel, message: Bytes | string): Promise<boolean> {
-    if (this.#finished.settled) return false;
-    const sent = await this.#unlessOver((signal) => channel.send(message, { signal }));
-    if (!sent) return false;
-    this.last = sent;
-    this.#underWay.push(sent);
-    if (this.#underWay.length > AHEAD)
-      await this.#unlessOver((signal) => this.#underWay.shift()!.delivered({ signal }));
-    return !this.#finished.settled;
-  }
-
-  /** Wait, unless the transfer ends before. */
-  async #unlessOver<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T | undefined> {
-    const over = new AbortController();
-    try {
-      return await Promise.race([work(over.signal), this.#finished.promise.then(() => undefined)]);
-    } finally {
-      over.abort();
-    }
+  /** Send a message; throws when the transfer is over. */
+  async #send(channel: Channel, message: Bytes | string): Promise<void> {
+    this.last = await channel.send(message, this.#stop);
+    this.#underWay.push(this.last);
+    if (this.#underWay.length > AHEAD) await this.#underWay.shift()!.delivered(this.#stop);
   }
 
   #came(channel: Channel, position: number): void {
@@ -346,7 +338,10 @@ export class IncomingFile extends Emitter<IncomingEvents> {
   readonly #transfers: Transfers;
   readonly #offer: FileOffer;
   readonly #chunk: number | null | undefined;
-  readonly #failed = new Deferred<never>();
+  /** Aborted when the sender gives up: it ends all waits for it. */
+  readonly #failed = new AbortController();
+  /** Settles the handler of the session that has it. @internal */
+  settle: (() => void) | undefined;
   readonly #stopWaiting: () => void;
 
   constructor(
@@ -421,8 +416,9 @@ export class IncomingFile extends Emitter<IncomingEvents> {
   accept(options: AcceptFileOptions): Promise<File | undefined>;
   async accept(options: { to?: unknown; exists?: unknown } = {}): Promise<File> {
     settleCurrent();
+    this.settle?.();
     checkWord("exists", options.exists ?? "rename", "rename", "overwrite", "skip");
-    if (this.over) await this.#failed.promise;
+    this.#failed.signal.throwIfAborted();
     this.#answer();
     try {
       const { receiveFile, receiveFirst, receiveFolder } = await import("./files/folders.js");
@@ -457,7 +453,7 @@ export class IncomingFile extends Emitter<IncomingEvents> {
       begin: async (at) => {
         channel = await this.#begin(at);
       },
-      next: () => this.#message(channel),
+      next: () => channel.receive(this.#failed) as Promise<Bytes | string>,
       send: (text) => channel.send(text),
       came: (done) => this.#came(done),
     };
@@ -483,28 +479,18 @@ export class IncomingFile extends Emitter<IncomingEvents> {
     await this.#transfers.stopDraining(this.channel);
     this.#offset = at;
     this.sayAgain();
-    return this.#orFailed(this.#transfers.session.open(this.channel));
-  }
-
-  async #message(channel: Channel): Promise<Bytes | string> {
-    if (this.over) await this.#failed.promise;
-    return (await this.#orFailed(channel.receive())) as Bytes | string;
-  }
-
-  /** Wait, unless the sender gives up first. */
-  #orFailed<T>(work: Promise<T>): Promise<T> {
-    return Promise.race([work, this.#failed.promise]);
+    return this.#transfers.session.open(this.channel, this.#failed);
   }
 
   /** Whether the sender has given up. @internal */
   get over(): boolean {
-    return this.#failed.settled;
+    return this.#failed.signal.aborted;
   }
 
   /** A word of the sender. @internal */
   heard({ failed }: FileMessage): void {
     if (failed == null || this.over) return;
-    this.#failed.reject(new TransferError(`${this.name} did not arrive: ${failed}`));
+    this.#failed.abort(new TransferError(`${this.name} did not arrive: ${failed}`));
     if (this.answered) return;
     this.#stopWaiting();
     // Until its turn with the handlers it counts: a peer could fill their line.

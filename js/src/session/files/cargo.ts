@@ -10,6 +10,8 @@ export interface Line {
   /** Send a message; `position` is the number of the transfer's bytes that are sent with it. */
   send(message: Bytes | string, position?: number): Promise<void>;
   receive(): Promise<Bytes | string>;
+  /** Wait for it, unless the transfer ends before. */
+  wait<T>(work: Promise<T>): Promise<T>;
   /** Tell the proof, before the message after which the receiver is done. */
   prove(proof: string): void;
   digest: Digest;
@@ -24,6 +26,8 @@ export interface Cargo {
   /** Return the members of the offer that tell what is sent. `most`: bytes of a message. */
   offer(most: number): Partial<FileOffer>;
   send(line: Line): Promise<void>;
+  /** The transfer is over before its end. */
+  stop?(): void;
 }
 
 /** The part of an incoming file or folder that is received here. */

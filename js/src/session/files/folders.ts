@@ -20,7 +20,7 @@ import type { FileOffer, FolderEntry, FolderMessage } from "../../protocol/messa
 import { over, Sha256 } from "../../sha256.js";
 import type { Cargo, Digest, Line, Received, Receiving } from "./cargo.js";
 import { excludes } from "./excludes.js";
-import { keepHalf, takeHalf } from "./halves.js";
+import { Half, keepHalf, takeHalf } from "./halves.js";
 import { Manifest, numbered, pages } from "./manifest.js";
 
 export { elsewhere } from "../../hashing-worker.js";
@@ -46,15 +46,20 @@ export function streamCargo(stream: StreamSource): Cargo {
     throw new TypeError(`sendFile() takes a File, a Blob or a stream of Uint8Array, not ${String(stream)}`);
   }
   let chunk = CHUNK;
+  let source: AsyncIterator<Uint8Array> | undefined;
+  const open = () => (source ??= opened(stream));
   return {
     size: 0,
+    stop() {
+      (async () => open().return?.())().catch(() => undefined); // it failed itself, or somebody else reads it
+    },
     offer(most) {
       chunk = Math.min(CHUNK, most - HASH);
       return { size: 0, chunk, key: hex(crypto.getRandomValues(new Uint8Array(16))), stream: true };
     },
     async send(line) {
       const proof = new Sha256();
-      for await (const data of chunks(stream, chunk)) {
+      for await (const data of chunks(() => line.wait(open().next()), chunk)) {
         const hash = await line.digest(data);
         proof.add(hash);
         this.size += data.length;
@@ -68,10 +73,11 @@ export function streamCargo(stream: StreamSource): Cargo {
 }
 
 /** Yield chunks; all are whole but the last. */
-async function* chunks(stream: StreamSource, size: number): AsyncGenerator<Bytes> {
+async function* chunks(next: () => Promise<IteratorResult<Uint8Array>>, size: number): AsyncGenerator<Bytes> {
   let gathered: Uint8Array[] = [];
   let length = 0;
-  for await (const data of iterated(stream)) {
+  for (let part = await next(); !part.done; part = await next()) {
+    const data = part.value;
     if (!(data instanceof Uint8Array)) throw new TypeError(`a stream must give Uint8Array, not ${typeof data}`);
     gathered.push(data);
     length += data.length;
@@ -86,14 +92,10 @@ async function* chunks(stream: StreamSource, size: number): AsyncGenerator<Bytes
 }
 
 /** Not every browser iterates streams. */
-async function* iterated(stream: StreamSource): AsyncGenerator<Uint8Array> {
-  if (!(stream instanceof ReadableStream)) return yield* stream;
+function opened(stream: StreamSource): AsyncIterator<Uint8Array> {
+  if (!(stream instanceof ReadableStream)) return stream[Symbol.asyncIterator]();
   const reader = stream.getReader();
-  try {
-    for (let part = await reader.read(); !part.done; part = await reader.read()) yield part.value;
-  } finally {
-    reader.releaseLock();
-  }
+  return { next: () => reader.read() as never, return: () => reader.cancel() as never };
 }
 
 /**
@@ -345,15 +347,8 @@ function damaged(how: string): never {
   throw new Error(`it arrived damaged: ${how}`);
 }
 
-/** A received file of a folder: its bytes so far. */
-interface Part {
-  pieces: Blob[];
-  size: number;
-  hashes: Bytes[];
-}
-
 /** The parts that ended transfers have left, by the key of the folder, and the path in it. */
-const kept = new Map<string, Map<string, Part>>();
+const kept = new Map<string, Map<string, Half>>();
 const MAX_KEPT = 2;
 
 /** Receive a folder. */
@@ -363,31 +358,33 @@ export async function receiveFolder(
 ): Promise<Received<Map<string, File> | FileSystemDirectoryHandle>> {
   const { offer } = from;
   const key = offer.key!;
-  const parts = (!to && kept.get(key)) || new Map<string, Part>();
+  const parts = (!to && kept.get(key)) || new Map<string, Half>();
   kept.delete(key); // one transfer at a time goes on with it
-  await from.begin(0);
-  const manifest = new Manifest(offer.entries!, offer.size);
-  for (let last = false; !last; ) {
-    const { text, message } = await texts(from.next, "entries");
-    manifest.add(text, message);
-    last = message.last ?? false;
-  }
-  const disk = to && (await Disk.open(to, from.name, exists, manifest, offer.chunk!, from.digest));
-  const store = disk ?? new Memory(parts, manifest);
-  const taking = new Taking(from, manifest, store);
+  let store: Store | undefined;
   try {
+    await from.begin(0);
+    const manifest = new Manifest(offer.entries!, offer.size);
+    for (let last = false; !last; ) {
+      const { text, message } = await texts(from.next, "entries");
+      manifest.add(text, message);
+      last = message.last ?? false;
+    }
+    store = to
+      ? await Disk.open(to, from.name, exists, manifest, offer.chunk!, from.digest)
+      : new Memory(parts, manifest);
+    const taking = new Taking(from, manifest, store);
     await taking.sayWhatIsHere();
     await taking.pieces();
+    const files = manifest.entries.filter(({ size }) => size != null).length;
+    return { value: store.result(), proof: taking.proof, size: offer.size, files };
   } catch (error) {
-    await store.stop();
-    if (!to) keep(key, parts);
+    await store?.stop();
+    if (parts.size) keep(key, parts);
     throw error;
   }
-  const files = manifest.entries.filter(({ size }) => size != null).length;
-  return { value: store.result(), proof: taking.proof, size: offer.size, files };
 }
 
-function keep(key: string, parts: Map<string, Part>): void {
+function keep(key: string, parts: Map<string, Half>): void {
   kept.set(key, parts);
   for (const oldest of kept.keys()) {
     if (kept.size <= MAX_KEPT) break;
@@ -409,10 +406,10 @@ interface Store {
 }
 
 class Memory implements Store {
-  #now: Part = { pieces: [], size: 0, hashes: [] };
+  #now = new Half();
 
   constructor(
-    private readonly parts: Map<string, Part>,
+    private readonly parts: Map<string, Half>,
     private readonly manifest: Manifest,
   ) {
     const paths = new Set(manifest.entries.map(({ path }) => path));
@@ -432,14 +429,12 @@ class Memory implements Store {
   async begin(n: number, at: number): Promise<void> {
     const { path } = this.manifest.entries[n]!;
     const known = this.parts.get(path);
-    this.#now = known && at ? known : { pieces: [], size: 0, hashes: [] };
+    this.#now = known && at ? known : new Half();
     this.parts.set(path, this.#now);
   }
 
   async write(data: Bytes, hash: Bytes): Promise<void> {
-    this.#now.pieces.push(new Blob([data]));
-    this.#now.size += data.length;
-    this.#now.hashes.push(hash);
+    this.#now.add(data, hash);
   }
 
   async end(): Promise<void> {}
