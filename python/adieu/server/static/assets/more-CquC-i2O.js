@@ -1,4 +1,4 @@
-import{i as e,n as t}from"./lit-BqTy6KEj.js";import{notifications as n}from"./notifications-CzaRmAcO.js";import{c as r,h as i,i as a,r as o,t as s}from"./index-BpEpHYK0.js";import{r as c}from"./language-DeCIXu6d.js";import{t as l}from"./devices-DD2XpP-z.js";import{i as u,n as d,r as f}from"./call-BH3X6VkL.js";function p(){let{keys:t}=c();return e`
+import{i as e,n as t}from"./lit-BqTy6KEj.js";import{notifications as n}from"./notifications-wbocOhwB.js";import{c as r,h as i,i as a,r as o,t as s}from"./index-BL7cTLmG.js";import{r as c}from"./language-DeCIXu6d.js";import{t as l}from"./devices-ByEhouK9.js";import{i as u,n as d,r as f}from"./call-r7Yz8aIJ.js";function p(){let{keys:t}=c();return e`
     <dl class="keys">
       ${Object.entries(d).map(([n,r])=>e`<dt><kbd>${n.toUpperCase()}</kbd></dt><dd>${t[r]}</dd>`)}
       <dt><kbd>← ↑ → ↓</kbd></dt>
