@@ -200,7 +200,7 @@ MUTATIONS = (
     ),
     Mutation(
         "promise", "no handler sees an offer that is over", "js/src/session/session.ts",
-        "() => event.over)", "() => false)", TS_ONE,
+        "event as never, false, event)", "event as never, false)", TS_ONE,
     ),
     Mutation(
         "bound", "a channel carries one file at a time", TS_TRANSFER,
