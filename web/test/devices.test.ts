@@ -240,3 +240,59 @@ test("the list of devices is that of the last look, and what is lacking is known
   assert.deepEqual(devices.list("speaker"), [{ id: "s", label: "Speaker 1" }]);
   assert.deepEqual(devices.list("audio"), [], "without a permission there is nothing to choose");
 });
+
+test("a chosen device that cannot be had leaves the one before in use, which can be muted", async () => {
+  const { media, devices, states } = make();
+  await devices.choose("audio", "first");
+  await devices.turnOn(["audio"]);
+  for (const name of ["NotReadableError", "NotAllowedError"]) {
+    media.refuses.set("audio", name);
+    await devices.choose("audio", "second");
+    assert.deepEqual(
+      [devices.state("audio"), devices.sends("audio"), media.given[0]!.readyState],
+      ["on", true, "live"],
+    );
+    assert.equal(devices.troubles.get("audio"), "kept", "it is told");
+    assert.equal(devices.chosen("audio"), "first", "it would be asked for in vain again");
+  }
+  await devices.toggle("audio");
+  assert.deepEqual([states()[0], media.given[0]!.enabled], ["muted", false]);
+  await devices.choose("audio", "second");
+  assert.deepEqual([states()[0], media.given[0]!.enabled], ["muted", false]);
+});
+
+test("a microphone is muted while another one is asked for, and the other one comes muted", async () => {
+  const { media, devices } = make();
+  await devices.turnOn(["audio"]);
+  let answer = () => {};
+  media.wait = new Promise((resolve) => (answer = resolve));
+  const choosing = devices.choose("audio", "headset");
+  assert.ok(devices.sends("audio"), "it is still heard");
+  await devices.toggle("audio");
+  assert.deepEqual([devices.sends("audio"), media.given[0]!.enabled, media.asked.length], [false, false, 2]);
+  media.given[0]!.unplug();
+  answer();
+  await choosing;
+  assert.deepEqual([devices.state("audio"), media.given[1]!.enabled], ["muted", false]);
+});
+
+test("devices that are renewed during the browser's question are asked for again, and what was muted stays muted", async () => {
+  const { media, devices, states } = make();
+  await devices.turnOn(["audio"]);
+  await devices.toggle("audio");
+  let answer = () => {};
+  media.wait = new Promise((resolve) => (answer = resolve));
+  const asking = [devices.turnOn(["video"]), devices.renew(), devices.renew()];
+  assert.deepEqual(states(), ["asking", "asking"]);
+  answer();
+  await Promise.all(asking);
+  assert.deepEqual(states(), ["muted", "on"]);
+  const live = media.given.filter(({ readyState }) => readyState === "live");
+  assert.deepEqual(
+    live.map(({ kind, enabled }) => [kind, enabled]),
+    [
+      ["audio", false],
+      ["video", true],
+    ],
+  );
+});

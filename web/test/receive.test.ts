@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join as joined } from "node:path";
 import { test } from "node:test";
 import type { join } from "adieu-rtc";
 import { fromHex, hex } from "../../js/src/bytes.js";
@@ -7,7 +10,8 @@ import { linkOf } from "../src/receive/link.js";
 import { parse } from "../src/receive/messages.js";
 import { fingerprintOf, linkMac, Pin } from "../src/receive/proof.js";
 import { digestOfList, Receiving } from "../src/receive/receiving.js";
-import { safePath } from "../src/receive/zip.js";
+import { type Stored, safePath, zipped } from "../src/receive/zip.js";
+import { settled } from "./browser.js";
 import { FakeSender } from "./sender.js";
 
 // The tests are built into web/build.
@@ -112,6 +116,40 @@ test("a path in a ZIP file stays below its folder", () => {
   for (const [path, safe] of Object.entries(paths)) assert.equal(safePath(path), safe);
 });
 
+/** What Python finds in a ZIP file: the number of its files, the first damaged one, the texts of the first few. */
+async function unpacked(stored: Stored[], max?: number): Promise<[number, string | null, Record<string, string>]> {
+  const folder = mkdtempSync(joined(tmpdir(), "adieu-zip-"));
+  try {
+    const file = joined(folder, "files.zip");
+    writeFileSync(file, new Uint8Array(await (await zipped(stored, max)).arrayBuffer()));
+    const program = `import json, sys, zipfile
+with zipfile.ZipFile(sys.argv[1]) as found:
+    names = found.namelist()
+    texts = {name: found.read(name).decode() for name in names[:9]}
+    print(json.dumps([len(names), found.testzip() if len(names) < 9 else None, texts]))`;
+    const { PYTHON = process.platform === "win32" ? "python" : "python3" } = process.env;
+    return JSON.parse(execFileSync(PYTHON, ["-c", program, file], { encoding: "utf-8" }));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+test("other programs read a ZIP file, with wide numbers too", async () => {
+  const texts = { "folder/é": "first", "folder/b": "x".repeat(300), "folder/c": "" };
+  const stored = Object.entries(texts).map(([path, text]) => ({ path, file: new Blob([text]) }));
+  for (const max of [undefined, 1, 5, 100, 400]) {
+    assert.deepEqual(await unpacked(stored, max), [3, null, texts], `${max}`);
+  }
+});
+
+test("a folder of more files than the first version of ZIP can count is packed whole", async () => {
+  for (const count of [65535, 65536]) {
+    const file = new Blob([]);
+    const [found] = await unpacked(Array.from({ length: count }, (_, number) => ({ path: `f/${number}`, file })));
+    assert.equal(found, count);
+  }
+});
+
 const FILES = { "folder/a": "first", "folder/b": "second", "folder/c": "" };
 
 async function receiving(sender: FakeSender, to?: FileSystemDirectoryHandle): Promise<Receiving> {
@@ -214,7 +252,69 @@ for (const [name, trouble, why] of [
     const model = await receiving(sender);
     assert.match(model.why, why);
     assert.equal(model.phase, "extra" in trouble ? "done" : "failed");
+    if ("large" in trouble) assert.equal(sender.sessions[0]!.timeout, 1000, "the sender hears why");
     if ("extra" in trouble) assert.deepEqual(sender.refused, Array(3).fill("not in the list"));
     if ("wrongProof" in trouble) assert.equal(sender.listed, 0);
   });
 }
+
+test("a browser without WebRTC says so, and the person can try again", async () => {
+  const failing = { generateCertificate: () => Promise.reject(new DOMException("turned off", "NotSupportedError")) };
+  for (const RTCPeerConnection of [undefined, failing]) {
+    const sender = new FakeSender(FILES);
+    Object.assign(globalThis, { RTCPeerConnection });
+    const enter = sender.enter as unknown as typeof join;
+    const model = new Receiving({ server: "ws://x/ws", link: sender.link, enter });
+    await assert.rejects(model.begin());
+    assert.equal(model.phase, "ready");
+  }
+});
+
+test("the ICE servers are asked for again before their credentials expire, for open connections too", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  class FakeConnection {
+    static generateCertificate = async () => ({});
+    signalingState = "stable";
+    constructor(public configuration: RTCConfiguration) {}
+    async setRemoteDescription() {}
+    getConfiguration() {
+      return this.configuration;
+    }
+    setConfiguration(configuration: RTCConfiguration) {
+      this.configuration = configuration;
+    }
+  }
+  Object.assign(globalThis, { RTCPeerConnection: FakeConnection });
+  let asked = 0;
+  let leave = (_: Error) => {};
+  const iceServers = async () => {
+    if (++asked === 2) throw new Error("the server is away");
+    return [[{ urls: "turn:x", username: `${asked}` }], 3600];
+  };
+  const session = () => new Promise((_, reject) => (leave = reject));
+  const entered: Parameters<typeof join>[1][] = [];
+  const enter = async (_: string, options: Parameters<typeof join>[1]) => {
+    entered.push(options);
+    return { client: { iceServers }, peers: [], session, close: async () => [] };
+  };
+  const link = { room: "x", key: new Uint8Array(16) };
+  const model = new Receiving({ server: "ws://x/ws", link, enter: enter as unknown as typeof join });
+  const over = model.begin();
+  await settled();
+  const [{ accept, connect }] = entered as [Required<Parameters<typeof join>[1]>];
+  assert.ok(await accept({ meta: { "adieu send": "sender" } } as never));
+  const user = (pc: RTCPeerConnection) => pc.getConfiguration().iceServers![0]!.username;
+  const first = connect();
+  assert.equal(user(first), "1");
+  t.mock.timers.tick(2400_000);
+  await settled();
+  assert.equal(asked, 2);
+  t.mock.timers.tick(30_000);
+  await settled();
+  assert.deepEqual([user(first), user(connect())], ["3", "3"]);
+  leave(new Error("over"));
+  await over;
+  t.mock.timers.tick(3600_000);
+  await settled();
+  assert.equal(asked, 3, "it is not asked after the end");
+});

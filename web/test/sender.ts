@@ -114,6 +114,8 @@ class FakeSession {
   readonly toPage = new Pipe();
   readonly toSender = new Pipe();
   receipt: object | undefined;
+  /** Milliseconds that the page gave its close. */
+  timeout: number | undefined;
   file: ((offer: FakeOffer) => unknown) | undefined;
   folder: ((offer: FakeFolder) => unknown) | undefined;
   #closed: (receipt: object) => void = () => undefined;
@@ -138,7 +140,8 @@ class FakeSession {
     };
     this.#closed(this.receipt);
   }
-  async close({ reason }: { reason: string }): Promise<object> {
+  async close({ reason, timeout }: { reason: string; timeout: number }): Promise<object> {
+    this.timeout = timeout;
     this.end(reason);
     return this.#end;
   }

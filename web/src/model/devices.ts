@@ -14,6 +14,9 @@ export const KINDS: readonly Kind[] = ["audio", "video"];
  */
 export type DeviceState = "off" | "asking" | "on" | "muted" | "denied" | "missing" | "busy" | "unplugged" | "blocked";
 
+/** `kept`: another device was chosen and cannot be had; the one before goes on. The others are states. */
+export type DeviceTrouble = DeviceState | "kept";
+
 /** The devices that can be chosen. A speaker only where the browser can play on another than its own choice. */
 export type Choice = Kind | "speaker";
 export const CHOICES: readonly Choice[] = ["audio", "video", "speaker"];
@@ -60,6 +63,12 @@ export class Devices extends Model {
   readonly #states = new Map<Kind, DeviceState>();
   /** The last track of each kind, also if it has ended, so that the next one can replace it. */
   readonly #tracks = new Map<Kind, MediaStreamTrack>();
+  /** Kinds that the browser is asked for. A device that is live meanwhile goes on, and can be muted. */
+  readonly #asked = new Set<Kind>();
+  /** Kinds that are asked for and come muted. */
+  readonly #quiet = new Set<Kind>();
+  /** Kinds of which another device was chosen in vain. */
+  readonly #kept = new Set<Kind>();
   /** Kinds whose trouble this person has read. */
   readonly #read = new Set<Kind>();
   /** The ids of the chosen devices; empty for the browser's choice. */
@@ -93,8 +102,9 @@ export class Devices extends Model {
   }
 
   /** Return the texts about trouble with devices. */
-  get troubles(): ReadonlyMap<Kind, DeviceState> {
-    return new Map(KINDS.filter((kind) => !this.#read.has(kind)).map((kind) => [kind, this.state(kind)]));
+  get troubles(): ReadonlyMap<Kind, DeviceTrouble> {
+    const unread = KINDS.filter((kind) => !this.#read.has(kind));
+    return new Map(unread.map((kind) => [kind, this.#kept.has(kind) ? "kept" : this.state(kind)]));
   }
 
   /** Dismiss the trouble that was read. New trouble is shown again. */
@@ -110,10 +120,14 @@ export class Devices extends Model {
 
   /** Request devices. Failures are in their state; nothing is thrown. */
   async turnOn(kinds: readonly Kind[]): Promise<void> {
-    const wanted = kinds.filter((kind) => this.state(kind) !== "asking");
+    if (!this.#media?.getUserMedia) return this.#set(kinds, "blocked");
+    this.#set(
+      kinds.filter((kind) => !this.#isLive(kind)),
+      "asking",
+    );
+    const wanted = kinds.filter((kind) => !this.#asked.has(kind));
     if (!wanted.length) return;
-    if (!this.#media?.getUserMedia) return this.#set(wanted, "blocked");
-    this.#set(wanted, "asking");
+    for (const kind of wanted) this.#asked.add(kind);
     await this.#ask(wanted, this.#generation);
   }
 
@@ -129,18 +143,28 @@ export class Devices extends Model {
       if (kinds.length > 1 && name !== "NotAllowedError") {
         for (const kind of kinds) await this.#ask([kind], generation);
       } else {
-        const still = kinds.filter((kind) => this.state(kind) === "asking");
-        this.#set(still, refusal(name));
+        for (const kind of kinds) if (this.#asked.delete(kind)) this.#failed(kind, refusal(name));
       }
       return;
     }
     for (const track of stream.getTracks()) {
       // Meanwhile all may be over, or this kind turned off.
-      const wanted = generation === this.#generation && this.state(track.kind as Kind) === "asking";
+      const wanted = generation === this.#generation && this.#asked.delete(track.kind as Kind);
       if (wanted) this.#have(track);
       else track.stop();
     }
     void this.look(); // now the devices have names
+  }
+
+  #failed(kind: Kind, state: DeviceState): void {
+    this.#quiet.delete(kind);
+    const live = this.#isLive(kind);
+    this.#set([kind], live ? this.state(kind) : state);
+    if (live) this.#kept.add(kind);
+  }
+
+  #isLive(kind: Kind): boolean {
+    return this.track(kind)?.readyState === "live";
   }
 
   #constraints(kind: Kind): MediaTrackConstraints {
@@ -186,29 +210,37 @@ export class Devices extends Model {
     return this.#chosen.get(kind) || used || "";
   }
 
-  /** Use another device from now on, and remember it. */
+  /** Use another device from now on, and remember it. If it cannot be had, the one before stays chosen. */
   async choose(kind: Choice, id: string): Promise<void> {
+    const before = this.#chosen.get(kind) ?? "";
+    this.#choose(kind, id);
+    if (kind === "speaker" || !this.#isLive(kind)) return;
+    const old = this.track(kind);
+    await this.turnOn([kind]);
+    if (this.track(kind) === old && this.#isLive(kind)) this.#choose(kind, before);
+  }
+
+  #choose(kind: Choice, id: string): void {
     this.#chosen.set(kind, id);
     remember(`device-${kind}`, id);
     this.changed();
-    if (kind === "speaker" || this.track(kind)?.readyState !== "live") return;
-    const muted = this.state(kind) === "muted";
-    await this.turnOn([kind]);
-    if (muted && this.state(kind) === "on") await this.toggle(kind);
   }
 
   #have(track: MediaStreamTrack): void {
     const kind = track.kind as Kind;
     const old = this.#tracks.get(kind);
+    track.enabled = !this.#quiet.delete(kind) && this.state(kind) !== "muted";
     old?.stop();
     this.#tracks.set(kind, track);
     // The browser fires this when a device was unplugged or its permission revoked, not when a track is stopped.
     track.addEventListener("ended", () => {
       if (this.#tracks.get(kind) !== track) return;
+      if (this.#asked.has(kind) && !track.enabled) this.#quiet.add(kind);
       this.#set([kind], "unplugged");
       this.dispatchEvent(new MutedEvent(kind));
     });
-    this.#set([kind], "on");
+    this.#set([kind], track.enabled ? "on" : "muted");
+    if (kind === "video") this.#letGoSoon(track);
     this.dispatchEvent(new TrackEvent(track, old));
     this.dispatchEvent(new MutedEvent(kind));
   }
@@ -236,19 +268,23 @@ export class Devices extends Model {
 
   /** Release the devices and request them again. A muted microphone is muted again; a camera stays off. */
   async renew(): Promise<void> {
-    const muted = (["audio"] as const).filter((kind) => this.state(kind) === "muted");
-    const wanted = [...KINDS.filter((kind) => ["on", "unplugged"].includes(this.state(kind))), ...muted];
+    const wanted = KINDS.filter((kind) => ["asking", "on", "unplugged"].includes(this.state(kind)));
+    if (this.state("audio") === "muted") {
+      this.#quiet.add("audio");
+      wanted.push("audio");
+    }
     for (const track of this.tracks) track.stop();
-    const generation = ++this.#generation;
+    this.#generation++;
+    this.#asked.clear();
     await this.turnOn(wanted);
-    if (generation !== this.#generation) return;
-    for (const kind of muted) if (this.state(kind) === "on") await this.toggle(kind);
   }
 
   /** Release one kind of device: it is not wanted. */
   turnOff(kind: Kind): void {
     this.#tracks.get(kind)?.stop();
     this.#tracks.delete(kind);
+    this.#asked.delete(kind);
+    this.#quiet.delete(kind);
     this.#set([kind], "off");
   }
 
@@ -264,12 +300,15 @@ export class Devices extends Model {
     clearTimeout(this.#lettingGo);
     for (const track of this.tracks) track.stop();
     this.#tracks.clear();
+    this.#asked.clear();
+    this.#quiet.clear();
     this.#set(KINDS, "off");
   }
 
   #set(kinds: readonly Kind[], state: DeviceState): void {
     for (const kind of kinds) {
       this.#states.set(kind, state);
+      this.#kept.delete(kind);
       this.#read.delete(kind);
     }
     this.changed();

@@ -3,7 +3,7 @@
 import type { Account, ChannelReceipt, CloseReceipt, ProgressEvent, StateName } from "adieu-rtc";
 import { en } from "../words/en.js";
 import { words } from "../words/language.js";
-import type { DeviceState, Kind } from "./devices.js";
+import type { DeviceTrouble, Kind } from "./devices.js";
 import type { Quality } from "./quality.js";
 
 export type Tone = "good" | "wait" | "bad";
@@ -142,8 +142,8 @@ export function list(names: readonly string[]): string {
 }
 
 /** Return the troubles of devices with their remedies: one sentence for devices with the same trouble. */
-export function deviceTroubles(states: ReadonlyMap<Kind, DeviceState>): string[] {
-  const kinds = new Map<DeviceState, Kind[]>();
+export function deviceTroubles(states: ReadonlyMap<Kind, DeviceTrouble>): string[] {
+  const kinds = new Map<DeviceTrouble, Kind[]>();
   for (const [kind, state] of states) kinds.set(state, [...(kinds.get(state) ?? []), kind]);
   return [...kinds].flatMap(([state, those]) => {
     if (state === "off" || state === "asking" || state === "on" || state === "muted") return [];

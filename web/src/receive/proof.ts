@@ -72,9 +72,19 @@ export class Pin {
       }
       await set(description);
     };
-    for (const old of this.#made) if (old.signalingState === "closed") this.#made.delete(old);
+    this.#forgetClosed();
     this.#made.add(pc);
     return pc;
+  }
+
+  /** Give open connections other ICE servers. */
+  renew(iceServers: RTCIceServer[]): void {
+    this.#forgetClosed();
+    for (const pc of this.#made) pc.setConfiguration({ ...pc.getConfiguration(), iceServers });
+  }
+
+  #forgetClosed(): void {
+    for (const old of this.#made) if (old.signalingState === "closed") this.#made.delete(old);
   }
 
   /** Refuse all other certificates from now on. A connection that has one is closed. */

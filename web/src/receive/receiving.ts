@@ -17,6 +17,10 @@ import { countOf, placeOn } from "./whole.js";
 const ROLE = "adieu send";
 /** Seconds to wait for the sender. */
 const TO_MEET = 60;
+/** Milliseconds in which the sender hears why this page cannot go on. */
+const TO_SAY = 1000;
+/** Seconds after which the ICE servers are asked for again, if they could not be had. */
+const ASK_AGAIN = 30;
 /** Seconds over which the rate is measured. */
 const OVER = 4;
 
@@ -96,19 +100,18 @@ export class Receiving extends Model {
     if (to !== this.#disk) this.#place = undefined;
     this.#disk = to;
     this.#to("meeting");
-    const pin = new Pin(
-      await RTCPeerConnection.generateCertificate({ name: "ECDSA", namedCurve: "P-256" } as EcKeyGenParams),
-    );
-    let here: (room: Room) => void = () => undefined;
-    const entered = new Promise<Room>((resolve) => (here = resolve));
+    let known = () => {};
+    const iceKnown = new Promise<void>((resolve) => (known = resolve));
+    let pin: Pin;
     let room: Room;
     try {
+      pin = await makePin(); // fails where the browser has no WebRTC
       room = await this.#enter(this.#server, {
         room: this.#link.room,
         meta: { [ROLE]: "receiver" },
         // Other receivers may be here too.
         accept: async ({ meta }) => {
-          [this.#ice] = await (await entered).client.iceServers();
+          await iceKnown;
           return meta?.[ROLE] === "sender";
         },
         connect: () => pin.connection(this.#ice),
@@ -118,11 +121,29 @@ export class Receiving extends Model {
       this.#to("ready");
       throw error;
     }
-    here(room);
+    const over = new AbortController();
+    void this.#renewIce(room, pin, known, over.signal);
     try {
       while (!(await this.#attempt(room, pin)));
     } finally {
+      over.abort();
       await room.close();
+    }
+  }
+
+  /** Ask for the ICE servers again and again, each time well before their credentials expire. */
+  async #renewIce(room: Room, pin: Pin, known: () => void, over: AbortSignal): Promise<void> {
+    while (!over.aborted) {
+      let seconds: number;
+      try {
+        [this.#ice, seconds] = await room.client.iceServers();
+        pin.renew(this.#ice);
+      } catch {
+        seconds = ASK_AGAIN; // the server is away, or names servers that there cannot be
+      }
+      known();
+      if (!seconds) return;
+      await pause((seconds * 2) / 3, over);
     }
   }
 
@@ -142,7 +163,7 @@ export class Receiving extends Model {
         this.#to("lost", () => ending(receipt, session.name));
         return false;
       }
-      await session.close({ reason: wordsOf(error).slice(0, 100), timeout: 1 });
+      await session.close({ reason: wordsOf(error).slice(0, 100), timeout: TO_SAY });
       return this.#fail(receipt && pin.isSet ? () => ending(receipt, session.name) : shown(error));
     } finally {
       pin.clear();
@@ -336,6 +357,22 @@ function itemsOf(entries: readonly Entry[]): Item[] {
   return entries.flatMap(({ path, size }, number) =>
     size === FOLDER ? [] : [{ number, path, name: safe(path), size, done: 0, proof: "", file: undefined }],
   );
+}
+
+async function makePin(): Promise<Pin> {
+  const algorithm = { name: "ECDSA", namedCurve: "P-256" } as EcKeyGenParams;
+  return new Pin(await RTCPeerConnection.generateCertificate(algorithm));
+}
+
+/** Wait, but not longer than until all is over. A timer holds 31 bits of milliseconds. */
+function pause(seconds: number, over: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, Math.min(seconds * 1000, 2 ** 31 - 1));
+    over.addEventListener("abort", () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
 }
 
 /** Fail with the sender's last word, if it comes before the files do. */

@@ -1,8 +1,10 @@
-/** A ZIP file of received files, without compression: the blobs themselves are its parts, so nothing is copied. */
+/**
+ * A ZIP file of received files, without compression: the blobs themselves are its parts, so nothing is copied. Numbers
+ * that are too large for the format's first version are written as ZIP64 has them.
+ */
 
 import { utf8 } from "../../../js/src/bytes.js";
 import { safe } from "../../../js/src/session/names.js";
-import { words } from "../words/language.js";
 
 /** A file to be stored. */
 export interface Stored {
@@ -12,19 +14,26 @@ export interface Stored {
 }
 
 const PIECE = 1024 * 1024;
-/** Larger numbers need the format's second version, ZIP64. */
+/** Stand for a number that ZIP64 has. */
 const MAX = 0xffffffff;
 const MAX_FILES = 0xffff;
 const LOCAL = 0x04034b50;
 const CENTRAL = 0x02014b50;
 const END = 0x06054b50;
+const END_64 = 0x06064b50;
+const LOCATOR = 0x07064b50;
 const UTF_8 = 0x0800;
 const VERSION = 20;
+const VERSION_64 = 45;
 /** The first of January 1980, the earliest that the format has. */
 const DATE = 0x21;
 
-/** Return the ZIP file. Throws RangeError: there is too much for this format. */
-export async function zipped(all: readonly Stored[]): Promise<Blob> {
+/**
+ * Return the ZIP file.
+ *
+ * @param max numbers from this one on are written as ZIP64 has them.
+ */
+export async function zipped(all: readonly Stored[], max = MAX): Promise<Blob> {
   const parts: BlobPart[] = [];
   const ends: BlobPart[] = [];
   let at = 0;
@@ -33,53 +42,70 @@ export async function zipped(all: readonly Stored[]): Promise<Blob> {
   for (const { path, file } of all) {
     if (!file) continue;
     const name = utf8(unused(safePath(path), names));
-    const members = [UTF_8, 0, 0, DATE] as const;
-    const sum = await crc32(file);
-    const head = record([[4, LOCAL], [2, VERSION], ...short(members), [4, sum], [4, file.size], [4, file.size]], name);
-    const entry = record(
-      [[4, CENTRAL], [2, VERSION], [2, VERSION], ...short(members), [4, sum], [4, file.size], [4, file.size]],
-      name,
-      [
-        [2, 0],
-        [2, 0],
-        [2, 0],
-        [4, 0],
-        [4, at],
-      ],
-    );
+    const sizes = [file.size, file.size];
+    const members: Field[] = [...short([UTF_8, 0, 0, DATE]), [4, await crc32(file)], ...narrow(sizes, max)];
+    const wide = sizes.filter((value) => value >= max);
+    const head = record([[4, LOCAL], [2, versionOf(wide)], ...members], name, wide);
+    if (at >= max) wide.push(at);
+    const version = versionOf(wide);
+    const more: Field[] = [...short([0, 0, 0]), [4, 0], ...narrow([at], max)];
+    const entry = record([[4, CENTRAL], [2, version], [2, version], ...members], name, wide, more);
     parts.push(head, file);
     ends.push(entry);
     at += head.length + file.size;
     central += entry.length;
   }
-  const count = ends.length;
-  if (at + central > MAX || count > MAX_FILES) throw new RangeError(words().receive.why.zip);
-  const last = packed([
-    [4, END],
-    [2, 0],
-    [2, 0],
-    [2, count],
-    [2, count],
-    [4, central],
-    [4, at],
-    [2, 0],
-  ]);
-  return new Blob([...parts, ...ends, last], { type: "application/zip" });
+  return new Blob([...parts, ...ends, end(ends.length, central, at, max)], { type: "application/zip" });
 }
 
-type Field = readonly [bytes: 2 | 4, value: number];
+type Field = readonly [bytes: 2 | 4 | 8, value: number];
 
 function short(values: readonly number[]): Field[] {
   return values.map((value) => [2, value]);
 }
 
-/** A header: its fields, the lengths of the name and of nothing, further fields, the name. */
-function record(fields: Field[], name: Uint8Array<ArrayBuffer>, more: Field[] = []): Uint8Array<ArrayBuffer> {
-  const head = packed([...fields, [2, name.length], [2, 0], ...more]);
-  const whole = new Uint8Array(head.length + name.length);
+/** Return numbers as the first version has them; those from `max` on are elsewhere. */
+function narrow(values: readonly number[], max: number): Field[] {
+  return values.map((value) => [4, value >= max ? MAX : value]);
+}
+
+function versionOf(wide: readonly number[]): number {
+  return wide.length ? VERSION_64 : VERSION;
+}
+
+/** A header: its fields, the lengths of the name and of the wide numbers, further fields, the name, the wide numbers. */
+function record(
+  fields: Field[],
+  name: Uint8Array<ArrayBuffer>,
+  wide: readonly number[],
+  more: Field[] = [],
+): Uint8Array<ArrayBuffer> {
+  const numbers = wide.map((value): Field => [8, value]);
+  const extra = packed(wide.length ? [[2, 1], [2, 8 * wide.length], ...numbers] : []);
+  const head = packed([...fields, [2, name.length], [2, extra.length], ...more]);
+  const whole = new Uint8Array(head.length + name.length + extra.length);
   whole.set(head);
   whole.set(name, head.length);
+  whole.set(extra, head.length + name.length);
   return whole;
+}
+
+/** The end of the file: so many entries, of so many bytes, which begin there. */
+function end(count: number, bytes: number, at: number, max: number): Uint8Array<ArrayBuffer> {
+  const many = Math.min(count, MAX_FILES);
+  const first: Field[] = [[4, END], ...short([0, 0, many, many]), ...narrow([bytes, at], max), [2, 0]];
+  if (count < MAX_FILES && bytes < max && at < max) return packed(first);
+  const start: Field[] = [
+    [4, END_64],
+    [8, 44],
+    [2, VERSION_64],
+    [2, VERSION_64],
+    [4, 0],
+    [4, 0],
+  ];
+  const last: Field[] = [[8, count], [8, count], [8, bytes], [8, at]]; // biome-ignore format: a list
+  const locator: Field[] = [[4, LOCATOR], [4, 0], [8, at + bytes], [4, 1]]; // biome-ignore format: a list
+  return packed([...start, ...last, ...locator, ...first]);
 }
 
 function packed(fields: readonly Field[]): Uint8Array<ArrayBuffer> {
@@ -87,7 +113,8 @@ function packed(fields: readonly Field[]): Uint8Array<ArrayBuffer> {
   let at = 0;
   for (const [bytes, value] of fields) {
     if (bytes === 2) view.setUint16(at, value, true);
-    else view.setUint32(at, value, true);
+    else if (bytes === 4) view.setUint32(at, value, true);
+    else view.setBigUint64(at, BigInt(value), true);
     at += bytes;
   }
   return new Uint8Array(view.buffer);

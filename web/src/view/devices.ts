@@ -31,7 +31,7 @@ function choice(devices: Devices, kind: Choice) {
       <span>${texts[kind]}</span>
       <select @change=${choose}>
         ${known ? nothing : html`<option value="" selected>${texts.browsers}</option>`}
-        ${listed.map(({ id, label }) => html`<option value=${id} ?selected=${id === chosen}>${short(label)}</option>`)}
+        ${listed.map(({ id, label }) => html`<option value=${id} .selected=${id === chosen}>${short(label)}</option>`)}
       </select>
     </label>
   `;

@@ -75,6 +75,8 @@ export const de: Texts = {
       `Es wurde ${kinds.map((kind) => ({ audio: "kein Mikrofon", video: "keine Kamera" })[kind]).join(" und ")} gefunden. Schließen Sie so ein Gerät an, und schalten Sie es dann ein. Alles andere geht auch ohne.`,
     busy: (kinds) =>
       `Ein anderes Programm benutzt ${yours(kinds)}. Schließen Sie es, und schalten Sie dann wieder ein.`,
+    kept: (kinds) =>
+      `Die neue Wahl für ${list(kinds.map((kind) => devices[kind]))} geht nicht. Was Sie vorher benutzt haben, bleibt in Gebrauch.`,
     unplugged: (kinds) =>
       `${capital(yours(kinds))} ${form(kinds.length, "ist", "sind")} weg. Ausgesteckt? Schließen Sie das Gerät an, und schalten Sie dann wieder ein.`,
     blocked: (kinds) =>
@@ -432,7 +434,6 @@ export const de: Texts = {
       busy: "der Absender ist da, aber beschäftigt; versuchen Sie es später wieder",
       nobody: "kein Absender kam: läuft sein Programm noch?",
       notInList: "nicht in der Liste",
-      zip: "das ist zu viel für eine ZIP-Datei: speichern Sie die Dateien einzeln",
     },
   },
 };

@@ -85,6 +85,8 @@ export const en = {
       const [those, it] = named(kinds);
       return `Another program uses your ${those}. Close it, then turn ${it} on again.`;
     },
+    kept: (kinds: readonly Device[]) =>
+      `The chosen ${named(kinds)[0]} cannot be used. What you used before stays in use.`,
     unplugged: (kinds: readonly Device[]) => {
       const [those, it] = named(kinds);
       const [are, was] = kinds.length === 1 ? ["is", "Was it"] : ["are", "Were they"];
@@ -441,7 +443,6 @@ export const en = {
       busy: "the sender is there, but serves others; try again later",
       nobody: "no sender came: is its program still running?",
       notInList: "not in the list",
-      zip: "this is too much for one ZIP file: save them one by one",
     },
   },
 };

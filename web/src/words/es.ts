@@ -72,6 +72,8 @@ export const es: Texts = {
     missing: (kinds) =>
       `No se encontró ${kinds.map((kind) => ({ audio: "ningún micrófono", video: "ninguna cámara" })[kind]).join(" ni ")}. Conecte el dispositivo y actívelo. Todo lo demás funciona igual.`,
     busy: (kinds) => `Otro programa usa ${yours(kinds)}. Ciérrelo y vuelva a activar.`,
+    kept: (kinds) =>
+      `La nueva elección de ${list(kinds.map((kind) => devices[kind]))} no funciona. Sigue en uso lo que usaba antes.`,
     unplugged: (kinds) =>
       `${capital(yours(kinds))} ya no ${form(kinds.length, "está", "están")}. ¿Se desconectó? Conecte el dispositivo y vuelva a activar.`,
     blocked: (kinds) =>
@@ -423,7 +425,6 @@ export const es: Texts = {
       busy: "el remitente está, pero atiende a otros; inténtelo más tarde",
       nobody: "no vino ningún remitente: ¿sigue en marcha su programa?",
       notInList: "no está en la lista",
-      zip: "es demasiado para un solo archivo ZIP: guárdelos uno a uno",
     },
   },
 };
