@@ -41,7 +41,8 @@ class IceServers:
                 self.servers, seconds = await self._client.ice_servers()
                 for pc in open_connections():
                     with suppress(InvalidStateError):  # it is being closed
-                        pc.setConfiguration({"iceServers": self.servers})
+                        certificates = pc.getConfiguration().certificates  # they stay, and must be named
+                        pc.setConfiguration({"iceServers": self.servers, "certificates": certificates})
             except SignalingError:
                 seconds = ASK_AGAIN
             except DOMException as error:  # the server names servers that there cannot be

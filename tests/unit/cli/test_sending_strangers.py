@@ -24,6 +24,7 @@ from adieu.cli.sending.guest import Guest
 from adieu.cli.sending.messages import Entry, ExchangeError, Line
 from adieu.cli.sending.pake import Pake
 from adieu.server.small import serve_small
+from adieu.session.ice_servers import IceServers
 from support.virtual import World, simulated
 from unit.cli.test_sending import CODE, both_well, receiving, result, sending
 
@@ -110,7 +111,10 @@ class FakeRoom:
         self.gate = gate
         self.peers: list[Any] = []
         self.client = self
+        ice = IceServers(self)  # type: ignore[arg-type]
+        ice.known.set()
         gate.room.set_result(self)  # type: ignore[arg-type]
+        gate.ice.set_result(ice)
 
     async def ice_servers(self) -> tuple[list[Any], float]:
         return [], 0.0

@@ -77,6 +77,11 @@ class Pin:
         self._made.add(made)
         return made
 
+    @property
+    def open(self) -> list[RTCPeerConnection]:
+        """Return the connections that are not closed."""
+        return [pc for pc in self._made if pc.signalingState != "closed"]
+
     def set(self, proved: str) -> None:
         """Refuse all other certificates from now on; a connection that has one is closed."""
         self.proved = proved

@@ -35,6 +35,7 @@ from adieu.cli.sending.sender import ROLE
 from adieu.cli.sending.tries import WrongCodeError
 from adieu.errors import SessionError, TransferError
 from adieu.session import names
+from adieu.session.ice_servers import IceServers
 from adieu.session.pair import is_wanted
 
 if TYPE_CHECKING:
@@ -77,8 +78,7 @@ class Receiver:
         self.entries: list[Entry] = []
         self.proofs: dict[int, str] = {}
         self.receipt: CloseReceipt | None = None
-        self._ice: list[dict[str, Any]] = []
-        self.room: asyncio.Future[Room] = asyncio.get_running_loop().create_future()
+        self._ice: asyncio.Future[IceServers] = asyncio.get_running_loop().create_future()
         self._folder = folder
         self._overwrite = overwrite
         self._secret = secret
@@ -89,17 +89,24 @@ class Receiver:
 
     def connect(self) -> RTCPeerConnection:
         """Return a new connection for a session."""
-        return self.pin.connection(self._ice)
+        return self.pin.connection(self._ice.result().servers)
 
     async def accept(self, peer: Peer) -> bool:
         """Accept the sender alone: other receivers may be here too."""
-        room = await asyncio.shield(self.room)
-        self._ice, _ = await room.client.ice_servers()
+        ice = await asyncio.shield(self._ice)
+        await ice.known.wait()
         return peer.meta.get(ROLE) == "sender"
 
     async def run(self, room: Room) -> int:
         """Take everything from the sender. Return the exit code."""
-        self.room.set_result(room)
+        self._ice.set_result(ice := IceServers(room.client))
+        renewing = asyncio.create_task(ice.renew(lambda: self.pin.open))
+        try:
+            return await self._run(room)
+        finally:
+            await _stopped({renewing})
+
+    async def _run(self, room: Room) -> int:
         wrong = 0
         while wrong < MAX_WRONG:
             try:

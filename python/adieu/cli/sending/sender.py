@@ -14,6 +14,7 @@ from adieu.cli.sending.messages import ExchangeError, ToldError
 from adieu.cli.sending.proof import Pin
 from adieu.cli.sending.tries import VoidError, WrongCodeError
 from adieu.errors import SessionError, SignalingLostError
+from adieu.session.ice_servers import IceServers
 from adieu.session.pair import is_wanted
 
 if TYPE_CHECKING:
@@ -48,14 +49,14 @@ class Gate:
 
     Attributes:
         room: set when it is there.
-        ice: the STUN and TURN servers that the signaling server names.
+        ice: the STUN and TURN servers that the signaling server names; set with the room.
         waiting: set while somebody waits for a place.
         places: for those that have proved themselves.
     """
 
     def __init__(self, places: int = 1) -> None:
         self.room: asyncio.Future[Room] = asyncio.get_running_loop().create_future()
-        self.ice: list[dict[str, Any]] = []
+        self.ice: asyncio.Future[IceServers] = asyncio.get_running_loop().create_future()
         self.waiting: asyncio.Event = asyncio.Event()
         self.places: int = places
         self._candidates: dict[str, _Candidate] = {}
@@ -75,7 +76,8 @@ class Gate:
                 return False  # it has left: its place would be empty for long
         loop = asyncio.get_running_loop()
         self._candidates[peer.peer] = _Candidate(loop.time(), loop.call_later(TO_CONNECT, self.leave, peer.peer))
-        self.ice, _seconds = await room.client.ice_servers()
+        ice = await asyncio.shield(self.ice)
+        await ice.known.wait()
         return True
 
     def taken(self, peer: str, put_out: Callable[[], None]) -> None:
@@ -189,11 +191,14 @@ class Sender:
 
     def connect(self, session: Session) -> RTCPeerConnection:
         """Return a new connection for a session."""
-        return self._pin_of(session).connection(self.gate.ice)
+        return self._pin_of(session).connection(self.gate.ice.result().servers)
 
     def _pin_of(self, session: Session) -> Pin:
         """Return the pin of a session: the same for all its connections."""
         return self._pins.setdefault(session.id, Pin(self._certificate, self._settings))
+
+    def _open_connections(self) -> list[RTCPeerConnection]:
+        return [pc for pin in list(self._pins.values()) for pc in pin.open]
 
     @property
     def ended(self) -> list[Guest]:
@@ -207,14 +212,16 @@ class Sender:
             SignalingLostError: the server is gone for good, and nobody is served.
         """
         self.gate.room.set_result(room)
+        self.gate.ice.set_result(ice := IceServers(room.client))
         accepting = asyncio.create_task(self._accept(room))
+        renewing = asyncio.create_task(ice.renew(self._open_connections))
         try:
             while not self._is_over():
                 await self._changed.wait()
         finally:
-            for task in (accepting, *self._serving):
+            for task in (accepting, renewing, *self._serving):
                 task.cancel()
-            await asyncio.gather(accepting, *self._serving, return_exceptions=True)
+            await asyncio.gather(accepting, renewing, *self._serving, return_exceptions=True)
         if self._lost_room is not None:
             raise self._lost_room
         if self._receivers is not None and len(self.ended) < self._receivers:
