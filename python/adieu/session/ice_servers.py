@@ -39,10 +39,7 @@ class IceServers:
         while True:
             try:
                 self.servers, seconds = await self._client.ice_servers()
-                for pc in open_connections():
-                    with suppress(InvalidStateError):  # it is being closed
-                        certificates = pc.getConfiguration().certificates  # they stay, and must be named
-                        pc.setConfiguration({"iceServers": self.servers, "certificates": certificates})
+                self._give(open_connections())
             except SignalingError:
                 seconds = ASK_AGAIN
             except DOMException as error:  # the server names servers that there cannot be
@@ -54,3 +51,9 @@ class IceServers:
             if not seconds:
                 return
             await asyncio.sleep(seconds * 2 / 3)
+
+    def _give(self, connections: Iterable[RTCPeerConnection]) -> None:
+        for pc in connections:
+            with suppress(InvalidStateError):  # it is being closed
+                certificates = pc.getConfiguration().certificates  # they stay, and must be named
+                pc.setConfiguration({"iceServers": self.servers, "certificates": certificates})

@@ -330,6 +330,7 @@ async def test_a_name_for_stdin_that_cannot_be_is_said_and_hangs_nothing(
 
 async def test_those_who_never_get_a_connection_leave_nothing_behind(listed: listing.Listing) -> None:
     async with serve_small() as server, sending(server.url(), listed) as (one, _):
+        await one.gate.room
         for number in range(20):
             pc = one.connect(SimpleNamespace(id=str(number)))
             assert str(number) in one._pins

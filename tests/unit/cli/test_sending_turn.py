@@ -85,7 +85,7 @@ async def test_open_connections_get_the_new_ice_servers_too() -> None:
     await IceServers(room).renew(lambda: pin.open)
     (server,) = pc.getConfiguration().iceServers
     assert server.username == "1"
-    assert pc.getConfiguration().certificates == [pin.certificate]
+    assert list(pc.getConfiguration().certificates) == [pin.certificate]
     for each in (pc, closed):
         each.close()
         await each.wait_closed()

@@ -86,7 +86,7 @@ export const en = {
       return `Another program uses your ${those}. Close it, then turn ${it} on again.`;
     },
     kept: (kinds: readonly Device[]) =>
-      `The chosen ${named(kinds)[0]} cannot be used. What you used before stays in use.`,
+      `The chosen ${named(kinds)[0]} cannot be used. Your earlier choice stays in use.`,
     unplugged: (kinds: readonly Device[]) => {
       const [those, it] = named(kinds);
       const [are, was] = kinds.length === 1 ? ["is", "Was it"] : ["are", "Were they"];
