@@ -15,7 +15,7 @@ function silent(policy: unknown): MachineState {
   const m = new MachineState({ me: "a", peer: "b", options: { recovery: policy as RecoveryPolicy } });
   m.phase = "recovering";
   m.evidence.signaling = false;
-  m.silence = { since: 0, attempts: 0, suspected: true };
+  m.silence = { since: 0, attempts: 0, excused: false, suspected: true };
   return m;
 }
 

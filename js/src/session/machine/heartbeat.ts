@@ -23,7 +23,7 @@ export function heard(m: MachineState, epoch: number): void {
 }
 
 function begin(m: MachineState): Silence {
-  return { since: m.now, attempts: 0, suspected: false };
+  return { since: m.now, attempts: 0, excused: false, suspected: false };
 }
 
 /** Send a ping, and return its number; the first without an answer begins the silence. */

@@ -343,8 +343,9 @@ function giveUp(m: MachineState, reset: Reset, why: string): void {
  */
 function letGo(m: MachineState, reset: Reset, why: string): void {
   giveUp(m, reset, why);
-  if (!m.silence || m.closing) return;
-  m.silence.attempts = Math.max(m.silence.attempts - 1, 0);
+  if (!m.silence?.attempts || m.silence.excused || m.closing) return;
+  m.silence.excused = true;
+  m.silence.attempts--;
   m.wakeIn("ladder", ONE_WAY);
 }
 

@@ -158,6 +158,8 @@ export interface Silence {
   readonly since: number;
   /** New connections in this silence. */
   attempts: number;
+  /** Whether one of them does not count, as the other side gave it up: it is tried again soon, once. */
+  excused: boolean;
   /** Whether it has lasted so long that it is no accident. */
   suspected: boolean;
 }

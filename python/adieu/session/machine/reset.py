@@ -360,8 +360,9 @@ def _let_go(m: MachineState, reset: Reset, why: str) -> None:
     What this side needs may still be held back, by a stack that sends again ever more rarely. Then it asks once more.
     """
     _give_up(m, reset, why)
-    if m.silence is not None and m.closing is None:
-        m.silence.attempts = max(m.silence.attempts - 1, 0)
+    if m.silence is not None and m.silence.attempts and not m.silence.excused and m.closing is None:
+        m.silence.excused = True
+        m.silence.attempts -= 1
         m.wake_in("ladder", ONE_WAY)
 
 

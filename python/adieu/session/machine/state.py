@@ -156,6 +156,8 @@ class Silence:
     """When the first question was asked that has no answer: the ladder counts from here."""
     attempts: int = 0
     """New connections in this silence."""
+    excused: bool = False
+    """Whether one of them does not count, as the other side gave it up: it is tried again soon, once."""
     suspected: bool = False
     """Whether it has lasted so long that it is no accident."""
 
