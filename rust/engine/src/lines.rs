@@ -14,3 +14,11 @@ pub const CONNECTION: &str = "adieu.webrtc";
 /// Every target that is handed up. Lines of other crates are not: those of the crates below hold passwords, packets
 /// and queues of messages.
 pub const LAYERS: [&str; 4] = [ICE, DTLS, SCTP, CONNECTION];
+
+/// A server's own words in an error; the rest is cut off.
+const MAX_REASON: usize = 200;
+
+/// Clean what a server says of an error: it is shown and logged, and may not drive a terminal or forge a line.
+pub(crate) fn reason(words: &str) -> String {
+    words.chars().filter(|c| !c.is_control()).take(MAX_REASON).collect()
+}

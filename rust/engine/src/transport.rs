@@ -24,7 +24,7 @@ use crate::sctp::packet::Cause;
 use crate::secure::{Secure, SecureEvent};
 use crate::stats::{Drops, Stats};
 use crate::tenant::Turns;
-use crate::transmit::{Batch, Route, Wire};
+use crate::transmit::{Batch, Protocol, Route, Wire};
 use crate::turn::Server;
 use crate::wire::{WireEvent, WireKey, WireOrder};
 
@@ -328,6 +328,17 @@ impl Transport {
     /// (allocations that TURN servers may hold for this transport, those whose release was not confirmed in time)
     pub fn allocations(&self) -> (usize, usize) {
         self.secure.relays.counts()
+    }
+
+    /// A number that changes when a generation has gone, and with it perhaps the use of a socket.
+    #[inline]
+    pub fn generations_gone(&self) -> u64 {
+        self.secure.ice.generations_gone
+    }
+
+    /// Whether a candidate is of this socket, or of connections that come in there.
+    pub fn uses(&self, protocol: Protocol, local: SocketAddr) -> bool {
+        self.secure.ice.uses(protocol, local)
     }
 
     /// Whether the packets go over a TURN server.

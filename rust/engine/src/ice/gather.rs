@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::lines;
 use crate::transmit::{Datagram, Route};
 
 const HEADER: usize = 20;
@@ -210,7 +211,7 @@ fn parse(datagram: &[u8]) -> Answer {
             (Some(BINDING_SUCCESS), MAPPED_ADDRESS) => plain = address(value, &[0; HEADER]),
             (Some(BINDING_ERROR), ERROR_CODE) if value.len() >= 4 => {
                 let code = u16::from(value[2] & 7) * 100 + u16::from(value[3] % 100);
-                return Answer::Error(code, String::from_utf8_lossy(&value[4..]).into_owned());
+                return Answer::Error(code, lines::reason(&String::from_utf8_lossy(&value[4..])));
             }
             _ => {}
         }
@@ -324,6 +325,29 @@ mod tests {
         assert!(gatherer.handle_datagram(local(), server(), &answer));
         let out = events(&mut gatherer);
         assert!(matches!(&out[..], [Gathered::Error { code: 420, text, .. }] if text == "no!!"), "{out:?}");
+    }
+
+    #[test]
+    fn the_words_of_a_server_are_cleaned_and_cut() {
+        let now = Instant::now();
+        let mut gatherer = asking(now);
+        let words = [b"\x1b[2Jno\r\nforged \xc2\x9b".to_vec(), vec![b'A'; 1300]].concat();
+        let size = (4 + words.len()) as u16;
+        let padded = size.next_multiple_of(4);
+        let mut answer = vec![1, 0x11];
+        answer.extend((4 + padded).to_be_bytes());
+        answer.extend([0x21, 0x12, 0xA4, 0x42]);
+        answer.extend_from_slice(&TRANSACTION);
+        answer.extend([0, 9]);
+        answer.extend(size.to_be_bytes());
+        answer.extend([0, 0, 4, 0]);
+        answer.extend(&words);
+        answer.resize(HEADER + 4 + usize::from(padded), 0);
+        assert!(gatherer.handle_datagram(local(), server(), &answer));
+        let out = events(&mut gatherer);
+        let [Gathered::Error { code: 400, text, .. }] = &out[..] else { panic!("{out:?}") };
+        assert!(text.starts_with("[2Jnoforged A"), "{text:?}");
+        assert_eq!(text.chars().count(), 200);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::pairs::Accounts;
 use super::role::Role;
 use super::state::Pairs;
 use crate::lines;
-use crate::transmit::{Datagram, Route, WireTransport};
+use crate::transmit::{self, Datagram, Route, WireTransport};
 use crate::turn::{Relayed, Server};
 
 /// Between two checks of one generation (RFC 8445 section 14.1: at least 5 ms).
@@ -384,6 +384,12 @@ impl Generation {
 
     pub fn has_local(&self) -> bool {
         !self.locals.is_empty()
+    }
+
+    /// Whether a candidate is of this socket.
+    pub fn uses(&self, protocol: transmit::Protocol, local: SocketAddr) -> bool {
+        let is_tcp = protocol == transmit::Protocol::Tcp;
+        self.locals.iter().any(|known| known.base == local && known.is_tcp() == is_tcp)
     }
 
     /// Whether what is not STUN may come from `remote`: one of the two sides has checked it, and had an answer. The peer

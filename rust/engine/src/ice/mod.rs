@@ -26,7 +26,7 @@ use is::stun::{StunMessage, StunPacket};
 use crate::lines;
 use crate::random::Random;
 use crate::traffic::Traffic;
-use crate::transmit::{Datagram, Route, Wire};
+use crate::transmit::{Datagram, Protocol, Route, Wire};
 use crate::turn::Relayed;
 use crate::wire::{WireEvent, WireKey, WireOrder};
 use candidate::{Outside, RemoteCandidate, TcpType};
@@ -101,6 +101,8 @@ pub struct Ice {
     links: tcp::Links,
     out: VecDeque<Datagram>,
     events: VecDeque<IceEvent>,
+    /// How many generations have gone: with them their sockets may be of no use.
+    pub generations_gone: u64,
     /// How often the selected pair has changed.
     pub pair_changes: u64,
     pub drops: IceDrops,
@@ -121,6 +123,7 @@ impl Ice {
             links: tcp::Links::default(),
             out: VecDeque::new(),
             events: VecDeque::new(),
+            generations_gone: 0,
             pair_changes: 0,
             drops: IceDrops::default(),
             authentic_checks: 0,
@@ -131,12 +134,13 @@ impl Ice {
 
     /// Begin a generation; its candidates follow by [`Ice::add_host`].
     pub fn start_generation(&mut self, now: Instant, number: u32, local: Credentials, role: Role) {
-        self.generations.retain(|generation| generation.number != number);
+        self.keep_generations(|generation| generation.number != number);
         self.links.retain(|other| other != number);
         if self.generations.len() == MAX_GENERATIONS {
             let carrying = self.path.as_ref().map(|path| path.generation);
             let oldest = self.generations.iter().position(|generation| Some(generation.number) != carrying);
             self.generations.remove(oldest.unwrap_or(0));
+            self.generations_gone += 1;
         }
         let mut generation = Generation::new(now, number, local, role, self.tie_breaker);
         while let Some(event) = generation.poll_event() {
@@ -296,7 +300,7 @@ impl Ice {
     /// Roll a restart back.
     pub fn drop_generation(&mut self, now: Instant, number: u32) {
         log::debug!(target: lines::ICE, "x generation {number} is rolled back");
-        self.generations.retain(|generation| generation.number != number);
+        self.keep_generations(|generation| generation.number != number);
         if self.path.as_ref().is_some_and(|path| path.generation == number) {
             self.path = None;
         }
@@ -433,6 +437,12 @@ impl Ice {
         self.path.as_ref().is_some_and(|path| path.consent.may_send(now))
     }
 
+    /// Whether a generation sends from this socket, or connections for it come in there.
+    pub fn uses(&self, protocol: Protocol, local: SocketAddr) -> bool {
+        let is_of_path = self.route().is_some_and(|route| (route.protocol, route.local) == (protocol, local));
+        is_of_path || self.generations.iter().any(|generation| generation.uses(protocol, local))
+    }
+
     /// Whether the peer answers at present.
     pub fn is_alive(&self, now: Instant) -> bool {
         self.path.as_ref().is_some_and(|path| path.consent.liveness(now) == Liveness::Alive)
@@ -490,7 +500,7 @@ impl Ice {
 
     /// Let every generation handle its timeouts, then look for changes.
     fn pump(&mut self, now: Instant) {
-        self.generations.retain(|generation| !generation.has_retired(now));
+        self.keep_generations(|generation| !generation.has_retired(now));
         let generations = &self.generations;
         self.links.retain(|number| generations.iter().any(|generation| generation.number == number));
         for at in 0..self.generations.len() {
@@ -498,6 +508,12 @@ impl Ice {
         }
         self.pump_consent(now);
         self.update_state(now);
+    }
+
+    fn keep_generations(&mut self, is_kept: impl Fn(&Generation) -> bool) {
+        let before = self.generations.len();
+        self.generations.retain(is_kept);
+        self.generations_gone += (before - self.generations.len()) as u64;
     }
 
     fn pump_generation(&mut self, now: Instant, at: usize) {

@@ -484,7 +484,7 @@ impl Allocation {
 
     pub fn handle_timeout(&mut self, now: Instant, out: &mut Out) {
         match self.phase {
-            Phase::Opening | Phase::Allocating if now >= self.deadline => self.fail_late(out),
+            Phase::Opening | Phase::Allocating if now >= self.deadline => self.fail_late(now, out),
             Phase::Live if now >= self.expires_at => self.lose("it was not refreshed in time"),
             Phase::Live => {
                 if self.next_refresh().is_some_and(|at| at <= now) {
@@ -499,15 +499,18 @@ impl Allocation {
         self.send_due(now, out);
     }
 
-    fn fail_late(&mut self, out: &mut Out) {
+    /// The clock of gathering is over. A server that was asked may have given an address, or may still do so: it is
+    /// told to take it back, though nobody waits for that.
+    fn fail_late(&mut self, now: Instant, out: &mut Out) {
         let silent = (UNREACHABLE, format!("TURN server {} did not answer in time", self.to));
         let (code, text) = self.doubtful.take().unwrap_or(silent);
-        self.fail(code, text, out);
+        out.error(self, code, text);
+        self.release(now, out);
     }
 
     fn unanswered(&mut self, now: Instant, kind: Kind, out: &mut Out) {
         match kind {
-            Kind::Allocate => self.fail_late(out),
+            Kind::Allocate => self.fail_late(now, out),
             Kind::Refresh => self.refresh_at = now + RETRY,
             Kind::Release => self.give_up("no answer"),
             Kind::Permission(ip) => self.peers.unanswered(now, Wish::Permission(ip)),

@@ -12,6 +12,7 @@ use stun_types::message::{
 };
 
 use super::Server;
+use crate::lines;
 
 pub(super) type Transaction = [u8; 12];
 
@@ -36,8 +37,6 @@ pub(super) const HEADER: usize = 20;
 pub(super) const CHANNEL_HEADER: usize = 4;
 /// RFC 8489 sections 14.9 and 14.10: fewer than 128 characters, at most 763 bytes.
 const MAX_WORD: usize = 763;
-/// A server's own words in an error; the rest is cut off.
-const MAX_REASON: usize = 200;
 
 /// The words that the server gave to sign with, and the key that follows from it.
 pub(super) struct Auth {
@@ -206,7 +205,7 @@ pub(super) fn read<'a>(datagram: &'a [u8], auth: Option<&Auth>) -> Option<Incomi
             let error = message.attribute::<ErrorCode>().ok()?;
             Answer::Refused(Refusal {
                 code: error.code(),
-                reason: error.reason().chars().filter(|c| !c.is_control()).take(MAX_REASON).collect(),
+                reason: lines::reason(error.reason()),
                 realm: message.attribute::<Realm>().ok().map(|realm| realm.realm().to_owned()),
                 nonce: message.attribute::<Nonce>().ok().map(|nonce| nonce.nonce().to_owned()),
                 alternate: message.attribute::<AlternateServer>().ok().map(|server| server.server()),

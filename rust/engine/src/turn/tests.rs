@@ -504,8 +504,31 @@ fn a_server_that_is_silent_or_lies_ends_with_the_clock_of_gathering() {
         bench.begin();
         bench.run_for(9.6);
         assert_eq!(bench.error(), Some(code), "{name}");
-        assert!(bench.is_settled() && bench.relays.is_empty(), "{name}");
+        assert!(bench.is_settled(), "{name}");
+        bench.run_for(2.0);
+        assert!(bench.relays.is_empty(), "{name}: it may hold one, and was asked to give it back");
         assert!(bench.fake.seen.len() < 20, "{name}: {}", bench.fake.seen.len());
+    }
+}
+
+#[test]
+fn what_a_server_gave_later_than_the_clock_of_gathering_is_given_back() {
+    for answers in [true, false] {
+        let mut bench = Bench::new(|_| Say::Right);
+        let hears = std::rc::Rc::new(std::cell::Cell::new(false));
+        let heard = hears.clone();
+        bench.loses = Box::new(move |up, bytes| !up && bytes[1] != 0x13 && !heard.get());
+        bench.begin();
+        assert_eq!((bench.fake.live.len(), bench.relays.counts()), (1, (1, 0)), "it has given one");
+        bench.run_for(9.4);
+        assert_eq!((bench.error(), bench.is_settled()), (None, false));
+        hears.set(answers);
+        bench.run_for(0.2);
+        assert_eq!((bench.error(), bench.is_settled()), (Some(UNREACHABLE), true), "gathering does not wait");
+        bench.run_for(2.0);
+        assert!(bench.fake.live.is_empty() && bench.relays.is_empty(), "{answers}");
+        assert_eq!(bench.relays.counts(), (0, usize::from(!answers)), "what is not confirmed is counted");
+        assert_eq!(bench.events.len(), 2, "{:?}", bench.events);
     }
 }
 

@@ -349,8 +349,11 @@ impl<N: Network> Hub<N> {
 
     fn pump(&mut self, now: Instant, index: u32) {
         let Some(transport) = self.transports[index as usize].as_mut() else { return };
-        let (net, shared, batch) = (&mut self.net, &mut self.shared, &mut self.batch);
-        let result = catch_unwind(AssertUnwindSafe(|| transport.pump(now, net, shared, batch)));
+        let Hub { net, shared, passive, batch, .. } = self;
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            transport.close_unused(net, shared, passive);
+            transport.pump(now, net, shared, batch);
+        }));
         if lines::are_wanted() {
             transport.hand_up_lines();
         }

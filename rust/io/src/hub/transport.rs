@@ -11,13 +11,13 @@ use adieu_engine::dtls::DtlsState;
 use adieu_engine::lines as layers;
 use adieu_engine::sctp::SctpState;
 use adieu_engine::{
-    Batch, ChannelKey, ChannelOptions, Drops, Kind, Transport, Wire, WireEvent, WireKey, WireOrder,
+    Batch, ChannelKey, ChannelOptions, Drops, Kind, Protocol, Transport, Wire, WireEvent, WireKey, WireOrder,
     WireTransport,
 };
 
 use super::media::MediaEnds;
 use super::network::{Network, Place, Port, Sent};
-use super::passive::Wish;
+use super::passive::{Passive, Wish};
 use super::shared::{Guest, SharedSockets};
 use super::streams::OpenStreams;
 use crate::addresses::{Addresses, Ports};
@@ -66,6 +66,8 @@ pub(super) struct HubTransport<N: Network> {
     pub reaped_by: Option<Instant>,
     /// The latest generation that was gathered for.
     pub generation: u32,
+    /// As the engine had it when unused sockets were last looked for.
+    generations_gone: u64,
     told_forbidden: bool,
     drops: Drops,
     /// The last figures, taken before everything was closed.
@@ -119,6 +121,7 @@ impl<N: Network> HubTransport<N> {
             is_congested: false,
             reaped_by: None,
             generation: 0,
+            generations_gone: 0,
             told_forbidden: false,
             drops: Drops::default(),
             last_stats: None,
@@ -426,8 +429,51 @@ impl<N: Network> HubTransport<N> {
         }
         if let Some(at) = self.relay_sockets.iter().position(|(known, ..)| *known == key) {
             let (_, _, socket) = self.relay_sockets.swap_remove(at);
-            net.close(socket);
-            Counters::subtract(&self.queue.counters.sockets, 1);
+            self.close_socket(net, socket);
+        }
+    }
+
+    /// Close a socket of its own. It may have been the full one: another that is full says so at the next datagram.
+    fn close_socket(&mut self, net: &mut N, socket: N::Socket) {
+        let unsent = net.close(socket);
+        self.is_blocked = false;
+        Counters::add(&self.queue.counters.dropped_unsent, unsent as u64);
+        Counters::subtract(&self.queue.counters.sockets, 1);
+    }
+
+    /// When a generation has gone, give back its sockets, ports and names, unless another one uses them.
+    pub fn close_unused(
+        &mut self,
+        net: &mut N,
+        shared: &mut SharedSockets<N::Socket>,
+        passive: &mut Passive<N::Listener>,
+    ) {
+        let gone = self.engine.generations_gone();
+        if std::mem::replace(&mut self.generations_gone, gone) == gone {
+            return;
+        }
+        let engine = &self.engine;
+        let unused = self.sockets.extract_if(.., |held| !engine.uses(Protocol::Udp, held.local));
+        for Held { local, socket, shared: number } in unused.collect::<Vec<_>>() {
+            log::debug!(target: layers::ICE, "x socket {local}: no generation uses it");
+            match number {
+                Some(number) => {
+                    shared.leave(net, number, self.index);
+                    self.is_blocked = false;
+                }
+                None => self.close_socket(net, socket),
+            }
+        }
+        let engine = &self.engine;
+        let is_used = |address| engine.uses(Protocol::Tcp, address);
+        let unused = self.passive.extract_if(.., |wish| !passive.address(*wish).is_some_and(is_used));
+        for wish in unused.collect::<Vec<_>>() {
+            passive.leave(net, wish);
+        }
+        let sockets = &self.sockets;
+        let is_unused = |(ip, _): &mut (IpAddr, _)| sockets.iter().all(|held| held.local.ip() != *ip);
+        for (_, name) in self.names.extract_if(.., is_unused) {
+            net.withdraw_name(&name);
         }
     }
 
@@ -603,3 +649,6 @@ impl<N: Network> HubTransport<N> {
         TransportStats { engine, channels, ended: false, sources, playouts }
     }
 }
+
+#[cfg(test)]
+mod tests;
