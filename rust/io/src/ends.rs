@@ -15,6 +15,7 @@ use crate::frames::Frames;
 use crate::heard::{self, Heard, Source};
 use crate::packets::Packets;
 use crate::shared::NOWHERE;
+use crate::waiting::Waiting;
 
 /// Packets that wait for the media thread, which looks each 10 ms.
 const MAX_WAITING: usize = 512;
@@ -47,6 +48,8 @@ pub struct SenderShared {
     /// The index of its transport in the hub; NOWHERE: it may not send.
     place: AtomicU64,
     outlet: Arc<dyn Outlet>,
+    /// Targets that the program has not heard of: encoding, bits a second.
+    pub(crate) targets: Arc<Waiting<(u8, u32)>>,
 }
 
 /// A packet of sound, and whose it is.
@@ -92,6 +95,7 @@ impl SenderShared {
             revision: AtomicU64::new(0),
             place: AtomicU64::new(NOWHERE),
             outlet,
+            targets: Arc::default(),
         })
     }
 
@@ -183,6 +187,9 @@ pub struct ReceiverShared {
     /// The index of its transport in the hub.
     place: AtomicU64,
     heard: Mutex<Heard>,
+    /// What the program has not heard of: media that began (its SSRC) or ended, and tones.
+    pub(crate) changes: Arc<Waiting<Option<u32>>>,
+    pub(crate) tones: Arc<Waiting<(char, f64)>>,
 }
 
 #[derive(Default)]
@@ -205,6 +212,8 @@ impl ReceiverShared {
             packets: Mutex::default(),
             place: AtomicU64::new(NOWHERE),
             heard: Mutex::default(),
+            changes: Arc::default(),
+            tones: Arc::default(),
         })
     }
 

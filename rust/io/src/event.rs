@@ -13,6 +13,7 @@ use crate::figures::{PlayoutStats, SourceStats};
 use crate::lines::{self, Line};
 use crate::process::Signal;
 use crate::shared::ChannelShared;
+use crate::waiting::Waiting;
 use crate::watch::Change;
 
 /// Kept small: messages come by the hundred thousand, everything else is rare and boxed.
@@ -84,36 +85,30 @@ pub enum Notice {
         now: Instant,
         stats: Option<Arc<TransportStats>>,
     },
-    /// The first packet for a receiver, or the first after [`Notice::MediaOff`].
-    MediaOn {
+    /// The first packet for a receiver, or the first after a BYE, with its SSRC; or a BYE.
+    Media {
         receiver: u64,
-        ssrc: u32,
-    },
-    MediaOff {
-        receiver: u64,
-        reason: &'static str,
+        changes: Arc<Waiting<Option<u32>>>,
     },
     /// The peer wants a key frame.
     KeyWanted {
         sender: u64,
         encoding: u8,
     },
-    /// Bits a second that an encoder may use.
+    /// The encoding, and bits a second that its encoder may use.
     Target {
         sender: u64,
-        encoding: u8,
-        bitrate: u32,
+        targets: Arc<Waiting<(u8, u32)>>,
     },
     /// How to encode pictures. None: it may not send now.
     VideoPlan {
         sender: u64,
         plan: Option<VideoPlan>,
     },
-    /// A telephone tone of the peer is over.
+    /// A telephone tone of the peer is over; its length in seconds.
     Tone {
         receiver: u64,
-        tone: char,
-        seconds: f64,
+        tones: Arc<Waiting<(char, f64)>>,
     },
     /// A source that was full has room.
     AudioRoom {

@@ -35,6 +35,7 @@ pub mod stream;
 pub mod trouble;
 mod udp;
 mod virtual_relay;
+pub mod waiting;
 pub mod watch;
 mod wheel;
 

@@ -221,16 +221,24 @@ fn notice_tuple<'py>(
             (NETWORK, connection, texts(&change.gone), texts(&change.came), slept.as_secs_f64())
                 .into_pyobject(py)
         }
-        Notice::MediaOn { receiver, ssrc } => (MEDIA_ON, receiver, ssrc).into_pyobject(py),
-        Notice::MediaOff { receiver, reason } => (MEDIA_OFF, receiver, reason).into_pyobject(py),
+        Notice::Media { receiver, changes } => match changes.pop().flatten() {
+            Some(ssrc) => (MEDIA_ON, receiver, ssrc).into_pyobject(py),
+            None => (MEDIA_OFF, receiver, "bye").into_pyobject(py),
+        },
         Notice::KeyWanted { sender, encoding } => (KEY_WANTED, sender, encoding).into_pyobject(py),
-        Notice::Target { sender, encoding, bitrate } => (TARGET, sender, encoding, bitrate).into_pyobject(py),
+        Notice::Target { sender, targets } => {
+            let (encoding, bitrate) = targets.pop().unwrap_or_default();
+            (TARGET, sender, encoding, bitrate).into_pyobject(py)
+        }
         Notice::VideoPlan { sender, plan } => {
             let (codec, fmtp, most) = plan
                 .map_or(("", String::new(), None), |plan| (plan.codec.name(), plan.fmtp, plan.max_bitrate));
             (VIDEO_PLAN, sender, codec, fmtp, most.unwrap_or(0)).into_pyobject(py)
         }
-        Notice::Tone { receiver, tone, seconds } => (TONE, receiver, tone, seconds).into_pyobject(py),
+        Notice::Tone { receiver, tones } => {
+            let (tone, seconds) = tones.pop().unwrap_or_default();
+            (TONE, receiver, tone, seconds).into_pyobject(py)
+        }
         Notice::AudioRoom { source } => (AUDIO_ROOM, source).into_pyobject(py),
         Notice::Drained { source, position, arrived } => {
             (DRAINED, source, position, arrived).into_pyobject(py)

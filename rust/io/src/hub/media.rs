@@ -70,7 +70,10 @@ impl MediaEnds {
                 queue.notice(Notice::KeyWanted { sender, encoding });
             }
             MediaEvent::Target { sender, encoding, bitrate } => {
-                queue.notice(Notice::Target { sender, encoding, bitrate });
+                let Some(shared) = self.senders.get(&sender) else { return };
+                if shared.targets.push((encoding, bitrate)) {
+                    queue.notice(Notice::Target { sender, targets: shared.targets.clone() });
+                }
             }
             MediaEvent::VideoPlan { sender, plan } => {
                 let Some(shared) = self.senders.get(&sender) else { return };
@@ -79,11 +82,21 @@ impl MediaEnds {
                     queue.notice(Notice::VideoPlan { sender, plan });
                 }
             }
-            MediaEvent::On { receiver, ssrc } => queue.notice(Notice::MediaOn { receiver, ssrc }),
-            MediaEvent::Off { receiver } => queue.notice(Notice::MediaOff { receiver, reason: "bye" }),
+            MediaEvent::On { receiver, ssrc } => self.tell_change(queue, receiver, Some(ssrc)),
+            MediaEvent::Off { receiver } => self.tell_change(queue, receiver, None),
             MediaEvent::Tone { receiver, tone, seconds } => {
-                queue.notice(Notice::Tone { receiver, tone, seconds });
+                let Some(shared) = self.receivers.get(&receiver) else { return };
+                if shared.tones.push((tone, seconds)) {
+                    queue.notice(Notice::Tone { receiver, tones: shared.tones.clone() });
+                }
             }
+        }
+    }
+
+    fn tell_change(&self, queue: &EventQueue, receiver: u64, ssrc: Option<u32>) {
+        let Some(shared) = self.receivers.get(&receiver) else { return };
+        if shared.changes.push(ssrc) {
+            queue.notice(Notice::Media { receiver, changes: shared.changes.clone() });
         }
     }
 
@@ -111,5 +124,31 @@ impl MediaEnds {
     /// Figures of the sound that was played, by the handles of its receivers.
     pub fn playouts(&self) -> Vec<(u64, PlayoutStats)> {
         self.receivers.iter().map(|(id, receiver)| (*id, receiver.playout_stats())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_that_begins_and_ends_again_and_again_does_not_fill_the_queue() {
+        let (mut ends, queue) = (MediaEnds::default(), EventQueue::new(None));
+        ends.add(0, Vec::new(), vec![ReceiverShared::new(5, MediaKind::Audio)]);
+        for ssrc in 0..10_000 {
+            ends.handle(&queue, 0, MediaEvent::On { receiver: 5, ssrc });
+            ends.handle(&queue, 0, MediaEvent::Tone { receiver: 5, tone: '1', seconds: 0.1 });
+            ends.handle(&queue, 0, MediaEvent::Off { receiver: 5 });
+        }
+        ends.handle(&queue, 0, MediaEvent::On { receiver: 5, ssrc: 77 });
+        assert!(queue.len() <= 128, "{}", queue.len());
+        let mut last = None;
+        while let Some(event) = queue.pop() {
+            let crate::Event::Notice(notice) = event else { panic!("{event:?}") };
+            if let Notice::Media { receiver: 5, changes } = *notice {
+                last = changes.pop();
+            }
+        }
+        assert_eq!(last, Some(Some(77)), "the newest is what the program has at the end");
     }
 }

@@ -51,7 +51,7 @@ pub(super) struct HubTransport<N: Network> {
     pub trust: Option<Arc<Trust>>,
     /// Allocations in the counters of the queue.
     pub counted_allocations: usize,
-    /// The names that hide addresses, for as long as the transport lives.
+    /// The names that hide addresses, for as long as it has sockets there.
     pub names: Vec<(IpAddr, Arc<str>)>,
     capture: Option<Arc<Capture>>,
     media: MediaEnds,
