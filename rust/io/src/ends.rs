@@ -187,7 +187,7 @@ pub struct ReceiverShared {
     /// The index of its transport in the hub.
     place: AtomicU64,
     heard: Mutex<Heard>,
-    /// What the program has not heard of: media that began (its SSRC) or ended, and tones.
+    /// News that the program has not heard: media that began (its SSRC) or ended, and tones.
     pub(crate) changes: Arc<Waiting<Option<u32>>>,
     pub(crate) tones: Arc<Waiting<(char, f64)>>,
 }

@@ -1,4 +1,4 @@
-//! What a peer can say as often as it likes, on its way to a program that may be slow.
+//! News that a peer can repeat as often as it likes, on their way to a program that may be slow.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};

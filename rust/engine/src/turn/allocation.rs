@@ -499,8 +499,8 @@ impl Allocation {
         self.send_due(now, out);
     }
 
-    /// The clock of gathering is over. A server that was asked may have given an address, or may still do so: it is
-    /// told to take it back, though nobody waits for that.
+    /// The clock of gathering is over. A server that was asked may have given an address, or may still do so: it
+    /// gets a release, though nobody waits for that.
     fn fail_late(&mut self, now: Instant, out: &mut Out) {
         let silent = (UNREACHABLE, format!("TURN server {} did not answer in time", self.to));
         let (code, text) = self.doubtful.take().unwrap_or(silent);
