@@ -99,6 +99,18 @@ async def test_another_address_during_a_transfer(world: World, mover: str, betwe
 
 
 @simulated()
+async def test_a_session_that_moves_again_and_again_keeps_only_the_socket_it_uses(world: World) -> None:
+    async with connected(world) as pair:
+        pc: Any = pair.first.pc
+        core = pc._internals.driver.core
+        for number in range(3):
+            move(world, pair.first, f"10.7.0.{number + 1}")
+            await asyncio.sleep(15)
+            assert pair.first.state == "open"
+            assert core.counters()["sockets"] == 1, number
+
+
+@simulated()
 async def test_a_connection_without_a_session_is_disconnected_at_once(world: World) -> None:
     """The program restarts ICE: the W3C has no other way."""
     one, two = world.hosts()
