@@ -153,7 +153,7 @@ impl Association {
 
     pub fn handle_packet(&mut self, now: Instant, packet: &[u8]) {
         let found = inspect_packet(packet);
-        if found.has_data && self.is_overloaded() {
+        if found.may_be_kept && self.is_overloaded() {
             self.dropped += 1;
             return;
         }
@@ -168,7 +168,7 @@ impl Association {
         self.socket.handle_input(packet);
         self.collect();
         self.abort = None;
-        if found.has_data && self.socket.is_stuck() {
+        if found.may_be_kept && self.socket.is_stuck() {
             self.give_up("the peer sends a message larger than the receive window");
         }
     }
@@ -389,7 +389,8 @@ impl Association {
     }
 
     fn is_overloaded(&self) -> bool {
-        self.waits() && (self.socket.messages_ready_count() > MAX_READY || self.held > self.window)
+        let ready = self.socket.messages_ready_count() + self.ordered.len();
+        self.waits() && (ready > MAX_READY || self.held > self.window)
     }
 
     /// Sort what the crate has to say: packets to one side, messages and events, in their order, to the other.

@@ -56,6 +56,8 @@ pub struct Inspected {
     /// Whether it can end the association, which then forgets complete messages that were not taken.
     pub may_end: bool,
     pub has_data: bool,
+    /// Whether it has chunks that the association may have to keep: DATA, FORWARD-TSN, resets of streams.
+    pub may_be_kept: bool,
     pub abort: Option<Cause>,
 }
 
@@ -67,6 +69,7 @@ pub fn inspect_packet(packet: &[u8]) -> Inspected {
     Inspected {
         may_end: kinds & ENDS != 0,
         has_data: kinds & 1 << DATA != 0,
+        may_be_kept: kinds & (1 << DATA | 1 << 31) != 0,
         abort: if kinds & 1 << ABORT != 0 { abort() } else { None },
     }
 }

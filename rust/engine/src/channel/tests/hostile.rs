@@ -115,3 +115,119 @@ fn streams_that_the_association_does_not_have_fail() {
     assert!(matches!(&seen[..], [Seen::Failed(failed, _)] if *failed == key), "{seen:?}");
     assert_eq!(world.counts(), [0, 0]);
 }
+
+/// Packets to side 0 as side 1 could make them, chunk by chunk.
+struct Forger {
+    header: [u8; 12],
+    /// The last TSN of side 1.
+    tsn: u32,
+    request: u32,
+}
+
+impl Forger {
+    fn new(world: &mut World) -> Forger {
+        use std::sync::{Arc, Mutex};
+        let seen = Arc::new(Mutex::new(None));
+        let found = Arc::clone(&seen);
+        world.wire = Box::new(move |from_first, packet| {
+            if !from_first && has_chunk(packet, 0) {
+                *found.lock().unwrap() = Some(packet.clone());
+            }
+            true
+        });
+        raw(world, 1, 5, PPID_BINARY, vec![1]);
+        let packet = seen.lock().unwrap().take().expect("a packet with DATA");
+        let mut header: [u8; 12] = packet[..12].try_into().unwrap();
+        header[8..].fill(0); // DTLS protects it: no checksum
+        let tsn = u32::from_be_bytes(packet[16..20].try_into().unwrap());
+        Forger { header, tsn, request: tsn.wrapping_sub(1) }
+    }
+
+    fn reset(&mut self, last: u32) -> Vec<u8> {
+        self.request = self.request.wrapping_add(1);
+        let mut chunk = vec![130, 0, 0, 20, 0, 13, 0, 16];
+        for number in [self.request, 0, last] {
+            chunk.extend(number.to_be_bytes());
+        }
+        chunk
+    }
+
+    fn forward(&mut self, streams: std::ops::Range<u16>) -> Vec<u8> {
+        self.tsn = self.tsn.wrapping_add(1);
+        let mut chunk = vec![192, 0];
+        chunk.extend((8 + 4 * streams.len() as u16).to_be_bytes());
+        chunk.extend(self.tsn.to_be_bytes());
+        for stream in streams {
+            chunk.extend(stream.to_be_bytes());
+            chunk.extend([0, 0]);
+        }
+        chunk
+    }
+
+    fn send(&self, world: &mut World, chunks: &[Vec<u8>]) {
+        let packet = [&self.header[..], &chunks.concat()].concat();
+        world.sides[0].sctp.handle_packet(world.now, &packet);
+        world.turn(0);
+    }
+}
+
+#[test]
+fn forward_tsns_that_wait_for_a_reset_are_bounded() {
+    let mut world = World::connected();
+    let mut peer = Forger::new(&mut world);
+    let ahead = peer.tsn + 1;
+    let reset = peer.reset(ahead);
+    peer.send(&mut world, &[reset]);
+    peer.tsn += 1;
+    for _ in 0..200 {
+        let chunks: Vec<_> = (0..140).map(|_| peer.forward(0..0)).collect();
+        peer.send(&mut world, &chunks);
+    }
+    assert_eq!(
+        world.sides[0].sctp.state(),
+        SctpState::Closed,
+        "28 000 of them take more than the window of 1 MiB"
+    );
+}
+
+#[test]
+fn resets_and_skips_cost_no_walk_over_all_streams_that_ever_were() {
+    let took = |streams: u16| {
+        let mut world = World::connected();
+        let mut peer = Forger::new(&mut world);
+        for first in (0..streams).step_by(280) {
+            let chunk = peer.forward(first..first.saturating_add(280).min(streams));
+            peer.send(&mut world, &[chunk]);
+        }
+        let began = Instant::now();
+        for _ in 0..40 {
+            let last = peer.tsn;
+            let resets: Vec<_> = (0..55).map(|_| peer.reset(last)).collect();
+            peer.send(&mut world, &resets);
+        }
+        assert_eq!(world.sides[0].sctp.state(), SctpState::Connected);
+        began.elapsed()
+    };
+    let least = |streams| (0..3).map(|_| took(streams)).min().unwrap();
+    let (few, many) = (least(2), least(65_000));
+    assert!(many < few * 10, "{many:?} with 65 000 streams, {few:?} with 2");
+}
+
+#[test]
+fn a_stream_that_was_reset_begins_again() {
+    let mut world = World::connected();
+    let (ours, theirs) = world.channel(0);
+    for number in 0..3 {
+        assert!(world.send(1, theirs, &[number]));
+    }
+    world.run_for(second());
+    assert_eq!(world.seen(0).len(), 3);
+    world.close(0, ours);
+    world.run_for(second());
+    world.seen(0);
+    world.seen(1);
+    let (_, theirs) = world.channel(0);
+    assert!(world.send(1, theirs, b"first of a new one"));
+    world.run_for(second());
+    assert!(matches!(&world.seen(0)[..], [Seen::Message(_, _, text)] if text == b"first of a new one"));
+}
