@@ -25,7 +25,7 @@ export interface Platform {
 
 export const CHROMIUM = /Chrom(e|ium)\//.test(globalThis.navigator?.userAgent ?? "");
 
-/** Milliseconds: a timer of a browser that is longer ends at once. */
+/** Milliseconds, 24 days: a timer of a browser that is longer ends at once. */
 const MAX_TIMER = 2 ** 31 - 1;
 
 let lost = 0;
@@ -52,11 +52,7 @@ function missing(what: string, remedy: string): AdieuError {
 export const browser: Platform = {
   now: () => (stoppedAt ?? clock()) - lost,
   later(seconds, call) {
-    let timer: ReturnType<typeof setTimeout>;
-    const wait = (left: number) => {
-      timer = setTimeout(() => (left > MAX_TIMER ? wait(left - MAX_TIMER) : call()), Math.min(left, MAX_TIMER));
-    };
-    wait(seconds * 1000);
+    const timer = setTimeout(call, Math.min(seconds * 1000, MAX_TIMER));
     return () => clearTimeout(timer);
   },
   makeConnection(configuration) {

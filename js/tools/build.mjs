@@ -28,9 +28,9 @@ function shortened(text) {
 /** Names of members that only adieu's own code uses: they are long for the reader, and short in a bundle. */
 const INNER = `
   ackDue acked admit againAt agreeMedia aliveAt askClose askDrained askFresh askReset askWait attachMedia badFrames
-  byId cancelTimer cannotConnect channelLastWordsOver closeChannel closeStream closedError connectionGone
-  connectionLost controlOpen controlOpened controlReceived countDelivered dataReceived described doubt drainUntil
-  dropOne duplicates endByViolation endChannel finishMedia flightBytes forgetTimer giveTurn goneOn grantWait
+  budgetLeft byId cancelTimer cannotConnect closeChannel closeStream closedError connectionGone connectionLost
+  controlOpen controlOpened controlReceived countDelivered dataReceived described doubt drainUntil dropOne
+  duplicates endByViolation endChannel excused finishMedia flightBytes forgetTimer giveTurn goneOn grantWait
   handleFrame handleLost handleOpen handlerAdded handlersOver hasRoom hasTimer heardClosed heardDone heardGone
   heardHello heldUntil helloBy hungry iceChanged iceFresh icePendingUntil introduced isAbrupt isAcknowledged
   isCloser isGone isTroubled largeEdge lastEpoch lastHeard lastRoom lastWordsOver leftUnread lent makeRoom mayLeave
@@ -38,9 +38,9 @@ const INNER = `
   pestered pollAction pollEvent pollOutput pollTimeout pollTransmit presenceChanged probePeer probeServer probed
   progressed queuedBytes raisedTo readerWaits receiptsKept reserve rewind roomCloses roomClosing saidClosed saidDone
   sayFile sayMedia sayMoved sendControl sendData signalReceived signaled signalingBroken signalingChanged
-  socketEnded spokenOn stepBegan stoodStill stopDraining streamClosed streamOpened stuck superseded suspected
-  takeChannel takenBeyond takenCost takenWith takesFiles takesMedia tight tookEffect trackReceived unsentTotal
-  usesMedia wakeIn wantsDescription watchProgress windowOf woke yielding
+  socketEnded spokenOn stoodStill stopDraining streamClosed streamOpened stuck superseded suspected takeChannel
+  takeEarly takenBeyond takenCost takenWith takesFiles tight tookEffect trackReceived unsentTotal usesMedia wakeIn
+  wantsDescription watchProgress windowOf woke yielding
 `
   .trim()
   .split(/\s+/);

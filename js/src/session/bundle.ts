@@ -23,6 +23,6 @@ export function checkBundle(sdp: string): void {
   const bundle = groups.find((mids) => first && mids.includes(first)) ?? [];
   const outside = others.filter((mid) => !mid || !bundle.includes(mid));
   if (outside.length) {
-    throw new Error(`the description has ${outside.length + 1} transports, and a session's connection has one`);
+    throw new Error(`the description has ${outside.length + 1} transports, not one`);
   }
 }

@@ -386,7 +386,7 @@ export class Connection {
     else if (sctp?.transport.state === "failed") this.#dtlsChanged();
     else if (error && error.sctpCauseCode !== USER_INITIATED_ABORT) this.#lose("failed", error.message);
     else if (error || sctp?.state === "closed") this.#lose("left", LEFT);
-    else if (this.#closedHere) this.#lose("closed", "a data channel of the session was closed by this page");
+    else if (this.#closedHere) this.#lose("closed", "this page closed a data channel of the session");
     else byProcedure();
   }
 

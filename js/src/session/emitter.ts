@@ -116,7 +116,7 @@ export class Emitter<Events extends object> {
   }
 }
 
-async function handle<E>(handler: Handler<E>, event: E, thing: HandedOut = { over: false }): Promise<void> {
+async function handle<E>(handler: Handler<E>, event: E, thing: Partial<HandedOut> = {}): Promise<void> {
   const settled = new Deferred<void>();
   settleRunning = thing.settle = () => settled.resolve();
   let result: unknown;

@@ -76,7 +76,7 @@ export class Media {
     const stream = await this.#host.getUserMedia(constraints);
     if (this.#closed || generation !== this.#generation) {
       for (const track of stream.getTracks()) track.stop();
-      throw new DOMException("the session was closed or reset while the devices were asked", "AbortError");
+      throw new DOMException("closed or reset while the devices were asked", "AbortError");
     }
     for (const track of stream.getTracks()) this.#own(track, where);
     const clone = stream.clone.bind(stream);

@@ -3,7 +3,7 @@
 import { checked, hex } from "../bytes.js";
 import { ChannelError, NotAdieuPeerError, ResetFailedError, SessionClosedError } from "../errors.js";
 import { browser, type Platform } from "../platform.js";
-import { abortable, Deferred, report, within } from "../promises.js";
+import { abortable, Deferred, within } from "../promises.js";
 import type { Level } from "../protocol/control.js";
 import type { Reliability } from "../protocol/messages.js";
 import type { Signaling } from "../signaling/memory.js";
@@ -15,7 +15,7 @@ import { Emitter, type Handler, type ListenerOptions, settleCurrent } from "./em
 import type { SessionEvents } from "./events.js";
 import type { FolderSource, StreamSource } from "./files/folders.js";
 import { held, Ledger, whereMade } from "./ledger.js";
-import type { ChannelToldOf, Event, Progressed, ResetEnded, StateName, WaitAsked } from "./machine/actions.js";
+import type { ChannelToldOf, Event, Progressed, ResetEnded, StateName } from "./machine/actions.js";
 import { SessionMachine } from "./machine/machine.js";
 import { DEFAULTS, type Options, type RecoveryPolicy } from "./machine/options.js";
 import { NOT_ADIEU } from "./machine/recovery.js";
@@ -48,8 +48,8 @@ const RECORDED = /^(State|Channel(Op|Fa)|Closing|Wait|Reset)/;
 /** Messages of this page that were received, so that a later session recognizes repeated ones. */
 export const REMEMBERED = new Remembered();
 
-/** Asked while this side closes and the other wants more time; `milliseconds` more are granted by true, or a promise of it. */
-export type OnWait = (reason: string, milliseconds: number) => boolean | Promise<boolean>;
+/** Asked while this side closes and the other wants more time; `milliseconds` more are granted by true, not by a promise. */
+export type OnWait = (reason: string, milliseconds: number) => boolean;
 
 /** The options of `Session.open()`. */
 export interface OpenOptions extends WaitOptions {
@@ -471,7 +471,8 @@ export class Session extends Emitter<SessionEvents> {
         break;
       }
       case "WaitAsked":
-        void this.#askWait(event);
+        if (this.#shell.onWait?.(event.reason, event.eta * 1000) === true)
+          this.#machine.grantWait(event.eta, this.#shell.platform.now());
         break;
       case "ResetStarted":
         void this.emit("reset", { level: event.level, asker: event.asker });
@@ -495,15 +496,6 @@ export class Session extends Emitter<SessionEvents> {
         break;
       case "Ended":
         this.#finish();
-    }
-  }
-
-  /** Ask the program; it may take its time. */
-  async #askWait({ reason, eta }: WaitAsked): Promise<void> {
-    try {
-      if (await this.#shell.onWait?.(reason, eta * 1000)) this.#shell.step((now) => this.#machine.grantWait(eta, now));
-    } catch (error) {
-      report(error);
     }
   }
 

@@ -43,7 +43,7 @@ export interface ShellInit {
   connect: () => RTCPeerConnection;
   route: SignalingRoute;
   name: string;
-  onWait: ((reason: string, milliseconds: number) => boolean | Promise<boolean>) | undefined;
+  onWait: ((reason: string, milliseconds: number) => boolean) | undefined;
   platform: Platform;
 }
 

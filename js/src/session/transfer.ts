@@ -270,7 +270,7 @@ export class Transfer extends Emitter<{ progress: Transfer }> {
     }
     const before: Bytes[] = []; // what the other side had already is proved with the rest
     for (let at = 0; at < this.#offset && !this.over; at += chunk) {
-      before.push(await this.#source.skip(at, chunk));
+      before.push(await this.#source.hash(at, chunk));
     }
     this.proof = over([...before, ...hashes]);
     await this.#send(channel, fromHex(this.proof));

@@ -223,7 +223,7 @@ export class SignalingMachine {
     if (this.state.name === "leaving" || this.state.name === "over") return;
     const { outboxMessages, outboxBytes } = this.#policy;
     if (this.#outgoing.length >= outboxMessages || this.#outgoing.size + body.length > outboxBytes) {
-      const text = `${this.#outgoing.length} messages already wait for the server, which is the most`;
+      const text = `${this.#outgoing.length} messages already wait for the server`;
       this.#outputs.push({ type: "undelivered", to, code: "full", text, message });
       return;
     }
@@ -371,7 +371,7 @@ export class SignalingMachine {
       this.#incoming = new Incoming();
       if (old) {
         this.#outputs.push({ type: "seatMoved", old, now: message.peer });
-        this.#giveBack("moved", "the seat was lost with the message on its way: perhaps it was passed on");
+        this.#giveBack("moved", "the seat was lost, and the message may be");
       }
     }
     this.#outputs.push({ type: "up", peer: message.peer, resumed: message.resumed });

@@ -472,9 +472,7 @@ def check_bundle(description: Description) -> None:
     live = [section for section in read.sections if not section.rejected]
     outside = [section for section in live[1:] if section.mid not in read.group_of(live[0].mid)]
     if outside:
-        raise InvalidAccessError(
-            f"the description has {len(outside) + 1} transports, and a session's connection has one"
-        )
+        raise InvalidAccessError(f"the description has {len(outside) + 1} transports, not one")
 
 
 def origin(text: str) -> str:

@@ -234,7 +234,7 @@ class Machine:
             return
         policy = self._policy
         if len(self._outgoing) >= policy.outbox_messages or self._outgoing.size + len(body) > policy.outbox_bytes:
-            text = f"{len(self._outgoing)} messages already wait for the server, which is the most"
+            text = f"{len(self._outgoing)} messages already wait for the server"
             self._events.append(Undelivered(message.to, "full", text, message))
             return
         self._count += 1
@@ -416,7 +416,7 @@ class Machine:
             self._incoming = Incoming()
             if old:
                 self._events.append(Moved(old, message.peer))
-                text = "the seat was lost with the message on its way: perhaps it was passed on"
+                text = "the seat was lost, and the message may be"
                 self._give_back("moved", text)
         self._events.append(Up(message.peer, message.resumed))
         self._say_again(rejoin=not message.resumed)

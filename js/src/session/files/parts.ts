@@ -25,22 +25,21 @@ export class Source {
 
   /** One chunk, with its hash after it. */
   async chunk(at: number, size: number): Promise<Bytes> {
-    const data = new Uint8Array(await this.file.slice(at, at + size).arrayBuffer());
-    return concat([data, await this.#hash(`${at} ${size}`, () => digest(data))]);
+    const data = await this.#read(at, size);
+    return concat([data, await this.hash(at, size, data)]);
   }
 
-  /** The hash of a chunk that the other side has already. */
-  skip(at: number, size: number): Promise<Bytes> {
-    return this.#hash(`${at} ${size}`, async () =>
-      digest(new Uint8Array(await this.file.slice(at, at + size).arrayBuffer())),
-    );
-  }
-
-  #hash(at: string, make: () => Promise<Bytes>): Promise<Bytes> {
-    const hash = this.#chunks.get(at) ?? make();
-    this.#chunks.set(at, hash);
-    hash.catch(() => this.#chunks.delete(at));
+  /** The hash of a chunk; `data` is the chunk, if it is read already. */
+  hash(at: number, size: number, data?: Bytes): Promise<Bytes> {
+    const chunk = `${at} ${size}`;
+    const hash = this.#chunks.get(chunk) ?? Promise.resolve(data ?? this.#read(at, size)).then(digest);
+    this.#chunks.set(chunk, hash);
+    hash.catch(() => this.#chunks.delete(chunk));
     return hash;
+  }
+
+  async #read(at: number, size: number): Promise<Bytes> {
+    return new Uint8Array(await this.file.slice(at, at + size).arrayBuffer());
   }
 }
 

@@ -54,7 +54,7 @@ function freeId(m: MachineState, name: string): number {
     m.nextId = id >= 2 ? id - 2 : first;
     if (!isUsed(m, id)) return id;
   }
-  throw new ChannelError(`no stream id is left for channel ${quoted(name)}: a session has 511 on each side`);
+  throw new ChannelError(`no stream id is left for channel ${quoted(name)}`);
 }
 
 function isUsed(m: MachineState, id: number): boolean {

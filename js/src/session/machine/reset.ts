@@ -307,10 +307,8 @@ export function connectionLost(m: MachineState, reset: Reset, kind: LossKind, wh
   if (kind === "left" && !reset.recovery) {
     reset.lost = why;
     m.wakeIn("reset", m.options.wordRepeat);
-  } else if (kind === "left") {
-    letGo(m, reset, why);
   } else {
-    giveUp(m, reset, why);
+    letGo(m, reset, why);
   }
 }
 
@@ -338,12 +336,13 @@ function giveUp(m: MachineState, reset: Reset, why: string): void {
 }
 
 /**
- * Give up a reset that the other side has given up: most likely it hears the old connection. What this side needs may
- * still be held back, by a stack that sends again ever more rarely. Then it asks once more.
+ * Give up a reset whose connection has ended, or that the other side gives up: if that side offers, most likely it hears
+ * the old connection. This side may hear nothing yet, as the other's stack sends again ever more rarely. Then it asks
+ * once more.
  */
 function letGo(m: MachineState, reset: Reset, why: string): void {
   giveUp(m, reset, why);
-  if (!m.silence?.attempts || m.silence.excused || m.closing) return;
+  if (m.smaller || !m.silence?.attempts || m.silence.excused || m.closing) return;
   m.silence.excused = true;
   m.silence.attempts--;
   m.wakeIn("ladder", ONE_WAY);

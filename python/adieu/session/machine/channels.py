@@ -60,7 +60,7 @@ def _free_id(m: MachineState, name: str) -> int:
         m.next_id = id_ - 2 if id_ >= 2 else first
         if not _is_used(m, id_):
             return id_
-    raise ChannelError(f"no stream id is left for channel {name!r}: a session has 511 on each side")
+    raise ChannelError(f"no stream id is left for channel {name!r}")
 
 
 def _is_used(m: MachineState, id_: int) -> bool:

@@ -317,10 +317,8 @@ def connection_lost(m: MachineState, reset: Reset, kind: LossKind, why: str) -> 
     if kind == "left" and not reset.recovery:
         reset.lost = why
         m.wake_in("reset", m.options.word_repeat)
-    elif kind == "left":
-        _let_go(m, reset, why)
     else:
-        _give_up(m, reset, why)
+        _let_go(m, reset, why)
 
 
 def failed(m: MachineState, why: str = "") -> None:
@@ -355,12 +353,13 @@ def _give_up(m: MachineState, reset: Reset, why: str) -> None:
 
 
 def _let_go(m: MachineState, reset: Reset, why: str) -> None:
-    """Give up a reset that the other side has given up: most likely it hears the old connection.
+    """Give up a reset whose connection has ended, or that the other side gives up.
 
-    What this side needs may still be held back, by a stack that sends again ever more rarely. Then it asks once more.
+    If that side offers, most likely it hears the old connection. This side may hear nothing yet, as the other's stack
+    sends again ever more rarely. Then it asks once more.
     """
     _give_up(m, reset, why)
-    if m.silence is not None and m.silence.attempts and not m.silence.excused and m.closing is None:
+    if not m.smaller and m.silence is not None and m.silence.attempts and not m.silence.excused and m.closing is None:
         m.silence.excused = True
         m.silence.attempts -= 1
         m.wake_in("ladder", ONE_WAY)
