@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from weakref import WeakValueDictionary
 
 from adieu.errors import TransferError
-from adieu.protocol.control import HASH, MAX_MODE
+from adieu.protocol.control import HASH, MAX_COUNT, MAX_MODE
 from adieu.session import names
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Source:
         self.key: str = hashlib.sha256(repr((str(path.absolute()), self.identity(self._stat))).encode()).hexdigest()[
             :32
         ]
-        self.modified: int | None = max(self._stat.st_mtime_ns // 1000, 0)
+        self.modified: int | None = changed(self._stat)
         self.mode: int | None = stat.S_IMODE(self._stat.st_mode) & MAX_MODE
         self._forget_hashes()
 
@@ -401,6 +401,12 @@ class Part:
         if os.name == "nt":
             self._file.close()
         self.path.unlink(missing_ok=True)
+
+
+def changed(found: os.stat_result) -> int | None:
+    """Return when a file was changed, in microseconds since 1970; None: no number of a message has room for it."""
+    modified = max(found.st_mtime_ns // 1000, 0)
+    return modified if modified <= MAX_COUNT else None
 
 
 def stamp(path: str | Path, made: os.stat_result, modified: int | None, mode: int | None) -> None:

@@ -12,6 +12,7 @@ from adieu.protocol import folders
 from adieu.protocol.control import MAX_MODE
 from adieu.protocol.folders import FolderEntry, Piece
 from adieu.protocol.text import sendable
+from adieu.session import disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -70,8 +71,8 @@ class Selection:
         if len(path) > folders.MAX_PATH or path.count("/") >= folders.MAX_DEPTH:
             raise ValueError(f"the path {path[:100]!r}… is too long or too deep: send an archive")
         size = found.st_size if stat.S_ISREG(found.st_mode) else None
-        modified, mode = max(found.st_mtime_ns // 1000, 0), stat.S_IMODE(found.st_mode) & MAX_MODE
-        self.entries.append(FolderEntry(path=path, size=size, modified=modified, mode=mode))
+        mode = stat.S_IMODE(found.st_mode) & MAX_MODE
+        self.entries.append(FolderEntry(path=path, size=size, modified=disk.changed(found), mode=mode))
         self._places.append(place)
         self._found.append(found)
         self.size += size or 0

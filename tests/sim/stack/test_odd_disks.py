@@ -1,0 +1,43 @@
+"""Files and folders of disks that have less, and of files that are odd, on virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sim.stack.pair import connected
+from sim.stack.test_folders import Taker, content
+from support.virtual import simulated
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.virtual import World
+
+pytestmark = pytest.mark.usefixtures("threads_at_once")
+
+
+def source(folder: Path) -> Path:
+    root = folder / "photos"
+    (root / "deep").mkdir(parents=True)
+    (root / "deep/a.txt").write_text("hello")
+    return root
+
+
+@simulated()
+async def test_a_file_from_a_far_year_arrives_without_its_time(world: World, tmp_path: Path) -> None:
+    """A number on the wire has 53 bits: microseconds up to the year 2255."""
+    root = source(tmp_path)
+    far = 9_100_000_000 * 10**9
+    os.utime(root / "deep/a.txt", ns=(far, far))
+    if (root / "deep/a.txt").stat().st_mtime_ns != far:
+        pytest.skip("this disk has no such years")
+    async with connected(world) as pair:
+        Taker(pair.second, tmp_path / "in")
+        for sending in await pair.first.send_file(root / "deep/a.txt"), await pair.first.send_folder(root):
+            await asyncio.wait_for(sending.wait(), 10)
+        assert pair.second.state == "open"
+    assert content(tmp_path / "in")["photos/deep/a.txt"] == content(tmp_path / "in")["a.txt"] == b"hello"
