@@ -424,9 +424,10 @@ def stamp(path: str | Path, made: os.stat_result, modified: int | None, mode: in
     if mode is not None and os.name != "nt":
         most = made.st_mode & MAX_MODE
         owner = stat.S_IRUSR | stat.S_IWUSR | (stat.S_IXUSR if stat.S_ISDIR(made.st_mode) else 0)
-        os.chmod(path, mode & (most | (most & 0o444) >> 2) | owner)  # noqa: PTH101 of thousands of files
+        # Permissions or a time that this disk cannot have are no reason to lose a file.
+        with contextlib.suppress(OSError):
+            os.chmod(path, mode & (most | (most & 0o444) >> 2) | owner)  # noqa: PTH101 of thousands of files
     if modified is not None:
-        # A time that this disk cannot have is no reason to lose a file.
         with contextlib.suppress(OSError, OverflowError):
             os.utime(path, ns=(modified * 1000, modified * 1000))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,24 @@ def source(folder: Path) -> Path:
     (root / "deep").mkdir(parents=True)
     (root / "deep/a.txt").write_text("hello")
     return root
+
+
+@simulated()
+async def test_a_disk_that_has_no_permissions_loses_no_file(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A share of Windows, or a stick that belongs to another user: `chmod` is not permitted there."""
+    root = source(tmp_path)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "chmod", refuse)
+    async with connected(world) as pair:
+        Taker(pair.second, tmp_path / "in")
+        for sending in await pair.first.send_file(root / "deep/a.txt"), await pair.first.send_folder(root):
+            await asyncio.wait_for(sending.wait(), 10)
+    assert content(tmp_path / "in")["photos/deep/a.txt"] == content(tmp_path / "in")["a.txt"] == b"hello"
 
 
 @simulated()
