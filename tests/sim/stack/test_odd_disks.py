@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -44,6 +45,24 @@ async def test_a_disk_that_has_no_permissions_loses_no_file(
         for sending in await pair.first.send_file(root / "deep/a.txt"), await pair.first.send_folder(root):
             await asyncio.wait_for(sending.wait(), 10)
     assert content(tmp_path / "in")["photos/deep/a.txt"] == content(tmp_path / "in")["a.txt"] == b"hello"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows locks in another way")
+@simulated()
+async def test_a_disk_that_has_no_locks_takes_a_folder(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl  # noqa: PLC0415 not on Windows
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    root = source(tmp_path)
+    async with connected(world) as pair:
+        Taker(pair.second, tmp_path / "in")
+        await (await pair.first.send_folder(root)).wait()
+    assert content(tmp_path / "in")["photos/deep/a.txt"] == b"hello"
 
 
 @simulated()

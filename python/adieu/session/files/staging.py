@@ -53,11 +53,10 @@ class Staging:
         self._exists = exists
         self.path: Path = folder / f".{short}.{key}.part"
         lock = self._open()
-        if lock is None:
+        if lock is None:  # somebody else has it, or this disk has no locks
             self.path = folder / f".{short}.{key[:8]}-{secrets.token_hex(4)}.part"
-            lock = self._open()
-        if lock is None:
-            raise TransferError(f"somebody else has {self.path}")
+            self.path.mkdir()
+            lock = (self.path / "lock").open("xb")
         self._lock: BinaryIO = lock
         self._tree = self.path / "tree"
         self._tree.mkdir(exist_ok=True)
