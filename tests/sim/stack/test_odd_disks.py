@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import adieu
 from sim.stack.pair import connected
 from sim.stack.test_folders import Taker, content
 from support.virtual import simulated
@@ -79,3 +80,24 @@ async def test_a_file_from_a_far_year_arrives_without_its_time(world: World, tmp
             await asyncio.wait_for(sending.wait(), 10)
         assert pair.second.state == "open"
     assert content(tmp_path / "in")["photos/deep/a.txt"] == content(tmp_path / "in")["a.txt"] == b"hello"
+
+
+class Slow:
+    """A pipe that does not block: it has nothing at the moment."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes | None] = [b"the beginning", None, b" and the end", b""]
+
+    def read(self, _: int) -> bytes | None:
+        return self._parts.pop(0)
+
+
+@simulated()
+async def test_a_stream_that_has_nothing_at_the_moment_is_not_at_its_end(world: World, tmp_path: Path) -> None:
+    async with connected(world) as pair:
+        taker = Taker(pair.second, tmp_path / "in")
+        sending = await pair.first.send_file(Slow(), name="s.bin")  # type: ignore[arg-type]
+        with pytest.raises(adieu.TransferError, match="nothing at the moment"):
+            await sending.wait()
+        assert "nothing at the moment" in await taker.error()
+    assert list((tmp_path / "in").iterdir()) == []

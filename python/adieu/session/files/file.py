@@ -177,8 +177,8 @@ class StreamCargo(_Single):
     async def _parts(self) -> AsyncIterator[bytes]:
         stream = self._stream
         if not isinstance(stream, AsyncIterable):
-            while data := await asyncio.to_thread(stream.read, self._chunk):
-                yield _given(data)
+            while (data := _given(await asyncio.to_thread(stream.read, self._chunk))) != b"":
+                yield data
         else:
             async for data in stream:
                 yield _given(data)
@@ -193,6 +193,8 @@ def bytes_of(data: object) -> bytes | None:
 
 def _given(data: object) -> bytes:
     found = bytes_of(data)
+    if data is None:
+        raise BlockingIOError("the stream has nothing at the moment: give one that blocks, or an async iterable")
     if found is None:
         raise TypeError(f"a stream must give bytes, not {type(data).__name__}")
     return found
