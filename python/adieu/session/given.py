@@ -5,9 +5,20 @@ from __future__ import annotations
 import asyncio
 import math
 
-from adieu.protocol import words
+from adieu.protocol import control, words
 from adieu.protocol.control import Reliability
+from adieu.protocol.text import checked
 from adieu.webrtc.dictionaries import boolean
+
+
+def channel_name(name: str) -> str:
+    """Return the name of a channel, repaired.
+
+    Raises:
+        TypeError: it is no text.
+        ValueError: it is too short or too long.
+    """
+    return checked("a channel's name", name, 1, control.MAX_NAME)
 
 
 def reliability_of(ordered: object, max_retransmits: object, max_packet_life_time: object) -> Reliability:

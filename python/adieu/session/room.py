@@ -27,7 +27,7 @@ from adieu.protocol.signaling import (
 from adieu.session.channel import payload_of
 from adieu.session.connect_for import for_session
 from adieu.session.emitter import Emitter
-from adieu.session.given import close_given
+from adieu.session.given import channel_name, close_given
 from adieu.session.ice_servers import IceServers
 from adieu.session.machine.machine import SessionMachine
 from adieu.session.pair import Pair, Unconnected, describe, is_wanted, new_early, who
@@ -158,11 +158,11 @@ class Room(Succession):
             For each session the accepted message, or the error that it met: most often that it ended meanwhile.
 
         Raises:
-            TypeError: neither text nor bytes.
+            TypeError, ValueError: it is neither text nor bytes, or the channel cannot be.
 
         Cancellation: peers that have not accepted it yet do not get it.
         """
-        payload_of(data)  # before anybody gets it
+        channel, _ = channel_name(channel), payload_of(data)  # before anybody gets it
 
         async def send(session: Session) -> Sent | SessionError:
             try:

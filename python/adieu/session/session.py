@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args, overload
 import msgspec
 
 from adieu.errors import AdieuError, ChannelError, ResetFailedError, SessionClosedError
-from adieu.protocol import control, words
-from adieu.protocol.text import checked
+from adieu.protocol import words
 from adieu.session import events, observers
 from adieu.session.channel import Channel, ChannelEvent
 from adieu.session.connect import check_connect
 from adieu.session.direct_route import DirectRoute
 from adieu.session.emitter import settle_current
 from adieu.session.files.transfers import Transfers, file_parcel, folder_parcel
-from adieu.session.given import reason_of, reliability_of
+from adieu.session.given import channel_name, reason_of, reliability_of
 from adieu.session.ledger import Held, Ledger
 from adieu.session.machine import actions
 from adieu.session.machine.machine import SessionMachine
@@ -273,7 +272,7 @@ class Session:
 
         Cancellation: the channel may be open or not; opening it again gives the same one.
         """
-        name = checked("a channel's name", name, 1, control.MAX_NAME)
+        name = channel_name(name)
         reliability = reliability_of(ordered, max_retransmits, max_packet_life_time)
         self._shell.check_loop()
         while (before := self._channels.get(name)) is not None and before.is_closing:

@@ -14,6 +14,7 @@ import adieu
 from adieu.session import Options
 from adieu.signaling import memory_signaling
 from sim.stack.pair import connected
+from sim.stack.rooms import house
 from support.virtual import simulated
 
 if TYPE_CHECKING:
@@ -406,3 +407,17 @@ async def test_a_program_that_is_stopped_leaves_without_the_name_of_an_error(
 def test_a_block_that_is_written_with_with_alone_says_what_to_write() -> None:
     with pytest.raises(TypeError, match=r"write `async with adieu\.join"), adieu.join("ws://x/ws", room="lab"):  # type: ignore[attr-defined]
         pass
+
+
+# --- questions to the program -----------------------------------------------------------------------------------------
+
+
+@simulated()
+async def test_a_broadcast_on_a_channel_that_cannot_be_says_so_to_the_caller(world: World) -> None:
+    async with house(world) as made:
+        ada, ben = await made.enter("a1", name="ada"), await made.enter("b1", name="ben")
+        await asyncio.gather(ada.room.session(), ben.room.session())
+        with pytest.raises(ValueError, match="a channel's name must have 1 to 128 characters"):
+            await ada.room.broadcast("", "hello")
+        with pytest.raises(TypeError, match="a channel's name must be text, not int"):
+            await ada.room.broadcast(5, "hello")  # type: ignore[arg-type]
