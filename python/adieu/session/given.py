@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import math
+from typing import TYPE_CHECKING
 
 from adieu.protocol import control, words
 from adieu.protocol.control import Reliability
 from adieu.protocol.text import checked
+from adieu.session.tasks import report
 from adieu.webrtc.dictionaries import boolean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def channel_name(name: str) -> str:
@@ -68,6 +74,20 @@ def seconds_given(timeout: float) -> float:
     if not 0 <= timeout < math.inf:
         raise ValueError(f"timeout must be 0 or more seconds, not {timeout}")
     return timeout
+
+
+def grants(on_wait: Callable[[str, float], object], reason: str, seconds: float) -> bool:
+    """Ask the program whether the other side gets more time. An exception counts as a no, and is reported."""
+    try:
+        wanted = on_wait(reason, seconds)
+        if inspect.isawaitable(wanted):
+            if inspect.iscoroutine(wanted):
+                wanted.close()
+            raise TypeError("it must return True or False at once: give a plain function, not an async one")  # noqa: TRY301
+        return bool(wanted)
+    except Exception as error:  # noqa: BLE001 the session goes on, whatever the program does
+        report(asyncio.get_running_loop(), "on_wait() failed: no more time is given", error)
+        return False
 
 
 def reason_of(error: BaseException | None) -> str:

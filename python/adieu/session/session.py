@@ -18,7 +18,7 @@ from adieu.session.connect import check_connect
 from adieu.session.direct_route import DirectRoute
 from adieu.session.emitter import settle_current
 from adieu.session.files.transfers import Transfers, file_parcel, folder_parcel
-from adieu.session.given import channel_name, reason_of, reliability_of
+from adieu.session.given import channel_name, grants, reason_of, reliability_of
 from adieu.session.ledger import Held, Ledger
 from adieu.session.machine import actions
 from adieu.session.machine.machine import SessionMachine
@@ -651,7 +651,7 @@ class Session:
                 closing = events.ClosingEvent(reason, deadline - self._shell.loop.time(), self._ask_wait)
                 self._emitter.emit("closing", closing, self._shell.handlers_over)
             case actions.WaitAsked(reason=text, eta=eta):
-                if self._on_wait is not None and self._on_wait(text, eta):
+                if self._on_wait is not None and grants(self._on_wait, text, eta):
                     self._machine.grant_wait(eta, self._shell.loop.time())
             case actions.ResetStarted(level=level, asker=asker):
                 reset = self._machine.reset

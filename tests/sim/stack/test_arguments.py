@@ -412,6 +412,34 @@ def test_a_block_that_is_written_with_with_alone_says_what_to_write() -> None:
 # --- questions to the program -----------------------------------------------------------------------------------------
 
 
+async def not_at_once(reason: str, seconds: float) -> bool:
+    return bool(reason) and seconds > 0
+
+
+def broken(reason: str, seconds: float) -> bool:
+    raise RuntimeError(f"{reason} {seconds}")
+
+
+@pytest.mark.parametrize(("on_wait", "why"), [(not_at_once, "True or False at once"), (broken, "a moment 30")])
+@simulated()
+async def test_a_wait_that_nobody_answers_at_once_is_not_granted_and_reported(
+    world: World, on_wait: Callable[..., bool], why: str
+) -> None:
+    told: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    async with connected(world, on_wait=on_wait) as pair:
+
+        async def last_words(event: adieu.ClosingEvent) -> None:
+            event.wait(30.0, "a moment")
+            await asyncio.sleep(20.0)
+
+        pair.second.on("closing", last_words)
+        begun = asyncio.get_running_loop().time()
+        await pair.first.close(timeout=2.0)
+        assert asyncio.get_running_loop().time() - begun < 3.0
+    assert [why in str(context["exception"]) and "on_wait()" in context["message"] for context in told] == [True]
+
+
 @simulated()
 async def test_a_broadcast_on_a_channel_that_cannot_be_says_so_to_the_caller(world: World) -> None:
     async with house(world) as made:
