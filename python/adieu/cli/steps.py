@@ -34,6 +34,8 @@ def in_words(event: ProgressEvent) -> str:
 
 
 def _file(file: PartialFile) -> str:
+    if file.done > file.size:  # a stream
+        return f"{line(file.name)} ({file.done} bytes)"
     return f"{line(file.name)} ({100 * file.done // max(file.size, 1)} %)"
 
 

@@ -119,6 +119,8 @@ def _cut_off(files: list[PartialFile], *, sent: bool) -> str:
     if len(files) > 1:
         return f"{len(files)} files {'were not sent' if sent else 'did not arrive'} whole"
     for file in files:
+        if file.done > file.size:  # of a stream nobody knows how much there was to be
+            return f"{file.done} bytes of {line(file.name)} {'were sent' if sent else 'arrived'}"
         share = 100 * file.done // max(file.size, 1)
         return f"{share} % of {line(file.name)} {'was sent' if sent else 'arrived'}"
     return ""

@@ -72,7 +72,7 @@ class PartialFile:
 
     Attributes:
         name: as it was offered; on the receiving side, fit for a disk.
-        size: bytes.
+        size: bytes; 0 of a stream, whose size is not known.
         done: bytes that are there, as far as this side knows.
         sent: by this side; else it is received.
     """

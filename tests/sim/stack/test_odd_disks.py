@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 import adieu
+from adieu.protocol.control import CHUNK
 from sim.stack.pair import connected
 from sim.stack.test_folders import Taker, content
 from support.virtual import simulated
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from support.virtual import World
@@ -53,7 +55,7 @@ async def test_a_disk_that_has_no_permissions_loses_no_file(
 async def test_a_disk_that_has_no_locks_takes_a_folder(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import fcntl  # noqa: PLC0415 not on Windows
+    import fcntl
 
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOSYS, "Function not implemented")
@@ -101,3 +103,24 @@ async def test_a_stream_that_has_nothing_at_the_moment_is_not_at_its_end(world: 
             await sending.wait()
         assert "nothing at the moment" in await taker.error()
     assert list((tmp_path / "in").iterdir()) == []
+
+
+@simulated()
+async def test_the_notice_of_a_stream_that_was_cut_off_counts_bytes(world: World, tmp_path: Path) -> None:
+    """How much of it there was to be nobody knows."""
+
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            yield bytes(CHUNK)
+        await asyncio.Event().wait()
+
+    async with connected(world) as pair:
+        taker = Taker(pair.second, tmp_path / "in")
+        await pair.first.send_file(endless(), name="s.bin")
+        async with asyncio.timeout(10):
+            while not taker.offers or taker.offers[0].done < 3 * CHUNK:
+                await asyncio.sleep(0.01)
+        ours = await pair.first.close(timeout=1.0)
+        theirs = await pair.second.wait_closed()
+    assert f"{3 * CHUNK} bytes of s.bin arrived" in theirs.notice
+    assert [file.size for file in (*ours.partial, *theirs.partial)] == [0, 0]

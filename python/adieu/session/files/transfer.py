@@ -143,6 +143,11 @@ class Transfer:
         return self._cargo.size
 
     @property
+    def is_stream(self) -> bool:
+        """Whether its size is not known before its end."""
+        return self._offer is not None and self._offer.stream
+
+    @property
     def entries(self) -> tuple[FolderEntry, ...]:
         """List the files and folders in a folder; each folder comes before those in it. Empty for a file."""
         return self._cargo.entries

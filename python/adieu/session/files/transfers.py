@@ -58,7 +58,7 @@ class Transfers(Desk):
         going = self._cut + [each for each in self._out.values() if not each.finished]
         coming = [each for each in self._in.values() if each.answered and not each.over]
         return (
-            *(PartialFile(each.name, each.size, each.done, sent=True) for each in going),
+            *(PartialFile(each.name, 0 if each.is_stream else each.size, each.done, sent=True) for each in going),
             *(PartialFile(each.name, each.size, each.done, sent=False) for each in coming),
         )
 
