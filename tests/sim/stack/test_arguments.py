@@ -449,3 +449,14 @@ async def test_a_broadcast_on_a_channel_that_cannot_be_says_so_to_the_caller(wor
             await ada.room.broadcast("", "hello")
         with pytest.raises(TypeError, match="a channel's name must be text, not int"):
             await ada.room.broadcast(5, "hello")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("what", ["session", "channel"])
+@simulated()
+async def test_a_close_may_have_all_the_time_there_is(world: World, what: str) -> None:
+    async with connected(world) as pair:
+        channel, _ = await asyncio.gather(pair.first.open("chat"), pair.second.open("chat"))
+        closing = channel if what == "channel" else pair.first
+        await asyncio.wait_for(closing.close(timeout=1e300), 5)
+        assert pair.second.state == "open" if what == "channel" else (await pair.second.wait_closed()).clean
+        assert "wrong control message" not in str(pair.second.receipt)

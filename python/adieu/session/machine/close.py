@@ -87,6 +87,7 @@ def _open(m: MachineState, closing: Close) -> None:
 def _announcement(m: MachineState, closing: Close, deadline_ms: int | None = None) -> words.Closing:
     if deadline_ms is None:
         deadline_ms = max(round((closing.deadline - m.now) * 1000), 0)
+    deadline_ms = min(deadline_ms, words.MAX_COUNT)
     return words.Closing(receipt=m.receipt, reason=closing.reason, deadline_ms=deadline_ms, final=_final(m))
 
 
