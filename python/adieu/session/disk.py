@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, BinaryIO
 from weakref import WeakValueDictionary
 
 from adieu.errors import TransferError
-from adieu.protocol.control import HASH, MAX_COUNT, MAX_MODE
+from adieu.protocol.control import HASH, MAX_MODE
+from adieu.protocol.words import MAX_COUNT
 from adieu.session import names
 
 if TYPE_CHECKING:

@@ -86,7 +86,7 @@ def grants(on_wait: Callable[[str, float], object], reason: str, seconds: float)
             raise TypeError("it must return True or False at once: give a plain function, not an async one")
         return bool(wanted)
     except Exception as error:  # noqa: BLE001 the session goes on, whatever the program does
-        report(asyncio.get_running_loop(), "on_wait() failed: no more time is given", error)
+        report(asyncio.get_running_loop(), "on_wait() failed: the other side gets no further time", error)
         return False
 
 

@@ -234,7 +234,7 @@ def _speak(m: MachineState, channel: Channel, end: ChannelEnd) -> None:
         return
     final = channel.sender.accepted.messages
     if end.by != "remote" and not end.spoken:
-        left = min(max(round((end.deadline - m.now) * 1000), 0), control.MAX_COUNT)
+        left = min(max(round((end.deadline - m.now) * 1000), 0), words.MAX_COUNT)
         _say(m, channel, closing=control.ChannelClosing(reason=end.reason, deadline_ms=left, final=final))
     if end.said_done and end.spoken < 2:
         _say(m, channel, done=final)
