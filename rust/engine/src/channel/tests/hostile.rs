@@ -1,5 +1,8 @@
 //! Channel messages that make no sense, and peers that break the rules.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use super::world::*;
 use crate::channel::*;
 
@@ -126,20 +129,19 @@ struct Forger {
 
 impl Forger {
     fn new(world: &mut World) -> Forger {
-        use std::sync::{Arc, Mutex};
-        let seen = Arc::new(Mutex::new(None));
-        let found = Arc::clone(&seen);
+        let seen = Rc::new(RefCell::new(None));
+        let found = Rc::clone(&seen);
         world.wire = Box::new(move |from_first, packet| {
             if !from_first && has_chunk(packet, 0) {
-                *found.lock().unwrap() = Some(packet.clone());
+                found.replace(Some(packet.clone()));
             }
             true
         });
         raw(world, 1, 5, PPID_BINARY, vec![1]);
-        let packet = seen.lock().unwrap().take().expect("a packet with DATA");
-        let mut header: [u8; 12] = packet[..12].try_into().unwrap();
-        header[8..].fill(0); // DTLS protects it: no checksum
-        let tsn = u32::from_be_bytes(packet[16..20].try_into().unwrap());
+        let packet = seen.take().expect("a packet with DATA");
+        let mut header = [0; 12]; // DTLS protects it: no checksum
+        header[..8].copy_from_slice(&packet[..8]);
+        let tsn = u32::from_be_bytes([packet[16], packet[17], packet[18], packet[19]]);
         Forger { header, tsn, request: tsn.wrapping_sub(1) }
     }
 
@@ -208,7 +210,7 @@ fn resets_and_skips_cost_no_walk_over_all_streams_that_ever_were() {
         assert_eq!(world.sides[0].sctp.state(), SctpState::Connected);
         began.elapsed()
     };
-    let least = |streams| (0..3).map(|_| took(streams)).min().unwrap();
+    let least = |streams| took(streams).min(took(streams)).min(took(streams));
     let (few, many) = (least(2), least(65_000));
     assert!(many < few * 10, "{many:?} with 65 000 streams, {few:?} with 2");
 }
