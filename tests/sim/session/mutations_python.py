@@ -348,6 +348,22 @@ PYTHON = (
         "    m.report",
         P_RESETS,
     ),
+    Mutation(
+        "S8",
+        "a connection that heals one way only is kept for ten seconds",
+        P_RESET,
+        "        m.silence.attempts -= 1\n",
+        "",
+        P_LADDER,
+    ),
+    Mutation(
+        "S7",
+        "a program that answers by signaling counts as one that hangs",
+        P_RECOVERY,
+        " and not m.evidence.probe_peer",
+        "",
+        P_LADDER,
+    ),
     # --- S9
     Mutation(
         "S9",

@@ -335,6 +335,22 @@ TYPESCRIPT = (
         "  }\n  reportEnd",
         T_VECTORS,
     ),
+    Mutation(
+        "S8",
+        "a connection that heals one way only is kept for ten seconds",
+        T_RESET,
+        "  m.silence.attempts--;\n",
+        "",
+        T_VECTORS,
+    ),
+    Mutation(
+        "S7",
+        "a program that answers by signaling counts as one that hangs",
+        T_RECOVERY,
+        " && !m.evidence.probePeer",
+        "",
+        T_VECTORS,
+    ),
     # --- S9
     Mutation(
         "S9",

@@ -109,6 +109,18 @@ def silence_and_recovery() -> World:
     return world
 
 
+def heals_one_way() -> World:
+    """Side a, which offers, hears the old connection again; its own packets wait. Side b looks like one that hangs."""
+    world = met()
+    world.cut_link()
+    world.run(when=lambda: bool(world.b.machine.reset and world.b.machine.reset.level == "transport"))
+    world.a.pausing.add(1)
+    world.cut_link(False)
+    world.run(when=lambda: world.a.state == "open" != world.b.state)
+    world.run(when=world.both("open"))
+    return world
+
+
 def killed() -> World:
     world = met()
     world.kill(world.b)
@@ -518,7 +530,7 @@ SCENARIOS: dict[str, Callable[[], World]] = {
     scenario.__name__: scenario
     for scenario in (
         graceful_close, closed_before_hello, last_words, both_close, reset_with_replay,
-        silence_and_recovery, killed, deadline, protocol_error, no_way_out,
+        silence_and_recovery, heals_one_way, killed, deadline, protocol_error, no_way_out,
         unordered, version_before, far_deadline, unread, closed_when_dead, slept, impossible_account,
         smaller_deadline, replay_of_a_part, switch_is_waited_for,
         channel_closed, channel_closed_by_both, channel_closed_in_a_reset, channel_at_its_deadline,

@@ -161,7 +161,7 @@ MUTATIONS = (
     ),
     Mutation(
         "promise", "each chunk is hashed once for all who get the file", f"{TS_FILES}/parts.ts",
-        "const hash = this.#chunks.get(at) ?? make();", "const hash = make();", TS_ONE,
+        "const hash = this.#chunks.get(chunk) ?? ", "const hash = ", TS_ONE,
     ),
     Mutation(
         "bound", "no path leads out of a folder", f"{TS_FILES}/manifest.ts",
