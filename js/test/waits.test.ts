@@ -76,7 +76,7 @@ describe("files", () => {
     const small = (await Source.of(file).chunk(0, 16384)).slice(-32);
     assert.deepEqual(large, await digest(new Uint8Array(65536).fill(7)));
     assert.deepEqual(small, await digest(new Uint8Array(16384).fill(7)));
-    assert.notEqual(Source.of(file).key(65536), Source.of(file).key(16384));
+    assert.ok(Source.of(file).key(65536) !== Source.of(file).key(16384));
     assert.match(Source.of(file).key(65536), /^[0-9a-f]{32}$/);
   });
 
