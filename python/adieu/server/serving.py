@@ -222,7 +222,11 @@ async def _resolve(host: str, port: int) -> list[tuple[socket.AddressFamily, tup
     addresses: dict[tuple[str, int], socket.AddressFamily] = {}
     for family, _, _, _, address in found:
         if family in {socket.AF_INET, socket.AF_INET6}:
-            addresses[str(address[0]), int(address[1])] = family
+            name = str(address[0])
+            link = address[3] if len(address) == 4 else 0
+            if link and "%" not in name:
+                name += f"%{link}"  # a link-local address is one of this link
+            addresses[name, int(address[1])] = family
     return [(family, address) for address, family in addresses.items()]
 
 

@@ -27,6 +27,8 @@ MIN_SECRET = 32
 """Bytes. RFC 7518 section 3.2: as long as the hash."""
 LAST = 253_402_300_799.0
 """The last second of the year 9999; a later `exp` is refused."""
+AHEAD = 30.0
+"""Seconds that the clock of a token's issuer may be ahead: so much later it may be made (`iat`) and begin (`nbf`)."""
 _EC_ALGORITHMS = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 
 
@@ -115,7 +117,7 @@ class TokenReader:
 
     def _decode(self, token: str, algorithm: str, key: Any) -> _Claims:
         options: Any = {"require": ["exp", "sub"], "verify_aud": self._audience is not None, "verify_exp": False}
-        claims = jwt.decode(token, key, algorithms=[algorithm], audience=self._audience, options=options)
+        claims = jwt.decode(token, key, algorithms=[algorithm], audience=self._audience, leeway=AHEAD, options=options)
         try:
             read = msgspec.convert(claims, _Claims)
         except msgspec.ValidationError as error:

@@ -647,6 +647,10 @@ async def _look(websocket: ClientConnection, seconds: float) -> None:
         websocket.transport.abort()
 
 
+REFUSED = {str(errno.ECONNREFUSED), "1225", "10061"}
+"""Nothing listens there; the last two are what Windows says."""
+
+
 class _DialError(Exception):
     """The socket could not be opened. `final`: do not try again. `by_server`: the server asked to try again later."""
 
@@ -658,8 +662,9 @@ class _DialError(Exception):
 
 
 def _shown(url: str) -> str:
-    """Return a URL for errors and the log: without a token or a password."""
-    return re.sub("//[^/@]*@", "//", url.partition("?")[0])
+    """Return a URL for errors and the log: without a token, a password or a user."""
+    scheme, slashes, rest = re.split("[?#]", url, maxsplit=1)[0].partition("//")
+    return scheme + slashes + rest.rpartition("@")[2]
 
 
 def _read_url(url: str) -> tuple[str, str, bool]:
@@ -667,8 +672,11 @@ def _read_url(url: str) -> tuple[str, str, bool]:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise ValueError(f"{_shown(url)!r} is not the url of a signaling server: {error}") from None
+    except ValueError:  # its text may have a part of a password
+        raise ValueError(
+            "this is not the url of a signaling server: its host cannot be read, or its port is no number up to 65535. "
+            "In a password, write / ? # and @ with %, as %2F"
+        ) from None
     if parts.scheme not in {"ws", "wss"} or not host:
         meant = {"http": "ws", "https": "wss"}.get(parts.scheme)
         path = parts.path if parts.path.rstrip("/").endswith("/ws") else parts.path.rstrip("/") + "/ws"
@@ -676,6 +684,9 @@ def _read_url(url: str) -> tuple[str, str, bool]:
         raise ValueError(
             f"{_shown(url)!r} is not the url of a signaling server: it needs ws:// or wss://, a host and a path{hint}"
         )
+    if parts.fragment or (parts.username is not None and parts.password is None):
+        more = "a part after #" if parts.fragment else "a user without a password"
+        raise ValueError(f"{_shown(url)!r} is not the url of a signaling server: it has {more}. Give a token as token=")
     return host, parts.path, parts.scheme == "wss"
 
 
@@ -691,8 +702,8 @@ def _one_line(error: BaseException) -> str:
 
 def is_refused(error: OSError) -> bool:
     """Whether all addresses refused. For a name with several addresses asyncio writes all errors into one."""
-    each = re.findall(r"\[Errno (\d+)\]", str(error)) if error.errno is None else [str(error.errno)]
-    return str(errno.ECONNREFUSED) in each
+    each = re.findall(r"\[(?:Errno|WinError) (\d+)\]", str(error)) if error.errno is None else [str(error.errno)]
+    return bool(each) and all(number in REFUSED for number in each)
 
 
 def _is_verdict(error: tls.SSLError) -> bool:

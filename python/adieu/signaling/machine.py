@@ -495,7 +495,7 @@ class Machine:
     def _left(self, request: int | None, message: Left) -> None:
         waiting = self._answered(request, message)
         was_in = self._rooms.pop(message.room, None) is not None
-        if waiting is None and was_in:
+        if request is None and waiting is None and was_in:  # else its caller has gone away meanwhile
             text = message.text or "the server says that this client is no longer in it"
             self._events.append(RoomLost(message.room, message.code or "denied", text))
 

@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed
 
 import adieu
 from adieu.protocol.signaling import SUBPROTOCOL
-from adieu.server import IceConfig, Settings, door, serve, transport
+from adieu.server import IceConfig, Settings, door, serve, serving, transport
 from adieu.signaling import SignalingClient
 from support.serving import (
     HELLO,
@@ -34,6 +34,11 @@ from support.serving import (
 )
 
 pytestmark = pytest.mark.anyio
+
+
+async def test_a_link_local_address_keeps_its_link():
+    found = await serving._resolve("fe80::1%lo", 80)
+    assert found == [(socket.AF_INET6, (f"fe80::1%{socket.if_nametoindex('lo')}", 80))]
 
 
 # --- who may come in ------------------------------------------------------------------------------------------

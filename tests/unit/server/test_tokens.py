@@ -7,6 +7,7 @@ import hmac
 import itertools
 import json
 import sys
+import time
 from base64 import b64decode, b64encode
 
 import jwt
@@ -153,6 +154,13 @@ def test_an_expiry_that_is_no_time(exp):
 def test_other_times_that_are_none(name, value):
     with pytest.raises(TokenRefusedError, match="not valid"):
         reader()(token(**{name: value}))
+
+
+@pytest.mark.parametrize("name", ["iat", "nbf"])
+def test_the_clock_of_who_makes_tokens_may_be_a_little_ahead(name):
+    assert reader()(token(**{name: int(time.time()) + 10})).user == "ada"
+    with pytest.raises(TokenRefusedError, match="not valid"):
+        reader()(token(**{name: int(time.time()) + 120}))
 
 
 def test_nested_headers_and_claims_are_refused():

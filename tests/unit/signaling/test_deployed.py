@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -21,6 +22,7 @@ from adieu.errors import SignalingError, SignalingLostError, SignalingRefusedErr
 from adieu.protocol.signaling import SUBPROTOCOL, encode
 from adieu.server import Settings, serve
 from adieu.signaling import Down, Policy, SignalingClient, client, trust
+from adieu.signaling.client import is_refused
 from conftest import missing
 from support.certificates import Certificates
 from support.reverse_proxy import reverse_proxy
@@ -267,10 +269,47 @@ def test_the_page_s_address_in_the_place_of_the_server_s(url, meant):
     assert f"try {meant}" in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["ws://x:99999/ws", "ws://[::1/ws", "ws://x:y/ws"])
+@pytest.mark.parametrize("url", ["ws://x:99999/ws", "ws://[::1/ws", "ws://x:y/ws", "ws://x/ws#there", "ws://ada@x/ws"])
 def test_an_url_that_can_not_be_read_is_the_caller_s_error(url):
     with pytest.raises(ValueError, match="is not the url of a signaling server"):
         SignalingClient(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "wss://ada:SE@CRET@host/ws",
+        "wss://ada:SE/CRET@host/ws",
+        "wss://ada:SE?CRET@host/ws",
+        "wss://ada:SE#CRET@host/ws",
+        "wss://SECRET@host/ws",
+        "wss://host/ws?token=SECRET&mail=ada@home",
+        "wss://host/ws#token=SECRET",
+        "https://ada:SECRET@host/ws",
+    ],
+)
+def test_no_secret_of_an_url_is_shown(url):
+    try:
+        shown = repr(SignalingClient(url))
+    except ValueError as error:
+        shown = f"{error} {error.__cause__} {error.__context__ if not error.__suppress_context__ else ''}"
+    assert not any(part in shown for part in ("SE", "CRET")), shown
+
+
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [
+        (
+            "Multiple exceptions: [Errno 111] Connect call failed ('::1', 1, 0, 0), [Errno 111] Connect call failed",
+            True,
+        ),
+        ("Multiple exceptions: [Errno 111] Connect call failed ('::1', 1, 0, 0), [Errno 113] No route to host", False),
+        ("Multiple exceptions: [WinError 1225] The remote computer refused, [WinError 1225] The remote computer", True),
+        ("something else", False),
+    ],
+)
+def test_all_addresses_of_a_name_have_to_refuse(text, refused):
+    assert is_refused(OSError(text.replace("111", str(errno.ECONNREFUSED)))) is refused
 
 
 NGINX = """

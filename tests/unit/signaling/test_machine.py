@@ -462,6 +462,16 @@ def test_a_room_that_does_not_take_us_back_is_told():
     assert line.machine.rooms == frozenset()
 
 
+def test_a_room_that_was_left_is_not_told_as_lost_when_nobody_waits_for_the_answer_any_more():
+    line = Line()
+    line.up()
+    line.hear(Joined(room="lab", peers=[]), request=line.request(Join(room="lab")))
+    request = line.request(Leave(room="lab"))
+    line.machine.abandon(request)
+    assert line.hear(Left(room="lab"), request=request) == []
+    assert line.machine.rooms == frozenset()
+
+
 def test_a_room_that_the_server_takes_away_is_told():
     line = Line()
     line.up()
