@@ -24,8 +24,8 @@ function bytes(size: number, seed = 1): Bytes {
   return new Uint8Array(data.buffer, 0, size);
 }
 
-function file(path: string, data: Bytes): File {
-  const made = new File([data], path.split("/").at(-1)!, { lastModified: 1_600_000_000_123 });
+function file(path: string, data: Bytes, lastModified = 1_600_000_000_123): File {
+  const made = new File([data], path.split("/").at(-1)!, { lastModified });
   return Object.defineProperty(made, "webkitRelativePath", { value: path });
 }
 
@@ -108,6 +108,16 @@ describe("folders", () => {
     });
     return results;
   }
+
+  test("files from before 1970 and from far years arrive", async () => {
+    const { time, a, b } = await pair();
+    const results = taking(b);
+    const odd = [file("odd/old", bytes(5), -86_400_000), file("odd/far", bytes(6), 8.64e15)];
+    const transfer = await time.until(a.sendFolder(odd));
+    await time.until(transfer.wait(), HOUR);
+    assert.deepEqual([...((await results[0]) as Map<string, File>).keys()].sort(), ["far", "old"]);
+    assert.equal(a.state, "open");
+  });
 
   test("one arrives with all that is in it, and both receipts name it", async () => {
     const { time, a, b } = await pair();

@@ -165,7 +165,7 @@ class FolderCargo implements Cargo {
 
   constructor(private readonly found: [string, File | undefined][]) {
     this.entries = found.map(([path, file]) =>
-      file ? { path, size: file.size, modified: Math.max(0, file.lastModified * 1000) } : { path },
+      file ? { path, size: file.size, modified: Math.min(Math.max(0, file.lastModified * 1000), 9e15) } : { path },
     );
     this.size = this.entries.reduce((sum, { size }) => sum + (size ?? 0), 0);
     this.files = found.filter(([, file]) => file).length;
