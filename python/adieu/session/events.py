@@ -106,7 +106,7 @@ class SignalingChange:
 
 @dataclass(frozen=True, slots=True)
 class ResetEvent:
-    """`reset`: a reset has started, succeeded or failed. Until it has ended, `report` and `error` are None.
+    """`reset`: a reset has started, succeeded or failed. `report` and `error` are None at its start.
 
     Attributes:
         level: `ice`, `transport` or `full`.

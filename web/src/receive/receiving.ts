@@ -1,6 +1,8 @@
 /** The receiving side of `adieu send` in a page: proves the link, takes the files that it lacks, and the receipt. */
 
 import { type IncomingFile, type IncomingFolder, join, type Room, type Session } from "adieu-rtc";
+import { browser } from "../../../js/src/platform.js";
+import { within } from "../../../js/src/promises.js";
 import { safe } from "../../../js/src/session/names.js";
 import { isWanted } from "../../../js/src/session/pair.js";
 import { ending } from "../model/ending.js";
@@ -133,6 +135,7 @@ export class Receiving extends Model {
 
   /** Ask for the ICE servers again and again, each time well before their credentials expire. */
   async #renewIce(room: Room, pin: Pin, known: () => void, over: AbortSignal): Promise<void> {
+    const end = new Promise((resolve) => over.addEventListener("abort", resolve));
     while (!over.aborted) {
       let seconds: number;
       try {
@@ -143,7 +146,7 @@ export class Receiving extends Model {
       }
       known();
       if (!seconds) return;
-      await pause((seconds * 2) / 3, over);
+      await within((seconds * 2) / 3, browser, end);
     }
   }
 
@@ -362,17 +365,6 @@ function itemsOf(entries: readonly Entry[]): Item[] {
 async function makePin(): Promise<Pin> {
   const algorithm = { name: "ECDSA", namedCurve: "P-256" } as EcKeyGenParams;
   return new Pin(await RTCPeerConnection.generateCertificate(algorithm));
-}
-
-/** Wait, but not longer than until all is over. A timer holds 31 bits of milliseconds. */
-function pause(seconds: number, over: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, Math.min(seconds * 1000, 2 ** 31 - 1));
-    over.addEventListener("abort", () => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
 }
 
 /** Fail with the sender's last word, if it comes before the files do. */

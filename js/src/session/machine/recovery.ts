@@ -104,7 +104,8 @@ function askPolicy(m: MachineState, seconds: number, attempts: number): [Step, n
 
 /**
  * Look at the age of the engine's last packet. An engine that answers while its program does not, by signaling neither,
- * shows a program that hangs, and no ladder helps. One that lives twice without a hello belongs to a program that does not speak adieu.
+ * shows a program that hangs, and no ladder helps. One that lives twice without a hello belongs to a program that does
+ * not speak adieu.
  */
 export function packetAge(m: MachineState, connection: ConnectionState, age: number | null): void {
   if (m.state === "connecting") {

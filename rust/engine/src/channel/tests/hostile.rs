@@ -5,6 +5,9 @@ use std::rc::Rc;
 
 use super::world::*;
 use crate::channel::*;
+use crate::sctp::packet::inspect_packet;
+
+const FORWARD_TSN: u8 = 192;
 
 /// A message as a peer could send it, whatever it likes.
 fn raw(world: &mut World, from: usize, stream: u16, ppid: u32, payload: Vec<u8>) {
@@ -132,7 +135,7 @@ impl Forger {
         let seen = Rc::new(RefCell::new(None));
         let found = Rc::clone(&seen);
         world.wire = Box::new(move |from_first, packet| {
-            if !from_first && has_chunk(packet, 0) {
+            if !from_first && inspect_packet(packet).has_data {
                 found.replace(Some(packet.clone()));
             }
             true
@@ -147,7 +150,7 @@ impl Forger {
 
     fn reset(&mut self, last: u32) -> Vec<u8> {
         self.request = self.request.wrapping_add(1);
-        let mut chunk = vec![130, 0, 0, 20, 0, 13, 0, 16];
+        let mut chunk = vec![RE_CONFIG, 0, 0, 20, 0, 13, 0, 16];
         for number in [self.request, 0, last] {
             chunk.extend(number.to_be_bytes());
         }
@@ -156,7 +159,7 @@ impl Forger {
 
     fn forward(&mut self, streams: std::ops::Range<u16>) -> Vec<u8> {
         self.tsn = self.tsn.wrapping_add(1);
-        let mut chunk = vec![192, 0];
+        let mut chunk = vec![FORWARD_TSN, 0];
         chunk.extend((8 + 4 * streams.len() as u16).to_be_bytes());
         chunk.extend(self.tsn.to_be_bytes());
         for stream in streams {

@@ -1,4 +1,4 @@
-import{i as e,n as t}from"./lit-BqTy6KEj.js";import{notifications as n}from"./notifications-9ql52svh.js";import{c as r,h as i,i as a,r as o,t as s}from"./index--_8f9Axb.js";import{r as c}from"./language-BvpgMebL.js";import{t as l}from"./devices-wlpnfoGX.js";import{i as u,n as d,r as f}from"./call-C3Lf3v1j.js";function p(){let{keys:t}=c();return e`
+import{i as e,n as t}from"./lit-BqTy6KEj.js";import{notifications as n}from"./notifications-CG-BoIOn.js";import{c as r,h as i,i as a,r as o,t as s}from"./index-Ip56eZ1r.js";import{r as c}from"./language-BvpgMebL.js";import{t as l}from"./devices-BBeZaglH.js";import{i as u,n as d,r as f}from"./call-mczyq9di.js";function p(){let{keys:t}=c();return e`
     <dl class="keys">
       ${Object.entries(d).map(([n,r])=>e`<dt><kbd>${n.toUpperCase()}</kbd></dt><dd>${t[r]}</dd>`)}
       <dt><kbd>← ↑ → ↓</kbd></dt>
